@@ -1,0 +1,1 @@
+"""Clipmint: credits in, a video in the owner's bucket out, charged exactly once."""

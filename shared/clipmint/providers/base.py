@@ -1,0 +1,171 @@
+"""The port every provider adapter implements.
+
+The rest of the system knows a provider only through `Provider`. Submitting costs the owner money,
+so its answer says precisely how sure we are: `Accepted`, `Busy` and `Rejected` are certain,
+`Unanswered` is not, and whoever gets it must never simply send again.
+
+::
+
+    ProviderError
+    ├── ProviderUnavailable   a question (poll, cancel) got no usable answer; ask again later
+    └── WebhookRejected       the call is not proven to come from the provider
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from clipmint.domain.outcomes import Failed, Outcome
+
+
+class ProviderError(Exception):
+    """Base of what an adapter raises."""
+
+
+class ProviderUnavailable(ProviderError):
+    """No usable answer to a question that is free to ask again."""
+
+
+class WebhookRejected(ProviderError):
+    """A webhook that is forged, stale or unreadable. It must change nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One stage as we ask a provider for it.
+
+    Attributes
+    ----------
+    task_id
+        A UUID of ours, the same for every attempt at this stage of this job.
+    endpoint
+        The provider's own name of the model, from the catalog's route.
+    prompt
+        Free text, 1 to 5,000 characters.
+    image_url, last_image_url
+        Public https URLs of the first and last frame.
+    resolution, aspect_ratio, duration_seconds
+        Settings as the catalog allows them for this model; None where the model has none.
+    webhook_url
+        Where the provider shall report to; None where it cannot reach us (a laptop).
+    """
+
+    task_id: str
+    endpoint: str
+    prompt: str
+    image_url: str | None = None
+    last_image_url: str | None = None
+    resolution: str | None = None
+    aspect_ratio: str | None = None
+    duration_seconds: int | None = None
+    webhook_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """What the provider knows a submission by: its id, and the URLs it told us to use for it."""
+
+    request_id: str
+    urls: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The provider has the task, and the owner pays for it."""
+
+    handle: Handle
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """Certainly not accepted, and worth another try: refused connection, 429, 503."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Certainly not accepted, and it never will be."""
+
+    failure: Failed
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """The bytes may have arrived and nobody told us: maybe paid for. Never send again blindly."""
+
+    detail: str
+
+
+Submitted = Accepted | Busy | Rejected | Unanswered
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookCall:
+    """One HTTP call to our webhook URL, as it arrived. Header names are lower case."""
+
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A proven webhook: which submission, and what became of it.
+
+    ``outcome`` is None where the call is only a hint: poll to learn the outcome.
+    """
+
+    request_id: str
+    outcome: Outcome | None
+
+
+class Provider(Protocol):
+    """A provider of generations. Implementations hold no state beyond their HTTP client."""
+
+    name: str
+
+    after_unanswered: Literal["wait", "resubmit", "fail"]
+    """What to do with a submission whose answer was lost: wait for its webhook, send again with
+    the same task id (where the provider deduplicates it), or give up."""
+
+    media_hosts: tuple[str, ...]
+    """Hosts the provider serves files from: exact names, or ``.suffix`` for a domain and all
+    below it. Files are fetched from nowhere else."""
+
+    def submit(self, task: Task) -> Submitted:
+        """Ask for the task once. Never retries by itself and never raises for a bad answer."""
+        ...
+
+    def poll(self, handle: Handle) -> Outcome:
+        """Ask what became of a submission. A success carries a fresh media URL.
+
+        Raises
+        ------
+        ProviderUnavailable
+            No usable answer; ask again later.
+        """
+        ...
+
+    def cancel(self, handle: Handle) -> bool:
+        """Ask not to run it. True only if the provider had not begun and now never will.
+
+        Raises
+        ------
+        ProviderUnavailable
+            No usable answer; nothing is known.
+        """
+        ...
+
+    def read_webhook(self, call: WebhookCall) -> Notice:
+        """Prove and read a webhook.
+
+        Raises
+        ------
+        WebhookRejected
+            The call is not proven to come from the provider, or is too old.
+        ProviderUnavailable
+            It could not be checked now (no key set to hand); the provider shall deliver again.
+        """
+        ...
