@@ -71,10 +71,14 @@ class Succeeded:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Finished without a file. ``detail`` is the provider's, for logs only."""
+    """Finished without a file. ``detail`` is the provider's, for logs only.
+
+    ``transient``: the same request may well succeed another time, as a new submission.
+    """
 
     code: FailureCode
     detail: str = ""
+    transient: bool = False
 
 
 Outcome = Running | Succeeded | Failed

@@ -50,6 +50,9 @@ class Task:
         Settings as the catalog allows them for this model; None where the model has none.
     webhook_url
         Where the provider shall report to; None where it cannot reach us (a laptop).
+    start_within_seconds
+        How late it may begin: one still queued after that must not run, and cost, for a job that
+        has been given up. None where the provider may take its time.
     """
 
     task_id: str
@@ -61,6 +64,7 @@ class Task:
     aspect_ratio: str | None = None
     duration_seconds: int | None = None
     webhook_url: str | None = None
+    start_within_seconds: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +140,16 @@ class Provider(Protocol):
 
     def submit(self, task: Task) -> Submitted:
         """Ask for the task once. Never retries by itself and never raises for a bad answer."""
+        ...
+
+    def handle(self, endpoint: str, request_id: str) -> Handle:
+        """The handle of a submission whose answer was lost, by the id its webhook told.
+
+        Raises
+        ------
+        ValueError
+            ``request_id`` cannot be one of the provider's.
+        """
         ...
 
     def poll(self, handle: Handle) -> Outcome:

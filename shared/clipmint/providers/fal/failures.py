@@ -1,0 +1,156 @@
+"""fal's errors and what they mean to us, as one table.
+
+fal reports a failure in one of two shapes (docs): of the request, ``{"detail": "…", "error_type":
+"…"}`` with the same type in ``X-Fal-Error-Type``; or of the model, ``{"detail": [{"type": "…",
+"msg": "…"}]}``. The type decides; where it says nothing to us, the HTTP status does. What a user
+reads follows from the `FailureCode` alone; fal's own words go to the logs.
+
+``transient`` says that the same request may well succeed another time. It is never a licence to
+send a submission again that may have been accepted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from clipmint.domain.outcomes import Failed, FailureCode
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What an error comes to."""
+
+    code: FailureCode
+    transient: bool = False
+
+
+_POLICY = Meaning(FailureCode.CONTENT_POLICY)
+_EMPTY = Meaning(FailureCode.NO_OUTPUT)
+_UNREADABLE = Meaning(FailureCode.INPUT_UNREADABLE)
+_INVALID = Meaning(FailureCode.INVALID_INPUT)
+_CANCELLED = Meaning(FailureCode.CANCELLED)
+_OWNER = Meaning(FailureCode.OWNER_ACCOUNT)
+_SLOW = Meaning(FailureCode.PROVIDER_TIMEOUT, transient=True)
+_BUSY = Meaning(FailureCode.PROVIDER_UNAVAILABLE, transient=True)
+_FAULT = Meaning(FailureCode.PROVIDER_ERROR, transient=True)
+_UNKNOWN = Meaning(FailureCode.PROVIDER_ERROR)
+
+BY_TYPE: Mapping[str, Meaning] = {
+    # Of the request (docs), with the HTTP status each comes with.
+    "request_timeout": _SLOW,  # 504: not begun within X-Fal-Request-Timeout
+    "startup_timeout": _SLOW,  # 504
+    "runner_scheduling_failure": _FAULT,  # 503
+    "runner_connection_timeout": _FAULT,  # 503
+    "runner_connection_refused": _FAULT,  # 503
+    "runner_connection_error": _FAULT,  # 503
+    "runner_disconnected": _FAULT,  # 503
+    "runner_incomplete_response": _FAULT,  # 502
+    "runner_server_error": _FAULT,  # 500
+    "internal_error": _FAULT,  # 500
+    "client_cancelled": _CANCELLED,  # 499: a cancel of ours got through
+    "client_disconnected": _FAULT,  # 499: not ours, the queue was the client
+    "bad_request": _INVALID,  # 400
+    # Of the model (docs; the first two also seen), 422 unless noted.
+    "content_policy_violation": _POLICY,
+    "no_media_generated": _EMPTY,
+    "image_load_error": _UNREADABLE,
+    "file_download_error": _UNREADABLE,
+    "unsupported_image_format": _UNREADABLE,
+    "unsupported_video_format": _INVALID,
+    "unsupported_audio_format": _INVALID,
+    "image_too_small": _INVALID,
+    "image_too_large": _INVALID,
+    "file_too_large": _INVALID,
+    "face_detection_error": _INVALID,
+    "feature_not_supported": _INVALID,
+    "one_of": _INVALID,
+    "missing": _INVALID,
+    "value_error": _INVALID,
+    "greater_than": _INVALID,
+    "greater_than_equal": _INVALID,
+    "less_than": _INVALID,
+    "less_than_equal": _INVALID,
+    "sequence_too_short": _INVALID,
+    "sequence_too_long": _INVALID,
+    "video_duration_too_long": _INVALID,
+    "video_duration_too_short": _INVALID,
+    "audio_duration_too_long": _INVALID,
+    "audio_duration_too_short": _INVALID,
+    "internal_server_error": _FAULT,  # 500
+    "generation_timeout": _SLOW,  # 504
+    "downstream_service_error": _UNKNOWN,  # 400: the partner behind fal said no
+    "downstream_service_unavailable": _BUSY,  # 500
+    "concurrent_requests_limit": _BUSY,  # 429
+}
+"""Every error type fal documents."""
+
+BY_STATUS: Mapping[int, Meaning] = {
+    400: _INVALID,
+    401: _OWNER,  # the key is wrong or revoked (seen)
+    402: _OWNER,  # not used by fal so far; it can mean nothing else
+    403: _OWNER,  # "User is locked": the owner's balance is used up (seen)
+    408: _SLOW,
+    413: _INVALID,
+    415: _INVALID,
+    422: _INVALID,
+    429: _BUSY,
+    499: _CANCELLED,
+    500: _FAULT,
+    502: _FAULT,
+    503: _BUSY,
+    504: _SLOW,
+}
+"""For an error without a known type. Validation types are pydantic's and open-ended, hence 422."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_STATUS_IN_TEXT = re.compile(r"status code: (\d{3})\b")
+
+
+def meaning(types: Iterable[str], status: int | None) -> Meaning:
+    """The meaning of the first known type, else of the status, else a fault of the provider's."""
+    for name in types:
+        if name in BY_TYPE:
+            return BY_TYPE[name]
+    return BY_STATUS.get(status or 0, _UNKNOWN)
+
+
+def error_types(body: Mapping[str, object] | None, headers: Mapping[str, str]) -> list[str]:
+    """The error types an answer names: the model's first, as they say more than the request's."""
+    body = body or {}
+    named = [item.get("type") for item in _items(body)]
+    named += [body.get("error_type"), headers.get("x-fal-error-type")]
+    return [name for name in named if isinstance(name, str) and name]
+
+
+def failed(types: Iterable[str], status: int | None, *words: object) -> Failed:
+    """The failure of an answer. ``words`` are fal's, in order of preference, for the logs."""
+    types = list(types)
+    meant = meaning(types, status)
+    said = next((excerpt(word) for word in words if isinstance(word, str) and word), "")
+    parts = [f"HTTP {status}" if status else "", ", ".join(map(excerpt, types[:3])), said]
+    return Failed(meant.code, ": ".join(filter(None, parts)), transient=meant.transient)
+
+
+def message(body: Mapping[str, object] | None) -> str:
+    """The sentence in an error body, of either shape. Never the echo of the input."""
+    body = body or {}
+    said = [body.get("detail"), *(item.get("msg") for item in _items(body)), body.get("error")]
+    return next((word for word in said if isinstance(word, str) and word), "")
+
+
+def status_in(text: object) -> int | None:
+    """The HTTP status in a webhook's ``error``: ``Invalid status code: 422`` (docs)."""
+    found = _STATUS_IN_TEXT.search(text) if isinstance(text, str) else None
+    return int(found[1]) if found else None
+
+
+def excerpt(text: str) -> str:
+    """``text`` fit for one line of a log."""
+    return _CONTROL.sub(" ", text).strip()[:300]
+
+
+def _items(body: Mapping[str, object]) -> list[Mapping[str, object]]:
+    detail = body.get("detail")
+    return [item for item in detail if isinstance(item, dict)] if isinstance(detail, list) else []

@@ -1,0 +1,115 @@
+"""What each family of fal's models is sent, and whether a task fits its model at all.
+
+Field names, types and defaults follow fal's published client types. Whatever moves the price
+(duration, resolution, sound) is always stated, so that a changed default of fal's never changes
+what the owner pays. Values are the catalog's business: fal checks them when it runs the task.
+
+The Veo 3.1 family takes the duration as a string with a unit, Sora 2 as an integer. (*Assumed*:
+integer; the published types print the choices as strings, the generator does so for every enum.)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from clipmint.domain.outcomes import Failed, FailureCode
+from clipmint.providers.base import Task
+
+
+class UnfitTask(Exception):
+    """The task cannot be put to this endpoint; nothing was sent."""
+
+    def __init__(self, code: FailureCode, detail: str) -> None:
+        super().__init__(detail)
+        self.failure = Failed(code, detail)
+
+
+def _price_bearing(name: str, value: object) -> None:
+    if value is None:
+        raise UnfitTask(FailureCode.INTERNAL, f"the task states no {name}")
+
+
+def _images(task: Task, *names: str) -> dict[str, object]:
+    """The task's images under fal's names; just as many as the endpoint takes."""
+    given = [url for url in (task.image_url, task.last_image_url) if url is not None]
+    in_order = task.last_image_url is None or task.image_url is not None
+    if len(given) != len(names) or not in_order:
+        raise UnfitTask(
+            FailureCode.INVALID_INPUT, f"{task.endpoint} takes {len(names)} images, not these"
+        )
+    return dict(zip(names, given, strict=True))
+
+
+def _veo(task: Task, images: dict[str, object]) -> dict[str, object]:
+    _price_bearing("duration", task.duration_seconds)
+    _price_bearing("resolution", task.resolution)
+    body: dict[str, object] = {
+        "prompt": task.prompt,
+        "duration": f"{task.duration_seconds}s",
+        "resolution": task.resolution,
+        # Sound doubles the price of a silent clip. It is on by default; said here so it stays so.
+        "generate_audio": True,
+        # fal's default, pinned: loosening what users may see is the owner's decision.
+        "safety_tolerance": "4",
+        **images,
+    }
+    if task.aspect_ratio is not None:
+        body["aspect_ratio"] = task.aspect_ratio
+    return body
+
+
+def _veo_text(task: Task) -> dict[str, object]:
+    # auto_fix reworks a prompt that would be refused. On by default for text alone (a refusal may
+    # be billed: docs); with images no default is documented, so none is imposed.
+    return _veo(task, _images(task)) | {"auto_fix": True}
+
+
+def _veo_image(task: Task) -> dict[str, object]:
+    return _veo(task, _images(task, "image_url"))
+
+
+def _veo_frames(task: Task) -> dict[str, object]:
+    return _veo(task, _images(task, "first_frame_url", "last_frame_url"))
+
+
+def _sora_image(task: Task) -> dict[str, object]:
+    _price_bearing("duration", task.duration_seconds)
+    if task.endpoint.endswith("/pro"):  # the one variant priced by resolution
+        _price_bearing("resolution", task.resolution)
+    body: dict[str, object] = {
+        "prompt": task.prompt,
+        **_images(task, "image_url"),
+        "duration": task.duration_seconds,
+        # The upstream copy of a user's video is of no use to anyone once the result is out.
+        "delete_video": True,
+    }
+    if task.resolution is not None:
+        body["resolution"] = task.resolution
+    if task.aspect_ratio is not None:
+        body["aspect_ratio"] = task.aspect_ratio
+    return body
+
+
+_VEO = r"fal-ai/veo3\.1(/fast|/lite)?"
+_FAMILIES: tuple[tuple[re.Pattern[str], Callable[[Task], dict[str, object]]], ...] = (
+    (re.compile(_VEO), _veo_text),
+    (re.compile(_VEO + "/image-to-video"), _veo_image),
+    (re.compile(_VEO + "/first-last-frame-to-video"), _veo_frames),
+    (re.compile(r"fal-ai/sora-2/image-to-video(/pro)?"), _sora_image),
+)
+
+
+def model_input(task: Task) -> dict[str, object]:
+    """The JSON body for a task: the model's bare input, in no envelope (docs).
+
+    Raises
+    ------
+    UnfitTask
+        The endpoint is unknown here, an image is missing or too many, or a setting that moves the
+        price is not stated.
+    """
+    for endpoint, body in _FAMILIES:
+        if endpoint.fullmatch(task.endpoint):
+            return body(task)
+    raise UnfitTask(FailureCode.INTERNAL, f"no known fal endpoint: {task.endpoint[:100]!r}")

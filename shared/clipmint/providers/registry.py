@@ -1,0 +1,50 @@
+"""Which provider is behind a name, ready to use: the one place that knows them all."""
+
+from __future__ import annotations
+
+import functools
+import json
+
+import boto3
+from botocore.config import Config
+
+from clipmint.providers.base import Provider
+from clipmint.settings import ProviderSettings
+
+
+class ProviderNotConfigured(Exception):
+    """No such provider, or the owner has set no key for it."""
+
+
+@functools.cache
+def provider(name: str) -> Provider:
+    """The adapter of that name, with the owner's key. Made once per process.
+
+    Raises
+    ------
+    ProviderNotConfigured
+    """
+    settings = ProviderSettings.read()
+    if name == "fal":
+        from clipmint.providers.fal import FalProvider  # noqa: PLC0415  (imports httpx)
+
+        key = _keys().get("FAL_KEY", "")
+        if key:
+            return FalProvider(
+                key=key,
+                queue_url=settings.fal_queue_url,
+                jwks_url=settings.fal_jwks_url,
+                media_hosts=settings.fal_media_hosts,
+            )
+    raise ProviderNotConfigured(name)
+
+
+@functools.cache
+def _keys() -> dict[str, str]:
+    """The owner's keys, read once per cold start and never logged."""
+    client = boto3.client(
+        "secretsmanager",
+        config=Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard"}),
+    )
+    secret = client.get_secret_value(SecretId=ProviderSettings.read().provider_keys_arn)
+    return {name: str(key) for name, key in json.loads(secret["SecretString"]).items()}
