@@ -1,0 +1,158 @@
+"""The owner's buckets: where a job's files lie, and how they are handed out, read and removed.
+
+Keys follow from the job alone, so doing something twice meets the same object. Copying a file in
+is `clipmint.transfer`, kept apart so that functions which only hand out URLs import no HTTP client.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import boto3
+from botocore.config import Config
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+    _Buffer = bytearray | memoryview
+
+_PLAIN_SUB = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
+_JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_BLOCK_BYTES = 1024 * 1024
+_BLOCKS = 6
+
+
+def video_key(user_id: str, job_id: str) -> str:
+    """Key of a job's video. Raises `ValueError` for a job id that could not be ours."""
+    return f"{_job_prefix(user_id, job_id)}/video.mp4"
+
+
+def thumbnail_key(user_id: str, job_id: str) -> str:
+    """Key of a job's thumbnail. Raises `ValueError` for a job id that could not be ours."""
+    return f"{_job_prefix(user_id, job_id)}/thumbnail.jpg"
+
+
+def _job_prefix(user_id: str, job_id: str) -> str:
+    if not _JOB_ID.fullmatch(job_id):
+        raise ValueError("not a job id")
+    # A token's subject may be any string, with slashes, dots or kilobytes. Plain ones stay
+    # readable; the rest are hashed, under another first letter so that the two never meet.
+    if _PLAIN_SUB.fullmatch(user_id):
+        owner = f"u-{user_id}"
+    else:
+        encoded = user_id.encode("utf-8", "surrogatepass")
+        owner = f"h-{hashlib.sha256(encoded).hexdigest()}"
+    return f"videos/{owner}/{job_id}"
+
+
+def s3_client() -> S3Client:
+    """An S3 client whose transfers end in time and whose presigned URLs work in every region.
+
+    Virtual addressing makes botocore sign for the regional host; at an endpoint that is an IP
+    address (an emulator) it uses paths by itself.
+    """
+    return boto3.client(
+        "s3",
+        config=Config(
+            signature_version="s3v4",
+            connect_timeout=5,
+            read_timeout=30,
+            retries={"mode": "standard", "total_max_attempts": 4},
+            s3={
+                "addressing_style": "virtual",
+                "us_east_1_regional_endpoint": "regional",
+                # Every upload carries a SHA-256 checksum header, which the signature covers and
+                # S3 verifies: hashing the body again for the signature would add nothing.
+                "payload_signing_enabled": False,
+            },
+        ),
+    )
+
+
+def presigned_url(
+    s3: S3Client, bucket: str, key: str, *, expires_in: int = 3600, filename: str | None = None
+) -> str:
+    """A URL that lets anyone GET one object for ``expires_in`` seconds.
+
+    It dies earlier if the credentials of the function that signed it do. With ``filename`` a
+    browser saves the file under that name instead of showing it.
+    """
+    params: dict[str, Any] = {"Bucket": bucket, "Key": key}
+    if filename is not None:
+        plain = re.sub(r"[^A-Za-z0-9._ -]", "_", filename)
+        named = f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='')}"
+        params["ResponseContentDisposition"] = named
+    return s3.generate_presigned_url("get_object", Params=params, ExpiresIn=expires_in)
+
+
+def delete(s3: S3Client, bucket: str, *keys: str) -> None:
+    """Remove objects. Removing what is not there is fine."""
+    for key in keys:
+        s3.delete_object(Bucket=bucket, Key=key)
+
+
+def open_range(s3: S3Client, bucket: str, key: str) -> ObjectFile:
+    """An object as a seekable file, read in ranges. Errors are botocore's, 404 included."""
+    return ObjectFile(s3, bucket, key)
+
+
+class ObjectFile(io.RawIOBase):
+    """A read-only file over ranged GETs, holding at most a few MiB of it.
+
+    Readers of MP4 jump between the index and the samples, hence a small cache of blocks. Every
+    range is asked of the same version: an object overwritten meanwhile is an error (412), not a
+    mixture.
+    """
+
+    def __init__(self, s3: S3Client, bucket: str, key: str) -> None:
+        super().__init__()
+        self._s3, self._bucket, self._key = s3, bucket, key
+        head = s3.head_object(Bucket=bucket, Key=key)
+        self.size = head["ContentLength"]
+        self._etag = head["ETag"]
+        self._position = 0
+        self._blocks: OrderedDict[int, bytes] = OrderedDict()
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}[whence]
+        if base + offset < 0:
+            raise ValueError("seek to before the start")
+        self._position = base + offset
+        return self._position
+
+    def readinto(self, buffer: _Buffer) -> int:  # type: ignore[override]
+        if self._position >= self.size:
+            return 0
+        index, start = divmod(self._position, _BLOCK_BYTES)
+        found = memoryview(self._block(index))[start : start + len(buffer)]
+        buffer[: len(found)] = found
+        self._position += len(found)
+        return len(found)
+
+    def _block(self, index: int) -> bytes:
+        if index in self._blocks:
+            self._blocks.move_to_end(index)
+            return self._blocks[index]
+        first = index * _BLOCK_BYTES
+        last = min(first + _BLOCK_BYTES, self.size) - 1
+        answer = self._s3.get_object(
+            Bucket=self._bucket, Key=self._key, Range=f"bytes={first}-{last}", IfMatch=self._etag
+        )
+        while len(self._blocks) >= _BLOCKS:
+            self._blocks.popitem(last=False)
+        self._blocks[index] = answer["Body"].read()
+        return self._blocks[index]
