@@ -1,0 +1,53 @@
+"""Put the simulated fal together: one ASGI app that plays queue, CDN, key server and control."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from local.fal.faults import FAL_FAULTS
+from local.fal.generation import Generator
+from local.fal.queue import Queue
+from local.fal.routes import FalRoutes
+from local.fal.settings import FalSettings
+from local.fal.webhooks import Deliverer, Signer
+from local.simulator.control import Control, SettingsHolder
+from local.simulator.faults import FaultBook
+from local.simulator.media import MediaStore
+
+
+def create_app(settings: FalSettings, base_url: str) -> Starlette:
+    """The simulator under ``base_url`` (scheme, host and port, without a path)."""
+    held = SettingsHolder(settings)
+    faults = FaultBook(FAL_FAULTS)
+    media = MediaStore(base_url, faults, lambda: held.now.media_ranges)
+    signer = Signer()
+    generator = Generator(held, media)
+    deliverer = Deliverer(held, signer)
+    queue = Queue(held, faults, generator, deliverer.deliver)
+    control = Control(faults, media, held, queue.submissions, queue.clear)
+    fal = FalRoutes(base_url, held, faults, queue, signer.jwks())
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        queue.clear()
+        generator.close()
+        await deliverer.close()
+
+    async def refused(_: Request, error: Exception) -> Response:
+        # fal answers in JSON where Starlette would in plain text (405 for one).
+        if not isinstance(error, HTTPException):
+            raise error
+        return JSONResponse({"detail": error.detail}, error.status_code, error.headers)
+
+    return Starlette(
+        routes=[control.mount(), *media.routes, *fal.routes],
+        lifespan=lifespan,
+        exception_handlers={HTTPException: refused},
+    )

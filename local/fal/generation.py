@@ -1,0 +1,222 @@
+"""One model run: check the input, read the pictures, render the clip, store it on the CDN."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import io
+import ipaddress
+import secrets
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+import httpx
+from PIL import Image, UnidentifiedImageError
+
+from local.fal.answers import MODEL_MESSAGES, REQUEST_ERRORS, Answer, model_error, model_errors
+from local.fal.answers import request_error as failed_request
+from local.fal.queue import FalRequest
+from local.fal.settings import FalSettings
+from local.fal.validation import ENDPOINTS, Clip, check
+from local.simulator.control import SettingsHolder
+from local.simulator.faults import Fault
+from local.simulator.media import MediaStore
+from local.simulator.video import FRAMES_PER_SECOND, VideoSpec, render
+
+SIZES: Mapping[str, tuple[int, int]] = {
+    "720p": (1280, 720),
+    "1080p": (1920, 1080),
+    "4k": (3840, 2160),
+}
+IMAGE_LIMIT = 8 * 1024 * 1024
+"""Bytes of an input picture. assumption: 8 MB, as is said of Veo."""
+
+
+class InputRefused(Exception):
+    """An input picture that cannot be used: fal's error type and the input's name."""
+
+    def __init__(self, error_type: str, name: str) -> None:
+        super().__init__(f"{name}: {error_type}")
+        self.error_type = error_type
+        self.name = name
+
+
+class Generator:
+    """Runs requests; hand it to the queue. One clip is encoded at a time, to spare the laptop."""
+
+    def __init__(self, settings: SettingsHolder[FalSettings], media: MediaStore) -> None:
+        self._settings = settings
+        self._media = media
+        self._encoder = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encoder")
+
+    def close(self) -> None:
+        self._encoder.shutdown(wait=False, cancel_futures=True)
+
+    async def __call__(self, request: FalRequest) -> Answer:
+        if request.endpoint not in ENDPOINTS:
+            # The app exists, the path below it does not: only the runner knows its paths.
+            path = request.endpoint.removeprefix(request.app)
+            detail = {"detail": f"Path {path} not found"}
+            return Answer(404, lambda: detail, {"x-fal-billable-units": "0"})
+        clip = check(request.endpoint, request.input)
+        if isinstance(clip, list):
+            request.log("Invalid input", "ERROR")
+            return model_errors(clip)
+        request.log(f"Generating {clip.seconds} s of video at {clip.resolution}")
+        try:
+            pictures = await self._pictures(clip)
+        except InputRefused as refused:
+            return model_error(refused.error_type, request.input, ("body", refused.name))
+        return await self._make(request, clip, pictures)
+
+    async def _make(self, request: FalRequest, clip: Clip, pictures: list[bytes | None]) -> Answer:
+        if request.suffers("stuck"):
+            await asyncio.Event().wait()
+        begun = time.monotonic()
+        duration = self._settings.now.generation_seconds
+        if slow := request.suffers("slow_generation"):
+            duration += float(slow.params["seconds"])
+        failure = self._failure(request, clip)
+        made: bytes | None = None
+        if failure is None:
+            spec = _spec(request.endpoint, clip, pictures)
+            loop = asyncio.get_running_loop()
+            made = await loop.run_in_executor(self._encoder, render, spec)
+        for percent in (25, 50, 75, 100):
+            await asyncio.sleep(max(0.0, begun + duration * percent / 100 - time.monotonic()))
+            request.log(f"Sampling: {percent}%")
+        if failure is not None:
+            request.log("The model returned an error", "ERROR")
+            return failure
+        return self._publish(request, spec, made or b"")
+
+    def _failure(self, request: FalRequest, clip: Clip) -> Answer | None:
+        """What a fault, or the moderated word, makes of this run."""
+        if self._settings.now.moderated_word in clip.prompt:
+            return model_error("content_policy_violation", request.input)
+        fault = request.run_fault
+        if fault is None:
+            return None
+        return _failure_of(fault, request.input)
+
+    def _publish(self, request: FalRequest, spec: VideoSpec, made: bytes) -> Answer:
+        name = f"{secrets.token_urlsafe(9)}_output.mp4"
+        file = self._media.put(name, made, request.event)
+        sora = request.endpoint.startswith("fal-ai/sora-2")
+
+        def body() -> dict[str, Any]:
+            video: dict[str, Any] = {
+                "url": self._media.url_of(file),
+                "content_type": file.content_type,
+                "file_name": "output.mp4",
+                "file_size": len(made),
+            }
+            if not sora:
+                return {"video": video}
+            video |= {
+                "width": spec.width,
+                "height": spec.height,
+                "fps": float(FRAMES_PER_SECOND),
+                "duration": float(spec.seconds),
+                "num_frames": spec.frame_count,
+            }
+            return {"video": video, "video_id": f"video_{request.request_id.replace('-', '')}"}
+
+        # assumption: the unit billed is the second
+        units = {"x-fal-billable-units": str(spec.seconds)}
+        return Answer(200, body, units, billed=True)
+
+    async def _pictures(self, clip: Clip) -> list[bytes | None]:
+        return [await self._picture(name, url) for name, url in clip.images]
+
+    async def _picture(self, name: str, url: str) -> bytes | None:
+        """The bytes of an input picture; None for one that is taken unread."""
+        if url.startswith("data:"):
+            body = _from_data_uri(name, url)
+        elif not url.startswith(("http://", "https://")):
+            raise InputRefused("file_download_error", name)
+        elif self._settings.now.fetch_inputs or _is_loopback(url):
+            body = await _download(name, url)
+        else:
+            return None
+        if len(body) > IMAGE_LIMIT:
+            raise InputRefused("file_too_large", name)
+        try:
+            with Image.open(io.BytesIO(body)) as picture:
+                picture.verify()
+        except (UnidentifiedImageError, OSError, SyntaxError) as error:
+            raise InputRefused("image_load_error", name) from error
+        return body
+
+
+def _failure_of(fault: Fault, submitted: Any) -> Answer | None:
+    if fault.kind == "moderation":
+        return model_error("content_policy_violation", submitted)
+    if fault.kind in MODEL_MESSAGES:
+        return model_error(fault.kind, submitted)
+    if fault.kind == "model_error":
+        known = fault.params["type"] in MODEL_MESSAGES
+        return model_error(fault.params["type"] if known else "internal_server_error", submitted)
+    if fault.kind == "runner_error":
+        known = fault.params["error_type"] in REQUEST_ERRORS
+        code = fault.params["error_type"] if known else "internal_error"
+        return failed_request(code, f"The runner failed: {code}")
+    return None
+
+
+def _spec(endpoint: str, clip: Clip, pictures: list[bytes | None]) -> VideoSpec:
+    width, height = SIZES[clip.resolution]
+    first = pictures[0] if pictures else None
+    if clip.aspect_ratio == "9:16" or (clip.aspect_ratio == "auto" and _is_portrait(first)):
+        width, height = height, width
+    return VideoSpec(
+        prompt=clip.prompt,
+        caption=f"simulated · {endpoint} · {clip.seconds} s",
+        width=width,
+        height=height,
+        seconds=clip.seconds,
+        audio=clip.audio,
+        first=first,
+        last=pictures[-1] if len(pictures) > 1 else None,
+    )
+
+
+def _is_portrait(picture: bytes | None) -> bool:
+    """assumption: without a picture we could read, ``auto`` is landscape."""
+    if picture is None:
+        return False
+    with Image.open(io.BytesIO(picture)) as opened:
+        return opened.height > opened.width
+
+
+def _from_data_uri(name: str, uri: str) -> bytes:
+    head, comma, data = uri.partition(",")
+    if not comma:
+        raise InputRefused("file_download_error", name)
+    try:
+        raw = unquote_to_bytes(data)
+        return base64.b64decode(raw, validate=True) if head.endswith(";base64") else raw
+    except binascii.Error as error:
+        raise InputRefused("file_download_error", name) from error
+
+
+def _is_loopback(url: str) -> bool:
+    host = httpx.URL(url).host
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+async def _download(name: str, url: str) -> bytes:
+    try:
+        async with httpx.AsyncClient(follow_redirects=True, timeout=10) as client:
+            answer = await client.get(url)
+            answer.raise_for_status()
+            return answer.content
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise InputRefused("file_download_error", name) from error

@@ -1,0 +1,152 @@
+"""The inputs of the models fal serves, checked by the runner and not at submit.
+
+A wrong input therefore costs a trip through the queue and comes back as a 422 result. Members a
+model does not know are ignored (assumption: fal's models are pydantic models with that default).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel, ValidationError, field_validator
+
+from local.fal.answers import DOCS_URL
+
+Frames = Literal["16:9", "9:16"]
+FramesOrAuto = Literal["auto", "16:9", "9:16"]
+SORA_SECONDS = (4, 8, 12, 16, 20)
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """What all models boil down to. ``images`` are (input name, URL), first frame first."""
+
+    prompt: str
+    seconds: int
+    resolution: str
+    aspect_ratio: str
+    audio: bool = True
+    images: tuple[tuple[str, str], ...] = ()
+
+
+class Veo(BaseModel):
+    """What every Veo 3.1 endpoint takes."""
+
+    prompt: str
+    duration: Literal["4s", "6s", "8s"] = "8s"
+    generate_audio: bool = True
+    negative_prompt: str | None = None
+    seed: int | None = None
+    safety_tolerance: Literal["1", "2", "3", "4", "5", "6"] = "4"
+    auto_fix: bool = False
+
+    def _clip(self, resolution: str, aspect_ratio: str, *images: tuple[str, str]) -> Clip:
+        seconds = int(self.duration.removesuffix("s"))
+        return Clip(self.prompt, seconds, resolution, aspect_ratio, self.generate_audio, images)
+
+
+class VeoText(Veo):
+    """Text to video. assumption: no 4k here, which only third parties report."""
+
+    auto_fix: bool = True
+    aspect_ratio: Frames = "16:9"
+    resolution: Literal["720p", "1080p"] = "720p"
+
+    def clip(self) -> Clip:
+        return self._clip(self.resolution, self.aspect_ratio)
+
+
+class VeoImage(Veo):
+    """Image to video."""
+
+    image_url: str
+    aspect_ratio: FramesOrAuto = "auto"
+    resolution: Literal["720p", "1080p"] = "720p"
+
+    def clip(self) -> Clip:
+        return self._clip(self.resolution, self.aspect_ratio, ("image_url", self.image_url))
+
+
+class VeoFrames(Veo):
+    """First and last frame to video."""
+
+    first_frame_url: str
+    last_frame_url: str
+    aspect_ratio: FramesOrAuto = "auto"
+    resolution: Literal["720p", "1080p", "4k"] = "720p"
+
+    def clip(self) -> Clip:
+        return self._clip(
+            self.resolution,
+            self.aspect_ratio,
+            ("first_frame_url", self.first_frame_url),
+            ("last_frame_url", self.last_frame_url),
+        )
+
+
+class SoraImage(BaseModel):
+    """Sora 2, image to video. assumption: fal still serves it, though its upstream has ended."""
+
+    prompt: str
+    image_url: str
+    resolution: Literal["auto", "720p"] = "auto"
+    aspect_ratio: FramesOrAuto = "auto"
+    duration: Literal[4, 8, 12, 16, 20] = 4
+    delete_video: bool = True
+    model: Literal["sora-2", "sora-2-2025-12-08", "sora-2-2025-10-06"] = "sora-2"
+
+    @field_validator("duration", mode="before")
+    @classmethod
+    def _number_or_text(cls, value: object) -> object:
+        # assumption: integer and string are both taken, the published types disagree
+        if isinstance(value, str) and value in {str(seconds) for seconds in SORA_SECONDS}:
+            return int(value)
+        return value
+
+    def clip(self) -> Clip:
+        images = (("image_url", self.image_url),)
+        return Clip(self.prompt, self.duration, "720p", self.aspect_ratio, images=images)
+
+
+Input = VeoText | VeoImage | VeoFrames | SoraImage
+
+# assumption: the fast and lite variants take what the full model takes
+ENDPOINTS: Mapping[str, type[Input]] = {
+    **{
+        f"fal-ai/veo3.1{variant}{path}": model
+        for variant in ("", "/fast", "/lite")
+        for path, model in (
+            ("", VeoText),
+            ("/image-to-video", VeoImage),
+            ("/first-last-frame-to-video", VeoFrames),
+        )
+    },
+    "fal-ai/sora-2/image-to-video": SoraImage,
+}
+"""Endpoint ids and what they take."""
+
+APPS = frozenset("/".join(endpoint.split("/")[:2]) for endpoint in ENDPOINTS)
+"""The two-segment apps, under which status and result live."""
+
+# assumption: a value outside an enumeration is reported as fal's documented `one_of`
+_TYPES = {"literal_error": "one_of", "int_parsing": "value_error", "string_type": "value_error"}
+
+
+def check(endpoint: str, document: object) -> Clip | list[dict[str, Any]]:
+    """The clip ``document`` asks for, or FastAPI-style details of what is wrong with it."""
+    try:
+        return ENDPOINTS[endpoint].model_validate(document).clip()
+    except ValidationError as error:
+        return [
+            {
+                "loc": ["body", *found["loc"]],
+                "msg": found["msg"],
+                "type": (kind := _TYPES.get(found["type"], found["type"])),
+                "url": f"{DOCS_URL}#{kind}",
+                "ctx": {name: str(value) for name, value in found.get("ctx", {}).items()},
+                "input": found["input"],
+            }
+            for found in error.errors(include_url=False)
+        ]

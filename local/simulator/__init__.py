@@ -1,0 +1,1 @@
+"""What the simulated providers share: faults, the paid-submission log, media, and serving."""

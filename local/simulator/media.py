@@ -1,0 +1,180 @@
+"""The simulated media CDN: public files under unguessable URLs, with nobody asked for a key.
+
+A file has one live URL at a time. When a URL has expired, `MediaStore.url_of` hands out a fresh
+one, as providers do when the result is fetched again. Every GET is recorded, and above all whether
+it carried credentials: whoever sends a provider key to a CDN leaks it.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import struct
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from local.simulator.faults import Event, Fault, FaultBook, Kind
+from local.simulator.wire import CutBody, ResetConnection, drip
+
+MEDIA_FAULTS = {
+    "media_truncated": Kind(
+        "media", "the body ends early, the Content-Length does not", {"fraction": 0.5}
+    ),
+    "media_reset": Kind("media", "the connection is reset in the middle of the body"),
+    "media_refused": Kind("media", "the connection is reset before any answer"),
+    "media_missing": Kind("media", "404, this time"),
+    "media_error": Kind("media", "a server error from the CDN", {"status": 503}),
+    "media_slow": Kind("media", "the body drips", {"bytes_per_second": 20_000}),
+    "media_oversized": Kind(
+        "media",
+        "a playable MP4 padded to this many bytes, streamed without holding them",
+        {"bytes": 1_073_741_824},
+    ),
+    "media_expired": Kind(
+        "media", "the URL stops working for good; the next result has a fresh one", {"status": 403}
+    ),
+    "media_garbage": Kind("media", "bytes that are no MP4, labelled as one", {"bytes": 65_536}),
+    "media_redirect": Kind("media", "302 to another place", {"location": "https://example.com/"}),
+}
+"""Fault kinds every simulator with a CDN offers; they strike per GET of a file."""
+
+_ZEROS = bytes(1 << 18)
+
+
+@dataclass(slots=True)
+class MediaFile:
+    """One stored file, the event its faults are matched by, and who fetched it."""
+
+    name: str
+    body: bytes
+    event: Event
+    token: str
+    content_type: str = "video/mp4"
+    expired: dict[str, int] = field(default_factory=dict)
+    gets: list[dict[str, Any]] = field(default_factory=list)
+
+
+class MediaStore:
+    """All files of one simulator; ``ranges`` says now whether Range requests are honoured."""
+
+    def __init__(self, base_url: str, faults: FaultBook, ranges: Callable[[], bool]) -> None:
+        self.base_url = base_url
+        self._faults = faults
+        self._ranges = ranges
+        self.files: list[MediaFile] = []
+        self.routes = [Route("/files/b/{token}/{name}", self._get, methods=["GET"])]
+
+    def put(self, name: str, body: bytes, event: Event) -> MediaFile:
+        file = MediaFile(name, body, event, secrets.token_urlsafe(16))
+        self.files.append(file)
+        return file
+
+    def url_of(self, file: MediaFile) -> str:
+        """The file's live URL, a new one if the last has expired."""
+        if file.token in file.expired:
+            file.token = secrets.token_urlsafe(16)
+        return f"{self.base_url}/files/b/{file.token}/{file.name}"
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "authorization_seen": any(g["authorization"] for f in self.files for g in f.gets),
+            "files": [
+                {"url": self.url_of(f), "bytes": len(f.body), "gets": f.gets} for f in self.files
+            ],
+        }
+
+    async def _get(self, request: Request) -> Response:
+        token = request.path_params["token"]
+        file = next((f for f in self.files if token == f.token or token in f.expired), None)
+        if file is None:
+            return Response("Not Found", 404, media_type="text/plain")
+        fault = None
+        if token not in file.expired:
+            fault = self._faults.take("media", file.event)
+        file.gets.append(
+            {
+                "method": request.method,
+                "range": request.headers.get("range"),
+                "authorization": "authorization" in request.headers,
+                "fault": fault.kind if fault else None,
+            }
+        )
+        if fault is not None and fault.kind == "media_expired":
+            file.expired[token] = int(fault.params["status"])
+        if token in file.expired:
+            return Response("Expired", file.expired[token], media_type="text/plain")
+        if fault is not None:
+            return _MISBEHAVIOURS[fault.kind](fault, file)
+        return self._serve(request, file)
+
+    def _serve(self, request: Request, file: MediaFile) -> Response:
+        size = len(file.body)
+        if not self._ranges():
+            return Response(file.body, media_type=file.content_type)
+        wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", request.headers.get("range", ""))
+        headers = {"accept-ranges": "bytes"}
+        if wanted is None:
+            return Response(file.body, media_type=file.content_type, headers=headers)
+        first = int(wanted[1])
+        last = min(int(wanted[2] or size), size - 1)
+        if first > last:
+            return Response(status_code=416, headers={"content-range": f"bytes */{size}"})
+        headers["content-range"] = f"bytes {first}-{last}/{size}"
+        return Response(file.body[first : last + 1], 206, headers, file.content_type)
+
+
+def _cut(fault: Fault, file: MediaFile) -> Response:
+    size = len(file.body)
+    kept = file.body[: int(size * fault.params.get("fraction", 0.5))]
+    headers = {"content-type": file.content_type}
+    return CutBody(kept, size, headers, reset=fault.kind == "media_reset")
+
+
+def _drip(fault: Fault, file: MediaFile) -> Response:
+    headers = {"content-type": file.content_type, "content-length": str(len(file.body))}
+    return StreamingResponse(drip(file.body, fault.params["bytes_per_second"]), 200, headers)
+
+
+def _oversized(fault: Fault, file: MediaFile) -> Response:
+    total = max(int(fault.params["bytes"]), len(file.body) + 16)
+    headers = {"content-type": file.content_type, "content-length": str(total)}
+    return StreamingResponse(_padded(file.body, total), 200, headers)
+
+
+def _garbage(fault: Fault, file: MediaFile) -> Response:
+    noise = secrets.token_bytes(int(fault.params["bytes"]))
+    return Response(noise, 200, media_type=file.content_type)
+
+
+def _plain(fault: Fault, file: MediaFile) -> Response:  # noqa: ARG001
+    return Response("Unavailable", int(fault.params.get("status", 404)), media_type="text/plain")
+
+
+_MISBEHAVIOURS: dict[str, Callable[[Fault, MediaFile], Response]] = {
+    "media_truncated": _cut,
+    "media_reset": _cut,
+    "media_refused": lambda _, __: ResetConnection(),
+    "media_missing": _plain,
+    "media_error": _plain,
+    "media_slow": _drip,
+    "media_oversized": _oversized,
+    "media_garbage": _garbage,
+    "media_redirect": lambda fault, _: RedirectResponse(str(fault.params["location"]), 302),
+}
+
+
+async def _padded(body: bytes, total: int) -> AsyncIterator[bytes]:
+    """``body`` and a `free` box (64-bit size) that fills up to ``total``: still a valid MP4."""
+    missing = total - len(body)
+    yield body
+    yield struct.pack(">I4sQ", 1, b"free", missing)
+    missing -= 16
+    while missing > 0:
+        piece = _ZEROS[: min(missing, len(_ZEROS))]
+        missing -= len(piece)
+        yield piece

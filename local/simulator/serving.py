@@ -1,0 +1,86 @@
+"""Run one simulator on a loopback port and say where it is, as one line of JSON.
+
+The server binds 127.0.0.1 only and stops with the process that started it, even when that one is
+killed: nobody has to hunt for stray simulators.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from local.simulator.wire import TRANSPORT
+
+LOOPBACK = "127.0.0.1"
+
+
+class _OpenProtocol(H11Protocol):
+    """HTTP/1.1 that lets the app reach its connection, for the faults that happen below HTTP."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(cast("asyncio.Transport", transport))
+        app: Any = self.app
+
+        async def with_transport(scope: Scope, receive: Receive, send: Send) -> None:
+            scope.setdefault("extensions", {})[TRANSPORT] = transport
+            await app(scope, receive, send)
+
+        self.app = with_transport
+
+
+def serve(
+    make_app: Callable[[str], ASGIApp],
+    describe: Callable[[str], Mapping[str, object]],
+    *,
+    port: int = 0,
+    certificate: Path | None = None,
+    private_key: Path | None = None,
+) -> None:
+    """Serve until SIGINT, SIGTERM, or the end of the parent process.
+
+    ``make_app`` and ``describe`` get the base URL, ``describe``'s answer is printed as one JSON
+    line once requests are accepted. ``port`` 0 picks a free one. With a certificate it speaks TLS.
+    """
+    listener = socket.create_server((LOOPBACK, port))
+    scheme = "https" if certificate else "http"
+    base_url = f"{scheme}://{LOOPBACK}:{listener.getsockname()[1]}"
+    server = uvicorn.Server(
+        uvicorn.Config(
+            make_app(base_url),
+            http=_OpenProtocol,
+            ws="none",
+            lifespan="on",
+            log_level="warning",
+            access_log=False,
+            ssl_certfile=certificate,
+            ssl_keyfile=private_key,
+            timeout_graceful_shutdown=1,  # unanswered requests must not keep it alive
+        )
+    )
+    asyncio.run(_run(server, listener, json.dumps(describe(base_url)), os.getppid()))
+
+
+async def _run(
+    server: uvicorn.Server, listener: socket.socket, ready_line: str, parent: int
+) -> None:
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    announced = False
+    while not serving.done():
+        if server.started and not announced:
+            sys.stdout.write(ready_line + "\n")
+            sys.stdout.flush()
+            announced = True
+        if os.getppid() != parent:
+            server.should_exit = True
+        await asyncio.wait({serving}, timeout=0.5 if announced else 0.02)
+    serving.result()
