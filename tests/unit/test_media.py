@@ -104,6 +104,7 @@ def test_a_picture_too_small_to_be_one_is_refused(tmp_path: Path) -> None:
 
 def test_an_hour_and_more_is_refused(tmp_path: Path) -> None:
     clip = bytearray(write_mp4(tmp_path / "a.mp4", seconds=1, codec="mpeg4"))
+    clip = clip.replace(b"edts", b"free")  # an edit list would shorten it again
     timescale = clip.index(b"mdhd") + 16  # after type, version and two dates
     clip[timescale : timescale + 4] = (1).to_bytes(4, "big")
     with pytest.raises(MediaInvalid, match="duration"):
