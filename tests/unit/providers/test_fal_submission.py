@@ -1,0 +1,389 @@
+"""Submitting to fal: what is sent, and what each way of not getting an answer proves."""
+
+from __future__ import annotations
+
+import json
+import logging
+import traceback
+from urllib.parse import parse_qs
+
+import httpx
+import pytest
+
+from clipmint.domain.outcomes import FailureCode
+from clipmint.providers.base import (
+    Accepted,
+    Busy,
+    Provider,
+    ProviderUnavailable,
+    Rejected,
+    Unanswered,
+)
+from clipmint.providers.fal import Fal, FalSettings, transport
+from clipmint.providers.fal.transport import MAX_ANSWER_BYTES
+from tests.unit.providers.fal_wire import (
+    BASE,
+    KEY,
+    QUEUE,
+    REQUEST_ID,
+    answer,
+    fal,
+    submission_answer,
+    task,
+)
+
+WEBHOOK = "https://api.example.com/webhooks/fal/job-1/video/s3cret?x=1&y=ü"
+
+
+def test_an_accepted_task_is_known_by_its_id_and_the_urls_fal_returned() -> None:
+    adapter, wire = fal(answer(200, submission_answer(response_url=f"{BASE}/response")))
+    submitted = adapter.submit(task())
+    assert isinstance(submitted, Accepted)
+    assert submitted.handle.request_id == REQUEST_ID
+    assert submitted.handle.urls == {
+        "status": f"{BASE}/status",
+        "result": f"{BASE}/response",
+        "cancel": f"{BASE}/cancel",
+    }
+    assert wire.calls == [f"POST {QUEUE}/fal-ai/veo3.1"]
+
+
+def test_the_adapter_is_a_provider_that_waits_after_a_lost_answer() -> None:
+    adapter: Provider = Fal(FalSettings(key=KEY))
+    assert (adapter.name, adapter.after_unanswered) == ("fal", "wait")
+    assert adapter.media_hosts == (".fal.media",)
+
+
+def test_a_202_or_a_runner_so_fast_that_there_is_no_position_is_accepted_too() -> None:
+    bare = {"status": "IN_PROGRESS", "request_id": REQUEST_ID}
+    adapter, _ = fal(answer(202, bare))
+    assert isinstance(adapter.submit(task()), Accepted)
+
+
+def test_the_request_says_who_pays_and_guards_their_money() -> None:
+    adapter, wire = fal(answer(200, submission_answer()))
+    adapter.submit(task(start_within_seconds=900, webhook_url=WEBHOOK))
+    [request] = wire.requests
+    assert request.headers["authorization"] == f"Key {KEY}"
+    assert request.headers["content-type"] == "application/json"
+    assert request.headers["x-fal-no-retry"] == "1"
+    assert request.headers["x-fal-request-timeout"] == "900"
+    assert json.loads(request.headers["x-fal-object-lifecycle-preference"]) == {
+        "expiration_duration_seconds": 604800
+    }
+    assert parse_qs(request.url.query.decode()) == {"fal_webhook": [WEBHOOK]}
+
+
+def test_without_a_webhook_url_or_a_latest_start_neither_is_mentioned() -> None:
+    adapter, wire = fal(answer(200, submission_answer()))
+    adapter.submit(task())
+    assert wire.requests[0].url.query == b""
+    assert "x-fal-request-timeout" not in wire.requests[0].headers
+
+
+@pytest.mark.parametrize("variant", ["", "/fast", "/lite"])
+def test_veo_from_text_states_everything_that_moves_the_price(variant: str) -> None:
+    adapter, wire = fal(answer(200, submission_answer()))
+    adapter.submit(task(endpoint=f"fal-ai/veo3.1{variant}"))
+    assert json.loads(wire.requests[0].content) == {
+        "prompt": "a lighthouse in the rain",
+        "duration": "8s",
+        "resolution": "720p",
+        "aspect_ratio": "16:9",
+        "generate_audio": True,
+        "safety_tolerance": "4",
+        "auto_fix": True,
+    }
+
+
+def test_veo_from_an_image_names_it_image_url() -> None:
+    adapter, wire = fal(answer(200, submission_answer()))
+    adapter.submit(
+        task(endpoint="fal-ai/veo3.1/image-to-video", image_url="https://i.example/a.png")
+    )
+    body = json.loads(wire.requests[0].content)
+    assert body["image_url"] == "https://i.example/a.png"
+    assert "auto_fix" not in body
+
+
+def test_veo_between_frames_names_the_first_and_the_last() -> None:
+    adapter, wire = fal(answer(200, submission_answer()))
+    adapter.submit(
+        task(
+            endpoint="fal-ai/veo3.1/first-last-frame-to-video",
+            image_url="https://i.example/a.png",
+            last_image_url="https://i.example/b.png",
+            duration_seconds=4,
+        )
+    )
+    body = json.loads(wire.requests[0].content)
+    assert body["first_frame_url"] == "https://i.example/a.png"
+    assert body["last_frame_url"] == "https://i.example/b.png"
+    assert body["duration"] == "4s"
+    assert "image_url" not in body
+
+
+def test_sora_takes_its_duration_as_a_number() -> None:
+    adapter, wire = fal(answer(200, submission_answer()))
+    adapter.submit(
+        task(
+            endpoint="fal-ai/sora-2/image-to-video",
+            image_url="https://i.example/a.png",
+            resolution="auto",
+            aspect_ratio="auto",
+            duration_seconds=12,
+        )
+    )
+    assert json.loads(wire.requests[0].content) == {
+        "prompt": "a lighthouse in the rain",
+        "image_url": "https://i.example/a.png",
+        "resolution": "auto",
+        "aspect_ratio": "auto",
+        "duration": 12,
+        "delete_video": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("unfit", "code"),
+    [
+        ({"endpoint": "fal-ai/unheard-of"}, FailureCode.INTERNAL),
+        ({"endpoint": "fal-ai/veo3.1/../../evil"}, FailureCode.INTERNAL),
+        ({"duration_seconds": None}, FailureCode.INTERNAL),
+        ({"resolution": None}, FailureCode.INTERNAL),
+        ({"image_url": "https://i.example/a.png"}, FailureCode.INVALID_INPUT),
+        ({"endpoint": "fal-ai/veo3.1/image-to-video"}, FailureCode.INVALID_INPUT),
+        (
+            {
+                "endpoint": "fal-ai/veo3.1/image-to-video",
+                "last_image_url": "https://i.example/b.png",
+            },
+            FailureCode.INVALID_INPUT,
+        ),
+        (
+            {
+                "endpoint": "fal-ai/veo3.1/first-last-frame-to-video",
+                "image_url": "https://i.example/a.png",
+            },
+            FailureCode.INVALID_INPUT,
+        ),
+    ],
+)
+def test_a_task_that_does_not_fit_its_endpoint_is_never_sent(
+    unfit: dict[str, object], code: FailureCode
+) -> None:
+    adapter, wire = fal()
+    submitted = adapter.submit(task(**unfit))
+    assert isinstance(submitted, Rejected)
+    assert submitted.failure.code is code
+    assert wire.requests == []
+
+
+@pytest.mark.parametrize("key", ["", "no-colon", "two words:secret", "id:sec\nret", "id:sécret"])
+def test_without_a_usable_key_nothing_is_sent_and_the_owner_is_to_blame(key: str) -> None:
+    adapter, wire = fal(key=key)
+    submitted = adapter.submit(task())
+    assert isinstance(submitted, Rejected)
+    assert submitted.failure.code is FailureCode.OWNER_ACCOUNT
+    assert wire.requests == []
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout],
+    ids=lambda e: e.__name__,
+)
+def test_before_a_byte_has_left_a_broken_connection_only_means_busy(
+    broken: type[httpx.TransportError],
+) -> None:
+    adapter, wire = fal(broken("[Errno 111] Connection refused"))
+    assert isinstance(adapter.submit(task()), Busy)
+    assert len(wire.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        httpx.WriteTimeout,
+        httpx.WriteError,
+        httpx.ReadTimeout,
+        httpx.ReadError,
+        httpx.RemoteProtocolError,
+        httpx.LocalProtocolError,
+        httpx.CloseError,
+        httpx.ProxyError,
+        httpx.DecodingError,
+        httpx.TooManyRedirects,
+    ],
+    ids=lambda e: e.__name__,
+)
+def test_once_a_byte_may_have_left_a_broken_connection_proves_nothing(
+    broken: type[httpx.RequestError],
+) -> None:
+    adapter, wire = fal(broken("broken"))
+    assert isinstance(adapter.submit(task()), Unanswered)
+    assert len(wire.requests) == 1, "a submission is sent once"
+
+
+def test_every_way_httpx_can_fail_to_send_has_been_thought_about() -> None:
+    def leaves(kind: type[Exception]) -> set[str]:
+        below = [name for child in kind.__subclasses__() for name in leaves(child)]
+        return set(below) or {kind.__name__}
+
+    doc = transport.__doc__ or ""
+    assert [name for name in sorted(leaves(httpx.RequestError)) if name not in doc] == []
+
+
+@pytest.mark.parametrize("broken", [httpx.UnsupportedProtocol, httpx.InvalidURL])
+def test_a_request_that_can_never_be_sent_is_our_own_fault(broken: type[Exception]) -> None:
+    adapter, _ = fal(broken("no such scheme"))
+    submitted = adapter.submit(task())
+    assert isinstance(submitted, Rejected)
+    assert submitted.failure.code is FailureCode.INTERNAL
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_too_many_requests_and_unavailable_mean_busy(status: int) -> None:
+    adapter, _ = fal(answer(status, {"detail": "later"}))
+    assert adapter.submit(task()) == Busy(f"HTTP {status}: later")
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (200, b"<html>ok</html>"),
+        (200, b'{"request_id": "764c'),
+        (200, b"[" * 100_000),
+        (200, b"\xff\xfe"),
+        (200, {"status": "IN_QUEUE"}),
+        (200, {"request_id": 7}),
+        (200, {"request_id": "../../../etc"}),
+        (200, ["not", "an", "object"]),
+        (204, b""),
+        (302, b""),
+        (307, b""),
+        (408, b""),
+        (499, {"detail": "client closed"}),
+        (500, {"detail": "Internal Server Error"}),
+        (502, b"<html>nginx</html>"),
+        (504, {"detail": "x", "error_type": "request_timeout"}),
+        (599, b""),
+    ],
+)
+def test_an_answer_that_does_not_say_is_no_answer(status: int, body: object) -> None:
+    adapter, wire = fal(answer(status, body, {"location": f"{QUEUE}/elsewhere"}))
+    assert isinstance(adapter.submit(task()), Unanswered)
+    assert len(wire.requests) == 1, "no redirect is followed and nothing sent again"
+
+
+def test_an_answer_without_end_is_no_answer() -> None:
+    adapter, _ = fal(answer(200, b" " * (MAX_ANSWER_BYTES + 1)))
+    assert isinstance(adapter.submit(task()), Unanswered)
+
+
+LOCKED = (
+    "User is locked. Reason: Exhausted balance. Top up your balance at fal.ai/dashboard/billing."
+)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "code"),
+    [
+        (401, {"detail": "No user found for Key ID and Secret"}, FailureCode.OWNER_ACCOUNT),
+        (403, {"detail": LOCKED}, FailureCode.OWNER_ACCOUNT),
+        (403, b"forbidden", FailureCode.OWNER_ACCOUNT),
+        (404, {"detail": "Path /x not found"}, FailureCode.INTERNAL),
+        (405, {"detail": "Method Not Allowed"}, FailureCode.INTERNAL),
+        (400, {"detail": "no", "error_type": "bad_request"}, FailureCode.INVALID_INPUT),
+        (418, b"", FailureCode.PROVIDER_ERROR),
+        (
+            422,
+            {"detail": [{"type": "content_policy_violation", "msg": "flagged", "input": {}}]},
+            FailureCode.CONTENT_POLICY,
+        ),
+    ],
+)
+def test_any_other_4xx_is_a_refusal_for_good(status: int, body: object, code: FailureCode) -> None:
+    adapter, _ = fal(answer(status, body))
+    submitted = adapter.submit(task())
+    assert isinstance(submitted, Rejected)
+    assert submitted.failure.code is code
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        "https://evil.example/fal-ai/veo3.1/requests/{id}/status",
+        "http://queue.fal.run/fal-ai/veo3.1/requests/{id}/status",
+        "https://queue.fal.run.evil.example/fal-ai/veo3.1/requests/{id}/status",
+        "https://queue.fal.run@evil.example/fal-ai/veo3.1/requests/{id}/status",
+        "https://queue.fal.run:8443/fal-ai/veo3.1/requests/{id}/status",
+        "https://queue.fal.run\\@evil.example/requests/{id}/status",
+        "https://queue.fal.run/../requests/{id}/status",
+        "https://queue.fal.run/fal-ai/veo3.1/requests/somebody-elses/status",
+        "https://queue.fal.run/fal-ai/veo3.1/requests/{id}x/status",
+        "https://queue.fal.run/fal-ai/veo3.1/requests/{id}/status?next=https://evil.example",
+        "",
+        None,
+        7,
+    ],
+)
+def test_a_url_elsewhere_is_dropped_and_built_under_two_segments(elsewhere: object) -> None:
+    given = elsewhere.format(id=REQUEST_ID) if isinstance(elsewhere, str) else elsewhere
+    adapter, _ = fal(answer(200, submission_answer(status_url=given)))
+    submitted = adapter.submit(task(endpoint="fal-ai/veo3.1/fast"))
+    assert isinstance(submitted, Accepted)
+    assert submitted.handle.urls["status"] == f"{BASE}/status"
+
+
+def test_a_webhooks_request_id_alone_makes_a_usable_handle() -> None:
+    adapter, _ = fal()
+    handle = adapter.handle("fal-ai/sora-2/image-to-video", REQUEST_ID)
+    assert handle.urls["result"] == f"{QUEUE}/fal-ai/sora-2/requests/{REQUEST_ID}"
+    assert adapter.handle("comfy/some/flow/x", "r1").urls["status"] == (
+        f"{QUEUE}/comfy/some/flow/requests/r1/status"
+    )
+    with pytest.raises(ValueError, match="request id"):
+        adapter.handle("fal-ai/veo3.1", "../../admin")
+
+
+def test_neither_key_nor_webhook_token_reaches_a_log_or_a_message(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    adapter, _ = fal(
+        answer(200, submission_answer()),
+        httpx.LocalProtocolError(f"Illegal header value b'Key {KEY}'"),
+        httpx.ReadTimeout("timed out"),
+    )
+    told = [repr(adapter.submit(task(webhook_url=WEBHOOK))) for _ in range(3)]
+    everything = caplog.text + "".join(told) + repr(FalSettings(key=KEY))
+    assert "key-secret" not in everything
+    assert "s3cret" not in everything
+
+
+def test_a_question_that_breaks_does_not_drag_the_key_along_in_its_traceback() -> None:
+    adapter, _ = fal(httpx.LocalProtocolError(f"Illegal header value b'Key {KEY}'"))
+    with pytest.raises(ProviderUnavailable) as caught:
+        adapter.poll(adapter.handle("fal-ai/veo3.1", REQUEST_ID))
+    assert "key-secret" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://queue.fal.run",
+        "https://user:password@queue.fal.run",
+        "ftp://queue.fal.run",
+        "https://",
+        "https://queue.fal.run?x=1",
+        "http://127.0.0.1.evil.example",
+    ],
+)
+def test_our_key_is_only_ever_configured_to_go_over_tls_or_stay_on_this_machine(url: str) -> None:
+    with pytest.raises(ValueError, match="https"):
+        FalSettings(key=KEY, queue_url=url)
+
+
+def test_a_key_pasted_with_a_newline_works() -> None:
+    assert FalSettings(key=f"  {KEY}\n").key == KEY
