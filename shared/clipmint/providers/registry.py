@@ -8,8 +8,11 @@ import json
 import boto3
 from botocore.config import Config
 
-from clipmint.providers.base import Provider
+from clipmint.domain.jobs import Stage
+from clipmint.providers.base import Handle, Provider
 from clipmint.settings import ProviderSettings
+
+NAMES = frozenset({"fal"})
 
 
 class ProviderNotConfigured(Exception):
@@ -26,17 +29,25 @@ def provider(name: str) -> Provider:
     """
     settings = ProviderSettings.read()
     if name == "fal":
-        from clipmint.providers.fal import FalProvider  # noqa: PLC0415  (imports httpx)
+        from clipmint.providers.fal import Fal, FalSettings  # noqa: PLC0415  (only where used)
 
-        key = _keys().get("FAL_KEY", "")
-        if key:
-            return FalProvider(
-                key=key,
-                queue_url=settings.fal_queue_url,
-                jwks_url=settings.fal_jwks_url,
-                media_hosts=settings.fal_media_hosts,
-            )
+        fal = FalSettings(
+            key=_keys().get("FAL_KEY", ""),
+            queue_url=settings.fal_queue_url,
+            jwks_url=settings.fal_jwks_url,
+            media_hosts=settings.fal_media_hosts,
+        )
+        if fal.key:
+            return Fal(fal)
     raise ProviderNotConfigured(name)
+
+
+def handle_of(stage: Stage) -> Handle | None:
+    """What the provider knows the stage's submission by, if we know it."""
+    submission = stage.submission
+    if submission is None or submission.request_id is None:
+        return None
+    return Handle(submission.request_id, submission.urls)
 
 
 @functools.cache

@@ -1,0 +1,100 @@
+"""End a job early, while that is free; remove the media of one that has ended."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated, Any
+from uuid import UUID
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Path
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from clipmint import api, execution, jobs, ledger, storage
+from clipmint.answers import Cancelled
+from clipmint.domain.errors import CancelTooLate, JobNotFound, JobRunning, TemporarilyUnavailable
+from clipmint.domain.jobs import Job, JobStatus, SubmissionState, Verdict
+from clipmint.domain.outcomes import Failed, FailureCode
+from clipmint.providers import registry
+from clipmint.providers.base import ProviderUnavailable
+
+app = api.resolver()
+
+_CANCELLED = Verdict(JobStatus.CANCELLED, FailureCode.CANCELLED)
+
+
+@app.post("/v1/videos/<job_id>/cancel", summary="Cancel a job its provider has not begun")
+def cancel_video(job_id: Annotated[str, Path()]) -> Cancelled:
+    job = _owned(job_id)
+    if not job.is_terminal:
+        _withdraw(job)
+        job = ledger.settle(job.job_id, _verdict)
+    if job.status is not JobStatus.CANCELLED:
+        raise CancelTooLate(
+            "It is too late to cancel this video",
+            details="The provider has begun, or the job has ended",
+        )
+    for stage in job.stages:
+        execution.wake(stage)
+    return Cancelled(
+        job_id=job.job_id,
+        status=job.status,
+        credits_released=job.credits - job.credits_used,
+    )
+
+
+@app.delete("/v1/videos/<job_id>", summary="Remove an ended job's media, and hide the job")
+def delete_video(job_id: Annotated[str, Path()]) -> Response[None]:
+    job = _owned(job_id, deleted_too=True)
+    # Hidden first: a crash before the media are gone leaves a job that this call still finds.
+    if jobs.hide(job.job_id) is None:
+        raise JobRunning("A running video cannot be deleted", details="Cancel it first")
+    s3 = storage.s3_client()
+    for asset in (stage.asset for stage in job.stages if stage.asset):
+        keys = [key for key in (asset.key, asset.thumbnail_key) if key]
+        storage.delete(s3, asset.bucket, *keys)
+    return Response(HTTPStatus.NO_CONTENT)
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> Any:
+    return api.resolve(app, event, context)
+
+
+def _withdraw(job: Job) -> None:
+    """Take a submission back from its provider, if it was sent and not begun."""
+    stage = job.current_stage
+    handle = registry.handle_of(stage) if stage else None
+    if stage is None or handle is None or stage.outcome is not None:
+        return
+    try:
+        withdrawn = registry.provider(stage.provider).cancel(handle)
+    except ProviderUnavailable:
+        raise TemporarilyUnavailable(
+            "It is not known whether this can be cancelled; ask again",
+            headers={"Retry-After": "5"},
+        ) from None
+    if withdrawn:
+        try:
+            jobs.record_outcome(job.job_id, stage.name, Failed(FailureCode.CANCELLED))
+        except jobs.JobFinished:
+            return
+
+
+def _verdict(job: Job) -> Verdict | None:
+    """Cancelled if nothing was sent, or what was sent has been withdrawn; else leave it be."""
+    stage = job.current_stage
+    if stage is None:
+        return None
+    unsent = stage.submission is None or stage.submission.state is SubmissionState.REFUSED
+    withdrawn = isinstance(stage.outcome, Failed) and stage.outcome.code is FailureCode.CANCELLED
+    return _CANCELLED if unsent or withdrawn else None
+
+
+def _owned(job_id: str, *, deleted_too: bool = False) -> Job:
+    try:
+        job = jobs.get(str(UUID(job_id)))
+    except ValueError:
+        job = None
+    if job is None or job.user_id != api.user_of(app) or (job.deleted and not deleted_too):
+        raise JobNotFound("There is no such video")
+    return job

@@ -1,0 +1,106 @@
+"""Migrate: copy the provider's file into the owner's bucket, and prove that it plays.
+
+Running it again overwrites the same keys with the same bytes, so a crash anywhere costs a second
+copy and nothing else. The job learns of the asset last.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import os
+from typing import TYPE_CHECKING, Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from clipmint import download, jobs, media, storage, transfer
+from clipmint.domain.jobs import Asset, Job, Stage
+from clipmint.domain.media import SourceExpired, StoredObject
+from clipmint.domain.outcomes import Succeeded
+from clipmint.jobs import JobFinished
+from clipmint.providers import registry
+from clipmint.providers.base import ProviderUnavailable
+from clipmint.telemetry import count, logger
+
+if TYPE_CHECKING:
+    import httpx
+    from mypy_boto3_s3 import S3Client
+
+SPARE_SECONDS = 30
+"""Kept back from the function's own timeout, for the probe, the thumbnail and the record."""
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    job = jobs.get(event["job_id"])
+    stage = job.stage(event["stage"]) if job else None
+    if job is None or stage is None or job.is_terminal:
+        raise JobFinished(f"job {event['job_id']} has nothing to migrate")
+    logger.append_keys(job_id=job.job_id, stage=stage.name)
+    if stage.asset is None:
+        seconds = context.get_remaining_time_in_millis() / 1000 - SPARE_SECONDS
+        stored = _copy(job, stage, seconds)
+        job = jobs.record_asset(job.job_id, stage.name, _asset(job, stored))
+    return {"more": job.current_stage is not None}
+
+
+def _copy(job: Job, stage: Stage, seconds: float) -> StoredObject:
+    if not isinstance(stage.outcome, Succeeded):
+        raise JobFinished(f"stage {stage.name} of job {job.job_id} has no file")
+    provider = registry.provider(stage.provider)
+    copy = functools.partial(
+        transfer.copy_from_url,
+        allowed_hosts=provider.media_hosts,
+        bucket=os.environ["VIDEOS_BUCKET"],
+        key=storage.video_key(job.user_id, job.job_id),
+        http=_http(),
+        s3=_s3(),
+        deadline_seconds=seconds,
+    )
+    try:
+        return copy(stage.outcome.media_url)
+    except SourceExpired:
+        count("MediaUrlExpired", provider=stage.provider)
+        handle = registry.handle_of(stage)
+        try:
+            fresh = provider.poll(handle) if handle else None
+        except ProviderUnavailable:
+            fresh = None
+        if not isinstance(fresh, Succeeded):
+            raise
+        logger.info("the URL had expired; fetching from a fresh one")
+        return copy(fresh.media_url)
+
+
+def _asset(job: Job, stored: StoredObject) -> Asset:
+    with io.BufferedReader(storage.open_range(_s3(), stored.bucket, stored.key)) as file:
+        facts = media.probe(file)
+        picture = media.thumbnail(file)
+    thumbnail_key = storage.thumbnail_key(job.user_id, job.job_id)
+    _s3().put_object(
+        Bucket=stored.bucket,
+        Key=thumbnail_key,
+        Body=picture,
+        ContentType="image/jpeg",
+        ChecksumAlgorithm="SHA256",
+    )
+    return Asset(
+        bucket=stored.bucket,
+        key=stored.key,
+        content_type=stored.content_type,
+        size_bytes=stored.size_bytes,
+        sha256=stored.sha256,
+        width=facts.width,
+        height=facts.height,
+        duration_seconds=facts.duration_seconds,
+        thumbnail_key=thumbnail_key,
+    )
+
+
+@functools.cache
+def _s3() -> S3Client:
+    return storage.s3_client()
+
+
+@functools.cache
+def _http() -> httpx.Client:
+    return download.media_client()

@@ -1,0 +1,21 @@
+"""Settle: end the job and its holds, in one transaction. Settling twice changes nothing."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from clipmint import ledger
+from clipmint.domain.jobs import verdict
+from clipmint.telemetry import count, logger
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001
+    logger.append_keys(job_id=event["job_id"])
+    job = ledger.settle(event["job_id"], functools.partial(verdict, error=event["error"] or None))
+    failure = job.failure.value if job.failure else "none"
+    count("JobSettled", status=job.status.value, failure=failure)
+    logger.info("settled", extra={"status": job.status.value, "failure": failure})
+    return {"status": job.status.value}

@@ -1,0 +1,72 @@
+"""Track: leave the task token where the webhook finds it, and ask the provider now and then.
+
+The first turn only leaves the token: the webhook usually comes. Later turns, entered when a wait
+has timed out, also ask. Outcome and token lie on the same item, and both writers look for the
+other's after writing their own, so one of the two always wakes the execution.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from clipmint import execution, jobs
+from clipmint.domain import clock
+from clipmint.domain.jobs import Job, Stage, SubmissionState
+from clipmint.domain.outcomes import Failed, FailureCode, Finished, Running
+from clipmint.jobs import JobFinished
+from clipmint.providers import registry
+from clipmint.providers.base import ProviderUnavailable
+from clipmint.telemetry import count, logger
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001
+    job_id, stage_name, turn = event["job_id"], event["stage"], event["turn"]
+    logger.append_keys(job_id=job_id, stage=stage_name)
+    job = jobs.store_task_token(job_id, stage_name, event["task_token"])
+    stage = job.stage(stage_name)
+    if stage is None:
+        raise JobFinished(f"job {job_id} has no stage {stage_name}")
+    if stage.outcome is None:
+        outcome = _ask(stage) if turn > 0 else None
+        outcome = outcome or _out_of_time(job, stage)
+        if outcome is not None:
+            stage = _record(job_id, stage_name, outcome)
+    # A crash before this line is mended by the next attempt: it finds the outcome.
+    return {"woken": execution.wake(stage)}
+
+
+def _ask(stage: Stage) -> Finished | None:
+    handle = registry.handle_of(stage)
+    if handle is None:
+        return None
+    try:
+        outcome = registry.provider(stage.provider).poll(handle)
+    except ProviderUnavailable as error:
+        count("PollUnanswered", provider=stage.provider)
+        logger.warning("poll unanswered", extra={"detail": str(error)})
+        return None
+    return None if isinstance(outcome, Running) else outcome
+
+
+def _out_of_time(job: Job, stage: Stage) -> Failed | None:
+    if clock.epoch(clock.now()) < job.deadline:
+        return None
+    unknown = stage.submission and stage.submission.state is SubmissionState.UNKNOWN
+    return Failed(FailureCode.SUBMIT_UNKNOWN if unknown else FailureCode.DEADLINE_EXCEEDED)
+
+
+def _record(job_id: str, stage_name: str, outcome: Finished) -> Stage:
+    try:
+        job = jobs.record_outcome(job_id, stage_name, outcome)
+    except JobFinished:
+        # The webhook was quicker; what it recorded counts.
+        found = jobs.get(job_id)
+        if found is None or found.is_terminal:
+            raise
+        job = found
+    stage = job.stage(stage_name)
+    if stage is None:
+        raise JobFinished(f"job {job_id} has no stage {stage_name}")
+    return stage

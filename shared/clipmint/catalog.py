@@ -1,0 +1,71 @@
+"""The catalog as deployed: the Models table, cached in memory for a minute.
+
+A price change or a switched-off model therefore reaches every function within `CACHE_SECONDS`; a
+job keeps the price it was started at.
+"""
+
+from __future__ import annotations
+
+import time
+
+from pynamodb.exceptions import DoesNotExist, PutError
+
+from clipmint.domain.catalog import DEFAULT_CATALOG, Model
+from clipmint.domain.errors import ModelNotFound
+from clipmint.tables import CatalogItem
+
+CACHE_SECONDS = 60
+
+_found: dict[str, tuple[float, Model]] = {}
+_all: tuple[float, list[Model]] | None = None
+
+
+def find(model_id: str) -> Model:
+    """The model of that id, available or not. Raises `ModelNotFound`."""
+    cached = _found.get(model_id)
+    if cached and time.monotonic() - cached[0] < CACHE_SECONDS:
+        return cached[1]
+    try:
+        item = CatalogItem.get(model_id)
+    except DoesNotExist:
+        raise ModelNotFound(f"There is no model {model_id!r}") from None
+    model = Model.model_validate_json(item.definition)
+    _found[model_id] = (time.monotonic(), model)
+    return model
+
+
+def available() -> list[Model]:
+    """Every model a user can choose now, by id."""
+    global _all  # noqa: PLW0603
+    if _all is None or time.monotonic() - _all[0] >= CACHE_SECONDS:
+        # A scan, because it is the whole table that is wanted: a catalog is a few dozen items.
+        models = [Model.model_validate_json(item.definition) for item in CatalogItem.scan()]
+        _all = (time.monotonic(), sorted(models, key=lambda model: model.model_id))
+    return [model for model in _all[1] if model.available]
+
+
+def put(model: Model) -> None:
+    """Add or replace a model."""
+    CatalogItem(model.model_id, definition=model.model_dump_json()).save()
+    _found.pop(model.model_id, None)
+
+
+def seed() -> list[str]:
+    """Add the default models that are missing; what the owner changed stays as it is.
+
+    Returns
+    -------
+    list
+        The ids of the models added.
+    """
+    added = []
+    for model in DEFAULT_CATALOG:
+        item = CatalogItem(model.model_id, definition=model.model_dump_json())
+        try:
+            item.save(condition=CatalogItem.model_id.does_not_exist())
+        except PutError as error:
+            if error.cause_response_code != "ConditionalCheckFailedException":
+                raise
+        else:
+            added.append(model.model_id)
+    return added

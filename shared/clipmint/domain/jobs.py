@@ -1,0 +1,230 @@
+"""A job: one generation a user asked for, and how far it has come.
+
+``pending → processing → completed | failed | cancelled``. A job has one or two stages, each one
+provider task; a stage knows its submission (what the provider knows it by, and how sure we are),
+its outcome, and the asset it became. Everything a user is told about progress, and how a job ends,
+follows from these recorded facts by the pure functions here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from clipmint.domain.catalog import Settings
+from clipmint.domain.outcomes import Failed, FailureCode, Finished, Succeeded
+
+
+class JobStatus(StrEnum):
+    """The status the API shows."""
+
+    PENDING = "pending"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+TERMINAL = frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED})
+
+
+class SubmissionState(StrEnum):
+    """How sure we are of a submission.
+
+    ``sending`` is written before the provider is called, so whoever finds it knows only that the
+    call may have happened. ``refused`` is a definite no that may be asked again.
+    """
+
+    SENDING = "sending"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+    SENT = "sent"
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What a provider knows a stage by. ``request_id`` and ``urls`` are known once sent.
+
+    ``webhook_token`` is the secret part of this submission's webhook URL.
+    """
+
+    state: SubmissionState
+    webhook_token: str
+    attempts: int = 1
+    request_id: str | None = None
+    urls: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """A media file in the owner's bucket. ``sha256`` is of the whole file, in hex."""
+
+    bucket: str
+    key: str
+    content_type: str
+    size_bytes: int
+    sha256: str
+    width: int
+    height: int
+    duration_seconds: float
+    thumbnail_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One provider task inside a job; ``credits`` is what its hold holds."""
+
+    name: str
+    provider: str
+    endpoint: str
+    credits: int
+    submission: Submission | None = None
+    outcome: Finished | None = None
+    asset: Asset | None = None
+    task_token: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One generation. ``deadline`` is epoch seconds; ``revision`` counts the item's changes."""
+
+    job_id: str
+    user_id: str
+    status: JobStatus
+    model_id: str
+    model_name: str
+    prompt: str
+    settings: Settings
+    fingerprint: str
+    stages: tuple[Stage, ...]
+    deadline: int
+    poll_seconds: tuple[int, ...]
+    created_at: datetime
+    updated_at: datetime
+    revision: int = 1
+    balance_after: int = 0
+    preset: str | None = None
+    image_url: str | None = None
+    last_image_url: str | None = None
+    completed_at: datetime | None = None
+    failure: FailureCode | None = None
+    deleted: bool = False
+
+    @property
+    def is_terminal(self) -> bool:
+        return self.status in TERMINAL
+
+    @property
+    def credits(self) -> int:
+        """What the job's holds sum up to."""
+        return sum(stage.credits for stage in self.stages)
+
+    @property
+    def prices(self) -> dict[str, int]:
+        """Credits by stage name."""
+        return {stage.name: stage.credits for stage in self.stages}
+
+    @property
+    def captured_stages(self) -> frozenset[str]:
+        """Stages that would be paid if the job ended now: those whose file is in our bucket."""
+        return frozenset(stage.name for stage in self.stages if stage.asset)
+
+    @property
+    def credits_used(self) -> int:
+        """What the user pays: the hold while it runs, then only what was captured."""
+        if not self.is_terminal:
+            return self.credits
+        return sum(stage.credits for stage in self.stages if stage.name in self.captured_stages)
+
+    @property
+    def current_stage(self) -> Stage | None:
+        """The stage being worked on: the first without an asset; None when all have one."""
+        return next((stage for stage in self.stages if stage.asset is None), None)
+
+    def stage(self, name: str) -> Stage | None:
+        """The stage of that name, if the job has it."""
+        return next((stage for stage in self.stages if stage.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How a job ends: its terminal status, and why if it is not ``completed``."""
+
+    status: JobStatus
+    failure: FailureCode | None = None
+
+
+# What an execution's error means for a job that recorded no failure of its own.
+_FAILURE_BY_ERROR: Mapping[str, FailureCode] = {
+    "ProviderBusy": FailureCode.PROVIDER_UNAVAILABLE,
+    "MediaInvalid": FailureCode.MEDIA_INVALID,
+    "SourceExpired": FailureCode.MEDIA_UNAVAILABLE,
+    "SourceUnavailable": FailureCode.MEDIA_UNAVAILABLE,
+    "DeadlineExceeded": FailureCode.DEADLINE_EXCEEDED,
+    "ProviderNotConfigured": FailureCode.OWNER_ACCOUNT,
+}
+
+
+def verdict(job: Job, error: str | None) -> Verdict:
+    """How this job ends if it ends now.
+
+    Parameters
+    ----------
+    error
+        The name of the error that ended its execution, if one did.
+    """
+    stage = job.current_stage
+    if stage is None:
+        return Verdict(JobStatus.COMPLETED)
+    if isinstance(stage.outcome, Failed):
+        code = stage.outcome.code
+    elif isinstance(stage.outcome, Succeeded):
+        # The video exists but did not get here: that is what went wrong, whatever ran out first.
+        code = _FAILURE_BY_ERROR.get(error or "", FailureCode.MEDIA_UNAVAILABLE)
+        if code is FailureCode.DEADLINE_EXCEEDED:
+            code = FailureCode.MEDIA_UNAVAILABLE
+    elif stage.submission and stage.submission.state is SubmissionState.UNKNOWN:
+        code = FailureCode.SUBMIT_UNKNOWN
+    else:
+        code = _FAILURE_BY_ERROR.get(error or "", FailureCode.INTERNAL)
+    status = JobStatus.CANCELLED if code is FailureCode.CANCELLED else JobStatus.FAILED
+    return Verdict(status, code)
+
+
+def progress(job: Job) -> tuple[int, str]:
+    """Percent done and the step's text, from recorded facts alone, so it never goes backwards.
+
+    The numbers are those of the documents this system comes from; a job without an image stage
+    skips the image steps.
+    """
+    if job.status is JobStatus.COMPLETED:
+        return 100, "Completed"
+    percent, step = _step(job)
+    if job.status is JobStatus.FAILED:
+        return percent, "Failed"
+    if job.status is JobStatus.CANCELLED:
+        return percent, "Cancelled"
+    return percent, step
+
+
+def _step(job: Job) -> tuple[int, str]:
+    stage = job.current_stage
+    if stage is None:
+        return 95, "Finalizing"
+    making, storing = {
+        "image": ((35, "Generating image"), (40, "Storing image")),
+        "video": ((70, "Generating video"), (75, "Storing video")),
+    }[stage.name]
+    if isinstance(stage.outcome, Succeeded):
+        return storing
+    if stage is not job.stages[0]:
+        # Between two stages the bar stays where storing the first one left it until the second
+        # is sent.
+        return making if stage.submission else (40, "Storing image")
+    if stage.submission is None:
+        return 5, "Initializing"
+    if stage.submission.state in {SubmissionState.SENDING, SubmissionState.REFUSED}:
+        return 15, "Fetching scene configuration"
+    return making

@@ -1,0 +1,53 @@
+"""What a generation costs: whole credits, computed here and nowhere else.
+
+The client never states a price. The estimate and the real call use the same function, so they
+cannot differ.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Credits = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class FixedPrice(BaseModel):
+    """The same for every generation."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    kind: Literal["fixed"] = "fixed"
+    credits: Credits
+
+
+class PerSecondPrice(BaseModel):
+    """By length, with a multiplier per resolution in percent (100 where none is named)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    kind: Literal["per_second"] = "per_second"
+    credits_per_second: Credits
+    resolution_percent: dict[str, Annotated[int, Field(ge=1, le=10_000)]] = {}
+
+
+Price = Annotated[FixedPrice | PerSecondPrice, Field(discriminator="kind")]
+
+
+def credits_for(
+    price: FixedPrice | PerSecondPrice, *, resolution: str | None, duration_seconds: int | None
+) -> int:
+    """Price of one generation in whole credits, rounded up so that it is never free.
+
+    Raises
+    ------
+    ValueError
+        A price per second without a duration; the catalog does not let such a model in.
+    """
+    if isinstance(price, FixedPrice):
+        return price.credits
+    if duration_seconds is None:
+        raise ValueError("a price per second needs a duration")
+    percent = price.resolution_percent.get(resolution or "", 100)
+    return -(-price.credits_per_second * duration_seconds * percent // 100)

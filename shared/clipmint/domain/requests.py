@@ -1,0 +1,144 @@
+"""What a caller may ask for, and what makes two requests the same request.
+
+One `Idempotency-Key` of one user is one job: the job's id is derived from the two, so any retry,
+on any machine, at any time, meets its own job. A fingerprint of the body tells an honest retry
+from a key used twice for different things.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import json
+import re
+import uuid
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from clipmint.domain.catalog import Settings
+from clipmint.domain.errors import (
+    IdempotencyKeyInvalid,
+    IdempotencyKeyRequired,
+    UserMismatch,
+)
+
+MAX_PROMPT_CHARACTERS = 5_000
+MAX_URL_CHARACTERS = 2_048
+"""Runway's limit on image URLs, the tightest of the three providers."""
+MAX_IDEMPOTENCY_KEY_CHARACTERS = 255
+
+_JOB_NAMESPACE = uuid.UUID("6f1d0b5e-0c0b-5d0e-9a53-3f1f6c1b7a10")
+_PRINTABLE_ASCII = re.compile(r"[\x21-\x7e]+(?: +[\x21-\x7e]+)*")
+
+
+def _image_url(url: str) -> str:
+    """A URL a provider can fetch and that cannot point into somebody's private network.
+
+    Only its form is judged here, by us, because it is the provider who fetches it.
+    """
+    if len(url) > MAX_URL_CHARACTERS:
+        raise ValueError(f"at most {MAX_URL_CHARACTERS} characters")
+    if not _PRINTABLE_ASCII.fullmatch(url) or " " in url or "\\" in url:
+        raise ValueError("must be a URL in printable ASCII without spaces or backslashes")
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError("must be a valid URL") from None
+    if parts.scheme != "https":
+        raise ValueError("must be an https URL")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("must not contain credentials")
+    if not host or "." not in host.strip("."):
+        raise ValueError("must name a public host")
+    if port not in {None, 443}:
+        raise ValueError("must use the default port")
+    # The last label of a real domain is never a number: this catches decimal, octal, hexadecimal
+    # and shortened forms of IPv4 too.
+    last_label = host.rstrip(".").rsplit(".", 1)[-1]
+    if last_label.isdigit() or last_label.startswith("0x") or _is_ip(host):
+        raise ValueError("must name a host, not an IP address")
+    if last_label in {"local", "localhost", "internal", "localdomain", "home", "lan"}:
+        raise ValueError("must name a public host")
+    return url
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+ImageUrl = Annotated[
+    str,
+    AfterValidator(_image_url),
+    Field(
+        description="Public https URL, at most 2,048 characters",
+        examples=["https://example.com/frame.png"],
+    ),
+]
+Prompt = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_PROMPT_CHARACTERS),
+]
+
+
+class GenerationRequest(BaseModel):
+    """The body of ``POST /v1/videos`` and of its estimate."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    model_id: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    prompt: Prompt
+    image_url: ImageUrl | None = None
+    last_image_url: ImageUrl | None = None
+    settings: Settings | None = None
+    preset: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = None
+    user_id: str | None = Field(None, description="If sent, must be the caller's own")
+
+    def check_user(self, user_id: str) -> None:
+        """Raise `UserMismatch` if the body names anybody but the caller."""
+        if self.user_id is not None and self.user_id != user_id:
+            raise UserMismatch("user_id does not match the token")
+
+    def fingerprint(self) -> str:
+        """SHA-256 of what is asked for, whatever the order or spacing of the JSON."""
+        asked = self.model_dump(mode="json", exclude={"user_id"}, exclude_none=True)
+        canonical = json.dumps(asked, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def parse_idempotency_key(header: str | None) -> str:
+    """The key, from a bare or a quoted (RFC 8941 string) header value.
+
+    Raises
+    ------
+    IdempotencyKeyRequired
+        No header at all.
+    IdempotencyKeyInvalid
+        Empty, longer than 255 characters, or not printable ASCII.
+    """
+    if header is None:
+        raise IdempotencyKeyRequired(
+            "The Idempotency-Key header is required",
+            details="Send a fresh UUID per generation, and the same one when you retry it",
+        )
+    key = header.strip()
+    if len(key) > 1 and key[0] == key[-1] == '"':
+        key = key[1:-1].strip()
+    if not key or len(key) > MAX_IDEMPOTENCY_KEY_CHARACTERS or not _PRINTABLE_ASCII.fullmatch(key):
+        raise IdempotencyKeyInvalid(
+            "The Idempotency-Key header is not valid",
+            details=f"1 to {MAX_IDEMPOTENCY_KEY_CHARACTERS} printable ASCII characters",
+        )
+    return key
+
+
+def job_id_for(user_id: str, idempotency_key: str) -> str:
+    """The one job of this key of this user (UUIDv5)."""
+    # The length makes the pair unambiguous: ("a", "b:c") and ("a:b", "c") differ.
+    return str(uuid.uuid5(_JOB_NAMESPACE, f"{len(user_id)}:{user_id}:{idempotency_key}"))

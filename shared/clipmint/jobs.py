@@ -1,0 +1,407 @@
+"""Jobs as recorded: reads, and the conditional writes that move a job between its ends.
+
+A job begins and ends in the ledger's transactions (`clipmint.ledger`); everything in between is
+here. Every write is one conditional update of one item that also counts its ``revision`` up, and
+answers with the job as it now stands, so a writer who comes second sees what the first one wrote.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+from pynamodb.exceptions import DoesNotExist, UpdateError
+from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.update import Action
+
+from clipmint.domain import clock
+from clipmint.domain.catalog import Settings
+from clipmint.domain.errors import InvalidRequest
+from clipmint.domain.jobs import Asset, Job, JobStatus, Stage, Submission, SubmissionState
+from clipmint.domain.outcomes import Failed, FailureCode, Finished, Succeeded
+from clipmint.providers.base import Handle
+from clipmint.tables import (
+    OPEN,
+    STAGE_NAMES,
+    AssetMap,
+    JobItem,
+    OutcomeMap,
+    StageMap,
+    SubmissionMap,
+)
+
+MIGRATION_WINDOW = timedelta(hours=24)
+"""How long a finished video may take to reach the owner's bucket. Every provider keeps its files
+at least this long (Runway is the shortest, 24 to 48 hours)."""
+
+
+class JobFinished(Exception):
+    """The job has ended, or has moved past what was to be written; there is nothing left to do."""
+
+
+def get(job_id: str) -> Job | None:
+    """The job as it stands (strongly consistent), or None."""
+    try:
+        return to_job(JobItem.get(job_id, consistent_read=True))
+    except DoesNotExist:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some of a user's jobs, newest first, and where the next page starts."""
+
+    jobs: list[Job]
+    cursor: str | None
+
+
+def list_for_user(
+    user_id: str, *, status: JobStatus | None, limit: int, cursor: str | None
+) -> Page:
+    """A user's jobs, newest first, without deleted ones.
+
+    A page starts behind the job its cursor names, so jobs that arrive meanwhile shift nothing.
+
+    Raises
+    ------
+    InvalidRequest
+        The cursor is not one of ours.
+    """
+    visible = JobItem.deleted.does_not_exist()
+    if status is not None:
+        visible = visible & (JobItem.status == status.value)
+    results = JobItem.by_user.query(
+        user_id,
+        filter_condition=visible,
+        scan_index_forward=False,
+        last_evaluated_key=_start_key(user_id, cursor) if cursor else None,
+        page_size=max(limit, 25),
+    )
+    jobs: list[Job] = []
+    for item in results:
+        if len(jobs) == limit:
+            last = jobs[-1]
+            return Page(jobs, _cursor(last))
+        jobs.append(to_job(item))
+    return Page(jobs, None)
+
+
+def _cursor(last: Job) -> str:
+    text = json.dumps([clock.iso(last.created_at), last.job_id], separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _start_key(user_id: str, cursor: str) -> dict[str, dict[str, Any]]:
+    # The user is the caller, never the cursor's word: a forged cursor can only move within the
+    # forger's own jobs.
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        created_at, job_id = json.loads(base64.urlsafe_b64decode(padded))
+        clock.from_iso(created_at)
+        uuid.UUID(job_id)
+    except (ValueError, TypeError, AttributeError, binascii.Error):
+        raise InvalidRequest("The cursor is not valid", details="cursor: not one of ours") from None
+    return {"user_id": {"S": user_id}, "created_at": {"S": created_at}, "job_id": {"S": job_id}}
+
+
+def mark_sending(job: Job, stage: str, webhook_token: str) -> Job:
+    """Record that the provider is about to be called.
+
+    Whoever finds this record after a crash knows that the call may have happened. The token is
+    fresh for every attempt, so an attempt knows its own record from another's even if the answer
+    to this very write was lost and the write repeated.
+
+    Raises
+    ------
+    JobFinished
+        The job has ended, or somebody else is or was sending.
+    """
+    here = getattr(JobItem, stage)
+    known = job.stage(stage)
+    attempts = known.submission.attempts + 1 if known and known.submission else 1
+    submission = SubmissionMap(
+        state=SubmissionState.SENDING.value, webhook_token=webhook_token, attempts=attempts
+    )
+    return _write(
+        job.job_id,
+        [JobItem.status.set(JobStatus.PROCESSING.value), here.submission.set(submission)],
+        here.submission.does_not_exist()
+        | (here.submission.state == SubmissionState.REFUSED.value)
+        | (here.submission.webhook_token == webhook_token),
+    )
+
+
+def mark_sent(job_id: str, stage: str, handle: Handle) -> Job:
+    """Record what the provider knows the submission by.
+
+    A webhook that overtook the provider's answer may have recorded the same already.
+
+    Raises
+    ------
+    JobFinished
+        The job has ended meanwhile.
+    """
+    here = getattr(JobItem, stage).submission
+    return _write(
+        job_id,
+        _sent(here, handle),
+        here.exists(),
+    )
+
+
+def _sent(submission: Any, handle: Handle) -> list[Action]:
+    return [
+        submission.state.set(SubmissionState.SENT.value),
+        submission.request_id.set(handle.request_id),
+        submission.urls.set(dict(handle.urls)),
+    ]
+
+
+def mark_refused(job_id: str, stage: str) -> Job:
+    """Record a definite no that may be asked again. Raises `JobFinished` if that came too late."""
+    here = getattr(JobItem, stage).submission
+    return _write(
+        job_id,
+        [here.state.set(SubmissionState.REFUSED.value)],
+        here.state.is_in(SubmissionState.SENDING.value, SubmissionState.REFUSED.value),
+    )
+
+
+def mark_unknown(job_id: str, stage: str) -> Job:
+    """Record that the provider's answer was lost. Raises `JobFinished` if it came after all."""
+    here = getattr(JobItem, stage).submission
+    return _write(
+        job_id,
+        [here.state.set(SubmissionState.UNKNOWN.value)],
+        here.state.is_in(SubmissionState.SENDING.value, SubmissionState.UNKNOWN.value),
+    )
+
+
+def record_outcome(
+    job_id: str,
+    stage: str,
+    outcome: Finished,
+    *,
+    handle: Handle | None = None,
+) -> Job:
+    """Record how a stage came out at its provider, once.
+
+    The outcome and Track's task token are written to the same item: whoever comes second sees the
+    other's and wakes the execution, so no wake-up is lost in either order.
+
+    A success also moves the job's deadline: the video exists now, and what remains is to fetch it.
+
+    Parameters
+    ----------
+    handle
+        What the provider knows the submission by, where the outcome is how we learn it.
+
+    Raises
+    ------
+    JobFinished
+        The job has ended, or the stage has an outcome already.
+    """
+    here = getattr(JobItem, stage)
+    actions: list[Action] = [here.outcome.set(_outcome_map(outcome))]
+    if isinstance(outcome, Succeeded):
+        until = clock.epoch(clock.now() + MIGRATION_WINDOW)
+        actions.append(JobItem.deadline.set(until))
+    if handle is not None:
+        actions.extend(_sent(here.submission, handle))
+    return _write(job_id, actions, here.submission.exists() & here.outcome.does_not_exist())
+
+
+def store_task_token(job_id: str, stage: str, task_token: str) -> Job:
+    """Leave Track's task token for whoever learns the outcome. Raises `JobFinished`."""
+    here = getattr(JobItem, stage)
+    return _write(job_id, [here.task_token.set(task_token)], here.exists())
+
+
+def record_asset(job_id: str, stage: str, asset: Asset) -> Job:
+    """Record that the stage's file is in our bucket. Raises `JobFinished` if the job has ended."""
+    here = getattr(JobItem, stage)
+    asset_map = AssetMap(
+        bucket=asset.bucket,
+        key=asset.key,
+        content_type=asset.content_type,
+        size_bytes=asset.size_bytes,
+        sha256=asset.sha256,
+        width=asset.width,
+        height=asset.height,
+        duration_seconds=asset.duration_seconds,
+        thumbnail_key=asset.thumbnail_key,
+    )
+    return _write(job_id, [here.asset.set(asset_map)], here.exists())
+
+
+def hide(job_id: str) -> Job | None:
+    """Take a terminal job out of the user's sight; None if it has not ended. Idempotent."""
+    item = JobItem(job_id)
+    try:
+        item.update(
+            [
+                JobItem.deleted.set(True),
+                JobItem.updated_at.set(clock.iso(clock.now())),
+                JobItem.revision.set(JobItem.revision + 1),
+            ],
+            condition=JobItem.job_id.exists() & JobItem.open.does_not_exist(),
+        )
+    except UpdateError as error:
+        if error.cause_response_code != "ConditionalCheckFailedException":
+            raise
+        return None
+    return to_job(item)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenJob:
+    """What the sweep needs to know of a job that has not ended."""
+
+    job_id: str
+    status: JobStatus
+    deadline: int
+    created_at: datetime
+
+
+def open_jobs() -> Iterator[OpenJob]:
+    """Jobs that have not ended, those with the earliest deadline first, page by page.
+
+    Eventually consistent (it reads a global index), so a job may have ended meanwhile.
+    """
+    for item in JobItem.by_deadline.query(OPEN):
+        yield OpenJob(
+            job_id=item.job_id,
+            status=JobStatus(item.status),
+            deadline=int(item.deadline),
+            created_at=clock.from_iso(item.created_at),
+        )
+
+
+def _write(job_id: str, actions: Sequence[Action], condition: Condition) -> Job:
+    item = JobItem(job_id)
+    try:
+        item.update(
+            [
+                *actions,
+                JobItem.updated_at.set(clock.iso(clock.now())),
+                JobItem.revision.set(JobItem.revision + 1),
+            ],
+            condition=JobItem.open.exists() & condition,
+        )
+    except UpdateError as error:
+        if error.cause_response_code != "ConditionalCheckFailedException":
+            raise
+        raise JobFinished(f"job {job_id} has moved on") from None
+    return to_job(item)
+
+
+def to_item(job: Job) -> JobItem:
+    """A new job as an item of the Jobs table; only what a job has when it starts."""
+    item = JobItem(
+        job_id=job.job_id,
+        user_id=job.user_id,
+        status=job.status.value,
+        open=OPEN,
+        deadline=job.deadline,
+        revision=job.revision,
+        model_id=job.model_id,
+        model_name=job.model_name,
+        prompt=job.prompt,
+        image_url=job.image_url,
+        last_image_url=job.last_image_url,
+        settings=job.settings.model_dump(exclude_none=True),
+        preset=job.preset,
+        fingerprint=job.fingerprint,
+        poll_seconds=list(job.poll_seconds),
+        balance_after=job.balance_after,
+        created_at=clock.iso(job.created_at),
+        updated_at=clock.iso(job.updated_at),
+    )
+    for stage in job.stages:
+        stage_map = StageMap(
+            provider=stage.provider, endpoint=stage.endpoint, credits=stage.credits
+        )
+        setattr(item, stage.name, stage_map)
+    return item
+
+
+def to_job(item: JobItem) -> Job:
+    """The value of an item."""
+    stages = ((name, getattr(item, name)) for name in STAGE_NAMES)
+    return Job(
+        job_id=item.job_id,
+        user_id=item.user_id,
+        status=JobStatus(item.status),
+        model_id=item.model_id,
+        model_name=item.model_name,
+        prompt=item.prompt,
+        settings=Settings.model_validate(item.settings),
+        fingerprint=item.fingerprint,
+        stages=tuple(_to_stage(name, stage) for name, stage in stages if stage is not None),
+        deadline=int(item.deadline),
+        poll_seconds=tuple(map(int, cast("list[float]", item.poll_seconds))),
+        created_at=clock.from_iso(item.created_at),
+        updated_at=clock.from_iso(item.updated_at),
+        revision=int(item.revision),
+        balance_after=int(item.balance_after),
+        preset=item.preset,
+        image_url=item.image_url,
+        last_image_url=item.last_image_url,
+        completed_at=clock.from_iso(item.completed_at) if item.completed_at else None,
+        failure=FailureCode(item.failure) if item.failure else None,
+        deleted=bool(item.deleted),
+    )
+
+
+def _to_stage(name: str, stage: StageMap) -> Stage:
+    submission, outcome, asset = stage.submission, stage.outcome, stage.asset
+    return Stage(
+        name=name,
+        provider=stage.provider,
+        endpoint=stage.endpoint,
+        credits=int(stage.credits),
+        submission=Submission(
+            state=SubmissionState(submission.state),
+            webhook_token=submission.webhook_token,
+            attempts=int(submission.attempts),
+            request_id=submission.request_id,
+            urls=submission.urls or {},
+        )
+        if submission is not None
+        else None,
+        outcome=_to_outcome(outcome) if outcome is not None else None,
+        asset=Asset(
+            bucket=asset.bucket,
+            key=asset.key,
+            content_type=asset.content_type,
+            size_bytes=int(asset.size_bytes),
+            sha256=asset.sha256,
+            width=int(asset.width),
+            height=int(asset.height),
+            duration_seconds=float(asset.duration_seconds),
+            thumbnail_key=asset.thumbnail_key,
+        )
+        if asset is not None
+        else None,
+        task_token=stage.task_token,
+    )
+
+
+def _outcome_map(outcome: Finished) -> OutcomeMap:
+    if isinstance(outcome, Succeeded):
+        return OutcomeMap(media_url=outcome.media_url)
+    # A provider's words can be long; the item cannot.
+    return OutcomeMap(code=outcome.code.value, detail=outcome.detail[:1_000])
+
+
+def _to_outcome(outcome: OutcomeMap) -> Finished:
+    recorded = outcome.attribute_values
+    if "media_url" in recorded:
+        return Succeeded(recorded["media_url"])
+    return Failed(FailureCode(recorded["code"]), recorded.get("detail", ""))

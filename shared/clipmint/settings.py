@@ -1,0 +1,50 @@
+"""The environment of the functions, one model per concern, read on first use.
+
+A missing variable is reported by name when a function first needs it, not when a module is
+imported.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
+
+from clipmint.domain.accounts import Limits
+
+Hosts = Annotated[
+    tuple[str, ...],
+    BeforeValidator(lambda text: tuple(host for host in str(text).split(",") if host)),
+]
+
+
+class _Environment(BaseModel):
+    model_config = ConfigDict(frozen=True, alias_generator=str.upper)
+
+    @classmethod
+    def read(cls) -> Self:
+        """From the process environment. Raises pydantic's ``ValidationError``, naming variables."""
+        return TypeAdapter(cls).validate_python(dict(os.environ))
+
+
+class GenerateSettings(_Environment):
+    """What starting a job needs."""
+
+    idempotency_table: str
+    max_open_jobs: Annotated[int, Field(ge=1)] = Limits().open_jobs
+    max_jobs_per_hour: Annotated[int, Field(ge=1)] = Limits().jobs_per_hour
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(self.max_open_jobs, self.max_jobs_per_hour)
+
+
+class ProviderSettings(_Environment):
+    """Where the providers are. ``webhook_base_url`` is empty where they cannot reach us."""
+
+    provider_keys_arn: str
+    webhook_base_url: str = ""
+    fal_queue_url: str = "https://queue.fal.run"
+    fal_jwks_url: str = "https://rest.fal.ai/.well-known/jwks.json"
+    fal_media_hosts: Hosts = (".fal.media",)

@@ -1,0 +1,222 @@
+"""The DynamoDB tables as PynamoDB models, and nothing else.
+
+Table names come from the environment when a table is first used, not when this module is
+imported. Items carry no behaviour: `clipmint.ledger` and `clipmint.jobs` write them,
+conditionally, and turn them into the values of `clipmint.domain`.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from pynamodb.attributes import (
+    BooleanAttribute,
+    JSONAttribute,
+    ListAttribute,
+    MapAttribute,
+    NumberAttribute,
+    UnicodeAttribute,
+)
+from pynamodb.indexes import (
+    AllProjection,
+    GlobalSecondaryIndex,
+    IncludeProjection,
+    LocalSecondaryIndex,
+)
+from pynamodb.models import Model
+
+
+class _FromEnvironment:
+    """A table name looked up on use, so that importing this module needs no environment."""
+
+    def __init__(self, variable: str) -> None:
+        self._variable = variable
+
+    def __get__(self, instance: object, owner: object) -> str:
+        return os.environ[self._variable]
+
+
+class _Meta:
+    # A DynamoDB answer takes milliseconds; a lost one must leave time to ask again within a
+    # function's own timeout. Writes carry a token or a condition, so asking again is safe.
+    connect_timeout_seconds = 2
+    read_timeout_seconds = 5
+    max_retry_attempts = 3
+
+
+class BySequence(LocalSecondaryIndex[Any]):
+    """A user's journal in the order it was written."""
+
+    class Meta:
+        index_name = "by_sequence"
+        projection = AllProjection()
+
+    user_id = UnicodeAttribute(hash_key=True)
+    sequence = NumberAttribute(range_key=True)
+
+
+class AccountItem(Model):
+    """A user's account, at ``sk = ACCOUNT``. Its number is not named ``sequence``: it stays out of
+    the journal's index."""
+
+    class Meta(_Meta):
+        table_name = _FromEnvironment("LEDGER_TABLE")
+
+    user_id = UnicodeAttribute(hash_key=True)
+    sk = UnicodeAttribute(range_key=True, default="ACCOUNT")
+    available = NumberAttribute()
+    held = NumberAttribute()
+    last_sequence = NumberAttribute()
+    open_jobs = NumberAttribute()
+    hour = NumberAttribute()
+    hour_jobs = NumberAttribute()
+
+
+class EntryItem(Model):
+    """One line of a user's journal, at ``sk = ENTRY#…``."""
+
+    class Meta(_Meta):
+        table_name = _FromEnvironment("LEDGER_TABLE")
+
+    user_id = UnicodeAttribute(hash_key=True)
+    sk = UnicodeAttribute(range_key=True)
+    sequence = NumberAttribute()
+    kind = UnicodeAttribute()
+    credits = NumberAttribute()
+    balance_after = NumberAttribute()
+    held_after = NumberAttribute()
+    created_at = UnicodeAttribute()
+    job_id = UnicodeAttribute(null=True)
+    stage = UnicodeAttribute(null=True)
+    reference = UnicodeAttribute(null=True)
+
+    by_sequence = BySequence()
+
+
+class GrantItem(Model):
+    """Marks a grant's reference as used, whoever it was used for."""
+
+    class Meta(_Meta):
+        table_name = _FromEnvironment("LEDGER_TABLE")
+
+    reference = UnicodeAttribute(hash_key=True, attr_name="user_id")
+    sk = UnicodeAttribute(range_key=True, default="REFERENCE")
+    granted_to = UnicodeAttribute()
+    credits = NumberAttribute()
+    balance_after = NumberAttribute()
+
+
+class SubmissionMap(MapAttribute[str, Any]):
+    state = UnicodeAttribute()
+    webhook_token = UnicodeAttribute()
+    attempts = NumberAttribute()
+    request_id = UnicodeAttribute(null=True)
+    urls = JSONAttribute(null=True)
+
+
+class OutcomeMap(MapAttribute[str, Any]):
+    """``media_url`` if it succeeded, ``code`` and ``detail`` if it failed."""
+
+    media_url = UnicodeAttribute(null=True)
+    code = UnicodeAttribute(null=True)
+    detail = UnicodeAttribute(null=True)
+
+
+class AssetMap(MapAttribute[str, Any]):
+    bucket = UnicodeAttribute()
+    key = UnicodeAttribute()
+    content_type = UnicodeAttribute()
+    size_bytes = NumberAttribute()
+    sha256 = UnicodeAttribute()
+    width = NumberAttribute()
+    height = NumberAttribute()
+    duration_seconds = NumberAttribute()
+    thumbnail_key = UnicodeAttribute(null=True)
+
+
+class StageMap(MapAttribute[str, Any]):
+    provider = UnicodeAttribute()
+    endpoint = UnicodeAttribute()
+    credits = NumberAttribute()
+    submission = SubmissionMap(null=True)
+    outcome = OutcomeMap(null=True)
+    asset = AssetMap(null=True)
+    task_token = UnicodeAttribute(null=True)
+
+
+class ByUser(GlobalSecondaryIndex[Any]):
+    """A user's jobs by time."""
+
+    class Meta:
+        index_name = "by_user"
+        projection = AllProjection()
+
+    user_id = UnicodeAttribute(hash_key=True)
+    created_at = UnicodeAttribute(range_key=True)
+
+
+class ByDeadline(GlobalSecondaryIndex[Any]):
+    """Open jobs by deadline; sparse, because terminal jobs lose the ``open`` attribute."""
+
+    class Meta:
+        index_name = "by_deadline"
+        projection = IncludeProjection(["status", "user_id", "created_at"])
+
+    open = UnicodeAttribute(hash_key=True)
+    deadline = NumberAttribute(range_key=True)
+    job_id = UnicodeAttribute()
+    status = UnicodeAttribute()
+    user_id = UnicodeAttribute()
+    created_at = UnicodeAttribute()
+
+
+OPEN = "1"
+"""Value of ``open`` on every job that is not terminal."""
+
+
+class JobItem(Model):
+    """One job with its stages."""
+
+    class Meta(_Meta):
+        table_name = _FromEnvironment("JOBS_TABLE")
+
+    job_id = UnicodeAttribute(hash_key=True)
+    user_id = UnicodeAttribute()
+    status = UnicodeAttribute()
+    open = UnicodeAttribute(null=True)
+    deadline = NumberAttribute()
+    revision = NumberAttribute()
+    model_id = UnicodeAttribute()
+    model_name = UnicodeAttribute()
+    prompt = UnicodeAttribute()
+    image_url = UnicodeAttribute(null=True)
+    last_image_url = UnicodeAttribute(null=True)
+    settings = JSONAttribute()
+    preset = UnicodeAttribute(null=True)
+    fingerprint = UnicodeAttribute()
+    poll_seconds = ListAttribute(of=NumberAttribute)
+    balance_after = NumberAttribute()
+    video = StageMap(null=True)
+    created_at = UnicodeAttribute()
+    updated_at = UnicodeAttribute()
+    completed_at = UnicodeAttribute(null=True)
+    failure = UnicodeAttribute(null=True)
+    deleted = BooleanAttribute(null=True)
+
+    by_user = ByUser()
+    by_deadline = ByDeadline()
+
+
+STAGE_NAMES = ("video",)
+"""The stage attributes of a `JobItem`, in the order they run."""
+
+
+class CatalogItem(Model):
+    """One model of the catalog, as JSON."""
+
+    class Meta(_Meta):
+        table_name = _FromEnvironment("MODELS_TABLE")
+
+    model_id = UnicodeAttribute(hash_key=True)
+    definition = UnicodeAttribute()
