@@ -1,0 +1,112 @@
+"""Start a simulator as a process of its own and talk to its control endpoint.
+
+For the local stack and for tests::
+
+    with start("local.fal", {"generation_seconds": 0.1}) as fal:
+        fal.arm("webhook_lost")
+        ...
+        assert len(fal.submissions()) == 1
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+
+STOP_SECONDS = 10
+"""How long a simulator may take to stop before it is killed."""
+
+
+class Simulator:
+    """A running simulator: where it is, and its control endpoint.
+
+    ``about`` is the line it printed when ready (see the simulator's ``__main__``).
+    """
+
+    def __init__(self, about: Mapping[str, str], trust: ssl.SSLContext | bool = True) -> None:
+        self.about = about
+        self.url = about["url"]
+        self.key = about["key"]
+        self._control = httpx.Client(base_url=about["control_url"], verify=trust, trust_env=False)
+
+    def arm(
+        self,
+        kind: str,
+        *,
+        times: int | None = 1,
+        endpoint: str | None = None,
+        prompt_contains: str | None = None,
+        nth: int = 1,
+        **params: Any,
+    ) -> int:
+        """Arm a fault and return its rule's id. Raises ``httpx.HTTPStatusError`` if refused."""
+        match = {"endpoint": endpoint, "prompt_contains": prompt_contains, "nth": nth}
+        rule = {"match": match, "times": times, "fault": {"kind": kind, **params}}
+        return int(self._call("POST", "/faults", rule)["id"])
+
+    def disarm(self) -> None:
+        self._call("DELETE", "/faults")
+
+    def faults(self) -> list[dict[str, Any]]:
+        return list(self._call("GET", "/faults")["faults"])
+
+    def submissions(self) -> list[dict[str, Any]]:
+        """Everything it was paid for, in the order of acceptance."""
+        return list(self._call("GET", "/submissions")["submissions"])
+
+    def media(self) -> dict[str, Any]:
+        """Files and their GETs; ``authorization_seen`` says whether a key was leaked to it."""
+        return dict(self._call("GET", "/media"))
+
+    def change(self, **settings: Any) -> None:
+        """Change settings for what happens from now on."""
+        self._call("PATCH", "/settings", settings)
+
+    def reset(self) -> None:
+        """Forget faults, submissions, files and changed settings."""
+        self._call("POST", "/reset")
+
+    def close(self) -> None:
+        self._control.close()
+
+    def _call(self, method: str, path: str, document: object = None) -> Any:
+        answer = self._control.request(method, path, json=document)
+        answer.raise_for_status()
+        return answer.json() if answer.content else {}
+
+
+@contextmanager
+def start(
+    module: str,
+    settings: Mapping[str, Any] | None = None,
+    arguments: Sequence[str] = (),
+    trust: ssl.SSLContext | bool = True,
+) -> Iterator[Simulator]:
+    """Run ``python -m module`` until the block ends. Raises ``RuntimeError`` if it dies at once."""
+    chosen = [f"--set={name}={json.dumps(value)}" for name, value in (settings or {}).items()]
+    process = subprocess.Popen(
+        [sys.executable, "-m", module, *chosen, *arguments], stdout=subprocess.PIPE, text=True
+    )
+    with process:
+        try:
+            ready = process.stdout.readline() if process.stdout else ""
+            if not ready:
+                raise RuntimeError(f"{module} did not start")
+            simulator = Simulator(json.loads(ready), trust)
+            try:
+                yield simulator
+            finally:
+                simulator.close()
+        finally:
+            process.terminate()
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
