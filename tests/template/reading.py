@@ -1,0 +1,135 @@
+"""Reads `template.yaml` as it is written and as CloudFormation sees it after the SAM transform."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+TEMPLATE = ROOT / "template.yaml"
+DEFINITION = ROOT / "statemachine" / "generation.asl.yaml"
+
+FUNCTIONS = (
+    "Generate",
+    "Status",
+    "Cancel",
+    "Webhooks",
+    "Admin",
+    "Submit",
+    "Track",
+    "Migrate",
+    "Settle",
+    "Sweep",
+    "Seed",
+)
+
+# The translator lives in SAM's own environment (see pyproject.toml), so it runs there. It wants
+# artifacts to be uploaded already.
+TRANSFORM = """
+import json, sys
+from samtranslator.translator.transform import transform
+from samtranslator.yaml_helper import yaml_parse
+
+class NoManagedPolicies:
+    def load(self):
+        return {}
+
+template = yaml_parse(sys.stdin.read())
+for resource in template["Resources"].values():
+    for artifact in {"CodeUri", "ContentUri", "DefinitionUri"} & resource["Properties"].keys():
+        resource["Properties"][artifact] = "s3://bucket/key"
+json.dump(transform(template, json.loads(sys.argv[1]), NoManagedPolicies()), sys.stdout)
+"""
+
+
+class _Loader(yaml.SafeLoader):
+    pass
+
+
+def _intrinsic(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+    value: Any
+    if isinstance(node, yaml.ScalarNode):
+        value = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        assert isinstance(node, yaml.MappingNode)
+        value = loader.construct_mapping(node, deep=True)
+    if suffix == "GetAtt":
+        value = value.split(".", 1)
+    return {suffix if suffix in {"Ref", "Condition"} else f"Fn::{suffix}": value}
+
+
+_Loader.add_multi_constructor("!", _intrinsic)
+
+
+@functools.cache
+def written() -> dict[str, Any]:
+    """The template as written, short-form intrinsics spelled out."""
+    template = yaml.load(TEMPLATE.read_text(), _Loader)  # noqa: S506  (a SafeLoader)
+    assert isinstance(template, dict)
+    return template
+
+
+@functools.cache
+def transformed() -> dict[str, dict[str, Any]]:
+    """Resources by logical id after the SAM transform, parameters at their defaults."""
+    parameters = {
+        name: str(parameter["Default"]) for name, parameter in written()["Parameters"].items()
+    }
+    answer = subprocess.run(
+        [ROOT / ".envs/sam/bin/python", "-c", TRANSFORM, json.dumps(parameters)],
+        input=TEMPLATE.read_text(),
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "AWS_DEFAULT_REGION": "eu-west-1"},
+    )
+    resources = json.loads(answer.stdout)["Resources"]
+    assert isinstance(resources, dict)
+    return resources
+
+
+def of_type(resources: dict[str, Any], kind: str) -> dict[str, dict[str, Any]]:
+    """Properties by logical id of the resources of one type."""
+    return {
+        name: resource["Properties"]
+        for name, resource in resources.items()
+        if resource["Type"] == kind
+    }
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def target(resource: Any) -> str:
+    """A policy's resource for a reader: ``JobsTable``, ``JobsTable/index/by_user``, ``*``."""
+    if isinstance(resource, str):
+        return resource
+    if "Ref" in resource:
+        return str(resource["Ref"])
+    if "Fn::GetAtt" in resource:
+        return str(resource["Fn::GetAtt"][0])
+    text = str(resource["Fn::Sub"])
+    text = re.sub(_GENERATION, lambda found: _GENERATION_WORDS[found["kind"]], text)
+    return re.sub(r"\$\{(\w+)(?:\.Arn)?\}", r"\1", text)
+
+
+# The one resource whose ARN is spelled out, by its name.
+_GENERATION = re.compile(
+    re.escape("arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:")
+    + r"(?P<kind>stateMachine|execution):"
+    + r"(\$\{AWS::StackName\}-generation|\$\{GenerationStateMachine\.Name\})"
+)
+_GENERATION_WORDS = {
+    "stateMachine": "GenerationStateMachine",
+    "execution": "executions of GenerationStateMachine",
+}
