@@ -166,6 +166,11 @@ def test_a_result_nobody_can_fetch_any_more_is_unavailable_media(status: int) ->
     assert outcome.code is FailureCode.MEDIA_UNAVAILABLE
 
 
+def test_a_model_that_fal_no_longer_has_is_the_providers_failure() -> None:
+    outcome = outcome_of(404, {"detail": "Path /x not found"}, {"x-fal-billable-units": "0"})
+    assert outcome == Failed(FailureCode.PROVIDER_ERROR, "HTTP 404: Path /x not found")
+
+
 @pytest.mark.parametrize(
     ("status", "body", "headers"),
     [

@@ -62,6 +62,7 @@ from clipmint.providers.fal.transport import (
     Answer,
     AnswerLost,
     NotSent,
+    Patience,
     Transport,
     Unsendable,
 )
@@ -93,6 +94,8 @@ class Fal:
         Replaces the network (httpx's own seam), for tests.
     now
         Epoch seconds, for the age of webhooks and keys.
+    patience
+        How long a submission waits for its answer.
     """
 
     name = "fal"
@@ -103,10 +106,12 @@ class Fal:
         settings: FalSettings,
         transport: httpx.BaseTransport | None = None,
         now: Callable[[], float] = time.time,
+        patience: Patience = SUBMISSION,
     ) -> None:
         self._settings = settings
         self._transport = Transport(transport)
         self._now = now
+        self._patience = patience
         self._keys = KeySet(settings.jwks_url, self._transport, now)
         self.media_hosts = settings.media_hosts
 
@@ -132,7 +137,7 @@ class Fal:
             answer = self._transport.send(
                 "POST",
                 url,
-                patience=SUBMISSION,
+                patience=self._patience,
                 headers={**headers, **self._credentials()},
                 content=content,
             )

@@ -66,8 +66,9 @@ def read_result(completed: Mapping[str, object], answer: Answer) -> Outcome:
     types = failures.error_types(body, answer.headers)
     by_status = failures.error_types(completed, {})  # a completed status may say it too (docs)
     if not types and not by_status and not completed.get("error"):
-        if answer.status in _GONE:
+        if answer.status in _GONE and "x-fal-billable-units" not in answer.headers:
             # fal keeps results for an hour, large ones for minutes (docs). Nobody will see it now.
+            # With a bill it is the model's own 404: it has no such path, or no longer (docs).
             return Failed(
                 FailureCode.MEDIA_UNAVAILABLE, f"HTTP {answer.status}: the result has expired"
             )
