@@ -11,7 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from clipmint import api, catalog, ledger
 from clipmint.answers import Granted
 from clipmint.domain.catalog import Model
-from clipmint.domain.errors import InvalidRequest
+from clipmint.domain.errors import (
+    InvalidRequest,
+    ReferenceReused,
+    ScopeRequired,
+    TemporarilyUnavailable,
+)
 from clipmint.providers import registry
 from clipmint.telemetry import count
 
@@ -32,7 +37,13 @@ class GrantRequest(BaseModel):
     ]
 
 
-@app.post("/v1/admin/grants", summary="Give a user credits, once per reference")
+@app.post(
+    "/v1/admin/grants",
+    summary="Give a user credits, once per reference",
+    responses=api.answers(
+        Granted, InvalidRequest, ScopeRequired, ReferenceReused, TemporarilyUnavailable
+    ),
+)
 def grant(request: GrantRequest) -> Granted:
     api.require_admin(app)
     available, replayed = ledger.grant(request.user_id, request.amount, request.reference)
@@ -47,7 +58,11 @@ def grant(request: GrantRequest) -> Granted:
     )
 
 
-@app.put("/v1/admin/models/<model_id>", summary="Add or replace a model")
+@app.put(
+    "/v1/admin/models/<model_id>",
+    summary="Add or replace a model",
+    responses=api.answers(Model, InvalidRequest, ScopeRequired),
+)
 def put_model(model_id: Annotated[str, Path()], model: Model) -> Model:
     api.require_admin(app)
     if model.model_id != model_id:

@@ -23,7 +23,11 @@ app = api.resolver()
 _CANCELLED = Verdict(JobStatus.CANCELLED, FailureCode.CANCELLED)
 
 
-@app.post("/v1/videos/<job_id>/cancel", summary="Cancel a job its provider has not begun")
+@app.post(
+    "/v1/videos/<job_id>/cancel",
+    summary="Cancel a job its provider has not begun",
+    responses=api.answers(Cancelled, JobNotFound, CancelTooLate, TemporarilyUnavailable),
+)
 def cancel_video(job_id: Annotated[str, Path()]) -> Cancelled:
     job = _owned(job_id)
     if not job.is_terminal:
@@ -43,7 +47,12 @@ def cancel_video(job_id: Annotated[str, Path()]) -> Cancelled:
     )
 
 
-@app.delete("/v1/videos/<job_id>", summary="Remove an ended job's media, and hide the job")
+@app.delete(
+    "/v1/videos/<job_id>",
+    summary="Remove an ended job's media, and hide the job",
+    status_code=HTTPStatus.NO_CONTENT,
+    responses=api.answers(None, JobNotFound, JobRunning, status=HTTPStatus.NO_CONTENT),
+)
 def delete_video(job_id: Annotated[str, Path()]) -> Response[None]:
     job = _owned(job_id, deleted_too=True)
     # Hidden first: a crash before the media are gone leaves a job that this call still finds.

@@ -23,7 +23,21 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from clipmint import api, generation, ledger
 from clipmint.answers import Accepted, Estimate
-from clipmint.domain.errors import IdempotencyKeyReused, RequestInProgress
+from clipmint.domain.errors import (
+    IdempotencyKeyInvalid,
+    IdempotencyKeyRequired,
+    IdempotencyKeyReused,
+    ImageRequired,
+    InsufficientCredits,
+    InvalidRequest,
+    LimitReached,
+    ModelNotFound,
+    ModelUnavailable,
+    RequestInProgress,
+    SettingNotAllowed,
+    TemporarilyUnavailable,
+    UserMismatch,
+)
 from clipmint.domain.requests import GenerationRequest, job_id_for, parse_idempotency_key
 from clipmint.settings import GenerateSettings
 
@@ -33,7 +47,33 @@ REPLAY_SECONDS = 24 * 3_600
 """How long an answer is replayed without looking at the job; after that the job itself answers."""
 
 
-@app.post("/v1/videos", summary="Start a generation", status_code=HTTPStatus.ACCEPTED)
+_CATALOG_REFUSALS = (
+    InvalidRequest,
+    ImageRequired,
+    SettingNotAllowed,
+    ModelUnavailable,
+    UserMismatch,
+    ModelNotFound,
+)
+
+
+@app.post(
+    "/v1/videos",
+    summary="Start a generation",
+    status_code=HTTPStatus.ACCEPTED,
+    responses=api.answers(
+        Accepted,
+        IdempotencyKeyRequired,
+        IdempotencyKeyInvalid,
+        *_CATALOG_REFUSALS,
+        InsufficientCredits,
+        RequestInProgress,
+        IdempotencyKeyReused,
+        LimitReached,
+        TemporarilyUnavailable,
+        status=HTTPStatus.ACCEPTED,
+    ),
+)
 def create_video(
     request: GenerationRequest,
     idempotency_key: Annotated[
@@ -70,7 +110,11 @@ def create_video(
     return Response(HTTPStatus.ACCEPTED, body=Accepted(**answer), headers=headers)
 
 
-@app.post("/v1/videos/estimate", summary="Price a generation without starting it")
+@app.post(
+    "/v1/videos/estimate",
+    summary="Price a generation without starting it",
+    responses=api.answers(Estimate, *_CATALOG_REFUSALS),
+)
 def estimate_video(request: GenerationRequest) -> Estimate:
     user_id = api.user_of(app)
     request.check_user(user_id)

@@ -43,7 +43,7 @@ Limit = Annotated[int, Query(ge=1, le=100)]
 Cursor = Annotated[str | None, Query(max_length=512, description="From the page before")]
 
 
-@app.get("/v1/videos/<job_id>", summary="One job")
+@app.get("/v1/videos/<job_id>", summary="One job", responses=api.answers(Video, JobNotFound))
 def get_video(job_id: Annotated[str, Path()]) -> Response[Video]:
     job = jobs.get(_valid_id(job_id))
     # Somebody else's job and no job are the same answer: an id tells nothing.
@@ -53,7 +53,11 @@ def get_video(job_id: Annotated[str, Path()]) -> Response[Video]:
     return Response(HTTPStatus.OK, body=_video(job), headers=headers)
 
 
-@app.get("/v1/videos", summary="Your jobs, newest first")
+@app.get(
+    "/v1/videos",
+    summary="Your jobs, newest first",
+    responses=api.answers(VideoPage, InvalidRequest),
+)
 def list_videos(
     limit: Limit = 20,
     cursor: Cursor = None,
@@ -63,7 +67,11 @@ def list_videos(
     return VideoPage(videos=[_video(job) for job in page.jobs], cursor=page.cursor)
 
 
-@app.get("/v1/models", summary="What can be generated, and for how much")
+@app.get(
+    "/v1/models",
+    summary="What can be generated, and for how much",
+    responses={**api.answers(Catalog), 304: {"description": "As your If-None-Match says"}},
+)
 def list_models(
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response[Catalog]:
@@ -76,7 +84,9 @@ def list_models(
     return Response(HTTPStatus.OK, body=answer, headers=headers)
 
 
-@app.get("/v1/models/<model_id>", summary="One model")
+@app.get(
+    "/v1/models/<model_id>", summary="One model", responses=api.answers(CatalogEntry, ModelNotFound)
+)
 def get_model(model_id: Annotated[str, Path()]) -> CatalogEntry:
     model = catalog.find(model_id)
     if not model.available:
@@ -90,7 +100,11 @@ def get_credits() -> Credits:
     return Credits(available=account.available, held=account.held)
 
 
-@app.get("/v1/credits/entries", summary="Your journal, newest first")
+@app.get(
+    "/v1/credits/entries",
+    summary="Your journal, newest first",
+    responses=api.answers(Journal, InvalidRequest),
+)
 def list_entries(limit: Limit = 50, cursor: Cursor = None) -> Journal:
     before = _sequence_of(cursor) if cursor else None
     page = ledger.entries_of(api.user_of(app), limit=limit, before=before)

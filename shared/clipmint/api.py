@@ -14,7 +14,9 @@ from typing import Any
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response, content_types
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
+from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponse
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from pydantic import BaseModel
 
 from clipmint.domain.errors import (
     ClipmintError,
@@ -123,7 +125,30 @@ def json_response(
 
 def status_of(error: ClipmintError) -> HTTPStatus:
     """The HTTP status of an error: that of its nearest branch in the table."""
-    return next(STATUS_OF[kind] for kind in type(error).__mro__ if kind in STATUS_OF)
+    return STATUS_OF[_branch(type(error))]
+
+
+def _branch(error: type[ClipmintError]) -> type[ClipmintError]:
+    return next(kind for kind in error.__mro__ if kind in STATUS_OF)
+
+
+def answers(
+    model: type[BaseModel] | None,
+    *errors: type[ClipmintError],
+    status: HTTPStatus = HTTPStatus.OK,
+) -> dict[int, OpenAPIResponse]:
+    """For a route's OpenAPI document: what it answers with, and its errors by HTTP status."""
+    documented: dict[int, OpenAPIResponse] = {
+        status.value: OpenAPIResponse(description=status.phrase)
+    }
+    if model is not None:
+        documented[status.value]["content"] = {content_types.APPLICATION_JSON: {"model": model}}
+    codes: dict[int, list[str]] = {}
+    for error in errors:
+        codes.setdefault(STATUS_OF[_branch(error)].value, []).append(error.code)
+    for code in sorted(codes):
+        documented[code] = OpenAPIResponse(description=" · ".join(codes[code]))
+    return documented
 
 
 def error_response(error: ClipmintError) -> Response[str]:
