@@ -1,0 +1,114 @@
+"""Every route asks for a token, except the one that asks for a signature instead."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.template.reading import of_type, transformed, written
+
+ROUTES = {
+    "POST /v1/videos": "Generate",
+    "POST /v1/videos/estimate": "Generate",
+    "GET /v1/videos": "Status",
+    "GET /v1/videos/{job_id}": "Status",
+    "GET /v1/models": "Status",
+    "GET /v1/models/{model_id}": "Status",
+    "GET /v1/credits": "Status",
+    "GET /v1/credits/entries": "Status",
+    "POST /v1/videos/{job_id}/cancel": "Cancel",
+    "DELETE /v1/videos/{job_id}": "Cancel",
+    "POST /v1/admin/grants": "Admin",
+    "PUT /v1/admin/models/{model_id}": "Admin",
+    "POST /webhooks/{provider}/{job_id}/{stage}/{token}": "Webhooks",
+}
+WEBHOOK = "POST /webhooks/{provider}/{job_id}/{stage}/{token}"
+
+
+def document() -> dict[str, Any]:
+    body = of_type(transformed(), "AWS::ApiGatewayV2::Api")["HttpApi"]["Body"]
+    assert isinstance(body, dict)
+    return body
+
+
+def routes() -> dict[str, dict[str, Any]]:
+    return {
+        f"{method.upper()} {path}": operation
+        for path, methods in document()["paths"].items()
+        for method, operation in methods.items()
+    }
+
+
+def properties() -> dict[str, Any]:
+    return of_type(written()["Resources"], "AWS::Serverless::HttpApi")["HttpApi"]
+
+
+def test_each_route_leads_to_its_function() -> None:
+    leads_to = {
+        route: operation["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"]
+        for route, operation in routes().items()
+    }
+    assert leads_to.keys() == ROUTES.keys()
+    assert all(f"${{{ROUTES[route]}Function.Arn}}" in uri for route, uri in leads_to.items())
+
+
+@pytest.mark.parametrize("route", sorted(ROUTES.keys() - {WEBHOOK}))
+def test_a_route_asks_for_a_token_and_the_owners_for_the_admin_scope(route: str) -> None:
+    scopes = ["clipmint/admin"] if "/admin/" in route else []
+    assert routes()[route]["security"] == [{"Jwt": scopes}]
+
+
+def test_the_webhooks_route_asks_for_no_token() -> None:
+    assert [
+        security for security in routes()[WEBHOOK].get("security", []) if "Jwt" in security
+    ] == []
+
+
+def test_the_authorizer_takes_the_owners_issuer_and_cognito_when_there_is_none() -> None:
+    jwt = properties()["Auth"]["Authorizers"]["Jwt"]["JwtConfiguration"]
+    condition, cognito, own = jwt["issuer"]["Fn::If"]
+    assert condition == "CreateUserPool"
+    assert cognito["Fn::Sub"].endswith("/${UserPool}")
+    assert own == {"Ref": "JwtIssuer"}
+    assert jwt["audience"]["Fn::If"] == [
+        "CreateUserPool",
+        [{"Ref": "UserPoolClient"}, {"Ref": "AdminClient"}],
+        {"Fn::Split": [",", {"Ref": "JwtAudience"}]},
+    ]
+
+
+def test_cognito_is_made_only_when_no_issuer_is_given() -> None:
+    resources = written()["Resources"]
+    assert written()["Conditions"]["CreateUserPool"] == {"Fn::Equals": [{"Ref": "JwtIssuer"}, ""]}
+    made = {name for name, it in resources.items() if it["Type"].startswith("AWS::Cognito::")}
+    assert {"UserPool", "UserPoolClient", "AdminScope", "AdminClient"} <= made
+    assert all(resources[name].get("Condition") == "CreateUserPool" for name in made)
+
+
+def test_only_the_back_offices_client_can_have_the_admin_scope() -> None:
+    clients = of_type(written()["Resources"], "AWS::Cognito::UserPoolClient")
+    assert clients["AdminClient"]["AllowedOAuthScopes"] == ["clipmint/admin"]
+    assert clients["AdminClient"]["AllowedOAuthFlows"] == ["client_credentials"]
+    assert clients["AdminClient"]["GenerateSecret"] is True
+    assert "AllowedOAuthScopes" not in clients["UserPoolClient"]
+
+
+def test_browsers_may_send_and_read_the_headers_the_api_speaks() -> None:
+    cors = properties()["CorsConfiguration"]
+    assert cors["AllowOrigins"] == {"Fn::Split": [",", {"Ref": "CorsOrigins"}]}
+    assert {"Authorization", "Content-Type", "Idempotency-Key"} <= set(cors["AllowHeaders"])
+    answered = {"ETag", "Location", "Retry-After", "X-Idempotent-Replay", "X-RateLimit-Limit"}
+    assert answered | {"X-RateLimit-Remaining", "X-RateLimit-Reset"} == set(cors["ExposeHeaders"])
+    assert "AllowCredentials" not in cors
+
+
+def test_access_is_logged_without_the_tokens_in_webhook_paths() -> None:
+    line = properties()["AccessLogSettings"]["Format"]
+    assert "$context.routeKey" in line
+    assert "$context.path" not in line
+
+
+def test_calls_are_throttled() -> None:
+    assert properties()["DefaultRouteSettings"]["ThrottlingRateLimit"] > 0
+    assert properties()["DefaultRouteSettings"]["ThrottlingBurstLimit"] > 0

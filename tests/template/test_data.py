@@ -1,0 +1,144 @@
+"""Tables and buckets keep what they are given, to themselves, and can be restored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.template.reading import of_type, written
+
+# Key, then indexes: name → (key, what it projects).
+TABLES = {
+    "LedgerTable": ("user_id:S sk:S", {"by_sequence": ("user_id:S sequence:N", "ALL")}),
+    "JobsTable": (
+        "job_id:S",
+        {
+            "by_user": ("user_id:S created_at:S", "ALL"),
+            "by_deadline": ("open:S deadline:N", "status user_id created_at"),
+        },
+    ),
+    "ModelsTable": ("model_id:S", {}),
+    "ProjectsTable": ("user_id:S sk:S", {}),
+    "IdempotencyTable": ("id:S", {}),
+}
+BUCKETS = ("VideosBucket", "ImagesBucket")
+
+
+def table(name: str) -> dict[str, Any]:
+    return of_type(written()["Resources"], "AWS::DynamoDB::Table")[name]
+
+
+def bucket(name: str) -> dict[str, Any]:
+    return of_type(written()["Resources"], "AWS::S3::Bucket")[name]
+
+
+def bucket_statements(name: str) -> dict[str, dict[str, Any]]:
+    policy = of_type(written()["Resources"], "AWS::S3::BucketPolicy")[f"{name}Policy"]
+    assert policy["Bucket"] == {"Ref": name}
+    return {statement["Sid"]: statement for statement in policy["PolicyDocument"]["Statement"]}
+
+
+def key(of: dict[str, Any], attributes: list[dict[str, str]]) -> str:
+    types = {item["AttributeName"]: item["AttributeType"] for item in attributes}
+    assert [part["KeyType"] for part in of["KeySchema"]] == ["HASH", "RANGE"][
+        : len(of["KeySchema"])
+    ]
+    return " ".join(
+        f"{part['AttributeName']}:{types[part['AttributeName']]}" for part in of["KeySchema"]
+    )
+
+
+def projection(index: dict[str, Any]) -> str:
+    shape = index["Projection"]
+    return " ".join(shape.get("NonKeyAttributes", [])) or str(shape["ProjectionType"])
+
+
+def test_there_are_five_tables() -> None:
+    assert of_type(written()["Resources"], "AWS::DynamoDB::Table").keys() == TABLES.keys()
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_has_the_keys_and_indexes_the_code_relies_on(name: str) -> None:
+    properties = table(name)
+    attributes = properties["AttributeDefinitions"]
+    indexes = [
+        *properties.get("LocalSecondaryIndexes", []),
+        *properties.get("GlobalSecondaryIndexes", []),
+    ]
+    assert TABLES[name] == (
+        key(properties, attributes),
+        {index["IndexName"]: (key(index, attributes), projection(index)) for index in indexes},
+    )
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_is_restorable_encrypted_protected_and_paid_per_request(name: str) -> None:
+    properties = table(name)
+    assert properties["BillingMode"] == "PAY_PER_REQUEST"
+    assert properties["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is True
+    assert properties["SSESpecification"]["SSEEnabled"] is True
+    assert properties["DeletionProtectionEnabled"] == {"Fn::If": ["Protected", True, False]}
+    assert written()["Parameters"]["DeletionProtection"]["Default"] == "true"
+
+
+def test_only_idempotency_records_expire() -> None:
+    lifetimes = {name: table(name).get("TimeToLiveSpecification") for name in TABLES}
+    assert lifetimes.pop("IdempotencyTable") == {"AttributeName": "expiration", "Enabled": True}
+    assert set(lifetimes.values()) == {None}
+
+
+@pytest.mark.parametrize("name", [*TABLES, *BUCKETS, "UserPool"])
+def test_data_outlives_its_stack_without_blocking_the_next_one(name: str) -> None:
+    resource = written()["Resources"][name]
+    assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain"
+    assert {"TableName", "BucketName", "UserPoolName"}.isdisjoint(resource["Properties"])
+
+
+@pytest.mark.parametrize("name", BUCKETS)
+def test_a_bucket_is_private_encrypted_and_forgets_abandoned_uploads(name: str) -> None:
+    properties = bucket(name)
+    blocks = properties["PublicAccessBlockConfiguration"]
+    assert len(blocks) == 4
+    assert set(blocks.values()) == {True}
+    assert properties["OwnershipControls"] == {
+        "Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]
+    }
+    assert "BucketEncryption" in properties
+    (rule,) = properties["LifecycleConfiguration"]["Rules"]
+    assert rule["Status"] == "Enabled"
+    assert rule["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
+
+
+@pytest.mark.parametrize("name", BUCKETS)
+def test_a_bucket_refuses_plain_http(name: str) -> None:
+    refusal = bucket_statements(name)["TlsOnly"]
+    assert refusal["Effect"] == "Deny"
+    assert refusal["Principal"] == "*"
+    assert refusal["Action"] == "s3:*"
+    assert refusal["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    assert refusal["Resource"] == [{"Fn::GetAtt": [name, "Arn"]}, {"Fn::Sub": f"${{{name}.Arn}}/*"}]
+
+
+def test_videos_are_granted_to_nobody_and_images_to_the_distribution_alone() -> None:
+    assert bucket_statements("VideosBucket").keys() == {"TlsOnly"}
+    grant = bucket_statements("ImagesBucket")["ReadByTheDistribution"]
+    assert bucket_statements("ImagesBucket").keys() == {"TlsOnly", "ReadByTheDistribution"}
+    assert grant["Principal"] == {"Service": "cloudfront.amazonaws.com"}
+    assert grant["Action"] == "s3:GetObject"
+    source = grant["Condition"]["StringEquals"]["aws:SourceArn"]["Fn::Sub"]
+    assert source.endswith(":distribution/${ImagesDistribution}")
+
+
+def test_images_are_served_over_https_only_and_signed_for_the_bucket() -> None:
+    distributions = of_type(written()["Resources"], "AWS::CloudFront::Distribution")
+    configuration = distributions["ImagesDistribution"]["DistributionConfig"]
+    (origin,) = configuration["Origins"]
+    behaviour = configuration["DefaultCacheBehavior"]
+    assert behaviour["ViewerProtocolPolicy"] == "https-only"
+    assert behaviour["TargetOriginId"] == origin["Id"]
+    assert "ResponseHeadersPolicyId" in behaviour
+    assert origin["OriginAccessControlId"] == {"Fn::GetAtt": ["ImagesAccess", "Id"]}
+    access = of_type(written()["Resources"], "AWS::CloudFront::OriginAccessControl")
+    control = access["ImagesAccess"]["OriginAccessControlConfig"]
+    assert (control["SigningBehavior"], control["SigningProtocol"]) == ("always", "sigv4")

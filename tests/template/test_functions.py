@@ -1,0 +1,167 @@
+"""Every function is observable, bounded, and told what its code asks for."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from tests.template.reading import FUNCTIONS, ROOT, of_type, transformed, written
+
+# Powertools reads these itself.
+POWERTOOLS = {
+    "POWERTOOLS_SERVICE_NAME": "clipmint",
+    "POWERTOOLS_METRICS_NAMESPACE": "Clipmint",
+}
+PROVIDERS = "PROVIDER_KEYS_ARN FAL_QUEUE_URL FAL_JWKS_URL FAL_MEDIA_HOSTS"
+VARIABLES = {
+    "Generate": (
+        "LEDGER_TABLE JOBS_TABLE MODELS_TABLE IDEMPOTENCY_TABLE STATE_MACHINE_ARN "
+        "MAX_OPEN_JOBS MAX_JOBS_PER_HOUR"
+    ),
+    "Status": "LEDGER_TABLE JOBS_TABLE MODELS_TABLE VIDEOS_BUCKET",
+    "Cancel": f"LEDGER_TABLE JOBS_TABLE VIDEOS_BUCKET {PROVIDERS}",
+    "Webhooks": f"JOBS_TABLE {PROVIDERS}",
+    "Admin": "LEDGER_TABLE MODELS_TABLE",
+    "Submit": f"JOBS_TABLE WEBHOOK_BASE_URL {PROVIDERS}",
+    "Track": f"JOBS_TABLE {PROVIDERS}",
+    "Migrate": f"JOBS_TABLE VIDEOS_BUCKET {PROVIDERS}",
+    "Settle": "LEDGER_TABLE JOBS_TABLE",
+    "Sweep": "LEDGER_TABLE JOBS_TABLE STATE_MACHINE_ARN",
+    "Seed": "MODELS_TABLE",
+}
+GATEWAY_TIMEOUT_SECONDS = 30
+LONGEST_TIMEOUT_SECONDS = 900
+
+
+def function(name: str) -> dict[str, Any]:
+    return of_type(transformed(), "AWS::Lambda::Function")[f"{name}Function"]
+
+
+def environment(name: str) -> dict[str, Any]:
+    variables = function(name)["Environment"]["Variables"]
+    assert isinstance(variables, dict)
+    return variables
+
+
+def test_there_is_a_function_for_every_folder_and_a_folder_for_every_function() -> None:
+    folders = {path.parent.name for path in (ROOT / "functions").glob("*/app.py")}
+    resources = of_type(written()["Resources"], "AWS::Serverless::Function")
+    assert {name.removesuffix("Function").lower() for name in resources} == folders
+    for name, properties in resources.items():
+        assert properties["CodeUri"] == f"functions/{name.removesuffix('Function').lower()}/"
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_runs_on_the_runtime_the_layers_are_built_for(name: str) -> None:
+    from layers import build
+
+    properties = function(name)
+    (architecture,) = properties["Architectures"]
+    assert properties["Runtime"] == f"python{build.PYTHON_VERSION}"
+    assert build.PLATFORM.startswith({"arm64": "aarch64", "x86_64": "x86_64"}[architecture])
+    assert properties["Handler"] == "app.handler"
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_logs_json_to_a_group_that_forgets(name: str) -> None:
+    logging = function(name)["LoggingConfig"]
+    assert logging["LogFormat"] == "JSON"
+    group = written()["Resources"][logging["LogGroup"]["Ref"]]
+    assert group["Type"] == "AWS::Logs::LogGroup"
+    assert group["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+    assert logging["LogGroup"]["Ref"] == f"{name}Logs"
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_is_traced_by_the_platform(name: str) -> None:
+    assert function(name)["TracingConfig"] == {"Mode": "Active"}
+
+
+def test_the_xray_sdk_is_not_shipped() -> None:
+    runtime = (ROOT / ".envs/lambda").glob("lib/python*/site-packages/*")
+    installed = {path.name for path in runtime}
+    assert "boto3" in installed
+    assert "aws_xray_sdk" not in installed
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_is_told_what_it_needs_and_no_more(name: str) -> None:
+    told = environment(name)
+    assert {key: told.get(key) for key in POWERTOOLS} == POWERTOOLS
+    assert told.keys() - POWERTOOLS.keys() - {"POWERTOOLS_LOG_LEVEL"} == set(
+        VARIABLES[name].split()
+    )
+
+
+def test_what_the_code_reads_and_what_the_template_tells_are_the_same() -> None:
+    from clipmint import settings
+
+    read = {
+        field.upper()
+        for model in settings._Environment.__subclasses__()
+        for field in model.model_fields
+    }
+    direct = re.compile(r"(?:environ(?:\.get)?|getenv|_FromEnvironment)[\[(]\s*\"([A-Z_]+)\"")
+    for folder in ("shared/clipmint", "functions"):
+        for path in (ROOT / folder).rglob("*.py"):
+            read |= set(direct.findall(path.read_text()))
+    told = {variable for name in FUNCTIONS for variable in environment(name)}
+    assert {name for name in told if not name.startswith("POWERTOOLS_")} == read
+
+
+@pytest.mark.parametrize("name", ["Generate", "Status", "Cancel", "Webhooks", "Admin"])
+def test_a_function_behind_the_api_answers_before_the_gateway_gives_up(name: str) -> None:
+    assert function(name)["Timeout"] < GATEWAY_TIMEOUT_SECONDS
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_is_bounded(name: str) -> None:
+    assert 0 < function(name)["Timeout"] <= LONGEST_TIMEOUT_SECONDS
+    assert function(name)["MemorySize"] >= 512
+    assert "ReservedConcurrentExecutions" not in function(name)
+
+
+def test_the_media_layer_is_migrates_alone() -> None:
+    layers = {name: function(name)["Layers"] for name in FUNCTIONS}
+    carrying_media = {
+        name for name, refs in layers.items() if any("Media" in ref["Ref"] for ref in refs)
+    }
+    assert carrying_media == {"Migrate"}
+    assert all(any("Clipmint" in ref["Ref"] for ref in refs) for refs in layers.values())
+
+
+def test_the_sweep_runs_every_minute_and_whenever_an_execution_dies() -> None:
+    rules = of_type(transformed(), "AWS::Events::Rule")
+    schedule = rules["SweepFunctionEveryMinute"]
+    death = rules["SweepFunctionExecutionDied"]
+    assert schedule["ScheduleExpression"] == "rate(1 minute)"
+    assert death["EventPattern"]["source"] == ["aws.states"]
+    assert death["EventPattern"]["detail"] == {
+        "status": ["FAILED", "TIMED_OUT", "ABORTED"],
+        "stateMachineArn": [{"Ref": "GenerationStateMachine"}],
+    }
+    for rule in (schedule, death):
+        (target,) = rule["Targets"]
+        assert target["Arn"] == {"Fn::GetAtt": ["SweepFunction", "Arn"]}
+        assert target["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["SweepDeadLetters", "Arn"]}}
+        assert "RetryPolicy" in target
+    assert function("Sweep")["Timeout"] < 60
+
+
+def test_the_sweeps_dead_letters_are_encrypted() -> None:
+    queue = of_type(written()["Resources"], "AWS::SQS::Queue")["SweepDeadLetters"]
+    assert queue["SqsManagedSseEnabled"] is True
+
+
+def test_a_new_catalog_is_seeded_by_the_deploy_that_brings_it() -> None:
+    seed = of_type(transformed(), "Custom::CatalogSeed")["CatalogSeed"]
+    assert seed["ServiceToken"] == {"Fn::GetAtt": ["SeedFunction", "Arn"]}
+    # The transform names a layer after its contents, so another catalog is another version here.
+    assert seed["CatalogVersion"]["Ref"].startswith("ClipmintLayer")
+
+
+def test_provider_keys_start_empty() -> None:
+    secret = of_type(written()["Resources"], "AWS::SecretsManager::Secret")["ProviderKeys"]
+    assert set(re.findall(r'": "([^"]*)"', secret["SecretString"])) == {""}

@@ -1,0 +1,176 @@
+"""Who may do what: every role spelled out, so that a wider one is a change somebody sees."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.template.reading import FUNCTIONS, as_list, of_type, target, transformed
+
+Statement = dict[str, Any]
+
+READ = "dynamodb:GetItem"
+JOB = f"{READ} dynamodb:UpdateItem"
+MONEY = f"{READ} dynamodb:PutItem dynamodb:UpdateItem"
+WAKE = "states:SendTaskFailure states:SendTaskSuccess"
+KEYS = "secretsmanager:GetSecretValue"
+
+EXPECTED = {
+    "Generate": {
+        "LedgerTable": f"dynamodb:ConditionCheckItem {MONEY}",
+        "JobsTable": f"{READ} dynamodb:PutItem",
+        "ModelsTable": READ,
+        "IdempotencyTable": f"dynamodb:DeleteItem {MONEY}",
+        "GenerationStateMachine": "states:StartExecution",
+    },
+    "Status": {
+        "LedgerTable": f"{READ} dynamodb:Query",
+        "LedgerTable/index/by_sequence": f"{READ} dynamodb:Query",
+        "JobsTable": READ,
+        "JobsTable/index/by_user": "dynamodb:Query",
+        "ModelsTable": f"{READ} dynamodb:Scan",
+        "VideosBucket/*": "s3:GetObject",
+    },
+    "Cancel": {
+        "LedgerTable": MONEY,
+        "JobsTable": JOB,
+        "ProviderKeys": KEYS,
+        "GenerationStateMachine": WAKE,
+        "VideosBucket/*": "s3:DeleteObject",
+    },
+    "Webhooks": {
+        "JobsTable": JOB,
+        "ProviderKeys": KEYS,
+        "GenerationStateMachine": WAKE,
+    },
+    "Admin": {
+        "LedgerTable": MONEY,
+        "ModelsTable": f"{READ} dynamodb:PutItem",
+    },
+    "Submit": {
+        "JobsTable": JOB,
+        "ProviderKeys": KEYS,
+    },
+    "Track": {
+        "JobsTable": JOB,
+        "ProviderKeys": KEYS,
+        "GenerationStateMachine": WAKE,
+    },
+    "Migrate": {
+        "JobsTable": JOB,
+        "ProviderKeys": KEYS,
+        "VideosBucket/*": "s3:AbortMultipartUpload s3:DeleteObject s3:GetObject s3:PutObject",
+    },
+    "Settle": {
+        "LedgerTable": MONEY,
+        "JobsTable": JOB,
+    },
+    "Sweep": {
+        "LedgerTable": MONEY,
+        "JobsTable": JOB,
+        "JobsTable/index/by_deadline": "dynamodb:Query",
+        "GenerationStateMachine": f"{WAKE} states:StartExecution",
+        # Executions are named after jobs.
+        "executions of GenerationStateMachine:*": "states:DescribeExecution",
+        "SweepDeadLetters": "sqs:SendMessage",
+    },
+    "Seed": {
+        "ModelsTable": "dynamodb:PutItem",
+    },
+}
+
+# Logs and traces, on every function: neither can be named before it exists.
+MANAGED = {"AWSLambdaBasicExecutionRole", "AWSXrayWriteOnlyAccess"}
+
+# Actions AWS lets nobody narrow to a resource.
+WITHOUT_RESOURCE = ("logs:", "xray:")
+
+
+def roles() -> dict[str, dict[str, Any]]:
+    return of_type(transformed(), "AWS::IAM::Role")
+
+
+def statements(role: dict[str, Any]) -> Iterator[Statement]:
+    for policy in role.get("Policies", []):
+        yield from as_list(policy["PolicyDocument"]["Statement"])
+
+
+def granted(role: dict[str, Any]) -> dict[str, set[str]]:
+    permissions: dict[str, set[str]] = {}
+    for statement in statements(role):
+        for resource in as_list(statement["Resource"]):
+            actions = permissions.setdefault(target(resource), set())
+            actions |= set(as_list(statement["Action"]))
+    return permissions
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_may_do_what_it_must_and_no_more(function: str) -> None:
+    expected = {resource: set(actions.split()) for resource, actions in EXPECTED[function].items()}
+    role = roles()[f"{function}FunctionRole"]
+    assert granted(role) == expected
+    assert {arn.rsplit("/", 1)[-1] for arn in role["ManagedPolicyArns"]} == MANAGED
+
+
+def test_no_two_functions_share_a_role() -> None:
+    functions = of_type(transformed(), "AWS::Lambda::Function")
+    assert {name: function["Role"] for name, function in functions.items()} == {
+        f"{name}Function": {"Fn::GetAtt": [f"{name}FunctionRole", "Arn"]} for name in FUNCTIONS
+    }
+
+
+def test_the_state_machine_invokes_its_four_functions_and_no_other() -> None:
+    permissions = granted(roles()["GenerationRole"])
+    anywhere = permissions.pop("*")
+    assert permissions == {
+        f"{name}Function": {"lambda:InvokeFunction"}
+        for name in ("Submit", "Track", "Migrate", "Settle")
+    }
+    assert all(action.startswith(WITHOUT_RESOURCE) for action in anywhere)
+
+
+def test_every_role_is_accounted_for() -> None:
+    assert roles().keys() == {f"{name}FunctionRole" for name in FUNCTIONS} | {"GenerationRole"}
+
+
+def test_nothing_is_allowed_by_wildcard_action() -> None:
+    documents = [
+        properties[document]
+        for resource in transformed().values()
+        for properties in [
+            resource.get("Properties", {}),
+            *resource["Properties"].get("Policies", []),
+        ]
+        if isinstance(properties, dict)
+        for document in ("PolicyDocument", "AssumeRolePolicyDocument")
+        if document in properties
+    ]
+    actions = [
+        action
+        for document in documents
+        for statement in as_list(document["Statement"])
+        if statement["Effect"] == "Allow"
+        for action in as_list(statement["Action"])
+    ]
+    assert len(actions) > len(FUNCTIONS)
+    assert [action for action in actions if "*" in action] == []
+
+
+def test_each_function_is_invoked_only_by_what_the_template_names() -> None:
+    permissions = of_type(transformed(), "AWS::Lambda::Permission").values()
+    assert {permission["Principal"] for permission in permissions} == {
+        "apigateway.amazonaws.com",
+        "events.amazonaws.com",
+    }
+    assert all("SourceArn" in permission for permission in permissions)
+
+
+def test_only_the_sweeps_own_rules_write_to_its_dead_letters() -> None:
+    policy = of_type(transformed(), "AWS::SQS::QueuePolicy")["SweepDeadLettersPolicy"]
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    rules = statement["Condition"]["ArnEquals"]["aws:SourceArn"]
+    assert {rule["Fn::GetAtt"][0] for rule in rules} == of_type(
+        transformed(), "AWS::Events::Rule"
+    ).keys()
