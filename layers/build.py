@@ -106,7 +106,8 @@ def _matching_interpreters() -> Iterator[str]:
     for candidate in candidates:
         if candidate is None:
             continue
-        answer = subprocess.run([candidate, "-c", version], capture_output=True, text=True)
+        ask = [candidate, "-c", version]
+        answer = subprocess.run(ask, check=False, capture_output=True, text=True)
         if answer.returncode == 0 and answer.stdout.strip() == PYTHON_VERSION:
             yield candidate
 
