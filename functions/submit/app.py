@@ -111,7 +111,7 @@ def _unanswered(provider: Provider, job: Job, stage: Stage) -> None:
 
 
 def _task(job: Job, stage: Stage, token: str, seconds_left: int) -> Task:
-    base = ProviderSettings.read().webhook_base_url.rstrip("/")
+    base = ProviderSettings.read().webhook_base_url
     path = f"/webhooks/{stage.provider}/{job.job_id}/{stage.name}/{token}"
     return Task(
         task_id=job.job_id,

@@ -40,11 +40,20 @@ class GenerateSettings(_Environment):
         return Limits(self.max_open_jobs, self.max_jobs_per_hour)
 
 
+BaseUrl = Annotated[
+    str, BeforeValidator(lambda text: "" if text == "none" else str(text).rstrip("/"))
+]
+
+
 class ProviderSettings(_Environment):
-    """Where the providers are. ``webhook_base_url`` is empty where they cannot reach us."""
+    """Where the providers are, and where they find us.
+
+    ``webhook_base_url`` is empty where they cannot reach us; the template says ``none`` for that,
+    because an empty parameter means the API's own URL.
+    """
 
     provider_keys_arn: str
-    webhook_base_url: str = ""
+    webhook_base_url: BaseUrl = ""
     fal_queue_url: str = "https://queue.fal.run"
     fal_jwks_url: str = "https://rest.fal.ai/.well-known/jwks.json"
     fal_media_hosts: Hosts = (".fal.media",)
