@@ -233,12 +233,12 @@ def test_completed_may_be_a_failure(status: int, body: object, code: FailureCode
 
 
 def test_the_type_may_come_in_a_header_and_the_models_type_goes_before_it() -> None:
-    headers = {"x-fal-error-type": "runner_server_error"}
+    headers = {"x-fal-error-type": "startup_timeout"}
     by_header = outcome_of(418, {"detail": "x"}, headers)
     by_model = outcome_of(422, model_error("content_policy_violation"), headers)
     assert isinstance(by_header, Failed)
     assert isinstance(by_model, Failed)
-    assert by_header.code is FailureCode.PROVIDER_ERROR
+    assert by_header.code is FailureCode.PROVIDER_TIMEOUT
     assert by_model.code is FailureCode.CONTENT_POLICY
 
 

@@ -277,7 +277,7 @@ def test_an_answer_that_does_not_say_is_no_answer(status: int, body: object) -> 
 
 
 def test_an_answer_without_end_is_no_answer() -> None:
-    adapter, _ = fal(answer(200, b" " * (MAX_ANSWER_BYTES + 1)))
+    adapter, _ = fal(answer(200, submission_answer(padding="x" * MAX_ANSWER_BYTES)))
     assert isinstance(adapter.submit(task()), Unanswered)
 
 
@@ -320,6 +320,7 @@ def test_any_other_4xx_is_a_refusal_for_good(status: int, body: object, code: Fa
         "https://queue.fal.run:8443/fal-ai/veo3.1/requests/{id}/status",
         "https://queue.fal.run\\@evil.example/requests/{id}/status",
         "https://queue.fal.run/../requests/{id}/status",
+        "/fal-ai/veo3.1/fast/requests/{id}/status",
         "https://queue.fal.run/fal-ai/veo3.1/requests/somebody-elses/status",
         "https://queue.fal.run/fal-ai/veo3.1/requests/{id}x/status",
         "https://queue.fal.run/fal-ai/veo3.1/requests/{id}/status?next=https://evil.example",

@@ -132,6 +132,13 @@ def test_a_huge_body_is_refused_unread() -> None:
         read(SIGNER.call(b" " * (MAX_BODY_BYTES + 1)))
 
 
+@pytest.mark.parametrize("body", [b"%s\n", b" %s", b"%s\0", b"\xef\xbb\xbf%s"])
+def test_the_proof_covers_the_bytes_and_not_what_they_mean(body: bytes) -> None:
+    genuine = SIGNER.call(OK)
+    with pytest.raises(WebhookRejected, match="signature"):
+        read(replace(genuine, body=body % genuine.body))
+
+
 def test_a_body_about_another_request_than_its_signed_header_is_refused() -> None:
     with pytest.raises(WebhookRejected, match="another request"):
         read(SIGNER.call(OK, request_id="another"))
