@@ -1,0 +1,91 @@
+"""`python -m local up` starts a stack and stays; `python -m local token` makes a token for it.
+
+`up` prints exactly one line on standard output, when everything is ready: a JSON object with every
+URL, table, bucket and ARN (`local.stack.Stack.description`). Everything else goes to standard error.
+SIGINT or SIGTERM stops it cleanly.
+"""
+
+import argparse
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from local.issuer import AUDIENCE, Signer
+from local.stack import Stack, running_stack
+
+KEYS = ("FAL_KEY", "RUNWAYML_API_SECRET", "RUNWARE_API_KEY")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    up = commands.add_parser("up", help="start a stack and stay until SIGINT or SIGTERM")
+    up.add_argument("--auth", action="store_true", help="enforce the functions' IAM roles")
+    up.add_argument("--worker-cap", type=int, default=12, help="most Lambda workers at a time")
+    up.add_argument("--name", help="name of the stack (default: a random one)")
+    token = commands.add_parser("token", help="print a JWT a running stack accepts")
+    token.add_argument("--user", required=True)
+    token.add_argument("--admin", action="store_true", help="with the scope clipmint/admin")
+    token.add_argument("--expires-in", type=int, default=3600, metavar="SECONDS")
+    token.add_argument("--audience", default=AUDIENCE)
+    token.add_argument("--stack", help="which stack (default: the one started last)")
+    options = parser.parse_args(arguments)
+    if options.command == "up":
+        return stay_up(options)
+    return print_token(options)
+
+
+def stay_up(options: argparse.Namespace) -> int:
+    stop = threading.Event()
+    # During the start a signal interrupts it; afterwards it ends the wait.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    keys = {name: os.environ[name] for name in KEYS if os.environ.get(name)}
+    started = time.monotonic()
+    stack = Stack(
+        keys=keys, enforce_iam=options.auth, worker_cap=options.worker_cap, name=options.name
+    )
+    try:
+        with stack:
+            print(json.dumps(stack.description()), flush=True)
+            seconds = time.monotonic() - started
+            print(f"ready in {seconds:.1f} s; Ctrl-C stops it", file=sys.stderr)
+            stop.wait()
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+    return 0
+
+
+def _interrupt(number: int, frame: object) -> None:
+    del frame
+    # Once is enough: an impatient second Ctrl-C must not interrupt the clean-up.
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_IGN)
+    raise KeyboardInterrupt(f"signal {number}")
+
+
+def print_token(options: argparse.Namespace) -> int:
+    try:
+        stack = running_stack(options.stack)
+    except LookupError as error:
+        print(error, file=sys.stderr)
+        return 1
+    signer = Signer.from_file(stack["issuer"], Path(stack["state_dir"]) / "issuer.pem")
+    print(
+        signer.token(
+            options.user,
+            admin=options.admin,
+            audience=options.audience,
+            expires_in=options.expires_in,
+        )
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,106 @@
+"""Serves the emulator: settings on standard input, `ready` on standard output, then silence.
+
+    echo '{"port": 4566, "api_port": 4567, ...}' | python -m local.emulator [--stock]
+
+It lives as long as its standard input stays open: whoever started it need not survive to end it.
+SIGTERM ends it as well. Its log goes to standard error.
+"""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import sys
+import threading
+
+from local.emulator.settings import Settings
+
+# ministack reads its settings from the environment, when it is imported.
+FIXED = {
+    "MINISTACK_HOST": "127.0.0.1",
+    "BIND_HOST": "127.0.0.1",
+    "IOT_MTLS_ENABLED": "0",
+    "SFTP_ENABLED": "0",
+    "LAMBDA_EXECUTOR": "local",
+    "PERSIST_STATE": "0",
+    "LOG_LEVEL": "WARNING",
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "MINISTACK_REGION": "us-east-1",
+    "AWS_DEFAULT_REGION": "us-east-1",
+}
+
+
+def configure(settings: Settings) -> None:
+    """Nothing of the host's environment is left but PATH: no proxy, no profile, no credentials."""
+    path = os.environ.get("PATH", os.defpath)
+    os.environ.clear()
+    os.environ.update(
+        FIXED,
+        PATH=path,
+        HOME=str(settings.temporary),
+        TMPDIR=str(settings.temporary),
+        GATEWAY_PORT=str(settings.port),
+        AUTH=str(settings.enforce_iam).lower(),
+    )
+
+
+def end_with_input() -> None:
+    """End this process when whoever holds the other end of standard input is gone."""
+
+    def watch() -> None:
+        while os.read(0, 4096):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+async def serve(settings: Settings, *, stock: bool) -> None:
+    from hypercorn.asyncio import serve as serve_asgi
+    from hypercorn.config import Config
+    from ministack.app import app
+
+    from local.emulator import functions, http_api, state_machine
+
+    if not stock:
+        for area in (functions, http_api, state_machine):
+            area.apply(settings)
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signal_number, stopped.set)
+    end_with_input()
+    config = Config()
+    config.bind = [f"127.0.0.1:{port}" for port in (settings.port, settings.api_port)]
+    config.keep_alive_timeout = 75
+    config.graceful_timeout = 1
+    config.loglevel = "WARNING"
+
+    async def until_stopped() -> None:
+        print("ready", flush=True)
+        await stopped.wait()
+
+    served = http_api.OwnPort(app, settings.api_port)
+    await serve_asgi(served, config, shutdown_trigger=until_stopped)  # type: ignore[arg-type]
+
+
+def main() -> None:
+    settings = Settings.from_json(sys.stdin.readline())
+    settings.make_folders()
+    configure(settings)
+    try:
+        asyncio.run(serve(settings, stock="--stock" in sys.argv))
+    finally:
+        # The workers end by themselves: their lifelines are this process's.
+        for folder in (settings.code, settings.temporary):
+            shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+        # Upstream's pool threads may still be in a handler that nobody will hear.
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,308 @@
+"""Lambda: Python functions run as on AWS, in bounded number, and leave nothing behind.
+
+What upstream does otherwise, and why it matters here:
+
+- It reports every exception as `Runtime.HandlerError`; `Retry` and `Catch` match class names.
+- It runs handlers on its own interpreter with its own packages and the host's whole environment; an
+  undeclared import or a stray variable would work here and fail on AWS.
+- It starts workers without limit (a burst of 320 requests takes 5 GB), kills one after any handled
+  exception, and adds 50 ms to each silent call to wait for its log.
+- It leaves an unpacked copy of the code in /tmp for every worker.
+
+Here a worker is `local/runtime/bootstrap.py` on the interpreter we are given. At most
+`worker_cap` run at a time, over all functions; a call beyond that waits (AWS would start another
+environment) and an idle worker of another function makes room. A handler must therefore not
+invoke another function and wait for it. None of ours does.
+"""
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import queue
+import shutil
+import subprocess
+import threading
+import time
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ministack.core import lambda_runtime
+from ministack.core.responses import new_uuid
+from ministack.services import lambda_svc
+
+from local.emulator.settings import Settings
+from local.emulator.upstream import corrects
+
+BOOTSTRAP = Path(__file__).parents[1] / "runtime" / "bootstrap.py"
+END_OF_LOG = "\x1e"
+# Long enough for a handler's last line to travel through a pipe on a busy machine.
+LOG_PATIENCE_SECONDS = 1.0
+EXIT_PATIENCE_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one invocation gave: a result, or an error payload as the AWS runtime words it."""
+
+    result: Any
+    error: dict[str, Any] | None
+    log: str
+
+
+class Worker:
+    """One process serving one function. Upstream's pool keeps it, leases it and ends it.
+
+    `config`, `in_use`, `last_used`, `_proc` and `_discard_tmpdir` are what that pool reads.
+    """
+
+    def __init__(self, settings: Settings, config: dict[str, Any], code: bytes) -> None:
+        self._settings = settings
+        self.config = config
+        self._code = code
+        self._proc: subprocess.Popen[bytes] | None = None
+        self._pipes = contextlib.ExitStack()
+        self._log: queue.Queue[str | None] = queue.Queue()
+        self.in_use = False
+        self.last_used = time.time()
+
+    def invoke(self, event: object, request_id: str, trace_id: str | None) -> Answer:
+        """Run the handler once. A worker that dies or overruns its timeout is an error payload."""
+        process = self._proc
+        if process is None or process.poll() is not None:
+            process = self._start()
+            allowed = self._settings.start_seconds
+            ready = self._receive(process, allowed)
+            if not ready:
+                return self._lost(process, request_id, overran=allowed if ready is None else None)
+        allowed = int(self.config.get("Timeout", 3))
+        self._send(
+            {
+                "event": event,
+                "request_id": request_id,
+                "timeout_seconds": allowed,
+                "trace_id": trace_id or "",
+                "arn": self.config["FunctionArn"],
+            }
+        )
+        line = self._receive(process, allowed)
+        if not line:
+            return self._lost(process, request_id, overran=allowed if line is None else None)
+        answer = json.loads(line)
+        return Answer(answer["result"], answer["error"], self._log_until(request_id))
+
+    def _discard_tmpdir(self) -> None:
+        """Upstream's pool has ended the process, and asks for what is left of it to go."""
+        self._pipes.close()
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        self._pipes.close()
+        name = self.config["FunctionName"]
+        code = unpacked(self._settings, self._code)
+        layers = [
+            unpacked(self._settings, lambda_svc._resolve_layer_zip(layer))
+            for layer in self.config.get("Layers", [])
+        ]
+        requests_in, requests_out = os.pipe()
+        answers_in, answers_out = os.pipe()
+        lifeline_in, lifeline_out = os.pipe()
+        theirs = (requests_in, answers_out, lifeline_in)
+        self._requests = self._pipes.enter_context(os.fdopen(requests_out, "w", encoding="utf-8"))
+        self._answers = self._pipes.enter_context(os.fdopen(answers_in, encoding="utf-8"))
+        self._pipes.callback(os.close, lifeline_out)
+        try:
+            process = subprocess.Popen(
+                [self._settings.handler_python, "-I", "-S", str(BOOTSTRAP), name],
+                cwd=code,
+                env=self._environment(code) | {"CLIPMINT_PIPES": ",".join(map(str, theirs))},
+                pass_fds=theirs,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+            )
+        finally:
+            for descriptor in theirs:
+                os.close(descriptor)
+        self._proc = process
+        self._log = queue.Queue()
+        # So that whoever tests a crash finds the processes of a function.
+        mark = self._settings.workers / str(process.pid)
+        mark.write_text(name, encoding="utf-8")
+        threading.Thread(target=_read_log, args=(process, self._log, mark), daemon=True).start()
+        self._send(
+            {
+                "code": code,
+                "layers": layers,
+                "handler": self.config["Handler"],
+                "observer": {
+                    "function": name,
+                    "journal": str(self._settings.journal),
+                    "crashes": str(self._settings.crashes),
+                },
+            }
+        )
+        return process
+
+    def _environment(self, code: str) -> dict[str, str]:
+        """What AWS sets, then what the function declares. Nothing of this computer but PATH."""
+        name = self.config["FunctionName"]
+        region = self.config["FunctionArn"].split(":")[3]
+        given = {
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "LANG": "en_US.UTF-8",
+            "TZ": ":UTC",
+            "LAMBDA_TASK_ROOT": code,
+            "TMPDIR": str(self._settings.temporary),
+            "AWS_REGION": region,
+            "AWS_DEFAULT_REGION": region,
+            "AWS_EXECUTION_ENV": f"AWS_Lambda_{self.config['Runtime']}",
+            "AWS_LAMBDA_FUNCTION_NAME": name,
+            "AWS_LAMBDA_FUNCTION_VERSION": self.config.get("Version", "$LATEST"),
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(self.config.get("MemorySize", 128)),
+            "AWS_LAMBDA_LOG_GROUP_NAME": log_group(self.config),
+            "AWS_LAMBDA_LOG_STREAM_NAME": new_uuid(),
+            "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+            "_HANDLER": self.config["Handler"],
+            # The one thing AWS would not set: where AWS is.
+            "AWS_ENDPOINT_URL": self._settings.endpoint,
+        }
+        credentials = lambda_runtime.execution_credentials(self.config)
+        declared = self.config.get("Environment", {}).get("Variables", {})
+        return {**given, **declared, **{k: v for k, v in credentials.items() if v}}
+
+    def _send(self, message: dict[str, Any]) -> None:
+        try:
+            self._requests.write(json.dumps(message) + "\n")
+            self._requests.flush()
+        except BrokenPipeError:
+            pass  # it died just now: reading the answer says so
+
+    def _receive(self, process: "subprocess.Popen[bytes]", seconds: float) -> str | None:
+        """The next line of the worker; "" if it died, None if it was too slow and was killed."""
+        overran = threading.Event()
+
+        def end() -> None:
+            overran.set()
+            process.kill()
+
+        alarm = threading.Timer(seconds, end)
+        alarm.daemon = True
+        alarm.start()
+        line = self._answers.readline()
+        alarm.cancel()
+        return None if overran.is_set() and not line else line
+
+    def _lost(
+        self, process: "subprocess.Popen[bytes]", request_id: str, *, overran: float | None
+    ) -> Answer:
+        """What AWS reports of an invocation whose process is gone."""
+        status = process.wait(EXIT_PATIENCE_SECONDS)
+        self._proc = None
+        if overran is not None:
+            kind, message = "Sandbox.Timedout", f"Task timed out after {overran:.2f} seconds"
+        else:
+            reason = f"exit status {status}" if status >= 0 else "signal: killed"
+            kind, message = "Runtime.ExitError", f"Error: Runtime exited with error: {reason}"
+        error = {"errorType": kind, "errorMessage": f"RequestId: {request_id} {message}"}
+        return Answer(None, error, f"{self._log_until(request_id)}\n{error['errorMessage']}")
+
+    def _log_until(self, request_id: str) -> str:
+        """The lines this invocation wrote: up to its mark, or all if it died."""
+        lines: list[str] = []
+        while True:
+            try:
+                line = self._log.get(timeout=LOG_PATIENCE_SECONDS)
+            except queue.Empty:
+                break
+            if line is None or line == f"{END_OF_LOG}{request_id}":
+                break
+            lines.append(line)
+        return "\n".join(lines)
+
+
+def log_group(config: dict[str, Any]) -> str:
+    """The log group a function writes to."""
+    named = (config.get("LoggingConfig") or {}).get("LogGroup")
+    return str(named or f"/aws/lambda/{config['FunctionName']}")
+
+
+def _read_log(
+    process: "subprocess.Popen[bytes]", log: "queue.Queue[str | None]", mark: Path
+) -> None:
+    """Pass on what a process writes, until it ends; then take its mark away."""
+    if process.stdout is not None:
+        with process.stdout as lines:
+            for line in lines:
+                log.put(line.decode(errors="replace").rstrip("\n"))
+    log.put(None)
+    mark.unlink(missing_ok=True)
+
+
+_unpacking = threading.Lock()
+
+
+def unpacked(settings: Settings, archive: bytes) -> str:
+    """The folder holding an archive's files: one per content, shared by all its workers."""
+    folder = settings.code / hashlib.sha256(archive).hexdigest()[:16]
+    with _unpacking:
+        if not folder.exists():
+            draft = folder.with_suffix(".draft")
+            shutil.rmtree(draft, ignore_errors=True)
+            draft.mkdir(parents=True)
+            with zipfile.ZipFile(io.BytesIO(archive)) as files:
+                files.extractall(draft)
+            draft.rename(folder)
+    return str(folder)
+
+
+def evict_idle(cap: int) -> None:
+    """End the longest idle workers of any function until no more than `cap` are left."""
+    with lambda_runtime._lock:
+        pool = [(key, worker) for key, list_ in lambda_runtime._workers.items() for worker in list_]
+        idle = sorted(
+            ((key, worker) for key, worker in pool if not worker.in_use),
+            key=lambda entry: entry[1].last_used,
+        )
+        surplus = idle[: max(0, len(pool) - cap)]
+        for key, worker in surplus:
+            lambda_runtime._workers[key].remove(worker)
+    lambda_runtime.kill_workers([worker for _, worker in surplus])
+
+
+def apply(settings: Settings) -> None:
+    """Put the corrections in place."""
+    places = threading.BoundedSemaphore(settings.worker_cap)
+
+    @corrects(lambda_runtime, "_worker_class_for", digest="b5a23849280a")
+    def worker_class_for(original: Any, config: dict[str, Any]) -> Any:
+        if not str(config.get("Runtime", "")).startswith("python"):
+            return original(config)
+        return lambda name, config, code: Worker(settings, config, code)
+
+    @corrects(lambda_svc, "_execute_function_warm", digest="62b9218bef5b")
+    def execute_warm(
+        original: Any, function: dict[str, Any], event: object, request_id: str
+    ) -> dict[str, Any]:
+        config = function.get("config") or function
+        if not str(config["Runtime"]).startswith("python"):
+            return dict(original(function, event, request_id))
+        with places:
+            worker, origin = lambda_runtime.acquire_worker(
+                config["FunctionName"],
+                config,
+                function["code_zip"],
+                qualifier=config.get("Version", "$LATEST"),
+            )
+            try:
+                if origin == "spawn":
+                    evict_idle(settings.worker_cap)
+                trace_id = lambda_svc._xray_trace_id_for_invocation(config)
+                answer = worker.invoke(event, request_id, trace_id)
+            finally:
+                lambda_runtime.release_worker(worker)
+        if answer.error is not None:
+            return {"body": answer.error, "error": True, "log": answer.log}
+        return {"body": answer.result, "log": answer.log}

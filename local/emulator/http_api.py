@@ -1,0 +1,173 @@
+"""API Gateway: the routes, authorizer and CORS that SAM writes into an HTTP API's `Body`.
+
+- `AWS::Serverless::HttpApi` becomes an `AWS::ApiGatewayV2::Api` with an OpenAPI `Body`, which
+  upstream ignores: the stack is created and has no route.
+- A function that fails answers 502 with its error's details; AWS answers 500 and says nothing.
+- An execute-api host name needs a resolver that knows `*.localhost`. Here the API also answers at
+  the root of a port of its own, so its URL is known before it is deployed.
+"""
+
+import json
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from ministack.services import apigateway, lambda_svc
+from ministack.services.cloudformation import provisioners
+
+from local.emulator.settings import Settings
+from local.emulator.upstream import corrects
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+INTEGRATED_FUNCTION = re.compile(r"functions/(arn:[^/]+)/invocations")
+ANY_METHOD = "x-amazon-apigateway-any-method"
+
+
+def import_body(api_id: str, body: dict[str, Any], stack: str) -> None:
+    """Replace the API's routes, authorizers and CORS by what its OpenAPI document declares."""
+    for kept in (apigateway._routes, apigateway._integrations, apigateway._authorizers):
+        kept[api_id] = {}
+    cors = body.get("x-amazon-apigateway-cors")
+    if cors:
+        apigateway._apis[api_id]["corsConfiguration"] = dict(cors)
+    authorizers = _import_authorizers(api_id, body, stack)
+    for path, methods in body.get("paths", {}).items():
+        for method, operation in methods.items():
+            integration = operation.get("x-amazon-apigateway-integration")
+            if integration:
+                route = {
+                    "ApiId": api_id,
+                    "RouteKey": _route_key(method, path),
+                    "Target": f"integrations/{_import_integration(api_id, integration, stack)}",
+                }
+                _, attributes = provisioners._apigw_v2_route_create(
+                    "Route", route | _authorization(operation, authorizers), stack
+                )
+
+
+def _import_authorizers(api_id: str, body: dict[str, Any], stack: str) -> dict[str, str]:
+    """The ids of the document's JWT authorizers by name."""
+    ids = {}
+    for name, scheme in body.get("components", {}).get("securitySchemes", {}).items():
+        declared = scheme.get("x-amazon-apigateway-authorizer", {})
+        jwt = declared.get("jwtConfiguration", {})
+        source = declared.get("identitySource", "$request.header.Authorization")
+        ids[name], _ = provisioners._apigw_v2_authorizer_create(
+            name,
+            {
+                "ApiId": api_id,
+                "Name": name,
+                "AuthorizerType": "JWT",
+                "IdentitySource": [source] if isinstance(source, str) else source,
+                "JwtConfiguration": {
+                    "Issuer": jwt.get("issuer", ""),
+                    "Audience": jwt.get("audience", []),
+                },
+            },
+            stack,
+        )
+    return ids
+
+
+def _import_integration(api_id: str, integration: dict[str, Any], stack: str) -> str:
+    function = INTEGRATED_FUNCTION.search(integration["uri"])
+    if function is None:
+        raise ValueError(f"not a Lambda integration: {integration['uri']}")
+    created, _ = provisioners._apigw_v2_integration_create(
+        "Integration",
+        {
+            "ApiId": api_id,
+            "IntegrationUri": function[1],
+            "PayloadFormatVersion": integration.get("payloadFormatVersion", "2.0"),
+        },
+        stack,
+    )
+    return str(created)
+
+
+def _route_key(method: str, path: str) -> str:
+    if path in {"/$default", "$default"}:
+        return "$default"
+    return f"{'ANY' if method == ANY_METHOD else method.upper()} {path}"
+
+
+def _authorization(operation: dict[str, Any], authorizers: dict[str, str]) -> dict[str, Any]:
+    for requirement in operation.get("security", []):
+        for name, scopes in requirement.items():
+            if name in authorizers:
+                return {
+                    "AuthorizationType": "JWT",
+                    "AuthorizerId": authorizers[name],
+                    "AuthorizationScopes": scopes,
+                }
+    return {}
+
+
+class OwnPort:
+    """Serves the one deployed HTTP API at the root of `api_port`, the AWS APIs elsewhere."""
+
+    def __init__(self, application: Application, api_port: int) -> None:
+        self._application = application
+        self._api_port = api_port
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["server"][1] == self._api_port:
+            prefix = f"/_aws/execute-api/{self._api_id()}/$default"
+            scope = {
+                **scope,
+                "path": prefix + scope["path"],
+                "raw_path": prefix.encode() + scope["raw_path"],
+            }
+        await self._application(scope, receive, send)
+
+    def _api_id(self) -> str:
+        """The newest API's id; an id nobody has (404) while nothing is deployed."""
+        # No request's account yet, so past the account-scoped view of the store.
+        ids = [api_id for _account, _region, api_id in apigateway._apis._data]
+        return ids[-1] if ids else "none"
+
+
+def apply(settings: Settings) -> None:
+    """Put the corrections in place."""
+    del settings
+
+    @corrects(provisioners, "_apigw_v2_api_create", digest="0002e18b4198")
+    def create(original: Any, logical_id: str, properties: dict[str, Any], stack: str) -> Any:
+        api_id, attributes = original(logical_id, properties, stack)
+        if properties.get("Body"):
+            import_body(api_id, properties["Body"], stack)
+        return api_id, attributes
+
+    @corrects(provisioners, "_apigw_v2_api_update", digest="d12d60c12ed7")
+    def update(
+        original: Any,
+        physical_id: str,
+        old: dict[str, Any],
+        new: dict[str, Any],
+        stack: str,
+        logical_id: str | None = None,
+    ) -> Any:
+        api_id, attributes = original(physical_id, old, new, stack, logical_id)
+        if new.get("Body"):
+            import_body(api_id, new["Body"], stack)
+        return api_id, attributes
+
+    # The table of resource types holds the functions themselves, not their names.
+    handlers = provisioners._RESOURCE_HANDLERS["AWS::ApiGatewayV2::Api"]
+    handlers["create"] = provisioners._apigw_v2_api_create
+    handlers["update"] = provisioners._apigw_v2_api_update
+
+    @corrects(lambda_svc, "lambda_execute_result_to_api_proxy_response", digest="36f0ed215e85")
+    def to_response(original: Any, result: dict[str, Any]) -> Any:
+        response, reason = original(result)
+        if result.get("error") and not result.get("throttle"):
+            response = {
+                "statusCode": 500,
+                "headers": {"Content-Type": "application/json"},
+                "body": json.dumps({"message": "Internal Server Error"}),
+            }
+        return response, reason

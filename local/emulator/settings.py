@@ -1,0 +1,58 @@
+"""How one emulator is told to run: a JSON document on its standard input, first line."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything the emulator needs to know; it reads no environment variable of the host.
+
+    `port` serves the AWS APIs, `api_port` the deployed HTTP API at its root, as an execute-api host
+    name would: both on 127.0.0.1. `worker_cap` is the largest number of Lambda workers.
+    A worker has `start_seconds` to import its handler (AWS gives 10; a laptop may be busier).
+    """
+
+    port: int
+    api_port: int
+    state: str
+    handler_python: str
+    worker_cap: int = 12
+    enforce_iam: bool = False
+    start_seconds: float = 60.0
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def journal(self) -> Path:
+        return Path(self.state) / "journal.jsonl"
+
+    @property
+    def crashes(self) -> Path:
+        return Path(self.state) / "crashes"
+
+    @property
+    def workers(self) -> Path:
+        return Path(self.state) / "workers"
+
+    @property
+    def code(self) -> Path:
+        return Path(self.state) / "code"
+
+    @property
+    def temporary(self) -> Path:
+        return Path(self.state) / "tmp"
+
+    def make_folders(self) -> None:
+        for folder in (self.crashes, self.workers, self.code, self.temporary):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Settings":
+        return cls(**json.loads(text))

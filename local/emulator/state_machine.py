@@ -1,0 +1,394 @@
+"""Step Functions: tasks fail, retry, time out and are called back as on AWS.
+
+What upstream does otherwise, and what it would hide:
+
+- An exception of a `waitForTaskToken` function is swallowed and the execution hangs; here it fails
+  the task, unless the callback came first.
+- `HeartbeatSeconds` is ignored, and so is a `TimeoutSeconds` written as JSONata.
+- All attempts of a task share one token; here each has its own, and a token dies with its attempt.
+- `MaxDelaySeconds`, `JitterStrategy` and an execution's own `TimeoutSeconds` are ignored, waits are
+  cut at 60 seconds, and `States.ALL` catches what AWS says it cannot.
+- `StartExecution` with a running name and the same input is an error instead of the same answer.
+- Used, expired and made-up task tokens are all `TaskDoesNotExist`; on AWS the first two are
+  `TaskTimedOut`, the last is `InvalidToken`, and an output must be JSON.
+- A stopped execution goes on waiting and may still change its mind about how it ended.
+- `Assign` evaluates each expression with what the ones before it assigned.
+
+History has the events AWS records around a task (scheduled, started, submitted, failed, timed out).
+Activities are not supported: nothing here uses them, and their tokens are upstream's.
+"""
+
+import contextvars
+import json
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from ministack.core.responses import error_response_json, json_response, new_uuid, now_iso
+from ministack.services import stepfunctions as upstream
+
+from local.emulator.settings import Settings
+from local.emulator.upstream import corrects
+
+Json = dict[str, Any]
+StepError = upstream._ExecutionError
+
+CALLBACK = ".waitForTaskToken"
+DEFAULT_TIMEOUT_SECONDS = 99_999_999
+# https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
+UNCATCHABLE_BY_ALL = {"States.DataLimitExceeded", "States.Runtime"}
+TIMEOUTS = {"States.Timeout", "States.HeartbeatTimeout"}
+
+
+@dataclass
+class Callback:
+    """One attempt of a task that waits for its token."""
+
+    execution: str
+    done: threading.Event = field(default_factory=threading.Event)
+    beat: threading.Event = field(default_factory=threading.Event)
+    output: str | None = None
+    failure: Exception | None = None
+
+
+@dataclass
+class Engine:
+    """The callbacks being waited for, the tokens that are spent, the executions that run."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    waiting: dict[str, Callback] = field(default_factory=dict)
+    # A token is 36 characters: a day of continuous polling fits in a few megabytes.
+    spent: set[str] = field(default_factory=set)
+    running: dict[str, threading.Event] = field(default_factory=dict)
+
+    def open(self, token: str, execution: str) -> Callback:
+        with self.lock:
+            self.waiting[token] = callback = Callback(execution)
+            return callback
+
+    def close(self, token: str) -> Callback | None:
+        """Take a token out of use; None if it is not in use."""
+        with self.lock:
+            callback = self.waiting.pop(token, None)
+            if callback is not None:
+                self.spent.add(token)
+            return callback
+
+    def end(self, execution: str) -> None:
+        """Wake everything an execution waits for; its status says why."""
+        ended = self.running.pop(execution, None)
+        if ended is not None:
+            ended.set()
+        with self.lock:
+            orphans = [c for c in self.waiting.values() if c.execution == execution]
+        for callback in orphans:
+            callback.done.set()
+            callback.beat.set()
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task state being executed: what its fields are evaluated against."""
+
+    engine: Engine
+    state: Json
+    input: Any
+    execution: Json
+    context: Json
+
+    @property
+    def resource(self) -> str:
+        return str(self.state["Resource"])
+
+    @property
+    def speaks_jsonata(self) -> bool:
+        return bool(upstream._state_query_language(self.state, self.context) == "JSONata")
+
+    def attempt(self) -> tuple[Any, str | None]:
+        """Run once: the state's output and the next state, or the error that ends the attempt."""
+        self.must_be_running()
+        if CALLBACK in self.resource:
+            self.context["Task"] = {"Token": new_uuid()}
+        arguments = self._arguments()
+        timeout = self._seconds("TimeoutSeconds") or DEFAULT_TIMEOUT_SECONDS
+        self.record("TaskScheduled", parameters=json.dumps(arguments), timeoutInSeconds=timeout)
+        self.record("TaskStarted")
+        if CALLBACK in self.resource:
+            result = self._wait_for_callback(arguments, timeout)
+        else:
+            result = upstream._invoke_resource_with_timeout(self.resource, arguments, timeout)
+        self.must_be_running()
+        self.record("TaskSucceeded", output=json.dumps(result))
+        return self._output(result), upstream._next_or_end(self.state)
+
+    def must_be_running(self) -> None:
+        if self.execution["status"] != "RUNNING":
+            raise StepError("States.Runtime", "the execution has ended")
+
+    def record(self, kind: str, **details: Any) -> None:
+        service, action = self.resource.split(":")[-2:]
+        described = {"resourceType": service, "resource": action, **details}
+        name = f"{kind[0].lower()}{kind[1:]}EventDetails"
+        upstream._add_event(self.execution, kind, {name: described})
+
+    def _arguments(self) -> Any:
+        if self.speaks_jsonata:
+            return upstream._apply_jsonata_arguments(self.state, self.input, self.context)
+        given = upstream._apply_input_path(self.state, self.input, self.context)
+        return upstream._apply_parameters(self.state, given, self.context)
+
+    def _seconds(self, name: str) -> float | None:
+        """A duration field in any of its spellings: number, JSONata expression, path."""
+        if f"{name}Path" in self.state:
+            path = self.state[f"{name}Path"]
+            return float(upstream._resolve_path_or_ctx(path, self.input, self.context))
+        value = self.state.get(name)
+        if isinstance(value, str):
+            value = upstream._jsonata_state_field(
+                self.state, name, "number", self.input, self.context
+            )
+        return None if value is None else float(value)
+
+    def _wait_for_callback(self, arguments: Any, timeout: float) -> Any:
+        token = self.context["Task"]["Token"]
+        heartbeat = self._seconds("HeartbeatSeconds")
+        callback = self.engine.open(token, self.execution["executionArn"])
+        service = self.resource.replace(CALLBACK, "")
+
+        def submit() -> None:
+            try:
+                upstream._invoke_resource(service, arguments)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is the task's failure
+                if self.engine.close(token):
+                    callback.failure = error
+                    callback.done.set()
+            else:
+                self.record("TaskSubmitted")
+
+        # A callback may come before the function returns, so the wait does not begin after it.
+        threading.Thread(target=contextvars.copy_context().run, args=(submit,), daemon=True).start()
+        try:
+            self._wait(callback, timeout, heartbeat)
+        finally:
+            self.engine.close(token)
+        self.must_be_running()
+        if callback.failure is not None:
+            raise callback.failure
+        return json.loads(callback.output or "null")
+
+    @staticmethod
+    def _wait(callback: Callback, timeout: float, heartbeat: float | None) -> None:
+        remaining = timeout
+        while heartbeat is not None and heartbeat < remaining and not callback.done.is_set():
+            callback.beat.clear()
+            started = time.monotonic()
+            if not callback.beat.wait(heartbeat) and not callback.done.is_set():
+                raise StepError("States.HeartbeatTimeout", f"No heartbeat for {heartbeat} seconds")
+            remaining -= time.monotonic() - started
+        if not callback.done.wait(max(0.0, remaining)):
+            raise StepError("States.Timeout", f"No callback within {timeout} seconds")
+
+    def _output(self, result: Any) -> Any:
+        if self.speaks_jsonata:
+            output = upstream._apply_jsonata_output(
+                self.state, self.input, self.context, result=result, default=result
+            )
+            upstream._apply_state_assign(self.state, self.input, self.context, result=result)
+            return output
+        selected = upstream._apply_result_selector(self.state, result)
+        placed = upstream._apply_result_path(self.state, self.input, selected)
+        return upstream._apply_output_path(self.state, placed, self.context)
+
+
+def run_task(task: Task) -> tuple[Any, str | None]:
+    """A task state with its retries and its catchers."""
+    retriers = task.state.get("Retry", [])
+    used: dict[int, int] = {}
+    while True:
+        task.context["State"]["RetryCount"] = sum(used.values())
+        try:
+            return task.attempt()
+        except StepError as error:
+            task.must_be_running()
+            timed_out = error.error in TIMEOUTS
+            task.record(
+                "TaskTimedOut" if timed_out else "TaskFailed", error=error.error, cause=error.cause
+            )
+            retrier, index = find_retrier(retriers, error.error, used)
+            if retrier is None:
+                return caught(task, error)
+            delay = delay_seconds(retrier, used.get(index, 0))
+            used[index] = used.get(index, 0) + 1
+            ended = task.engine.running.get(task.execution["executionArn"])
+            if ended is not None:
+                ended.wait(delay)
+
+
+def find_retrier(retriers: list[Json], error: str, used: dict[int, int]) -> tuple[Json | None, int]:
+    """The first retrier that names the error decides; None once its attempts are used up."""
+    for index, retrier in enumerate(retriers):
+        if named(retrier["ErrorEquals"], error):
+            left = used.get(index, 0) < retrier.get("MaxAttempts", 3)
+            return (retrier, index) if left else (None, -1)
+    return None, -1
+
+
+def named(names: list[str], error: str) -> bool:
+    """Whether `ErrorEquals` covers an error. A heartbeat's timeout is a timeout too."""
+    if error in names:
+        return True
+    if error == "States.HeartbeatTimeout" and "States.Timeout" in names:
+        return True
+    if error in UNCATCHABLE_BY_ALL:
+        return False
+    return "States.ALL" in names or ("States.TaskFailed" in names and error not in TIMEOUTS)
+
+
+def delay_seconds(
+    retrier: Json, count: int, pick: Callable[[float, float], float] = random.uniform
+) -> float:
+    """How long to wait before retry number `count` (from 0)."""
+    delay = retrier.get("IntervalSeconds", 1) * retrier.get("BackoffRate", 2.0) ** count
+    delay = min(delay, retrier.get("MaxDelaySeconds", delay))
+    return float(pick(0.0, delay) if retrier.get("JitterStrategy") == "FULL" else delay)
+
+
+def caught(task: Task, error: Any) -> tuple[Any, str]:
+    """The output and next state of the first catcher that names the error, or the error again."""
+    for catcher in task.state.get("Catch", []):
+        if named(catcher["ErrorEquals"], error.error):
+            language = upstream._state_query_language(task.state, task.context)
+            described = {"Error": error.error, "Cause": error.cause}
+            output = upstream._apply_catcher(catcher, task.input, task.context, language, described)
+            return output, catcher["Next"]
+    raise error
+
+
+def apply(settings: Settings) -> None:
+    """Put the corrections in place."""
+    del settings
+    engine = Engine()
+
+    @corrects(upstream, "_execute_task", digest="53c818d247db")
+    def execute_task(
+        original: Any, state: Json, raw_input: Any, execution: Json, context: Json
+    ) -> tuple[Any, str | None]:
+        del original
+        return run_task(Task(engine, state, raw_input, execution, context))
+
+    @corrects(upstream, "_apply_state_assign", digest="f9cc15f006a0")
+    def assign(
+        original: Any,
+        state: Json,
+        raw_input: Any,
+        context: Json,
+        result: Any = None,
+        error_output: Any = None,
+    ) -> None:
+        if upstream._state_query_language(state, context) != "JSONata":
+            return
+        before = context["variables"]
+        assigned = {}
+        for name, template in (state.get("Assign") or {}).items():
+            alone = {**context, "variables": dict(before)}
+            original({**state, "Assign": {name: template}}, raw_input, alone, result, error_output)
+            assigned[name] = alone["variables"][name]
+        before.update(assigned)
+
+    @corrects(upstream, "_run_execution", digest="996dff84e0e0")
+    def run_execution(original: Any, arn: str) -> None:
+        execution = upstream._executions[arn]
+        engine.running[arn] = threading.Event()
+        machine = upstream._state_machines.get(execution["stateMachineArn"]) or {}
+        limit = json.loads(machine.get("definition", "{}")).get("TimeoutSeconds")
+        alarm = None
+        if limit is not None:
+            in_scope = contextvars.copy_context()
+            alarm = threading.Timer(limit, in_scope.run, args=(time_out, execution))
+            alarm.daemon = True
+            alarm.start()
+        try:
+            original(arn)
+        finally:
+            if alarm is not None:
+                alarm.cancel()
+            engine.end(arn)
+
+    def time_out(execution: Json) -> None:
+        if execution["status"] == "RUNNING":
+            execution.update(status="TIMED_OUT", stopDate=now_iso())
+            details = {"executionTimedOutEventDetails": {}}
+            upstream._add_event(execution, "ExecutionTimedOut", details)
+            upstream._emit_execution_status_event(execution)
+            engine.end(execution["executionArn"])
+
+    @corrects(upstream, "_fail_execution", digest="e6da895fa0b7")
+    def fail(original: Any, execution: Json, error: str, cause: str) -> None:
+        if execution["status"] == "RUNNING":
+            original(execution, error, cause)
+
+    @corrects(upstream, "_stop_execution", digest="44d2d84ccd5c")
+    def stop(original: Any, request: Json) -> Any:
+        response = original(request)
+        engine.end(request["executionArn"])
+        return response
+
+    @corrects(upstream, "_start_execution", digest="9923282fc76c")
+    def start(original: Any, request: Json) -> Any:
+        given = request.get("input", "{}")
+        try:
+            json.loads(given)
+        except ValueError:
+            return error_response_json("InvalidExecutionInput", f"Not JSON: {given!r}", 400)
+        machine = upstream._resolve_state_machine_arn(request.get("stateMachineArn", ""))
+        if machine and request.get("name"):
+            arn = f"{machine.replace(':stateMachine:', ':execution:')}:{request['name']}"
+            known = upstream._executions.get(arn)
+            if known and known["status"] == "RUNNING" and known["input"] == given:
+                return json_response({"executionArn": arn, "startDate": known["startDate"]})
+        return original(request)
+
+    def unusable(token: str) -> Any:
+        if token in engine.spent:
+            message = "Task Timed Out: 'Provided task does not exist anymore'"
+            return error_response_json("TaskTimedOut", message, 400)
+        return error_response_json("InvalidToken", "Invalid Token: 'Invalid token'", 400)
+
+    @corrects(upstream, "_send_task_success", digest="12eff48bce57")
+    def send_success(original: Any, request: Json) -> Any:
+        del original
+        output = request.get("output", "")
+        try:
+            json.loads(output)
+        except ValueError:
+            return error_response_json("InvalidOutput", f"Not JSON: {output!r}", 400)
+        callback = engine.close(request["taskToken"])
+        if callback is None:
+            return unusable(request["taskToken"])
+        callback.output = output
+        callback.done.set()
+        callback.beat.set()
+        return json_response({})
+
+    @corrects(upstream, "_send_task_failure", digest="c2a489b4ed33")
+    def send_failure(original: Any, request: Json) -> Any:
+        del original
+        callback = engine.close(request["taskToken"])
+        if callback is None:
+            return unusable(request["taskToken"])
+        callback.failure = StepError(request.get("error", ""), request.get("cause", ""))
+        callback.done.set()
+        callback.beat.set()
+        return json_response({})
+
+    @corrects(upstream, "_send_task_heartbeat", digest="56879a4655d1")
+    def send_heartbeat(original: Any, request: Json) -> Any:
+        del original
+        callback = engine.waiting.get(request["taskToken"])
+        if callback is None:
+            return unusable(request["taskToken"])
+        callback.beat.set()
+        return json_response({})

@@ -1,0 +1,139 @@
+"""An OpenID Connect issuer small enough to read, for tokens the local stack accepts.
+
+It serves `/.well-known/openid-configuration` and the public key; `Signer` signs with the private one.
+The key lives in the stack's state folder (mode 0600), so a token can be made from another process
+for as long as the stack runs. API Gateway checks signature, issuer, audience, expiry and scopes.
+"""
+
+import json
+import os
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from types import TracebackType
+from typing import Any, Self
+
+import jwt
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
+from jwt.algorithms import RSAAlgorithm
+
+AUDIENCE = "clipmint-local"
+ADMIN_SCOPE = "clipmint/admin"
+KEY_ID = "local"
+DISCOVERY = "/.well-known/openid-configuration"
+KEYS = "/.well-known/jwks.json"
+
+
+class Signer:
+    """Makes tokens of one issuer with its private key."""
+
+    def __init__(self, issuer: str, key: RSAPrivateKey) -> None:
+        self._issuer = issuer
+        self._key = key
+
+    @classmethod
+    def from_file(cls, issuer: str, path: Path) -> Self:
+        """The signer of a running stack. Raises ValueError if the file holds no RSA key."""
+        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+        if not isinstance(key, RSAPrivateKey):
+            raise ValueError(f"{path} is not an RSA private key")  # noqa: TRY004 - a bad value
+        return cls(issuer, key)
+
+    def token(
+        self,
+        user: str,
+        *,
+        admin: bool = False,
+        audience: str = AUDIENCE,
+        expires_in: int = 3600,
+        **claims: Any,
+    ) -> str:
+        """A JWT whose `sub` is `user`. `expires_in` is in seconds, and may be negative."""
+        now = int(time.time())
+        payload = {
+            "iss": self._issuer,
+            "sub": user,
+            "aud": audience,
+            "iat": now + min(0, expires_in),
+            "exp": now + expires_in,
+            **({"scope": ADMIN_SCOPE} if admin else {}),
+            **claims,
+        }
+        return jwt.encode(payload, self._key, algorithm="RS256", headers={"kid": KEY_ID})
+
+
+class Issuer:
+    """The issuer's HTTP server, in a thread, on a free port of 127.0.0.1."""
+
+    def __init__(self, key_file: Path) -> None:
+        key = generate_private_key(public_exponent=65537, key_size=2048)
+        pem = key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        descriptor = os.open(key_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(pem)
+        self._documents: dict[str, bytes] = {}
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._documents[KEYS] = _encoded({"keys": [_public_jwk(key)]})
+        self._documents[DISCOVERY] = _encoded(
+            {
+                "issuer": self.url,
+                "jwks_uri": self.url + KEYS,
+                "response_types_supported": ["token"],
+                "subject_types_supported": ["public"],
+                "id_token_signing_alg_values_supported": ["RS256"],
+            }
+        )
+        self.signer = Signer(self.url, key)
+        self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1})
+        self._thread.daemon = True
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        documents = self._documents
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                document = documents.get(self.path)
+                self.send_response(200 if document is not None else 404)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(document or b"")))
+                self.end_headers()
+                self.wfile.write(document or b"")
+
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - inherited name
+                """Say nothing: the issuer is asked twice in a stack's life."""
+
+        return Handler
+
+
+def _public_jwk(key: RSAPrivateKey) -> dict[str, Any]:
+    jwk = RSAAlgorithm.to_jwk(key.public_key(), as_dict=True)
+    return {**jwk, "kid": KEY_ID, "alg": "RS256", "use": "sig"}
+
+
+def _encoded(document: dict[str, Any]) -> bytes:
+    return json.dumps(document).encode()

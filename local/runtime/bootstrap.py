@@ -1,0 +1,198 @@
+"""One execution environment of one Python function: import the handler once, then answer events.
+
+Started as `python -I -S bootstrap.py FUNCTION` by `local.emulator.functions`, with three pipes
+whose descriptors stand in CLIPMINT_PIPES: requests in, answers out, and a lifeline that only ever
+ends (its end means that the emulator is gone, however it went). Requests and answers are lines
+of JSON. Standard output and error are the function's log; after each invocation one line
+`\\x1e<request id>` closes what that invocation wrote.
+
+As on AWS the search path is the function's code, then its layers, then nothing but the standard
+library, so that an undeclared import fails here too. A layer whose packages are built for another
+platform says where this one's are, in a file `python.path` (one directory a line).
+
+Errors have the shapes of the AWS runtime: Runtime.ImportModuleError, Runtime.HandlerNotFound,
+Runtime.MarshalError, and the exception's own class name with `errorMessage`, `requestId` and
+`stackTrace`.
+"""
+
+import importlib
+import importlib.util
+import json
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from types import ModuleType
+from typing import IO, Any
+
+# What the function sees is AWS's account of itself, not how this process was started.
+PIPES = "CLIPMINT_PIPES"
+END_OF_LOG = "\x1e"
+
+
+class Context:
+    """The `context` argument of a handler (the attributes Python functions are given)."""
+
+    identity = None
+    client_context = None
+
+    def __init__(self, request_id: str, arn: str, deadline: float) -> None:
+        self.aws_request_id = request_id
+        self.invoked_function_arn = arn
+        self.function_name = os.environ["AWS_LAMBDA_FUNCTION_NAME"]
+        self.function_version = os.environ["AWS_LAMBDA_FUNCTION_VERSION"]
+        self.memory_limit_in_mb = int(os.environ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"])
+        self.log_group_name = os.environ["AWS_LAMBDA_LOG_GROUP_NAME"]
+        self.log_stream_name = os.environ["AWS_LAMBDA_LOG_STREAM_NAME"]
+        self._deadline = deadline
+
+    def get_remaining_time_in_millis(self) -> int:
+        return max(0, int((self._deadline - time.monotonic()) * 1000))
+
+
+class HandlerUnavailableError(Exception):
+    """The handler cannot be called; `payload` is what AWS answers to every invocation."""
+
+    def __init__(self, payload: dict[str, Any]) -> None:
+        super().__init__(payload["errorMessage"])
+        self.payload = payload
+
+
+def die_with_emulator(lifeline: int) -> None:
+    """Leave as soon as the lifeline ends, whatever the handler is doing."""
+
+    def watch() -> None:
+        os.read(lifeline, 1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def search_path(code: str, layers: list[str]) -> list[str]:
+    """The directories a handler imports from, besides the standard library."""
+    path = [code]
+    for layer in layers:
+        path.append(os.path.join(layer, "python"))
+        elsewhere = os.path.join(layer, "python.path")
+        if os.path.exists(elsewhere):
+            with open(elsewhere, encoding="utf-8") as lines:
+                path.extend(line.strip() for line in lines)
+    return path
+
+
+def load_handler(name: str) -> Callable[[Any, Context], Any]:
+    """The function named `module.function`, or `HandlerUnavailableError` as AWS reports it."""
+    module_name, _, function_name = name.rpartition(".")
+    try:
+        module = importlib.import_module(module_name.replace("/", "."))
+    except ImportError as error:
+        raise HandlerUnavailableError(
+            {
+                "errorMessage": f"Unable to import module '{module_name}': {error}",
+                "errorType": "Runtime.ImportModuleError",
+                "requestId": "",
+                "stackTrace": [],
+            }
+        ) from error
+    except Exception as error:
+        raise HandlerUnavailableError(described(error, "")) from error
+    handler: Callable[[Any, Context], Any] | None = getattr(module, function_name, None)
+    if handler is None:
+        raise HandlerUnavailableError(
+            {
+                "errorMessage": f"Handler '{function_name}' missing on module '{module_name}'",
+                "errorType": "Runtime.HandlerNotFound",
+                "requestId": "",
+                "stackTrace": [],
+            }
+        )
+    return handler
+
+
+def described(error: Exception, request_id: str) -> dict[str, Any]:
+    """An exception as the AWS runtime reports it, without this file's own frames."""
+    frames = [
+        frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__
+    ]
+    return {
+        "errorMessage": str(error),
+        "errorType": type(error).__name__,
+        "requestId": request_id,
+        "stackTrace": traceback.format_list(frames),
+    }
+
+
+def load_observer(settings: dict[str, Any]) -> Any:
+    """The observer beside this file, loaded by path so that no handler can import it."""
+    where = os.path.join(os.path.dirname(os.path.abspath(__file__)), "observer.py")
+    spec = importlib.util.spec_from_file_location("_clipmint_observer", where)
+    if spec is None or spec.loader is None:
+        raise RuntimeError(f"cannot load {where}")
+    module: ModuleType = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.Observer(**settings)
+
+
+def invoke(
+    handler: Callable[[Any, Context], Any], request: dict[str, Any]
+) -> tuple[str, dict[str, Any] | None]:
+    """The handler's answer as JSON text, and its error if it raised one."""
+    request_id = request["request_id"]
+    deadline = time.monotonic() + request["timeout_seconds"]
+    try:
+        result = handler(request["event"], Context(request_id, request["arn"], deadline))
+    except Exception as error:  # noqa: BLE001 - the runtime reports whatever a handler raises
+        traceback.print_exc()
+        return "null", described(error, request_id)
+    try:
+        return json.dumps(result), None
+    except (TypeError, ValueError) as error:
+        return "null", {
+            "errorMessage": f"Unable to marshal response: {error}",
+            "errorType": "Runtime.MarshalError",
+            "requestId": request_id,
+            "stackTrace": [],
+        }
+
+
+def serve(requests: IO[str], answers: IO[str]) -> None:
+    """Take the environment's description, then one request after the other until they end."""
+    environment = json.loads(requests.readline())
+    sys.path[:0] = search_path(environment["code"], environment["layers"])
+    observer = load_observer(environment["observer"])
+    failure: dict[str, Any] | None = None
+    handler: Callable[[Any, Context], Any] | None = None
+    try:
+        handler = load_handler(environment["handler"])
+    except HandlerUnavailableError as unavailable:
+        failure = unavailable.payload
+        print(f"[ERROR] {failure['errorType']}: {failure['errorMessage']}", file=sys.stderr)
+    answers.write("ready\n")
+    answers.flush()
+    for line in requests:
+        request = json.loads(line)
+        os.environ["_X_AMZN_TRACE_ID"] = request["trace_id"]
+        observer.begin(request["request_id"], request["event"])
+        if handler is None:
+            result, error = "null", {**(failure or {}), "requestId": request["request_id"]}
+        else:
+            result, error = invoke(handler, request)
+        observer.end(result, error)
+        sys.stdout.flush()
+        sys.stderr.write(f"{END_OF_LOG}{request['request_id']}\n")
+        sys.stderr.flush()
+        answers.write(f'{{"result": {result}, "error": {json.dumps(error)}}}\n')
+        answers.flush()
+
+
+def main() -> None:
+    requests, answers, lifeline = map(int, os.environ.pop(PIPES).split(","))
+    die_with_emulator(lifeline)
+    with open(requests, encoding="utf-8") as lines_in, open(answers, "w", encoding="utf-8") as out:
+        serve(lines_in, out)
+
+
+if __name__ == "__main__":
+    main()

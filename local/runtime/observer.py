@@ -1,0 +1,227 @@
+"""What happens inside a worker, written down; and, when asked, a worker that dies on the spot.
+
+Every invocation and every AWS call becomes one line of JSON appended to the stack's journal:
+
+    {"kind": "begin", "function", "request_id", "at", "cold", "event"}
+    {"kind": "call", "function", "request_id", "at", "milliseconds", "service", "operation",
+     "resource", "request_bytes", "response_bytes", "status", "retries", "error"}
+    {"kind": "end", "function", "request_id", "at", "milliseconds", "result", "error"}
+
+`at` is in epoch seconds, `resource` the table, bucket, function, secret or state machine called (a
+transaction names its tables, comma separated), `error` the AWS error code or null.
+An invocation that died has a `begin` and no `end`.
+
+A crash is a file in the stack's crash folder: {"function", "operation", "resource", "moment", "nth"}.
+The worker that reaches the nth such call of one invocation removes the file and kills itself:
+`before` the call is sent, or `after` its answer came. The operation "Return" means the handler's own
+end: its work is done, its answer is never sent. Removing the file is atomic, so one file kills one
+worker. This is botocore's own event system, hooked from outside: the shipped code knows nothing.
+"""
+
+import importlib.abc
+import importlib.machinery
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+HOOKED_MODULE = "botocore.handlers"
+# Where the name of what a call is about stands in its parameters, by service.
+RESOURCE_PARAMETERS = {
+    "dynamodb": "TableName",
+    "s3": "Bucket",
+    "lambda": "FunctionName",
+    "secretsmanager": "SecretId",
+    "ssm": "Name",
+}
+# What we keep in botocore's own context of a call, between its events.
+CALL, STARTED = "clipmint_call", "clipmint_started"
+
+
+class Observer:
+    """Records one worker's invocations and calls, and carries out planned crashes."""
+
+    def __init__(self, function: str, journal: str, crashes: str) -> None:
+        self._function = function
+        self._journal = os.open(journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        self._crashes = crashes
+        self._request_id = ""
+        self._began = 0.0
+        self._cold = True
+        self._seen: Counter[tuple[str, str]] = Counter()
+        self._lock = threading.Lock()
+        sys.meta_path.insert(0, _BotocoreHook(self))
+
+    def begin(self, request_id: str, event: object) -> None:
+        self._request_id, self._began = request_id, time.monotonic()
+        self._seen.clear()
+        self._write({"kind": "begin", "cold": self._cold, "event": event})
+        self._cold = False
+
+    def end(self, result: str, error: dict[str, Any] | None) -> None:
+        self._crash_if_planned("before", "Return", "")
+        self._write(
+            {
+                "kind": "end",
+                "milliseconds": _milliseconds_since(self._began),
+                "result": json.loads(result),
+                "error": error,
+            }
+        )
+
+    # The botocore events of a call, in their order; the keyword arguments are botocore's.
+
+    def on_parameters(self, params: dict[str, Any], model: Any, context: Any, **_: Any) -> None:
+        service = model.service_model.service_name
+        context[CALL] = {
+            "kind": "call",
+            "service": service,
+            "operation": model.name,
+            "resource": resource_of(service, params),
+        }
+
+    def on_before(self, params: dict[str, Any], context: Any, **_: Any) -> None:
+        call = context[CALL]
+        context[STARTED] = time.monotonic()
+        call["request_bytes"] = _length(params.get("body"))
+        self._crash_if_planned("before", call["operation"], call["resource"])
+
+    def on_after(
+        self, http_response: Any, parsed: dict[str, Any], model: Any, context: Any, **_: Any
+    ) -> None:
+        call = context[CALL]
+        self._write(
+            call
+            | {
+                "milliseconds": _milliseconds_since(context[STARTED]),
+                "status": http_response.status_code,
+                "retries": parsed.get("ResponseMetadata", {}).get("RetryAttempts", 0),
+                "error": parsed.get("Error", {}).get("Code"),
+                # A stream has not been read yet, and is not ours to read.
+                "response_bytes": None
+                if model.has_streaming_output
+                else len(http_response.content),
+            }
+        )
+        self._crash_if_planned("after", call["operation"], call["resource"])
+
+    def on_no_answer(self, exception: Exception, context: Any, **_: Any) -> None:
+        self._write(
+            context[CALL]
+            | {
+                "milliseconds": _milliseconds_since(context[STARTED]),
+                "status": None,
+                "retries": None,
+                "error": type(exception).__name__,
+                "response_bytes": 0,
+            }
+        )
+
+    def _write(self, line: dict[str, Any]) -> None:
+        whole = {
+            "kind": line.pop("kind"),
+            "function": self._function,
+            "request_id": self._request_id,
+            "at": time.time(),
+            **line,
+        }
+        # One write to a file opened for appending: lines of several workers never mix.
+        os.write(self._journal, (json.dumps(whole, default=str) + "\n").encode())
+
+    def _crash_if_planned(self, moment: str, operation: str, resource: str) -> None:
+        with self._lock:
+            if moment == "before":
+                self._seen[(operation, resource)] += 1
+            for name in os.listdir(self._crashes):
+                path = os.path.join(self._crashes, name)
+                if self._is_due(path, moment, operation, resource):
+                    try:
+                        os.unlink(path)
+                    except FileNotFoundError:
+                        continue  # another worker took this death
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+    def _is_due(self, path: str, moment: str, operation: str, resource: str) -> bool:
+        try:
+            with open(path, encoding="utf-8") as file:
+                plan = json.load(file)
+        except FileNotFoundError:
+            return False
+        wanted = plan["resource"]
+        count = sum(
+            times
+            for (seen_operation, seen_resource), times in self._seen.items()
+            if seen_operation == plan["operation"] and (not wanted or wanted in seen_resource)
+        )
+        return bool(
+            plan["function"] == self._function
+            and plan["operation"] == operation
+            and plan["moment"] == moment
+            and (not wanted or wanted in resource)
+            and plan["nth"] == count
+        )
+
+
+def resource_of(service: str, params: dict[str, Any]) -> str:
+    """The name of what a call is about, "" when it is about nothing in particular."""
+    if service == "dynamodb" and ("TransactItems" in params or "RequestItems" in params):
+        return ",".join(sorted(set(_tables(params))))
+    if service == "stepfunctions":
+        return str(params.get("stateMachineArn") or params.get("executionArn") or "")
+    return str(params.get(RESOURCE_PARAMETERS.get(service, ""), ""))
+
+
+def _tables(params: dict[str, Any]) -> list[str]:
+    if "RequestItems" in params:
+        return list(params["RequestItems"])
+    return [
+        str(action["TableName"]) for item in params["TransactItems"] for action in item.values()
+    ]
+
+
+def _length(body: object) -> int:
+    if isinstance(body, str):
+        return len(body.encode())
+    return len(body) if isinstance(body, bytes | bytearray) else 0
+
+
+def _milliseconds_since(started: float) -> float:
+    return round((time.monotonic() - started) * 1000, 3)
+
+
+class _BotocoreHook(importlib.abc.MetaPathFinder):
+    """Adds the observer to botocore when a handler imports it; importing it here would cost every
+    worker a tenth of a second, used or not."""
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname != HOOKED_MODULE:
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
+        if spec is not None and spec.loader is not None:
+            observer, loader = self._observer, spec.loader
+            execute = loader.exec_module
+
+            def exec_module(module: ModuleType) -> None:
+                execute(module)
+                # Every Session copies this list when it is made.
+                module.BUILTIN_HANDLERS += [  # type: ignore[attr-defined]
+                    ("provide-client-params", observer.on_parameters),
+                    ("before-call", observer.on_before),
+                    ("after-call", observer.on_after),
+                    ("after-call-error", observer.on_no_answer),
+                ]
+
+            loader.exec_module = exec_module  # type: ignore[method-assign]
+        return spec
