@@ -1,0 +1,48 @@
+"""Hypothesis strategies for the values of the core."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from clipmint.domain.catalog import DEFAULT_CATALOG, Model
+from clipmint.domain.pricing import FixedPrice, PerSecondPrice
+
+AVAILABLE_MODELS = [model for model in DEFAULT_CATALOG if model.available]
+
+prompts = st.text(
+    st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1, max_size=80
+).filter(str.strip)
+
+prices = st.one_of(
+    st.builds(FixedPrice, credits=st.integers(1, 10_000)),
+    st.builds(
+        PerSecondPrice,
+        credits_per_second=st.integers(1, 100),
+        resolution_percent=st.dictionaries(
+            st.sampled_from(["720p", "1080p"]), st.integers(1, 1_000), max_size=2
+        ),
+    ),
+)
+
+
+@st.composite
+def generations(draw: st.DrawFn, models: list[Model] = AVAILABLE_MODELS) -> dict[str, Any]:
+    """Bodies of ``POST /v1/videos`` that are in order, for any of these models."""
+    model = draw(st.sampled_from(models))
+    body: dict[str, Any] = {"model_id": model.model_id, "prompt": draw(prompts)}
+    settings = {
+        name: draw(st.sampled_from(values))
+        for name, values in model.allowed.model_dump().items()
+        if values and draw(st.booleans())
+    }
+    if settings:
+        body["settings"] = settings
+    if model.presets and draw(st.booleans()):
+        body["preset"] = draw(st.sampled_from(sorted(model.presets)))
+    if model.image == "required":
+        body["image_url"] = "https://example.com/first.png"
+    if model.last_image == "required":
+        body["last_image_url"] = "https://example.com/last.png"
+    return body

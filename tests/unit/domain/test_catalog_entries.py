@@ -1,0 +1,215 @@
+"""What a model accepts, what it costs, and what a new deployment starts with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from clipmint.domain.catalog import DEFAULT_CATALOG, AllowedSettings, Model, Settings
+from clipmint.domain.errors import ImageRequired, InvalidRequest, SettingNotAllowed
+
+CATALOG = {model.model_id: model for model in DEFAULT_CATALOG}
+VEO = CATALOG["veo-3.1"]
+
+
+def entry(**changes: Any) -> Model:
+    """A small model, as the admin endpoint would receive it."""
+    document: dict[str, Any] = {
+        "model_id": "small",
+        "name": "Small",
+        "allowed": {"resolution": ["480p", "720p"], "duration": [5, 10]},
+        "defaults": {"resolution": "480p", "duration": 5},
+        "presets": {"high": {"resolution": "720p"}},
+        "price": {"kind": "per_second", "credits_per_second": 3},
+        "route": {"provider": "fal", "endpoint": "fal-ai/small"},
+    }
+    return Model.model_validate(document | changes)
+
+
+def test_a_request_without_settings_gets_the_defaults() -> None:
+    assert VEO.resolve(None, None) == Settings(resolution="720p", aspect_ratio="16:9", duration=8)
+
+
+def test_a_preset_goes_over_the_defaults_and_a_request_over_both() -> None:
+    assert VEO.resolve("draft", None) == Settings(
+        resolution="720p", aspect_ratio="16:9", duration=4
+    )
+    assert VEO.resolve("high", Settings(duration=6)) == Settings(
+        resolution="1080p", aspect_ratio="16:9", duration=6
+    )
+
+
+@given(
+    model=st.sampled_from(DEFAULT_CATALOG),
+    preset=st.sampled_from([None, "draft", "standard", "high"]),
+    data=st.data(),
+)
+def test_whatever_is_resolved_is_allowed_complete_and_has_a_price(
+    model: Model, preset: str | None, data: st.DataObject
+) -> None:
+    allowed = model.allowed.model_dump()
+    asked = {
+        name: data.draw(st.sampled_from([None, *values]), label=name)
+        for name, values in allowed.items()
+    }
+    resolved = model.resolve(preset, Settings.model_validate(asked)).model_dump()
+    for name, value in resolved.items():
+        assert value in allowed[name]
+        assert asked[name] in (None, value)
+    assert model.credits(Settings.model_validate(resolved)) >= 1
+
+
+def test_a_refusal_names_every_setting_and_what_it_may_be() -> None:
+    with pytest.raises(SettingNotAllowed) as refused:
+        VEO.resolve(None, Settings(resolution="4k", aspect_ratio="1:1", duration=5))
+    assert refused.value.details == (
+        "resolution: '4k' is not allowed; allowed: 720p, 1080p; "
+        "aspect_ratio: '1:1' is not allowed; allowed: 16:9, 9:16; "
+        "duration: 5 is not allowed; allowed: 4, 6, 8"
+    )
+
+
+def test_a_setting_the_model_does_not_have_is_refused_rather_than_ignored() -> None:
+    with pytest.raises(SettingNotAllowed) as refused:
+        entry().resolve(None, Settings(aspect_ratio="16:9"))
+    assert refused.value.details == "aspect_ratio: '16:9' is not allowed; allowed: none"
+
+
+def test_an_unknown_preset_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(SettingNotAllowed) as refused:
+        VEO.resolve("best", None)
+    assert refused.value.details == "preset: allowed: draft, standard, high"
+    with pytest.raises(SettingNotAllowed) as refused:
+        entry(presets={}).resolve("draft", None)
+    assert refused.value.details == "preset: allowed: none"
+
+
+@pytest.mark.parametrize(
+    ("model_id", "images", "missing"),
+    [
+        ("veo-3.1-i2v", (None, None), "image_url"),
+        ("veo-3.1-transition", (None, "https://example.com/b.png"), "image_url"),
+        ("veo-3.1-transition", ("https://example.com/a.png", None), "last_image_url"),
+        ("sora-2-i2v", (None, None), "image_url"),
+    ],
+)
+def test_a_required_image_that_is_missing_is_named(
+    model_id: str, images: tuple[str | None, str | None], missing: str
+) -> None:
+    with pytest.raises(ImageRequired) as refused:
+        CATALOG[model_id].check_images(*images)
+    assert refused.value.details == f"{missing}: required by this model"
+
+
+@pytest.mark.parametrize(
+    ("model_id", "images", "useless"),
+    [
+        ("veo-3.1", ("https://example.com/a.png", None), "image_url"),
+        (
+            "veo-3.1-i2v",
+            ("https://example.com/a.png", "https://example.com/b.png"),
+            "last_image_url",
+        ),
+    ],
+)
+def test_an_image_the_model_cannot_use_is_refused(
+    model_id: str, images: tuple[str | None, str | None], useless: str
+) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        CATALOG[model_id].check_images(*images)
+    assert refused.value.details == f"{useless}: not used by this model"
+
+
+def test_an_optional_image_may_be_there_or_not() -> None:
+    model = entry(image="optional", last_image="optional")
+    model.check_images(None, None)
+    model.check_images("https://example.com/a.png", "https://example.com/b.png")
+
+
+def test_the_default_catalog_has_the_four_models() -> None:
+    needs = {
+        model.model_id: (model.image, model.last_image, model.available)
+        for model in DEFAULT_CATALOG
+    }
+    assert needs == {
+        "veo-3.1": ("none", "none", True),
+        "veo-3.1-i2v": ("required", "none", True),
+        "veo-3.1-transition": ("required", "required", True),
+        "sora-2-i2v": ("required", "none", False),
+    }
+
+
+def test_sora_offers_what_the_documents_say_and_is_switched_off() -> None:
+    sora = CATALOG["sora-2-i2v"]
+    assert sora.allowed == AllowedSettings(
+        resolution=["auto", "720p"], aspect_ratio=["auto", "9:16", "16:9"], duration=[4, 8, 12]
+    )
+    assert not sora.available
+
+
+@pytest.mark.parametrize("model", DEFAULT_CATALOG, ids=lambda model: model.model_id)
+def test_every_default_model_has_the_three_presets_in_order_of_price(model: Model) -> None:
+    assert list(model.presets) == ["draft", "standard", "high"]
+    draft, standard, high = (model.credits(model.resolve(name, None)) for name in model.presets)
+    assert draft < standard <= high
+
+
+@pytest.mark.parametrize(
+    ("model_id", "settings", "credits_"),
+    [
+        ("veo-3.1", Settings(resolution="720p", duration=4), 16),
+        ("veo-3.1", Settings(resolution="1080p", duration=8), 32),
+        ("veo-3.1-transition", Settings(resolution="4k", duration=8), 48),
+        ("sora-2-i2v", Settings(duration=12), 12),
+    ],
+)
+def test_the_default_prices_are_whole_credits(
+    model_id: str, settings: Settings, credits_: int
+) -> None:
+    model = CATALOG[model_id]
+    assert model.credits(model.resolve(None, settings)) == credits_
+
+
+@pytest.mark.parametrize("model", DEFAULT_CATALOG, ids=lambda model: model.model_id)
+def test_a_model_survives_being_written_as_json(model: Model) -> None:
+    assert Model.model_validate_json(model.model_dump_json()) == model
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"defaults": {"resolution": "480p", "duration": 6}}, "duration 6 is not among"),
+        ({"defaults": {"resolution": "480p"}}, "duration is missing"),
+        ({"presets": {"high": {"resolution": "8k"}}}, "high: resolution '8k' is not among"),
+        ({"presets": {"best": {}}}, "'draft', 'standard' or 'high'"),
+        (
+            {"allowed": {"resolution": ["480p", "720p"]}, "defaults": {"resolution": "480p"}},
+            "needs allowed durations",
+        ),
+        (
+            {
+                "price": {
+                    "kind": "per_second",
+                    "credits_per_second": 1,
+                    "resolution_percent": {"4k": 150},
+                }
+            },
+            r"no such resolution: \['4k'\]",
+        ),
+        ({"last_image": "required"}, "a last image needs a first image"),
+        ({"poll_seconds": []}, "at least 1 item"),
+        ({"poll_seconds": [0]}, "greater than or equal to 1"),
+        ({"deadline_seconds": 59}, "greater than or equal to 60"),
+        ({"model_id": "Not An Id"}, "should match pattern"),
+        ({"markup": 2}, "Extra inputs are not permitted"),
+    ],
+)
+def test_a_model_that_contradicts_itself_never_enters_the_catalog(
+    changes: dict[str, Any], complaint: str
+) -> None:
+    with pytest.raises(ValidationError, match=complaint):
+        entry(**changes)
