@@ -118,18 +118,12 @@ def target(resource: Any) -> str:
         return str(resource["Ref"])
     if "Fn::GetAtt" in resource:
         return str(resource["Fn::GetAtt"][0])
-    text = str(resource["Fn::Sub"])
-    text = re.sub(_GENERATION, lambda found: _GENERATION_WORDS[found["kind"]], text)
+    text = str(resource["Fn::Sub"]).replace(_GENERATION_ARN, "GenerationStateMachine")
     return re.sub(r"\$\{(\w+)(?:\.Arn)?\}", r"\1", text)
 
 
 # The one resource whose ARN is spelled out, by its name.
-_GENERATION = re.compile(
-    re.escape("arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:")
-    + r"(?P<kind>stateMachine|execution):"
-    + r"(\$\{AWS::StackName\}-generation|\$\{GenerationStateMachine\.Name\})"
+_GENERATION_ARN = (
+    "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}"
+    ":stateMachine:${AWS::StackName}-generation"
 )
-_GENERATION_WORDS = {
-    "stateMachine": "GenerationStateMachine",
-    "execution": "executions of GenerationStateMachine",
-}

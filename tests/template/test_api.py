@@ -95,14 +95,16 @@ def test_only_the_back_offices_client_can_have_the_admin_scope() -> None:
 
 
 def test_browsers_may_send_and_read_the_headers_the_api_speaks() -> None:
-    # Inside an !If: SAM takes an intrinsic AllowOrigins on its own for the whole configuration.
-    condition, cors, otherwise = properties()["CorsConfiguration"]["Fn::If"]
+    # What SAM makes of it: it takes an intrinsic AllowOrigins on its own for the whole, so the
+    # template has an !If around all of it.
+    condition, cors, otherwise = document()["x-amazon-apigateway-cors"]["Fn::If"]
     assert (condition, otherwise) == ("BrowserApps", {"Ref": "AWS::NoValue"})
-    assert cors["AllowOrigins"] == {"Fn::Split": [",", {"Ref": "CorsOrigins"}]}
-    assert {"Authorization", "Content-Type", "Idempotency-Key"} <= set(cors["AllowHeaders"])
+    assert cors["allowOrigins"] == {"Fn::Split": [",", "*"]}
+    assert {"Authorization", "Content-Type", "Idempotency-Key"} <= set(cors["allowHeaders"])
     answered = {"ETag", "Location", "Retry-After", "X-Idempotent-Replay", "X-RateLimit-Limit"}
-    assert answered | {"X-RateLimit-Remaining", "X-RateLimit-Reset"} == set(cors["ExposeHeaders"])
-    assert "AllowCredentials" not in cors
+    assert answered | {"X-RateLimit-Remaining", "X-RateLimit-Reset"} == set(cors["exposeHeaders"])
+    assert {route.split()[0] for route in ROUTES} <= set(cors["allowMethods"])
+    assert "allowCredentials" not in cors
 
 
 def test_access_is_logged_without_the_tokens_in_webhook_paths() -> None:

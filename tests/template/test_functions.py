@@ -20,8 +20,8 @@ VARIABLES = {
         "LEDGER_TABLE JOBS_TABLE MODELS_TABLE IDEMPOTENCY_TABLE STATE_MACHINE_ARN "
         "MAX_OPEN_JOBS MAX_JOBS_PER_HOUR"
     ),
-    "Status": "LEDGER_TABLE JOBS_TABLE MODELS_TABLE VIDEOS_BUCKET",
-    "Cancel": f"LEDGER_TABLE JOBS_TABLE VIDEOS_BUCKET {PROVIDERS}",
+    "Status": "LEDGER_TABLE JOBS_TABLE MODELS_TABLE",
+    "Cancel": f"LEDGER_TABLE JOBS_TABLE {PROVIDERS}",
     "Webhooks": f"JOBS_TABLE {PROVIDERS}",
     "Admin": "LEDGER_TABLE MODELS_TABLE",
     "Submit": f"JOBS_TABLE WEBHOOK_BASE_URL {PROVIDERS}",
@@ -165,3 +165,15 @@ def test_a_new_catalog_is_seeded_by_the_deploy_that_brings_it() -> None:
 def test_provider_keys_start_empty() -> None:
     secret = of_type(written()["Resources"], "AWS::SecretsManager::Secret")["ProviderKeys"]
     assert set(re.findall(r'": "([^"]*)"', secret["SecretString"])) == {""}
+
+
+def test_the_owner_is_alarmed_when_a_provider_refuses_the_account() -> None:
+    alarm = of_type(written()["Resources"], "AWS::CloudWatch::Alarm")["FalAccountRefused"]
+    source = (ROOT / "functions/submit/app.py").read_text()
+    assert f'count("{alarm["MetricName"]}", provider=' in source
+    assert alarm["Namespace"] == POWERTOOLS["POWERTOOLS_METRICS_NAMESPACE"]
+    # Powertools adds its service to the dimensions; an alarm on fewer would never see a value.
+    assert {item["Name"]: item["Value"] for item in alarm["Dimensions"]} == {
+        "provider": "fal",
+        "service": POWERTOOLS["POWERTOOLS_SERVICE_NAME"],
+    }

@@ -13,21 +13,21 @@ Statement = dict[str, Any]
 
 READ = "dynamodb:GetItem"
 JOB = f"{READ} dynamodb:UpdateItem"
-MONEY = f"{READ} dynamodb:PutItem dynamodb:UpdateItem"
+MONEY = f"{READ} dynamodb:PutItem"
 WAKE = "states:SendTaskFailure states:SendTaskSuccess"
 KEYS = "secretsmanager:GetSecretValue"
 
 EXPECTED = {
     "Generate": {
-        "LedgerTable": f"dynamodb:ConditionCheckItem {MONEY}",
+        "LedgerTable": MONEY,
         "JobsTable": f"{READ} dynamodb:PutItem",
         "ModelsTable": READ,
-        "IdempotencyTable": f"dynamodb:DeleteItem {MONEY}",
+        "IdempotencyTable": f"{READ} dynamodb:PutItem dynamodb:UpdateItem dynamodb:DeleteItem",
         "GenerationStateMachine": "states:StartExecution",
     },
     "Status": {
-        "LedgerTable": f"{READ} dynamodb:Query",
-        "LedgerTable/index/by_sequence": f"{READ} dynamodb:Query",
+        "LedgerTable": READ,
+        "LedgerTable/index/by_sequence": "dynamodb:Query",
         "JobsTable": READ,
         "JobsTable/index/by_user": "dynamodb:Query",
         "ModelsTable": f"{READ} dynamodb:Scan",
@@ -47,7 +47,7 @@ EXPECTED = {
     },
     "Admin": {
         "LedgerTable": MONEY,
-        "ModelsTable": f"{READ} dynamodb:PutItem",
+        "ModelsTable": "dynamodb:PutItem",
     },
     "Submit": {
         "JobsTable": JOB,
@@ -61,7 +61,7 @@ EXPECTED = {
     "Migrate": {
         "JobsTable": JOB,
         "ProviderKeys": KEYS,
-        "VideosBucket/*": "s3:AbortMultipartUpload s3:DeleteObject s3:GetObject s3:PutObject",
+        "VideosBucket/*": "s3:AbortMultipartUpload s3:GetObject s3:PutObject",
     },
     "Settle": {
         "LedgerTable": MONEY,
@@ -71,9 +71,7 @@ EXPECTED = {
         "LedgerTable": MONEY,
         "JobsTable": JOB,
         "JobsTable/index/by_deadline": "dynamodb:Query",
-        "GenerationStateMachine": f"{WAKE} states:StartExecution",
-        # Executions are named after jobs.
-        "executions of GenerationStateMachine:*": "states:DescribeExecution",
+        "GenerationStateMachine": "states:SendTaskFailure states:StartExecution",
         "SweepDeadLetters": "sqs:SendMessage",
     },
     "Seed": {
