@@ -33,6 +33,11 @@ from clipmint.settings import ProviderSettings
 from clipmint.telemetry import count, logger
 
 
+GENERATION_SECONDS = 300
+"""More than a generation takes once it has begun. One that begins later than this before the
+deadline would finish, and cost, for a job that has been given up."""
+
+
 class ProviderBusy(Exception):
     """Certainly not accepted; the state machine asks again, with backoff."""
 
@@ -123,5 +128,5 @@ def _task(job: Job, stage: Stage, token: str, seconds_left: int) -> Task:
         aspect_ratio=job.settings.aspect_ratio,
         duration_seconds=job.settings.duration,
         webhook_url=base + path if base else None,
-        start_within_seconds=seconds_left,
+        start_within_seconds=max(seconds_left - GENERATION_SECONDS, seconds_left // 2),
     )
