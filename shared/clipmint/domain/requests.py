@@ -8,7 +8,6 @@ from a key used twice for different things.
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import json
 import re
 import uuid
@@ -31,6 +30,9 @@ MAX_IDEMPOTENCY_KEY_CHARACTERS = 255
 
 _JOB_NAMESPACE = uuid.UUID("6f1d0b5e-0c0b-5d0e-9a53-3f1f6c1b7a10")
 _PRINTABLE_ASCII = re.compile(r"[\x21-\x7e]+(?: +[\x21-\x7e]+)*")
+# The last label of a real domain begins with a letter: this refuses IPv4 in decimal, octal,
+# hexadecimal and shortened forms too, and percent signs, behind which some clients find one.
+_DOMAIN = re.compile(r"(?:[a-z0-9_-]+\.)+[a-z][a-z0-9-]*\.?")
 
 
 def _image_url(url: str) -> str:
@@ -51,26 +53,14 @@ def _image_url(url: str) -> str:
         raise ValueError("must be an https URL")
     if parts.username is not None or parts.password is not None:
         raise ValueError("must not contain credentials")
-    if not host or "." not in host.strip("."):
-        raise ValueError("must name a public host")
     if port not in {None, 443}:
         raise ValueError("must use the default port")
-    # The last label of a real domain is never a number: this catches decimal, octal, hexadecimal
-    # and shortened forms of IPv4 too.
+    if not host or not _DOMAIN.fullmatch(host):
+        raise ValueError("must name a public host, and not an IP address")
     last_label = host.rstrip(".").rsplit(".", 1)[-1]
-    if last_label.isdigit() or last_label.startswith("0x") or _is_ip(host):
-        raise ValueError("must name a host, not an IP address")
     if last_label in {"local", "localhost", "internal", "localdomain", "home", "lan"}:
         raise ValueError("must name a public host")
     return url
-
-
-def _is_ip(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 ImageUrl = Annotated[
