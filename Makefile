@@ -67,7 +67,7 @@ bench: $(STACK)  ## Measure against the budgets
 	$(RUN)python -m benchmarks
 
 clean:  ## Remove what was built, and the environments
-	rm -rf .aws-sam .venv .envs out build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .aws-sam .venv .envs out build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # ── Environments ─────────────────────────────────────────────────────────────────────────────────
