@@ -137,17 +137,16 @@ class Generator:
         """The bytes of an input picture; None for one that is taken unread."""
         if url.startswith("data:"):
             body = _from_data_uri(name, url)
-        elif not url.startswith(("http://", "https://")):
-            raise InputRefused("file_download_error", name)
-        elif self._settings.now.fetch_inputs or _is_loopback(url):
-            body = await _download(name, url)
         else:
-            return None
+            near = _is_loopback(name, url)
+            if not near and not self._settings.now.fetch_inputs:
+                return None
+            body = await _download(name, url, through_proxies=not near)
         if len(body) > IMAGE_LIMIT:
             raise InputRefused("file_too_large", name)
         try:
             with Image.open(io.BytesIO(body)) as picture:
-                picture.verify()
+                picture.load()
         except (UnidentifiedImageError, OSError, SyntaxError) as error:
             raise InputRefused("image_load_error", name) from error
         return body
@@ -204,17 +203,24 @@ def _from_data_uri(name: str, uri: str) -> bytes:
         raise InputRefused("file_download_error", name) from error
 
 
-def _is_loopback(url: str) -> bool:
-    host = httpx.URL(url).host
+def _is_loopback(name: str, url: str) -> bool:
     try:
-        return ipaddress.ip_address(host).is_loopback
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise InputRefused("file_download_error", name) from error
+    if parsed.scheme not in {"http", "https"} or not parsed.host:
+        raise InputRefused("file_download_error", name)
+    try:
+        return ipaddress.ip_address(parsed.host).is_loopback
     except ValueError:
-        return host == "localhost"
+        return parsed.host == "localhost"
 
 
-async def _download(name: str, url: str) -> bytes:
+async def _download(name: str, url: str, *, through_proxies: bool) -> bytes:
     try:
-        async with httpx.AsyncClient(follow_redirects=True, timeout=10) as client:
+        async with httpx.AsyncClient(
+            follow_redirects=True, timeout=10, trust_env=through_proxies
+        ) as client:
             answer = await client.get(url)
             answer.raise_for_status()
             return answer.content

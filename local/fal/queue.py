@@ -175,7 +175,10 @@ class Queue:
         request.billed = answer.billed
         request.completed_at = time.time()
         request.state = COMPLETED
-        await self._deliver(request)
+        try:
+            await self._deliver(request)
+        finally:
+            request.webhook_tried.set()
 
     async def _wait_for_turn(self, request: FalRequest) -> Answer | None:
         """None when it may start; otherwise why it never will."""
@@ -197,15 +200,18 @@ class Queue:
     async def _run(self, request: FalRequest) -> Answer:
         request.state = IN_PROGRESS
         request.started_at = time.time()
-        if request.suffers("cancel_ignored"):
-            return await self._generate(request)
         work = asyncio.ensure_future(self._generate(request))
         cancel = asyncio.create_task(request.cancelled.wait())
+        heeded = () if request.suffers("cancel_ignored") else (cancel,)
         try:
-            await asyncio.wait({work, cancel}, return_when=asyncio.FIRST_COMPLETED)
-            if work.done():
-                return work.result()
-            return request_error("client_cancelled", "Request was cancelled by the client")
+            await asyncio.wait({work, *heeded}, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                return request_error("client_cancelled", "Request was cancelled by the client")
+            if (error := work.exception()) is not None:
+                # Not a scripted fault: whoever waits gets an end, the console gets the traceback.
+                _log.error("the simulated model itself failed", exc_info=error)
+                return request_error("internal_error", "Internal error")
+            return work.result()
         finally:
             work.cancel()
             cancel.cancel()

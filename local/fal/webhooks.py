@@ -93,7 +93,6 @@ class Deliverer:
         """Deliver as the request's fault will have it; returns when there is nothing left to do."""
         fault = request.webhook_fault or Fault("none", {})
         if request.webhook_url is None or fault.kind == "webhook_lost":
-            request.webhook_tried.set()
             return
         match fault.kind:
             case "webhook_late":

@@ -78,13 +78,16 @@ class MediaStore:
         """The file's live URL, a new one if the last has expired."""
         if file.token in file.expired:
             file.token = secrets.token_urlsafe(16)
+        return self._url(file)
+
+    def _url(self, file: MediaFile) -> str:
         return f"{self.base_url}/files/b/{file.token}/{file.name}"
 
     def as_json(self) -> dict[str, Any]:
         return {
             "authorization_seen": any(g["authorization"] for f in self.files for g in f.gets),
             "files": [
-                {"url": self.url_of(f), "bytes": len(f.body), "gets": f.gets} for f in self.files
+                {"url": self._url(f), "bytes": len(f.body), "gets": f.gets} for f in self.files
             ],
         }
 

@@ -141,13 +141,18 @@ def _wrap(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: 
     """Break into at most five lines of ``width`` pixels; the rest becomes an ellipsis."""
     lines: list[str] = [""]
     for word in text[:400].split():
-        longer = f"{lines[-1]} {word}".strip()
-        if font.getlength(longer) <= width:
-            lines[-1] = longer
-        else:
-            lines.append(word)
-    lines = [line for line in lines if line]
-    return lines if len(lines) <= 5 else [*lines[:4], lines[4] + " …"]
+        rest = word
+        while rest:
+            piece = rest
+            while font.getlength(piece) > width:
+                piece = piece[: len(piece) * 3 // 4]
+            rest = rest[len(piece) :]
+            longer = f"{lines[-1]} {piece}".strip()
+            if font.getlength(longer) <= width:
+                lines[-1] = longer
+            else:
+                lines.append(piece)
+    return lines if len(lines) <= 5 else [*lines[:4], lines[4][:-1] + "…"]
 
 
 def _planes(picture: Image.Image) -> Planes:

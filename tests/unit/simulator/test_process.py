@@ -1,0 +1,65 @@
+"""A simulator as a process: it says where it is, listens on loopback, and never stays behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from local.simulator.client import start
+
+ORPHANING = """
+import subprocess, sys, time
+subprocess.Popen([sys.executable, "-m", "local.fal"])
+time.sleep(60)
+"""
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def port_of(url: str) -> int:
+    return int(url.rpartition(":")[2])
+
+
+def test_it_prints_one_line_of_json_once_it_listens() -> None:
+    with start("local.fal", {"key": "an:other"}) as simulator:
+        assert set(simulator.about) == {"url", "control_url", "media_url", "jwks_url", "key"}
+        assert simulator.key == "an:other"
+        assert simulator.url.startswith("http://127.0.0.1:")
+        assert listens(port_of(simulator.url))
+    assert not listens(port_of(simulator.url))
+
+
+def test_two_run_side_by_side() -> None:
+    with start("local.fal") as one, start("local.fal") as two:
+        assert one.url != two.url
+
+
+def test_a_setting_it_does_not_know_stops_it_at_once() -> None:
+    with pytest.raises(RuntimeError), start("local.fal", {"colour": "blue"}):
+        pass
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
+def test_it_stops_when_its_parent_was_killed() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", ORPHANING], stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        port = port_of(json.loads(parent.stdout.readline())["url"])
+        assert listens(port)
+        parent.send_signal(signal.SIGKILL)
+        until = time.monotonic() + 5
+        while listens(port):
+            assert time.monotonic() < until, "it is still there"
+            time.sleep(0.05)
