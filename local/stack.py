@@ -298,7 +298,8 @@ class Stack:
         parameters = {
             "FalQueueUrl": about["url"],
             "FalJwksUrl": about["jwks_url"],
-            "FalMediaHosts": "127.0.0.1",
+            # A loopback host is only allowed with its port.
+            "FalMediaHosts": about["url"].partition("//")[2],
         }
         return Provider(about["url"], about["key"], parameters, about["control_url"])
 

@@ -62,10 +62,10 @@ async def serve(settings: Settings, *, stock: bool) -> None:
     from hypercorn.config import Config
     from ministack.app import app
 
-    from local.emulator import functions, http_api, state_machine
+    from local.emulator import functions, http_api, identity, state_machine
 
     if not stock:
-        for area in (functions, http_api, state_machine):
+        for area in (functions, http_api, state_machine, identity):
             area.apply(settings)
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -82,7 +82,9 @@ async def serve(settings: Settings, *, stock: bool) -> None:
         print("ready", flush=True)
         await stopped.wait()
 
-    served = http_api.OwnPort(app, settings.api_port)
+    served: http_api.Application = http_api.OwnPort(app, settings.api_port)
+    if settings.enforce_iam and not stock:
+        served = identity.OverTls(served)
     await serve_asgi(served, config, shutdown_trigger=until_stopped)  # type: ignore[arg-type]
 
 

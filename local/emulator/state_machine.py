@@ -48,6 +48,7 @@ class Callback:
     """One attempt of a task that waits for its token."""
 
     execution: str
+    machine: str
     done: threading.Event = field(default_factory=threading.Event)
     beat: threading.Event = field(default_factory=threading.Event)
     output: str | None = None
@@ -60,21 +61,28 @@ class Engine:
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     waiting: dict[str, Callback] = field(default_factory=dict)
-    # A token is 36 characters: a day of continuous polling fits in a few megabytes.
-    spent: set[str] = field(default_factory=set)
+    # Tokens that are used, with their state machine. A day of polling fits in a few megabytes.
+    spent: dict[str, str] = field(default_factory=dict)
     running: dict[str, threading.Event] = field(default_factory=dict)
 
-    def open(self, token: str, execution: str) -> Callback:
+    def open(self, token: str, execution: Json) -> Callback:
         with self.lock:
-            self.waiting[token] = callback = Callback(execution)
+            self.waiting[token] = callback = Callback(
+                execution["executionArn"], execution["stateMachineArn"]
+            )
             return callback
+
+    def machine_of(self, token: str) -> str | None:
+        """The state machine that issued a token; None if nobody did."""
+        waiting = self.waiting.get(token)
+        return waiting.machine if waiting is not None else self.spent.get(token)
 
     def close(self, token: str) -> Callback | None:
         """Take a token out of use; None if it is not in use."""
         with self.lock:
             callback = self.waiting.pop(token, None)
             if callback is not None:
-                self.spent.add(token)
+                self.spent[token] = callback.machine
             return callback
 
     def end(self, execution: str) -> None:
@@ -89,11 +97,13 @@ class Engine:
             callback.beat.set()
 
 
+engine = Engine()
+
+
 @dataclass(frozen=True)
 class Task:
     """A task state being executed: what its fields are evaluated against."""
 
-    engine: Engine
     state: Json
     input: Any
     execution: Json
@@ -155,14 +165,14 @@ class Task:
     def _wait_for_callback(self, arguments: Any, timeout: float) -> Any:
         token = self.context["Task"]["Token"]
         heartbeat = self._seconds("HeartbeatSeconds")
-        callback = self.engine.open(token, self.execution["executionArn"])
+        callback = engine.open(token, self.execution)
         service = self.resource.replace(CALLBACK, "")
 
         def submit() -> None:
             try:
                 upstream._invoke_resource(service, arguments)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is the task's failure
-                if self.engine.close(token):
+                if engine.close(token):
                     callback.failure = error
                     callback.done.set()
             else:
@@ -173,7 +183,7 @@ class Task:
         try:
             self._wait(callback, timeout, heartbeat)
         finally:
-            self.engine.close(token)
+            engine.close(token)
         self.must_be_running()
         if callback.failure is not None:
             raise callback.failure
@@ -222,7 +232,7 @@ def run_task(task: Task) -> tuple[Any, str | None]:
                 return caught(task, error)
             delay = delay_seconds(retrier, used.get(index, 0))
             used[index] = used.get(index, 0) + 1
-            ended = task.engine.running.get(task.execution["executionArn"])
+            ended = engine.running.get(task.execution["executionArn"])
             if ended is not None:
                 ended.wait(delay)
 
@@ -270,14 +280,13 @@ def caught(task: Task, error: Any) -> tuple[Any, str]:
 def apply(settings: Settings) -> None:
     """Put the corrections in place."""
     del settings
-    engine = Engine()
 
     @corrects(upstream, "_execute_task", digest="53c818d247db")
     def execute_task(
         original: Any, state: Json, raw_input: Any, execution: Json, context: Json
     ) -> tuple[Any, str | None]:
         del original
-        return run_task(Task(engine, state, raw_input, execution, context))
+        return run_task(Task(state, raw_input, execution, context))
 
     @corrects(upstream, "_apply_state_assign", digest="f9cc15f006a0")
     def assign(

@@ -1,0 +1,53 @@
+"""IAM, where it is enforced: callbacks belong to their state machine, loopback counts as TLS.
+
+- `states:SendTaskSuccess` and its siblings are authorised against every resource; AWS (and SAM's
+  StepFunctionsCallbackPolicy) against the state machine that issued the token.
+- Buckets refuse requests without TLS, as they should, and the emulator speaks plain HTTP on loopback:
+  the AWS port says of each request what a TLS-terminating proxy would.
+
+Not enforced, here or upstream: the state machine's own role.
+"""
+
+import json
+from typing import Any
+
+from ministack.core import iam_actions
+
+from local.emulator.http_api import Application, Receive, Scope, Send
+from local.emulator.settings import Settings
+from local.emulator.state_machine import engine
+from local.emulator.upstream import corrects
+
+
+class OverTls:
+    """Marks every request as one that arrived over TLS."""
+
+    def __init__(self, application: Application) -> None:
+        self._application = application
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            scope = {**scope, "headers": [*scope["headers"], (b"x-forwarded-proto", b"https")]}
+        await self._application(scope, receive, send)
+
+
+def apply(settings: Settings) -> None:
+    """Put the corrections in place."""
+    del settings
+
+    @corrects(iam_actions, "extract_resource_arn", digest="82f51700695c")
+    def resource_arn(
+        original: Any,
+        service: str,
+        method: str,
+        path: str,
+        headers: Any,
+        body: bytes,
+        *rest: Any,
+    ) -> Any:
+        if service == "states" and b"taskToken" in body:
+            token = json.loads(body).get("taskToken")
+            machine = engine.machine_of(token)
+            if machine is not None:
+                return machine
+        return original(service, method, path, headers, body, *rest)
