@@ -12,7 +12,7 @@ import logging
 import math
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -30,13 +30,18 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True, kw_only=True)
 class FalRequest(Submission):
-    """A submission as fal knows it. ``app`` is the two-segment path status and result live at."""
+    """A submission as fal knows it.
+
+    ``app`` is the two-segment path status and result live at, ``options`` the ``x-fal-`` headers it
+    came with, ``calls`` how often it was asked about.
+    """
 
     app: str
     run_fault: Fault | None
     webhook_fault: Fault | None
     start_timeout: float | None
     gateway_request_id: str
+    options: Mapping[str, str] = field(default_factory=dict)
     logs: list[dict[str, str]] = field(default_factory=list)
     answer: Answer | None = None
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
@@ -56,6 +61,7 @@ class FalRequest(Submission):
         return {
             **Submission.as_json(self),
             "result_status": self.answer.status if self.answer else None,
+            "options": dict(self.options),
             "calls": self.calls,
         }
 
@@ -89,6 +95,7 @@ class Queue:
         *,
         webhook_url: str | None = None,
         start_timeout: float | None = None,
+        options: Mapping[str, str] | None = None,
         submit_fault: Fault | None = None,
     ) -> FalRequest:
         """Take a submission: from here on it is paid for, and every call makes a new one."""
@@ -105,6 +112,7 @@ class Queue:
             webhook_fault=None,
             start_timeout=start_timeout,
             gateway_request_id=request_id,
+            options=options or {},
         )
         event: Event = request.event
         request.run_fault = self._faults.take("run", event)

@@ -101,6 +101,7 @@ class FalRoutes:
             document,
             webhook_url=request.query_params.get("fal_webhook"),
             start_timeout=_seconds(request.headers.get("x-fal-request-timeout")),
+            options={n: v for n, v in request.headers.items() if n.startswith("x-fal-")},
             submit_fault=fault,
         )
         return await self._acknowledge(accepted, fault)
