@@ -81,7 +81,7 @@ class FalRoutes:
         if (refused := self._unauthorized(request)) is not None:
             return refused
         endpoint = request.path_params["endpoint"]
-        if self._settings.now.locked:
+        if self._settings.now.locked:  # assumption: questions about old requests still work
             return refusal(403, LOCKED)
         if "/".join(endpoint.split("/")[:2]) not in APPS:
             # assumption: the words; an unknown path below a known app is found out by the runner

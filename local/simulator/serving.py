@@ -37,6 +37,12 @@ class _OpenProtocol(H11Protocol):
 
         self.app = with_transport
 
+    def shutdown(self) -> None:
+        super().shutdown()
+        # Some answers are never meant to come: do not wait for them.
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.transport.abort()
+
 
 def serve(
     make_app: Callable[[str], ASGIApp],
@@ -64,7 +70,7 @@ def serve(
             access_log=False,
             ssl_certfile=certificate,
             ssl_keyfile=private_key,
-            timeout_graceful_shutdown=1,  # unanswered requests must not keep it alive
+            timeout_graceful_shutdown=1,
         )
     )
     asyncio.run(_run(server, listener, json.dumps(describe(base_url)), os.getppid()))

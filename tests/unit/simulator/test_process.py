@@ -63,3 +63,19 @@ def test_it_stops_when_its_parent_was_killed() -> None:
         while listens(port):
             assert time.monotonic() < until, "it is still there"
             time.sleep(0.05)
+
+
+def test_it_stops_at_once_even_with_requests_it_was_told_never_to_answer() -> None:
+    with start("local.fal") as simulator:
+        simulator.arm("submit_timeout_after")
+        request = (
+            f"POST /fal-ai/veo3.1 HTTP/1.1\r\nHost: x\r\nAuthorization: Key {simulator.key}\r\n"
+        )
+        caller = socket.create_connection(("127.0.0.1", port_of(simulator.url)))
+        caller.sendall(f'{request}Content-Length: 14\r\n\r\n{{"prompt": ""}}'.encode())
+        until = time.monotonic() + 5
+        while not simulator.submissions():
+            assert time.monotonic() < until, "not accepted"
+        begun = time.monotonic()
+    caller.close()
+    assert time.monotonic() - begun < 2
