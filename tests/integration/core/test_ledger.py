@@ -1,0 +1,374 @@
+"""The three transactions that move credits, against tables made from the template."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from pynamodb.exceptions import TransactWriteError
+
+from clipmint import jobs, ledger
+from clipmint.domain.accounts import Limits
+from clipmint.domain.errors import (
+    InsufficientCredits,
+    InvalidRequest,
+    LimitReached,
+    ReferenceReused,
+    TemporarilyUnavailable,
+)
+from clipmint.domain.jobs import Asset, Job, JobStatus, Verdict, verdict
+from clipmint.domain.outcomes import FailureCode
+from clipmint.providers.base import Handle
+from tests.integration.moto_aws import Aws, Clock, assert_adds_up, journal, new_job, open_job
+
+LIMITS = Limits()
+COMPLETED = Verdict(JobStatus.COMPLETED)
+FAILED = Verdict(JobStatus.FAILED, FailureCode.PROVIDER_ERROR)
+ASSET = Asset("bucket", "key", "video/mp4", 1_000, "0" * 64, 1_280, 720, 8.0, "thumbnail")
+
+
+@pytest.fixture(autouse=True)
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses between attempts, noted instead of slept."""
+    noted: list[float] = []
+    monkeypatch.setattr(ledger, "time", SimpleNamespace(sleep=noted.append))
+    return noted
+
+
+def conflict() -> str:
+    return "TransactionConflict"
+
+
+def stored(job: Job) -> Job:
+    """The job with its file in the bucket."""
+    jobs.mark_sending(job, "video", "token")
+    jobs.mark_sent(job.job_id, "video", Handle("request-1"))
+    return jobs.record_asset(job.job_id, "video", ASSET)
+
+
+# ── Holding ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_opening_a_job_holds_its_price_and_records_it_at_once(aws: Aws) -> None:
+    ledger.grant("user-1", 100, "purchase-1")
+    asked = new_job(credits_=32)
+    opened = ledger.open_job(asked, LIMITS)
+    assert opened == replace(asked, balance_after=68)
+    found = jobs.get(asked.job_id)
+    assert found is not None
+    assert replace(found, created_at=asked.created_at, updated_at=asked.updated_at) == opened
+    account = assert_adds_up("user-1")
+    assert (account.available, account.held, account.open_jobs, account.hour_jobs) == (68, 32, 1, 1)
+    [_, hold] = journal("user-1")
+    assert (hold.kind, hold.job_id, hold.stage, hold.credits) == ("hold", asked.job_id, "video", 32)
+
+
+def test_the_same_job_opened_again_is_found_and_held_once(aws: Aws) -> None:
+    first = open_job()
+    again = new_job(job_id=first.job_id, prompt="another")
+    ledger.grant("user-1", 100, "more")
+    with pytest.raises(ledger.JobExists) as found:
+        ledger.open_job(again, LIMITS)
+    assert found.value.job == jobs.get(first.job_id)
+    assert found.value.job.prompt == first.prompt
+    assert assert_adds_up("user-1").held == first.credits
+
+
+def test_without_enough_credits_nothing_is_written(aws: Aws) -> None:
+    ledger.grant("user-1", 31, "purchase-1")
+    with pytest.raises(InsufficientCredits) as refused:
+        ledger.open_job(new_job(credits_=32), LIMITS)
+    assert refused.value.extras == {
+        "current_credits": 31,
+        "held_credits": 0,
+        "required_credits": 32,
+    }
+    assert aws.items("JOBS_TABLE") == []
+    assert [entry.kind for entry in journal("user-1")] == ["grant"]
+
+
+def test_a_user_without_an_account_has_no_credits(aws: Aws) -> None:
+    with pytest.raises(InsufficientCredits) as refused:
+        ledger.open_job(new_job("newcomer"), LIMITS)
+    assert refused.value.extras["current_credits"] == 0
+    assert aws.items("LEDGER_TABLE") == []
+
+
+def test_limits_hold_until_a_job_ends_or_the_hour_is_over(aws: Aws, hands: Clock) -> None:
+    ledger.grant("user-1", 1_000, "purchase-1")
+    limits = Limits(open_jobs=2, jobs_per_hour=3)
+    first = ledger.open_job(new_job(), limits)
+    ledger.open_job(new_job(), limits)
+    with pytest.raises(LimitReached) as refused:
+        ledger.open_job(new_job(), limits)
+    assert refused.value.headers["X-RateLimit-Limit"] == "2"
+    ledger.settle(first.job_id, lambda _: FAILED)
+    third = ledger.open_job(new_job(), limits)
+    ledger.settle(third.job_id, lambda _: FAILED)
+    hands.forward(minutes=59)
+    with pytest.raises(LimitReached) as refused:
+        ledger.open_job(new_job(), limits)
+    assert refused.value.headers["Retry-After"] == "60"
+    hands.forward(minutes=1)
+    assert ledger.open_job(new_job(), limits)
+    assert assert_adds_up("user-1").held == 64
+
+
+def test_a_hold_is_computed_again_when_another_change_came_first(
+    aws: Aws, pauses: list[float]
+) -> None:
+    ledger.grant("user-1", 40, "purchase-1")
+
+    def another_purchase() -> None:
+        ledger.grant("user-1", 60, "purchase-2")
+
+    aws.before_each_transaction(another_purchase)
+    opened = ledger.open_job(new_job(credits_=32), LIMITS)
+    assert opened.balance_after == 68
+    assert assert_adds_up("user-1").available == 68
+    assert len(pauses) == 1
+
+
+def test_two_jobs_cannot_spend_the_same_credits(aws: Aws) -> None:
+    ledger.grant("user-1", 32, "purchase-1")
+
+    def the_other() -> None:
+        ledger.open_job(new_job(), LIMITS)
+
+    aws.before_each_transaction(the_other)
+    with pytest.raises(InsufficientCredits) as refused:
+        ledger.open_job(new_job(), LIMITS)
+    assert refused.value.extras["held_credits"] == 32
+    assert len(aws.items("JOBS_TABLE")) == 1
+    assert assert_adds_up("user-1").available == 0
+
+
+def test_a_twin_that_was_quicker_is_found_rather_than_paid_again(aws: Aws) -> None:
+    ledger.grant("user-1", 100, "purchase-1")
+    job = new_job()
+
+    def the_twin() -> None:
+        ledger.open_job(job, LIMITS)
+
+    aws.before_each_transaction(the_twin)
+    with pytest.raises(ledger.JobExists) as found:
+        ledger.open_job(job, LIMITS)
+    assert found.value.job.balance_after == 68
+    assert assert_adds_up("user-1").held == 32
+
+
+def test_a_few_conflicts_are_waited_out(aws: Aws, pauses: list[float]) -> None:
+    ledger.grant("user-1", 100, "purchase-1")
+    aws.before_each_transaction(conflict, conflict, conflict)
+    assert ledger.open_job(new_job(), LIMITS).balance_after == 68
+    assert len(pauses) == 3
+    assert assert_adds_up("user-1").held == 32
+
+
+def test_many_conflicts_are_an_answer_to_come_back_and_nothing_was_held(
+    aws: Aws, pauses: list[float]
+) -> None:
+    ledger.grant("user-1", 100, "purchase-1")
+    before = aws.transactions
+    aws.before_each_transaction(*[conflict] * ledger.MAX_ATTEMPTS)
+    with pytest.raises(TemporarilyUnavailable) as refused:
+        ledger.open_job(new_job(), LIMITS)
+    assert refused.value.headers == {"Retry-After": "1"}
+    assert aws.transactions - before == ledger.MAX_ATTEMPTS
+    assert sum(pauses) < 3
+    assert aws.items("JOBS_TABLE") == []
+    assert assert_adds_up("user-1").available == 100
+
+
+@pytest.mark.parametrize(
+    "reason",
+    ["ValidationError", "ProvisionedThroughputExceeded", "ItemCollectionSizeLimitExceeded"],
+)
+def test_a_cancellation_that_is_no_race_is_not_tried_again(
+    aws: Aws, pauses: list[float], reason: str
+) -> None:
+    ledger.grant("user-1", 100, "purchase-1")
+    aws.before_each_transaction(lambda: reason)
+    with pytest.raises(TransactWriteError):
+        ledger.open_job(new_job(), LIMITS)
+    assert pauses == []
+    assert assert_adds_up("user-1").held == 0
+
+
+# ── Settling ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_completed_job_is_captured(aws: Aws) -> None:
+    job = stored(open_job(credits_=32))
+    ended = ledger.settle(job.job_id, lambda found: verdict(found, None))
+    assert ended.status is JobStatus.COMPLETED
+    assert ended.credits_used == 32
+    assert jobs.get(job.job_id) == replace(
+        ended,
+        updated_at=ended.updated_at.replace(
+            microsecond=ended.updated_at.microsecond // 1000 * 1000
+        ),
+        completed_at=ended.updated_at.replace(
+            microsecond=ended.updated_at.microsecond // 1000 * 1000
+        ),
+    )
+    account = assert_adds_up("user-1")
+    assert (account.available, account.held, account.open_jobs) == (0, 0, 0)
+    assert [entry.kind for entry in journal("user-1")] == ["grant", "hold", "capture"]
+
+
+def test_a_failed_job_is_free(aws: Aws) -> None:
+    job = open_job(credits_=32)
+    ended = ledger.settle(job.job_id, lambda _: FAILED)
+    assert (ended.status, ended.failure) == (JobStatus.FAILED, FailureCode.PROVIDER_ERROR)
+    assert ended.credits_used == 0
+    account = assert_adds_up("user-1")
+    assert (account.available, account.held, account.open_jobs) == (32, 0, 0)
+    assert "open" not in aws.job_item(job.job_id)
+
+
+def test_a_job_is_settled_once_however_often_it_is_settled(aws: Aws) -> None:
+    job = open_job()
+    ended = ledger.settle(job.job_id, lambda _: FAILED)
+    for decision in (COMPLETED, FAILED, None):
+        again = ledger.settle(job.job_id, lambda _, decision=decision: decision)
+        assert (again.status, again.revision) == (ended.status, ended.revision)
+    assert [entry.kind for entry in journal("user-1")] == ["grant", "hold", "release"]
+    assert assert_adds_up("user-1").available == 32
+
+
+def test_of_two_who_settle_at_once_one_wins(aws: Aws) -> None:
+    job = stored(open_job())
+
+    def the_sweep() -> None:
+        ledger.settle(job.job_id, lambda _: COMPLETED)
+
+    aws.before_each_transaction(the_sweep)
+    ended = ledger.settle(job.job_id, lambda _: FAILED)
+    assert ended.status is JobStatus.COMPLETED
+    assert [entry.kind for entry in journal("user-1")] == ["grant", "hold", "capture"]
+    assert assert_adds_up("user-1").open_jobs == 0
+
+
+def test_the_verdict_is_reached_again_when_the_file_arrives_meanwhile(aws: Aws) -> None:
+    job = open_job()
+    jobs.mark_sending(job, "video", "token")
+    jobs.mark_sent(job.job_id, "video", Handle("request-1"))
+
+    def the_file_arrives() -> None:
+        jobs.record_asset(job.job_id, "video", ASSET)
+
+    aws.before_each_transaction(the_file_arrives)
+    judged: list[Job] = []
+
+    def decide(found: Job) -> Verdict:
+        judged.append(found)
+        return verdict(found, "DeadlineExceeded")
+
+    ended = ledger.settle(job.job_id, decide)
+    assert ended.status is JobStatus.COMPLETED
+    assert [found.captured_stages for found in judged] == [frozenset(), frozenset({"video"})]
+    assert assert_adds_up("user-1").available == 0
+
+
+def test_a_job_may_be_left_open_on_second_thoughts(aws: Aws) -> None:
+    job = open_job()
+    assert ledger.settle(job.job_id, lambda _: None).status is JobStatus.PENDING
+    assert assert_adds_up("user-1").held == 32
+
+
+def test_conflicts_while_settling_lose_nothing(aws: Aws) -> None:
+    job = open_job()
+    aws.before_each_transaction(*[conflict] * ledger.MAX_ATTEMPTS)
+    with pytest.raises(TemporarilyUnavailable):
+        ledger.settle(job.job_id, lambda _: FAILED)
+    assert assert_adds_up("user-1").held == 32
+    assert ledger.settle(job.job_id, lambda _: FAILED).status is JobStatus.FAILED
+    assert assert_adds_up("user-1").available == 32
+
+
+def test_a_job_nobody_knows_cannot_be_settled(aws: Aws) -> None:
+    with pytest.raises(LookupError):
+        ledger.settle("no-such-job", lambda _: FAILED)
+
+
+# ── Granting ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_grant_happens_once_per_reference(aws: Aws) -> None:
+    assert ledger.grant("user-1", 100, "purchase-1") == (100, False)
+    assert ledger.grant("user-1", 50, "purchase-2") == (150, False)
+    assert ledger.grant("user-1", 100, "purchase-1") == (100, True)
+    assert assert_adds_up("user-1").available == 150
+    assert [entry.reference for entry in journal("user-1")] == ["purchase-1", "purchase-2"]
+
+
+@pytest.mark.parametrize(("user_id", "amount"), [("user-2", 100), ("user-1", 101)])
+def test_a_reference_belongs_to_one_user_and_one_amount(
+    aws: Aws, user_id: str, amount: int
+) -> None:
+    ledger.grant("user-1", 100, "purchase-1")
+    with pytest.raises(ReferenceReused):
+        ledger.grant(user_id, amount, "purchase-1")
+    assert assert_adds_up("user-1").available == 100
+    assert ledger.account_of("user-2").available == 0
+
+
+def test_two_grants_of_one_purchase_at_once_are_one(aws: Aws) -> None:
+    def the_twin() -> None:
+        ledger.grant("user-1", 100, "purchase-1")
+
+    aws.before_each_transaction(the_twin)
+    assert ledger.grant("user-1", 100, "purchase-1") == (100, True)
+    assert assert_adds_up("user-1").available == 100
+
+
+def test_one_purchase_given_to_two_users_at_once_goes_to_the_first(aws: Aws) -> None:
+    def the_other() -> None:
+        ledger.grant("user-2", 100, "purchase-1")
+
+    aws.before_each_transaction(the_other)
+    with pytest.raises(ReferenceReused):
+        ledger.grant("user-1", 100, "purchase-1")
+    assert assert_adds_up("user-2").available == 100
+    assert journal("user-1") == []
+
+
+@pytest.mark.parametrize("amount", [0, -5])
+def test_a_grant_gives_something(aws: Aws, amount: int) -> None:
+    with pytest.raises(InvalidRequest):
+        ledger.grant("user-1", amount, "purchase-1")
+    assert aws.items("LEDGER_TABLE") == []
+
+
+# ── Reading ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_journal_is_paged_newest_first_and_stays_put_while_it_grows(aws: Aws) -> None:
+    for number in range(1, 8):
+        ledger.grant("user-1", number, f"purchase-{number}")
+    page = ledger.entries_of("user-1", limit=3, before=None)
+    assert [entry.sequence for entry in page.entries] == [7, 6, 5]
+    ledger.grant("user-1", 8, "purchase-8")
+    page = ledger.entries_of("user-1", limit=3, before=page.before)
+    assert [entry.sequence for entry in page.entries] == [4, 3, 2]
+    page = ledger.entries_of("user-1", limit=3, before=page.before)
+    assert ([entry.sequence for entry in page.entries], page.before) == ([1], None)
+
+
+def test_a_page_that_ends_the_journal_exactly_says_so(aws: Aws) -> None:
+    for number in range(4):
+        ledger.grant("user-1", 1, f"purchase-{number}")
+    page = ledger.entries_of("user-1", limit=4, before=None)
+    assert (len(page.entries), page.before) == (4, None)
+
+
+def test_the_account_and_the_references_are_not_in_the_journal(aws: Aws) -> None:
+    open_job("user-1")
+    open_job("user-2")
+    kinds = [entry.kind for entry in journal("user-1")]
+    assert kinds == ["grant", "hold"]
+    items: list[dict[str, Any]] = aws.items("LEDGER_TABLE")
+    assert len(items) == 2 * (1 + 1 + 2)

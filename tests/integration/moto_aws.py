@@ -1,0 +1,359 @@
+"""The owner's AWS account as the functions see it, in process (moto), made from the template.
+
+Tables are created from `template.yaml` itself, so code and template cannot drift apart. moto is
+right about transactions as long as there is one thread.
+
+moto knows no sleeping tasks, so what is sent to Step Functions about task tokens is answered here,
+on the wire of the very client the code uses: `Executions` says who sleeps and who was woken.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import boto3
+import pytest
+import yaml
+from botocore.awsrequest import AWSResponse
+from botocore.hooks import BaseEventHooks
+from moto import mock_aws
+
+from clipmint import catalog, execution, ledger
+from clipmint.domain import clock
+from clipmint.domain.accounts import Account, Entry, Limits
+from clipmint.domain.catalog import DEFAULT_CATALOG, Settings
+from clipmint.domain.jobs import Job, JobStatus, Stage
+from clipmint.providers import registry
+from clipmint.tables import AccountItem, CatalogItem, EntryItem, GrantItem, JobItem
+from tests.template.reading import DEFINITION, of_type, written
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_stepfunctions import SFNClient
+
+REGION = "eu-west-1"
+BUCKET = "videos-of-the-owner"
+STATE_MACHINE = f"arn:aws:states:{REGION}:123456789012:stateMachine:clipmint-generation"
+WEBHOOKS = "https://api.example.com"
+TABLES = {
+    "LedgerTable": "LEDGER_TABLE",
+    "JobsTable": "JOBS_TABLE",
+    "ModelsTable": "MODELS_TABLE",
+    "ProjectsTable": "PROJECTS_TABLE",
+    "IdempotencyTable": "IDEMPOTENCY_TABLE",
+}
+_FOR_CREATE_TABLE = (
+    "BillingMode",
+    "AttributeDefinitions",
+    "KeySchema",
+    "LocalSecondaryIndexes",
+    "GlobalSecondaryIndexes",
+)
+
+
+def definition_of(logical_id: str) -> dict[str, Any]:
+    """What CreateTable needs, as the template has it."""
+    properties = of_type(written()["Resources"], "AWS::DynamoDB::Table")[logical_id]
+    return {name: properties[name] for name in _FOR_CREATE_TABLE if name in properties}
+
+
+@dataclass
+class Executions:
+    """Step Functions: what was started, who sleeps, and who was told what.
+
+    Telling somebody who does not sleep (any more) is answered as AWS does. ``broken`` makes
+    StartExecution fail that many times.
+    """
+
+    client: SFNClient
+    sleeping: set[str] = field(default_factory=set)
+    told: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    attempts_to_start: int = 0
+    broken: int = 0
+
+    def hooks(self) -> dict[str, Callable[..., Any]]:
+        """What to do at which of botocore's events."""
+        return {
+            "provide-client-params.stepfunctions.SendTaskSuccess": self._remember,
+            "provide-client-params.stepfunctions.SendTaskFailure": self._remember,
+            "before-call.stepfunctions.SendTaskSuccess": self._tell,
+            "before-call.stepfunctions.SendTaskFailure": self._tell,
+            "before-call.stepfunctions.StartExecution": self._start,
+        }
+
+    def started(self) -> list[dict[str, Any]]:
+        """Name and input of every execution there is."""
+        listed = self.client.list_executions(stateMachineArn=STATE_MACHINE)["executions"]
+        return [
+            {
+                "name": found["name"],
+                "input": json.loads(
+                    self.client.describe_execution(executionArn=found["executionArn"])["input"]
+                ),
+            }
+            for found in listed
+        ]
+
+    def end(self, job_id: str) -> None:
+        """Stop the job's execution, as if somebody had aborted it."""
+        for found in self.client.list_executions(stateMachineArn=STATE_MACHINE)["executions"]:
+            if found["name"] == job_id:
+                self.client.stop_execution(executionArn=found["executionArn"])
+
+    def _remember(self, params: dict[str, Any], **_: Any) -> None:
+        self._params = dict(params)
+
+    def _tell(self, **_: Any) -> tuple[AWSResponse, dict[str, Any]]:
+        told = dict(self._params)
+        token = told.pop("taskToken")
+        if token not in self.sleeping:
+            return _answer(400, "TaskTimedOut")
+        self.sleeping.discard(token)
+        self.told.append((token, told))
+        return _answer(200)
+
+    def _start(self, **_: Any) -> tuple[AWSResponse, dict[str, Any]] | None:
+        self.attempts_to_start += 1
+        if self.broken:
+            self.broken -= 1
+            return _answer(400, "ThrottlingException")
+        return None
+
+
+def _answer(status: int, error: str = "") -> tuple[AWSResponse, dict[str, Any]]:
+    parsed: dict[str, Any] = {"ResponseMetadata": {"HTTPStatusCode": status}}
+    if error:
+        parsed["Error"] = {"Code": error, "Message": error}
+    return AWSResponse("https://states.example.com", status, {}, None), parsed
+
+
+@dataclass
+class Aws:
+    """The account: clients for looking at what the code did, and ways to interfere with it."""
+
+    dynamodb: DynamoDBClient
+    s3: S3Client
+    executions: Executions
+    transactions: int = 0
+    _before: list[Callable[[], str | None]] = field(default_factory=list)
+
+    def before_each_transaction(self, *events: Callable[[], str | None]) -> None:
+        """What happens right before each of the next transactions reaches DynamoDB, in turn.
+
+        An event that returns the name of a cancellation reason makes DynamoDB answer that.
+        """
+        self._before.extend(events)
+
+    def intercept(self, **_: Any) -> tuple[AWSResponse, dict[str, Any]] | None:
+        self.transactions += 1
+        if not self._before:
+            return None
+        reason = self._before.pop(0)()
+        if reason is None:
+            return None
+        http, parsed = _answer(400, "TransactionCanceledException")
+        parsed["CancellationReasons"] = [{"Code": "None"}, {"Code": reason}, {"Code": "None"}]
+        return http, parsed
+
+    def items(self, table: str) -> list[dict[str, Any]]:
+        """Everything in a table, as DynamoDB writes it."""
+        return list(self.dynamodb.scan(TableName=os.environ[table])["Items"])
+
+    def job_item(self, job_id: str) -> dict[str, Any]:
+        """A job's item, as DynamoDB writes it; empty if there is none."""
+        found = self.dynamodb.get_item(
+            TableName=os.environ["JOBS_TABLE"], Key={"job_id": {"S": job_id}}
+        )
+        return dict(found.get("Item", {}))
+
+
+def journal(user_id: str) -> list[Entry]:
+    """A user's journal, oldest first."""
+    return ledger.entries_of(user_id, limit=100, before=None).entries[::-1]
+
+
+def assert_adds_up(user_id: str) -> Account:
+    """The account, once its journal has been added up and found to lead to it."""
+    account = ledger.account_of(user_id)
+    available = held = 0
+    for number, entry in enumerate(journal(user_id), start=1):
+        available += {"grant": 1, "hold": -1, "release": 1}.get(entry.kind, 0) * entry.credits
+        held += {"hold": 1, "release": -1, "capture": -1}.get(entry.kind, 0) * entry.credits
+        assert (entry.sequence, entry.balance_after, entry.held_after) == (number, available, held)
+    assert (account.available, account.held) == (available, held)
+    assert min(available, held) >= 0
+    return account
+
+
+def new_job(
+    user_id: str = "user-1",
+    *,
+    job_id: str | None = None,
+    credits_: int = 32,
+    created_at: datetime | None = None,
+    deadline_in: int = 1_800,
+    **changes: Any,
+) -> Job:
+    """A pending job of ``veo-3.1``, not yet recorded."""
+    now = created_at or clock.now()
+    values: dict[str, Any] = {
+        "job_id": job_id or str(uuid.uuid4()),
+        "user_id": user_id,
+        "status": JobStatus.PENDING,
+        "model_id": "veo-3.1",
+        "model_name": "Veo 3.1",
+        "prompt": "a fox in the snow",
+        "settings": Settings(resolution="720p", aspect_ratio="16:9", duration=8),
+        "fingerprint": "f" * 64,
+        "stages": (Stage("video", "fal", "fal-ai/veo3.1", credits_),),
+        "deadline": clock.epoch(now + timedelta(seconds=deadline_in)),
+        "poll_seconds": (90, 30, 30, 60),
+        "created_at": now,
+        "updated_at": now,
+    }
+    return Job(**(values | changes))
+
+
+def open_job(user_id: str = "user-1", **changes: Any) -> Job:
+    """A job as generate leaves it: recorded, its credits held (granted first if need be)."""
+    job = new_job(user_id, **changes)
+    if ledger.account_of(user_id).available < job.credits:
+        ledger.grant(user_id, job.credits, f"grant-for-{job.job_id}")
+    return ledger.open_job(job, Limits(open_jobs=1_000, jobs_per_hour=1_000))
+
+
+@dataclass
+class Clock:
+    """Time as the code sees it, moved by hand."""
+
+    moment: datetime
+
+    def now(self) -> datetime:
+        return self.moment
+
+    def forward(self, **by: float) -> None:
+        self.moment += timedelta(**by)
+
+
+_KEPT_BY_FUNCTIONS = {"generate": ["_idempotency"], "status": ["_s3"], "migrate": ["_s3", "_http"]}
+
+
+def _forget_clients() -> None:
+    """Drop the AWS clients that the code keeps for its whole life, for they know their endpoint."""
+    for model in (AccountItem, EntryItem, GrantItem, JobItem, CatalogItem):
+        model._connection = None
+    ledger._connection = None
+    execution._client.cache_clear()
+    for module, names in _KEPT_BY_FUNCTIONS.items():
+        loaded = sys.modules.get(f"functions.{module}.app")
+        for name in names if loaded else ():
+            getattr(loaded, name).cache_clear()
+
+
+def _forget_answers() -> None:
+    """Drop what was read from an account that is gone."""
+    catalog._found.clear()
+    catalog._all = None
+    registry.provider.cache_clear()
+    registry._keys.cache_clear()
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [*os.environ]:
+            if name.startswith(("AWS_", "FAL_", "POWERTOOLS_")):
+                patch.delenv(name)
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        yield
+
+
+@contextmanager
+def _hooked(events: BaseEventHooks, hooks: Mapping[str, Callable[..., Any]]) -> Iterator[None]:
+    for event, hook in hooks.items():
+        events.register(event, hook)
+    yield
+    for event, hook in hooks.items():
+        events.unregister(event, hook)
+
+
+class Clients(NamedTuple):
+    """Made once per module: botocore takes longer for a client than moto for a whole account."""
+
+    dynamodb: DynamoDBClient
+    s3: S3Client
+    secrets: SecretsManagerClient
+
+
+@pytest.fixture(scope="module")
+def aws_clients() -> Iterator[Clients]:
+    """The environment of a function, and clients for looking around."""
+    environment = {
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_REGION": REGION,
+        "POWERTOOLS_SERVICE_NAME": "clipmint",
+        "POWERTOOLS_METRICS_NAMESPACE": "Clipmint",
+        "VIDEOS_BUCKET": BUCKET,
+        "STATE_MACHINE_ARN": STATE_MACHINE,
+        "WEBHOOK_BASE_URL": WEBHOOKS,
+        **{variable: logical_id for logical_id, variable in TABLES.items()},
+    }
+    with _environment(environment):
+        _forget_clients()
+        yield Clients(boto3.client("dynamodb"), boto3.client("s3"), boto3.client("secretsmanager"))
+        _forget_clients()
+
+
+@pytest.fixture
+def aws_account(aws_clients: Clients, monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
+    """An AWS account with everything the functions use, empty but for the default catalog."""
+    dynamodb, s3, secrets = aws_clients
+    with mock_aws(), ExitStack() as hooks:
+        _forget_answers()
+        for logical_id in TABLES:
+            dynamodb.create_table(TableName=logical_id, **definition_of(logical_id))
+        s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+        keys = {"FAL_KEY": "id:secret", "RUNWAYML_API_SECRET": "", "RUNWARE_API_KEY": ""}
+        secret = secrets.create_secret(Name="ProviderKeys", SecretString=json.dumps(keys))
+        monkeypatch.setenv("PROVIDER_KEYS_ARN", secret["ARN"])
+        states = execution._client()
+        created = states.create_state_machine(
+            name="clipmint-generation",
+            definition=json.dumps(yaml.safe_load(DEFINITION.read_text())),
+            roleArn="arn:aws:iam::123456789012:role/generation",
+        )
+        assert created["stateMachineArn"] == STATE_MACHINE
+        account = Aws(dynamodb, s3, Executions(states))
+        hooks.enter_context(_hooked(states.meta.events, account.executions.hooks()))
+        ledger._transaction()
+        assert ledger._connection is not None
+        hooks.enter_context(
+            _hooked(
+                ledger._connection.client.meta.events,
+                {"before-call.dynamodb.TransactWriteItems": account.intercept},
+            )
+        )
+        assert catalog.seed() == [model.model_id for model in DEFAULT_CATALOG]
+        yield account
+        _forget_answers()
+
+
+@pytest.fixture
+def hand_moved_clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """A clock that stands still until it is moved."""
+    hands = Clock(datetime(2026, 11, 20, 12, 0, tzinfo=UTC))
+    monkeypatch.setattr(clock, "now", hands.now)
+    return hands
