@@ -95,7 +95,7 @@ class AllowedHosts:
         """
         host = url.raw_host.decode("ascii").strip("[]")
         default_port = _HTTPS_PORT if url.scheme == "https" else 80
-        port = url.port or default_port
+        port = default_port if url.port is None else url.port
         local = (host, port) in self.loopback
         if url.scheme not in (("https", "http") if local else ("https",)):
             raise SourceNotAllowed(f"scheme {url.scheme!r} is not allowed for {host!r}")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from typing import BinaryIO
 
@@ -94,16 +94,11 @@ def thumbnail(
     """
     with _opened(file) as (container, stream):
         at = min(Fraction(at_seconds), _duration_seconds(container, stream) / 2)
-        _seek(container, stream, at)
-        at += _start_seconds(stream)
-        frame = None
-        for candidate in _sound_frames(container, stream, _MAX_PACKETS):
-            frame = candidate
-            if candidate.time is not None and candidate.time >= at:
-                break
-        if frame is None:
-            raise MediaInvalid("no frame decodes")
-        return _jpeg(frame, max_side)
+        for moment in (max(at, Fraction(0)), Fraction(0)):
+            frame = _frame_at(container, stream, moment)
+            if frame is not None:
+                return _jpeg(frame, max_side)
+        raise MediaInvalid("no frame decodes")
 
 
 def _check_boxes(file: BinaryIO) -> None:
@@ -138,7 +133,8 @@ def _opened(file: BinaryIO) -> Iterator[tuple[InputContainer, VideoStream]]:
     file.seek(0)
     try:
         # Naming the format keeps FFmpeg from taking a file for a playlist that names other files.
-        with av.open(file, mode="r", format="mp4") as container:
+        # Titles in other encodings are no reason to refuse a video.
+        with av.open(file, mode="r", format="mp4", metadata_errors="replace") as container:
             yield container, _video_stream(container)
     except av.FFmpegError as error:
         raise MediaInvalid(f"not playable: {error.strerror}") from error
@@ -201,6 +197,19 @@ def _decodes_near_end(container: InputContainer, stream: VideoStream, duration: 
         decoded += 1
     # The last key frame is further from the end than is cheap to decode: all we saw was sound.
     return decoded == _TAIL_FRAMES
+
+
+def _frame_at(
+    container: InputContainer, stream: VideoStream, seconds: Fraction
+) -> VideoFrame | None:
+    """The frame shown at a moment, or the last sound one on the way there from a key frame."""
+    frame = None
+    with suppress(av.FFmpegError):  # damage further on does not spoil the frames before it
+        _seek(container, stream, seconds)
+        for frame in _sound_frames(container, stream, _MAX_PACKETS):
+            if frame.time is not None and frame.time >= _start_seconds(stream) + seconds:
+                break
+    return frame
 
 
 def _jpeg(frame: VideoFrame, max_side: int) -> bytes:

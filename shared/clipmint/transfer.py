@@ -72,6 +72,8 @@ def copy_from_url(
     begins_right
         Whether the first bytes (at least 64, or all of a shorter file) are of the kind expected.
 
+    A source that declares no length can break off unnoticed here; `clipmint.media.probe` notices.
+
     Raises
     ------
     MediaInvalid, SourceExpired, SourceUnavailable, SourceNotAllowed

@@ -40,6 +40,7 @@ def test_a_listed_host_is_gone_to_at_the_address_that_was_checked(url: str, entr
         "//v3.fal.media/x",
         "https://v3.fal.media:8443/x",
         "https://v3.fal.media:80/x",
+        "https://v3.fal.media:0/x",
         "https://evilfal.media/x",
         "https://fal.media.evil.example/x",
         "https://fal.media./x",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import random
 import threading
 from pathlib import Path
 
@@ -109,6 +110,36 @@ def test_an_hour_and_more_is_refused(tmp_path: Path) -> None:
     clip[timescale : timescale + 4] = (1).to_bytes(4, "big")
     with pytest.raises(MediaInvalid, match="duration"):
         probe(io.BytesIO(clip))
+
+
+def test_a_title_in_another_encoding_is_no_reason_to_refuse(tmp_path: Path) -> None:
+    clip = write_mp4(tmp_path / "a.mp4", seconds=1).replace(b"VideoHandler", b"Vid\xe9oHandler")
+    assert b"\xe9" in clip
+    assert probe(io.BytesIO(clip)).frames == 24
+    assert picture(thumbnail(io.BytesIO(clip))).size == (320, 180)
+
+
+@pytest.mark.parametrize("movflags", ["", "faststart", "frag_keyframe+empty_moov"])
+def test_however_a_file_is_damaged_the_answer_is_facts_or_a_refusal(
+    tmp_path: Path, movflags: str
+) -> None:
+    clip = write_mp4(tmp_path / "a.mp4", seconds=1, audio=True, movflags=movflags)
+    index = clip.index(b"moov")
+    chance = random.Random(movflags)
+    refused = 0
+    for _ in range(60):
+        damaged = bytearray(clip)
+        for _ in range(chance.choice([1, 2, 5, 20])):
+            at = min(index + chance.randrange(900), len(clip) - 8)
+            damaged[at : at + 4] = chance.choice(
+                [b"\xff" * 4, bytes(4), b"\x7f\xff\xff\xff", chance.randbytes(4)]
+            )
+        for read in (probe, thumbnail):
+            try:
+                assert read(io.BytesIO(damaged))
+            except MediaInvalid:
+                refused += 1
+    assert refused > 0
 
 
 def test_a_single_frame_is_still_playable_and_shown(tmp_path: Path) -> None:

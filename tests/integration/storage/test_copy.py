@@ -381,6 +381,16 @@ def test_trouble_in_the_bucket_comes_out_as_it_is_and_leaves_nothing(
     unwell.close()
 
 
+@pytest.mark.usefixtures("nothing_stored", "aws")
+def test_a_bucket_too_slow_for_the_deadline_ends_the_copy_too(copy: Copy, origin: Origin) -> None:
+    slow = s3_client()
+    slow.meta.events.register("before-call.s3.UploadPart", lambda **_: time.sleep(1.5))
+    origin.replies["/a"] = serve.whole(LARGE)
+    with pytest.raises(SourceUnavailable, match="in time"):
+        copy("/a", s3=slow, deadline_seconds=0.7)
+    slow.close()
+
+
 def test_a_bucket_that_is_missing_is_said_to_be(copy: Copy, origin: Origin) -> None:
     origin.replies["/a"] = serve.whole(SMALL)
     with pytest.raises(ClientError, match="NoSuchBucket"):
