@@ -1,0 +1,288 @@
+"""How fast and in how much memory a provider's file gets into the bucket.
+
+    python -m benchmarks.migrate [--megabytes 256] [--runs 5] [--endpoint-url URL] [--json]
+
+Throughput is a ratio: `clipmint.transfer.copy_from_url` against a bare download piped into a bare
+multipart upload: the same HTTP client, parts of the same size and as many at once, no checks. All
+kinds alternate in the same run, so that a busy machine slows them alike. The bare pipe sends what
+boto3 sends by itself, a CRC-32 per part; the floor below it sends no checksum at all, where we
+compute two SHA-256. Memory is the peak over idle of a fresh process per file size.
+
+The file comes from a server on loopback in a process of its own. Without ``--endpoint-url`` it goes
+to another one that answers the calls of a multipart upload and throws the parts away: a
+bucket that costs nothing, which makes our own cost as visible as it can be.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import re
+import statistics
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+import boto3
+import httpx
+from botocore.config import Config
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "shared"))
+
+from clipmint.download import media_client  # noqa: E402
+from clipmint.storage import s3_client  # noqa: E402
+from clipmint.transfer import PART_BYTES, UPLOADS, copy_from_url  # noqa: E402
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+    from mypy_boto3_s3 import S3Client
+
+MIB = 1024 * 1024
+BUCKET = "benchmark-videos"
+KEY = "benchmark/video.mp4"
+MEMORY_SIZES_MIB = (10, 100)
+HEAD = b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom"
+
+
+class Quiet(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Quiet."""
+
+
+class Origin(Quiet):
+    """``GET /<mebibytes>`` serves a file of that size that begins like an MP4."""
+
+    piece = os.urandom(MIB)
+
+    def do_GET(self) -> None:
+        size = int(self.path[1:])
+        self.send_response(200)
+        self.send_header("Content-Length", str(size * MIB))
+        self.end_headers()
+        self.wfile.write(HEAD + self.piece[len(HEAD) :])
+        for _ in range(size - 1):
+            self.wfile.write(self.piece)
+
+
+class Sink(Quiet):
+    """The calls of one upload, bodies thrown away."""
+
+    def do_HEAD(self) -> None:
+        self.answer()
+
+    def do_POST(self) -> None:
+        self.drain()
+        named = f"<Bucket>{BUCKET}</Bucket><Key>{KEY}</Key>"
+        if "uploads" in parse_qs(urlsplit(self.path).query, keep_blank_values=True):
+            inner = f"{named}<UploadId>1</UploadId>"
+            self.answer(f"<InitiateMultipartUploadResult>{inner}</InitiateMultipartUploadResult>")
+        else:
+            inner = f"{named}<ETag>&quot;1-1&quot;</ETag>"
+            self.answer(f"<CompleteMultipartUploadResult>{inner}</CompleteMultipartUploadResult>")
+
+    def do_PUT(self) -> None:
+        self.drain()
+        self.answer()
+
+    def do_DELETE(self) -> None:
+        self.answer()
+
+    def drain(self) -> None:
+        left, buffer = int(self.headers.get("Content-Length", 0)), memoryview(bytearray(MIB))
+        while left and (got := self.rfile.readinto(buffer[: min(left, MIB)])):
+            left -= got
+
+    def answer(self, body: str = "") -> None:
+        self.send_response(200)
+        self.send_header("ETag", '"1"')
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+
+def _serve(handler: type[Quiet], ready: Connection) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    ready.send(server.server_port)
+    server.serve_forever()
+
+
+@contextmanager
+def serving(handler: type[Quiet]) -> Iterator[str]:
+    """The host and port of a server in a process of its own, which dies with this one."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_serve, args=(handler, theirs), daemon=True)
+    process.start()
+    try:
+        yield f"127.0.0.1:{ours.recv()}"
+    finally:
+        process.terminate()
+        process.join()
+
+
+def joined(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Parts of at least 8 MiB, by the cheapest means Python has."""
+    held: list[bytes] = []
+    size = 0
+    for chunk in chunks:
+        held.append(chunk)
+        size += len(chunk)
+        if size >= PART_BYTES:
+            yield b"".join(held)
+            held.clear()
+            size = 0
+    if held:
+        yield b"".join(held)
+
+
+def bare_pipe(url: str, http: httpx.Client, s3: S3Client) -> None:
+    """The least that gets a file into a bucket with the same clients and the same window."""
+    upload = s3.create_multipart_upload(Bucket=BUCKET, Key=KEY)["UploadId"]
+    sent: deque[Future[Any]] = deque()
+    parts: list[Any] = []
+
+    def put(number: int, body: bytes) -> dict[str, Any]:
+        part = s3.upload_part(Bucket=BUCKET, Key=KEY, UploadId=upload, PartNumber=number, Body=body)
+        return {"PartNumber": number, "ETag": part["ETag"]}
+
+    with ThreadPoolExecutor(UPLOADS) as pool, http.stream("GET", url) as response:
+        for number, part in enumerate(joined(response.iter_raw()), start=1):
+            sent.append(pool.submit(put, number, part))
+            if len(sent) > UPLOADS:
+                parts.append(sent.popleft().result())
+        parts += [future.result() for future in sent]
+    s3.complete_multipart_upload(
+        Bucket=BUCKET, Key=KEY, UploadId=upload, MultipartUpload={"Parts": parts}
+    )
+
+
+def ours(url: str, http: httpx.Client, s3: S3Client) -> None:
+    copy_from_url(
+        url,
+        allowed_hosts=[urlsplit(url).netloc],
+        bucket=BUCKET,
+        key=KEY,
+        http=http,
+        s3=s3,
+        deadline_seconds=600,
+    )
+
+
+def throughput(url: str, megabytes: int, runs: int) -> dict[str, float]:
+    """Medians in MiB per second, and medians of the ratios within one round."""
+    checked = s3_client()
+    # What boto3 does by itself on AWS: unsigned payload over TLS, protected by a CRC-32.
+    config = checked.meta.config
+    unchecked = config.merge(Config(request_checksum_calculation="when_required"))
+    kinds: dict[str, tuple[Callable[[str, httpx.Client, S3Client], None], S3Client]] = {
+        "bare": (bare_pipe, boto3.client("s3", config=config)),
+        "floor": (bare_pipe, boto3.client("s3", config=unchecked)),
+        "ours": (ours, checked),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in kinds}
+    with media_client() as http:
+        for _ in range(runs + 1):
+            for name, (copy, s3) in kinds.items():
+                started = time.perf_counter()
+                copy(url, http, s3)
+                seconds[name].append(time.perf_counter() - started)
+    for measured in seconds.values():
+        del measured[0]  # connections and models warm up
+
+    def ratio(name: str) -> float:
+        rounds = zip(seconds[name], seconds["ours"], strict=True)
+        return round(statistics.median(theirs / ours for theirs, ours in rounds), 2)
+
+    speeds = {
+        f"{name}_mib_per_second": round(megabytes / statistics.median(measured))
+        for name, measured in seconds.items()
+    }
+    return {**speeds, "ratio": ratio("bare"), "ratio_to_floor": ratio("floor")}
+
+
+def peak_mib() -> float:
+    """Highest resident set of this process so far."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    if found is None:
+        raise RuntimeError("this system does not say how much memory a process had")
+    return int(found[1]) / 1024
+
+
+def memory_of_one_copy(url: str) -> None:
+    """Runs in a fresh process; prints MiB over idle."""
+    with media_client() as http:
+        s3 = s3_client()
+        s3.head_bucket(Bucket=BUCKET)
+        idle = peak_mib()
+        ours(url, http, s3)
+    print(round(peak_mib() - idle, 1))
+
+
+def measure(megabytes: int, runs: int, endpoint_url: str | None) -> dict[str, Any]:
+    """Everything this benchmark has to say; see the module's docstring."""
+    with serving(Origin) as origin, serving(Sink) as sink:
+        os.environ["AWS_ENDPOINT_URL"] = endpoint_url or f"http://{sink}"
+        for name, value in (
+            ("AWS_ACCESS_KEY_ID", "test"),
+            ("AWS_SECRET_ACCESS_KEY", "test"),
+            ("AWS_DEFAULT_REGION", "us-east-1"),
+        ):
+            os.environ.setdefault(name, value)
+        if endpoint_url:
+            s3_client().create_bucket(Bucket=BUCKET)
+        report: dict[str, Any] = {"megabytes": megabytes, "runs": runs}
+        report |= throughput(f"http://{origin}/{megabytes}", megabytes, runs)
+        report["memory_over_idle_mib"] = {
+            str(size): float(
+                subprocess.run(
+                    [sys.executable, __file__, "--memory-of", f"http://{origin}/{size}"],
+                    capture_output=True,
+                    check=True,
+                    text=True,
+                    cwd=ROOT,
+                ).stdout
+            )
+            for size in sorted({*MEMORY_SIZES_MIB, megabytes})
+        }
+    return report
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description="Throughput and memory of a migration.")
+    options.add_argument("--megabytes", type=int, default=256)
+    options.add_argument("--runs", type=int, default=5)
+    options.add_argument("--endpoint-url", help="a real S3 or an emulator, instead of the sink")
+    options.add_argument("--json", action="store_true")
+    options.add_argument("--memory-of", help=argparse.SUPPRESS)
+    chosen = options.parse_args()
+    if chosen.memory_of:
+        memory_of_one_copy(chosen.memory_of)
+        return
+    report = measure(chosen.megabytes, chosen.runs, chosen.endpoint_url)
+    if chosen.json:
+        print(json.dumps(report))
+        return
+    print(
+        f"migrate: {report['ours_mib_per_second']} MiB/s, {report['ratio']} x a bare pipe "
+        f"(budget 0.8), {report['ratio_to_floor']} x one without any checksum"
+    )
+    for size, mib in report["memory_over_idle_mib"].items():
+        print(f"migrate: {mib} MiB over idle for a file of {size} MiB (budget 64)")
+
+
+if __name__ == "__main__":
+    main()
