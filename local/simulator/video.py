@@ -33,7 +33,11 @@ _AAC_FRAME = 1024
 _BALL_YUV = (210, 40, 146)
 _BAR_YUV = (235, 128, 128)
 
+_FONTS = ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "Arial Unicode.ttf", "arial.ttf")
+"""Tried in this order; the font inside Pillow, always there, knows ASCII only."""
+
 Planes = tuple[Image.Image, Image.Image, Image.Image]
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +126,8 @@ def _still(spec: VideoSpec, picture: bytes | None) -> Image.Image:
             canvas = ImageOps.fit(opened.convert("RGB"), size)
     unit = min(size)
     margin = unit // 14
-    body = ImageFont.load_default(max(16, unit // 16))
-    small = ImageFont.load_default(max(12, unit // 30))
+    body = _font(max(16, unit // 16))
+    small = _font(max(12, unit // 30))
     draw = ImageDraw.Draw(canvas, "RGBA")
     lines = _wrap(spec.prompt, body, spec.width - 4 * margin)
     text = "\n".join(lines)
@@ -137,7 +141,16 @@ def _still(spec: VideoSpec, picture: bytes | None) -> Image.Image:
     return canvas
 
 
-def _wrap(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> list[str]:
+def _font(size: int) -> Font:
+    for name in _FONTS:
+        try:
+            return ImageFont.truetype(name, size)
+        except OSError:
+            continue
+    return ImageFont.load_default(size)
+
+
+def _wrap(text: str, font: Font, width: int) -> list[str]:
     """Break into at most five lines of ``width`` pixels; the rest becomes an ellipsis."""
     lines: list[str] = [""]
     for word in text[:400].split():

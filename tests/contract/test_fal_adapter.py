@@ -34,7 +34,7 @@ from local.simulator.client import Simulator, start
 from tests.contract.inbox import Call, Inbox
 
 FAST = {"queue_seconds": 0.1, "generation_seconds": 0.1, "time_factor": 0.01}
-HURRIED = Patience(connect=1, write=1, read=0.5, whole=0.5)
+HURRIED = Patience(connect=2, write=2, read=2, whole=2)
 A, B = "https://example.com/a.png", "https://example.com/b.png"
 
 

@@ -78,4 +78,4 @@ def test_it_stops_at_once_even_with_requests_it_was_told_never_to_answer() -> No
             assert time.monotonic() < until, "not accepted"
         begun = time.monotonic()
     caller.close()
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 5
