@@ -46,8 +46,10 @@ def available() -> list[Model]:
 
 def put(model: Model) -> None:
     """Add or replace a model."""
+    global _all  # noqa: PLW0603
     CatalogItem(model.model_id, definition=model.model_dump_json()).save()
     _found.pop(model.model_id, None)
+    _all = None
 
 
 def seed() -> list[str]:

@@ -9,6 +9,7 @@ on the wire of the very client the code uses: `Executions` says who sleeps and w
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import sys
@@ -65,6 +66,11 @@ def definition_of(logical_id: str) -> dict[str, Any]:
     """What CreateTable needs, as the template has it."""
     properties = of_type(written()["Resources"], "AWS::DynamoDB::Table")[logical_id]
     return {name: properties[name] for name in _FOR_CREATE_TABLE if name in properties}
+
+
+@functools.cache
+def _state_machine() -> str:
+    return json.dumps(yaml.safe_load(DEFINITION.read_text()))
 
 
 @dataclass
@@ -205,7 +211,7 @@ def new_job(
     **changes: Any,
 ) -> Job:
     """A pending job of ``veo-3.1``, not yet recorded."""
-    now = created_at or clock.now()
+    now = created_at or clock.from_iso(clock.iso(clock.now()))
     values: dict[str, Any] = {
         "job_id": job_id or str(uuid.uuid4()),
         "user_id": user_id,
@@ -332,7 +338,7 @@ def aws_account(aws_clients: Clients, monkeypatch: pytest.MonkeyPatch) -> Iterat
         states = execution._client()
         created = states.create_state_machine(
             name="clipmint-generation",
-            definition=json.dumps(yaml.safe_load(DEFINITION.read_text())),
+            definition=_state_machine(),
             roleArn="arn:aws:iam::123456789012:role/generation",
         )
         assert created["stateMachineArn"] == STATE_MACHINE

@@ -1,0 +1,392 @@
+"""The conditional writes that move a job, and the lists a user sees."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from clipmint import jobs, ledger
+from clipmint.domain import clock
+from clipmint.domain.errors import InvalidRequest
+from clipmint.domain.jobs import Asset, Job, JobStatus, SubmissionState, Verdict
+from clipmint.domain.outcomes import Failed, FailureCode, Succeeded
+from clipmint.jobs import JobFinished
+from clipmint.providers.base import Handle
+from tests.integration.moto_aws import Aws, Clock, open_job
+
+VIDEO = Succeeded("https://v3.fal.media/files/b/video.mp4")
+FAILED = Verdict(JobStatus.FAILED, FailureCode.PROVIDER_ERROR)
+HANDLE = Handle("request-1", {"status": "https://queue.fal.run/fal-ai/veo3.1/requests/request-1"})
+ASSET = Asset("bucket", "key", "video/mp4", 1_000, "0" * 64, 1_280, 720, 8.04, "thumbnail")
+
+
+def in_state(state: SubmissionState | None) -> Job:
+    """A job whose submission was brought to this state by the writes themselves."""
+    job = open_job()
+    if state is None:
+        return job
+    job = jobs.mark_sending(job, "video", "token-1")
+    if state is SubmissionState.REFUSED:
+        return jobs.mark_refused(job.job_id, "video")
+    if state is SubmissionState.UNKNOWN:
+        return jobs.mark_unknown(job.job_id, "video")
+    if state is SubmissionState.SENT:
+        return jobs.mark_sent(job.job_id, "video", HANDLE)
+    return job
+
+
+def submission_state(job_id: str) -> SubmissionState | None:
+    job = jobs.get(job_id)
+    assert job is not None
+    submission = job.stages[0].submission
+    return submission.state if submission else None
+
+
+WRITES: dict[SubmissionState, Callable[[Job], Job]] = {
+    SubmissionState.SENDING: lambda job: jobs.mark_sending(job, "video", "token-2"),
+    SubmissionState.REFUSED: lambda job: jobs.mark_refused(job.job_id, "video"),
+    SubmissionState.UNKNOWN: lambda job: jobs.mark_unknown(job.job_id, "video"),
+    SubmissionState.SENT: lambda job: jobs.mark_sent(job.job_id, "video", HANDLE),
+}
+MAY_FOLLOW: dict[SubmissionState | None, set[SubmissionState]] = {
+    None: {SubmissionState.SENDING},
+    SubmissionState.SENDING: {
+        SubmissionState.REFUSED,
+        SubmissionState.UNKNOWN,
+        SubmissionState.SENT,
+    },
+    SubmissionState.REFUSED: {
+        SubmissionState.SENDING,
+        SubmissionState.REFUSED,
+        SubmissionState.SENT,
+    },
+    SubmissionState.UNKNOWN: {SubmissionState.UNKNOWN, SubmissionState.SENT},
+    SubmissionState.SENT: {SubmissionState.SENT},
+}
+
+
+@pytest.mark.parametrize("before", [None, *SubmissionState])
+@pytest.mark.parametrize("after", SubmissionState)
+def test_a_submission_moves_only_where_it_may(
+    aws: Aws, before: SubmissionState | None, after: SubmissionState
+) -> None:
+    job = in_state(before)
+    if after in MAY_FOLLOW[before]:
+        assert WRITES[after](job).stages[0].submission
+        assert submission_state(job.job_id) is after
+    else:
+        with pytest.raises(JobFinished):
+            WRITES[after](job)
+        assert jobs.get(job.job_id) == job
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        *WRITES.values(),
+        lambda job: jobs.record_outcome(job.job_id, "video", VIDEO),
+        lambda job: jobs.store_task_token(job.job_id, "video", "task-token"),
+        lambda job: jobs.record_asset(job.job_id, "video", ASSET),
+    ],
+)
+def test_nothing_is_written_on_a_job_that_has_ended(aws: Aws, write: Callable[[Job], Job]) -> None:
+    for state in (None, *SubmissionState):
+        job = in_state(state)
+        ledger.settle(job.job_id, lambda _: FAILED)
+        item = aws.job_item(job.job_id)
+        with pytest.raises(JobFinished):
+            write(job)
+        assert aws.job_item(job.job_id) == item
+
+
+def test_nothing_is_written_on_a_job_that_never_was(aws: Aws) -> None:
+    with pytest.raises(JobFinished):
+        jobs.store_task_token("no-such-job", "video", "task-token")
+    with pytest.raises(JobFinished):
+        jobs.mark_sent("no-such-job", "video", HANDLE)
+    assert aws.items("JOBS_TABLE") == []
+
+
+def test_a_lost_answer_to_the_sending_record_does_not_stop_the_sender(aws: Aws) -> None:
+    job = open_job()
+    jobs.mark_sending(job, "video", "token-1")
+    # The client repeats a write whose answer was lost: the same token says it is the same sender.
+    again = jobs.mark_sending(job, "video", "token-1")
+    assert again.stages[0].submission
+    assert again.stages[0].submission.attempts == 1
+    with pytest.raises(JobFinished):
+        jobs.mark_sending(job, "video", "token-of-another-sender")
+
+
+def test_each_attempt_after_a_refusal_is_counted_and_has_its_own_token(aws: Aws) -> None:
+    job = open_job()
+    for attempt in (1, 2, 3):
+        job = jobs.mark_sending(job, "video", f"token-{attempt}")
+        submission = job.stages[0].submission
+        assert submission
+        assert (submission.attempts, submission.webhook_token) == (attempt, f"token-{attempt}")
+        job = jobs.mark_refused(job.job_id, "video")
+
+
+def test_what_the_provider_knows_the_submission_by_is_kept(aws: Aws) -> None:
+    job = in_state(SubmissionState.SENT)
+    submission = job.stages[0].submission
+    assert submission
+    assert (submission.request_id, dict(submission.urls)) == ("request-1", dict(HANDLE.urls))
+    assert submission.webhook_token == "token-1"
+    assert job.status is JobStatus.PROCESSING
+
+
+# ── Outcome and token: whoever is second sees both ───────────────────────────────────────────────
+
+
+def test_a_webhook_after_the_token_sees_the_token(aws: Aws) -> None:
+    job = in_state(SubmissionState.SENT)
+    jobs.store_task_token(job.job_id, "video", "task-token")
+    [stage] = jobs.record_outcome(job.job_id, "video", VIDEO).stages
+    assert (stage.task_token, stage.outcome) == ("task-token", VIDEO)
+
+
+def test_a_token_after_the_webhook_sees_the_outcome(aws: Aws) -> None:
+    job = in_state(SubmissionState.SENT)
+    jobs.record_outcome(job.job_id, "video", VIDEO)
+    [stage] = jobs.store_task_token(job.job_id, "video", "task-token").stages
+    assert (stage.task_token, stage.outcome) == ("task-token", VIDEO)
+
+
+def test_a_new_turn_replaces_the_token(aws: Aws) -> None:
+    job = in_state(SubmissionState.SENT)
+    jobs.store_task_token(job.job_id, "video", "first")
+    [stage] = jobs.store_task_token(job.job_id, "video", "second").stages
+    assert stage.task_token == "second"
+
+
+def test_the_first_outcome_stands(aws: Aws) -> None:
+    job = in_state(SubmissionState.SENT)
+    jobs.record_outcome(job.job_id, "video", VIDEO)
+    for later in (Failed(FailureCode.PROVIDER_ERROR), Succeeded("https://elsewhere.example/")):
+        with pytest.raises(JobFinished):
+            jobs.record_outcome(job.job_id, "video", later)
+    found = jobs.get(job.job_id)
+    assert found
+    assert found.stages[0].outcome == VIDEO
+
+
+def test_there_is_no_outcome_of_what_was_never_submitted(aws: Aws) -> None:
+    job = open_job()
+    with pytest.raises(JobFinished):
+        jobs.record_outcome(job.job_id, "video", VIDEO)
+
+
+@pytest.mark.parametrize("state", [SubmissionState.SENDING, SubmissionState.UNKNOWN])
+def test_an_early_webhook_also_tells_what_the_submission_is_known_by(
+    aws: Aws, state: SubmissionState
+) -> None:
+    job = in_state(state)
+    [stage] = jobs.record_outcome(job.job_id, "video", VIDEO, handle=HANDLE).stages
+    assert stage.submission
+    assert (stage.submission.state, stage.submission.request_id) == (
+        SubmissionState.SENT,
+        "request-1",
+    )
+    # The submitter, whose answer comes only now, finds it said already.
+    [stage] = jobs.mark_sent(job.job_id, "video", HANDLE).stages
+    assert stage.outcome == VIDEO
+    # And one who gave up waiting cannot unsay it.
+    with pytest.raises(JobFinished):
+        jobs.mark_unknown(job.job_id, "video")
+
+
+def test_a_success_gives_the_copy_a_day_and_a_failure_does_not(aws: Aws, hands: Clock) -> None:
+    made, failed = in_state(SubmissionState.SENT), in_state(SubmissionState.SENT)
+    hands.forward(minutes=20)
+    made = jobs.record_outcome(made.job_id, "video", VIDEO)
+    assert made.deadline == clock.epoch(hands.moment + timedelta(hours=24))
+    deadline = failed.deadline
+    failed = jobs.record_outcome(failed.job_id, "video", Failed(FailureCode.NO_OUTPUT, "nothing"))
+    assert failed.deadline == deadline
+    assert failed.stages[0].outcome == Failed(FailureCode.NO_OUTPUT, "nothing")
+
+
+def test_a_provider_that_talks_too_much_is_cut_short(aws: Aws) -> None:
+    job = in_state(SubmissionState.SENT)
+    novel = Failed(FailureCode.PROVIDER_ERROR, "long " * 100_000)
+    outcome = jobs.record_outcome(job.job_id, "video", novel).stages[0].outcome
+    assert isinstance(outcome, Failed)
+    assert len(outcome.detail) == 1_000
+
+
+def test_an_asset_comes_back_as_it_was_recorded(aws: Aws) -> None:
+    job = in_state(SubmissionState.SENT)
+    jobs.record_outcome(job.job_id, "video", VIDEO)
+    jobs.record_asset(job.job_id, "video", ASSET)
+    found = jobs.get(job.job_id)
+    assert found
+    assert found.stages[0].asset == ASSET
+    assert found.current_stage is None
+
+
+def test_every_write_counts_the_revision_up(aws: Aws) -> None:
+    job = open_job()
+    seen = [job.revision]
+    for write in (
+        lambda: jobs.mark_sending(job, "video", "token-1"),
+        lambda: jobs.mark_sent(job.job_id, "video", HANDLE),
+        lambda: jobs.store_task_token(job.job_id, "video", "task-token"),
+        lambda: jobs.record_outcome(job.job_id, "video", VIDEO),
+        lambda: jobs.record_asset(job.job_id, "video", ASSET),
+        lambda: ledger.settle(job.job_id, lambda _: Verdict(JobStatus.COMPLETED)),
+        lambda: jobs.hide(job.job_id),
+    ):
+        after = write()
+        assert after
+        seen.append(after.revision)
+        assert jobs.get(job.job_id) is not None
+    assert seen == list(range(1, 9))
+
+
+# ── Hiding ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_only_a_job_that_has_ended_can_be_hidden(aws: Aws) -> None:
+    job = open_job()
+    assert jobs.hide(job.job_id) is None
+    assert jobs.hide("no-such-job") is None
+    ledger.settle(job.job_id, lambda _: FAILED)
+    for _ in range(2):
+        hidden = jobs.hide(job.job_id)
+        assert hidden
+        assert hidden.deleted
+    assert len(aws.items("JOBS_TABLE")) == 1
+
+
+# ── Lists ────────────────────────────────────────────────────────────────────────────────────────
+
+NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+
+
+def some_jobs(count: int, user_id: str = "user-1") -> list[str]:
+    """Ids, newest first."""
+    ledger.grant(user_id, 32 * count, f"{count} jobs of {user_id}")
+    made = [
+        open_job(user_id, created_at=NOON + timedelta(minutes=minute)).job_id
+        for minute in range(count)
+    ]
+    return made[::-1]
+
+
+def listed(
+    user_id: str = "user-1",
+    *,
+    limit: int = 100,
+    cursor: str | None = None,
+    status: JobStatus | None = None,
+) -> tuple[list[str], str | None]:
+    page = jobs.list_for_user(user_id, status=status, limit=limit, cursor=cursor)
+    return [job.job_id for job in page.jobs], page.cursor
+
+
+def test_pages_stay_put_while_new_jobs_arrive(aws: Aws) -> None:
+    known = some_jobs(7)
+    first, cursor = listed(limit=3)
+    newer = open_job(created_at=NOON + timedelta(hours=1))
+    second, cursor = listed(limit=3, cursor=cursor)
+    third, end = listed(limit=3, cursor=cursor)
+    assert first + second + third == known
+    assert end is None
+    assert listed(limit=1)[0] == [newer.job_id]
+
+
+def test_a_page_that_ends_the_list_exactly_says_so(aws: Aws) -> None:
+    known = some_jobs(4)
+    assert listed(limit=4) == (known, None)
+
+
+def test_a_list_longer_than_one_answer_of_dynamodb_is_complete(aws: Aws) -> None:
+    known = some_jobs(60)
+    assert listed(limit=100) == (known, None)
+    first, cursor = listed(limit=40)
+    assert first + listed(limit=40, cursor=cursor)[0] == known
+
+
+def test_filtered_and_hidden_jobs_leave_no_holes(aws: Aws) -> None:
+    known = some_jobs(9)
+    failed = known[::2]
+    for job_id in failed:
+        ledger.settle(job_id, lambda _: FAILED)
+    hidden = failed[1]
+    jobs.hide(hidden)
+    pages, cursor = listed(limit=2, status=JobStatus.FAILED)
+    while cursor:
+        page, cursor = listed(limit=2, status=JobStatus.FAILED, cursor=cursor)
+        pages += page
+    assert pages == [job_id for job_id in failed if job_id != hidden]
+    assert listed()[0] == [job_id for job_id in known if job_id != hidden]
+
+
+def test_two_jobs_of_one_millisecond_are_both_listed(aws: Aws) -> None:
+    made = {open_job(created_at=NOON).job_id for _ in range(5)}
+    seen, cursor = listed(limit=1)
+    while cursor:
+        page, cursor = listed(limit=1, cursor=cursor)
+        seen += page
+    assert len(seen) == 5
+    assert set(seen) == made
+
+
+def test_a_forged_cursor_moves_only_within_the_forgers_own_jobs(aws: Aws) -> None:
+    mine = some_jobs(2, "user-1")
+    theirs = some_jobs(3, "user-2")
+    _, cursor = listed("user-2", limit=1)
+    page, _ = listed("user-1", cursor=cursor)
+    assert set(page) <= set(mine)
+    forged = json.dumps(["2030-01-01T00:00:00.000Z", theirs[0]])
+    page, _ = listed("user-1", cursor=base64.urlsafe_b64encode(forged.encode()).decode())
+    assert page == mine
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "null",
+        "[]",
+        '["2026-11-20T12:00:00.000Z"]',
+        '["yesterday", "5a9c1a4e-0f0f-5f60-9b8f-3a3f6d5a2b10"]',
+        '["2026-11-20T12:00:00.000Z", "not-a-job"]',
+        '["2026-11-20T12:00:00.000Z", 7]',
+        '[7, "5a9c1a4e-0f0f-5f60-9b8f-3a3f6d5a2b10"]',
+        '{"created_at": 1, "job_id": 2}',
+        '["a", "b", "c"]',
+        "\x00\xff",
+    ],
+)
+def test_a_cursor_that_is_not_ours_is_refused(aws: Aws, text: str) -> None:
+    cursor = base64.urlsafe_b64encode(text.encode("latin-1")).decode() or "!"
+    for forged in (cursor, cursor + "x", "%%%", "é"):
+        with pytest.raises(InvalidRequest):
+            listed(cursor=forged)
+
+
+def test_open_jobs_are_found_by_deadline_and_ended_ones_are_not(aws: Aws) -> None:
+    later = open_job(deadline_in=3_600)
+    soon = open_job(deadline_in=60)
+    ended = open_job(deadline_in=30)
+    ledger.settle(ended.job_id, lambda _: FAILED)
+    found = list(jobs.open_jobs())
+    assert [job.job_id for job in found] == [soon.job_id, later.job_id]
+    assert [job.status for job in found] == [JobStatus.PENDING] * 2
+    assert [job.deadline for job in found] == [soon.deadline, later.deadline]
+
+
+def test_a_time_is_written_so_that_it_sorts_as_text() -> None:
+    times = [NOON, NOON + timedelta(milliseconds=1), NOON + timedelta(seconds=1)]
+    written = [clock.iso(moment) for moment in times]
+    assert written == sorted(written)
+    assert [clock.from_iso(text) for text in written] == times
+    berlin = datetime.fromisoformat("2026-11-20T13:00:00+01:00")
+    assert clock.iso(berlin) == "2026-11-20T12:00:00.000Z"
