@@ -45,6 +45,8 @@ from local.simulator.client import Simulator
 REGION = "us-east-1"
 # The emulator's root user. With IAM enforced, only the functions' roles are held to anything.
 CREDENTIALS = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+# Tests call from many threads at once.
+MANY_CONNECTIONS = Config(max_pool_connections=50)
 STACK_NAME = "clipmint"
 STATE = ROOT / ".local"
 NEWEST = "newest"
@@ -97,6 +99,8 @@ class Stack:
         self._enforce_iam = enforce_iam
         self._worker_cap = worker_cap
         self._stock = stock
+        self._session = Session(region_name=REGION, **CREDENTIALS)
+        self._clients: dict[str, Any] = {}
         self._running = ExitStack()
         self.name = name or uuid.uuid4().hex[:8]
         self.state_dir = STATE / self.name
@@ -142,17 +146,15 @@ class Stack:
         return {"Authorization": f"Bearer {self.token(user, **claims)}"}
 
     def boto3(self, service: str) -> Any:
-        """A boto3 client of the stack, as its root user."""
-        return self.session().client(
-            service,
-            endpoint_url=self.aws_endpoint,
-            config=Config(signature_version="s3v4", s3={"addressing_style": "path"})
-            if service == "s3"
-            else None,
-        )
-
-    def session(self) -> Session:
-        return Session(region_name=REGION, **CREDENTIALS)
+        """The stack's boto3 client of a service, as its root user. Threads may share it."""
+        if service not in self._clients:
+            for_s3 = Config(signature_version="s3v4", s3={"addressing_style": "path"})
+            self._clients[service] = self._session.client(
+                service,
+                endpoint_url=self.aws_endpoint,
+                config=(for_s3 if service == "s3" else Config()).merge(MANY_CONNECTIONS),
+            )
+        return self._clients[service]
 
     def description(self) -> dict[str, Any]:
         """What `python -m local up` prints."""

@@ -1,0 +1,113 @@
+"""Does what its event (or its request's body) says, and answers what happened."""
+
+import importlib
+import json
+import os
+import signal
+import sys
+import time
+from typing import Any
+
+
+class Declined(Exception):
+    """An error with a class name of its own."""
+
+
+def handler(event: dict[str, Any], context: Any) -> Any:
+    wish = event
+    if "requestContext" in event:
+        wish = json.loads(event.get("body") or '{"do": "tell"}')
+    answer = ACTIONS[wish["do"]](wish, event, context)
+    if "requestContext" in event:
+        return {"statusCode": 200, "body": json.dumps(answer)}
+    return answer
+
+
+def tell(_wish: Any, event: Any, _context: Any) -> Any:
+    """The event itself."""
+    return event
+
+
+def fail(wish: Any, _event: Any, _context: Any) -> Any:
+    raise Declined(wish.get("because", "no"))
+
+
+def environment(_wish: Any, _event: Any, _context: Any) -> Any:
+    return {"variables": dict(os.environ), "python": sys.executable, "path": sys.path}
+
+
+def bring(wish: Any, _event: Any, _context: Any) -> Any:
+    """The value of a name of an imported module."""
+    return str(getattr(importlib.import_module(wish["module"]), wish.get("name", "__name__")))
+
+
+def sleep(wish: Any, _event: Any, _context: Any) -> Any:
+    time.sleep(wish["seconds"])
+    return os.getpid()
+
+
+def leave(wish: Any, _event: Any, _context: Any) -> Any:
+    if wish.get("status") is not None:
+        os._exit(wish["status"])
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def shout(wish: Any, _event: Any, _context: Any) -> Any:
+    """Says something on both of the process's outputs."""
+    print(wish["words"])
+    os.write(2, b"and so says the file descriptor\n")
+    return None
+
+
+def unspeakable(_wish: Any, _event: Any, _context: Any) -> Any:
+    return {1, 2}
+
+
+def describe_context(_wish: Any, _event: Any, context: Any) -> Any:
+    return {
+        "name": context.function_name,
+        "arn": context.invoked_function_arn,
+        "request": context.aws_request_id,
+        "memory": context.memory_limit_in_mb,
+        "left": context.get_remaining_time_in_millis(),
+    }
+
+
+def write(wish: Any, _event: Any, _context: Any) -> Any:
+    """Two items, then an object."""
+    import boto3  # noqa: PLC0415 - only this action needs it
+
+    table = boto3.client("dynamodb")
+    for number in (1, 2):
+        table.put_item(
+            TableName=os.environ["TABLE"], Item={"id": {"S": f"{wish['id']}-{number}"}}
+        )
+    boto3.client("s3").put_object(Bucket=os.environ["BUCKET"], Key=wish["id"], Body=b"0123456789")
+    return "written"
+
+
+def finish(wish: Any, _event: Any, _context: Any) -> Any:
+    """Report a task as done; the error code if that is refused."""
+    import boto3  # noqa: PLC0415 - only this action needs it
+    from botocore.exceptions import ClientError  # noqa: PLC0415
+
+    try:
+        boto3.client("stepfunctions").send_task_success(taskToken=wish["token"], output="{}")
+    except ClientError as error:
+        return error.response["Error"]["Code"]
+    return "finished"
+
+
+ACTIONS = {
+    "tell": tell,
+    "fail": fail,
+    "environment": environment,
+    "import": bring,
+    "sleep": sleep,
+    "leave": leave,
+    "shout": shout,
+    "unspeakable": unspeakable,
+    "context": describe_context,
+    "write": write,
+    "finish": finish,
+}

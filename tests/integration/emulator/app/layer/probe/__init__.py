@@ -1,0 +1,3 @@
+"""A package of the application's own layer."""
+
+WORD = "from the layer"

@@ -1,0 +1,21 @@
+"""Two emulators with the same small application: ours, and ministack as it comes."""
+
+from collections.abc import Iterator
+
+import pytest
+from small_app import small_app
+
+from local.stack import Stack
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    with small_app() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def stock() -> Iterator[Stack]:
+    """ministack without any of our corrections."""
+    with small_app(stock=True) as running:
+        yield running

@@ -1,0 +1,316 @@
+"""Every correction of the emulator, asked of ours and of ministack as it comes.
+
+Ours must answer as AWS does. ministack must still answer otherwise: on the day it does not, the second
+test says that our correction can go.
+"""
+
+import json
+import time
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from small_app import act, outcome, request, run, start, task
+
+from local.stack import Stack
+
+Question = Callable[[Stack], Any]
+
+CALLBACK = {"do": "tell", "token": "{% $states.context.Task.Token %}"}
+CAUGHT = {"Type": "Pass", "Output": "{% $states.input %}", "End": True}
+
+
+def route_answers(stack: Stack) -> Any:
+    """An HTTP API made from SAM's HttpApi has its routes and parameters."""
+    answer = request(stack, "GET", "/things/7", headers=stack.bearer("ada"))
+    return answer.status_code, answer.json().get("pathParameters")
+
+
+def route_wants_a_token(stack: Stack) -> Any:
+    """A route with the default authorizer refuses a request without a token."""
+    return request(stack, "GET", "/things/7").status_code
+
+
+def failing_function_over_http(stack: Stack) -> Any:
+    """A client learns nothing of a function's exception."""
+    body = json.dumps({"do": "fail"})
+    answer = request(stack, "POST", "/do", content=body, headers=stack.bearer("ada"))
+    return answer.status_code, answer.json()
+
+
+def preflight(stack: Stack) -> Any:
+    """The API answers preflights with the origins of its template."""
+    headers = {"Origin": "https://app.example.com", "Access-Control-Request-Method": "GET"}
+    answer = request(stack, "OPTIONS", "/things/7", headers=headers)
+    return answer.status_code, answer.headers.get("Access-Control-Allow-Origin")
+
+
+def error_class(stack: Stack) -> Any:
+    """An exception keeps its class name."""
+    return act(stack, {"do": "fail"}).get("errorType")
+
+
+def stack_trace(stack: Stack) -> Any:
+    """An exception comes with the handler's own frames."""
+    frames = act(stack, {"do": "fail"}).get("stackTrace", [])
+    return ["in fail" in frames[-1] if frames else None, len(frames)]
+
+
+def killed_worker(stack: Stack) -> Any:
+    """A worker that was killed is a Runtime.ExitError."""
+    return act(stack, {"do": "leave"}).get("errorType")
+
+
+def unspeakable_result(stack: Stack) -> Any:
+    """A result JSON cannot hold is a Runtime.MarshalError."""
+    return act(stack, {"do": "unspeakable"}).get("errorType")
+
+
+def undeclared_import(stack: Stack) -> Any:
+    """A package no layer brings cannot be imported: `yaml` is the emulator's own."""
+    answer = act(stack, {"do": "import", "module": "yaml"})
+    return answer["errorMessage"] if isinstance(answer, dict) else answer
+
+
+def host_environment(stack: Stack) -> Any:
+    """No variable of the emulator reaches a function."""
+    variables = act(stack, {"do": "environment"})["variables"]
+    return sorted({"GATEWAY_PORT", "BIND_HOST", "HOME", "AUTH"} & set(variables))
+
+
+def silent_call(stack: Stack) -> Any:
+    """A warm call that prints nothing takes less than 40 ms."""
+    act(stack, {"do": "tell"})
+    times = []
+    for _ in range(20):
+        started = time.monotonic()
+        act(stack, {"do": "tell"})
+        times.append(time.monotonic() - started)
+    return min(times) < 0.04
+
+
+def worker_survives_an_exception(stack: Stack) -> Any:
+    """An exception does not cost the next call a cold start."""
+    before = act(stack, {"do": "sleep", "seconds": 0})
+    act(stack, {"do": "fail"})
+    return act(stack, {"do": "sleep", "seconds": 0}) == before
+
+
+def callback_function_fails(stack: Stack) -> Any:
+    """A waitForTaskToken function that raises fails its task, by name."""
+    wish = {"do": "fail", "token": "{% $states.context.Task.Token %}"}
+    return outcome(run(stack, {"Wait": task(stack, wish, callback=True)}, seconds=3))
+
+
+def jsonata_timeout_of_a_callback(stack: Stack) -> Any:
+    """TimeoutSeconds may be a JSONata expression."""
+    wait = task(stack, CALLBACK, callback=True, TimeoutSeconds="{% $states.input.seconds %}")
+    return outcome(run(stack, {"Wait": wait}, {"seconds": 1}, seconds=4))
+
+
+def heartbeat_of_a_callback(stack: Stack) -> Any:
+    """A callback without heartbeats ends with its heartbeat's timeout."""
+    wait = task(stack, CALLBACK, callback=True, HeartbeatSeconds=1, TimeoutSeconds=30)
+    return outcome(run(stack, {"Wait": wait}, seconds=4))
+
+
+def fresh_token_per_attempt(stack: Stack) -> Any:
+    """Each attempt of a task has a token of its own."""
+    mark = uuid.uuid4().hex
+    retry = [{"ErrorEquals": ["States.Timeout"], "IntervalSeconds": 1, "MaxAttempts": 1}]
+    wait = task(stack, said_token(mark), callback=True, TimeoutSeconds=1, Retry=retry)
+    run(stack, {"Wait": wait})
+    tokens = tokens_said(stack, mark)
+    return len(tokens), len(set(tokens))
+
+
+def said_token(mark: str) -> Any:
+    """A wish that prints its token behind a mark."""
+    return {"do": "shout", "words": f"{{% '{mark} ' & $states.context.Task.Token %}}"}
+
+
+def tokens_said(stack: Stack, mark: str) -> list[str]:
+    lines = [line for line in stack.logs("Act") if line.startswith(mark)]
+    return [line.split()[1] for line in lines]
+
+
+def longest_delay_is_kept(stack: Stack) -> Any:
+    """MaxDelaySeconds bounds the wait between attempts."""
+    retry = [
+        {
+            "ErrorEquals": ["Declined"],
+            "IntervalSeconds": 20,
+            "MaxDelaySeconds": 1,
+            "MaxAttempts": 1,
+        }
+    ]
+    return outcome(run(stack, {"Do": task(stack, {"do": "fail"}, Retry=retry)}, seconds=3))
+
+
+def retry_by_class_name(stack: Stack) -> Any:
+    """MaxAttempts 0 of a named error comes before a later States.ALL."""
+    retry = [
+        {"ErrorEquals": ["Declined"], "MaxAttempts": 0},
+        {"ErrorEquals": ["States.ALL"], "IntervalSeconds": 20, "MaxAttempts": 3},
+    ]
+    return outcome(run(stack, {"Do": task(stack, {"do": "fail"}, Retry=retry)}, seconds=3))
+
+
+def catch_by_class_name(stack: Stack) -> Any:
+    """Catch matches a class name, and Assign sees the error."""
+    catch = [
+        {
+            "ErrorEquals": ["Declined"],
+            "Assign": {"error": "{% $states.errorOutput.Error %}"},
+            "Next": "After",
+        }
+    ]
+    after = {**CAUGHT, "Output": "{% $error %}"}
+    return outcome(run(stack, {"Do": task(stack, {"do": "fail"}, Catch=catch), "After": after}))
+
+
+def execution_timeout(stack: Stack) -> Any:
+    """A state machine's own TimeoutSeconds ends an execution as TIMED_OUT."""
+    wait = task(stack, CALLBACK, callback=True)
+    return run(stack, {"Wait": wait}, seconds=4, TimeoutSeconds=1)["status"]
+
+
+def runtime_errors_are_not_caught(stack: Stack) -> Any:
+    """States.ALL does not catch States.Runtime."""
+    catch = [{"ErrorEquals": ["States.ALL"], "Next": "After"}]
+    broken = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::no-such-service:call",
+        "Catch": catch,
+        "End": True,
+    }
+    return outcome(run(stack, {"Do": broken, "After": CAUGHT}))
+
+
+def assignments_see_the_old_values(stack: Stack) -> Any:
+    """All expressions of one Assign see the variables as they were before it."""
+    first = {"Type": "Pass", "Assign": {"a": 1, "b": 2}, "Next": "Swap"}
+    swap = {"Type": "Pass", "Assign": {"a": "{% $b %}", "b": "{% $a %}"}, "Next": "Show"}
+    show = {"Type": "Pass", "Output": "{% [$a, $b] %}", "End": True}
+    return outcome(run(stack, {"First": first, "Swap": swap, "Show": show}))
+
+
+def same_start_twice(stack: Stack) -> Any:
+    """Starting a running name again with its input gives the same execution."""
+    return start_again(stack, {"n": 1}, {"n": 1})
+
+
+def start_again(stack: Stack, first: Any, second: Any) -> Any:
+    client = stack.boto3("stepfunctions")
+    name = f"again-{time.monotonic_ns()}"
+    wait = {"Type": "Wait", "Seconds": 5, "End": True}
+    definition = {"StartAt": "Wait", "States": {"Wait": wait}}
+    machine = client.create_state_machine(
+        name=name, definition=json.dumps(definition), roleArn="arn:aws:iam::000000000000:role/p"
+    )["stateMachineArn"]
+    arn = client.start_execution(
+        stateMachineArn=machine, name=name, input=json.dumps(first)
+    )["executionArn"]
+    try:
+        again = client.start_execution(
+            stateMachineArn=machine, name=name, input=json.dumps(second)
+        )["executionArn"]
+    except ClientError as error:
+        return error.response["Error"]["Code"]
+    finally:
+        client.stop_execution(executionArn=arn)
+    return "the same" if again == arn else "another"
+
+
+def spent_token(stack: Stack) -> Any:
+    """A token that timed out answers TaskTimedOut."""
+    mark = uuid.uuid4().hex
+    run(stack, {"Wait": task(stack, said_token(mark), callback=True, TimeoutSeconds=1)})
+    return code_of_success(stack, tokens_said(stack, mark)[0], "{}")
+
+
+def invented_token(stack: Stack) -> Any:
+    """A token nobody issued answers InvalidToken."""
+    return code_of_success(stack, "invented", "{}")
+
+
+def output_that_is_not_json(stack: Stack) -> Any:
+    """A task's output must be JSON."""
+    return code_of_success(stack, "invented", "no json")
+
+
+def code_of_success(stack: Stack, token: str, output: str) -> Any:
+    try:
+        stack.boto3("stepfunctions").send_task_success(taskToken=token, output=output)
+    except ClientError as error:
+        return error.response["Error"]["Code"]
+    return "accepted"
+
+
+def stopped_execution_stays_stopped(stack: Stack) -> Any:
+    """The end of a task changes nothing about an execution that was stopped during it."""
+    client = stack.boto3("stepfunctions")
+    arn = start(stack, {"Do": task(stack, {"do": "fail"}, TimeoutSeconds=9) | {"Retry": [
+        {"ErrorEquals": ["States.ALL"], "IntervalSeconds": 1, "MaxAttempts": 1}
+    ]}})
+    time.sleep(0.8)
+    client.stop_execution(executionArn=arn)
+    time.sleep(1.5)
+    return client.describe_execution(executionArn=arn)["status"]
+
+
+def burst_of_calls(stack: Stack) -> Any:
+    """Thirty calls at once take no more workers than the cap."""
+    with ThreadPoolExecutor(30) as pool:
+        wishes = [{"do": "sleep", "seconds": 0.2}] * 30
+        return len(set(pool.map(lambda wish: act(stack, wish), wishes))) <= 12
+
+
+CASES: list[tuple[Question, Any]] = [
+    (route_answers, (200, {"thing": "7"})),
+    (route_wants_a_token, 401),
+    (failing_function_over_http, (500, {"message": "Internal Server Error"})),
+    (preflight, (204, "https://app.example.com")),
+    (error_class, "Declined"),
+    (stack_trace, [True, 2]),
+    (killed_worker, "Runtime.ExitError"),
+    (unspeakable_result, "Runtime.MarshalError"),
+    (undeclared_import, "No module named 'yaml'"),
+    (host_environment, []),
+    (silent_call, True),
+    (worker_survives_an_exception, True),
+    (callback_function_fails, "Declined"),
+    (jsonata_timeout_of_a_callback, "States.Timeout"),
+    (heartbeat_of_a_callback, "States.HeartbeatTimeout"),
+    (fresh_token_per_attempt, (2, 2)),
+    (longest_delay_is_kept, "Declined"),
+    (retry_by_class_name, "Declined"),
+    (catch_by_class_name, "Declined"),
+    (execution_timeout, "TIMED_OUT"),
+    (runtime_errors_are_not_caught, "States.Runtime"),
+    (assignments_see_the_old_values, [2, 1]),
+    (same_start_twice, "the same"),
+    (spent_token, "TaskTimedOut"),
+    (invented_token, "InvalidToken"),
+    (output_that_is_not_json, "InvalidOutput"),
+    (stopped_execution_stays_stopped, "ABORTED"),
+    (burst_of_calls, True),
+]
+EACH = pytest.mark.parametrize(("ask", "on_aws"), CASES, ids=[ask.__name__ for ask, _ in CASES])
+
+
+@EACH
+def test_our_emulator_answers_as_aws_does(stack: Stack, ask: Question, on_aws: Any) -> None:
+    assert ask(stack) == on_aws
+
+
+@EACH
+def test_upstream_still_needs_the_correction(stock: Stack, ask: Question, on_aws: Any) -> None:
+    assert ask(stock) != on_aws, f"fixed upstream, the correction can go: {ask.__doc__}"
+
+
+def test_another_input_under_a_running_name_is_refused(stack: Stack) -> None:
+    assert start_again(stack, {"n": 1}, {"n": 2}) == "ExecutionAlreadyExists"
