@@ -1,0 +1,103 @@
+"""A user of the app: what they can do over HTTP, and nothing else.
+
+Every customer is new and has a word of their own that stands in each of their prompts, so a fault
+armed for that word strikes their jobs alone.
+"""
+
+from __future__ import annotations
+
+import uuid
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from local.stack import Stack, wait_for
+
+TERMINAL = frozenset({"completed", "failed", "cancelled"})
+PATIENCE_SECONDS = 40.0
+"""For a job to end: a hundred times what it takes on an idle computer."""
+
+
+class Customer:
+    """One user with a token the API accepts. ``word`` is in all their prompts."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.word = f"word{uuid.uuid4().hex[:12]}"
+        self.user_id = f"user-{uuid.uuid4().hex}"
+        self.http = httpx.Client(
+            base_url=stack.api_url,
+            headers=stack.bearer(self.user_id),
+            timeout=60,
+            trust_env=False,
+            limits=httpx.Limits(max_connections=60),
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.http.close()
+
+    def body(self, **members: Any) -> dict[str, Any]:
+        """A request body: a quick text-to-video job unless ``members`` say otherwise."""
+        about = members.pop("about", "a fox")
+        return {"model_id": "quick-t2v", "prompt": f"{about} {self.word} in the snow", **members}
+
+    def post(self, key: str | None = None, **members: Any) -> httpx.Response:
+        """POST /v1/videos, with a fresh key unless one is given."""
+        headers = {"Idempotency-Key": key or uuid.uuid4().hex}
+        return self.http.post("/v1/videos", headers=headers, json=self.body(**members))
+
+    def order(self, key: str | None = None, **members: Any) -> str:
+        """A job that was accepted; its id."""
+        answer = self.post(key, **members)
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["job_id"])
+
+    def video(self, job_id: str) -> dict[str, Any]:
+        """The job as the app sees it."""
+        answer = self.http.get(f"/v1/videos/{job_id}")
+        assert answer.status_code == 200, answer.text
+        seen: dict[str, Any] = answer.json()
+        return seen
+
+    def until_ended(self, job_id: str) -> dict[str, Any]:
+        """The job once it has ended. Raises TimeoutError if it does not."""
+
+        def ended() -> dict[str, Any] | None:
+            seen = self.video(job_id)
+            return seen if seen["status"] in TERMINAL else None
+
+        found: dict[str, Any] = wait_for(ended, PATIENCE_SECONDS, every=0.1)
+        return found
+
+    def finish(self, **members: Any) -> dict[str, Any]:
+        """A job from its order to its end."""
+        return self.until_ended(self.order(**members))
+
+    def cancel(self, job_id: str) -> httpx.Response:
+        return self.http.post(f"/v1/videos/{job_id}/cancel")
+
+    def credits(self) -> dict[str, int]:
+        """``available`` and ``held``."""
+        answer = self.http.get("/v1/credits")
+        assert answer.status_code == 200, answer.text
+        found: dict[str, int] = answer.json()
+        return found
+
+    def entries(self) -> list[dict[str, Any]]:
+        """The newest hundred lines of their journal, oldest first."""
+        answer = self.http.get("/v1/credits/entries", params={"limit": 100})
+        assert answer.status_code == 200, answer.text
+        return list(reversed(answer.json()["entries"]))
+
+    def kinds(self) -> list[str]:
+        """What their journal says happened, oldest first."""
+        return [entry["kind"] for entry in self.entries()]
