@@ -1,0 +1,115 @@
+"""Behind the API: what the bucket holds, how an execution went, what the provider was asked.
+
+No app could see any of this. It is read from S3, from the recorded history of Step Functions, from
+the journal of AWS calls the local stack keeps, and from the simulated provider's own log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import groupby
+from typing import Any
+
+from local.demo.checks import Checks
+from local.demo.screen import Screen
+from local.journal import Call
+from local.stack import Stack, wait_for
+
+PATH_BY_WEBHOOK = ["Submit", "Track", "Migrate", "NextStage", "Settle"]
+PATH_OF_FAILURE = ["Submit", "Track", "Settle"]
+END_PATIENCE_SECONDS = 10
+
+
+class Behind:
+    """Reads a stack, prints what is worth seeing and checks what must hold."""
+
+    def __init__(self, stack: Stack, screen: Screen, checks: Checks) -> None:
+        self._stack = stack
+        self._screen = screen
+        self._checks = checks
+        self._names = _short_names(stack)
+        self._real = stack.providers["fal"].control_url is None
+
+    def objects_of(self, job_id: str) -> dict[str, dict[str, Any]]:
+        """The objects of a job in the videos bucket: S3's own HEAD of each, by file name."""
+        s3, bucket = self._stack.boto3("s3"), self._stack.buckets["VideosBucket"]
+        listed = s3.list_objects_v2(Bucket=bucket).get("Contents", [])
+        keys = [each["Key"] for each in listed if f"/{job_id}/" in each["Key"]]
+        return {
+            key.rpartition("/")[2]: s3.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
+            for key in keys
+        }
+
+    def show(self, job_id: str, name: str, polls: int) -> None:
+        """The states one job went through, and every AWS call made for it."""
+        self._await_end(job_id)
+        self._screen.heading(f"Behind the scenes of {name}")
+        transitions = self._stack.transitions(job_id)
+        self._screen.say(f"{len(transitions)} state transitions: {' → '.join(transitions)}")
+        self._screen.say("")
+        runs = self._stack.invocations(about=job_id)
+        reads = [run for run in runs if run.function == "StatusFunction"]
+        seen: set[str] = set()
+        rows: list[tuple[str, str]] = []
+        for run in runs:
+            if run.function == "StatusFunction":
+                continue
+            short = run.function.removesuffix("Function").lower()
+            again = " again" if short in seen else ""
+            seen.add(short)
+            rows.append((short + again, self._told(run.calls)))
+        calls = [call for run in reads for call in run.calls]
+        rows.append((f"status, {polls} polls", self._told(calls)))
+        self._screen.table(("function", "AWS calls"), rows)
+        self._checks.equal(f"{name}: AWS calls of {polls} polls", len(calls), polls)
+
+    def check(self, job_id: str, name: str, *, completed: bool) -> None:
+        """One execution, the expected way; one submission, paid for only if there is a video."""
+        status = self._await_end(job_id)
+        self._checks.equal(f"{name}: execution", status, "SUCCEEDED")
+        way = self._stack.transitions(job_id)
+        if self._real:
+            # Without webhooks Track is entered once per look; how often is fal's business.
+            way = [state for state, _ in groupby(way)]
+        expected = PATH_BY_WEBHOOK if completed else PATH_OF_FAILURE
+        self._checks.equal(f"{name}: state transitions", way, expected)
+        if self._real:
+            return
+        fal = self._stack.fal
+        asked = [each for each in fal.submissions() if f"/{job_id}/" in each["webhook_url"]]
+        self._checks.equal(f"{name}: submissions to the provider", len(asked), 1)
+        for submission in asked:
+            self._checks.equal(f"{name}: paid to the provider", submission["billed"], completed)
+            taken = [sent["status"] for sent in submission["deliveries"]]
+            self._checks.equal(f"{name}: webhook answers", taken, [200])
+        leaked = fal.media()["authorization_seen"]
+        self._checks.that(not leaked, f"{name}: the provider's key was sent to its CDN")
+
+    def _await_end(self, job_id: str) -> str:
+        """The execution's final status. A job ends a moment before the execution that ends it."""
+        steps, arn = self._stack.boto3("stepfunctions"), self._stack.execution_arn(job_id)
+
+        def ended() -> str | None:
+            status: str = steps.describe_execution(executionArn=arn)["status"]
+            return None if status == "RUNNING" else status
+
+        return str(wait_for(ended, END_PATIENCE_SECONDS))
+
+    def _told(self, calls: Iterable[Call]) -> str:
+        told = []
+        lines = [f"{call.operation} {self._about(call)}".strip() for call in calls]
+        for line, alike in groupby(lines):
+            count = len(list(alike))
+            told.append(f"{line} x{count}" if count > 1 else line)
+        return ", ".join(told)
+
+    def _about(self, call: Call) -> str:
+        """What a call was about, by its name in the template."""
+        parts = call.resource.split(",")
+        return "+".join(self._names.get(part, part.rpartition(":")[2]) for part in parts)
+
+
+def _short_names(stack: Stack) -> dict[str, str]:
+    named = {actual: name.removesuffix("Table") for name, actual in stack.tables.items()}
+    named |= {actual: name.removesuffix("Bucket") for name, actual in stack.buckets.items()}
+    return named | {stack.outputs["ProviderKeysArn"]: "ProviderKeys"}

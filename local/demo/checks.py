@@ -1,0 +1,133 @@
+"""What the demo holds true of everything it shows.
+
+A `Checks` collects what is wrong, so that one run says all of it; judging a journal or a file is
+done by pure functions that know nothing of Clipmint's own code.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+from PIL import Image
+
+DURATION_TOLERANCE_SECONDS = 0.25
+THUMBNAIL_SIDE = 640
+
+
+class Checks:
+    """Counts what holds and keeps what does not; ``report`` is told of the latter at once."""
+
+    def __init__(self, report: Callable[[str], None]) -> None:
+        self._report = report
+        self.made = 0
+        self.wrong: list[str] = []
+
+    def that(self, holds: bool, claim: str) -> None:
+        self.made += 1
+        if not holds:
+            self.wrong.append(claim)
+            self._report(claim)
+
+    def equal(self, what: str, found: object, expected: object) -> None:
+        self.that(found == expected, f"{what} is {found!r}, not {expected!r}")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What a decoder found in an MP4; ``seconds`` as the file states it."""
+
+    codec: str
+    width: int
+    height: int
+    seconds: float
+    frames: int
+    frames_per_second: float
+    sound: str | None
+    size_bytes: int
+
+
+def decode(path: Path) -> Clip:
+    """Decode every frame of a file. Raises ``av.FFmpegError`` if one of them cannot be."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        sound = next((each.codec_context.name for each in container.streams.audio), None)
+        frames = sum(1 for _ in container.decode(stream))
+        ticks, tick = stream.duration or 0, stream.time_base or 0
+        return Clip(
+            codec=stream.codec_context.name,
+            width=stream.codec_context.width,
+            height=stream.codec_context.height,
+            seconds=float(ticks * tick),
+            frames=frames,
+            frames_per_second=float(stream.average_rate or 0),
+            sound=sound,
+            size_bytes=path.stat().st_size,
+        )
+
+
+def check_clip(checks: Checks, name: str, clip: Clip, size: tuple[int, int], seconds: int) -> None:
+    """Is this the video that was asked for, and all of it?"""
+    checks.equal(f"{name}: codec", clip.codec, "h264")
+    checks.equal(f"{name}: picture", (clip.width, clip.height), size)
+    checks.that(
+        abs(clip.seconds - seconds) <= DURATION_TOLERANCE_SECONDS,
+        f"{name}: lasts {clip.seconds:.2f} s, not {seconds} s",
+    )
+    checks.that(
+        abs(clip.frames - clip.seconds * clip.frames_per_second) <= 1,
+        f"{name}: {clip.frames} frames decode, not {clip.seconds * clip.frames_per_second:.0f}",
+    )
+
+
+def check_thumbnail(checks: Checks, name: str, path: Path, size: tuple[int, int]) -> None:
+    """A whole JPEG, in the video's proportions?"""
+    with Image.open(path) as picture:
+        picture.load()
+        checks.equal(f"{name}: format", picture.format, "JPEG")
+        checks.equal(f"{name}: longer side", max(picture.size), min(max(size), THUMBNAIL_SIDE))
+        skew = abs(picture.width * size[1] - picture.height * size[0]) / (size[0] * size[1])
+        checks.that(skew < 0.01, f"{name}: {picture.size} is not in the proportions of {size}")
+
+
+# What one credit of an entry does to the available and to the held credits.
+_EFFECTS: Mapping[str, tuple[int, int]] = {
+    "grant": (1, 0),
+    "hold": (-1, 1),
+    "capture": (0, -1),
+    "release": (1, -1),
+}
+
+
+def faults_of_journal(entries: Iterable[Mapping[str, Any]], available: int, held: int) -> list[str]:
+    """What does not add up in a journal (oldest line first) of an account as it stands now.
+
+    Every line must follow from the one before, the last one must be the account, and every hold
+    must have ended, once, as a whole.
+    """
+    faults: list[str] = []
+    balance = reserved = 0
+    holds: defaultdict[str, list[tuple[str, int]]] = defaultdict(list)
+    for number, entry in enumerate(entries, start=1):
+        if entry["sequence"] != number:
+            faults.append(f"line {number} has the number {entry['sequence']}")
+        to_balance, to_reserved = _EFFECTS[entry["kind"]]
+        balance += to_balance * entry["credits"]
+        reserved += to_reserved * entry["credits"]
+        if (entry["balance_after"], entry["held_after"]) != (balance, reserved):
+            faults.append(f"line {number} does not follow from the lines before it")
+        if entry["job_id"] is not None:
+            holds[entry["job_id"]].append((entry["kind"], entry["credits"]))
+    if (balance, reserved) != (available, held):
+        faults.append(f"the journal ends with {balance} and {reserved}, not as the account is")
+    for job_id, lines in holds.items():
+        kinds = [kind for kind, _ in lines]
+        if kinds not in (["hold", "capture"], ["hold", "release"]):
+            faults.append(f"job {job_id} went through {kinds}")
+        elif lines[0][1] != lines[1][1]:
+            faults.append(f"job {job_id} held {lines[0][1]} and ended {lines[1][1]}")
+    return faults
