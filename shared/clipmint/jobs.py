@@ -14,25 +14,21 @@ import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 from pynamodb.exceptions import DoesNotExist, UpdateError
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
 from clipmint.domain import clock
-from clipmint.domain.catalog import Settings
 from clipmint.domain.errors import InvalidRequest
-from clipmint.domain.jobs import Asset, Job, JobStatus, Stage, Submission, SubmissionState
-from clipmint.domain.outcomes import Failed, FailureCode, Finished, Succeeded
+from clipmint.domain.jobs import Asset, Job, JobStatus, SubmissionState
+from clipmint.domain.outcomes import Finished, Succeeded
 from clipmint.providers.base import Handle
+from clipmint.records import asset_map, outcome_map, to_job
 from clipmint.tables import (
     OPEN,
-    STAGE_NAMES,
-    AssetMap,
     JobItem,
-    OutcomeMap,
-    StageMap,
     SubmissionMap,
 )
 
@@ -208,7 +204,7 @@ def record_outcome(
         The job has ended, or the stage has an outcome already.
     """
     here = getattr(JobItem, stage)
-    actions: list[Action] = [here.outcome.set(_outcome_map(outcome))]
+    actions: list[Action] = [here.outcome.set(outcome_map(outcome))]
     if isinstance(outcome, Succeeded):
         until = clock.epoch(clock.now() + MIGRATION_WINDOW)
         actions.append(JobItem.deadline.set(until))
@@ -226,18 +222,7 @@ def store_task_token(job_id: str, stage: str, task_token: str) -> Job:
 def record_asset(job_id: str, stage: str, asset: Asset) -> Job:
     """Record that the stage's file is in our bucket. Raises `JobFinished` if the job has ended."""
     here = getattr(JobItem, stage)
-    asset_map = AssetMap(
-        bucket=asset.bucket,
-        key=asset.key,
-        content_type=asset.content_type,
-        size_bytes=asset.size_bytes,
-        sha256=asset.sha256,
-        width=asset.width,
-        height=asset.height,
-        duration_seconds=asset.duration_seconds,
-        thumbnail_key=asset.thumbnail_key,
-    )
-    return _write(job_id, [here.asset.set(asset_map)], here.exists())
+    return _write(job_id, [here.asset.set(asset_map(asset))], here.exists())
 
 
 def hide(job_id: str) -> Job | None:
@@ -299,109 +284,3 @@ def _write(job_id: str, actions: Sequence[Action], condition: Condition) -> Job:
             raise
         raise JobFinished(f"job {job_id} has moved on") from None
     return to_job(item)
-
-
-def to_item(job: Job) -> JobItem:
-    """A new job as an item of the Jobs table; only what a job has when it starts."""
-    item = JobItem(
-        job_id=job.job_id,
-        user_id=job.user_id,
-        status=job.status.value,
-        open=OPEN,
-        deadline=job.deadline,
-        revision=job.revision,
-        model_id=job.model_id,
-        model_name=job.model_name,
-        prompt=job.prompt,
-        image_url=job.image_url,
-        last_image_url=job.last_image_url,
-        settings=job.settings.model_dump(exclude_none=True),
-        preset=job.preset,
-        fingerprint=job.fingerprint,
-        poll_seconds=list(job.poll_seconds),
-        balance_after=job.balance_after,
-        created_at=clock.iso(job.created_at),
-        updated_at=clock.iso(job.updated_at),
-    )
-    for stage in job.stages:
-        stage_map = StageMap(
-            provider=stage.provider, endpoint=stage.endpoint, credits=stage.credits
-        )
-        setattr(item, stage.name, stage_map)
-    return item
-
-
-def to_job(item: JobItem) -> Job:
-    """The value of an item."""
-    stages = ((name, getattr(item, name)) for name in STAGE_NAMES)
-    return Job(
-        job_id=item.job_id,
-        user_id=item.user_id,
-        status=JobStatus(item.status),
-        model_id=item.model_id,
-        model_name=item.model_name,
-        prompt=item.prompt,
-        settings=Settings.model_validate(item.settings),
-        fingerprint=item.fingerprint,
-        stages=tuple(_to_stage(name, stage) for name, stage in stages if stage is not None),
-        deadline=int(item.deadline),
-        poll_seconds=tuple(map(int, cast("list[float]", item.poll_seconds))),
-        created_at=clock.from_iso(item.created_at),
-        updated_at=clock.from_iso(item.updated_at),
-        revision=int(item.revision),
-        balance_after=int(item.balance_after),
-        preset=item.preset,
-        image_url=item.image_url,
-        last_image_url=item.last_image_url,
-        completed_at=clock.from_iso(item.completed_at) if item.completed_at else None,
-        failure=FailureCode(item.failure) if item.failure else None,
-        deleted=bool(item.deleted),
-    )
-
-
-def _to_stage(name: str, stage: StageMap) -> Stage:
-    submission, outcome, asset = stage.submission, stage.outcome, stage.asset
-    return Stage(
-        name=name,
-        provider=stage.provider,
-        endpoint=stage.endpoint,
-        credits=int(stage.credits),
-        submission=Submission(
-            state=SubmissionState(submission.state),
-            webhook_token=submission.webhook_token,
-            attempts=int(submission.attempts),
-            request_id=submission.request_id,
-            urls=submission.urls or {},
-        )
-        if submission is not None
-        else None,
-        outcome=_to_outcome(outcome) if outcome is not None else None,
-        asset=Asset(
-            bucket=asset.bucket,
-            key=asset.key,
-            content_type=asset.content_type,
-            size_bytes=int(asset.size_bytes),
-            sha256=asset.sha256,
-            width=int(asset.width),
-            height=int(asset.height),
-            duration_seconds=float(asset.duration_seconds),
-            thumbnail_key=asset.thumbnail_key,
-        )
-        if asset is not None
-        else None,
-        task_token=stage.task_token,
-    )
-
-
-def _outcome_map(outcome: Finished) -> OutcomeMap:
-    if isinstance(outcome, Succeeded):
-        return OutcomeMap(media_url=outcome.media_url)
-    # A provider's words can be long; the item cannot.
-    return OutcomeMap(code=outcome.code.value, detail=outcome.detail[:1_000])
-
-
-def _to_outcome(outcome: OutcomeMap) -> Finished:
-    recorded = outcome.attribute_values
-    if "media_url" in recorded:
-        return Succeeded(recorded["media_url"])
-    return Failed(FailureCode(recorded["code"]), recorded.get("detail", ""))

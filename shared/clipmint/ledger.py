@@ -22,7 +22,7 @@ from pynamodb.exceptions import DoesNotExist, TransactWriteError
 from pynamodb.expressions.update import Action
 from pynamodb.transactions import TransactWrite
 
-from clipmint import jobs
+from clipmint import jobs, records
 from clipmint.domain import accounts, clock
 from clipmint.domain.accounts import Account, Entry, Limits
 from clipmint.domain.errors import InvalidRequest, ReferenceReused, TemporarilyUnavailable
@@ -122,7 +122,7 @@ def open_job(job: Job, limits: Limits) -> Job:
         try:
             with _transaction() as transaction:
                 transaction.save(
-                    jobs.to_item(opened),
+                    records.to_item(opened),
                     condition=JobItem.job_id.does_not_exist(),
                     return_values="ALL_OLD",
                 )
@@ -305,7 +305,7 @@ def _existing_item(error: TransactWriteError) -> Job | None:
         return None
     if first.raw_item is None:
         raise TypeError("DynamoDB did not return the item that exists")
-    return jobs.to_job(JobItem.from_raw_data(first.raw_item))
+    return records.to_job(JobItem.from_raw_data(first.raw_item))
 
 
 def _retrying(attempt: Callable[[], T]) -> T:

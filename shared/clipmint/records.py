@@ -1,0 +1,133 @@
+"""Jobs as items of the Jobs table, and back."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from clipmint.domain import clock
+from clipmint.domain.catalog import Settings
+from clipmint.domain.jobs import Asset, Job, JobStatus, Stage, Submission, SubmissionState
+from clipmint.domain.outcomes import Failed, FailureCode, Finished, Succeeded
+from clipmint.tables import OPEN, STAGE_NAMES, AssetMap, JobItem, OutcomeMap, StageMap
+
+
+def to_item(job: Job) -> JobItem:
+    """A new job as an item of the Jobs table; only what a job has when it starts."""
+    item = JobItem(
+        job_id=job.job_id,
+        user_id=job.user_id,
+        status=job.status.value,
+        open=OPEN,
+        deadline=job.deadline,
+        revision=job.revision,
+        model_id=job.model_id,
+        model_name=job.model_name,
+        prompt=job.prompt,
+        image_url=job.image_url,
+        last_image_url=job.last_image_url,
+        settings=job.settings.model_dump(exclude_none=True),
+        preset=job.preset,
+        fingerprint=job.fingerprint,
+        poll_seconds=list(job.poll_seconds),
+        balance_after=job.balance_after,
+        created_at=clock.iso(job.created_at),
+        updated_at=clock.iso(job.updated_at),
+    )
+    for stage in job.stages:
+        stage_map = StageMap(
+            provider=stage.provider, endpoint=stage.endpoint, credits=stage.credits
+        )
+        setattr(item, stage.name, stage_map)
+    return item
+
+
+def to_job(item: JobItem) -> Job:
+    """The value of an item."""
+    stages = ((name, getattr(item, name)) for name in STAGE_NAMES)
+    return Job(
+        job_id=item.job_id,
+        user_id=item.user_id,
+        status=JobStatus(item.status),
+        model_id=item.model_id,
+        model_name=item.model_name,
+        prompt=item.prompt,
+        settings=Settings.model_validate(item.settings),
+        fingerprint=item.fingerprint,
+        stages=tuple(_to_stage(name, stage) for name, stage in stages if stage is not None),
+        deadline=int(item.deadline),
+        poll_seconds=tuple(map(int, cast("list[float]", item.poll_seconds))),
+        created_at=clock.from_iso(item.created_at),
+        updated_at=clock.from_iso(item.updated_at),
+        revision=int(item.revision),
+        balance_after=int(item.balance_after),
+        preset=item.preset,
+        image_url=item.image_url,
+        last_image_url=item.last_image_url,
+        completed_at=clock.from_iso(item.completed_at) if item.completed_at else None,
+        failure=FailureCode(item.failure) if item.failure else None,
+        deleted=bool(item.deleted),
+    )
+
+
+def _to_stage(name: str, stage: StageMap) -> Stage:
+    submission, outcome, asset = stage.submission, stage.outcome, stage.asset
+    return Stage(
+        name=name,
+        provider=stage.provider,
+        endpoint=stage.endpoint,
+        credits=int(stage.credits),
+        submission=Submission(
+            state=SubmissionState(submission.state),
+            webhook_token=submission.webhook_token,
+            attempts=int(submission.attempts),
+            request_id=submission.request_id,
+            urls=submission.urls or {},
+        )
+        if submission is not None
+        else None,
+        outcome=_to_outcome(outcome) if outcome is not None else None,
+        asset=Asset(
+            bucket=asset.bucket,
+            key=asset.key,
+            content_type=asset.content_type,
+            size_bytes=int(asset.size_bytes),
+            sha256=asset.sha256,
+            width=int(asset.width),
+            height=int(asset.height),
+            duration_seconds=float(asset.duration_seconds),
+            thumbnail_key=asset.thumbnail_key,
+        )
+        if asset is not None
+        else None,
+        task_token=stage.task_token,
+    )
+
+
+def outcome_map(outcome: Finished) -> OutcomeMap:
+    """An outcome as a stage records it."""
+    if isinstance(outcome, Succeeded):
+        return OutcomeMap(media_url=outcome.media_url)
+    # A provider's words can be long; the item cannot.
+    return OutcomeMap(code=outcome.code.value, detail=outcome.detail[:1_000])
+
+
+def _to_outcome(outcome: OutcomeMap) -> Finished:
+    recorded = outcome.attribute_values
+    if "media_url" in recorded:
+        return Succeeded(recorded["media_url"])
+    return Failed(FailureCode(recorded["code"]), recorded.get("detail", ""))
+
+
+def asset_map(asset: Asset) -> AssetMap:
+    """An asset as a stage records it."""
+    return AssetMap(
+        bucket=asset.bucket,
+        key=asset.key,
+        content_type=asset.content_type,
+        size_bytes=asset.size_bytes,
+        sha256=asset.sha256,
+        width=asset.width,
+        height=asset.height,
+        duration_seconds=asset.duration_seconds,
+        thumbnail_key=asset.thumbnail_key,
+    )
