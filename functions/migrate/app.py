@@ -15,7 +15,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from clipmint import download, jobs, media, storage, transfer
 from clipmint.domain.jobs import Asset, Job, Stage
-from clipmint.domain.media import SourceExpired, StoredObject
+from clipmint.domain.media import MediaInvalid, SourceExpired, StoredObject
 from clipmint.domain.outcomes import Succeeded
 from clipmint.jobs import JobFinished
 from clipmint.providers import registry
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     import httpx
     from mypy_boto3_s3 import S3Client
 
-SPARE_SECONDS = 30
-"""Kept back from the function's own timeout, for the probe, the thumbnail and the record."""
+SPARE_SECONDS = 180
+"""Kept back from the function's own timeout: parts on their way up are waited for, two minutes at
+worst, and the probe, the thumbnail and the record need a few seconds."""
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
@@ -72,9 +73,13 @@ def _copy(job: Job, stage: Stage, seconds: float) -> StoredObject:
 
 
 def _asset(job: Job, stored: StoredObject) -> Asset:
-    with io.BufferedReader(storage.open_range(_s3(), stored.bucket, stored.key)) as file:
-        facts = media.probe(file)
-        picture = media.thumbnail(file)
+    try:
+        with io.BufferedReader(storage.open_range(_s3(), stored.bucket, stored.key)) as file:
+            facts = media.probe(file)
+            picture = media.thumbnail(file)
+    except MediaInvalid:
+        storage.delete(_s3(), stored.bucket, stored.key)
+        raise
     thumbnail_key = storage.thumbnail_key(job.user_id, job.job_id)
     _s3().put_object(
         Bucket=stored.bucket,

@@ -61,7 +61,7 @@ EXPECTED = {
     "Migrate": {
         "JobsTable": JOB,
         "ProviderKeys": KEYS,
-        "VideosBucket/*": "s3:AbortMultipartUpload s3:GetObject s3:PutObject",
+        "VideosBucket/*": "s3:AbortMultipartUpload s3:DeleteObject s3:GetObject s3:PutObject",
     },
     "Settle": {
         "LedgerTable": MONEY,
