@@ -32,7 +32,6 @@ from clipmint.providers.base import Accepted, Busy, Provider, Rejected, Task
 from clipmint.settings import ProviderSettings
 from clipmint.telemetry import count, logger
 
-
 GENERATION_SECONDS = 300
 """More than a generation takes once it has begun. One that begins later than this before the
 deadline would finish, and cost, for a job that has been given up."""

@@ -6,15 +6,10 @@ webhook URLs, no prompts. A job is named by its id.
 
 from __future__ import annotations
 
-import logging
-
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
 logger = Logger()
-
-# Its INFO lines carry whole URLs: signatures of files, secrets of webhooks.
-logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 def count(name: str, **dimensions: str) -> None:
