@@ -43,9 +43,7 @@ class Deployed:
 
     def of_type(self, resource_type: str) -> dict[str, str]:
         return {
-            name: self.resources[name]
-            for name, kind in self.types.items()
-            if kind == resource_type
+            name: self.resources[name] for name, kind in self.types.items() if kind == resource_type
         }
 
 
@@ -98,7 +96,9 @@ class Packager:
             elif resource["Type"] == "AWS::Serverless::LayerVersion":
                 properties["ContentUri"] = self._upload(archive_of_layer(self._layers[name]), "zip")
             elif resource["Type"] == "AWS::Serverless::StateMachine":
-                definition = yaml.safe_load((self._folder / properties["DefinitionUri"]).read_text())
+                definition = yaml.safe_load(
+                    (self._folder / properties["DefinitionUri"]).read_text()
+                )
                 properties["DefinitionUri"] = self._upload(json.dumps(definition).encode(), "json")
         return self._template
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from small_app import small_app
+from tests.integration.emulator.small_app import small_app
 
 from local.stack import Stack
 

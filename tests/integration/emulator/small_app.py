@@ -56,7 +56,9 @@ def run(
     client = stack.boto3("stepfunctions")
     arn = start(stack, states, given, language=language, **top_level)
     try:
-        wait_for(lambda: client.describe_execution(executionArn=arn)["status"] != "RUNNING", seconds)
+        wait_for(
+            lambda: client.describe_execution(executionArn=arn)["status"] != "RUNNING", seconds
+        )
     except TimeoutError:
         described: dict[str, Any] = client.describe_execution(executionArn=arn)
         client.stop_execution(executionArn=arn)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from small_app import act, outcome, request, run, start, task
+from tests.integration.emulator.small_app import act, outcome, request, run, start, task
 
 from local.stack import Stack
 
@@ -36,8 +36,7 @@ def route_wants_a_token(stack: Stack) -> Any:
 
 def failing_function_over_http(stack: Stack) -> Any:
     """A client learns nothing of a function's exception."""
-    body = json.dumps({"do": "fail"})
-    answer = request(stack, "POST", "/do", content=body, headers=stack.bearer("ada"))
+    answer = request(stack, "POST", "/do", json={"do": "fail"}, headers=stack.bearer("ada"))
     return answer.status_code, answer.json()
 
 
@@ -211,9 +210,9 @@ def start_again(stack: Stack, first: Any, second: Any) -> Any:
     machine = client.create_state_machine(
         name=name, definition=json.dumps(definition), roleArn="arn:aws:iam::000000000000:role/p"
     )["stateMachineArn"]
-    arn = client.start_execution(
-        stateMachineArn=machine, name=name, input=json.dumps(first)
-    )["executionArn"]
+    arn = client.start_execution(stateMachineArn=machine, name=name, input=json.dumps(first))[
+        "executionArn"
+    ]
     try:
         again = client.start_execution(
             stateMachineArn=machine, name=name, input=json.dumps(second)
@@ -253,9 +252,13 @@ def code_of_success(stack: Stack, token: str, output: str) -> Any:
 def stopped_execution_stays_stopped(stack: Stack) -> Any:
     """The end of a task changes nothing about an execution that was stopped during it."""
     client = stack.boto3("stepfunctions")
-    arn = start(stack, {"Do": task(stack, {"do": "fail"}, TimeoutSeconds=9) | {"Retry": [
-        {"ErrorEquals": ["States.ALL"], "IntervalSeconds": 1, "MaxAttempts": 1}
-    ]}})
+    arn = start(
+        stack,
+        {
+            "Do": task(stack, {"do": "fail"}, TimeoutSeconds=9)
+            | {"Retry": [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 1, "MaxAttempts": 1}]}
+        },
+    )
     time.sleep(0.8)
     client.stop_execution(executionArn=arn)
     time.sleep(1.5)

@@ -79,9 +79,7 @@ def write(wish: Any, _event: Any, _context: Any) -> Any:
 
     table = boto3.client("dynamodb")
     for number in (1, 2):
-        table.put_item(
-            TableName=os.environ["TABLE"], Item={"id": {"S": f"{wish['id']}-{number}"}}
-        )
+        table.put_item(TableName=os.environ["TABLE"], Item={"id": {"S": f"{wish['id']}-{number}"}})
     boto3.client("s3").put_object(Bucket=os.environ["BUCKET"], Key=wish["id"], Body=b"0123456789")
     return "written"
 

@@ -1,0 +1,173 @@
+"""Functions on the local stack: what they import, what they see, what is kept of them."""
+
+import json
+import os
+import sys
+
+from tests.integration.emulator.small_app import act, request
+
+from local.stack import Stack, wait_for
+
+
+def test_a_function_imports_its_layers_sources_and_packages(stack: Stack) -> None:
+    word = act(stack, {"do": "import", "module": "probe", "name": "WORD"})
+    assert word == "from the layer"
+    assert act(stack, {"do": "import", "module": "httpx"}) == "httpx"
+
+
+def test_a_package_of_the_development_environment_is_not_importable(stack: Stack) -> None:
+    for module in ("pytest", "PIL", "starlette", "ministack", "local"):
+        answer = act(stack, {"do": "import", "module": module})
+        assert answer["errorType"] == "ModuleNotFoundError", module
+
+
+def test_only_a_function_with_the_media_layer_can_import_pyav(stack: Stack) -> None:
+    assert act(stack, {"do": "import", "module": "av"}, "ActWithMedia") == "av"
+    assert act(stack, {"do": "import", "module": "av"})["errorType"] == "ModuleNotFoundError"
+
+
+def test_a_function_sees_what_aws_and_its_template_declare_and_no_more(stack: Stack) -> None:
+    variables = act(stack, {"do": "environment"})["variables"]
+    assert variables["DECLARED"] == "yes"
+    assert variables["TABLE"] == stack.tables["Table"]
+    assert variables["AWS_EXECUTION_ENV"] == "AWS_Lambda_python3.13"
+    assert variables["AWS_ENDPOINT_URL"] == stack.aws_endpoint
+    foreign = set(os.environ) - {"PATH", "LANG", "TZ", "TMPDIR", "AWS_REGION", "AWS_DEFAULT_REGION"}
+    assert not foreign & set(variables)
+
+
+def test_handlers_do_not_run_on_our_interpreters_packages(stack: Stack) -> None:
+    path = act(stack, {"do": "environment"})["path"]
+    assert not [entry for entry in path if entry.startswith(sys.prefix + "/lib")]
+    assert not [entry for entry in path if "emulator/lib" in entry]
+
+
+def test_the_context_says_who_is_called_and_how_long_it_may_take(stack: Stack) -> None:
+    context = act(stack, {"do": "context"})
+    assert context["arn"] == stack.functions["Act"]
+    assert context["memory"] == 128
+    assert 4000 < context["left"] <= 5000
+
+
+def test_a_function_that_takes_too_long_is_ended(stack: Stack) -> None:
+    answer = act(stack, {"do": "sleep", "seconds": 8})
+    assert answer["errorType"] == "Sandbox.Timedout"
+    assert "timed out after 5.00 seconds" in answer["errorMessage"]
+    assert act(stack, {"do": "tell"}) == {"do": "tell"}
+
+
+def test_a_function_that_exits_says_with_which_status(stack: Stack) -> None:
+    answer = act(stack, {"do": "leave", "status": 3})
+    assert "exit status 3" in answer["errorMessage"]
+
+
+def test_both_outputs_are_the_functions_log(stack: Stack) -> None:
+    act(stack, {"do": "shout", "words": "hear, hear"})
+    lines = stack.logs("Act")
+    assert "hear, hear" in lines
+    assert "and so says the file descriptor" in lines
+
+
+def test_an_exceptions_traceback_is_in_the_log(stack: Stack) -> None:
+    act(stack, {"do": "fail", "because": "the traceback test says so"})
+    assert "app.Declined: the traceback test says so" in stack.logs("Act")
+
+
+def test_a_custom_resource_has_really_run_its_function(stack: Stack) -> None:
+    item = stack.boto3("dynamodb").get_item(
+        TableName=stack.tables["Table"], Key={"id": {"S": "made"}}
+    )
+    assert json.loads(item["Item"]["event"]["S"])["Colour"] == "green"
+
+
+def test_a_scoped_route_refuses_a_token_without_the_scope(stack: Stack) -> None:
+    plain = request(stack, "POST", "/owner", json={"do": "tell"}, headers=stack.bearer("ada"))
+    owner = stack.bearer("boss", admin=True)
+    admin = request(stack, "POST", "/owner", json={"do": "tell"}, headers=owner)
+    assert (plain.status_code, admin.status_code) == (403, 200)
+    claims = admin.json()["requestContext"]["authorizer"]["jwt"]["claims"]
+    assert (claims["sub"], claims["scope"]) == ("boss", "clipmint/admin")
+
+
+def test_expired_foreign_and_forged_tokens_are_refused(stack: Stack) -> None:
+    valid = stack.token("ada")
+    tokens = [
+        stack.token("ada", expires_in=-10),
+        stack.token("ada", audience="another-app"),
+        stack.token("ada", iss="https://elsewhere.example.com"),
+        valid[:-8] + "AAAAAAAA",
+    ]
+    for token in tokens:
+        headers = {"Authorization": f"Bearer {token}"}
+        assert request(stack, "GET", "/things/7", headers=headers).status_code == 401
+
+
+def test_a_route_without_an_authorizer_takes_its_path_as_it_is(stack: Stack) -> None:
+    answer = request(stack, "POST", "/hooks/a%20b", json={"do": "tell"})
+    assert answer.json()["pathParameters"] == {"token": "a b"}
+    assert answer.json()["rawPath"] == "/hooks/a b"
+
+
+def test_the_apis_port_serves_the_api_alone(stack: Stack) -> None:
+    headers = stack.bearer("ada")
+    assert request(stack, "GET", "/health", headers=headers).json()["rawPath"] == "/health"
+    for path in ("/_ministack/health", "/", "/_ministack/reset"):
+        assert request(stack, "GET", path).status_code == 404
+
+
+def test_only_the_origins_of_the_template_may_read_answers(stack: Stack) -> None:
+    allowed = {"Origin": "https://second.example.com", **stack.bearer("ada")}
+    foreign = {"Origin": "https://evil.example.com", **stack.bearer("ada")}
+    header = "Access-Control-Allow-Origin"
+    answer = request(stack, "GET", "/things/7", headers=allowed)
+    assert answer.headers[header] == "https://second.example.com"
+    assert header not in request(stack, "GET", "/things/7", headers=foreign).headers
+
+
+def test_the_journal_holds_each_call_of_an_invocation(stack: Stack) -> None:
+    act(stack, {"do": "write", "id": "journal-test"})
+    (invocation,) = stack.invocations(function="Act", about="journal-test")
+    table, bucket = stack.tables["Table"], stack.buckets["Bucket"]
+    assert [(c.service, c.operation, c.resource) for c in invocation.calls] == [
+        ("dynamodb", "PutItem", table),
+        ("dynamodb", "PutItem", table),
+        ("s3", "PutObject", bucket),
+    ]
+    assert {call.status for call in invocation.calls} == {200}
+    assert invocation.ended
+    assert invocation.result == "written"
+
+
+def test_a_planned_crash_strikes_after_the_call_it_names_and_once(stack: Stack) -> None:
+    stack.crash("Act", "PutItem", nth=2)
+    died = act(stack, {"do": "write", "id": "crash-test"})
+    assert died["errorType"] == "Runtime.ExitError"
+    assert stack.planned_crashes() == 0
+    (invocation,) = stack.invocations(about="crash-test")
+    assert not invocation.ended
+    assert [call.operation for call in invocation.calls] == ["PutItem", "PutItem"]
+    assert act(stack, {"do": "write", "id": "crash-test"}) == "written"
+
+
+def test_a_crash_before_a_call_leaves_it_unsent(stack: Stack) -> None:
+    stack.crash("Act", "PutObject", moment="before", resource=stack.buckets["Bucket"])
+    act(stack, {"do": "write", "id": "unsent-test"})
+    keys = stack.boto3("s3").list_objects_v2(Bucket=stack.buckets["Bucket"]).get("Contents", [])
+    assert "unsent-test" not in {item["Key"] for item in keys}
+
+
+def test_a_crash_at_the_return_loses_only_the_answer(stack: Stack) -> None:
+    stack.crash("Act", "Return")
+    wish = {"do": "write", "id": "return-test"}
+    answer = request(stack, "POST", "/do", json=wish, headers=stack.bearer("ada"))
+    assert (answer.status_code, answer.json()) == (500, {"message": "Internal Server Error"})
+    (invocation,) = stack.invocations(about="return-test")
+    assert [call.operation for call in invocation.calls] == ["PutItem", "PutItem", "PutObject"]
+
+
+def test_a_worker_killed_from_outside_is_replaced(stack: Stack) -> None:
+    before = act(stack, {"do": "sleep", "seconds": 0})
+    assert before in stack.workers("Act")
+    assert stack.kill_workers("Act") >= 1
+    wait_for(lambda: before not in stack.workers("Act"), 5)
+    assert act(stack, {"do": "sleep", "seconds": 0}) != before

@@ -1,0 +1,191 @@
+"""The generation state machine, from its own file, with functions that play a part each.
+
+What it must do whatever the functions are: `Submit → Track ⟲ → Migrate → (Submit again?) → Settle`.
+"""
+
+import json
+import time
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from local.stack import Stack, wait_for
+
+SENT = {"return": {"stage": "video", "poll_seconds": [30]}}
+IMPATIENT = {"return": {"stage": "video", "poll_seconds": [1, 2]}}
+DONE = {"return": {"more": False}}
+
+
+@dataclass
+class Play:
+    """One job whose functions play written parts."""
+
+    stack: Stack
+    job_id: str
+
+    def write(self, **parts: list[dict[str, Any]]) -> None:
+        for state, steps in parts.items():
+            self.put(f"{self.job_id}/{state}", steps={"S": json.dumps(steps)})
+
+    def put(self, name: str, **attributes: dict[str, str]) -> None:
+        self.stack.boto3("dynamodb").put_item(
+            TableName=self.stack.tables["Table"], Item={"id": {"S": name}, **attributes}
+        )
+
+    def event(self, name: str) -> Any:
+        """What a function or the witness left under a name; None if nothing yet."""
+        item = self.stack.boto3("dynamodb").get_item(
+            TableName=self.stack.tables["Table"], Key={"id": {"S": name}}, ConsistentRead=True
+        )
+        return json.loads(item["Item"]["event"]["S"]) if "Item" in item else None
+
+    def turn(self, state: str, number: int, seconds: float = 15) -> Any:
+        """The event of a state's turn, as soon as it has one."""
+        return wait_for(lambda: self.event(f"{self.job_id}/{state}/{number}"), seconds)
+
+    def start(self) -> None:
+        self.stack.boto3("stepfunctions").start_execution(
+            stateMachineArn=self.stack.state_machine_arn,
+            name=self.job_id,
+            input=json.dumps({"job_id": self.job_id}),
+        )
+
+    def wake(self, turn: int = 1) -> None:
+        token = self.turn("Track", turn)["task_token"]
+        self.stack.boto3("stepfunctions").send_task_success(taskToken=token, output="{}")
+
+    def status(self) -> str:
+        described = self.stack.boto3("stepfunctions").describe_execution(
+            executionArn=self.stack.execution_arn(self.job_id)
+        )
+        return str(described["status"])
+
+    def finish(self, seconds: float = 20) -> str:
+        """The execution's final status."""
+        wait_for(lambda: self.status() != "RUNNING", seconds)
+        return self.status()
+
+
+@pytest.fixture
+def play(stack: Stack) -> Play:
+    play = Play(stack, uuid.uuid4().hex)
+    play.write(Submit=[SENT], Track=[{}], Migrate=[DONE], Settle=[{}])
+    return play
+
+
+def test_a_webhook_carries_a_job_through_in_five_transitions(play: Play) -> None:
+    play.start()
+    play.wake()
+    assert play.finish() == "SUCCEEDED"
+    assert play.stack.transitions(play.job_id) == [
+        "Submit",
+        "Track",
+        "Migrate",
+        "NextStage",
+        "Settle",
+    ]
+    assert play.turn("Migrate", 1) == {"job_id": play.job_id, "stage": "video"}
+    assert play.turn("Settle", 1) == {"job_id": play.job_id, "error": ""}
+
+
+def test_without_a_webhook_track_is_entered_again_each_time_its_interval_is_over(
+    play: Play,
+) -> None:
+    play.write(Submit=[IMPATIENT])
+    play.start()
+    tracked = [play.turn("Track", number) for number in (1, 2, 3)]
+    assert [event["turn"] for event in tracked] == [0, 1, 2]
+    assert len({event["task_token"] for event in tracked}) == 3
+    timed_out = [e for e in play.stack.history(play.job_id) if e["type"] == "TaskTimedOut"]
+    waited = [
+        (later["timestamp"] - earlier["timestamp"]).total_seconds()
+        for earlier, later in zip(
+            [e for e in play.stack.history(play.job_id) if e["type"] == "TaskStarted"][1:],
+            timed_out,
+            strict=False,
+        )
+    ]
+    assert waited == pytest.approx([1, 2], abs=0.5)  # the last interval repeats from then on
+    play.wake(turn=3)
+    assert play.finish() == "SUCCEEDED"
+
+
+def test_the_token_of_an_earlier_turn_wakes_nobody(play: Play) -> None:
+    play.write(Submit=[IMPATIENT])
+    play.start()
+    play.turn("Track", 2)
+    with pytest.raises(ClientError, match="TaskTimedOut"):
+        play.wake(turn=1)
+    play.wake(turn=2)
+    assert play.finish() == "SUCCEEDED"
+
+
+def test_a_failed_generation_is_settled_with_its_error(play: Play) -> None:
+    play.start()
+    play.stack.boto3("stepfunctions").send_task_failure(
+        taskToken=play.turn("Track", 1)["task_token"], error="GenerationFailed", cause="declined"
+    )
+    assert play.finish() == "SUCCEEDED"
+    assert play.turn("Settle", 1)["error"] == "GenerationFailed"
+    assert "Migrate" not in play.stack.transitions(play.job_id)
+
+
+def test_a_rejected_submission_is_not_tried_again(play: Play) -> None:
+    play.write(Submit=[{"raise": "SubmissionRejected"}])
+    play.start()
+    assert play.finish() == "SUCCEEDED"
+    assert play.turn("Settle", 1)["error"] == "SubmissionRejected"
+    assert play.event(f"{play.job_id}/Submit/2") is None
+
+
+def test_a_failing_track_does_not_end_the_job_while_the_provider_may_deliver(play: Play) -> None:
+    play.write(Track=[{"raise": "RuntimeError"}, {}])
+    play.start()
+    play.wake(turn=2)
+    assert play.finish() == "SUCCEEDED"
+    assert play.turn("Settle", 1)["error"] == ""
+
+
+def test_a_job_of_two_stages_submits_twice(play: Play) -> None:
+    first = {"return": {"stage": "image", "poll_seconds": [30]}}
+    play.write(Submit=[first, SENT], Migrate=[{"return": {"more": True}}, DONE])
+    play.start()
+    play.wake(turn=1)
+    play.wake(turn=2)
+    assert play.finish() == "SUCCEEDED"
+    assert [play.turn("Track", n)["stage"] for n in (1, 2)] == ["image", "video"]
+    assert [play.turn("Track", n)["turn"] for n in (1, 2)] == [0, 0]
+    assert play.stack.transitions(play.job_id).count("NextStage") == 2
+
+
+def test_a_callback_that_comes_before_track_returns_counts(play: Play) -> None:
+    play.write(Track=[{"sleep": 2}])
+    play.start()
+    started = time.monotonic()
+    play.wake()
+    play.turn("Settle", 1)
+    assert time.monotonic() - started < 2
+    assert play.finish() == "SUCCEEDED"
+
+
+def test_an_aborted_execution_stops_waiting_and_its_event_is_delivered(play: Play) -> None:
+    play.start()
+    token = play.turn("Track", 1)["task_token"]
+    client = play.stack.boto3("stepfunctions")
+    client.stop_execution(executionArn=play.stack.execution_arn(play.job_id))
+    told = wait_for(lambda: play.event(f"witness/{play.job_id}"), 10)
+    assert (told["status"], told["name"]) == ("ABORTED", play.job_id)
+    with pytest.raises(ClientError, match="TaskTimedOut"):
+        client.send_task_success(taskToken=token, output="{}")
+    assert play.status() == "ABORTED"
+
+
+def test_a_settle_that_cannot_settle_keeps_trying(play: Play) -> None:
+    play.write(Settle=[{"raise": "RuntimeError"}, {}])
+    play.start()
+    play.wake()
+    assert play.finish() == "SUCCEEDED"
+    assert play.turn("Settle", 2)["job_id"] == play.job_id

@@ -1,0 +1,157 @@
+"""`python -m local up` and `token`: one line when ready, nothing left when stopped or killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from local.deploy import ROOT
+from local.stack import STATE, wait_for
+
+PATIENCE_SECONDS = 90
+
+
+@contextmanager
+def up(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
+    """A running `python -m local up`, and what it printed."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "local", "up", *arguments],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"]},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        yield process, json.loads(process.stdout.readline())
+    finally:
+        process.terminate()
+        process.wait(PATIENCE_SECONDS)
+        if process.stdout:
+            process.stdout.close()
+
+
+def token(stack: str, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "local", "token", "--stack", stack, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+def credits(stack: dict[str, Any], bearer: str) -> httpx.Response:
+    return httpx.get(
+        f"{stack['api_url']}/v1/credits", headers={"Authorization": f"Bearer {bearer}"}, timeout=30
+    )
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that ended and was not collected does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def workers(stack: dict[str, Any]) -> list[int]:
+    return [int(mark.name) for mark in (Path(stack["state_dir"]) / "workers").iterdir()]
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_stack_leaves_no_process_and_no_file(stop: signal.Signals) -> None:
+    with up() as (process, stack):
+        assert credits(stack, token(stack["stack"], "--user", "ada")).json()["available"] == 0
+        pids = [*stack["pids"].values(), *workers(stack)]
+        assert len(pids) > 3
+        process.send_signal(stop)
+        assert process.wait(PATIENCE_SECONDS) == 0
+        assert process.stdout is not None
+        assert process.stdout.read() == ""  # one line, no more
+        wait_for(lambda: not any(is_alive(pid) for pid in pids), 10)
+        assert not Path(stack["state_dir"]).exists()
+
+
+def test_a_killed_stack_takes_its_processes_along_and_the_next_removes_its_files() -> None:
+    with up() as (process, stack):
+        credits(stack, token(stack["stack"], "--user", "ada"))
+        pids = [*stack["pids"].values(), *workers(stack)]
+        process.kill()
+        process.wait(PATIENCE_SECONDS)
+        wait_for(lambda: not any(is_alive(pid) for pid in pids), 15)
+    with up():
+        assert not Path(stack["state_dir"]).exists()
+
+
+def test_two_stacks_run_side_by_side_and_share_nothing() -> None:
+    with up() as (_, one), up() as (_, two):
+        for_one = token(one["stack"], "--user", "ada", "--admin")
+        grant = {"user_id": "ada", "amount": 7, "reference": "side-by-side"}
+        granted = httpx.post(
+            f"{one['api_url']}/v1/admin/grants",
+            json=grant,
+            headers={"Authorization": f"Bearer {for_one}"},
+            timeout=30,
+        )
+        assert granted.status_code in {200, 201}, granted.text
+        assert credits(one, for_one).json()["available"] == 7
+        assert credits(two, token(two["stack"], "--user", "ada")).json()["available"] == 0
+        assert credits(two, for_one).status_code == 401
+        assert (STATE / "newest").read_text() in {one["stack"], two["stack"]}
+
+
+def test_tokens_can_be_wrong_on_purpose() -> None:
+    with up() as (_, stack):
+        expired = token(stack["stack"], "--user", "ada", "--expires-in", "-5")
+        foreign = token(stack["stack"], "--user", "ada", "--audience", "another-app")
+        assert credits(stack, expired).status_code == 401
+        assert credits(stack, foreign).status_code == 401
+
+
+def test_everything_listens_on_loopback_only() -> None:
+    with up() as (_, stack):
+        credits(stack, token(stack["stack"], "--user", "ada"))
+        for pid in [*stack["pids"].values(), *workers(stack)]:
+            assert set(listening_addresses(pid)) <= {"0100007F"}  # 127.0.0.1
+
+
+def listening_addresses(pid: int) -> list[str]:
+    """The local addresses, in hexadecimal, that a process listens on."""
+    inodes = {
+        os.readlink(link).removeprefix("socket:[").rstrip("]")
+        for link in Path(f"/proc/{pid}/fd").iterdir()
+        if link.is_symlink() and os.readlink(link).startswith("socket:")
+    }
+    lines = [
+        line.split()
+        for table in ("tcp", "tcp6")
+        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]
+    ]
+    return [line[1].partition(":")[0] for line in lines if line[3] == "0A" and line[9] in inodes]
+
+
+def test_a_token_without_a_stack_says_how_to_start_one() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "local", "token", "--user", "ada", "--stack", "no-such-stack"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert "python -m local up" in done.stderr
