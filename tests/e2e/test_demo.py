@@ -1,0 +1,303 @@
+"""`make demo` as a newcomer and as a CI job meet it: a process, what it prints, what it leaves."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+from PIL import Image
+
+from local.demo.checks import faults_of_journal
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE_SECONDS = 180
+VIDEOS: Mapping[str, tuple[int, tuple[int, int]]] = {
+    "text-to-video": (4, (1280, 720)),
+    "image-to-video": (6, (720, 1280)),
+}
+JOURNAL_LINE = re.compile(r" +(\d+)  (\w+) +(\d+) +(\d+) +(\d+)  (\S.*)")
+PROGRESS_LINE = re.compile(r" +[\d.]+ s  (\S+) +(\d+) %  (.+)")
+ACCOUNT_LINE = r"{}: (\d+) available, (\d+) held"
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_armed() -> None:
+    """The demo runs a stack of its own; the other tests' need not start for it."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A demo that has ended."""
+
+    exit_code: int
+    text: str
+    errors: str
+    out: Path
+
+    def section(self, heading: str) -> list[str]:
+        """The lines below a heading, up to the next one."""
+        lines = self.text.partition(f"\n{heading}\n")[2].splitlines()
+        end = next((i for i, line in enumerate(lines) if re.match(r"\S", line)), len(lines))
+        return [line for line in lines[:end] if line]
+
+    def account(self, moment: str) -> tuple[int, int]:
+        found = re.search(ACCOUNT_LINE.format(moment), self.text)
+        assert found, f"nothing is said of the account {moment}"
+        return int(found[1]), int(found[2])
+
+    def journal(self) -> list[dict[str, Any]]:
+        """The journal as printed, with the members the API gives it."""
+        found = map(JOURNAL_LINE.fullmatch, self.section("The user's journal")[1:])
+        return [
+            {
+                "sequence": int(line[1]),
+                "kind": line[2],
+                "credits": int(line[3]),
+                "balance_after": int(line[4]),
+                "held_after": int(line[5]),
+                "job_id": None if line[2] == "grant" else line[6],
+            }
+            for line in found
+            if line is not None
+        ]
+
+    def progress(self, name: str) -> list[tuple[int, str]]:
+        found = filter(None, map(PROGRESS_LINE.fullmatch, self.text.splitlines()))
+        return [(int(line[2]), line[3]) for line in found if line[1] == name]
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Ours, without what would make the real fal charge somebody."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in {"FAL_KEY", "DEMO_IMAGE_URL", "COLUMNS", "NO_COLOR"}
+    }
+    return kept | more
+
+
+def run(out: Path, *options: str, **more: str) -> Run:
+    done = subprocess.run(
+        [sys.executable, "-m", "local.demo", "--out", str(out), *options],
+        cwd=ROOT,
+        env=environment(**more),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+    return Run(done.returncode, done.stdout, done.stderr, out)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The demo in a pipe, in an environment that asks for colours all the same."""
+    done = run(tmp_path_factory.mktemp("demo") / "out", FORCE_COLOR="1", TTY_COMPATIBLE="1")
+    assert done.exit_code == 0, done.text + done.errors
+    return done
+
+
+def test_it_checks_a_lot_and_finds_nothing_wrong(demo: Run) -> None:
+    passed = re.search(r"Done in [\d.]+ s; (\d+) checks passed", demo.text)
+    assert passed is not None
+    assert int(passed[1]) > 50
+    assert "WRONG" not in demo.text
+    assert demo.errors == ""
+
+
+@pytest.mark.parametrize("name", VIDEOS)
+def test_it_leaves_videos_that_play_as_asked(demo: Run, name: str) -> None:
+    seconds, size = VIDEOS[name]
+    with av.open(str(demo.out / f"{name}.mp4")) as container:
+        stream = container.streams.video[0]
+        assert stream.codec_context.name == "h264"
+        assert (stream.codec_context.width, stream.codec_context.height) == size
+        last = max(frame.time for frame in container.decode(stream) if frame.time is not None)
+    assert last == pytest.approx(seconds, abs=0.25)
+
+
+@pytest.mark.parametrize("name", VIDEOS)
+def test_it_leaves_thumbnails_that_show_something(demo: Run, name: str) -> None:
+    _, (width, height) = VIDEOS[name]
+    with Image.open(demo.out / f"{name}.jpg") as picture:
+        assert picture.format == "JPEG"
+        assert picture.size == (width // 2, height // 2)
+        dark, light = picture.convert("L").getextrema()
+    assert light - dark > 100  # type: ignore[operator]
+
+
+def test_it_leaves_nothing_else(demo: Run) -> None:
+    expected = {f"{name}{end}" for name in VIDEOS for end in (".mp4", ".jpg")}
+    assert {path.name for path in demo.out.iterdir()} == expected
+
+
+def test_the_table_of_videos_says_what_is_on_the_disk(demo: Run) -> None:
+    rows = demo.section("Downloaded from the owner's bucket")[1:]
+    assert [row.split()[0] for row in rows] == list(VIDEOS)
+    for row in rows:
+        name = row.split()[0]
+        seconds, (width, height) = VIDEOS[name]
+        body = (demo.out / f"{name}.mp4").read_bytes()
+        digest = hashlib.sha256(body).hexdigest()[:12]
+        for figure in (f"{len(body):,}", f"{seconds:.2f} s", f"{width}x{height}", digest):
+            assert f" {figure}" in row
+
+
+def test_the_figures_add_up(demo: Run) -> None:
+    journal = demo.journal()
+    kinds = [line["kind"] for line in journal]
+    assert sorted(kinds) == ["capture", "capture", "grant", "hold", "hold", "hold", "release"]
+    assert faults_of_journal(journal, *demo.account("refunded")) == []
+
+    priced = {
+        row.split()[0]: int(re.split(r" {2,}", row.strip())[3])
+        for row in demo.section("What will it cost?")[1:]
+    }
+    captured = {line["job_id"]: line["credits"] for line in journal if line["kind"] == "capture"}
+    assert captured == priced
+
+    before, after = demo.account("account before"), demo.account("account after")
+    spent = sum(captured.values())
+    assert demo.account("while they run") == (before[0] - spent, spent)
+    assert after == (before[0] - spent, 0)
+    assert demo.account("refunded") == after
+
+
+@pytest.mark.parametrize("name", VIDEOS)
+def test_progress_is_a_plain_line_per_change(demo: Run, name: str) -> None:
+    seen = demo.progress(name)
+    assert seen[-1] == (100, "Completed")
+    assert [percent for percent, _ in seen] == sorted(percent for percent, _ in seen)
+    assert all(one != other for one, other in zip(seen, seen[1:], strict=False))
+
+
+def test_both_videos_are_made_at_the_same_time(demo: Run) -> None:
+    order = [line[1] for line in map(PROGRESS_LINE.fullmatch, demo.text.splitlines()) if line]
+    assert order.index("image-to-video") < len(order) - 1 - order[::-1].index("text-to-video")
+
+
+def test_a_pipe_gets_no_control_codes_and_no_trailing_blanks(demo: Run) -> None:
+    assert not set(demo.text) & {"\x1b", "\r", "\b"}
+    assert not [line for line in demo.text.splitlines() if line != line.rstrip()]
+
+
+def test_the_states_and_aws_calls_of_a_job_are_shown(demo: Run) -> None:
+    lines = demo.section("Behind the scenes of text-to-video")
+    way = "5 state transitions: Submit → Track → Migrate → NextStage → Settle"
+    assert lines[0].strip() == way
+    calls = {line.split()[0]: line for line in lines[2:]}
+    assert calls["generate"].count(",") <= 4  # five calls at most
+    assert "TransactWriteItems Jobs+Ledger" in calls["settle"]
+    assert "PutObject Videos" in calls["migrate"]
+    assert "SendTaskSuccess" in calls["webhooks"]
+
+
+def test_no_secret_is_printed(demo: Run) -> None:
+    for secret in ("eyJ", "Bearer", "simulated-key", "X-Amz-"):
+        assert secret not in demo.text
+
+
+def test_a_prompt_that_is_declined_costs_nothing_and_fails_the_demo(tmp_path: Path) -> None:
+    declined = run(tmp_path / "out", "--prompt", "Something #moderated")
+    assert declined.exit_code == 1
+    assert "WRONG: text-to-video: status is 'failed'" in declined.text
+    assert "declined by the content policy" in declined.text
+    assert declined.account("account after") == declined.account("account before")
+    assert faults_of_journal(declined.journal(), *declined.account("refunded")) == []
+    assert not (tmp_path / "out").exists()
+
+
+def test_in_a_terminal_bars_move_and_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
+    with in_terminal(tmp_path / "out") as (process, terminal):
+        seen = read_until(terminal, r"━.*70 %.*Generating video")
+        assert "\x1b[" in seen
+        [state] = [
+            mark.parent
+            for mark in (ROOT / ".local").glob("*/pid")
+            if mark.read_text(encoding="utf-8") == str(process.pid)
+        ]
+        started: dict[str, int] = json.loads((state / "stack.json").read_text())["pids"]
+        process.send_signal(signal.SIGINT)
+        read_until(terminal, "Stopped; nothing is left running")
+        assert process.wait(30) == 130
+    children = set(started.values()) - {process.pid}
+    assert len(children) >= 2
+    assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
+    assert not state.exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "change"),
+    [
+        (0, {"credits": 31}),
+        (1, {"sequence": 3}),
+        (1, {"balance_after": 29}),
+        (2, {"held_after": 1}),
+        (2, {"kind": "release"}),
+        (2, {"job_id": "other"}),
+    ],
+)
+def test_a_journal_that_does_not_add_up_is_noticed(line: int, change: dict[str, Any]) -> None:
+    names = ("sequence", "kind", "credits", "balance_after", "held_after", "job_id")
+    journal = [
+        dict(zip(names, values, strict=True))
+        for values in [
+            (1, "grant", 30, 30, 0, None),
+            (2, "hold", 10, 20, 10, "job"),
+            (3, "capture", 10, 20, 0, "job"),
+        ]
+    ]
+    assert faults_of_journal(journal, 20, 0) == []
+    assert faults_of_journal(journal, 21, 0) != []
+    journal[line] |= change
+    assert faults_of_journal(journal, 20, 0) != []
+
+
+@contextmanager
+def in_terminal(out: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """A demo on a pseudo-terminal, and our end of that."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "local.demo", "--out", str(out)],
+        cwd=ROOT,
+        env=environment(TERM="xterm-256color", COLUMNS="100"),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    try:
+        yield process, ours
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(30)
+        os.close(ours)
+
+
+def read_until(terminal: int, pattern: str) -> str:
+    """What the terminal shows, up to what matches. Fails if that never comes."""
+    seen = ""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not re.search(pattern, seen):
+        assert time.monotonic() < deadline, seen
+        try:
+            seen += os.read(terminal, 65536).decode(errors="replace")
+        except OSError:  # the other end is closed
+            pytest.fail(f"{pattern!r} did not come:\n{seen}")
+    return seen
