@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _run(options, screen, checks, key)
     except KeyboardInterrupt:
-        screen.say("")
+        screen.gap()
         screen.say("Stopped; nothing is left running.")
         if key:
             screen.say("What fal had begun by then, it may still bill.")

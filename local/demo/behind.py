@@ -46,7 +46,7 @@ class Behind:
         self._screen.heading(f"Behind the scenes of {name}")
         transitions = self._stack.transitions(job_id)
         self._screen.say(f"{len(transitions)} state transitions: {' → '.join(transitions)}")
-        self._screen.say("")
+        self._screen.gap()
         runs = self._stack.invocations(about=job_id)
         reads = [run for run in runs if run.function == "StatusFunction"]
         seen: set[str] = set()

@@ -47,8 +47,11 @@ class Screen:
             emoji=False,
         )
 
-    def heading(self, text: str) -> None:
+    def gap(self) -> None:
         self._console.print()
+
+    def heading(self, text: str) -> None:
+        self.gap()
         self._console.print(text, style="bold")
 
     def say(self, text: str) -> None:

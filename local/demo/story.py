@@ -187,7 +187,7 @@ class Story:
             clip = decode(video)
             check_clip(self._checks, take.name, clip, take.shot.size, take.shot.seconds)
             check_thumbnail(self._checks, f"{take.name} thumbnail", thumbnail, take.shot.size)
-            rows.append(_clip_row(take.name, clip, digests["video.mp4"][1], video, thumbnail))
+            rows.append(_clip_row(take.name, clip, digests["video.mp4"][1]))
         columns = ("video", "codec", "sound", "length", "size", "bytes", "SHA-256", "files")
         self._screen.table(columns, rows)
 
@@ -250,9 +250,7 @@ class Story:
             self._checks.equal(f"{take.name}: credits in the journal", charged, {take.estimate})
 
 
-def _clip_row(
-    name: str, clip: Clip, digest: str, video: Path, thumbnail: Path
-) -> tuple[object, ...]:
+def _clip_row(name: str, clip: Clip, digest: str) -> tuple[object, ...]:
     return (
         name,
         clip.codec,
@@ -261,5 +259,5 @@ def _clip_row(
         f"{clip.width}x{clip.height}",
         clip.size_bytes,
         digest[:12] + "…",
-        f"{video}, {thumbnail.name}",
+        f"{name}.mp4, .jpg",
     )
