@@ -1,8 +1,8 @@
 """`python -m local up` starts a stack and stays; `python -m local token` makes a token for it.
 
 `up` prints exactly one line on standard output, when everything is ready: a JSON object with every
-URL, table, bucket and ARN (`local.stack.Stack.description`). Everything else goes to standard error.
-SIGINT or SIGTERM stops it cleanly.
+URL, table, bucket and ARN (`local.stack.Stack.description`). Everything else goes to standard
+error. SIGINT or SIGTERM stops it cleanly.
 """
 
 import argparse

@@ -1,14 +1,14 @@
 """Deploys the real template.yaml from the source tree, without `sam build`.
 
-What `sam package` would do is done here: each CodeUri folder becomes a zip, the state machine's YAML
-becomes JSON, and both are uploaded; the template goes to CloudFormation as it is, with the SAM
+What `sam package` would do is done here: each CodeUri folder becomes a zip, the state machine's
+YAML becomes JSON, and both are uploaded; the template goes to CloudFormation as it is, with the SAM
 transform applied there. Every resource of the template is created; none is left out.
 
 Two things differ from AWS, both about layers: what they hold is built for another platform.
 `ClipmintLayer` carries our own package only, and names the packages of `.envs/lambda` (what the
-layer's requirements install, for this computer) in a file `python.path`; `MediaLayer` names those of
-`.envs/lambda-media`. `local.runtime.bootstrap` reads that file. So a function imports exactly what its
-layers declare.
+layer's requirements install, for this computer) in a file `python.path`; `MediaLayer` names those
+of `.envs/lambda-media`. `local.runtime.bootstrap` reads that file. So a function imports exactly
+what its layers declare.
 """
 
 import hashlib
@@ -118,8 +118,8 @@ def _long_form(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[st
         value = loader.construct_scalar(node)
     elif isinstance(node, yaml.SequenceNode):
         value = loader.construct_sequence(node, deep=True)
-    else:
-        value = loader.construct_mapping(node, deep=True)  # type: ignore[arg-type]
+    elif isinstance(node, yaml.MappingNode):
+        value = loader.construct_mapping(node, deep=True)
     if suffix in {"Ref", "Condition"}:
         return {suffix: value}
     if suffix == "GetAtt" and isinstance(value, str):
@@ -127,7 +127,7 @@ def _long_form(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[st
     return {f"Fn::{suffix}": value}
 
 
-_CloudFormationLoader.add_multi_constructor("!", _long_form)  # type: ignore[no-untyped-call]
+_CloudFormationLoader.add_multi_constructor("!", _long_form)
 
 
 def load_template(path: Path) -> dict[str, Any]:
@@ -162,8 +162,8 @@ def _archive(files: Mapping[Path, Path], texts: Mapping[str, str] | None = None)
         for name, path in files.items():
             # A fixed date: the same sources are the same zip.
             archive.writestr(zipfile.ZipInfo(name.as_posix()), path.read_bytes())
-        for name, text in (texts or {}).items():
-            archive.writestr(zipfile.ZipInfo(name), text)
+        for title, text in (texts or {}).items():
+            archive.writestr(zipfile.ZipInfo(title), text)
     return content.getvalue()
 
 

@@ -1,8 +1,9 @@
 """An OpenID Connect issuer small enough to read, for tokens the local stack accepts.
 
-It serves `/.well-known/openid-configuration` and the public key; `Signer` signs with the private one.
-The key lives in the stack's state folder (mode 0600), so a token can be made from another process
-for as long as the stack runs. API Gateway checks signature, issuer, audience, expiry and scopes.
+It serves `/.well-known/openid-configuration` and the public key; `Signer` signs with the private
+one. The key lives in the stack's state folder (mode 0600), so a token can be made from another
+process for as long as the stack runs. API Gateway checks signature, issuer, audience, expiry and
+scopes.
 """
 
 import json

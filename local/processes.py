@@ -1,8 +1,8 @@
 """Child processes that end with their parent, however it ends, and say when they are ready.
 
-A child's standard input is a pipe whose other end the parent holds: when the parent is gone, even by
-SIGKILL, the pipe ends and a child that watches it follows. No process group, no platform's own death
-signal, so it works wherever Python does.
+A child's standard input is a pipe whose other end the parent holds: when the parent is gone, even
+by SIGKILL, the pipe ends and a child that watches it follows. No process group, no platform's own
+death signal, so it works wherever Python does.
 """
 
 import select

@@ -3,13 +3,14 @@
     with Stack() as stack:
         httpx.get(f"{stack.api_url}/v1/models", headers=stack.bearer("ada"))
 
-Two stacks side by side share nothing. A stack that is stopped, or whose process is killed, leaves no
-process; a stopped one leaves no file either, and the next start removes what a killed one left.
+Two stacks side by side share nothing. A stack that is stopped, or whose process is killed, leaves
+no process; a stopped one leaves no file either, and the next start removes what a killed one left.
 
 **Reading.** `stack.logs("GenerateFunction")` gives a function's log lines (they are in CloudWatch
 Logs, `boto3("logs")` reads them too). `stack.history(job_id)` gives a job's execution history, as
-GetExecutionHistory does; `stack.transitions(job_id)` the states it entered. `stack.invocations(about=
-job_id)` gives the function runs that had to do with a job, each with its AWS calls in order.
+GetExecutionHistory does; `stack.transitions(job_id)` the states it entered.
+`stack.invocations(about=job_id)` gives the function runs that had to do with a job, each with its
+AWS calls in order.
 
 **Crashing.** `stack.crash("GenerateFunction", "TransactWriteItems")` kills the worker (SIGKILL)
 right after its next transaction was answered; `moment="before"` just before it is sent;
@@ -99,7 +100,11 @@ class Stack:
         self._enforce_iam = enforce_iam
         self._worker_cap = worker_cap
         self._stock = stock
-        self._session = Session(region_name=REGION, **CREDENTIALS)
+        self._session = Session(
+            CREDENTIALS["aws_access_key_id"],
+            CREDENTIALS["aws_secret_access_key"],
+            region_name=REGION,
+        )
         self._clients: dict[str, Any] = {}
         self._running = ExitStack()
         self.name = name or uuid.uuid4().hex[:8]
@@ -149,8 +154,8 @@ class Stack:
         """The stack's boto3 client of a service, as its root user. Threads may share it."""
         if service not in self._clients:
             for_s3 = Config(signature_version="s3v4", s3={"addressing_style": "path"})
-            self._clients[service] = self._session.client(
-                service,
+            self._clients[service] = self._session.client(  # type: ignore[call-overload]
+                service,  # the stubs know services by literal name only
                 endpoint_url=self.aws_endpoint,
                 config=(for_s3 if service == "s3" else Config()).merge(MANY_CONNECTIONS),
             )

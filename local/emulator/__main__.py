@@ -16,6 +16,8 @@ import threading
 
 from local.emulator.settings import Settings
 
+# ruff: noqa: PLC0415
+
 # ministack reads its settings from the environment, when it is imported.
 FIXED = {
     "MINISTACK_HOST": "127.0.0.1",
@@ -58,14 +60,15 @@ def end_with_input() -> None:
 
 
 async def serve(settings: Settings, *, stock: bool) -> None:
-    from hypercorn.asyncio import serve as serve_asgi
-    from hypercorn.config import Config
+    # Not before the environment is set: ministack reads it when it is imported.
+    from hypercorn.asyncio import serve as serve_asgi  # type: ignore[import-not-found]
+    from hypercorn.config import Config  # type: ignore[import-not-found]
     from ministack.app import app
 
-    from local.emulator import functions, http_api, identity, state_machine
+    from local.emulator import callbacks, executions, functions, http_api, identity, tasks
 
     if not stock:
-        for area in (functions, http_api, state_machine, identity):
+        for area in (functions, http_api, callbacks, tasks, executions, identity):
             area.apply(settings)
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -85,7 +88,7 @@ async def serve(settings: Settings, *, stock: bool) -> None:
     served: http_api.Application = http_api.OwnPort(app, settings.api_port)
     if settings.enforce_iam and not stock:
         served = identity.OverTls(served)
-    await serve_asgi(served, config, shutdown_trigger=until_stopped)  # type: ignore[arg-type]
+    await serve_asgi(served, config, shutdown_trigger=until_stopped)
 
 
 def main() -> None:

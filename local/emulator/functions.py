@@ -37,6 +37,9 @@ from ministack.services import lambda_svc
 from local.emulator.settings import Settings
 from local.emulator.upstream import corrects
 
+# Correcting upstream means using its private names.
+# ruff: noqa: SLF001
+
 BOOTSTRAP = Path(__file__).parents[1] / "runtime" / "bootstrap.py"
 END_OF_LOG = "\x1e"
 # Long enough for a handler's last line to travel through a pipe on a busy machine.
@@ -280,7 +283,7 @@ def apply(settings: Settings) -> None:
     def worker_class_for(original: Any, config: dict[str, Any]) -> Any:
         if not str(config.get("Runtime", "")).startswith("python"):
             return original(config)
-        return lambda name, config, code: Worker(settings, config, code)
+        return lambda _name, config, code: Worker(settings, config, code)
 
     @corrects(lambda_svc, "_execute_function_warm", digest="62b9218bef5b")
     def execute_warm(

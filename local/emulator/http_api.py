@@ -23,6 +23,9 @@ Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+# Correcting upstream means using its private names.
+# ruff: noqa: SLF001
+
 INTEGRATED_FUNCTION = re.compile(r"functions/(arn:[^/]+)/invocations")
 ANY_METHOD = "x-amazon-apigateway-any-method"
 
@@ -44,7 +47,7 @@ def import_body(api_id: str, body: dict[str, Any], stack: str) -> None:
                     "RouteKey": _route_key(method, path),
                     "Target": f"integrations/{_import_integration(api_id, integration, stack)}",
                 }
-                _, attributes = provisioners._apigw_v2_route_create(
+                provisioners._apigw_v2_route_create(
                     "Route", route | _authorization(operation, authorizers), stack
                 )
 
@@ -144,14 +147,9 @@ def apply(settings: Settings) -> None:
 
     @corrects(provisioners, "_apigw_v2_api_update", digest="d12d60c12ed7")
     def update(
-        original: Any,
-        physical_id: str,
-        old: dict[str, Any],
-        new: dict[str, Any],
-        stack: str,
-        logical_id: str | None = None,
+        original: Any, physical_id: str, old: Any, new: dict[str, Any], stack: str, *more: Any
     ) -> Any:
-        api_id, attributes = original(physical_id, old, new, stack, logical_id)
+        api_id, attributes = original(physical_id, old, new, stack, *more)
         if new.get("Body"):
             import_body(api_id, new["Body"], stack)
         return api_id, attributes

@@ -2,8 +2,8 @@
 
 - `states:SendTaskSuccess` and its siblings are authorised against every resource; AWS (and SAM's
   StepFunctionsCallbackPolicy) against the state machine that issued the token.
-- Buckets refuse requests without TLS, as they should, and the emulator speaks plain HTTP on loopback:
-  the AWS port says of each request what a TLS-terminating proxy would.
+- Buckets refuse requests without TLS, as they should, and the emulator speaks plain HTTP on
+  loopback: the AWS port says of each request what a TLS-terminating proxy would.
 
 Not enforced, here or upstream: the state machine's own role.
 """
@@ -13,9 +13,9 @@ from typing import Any
 
 from ministack.core import iam_actions
 
+from local.emulator.callbacks import engine
 from local.emulator.http_api import Application, Receive, Scope, Send
 from local.emulator.settings import Settings
-from local.emulator.state_machine import engine
 from local.emulator.upstream import corrects
 
 
@@ -36,18 +36,10 @@ def apply(settings: Settings) -> None:
     del settings
 
     @corrects(iam_actions, "extract_resource_arn", digest="82f51700695c")
-    def resource_arn(
-        original: Any,
-        service: str,
-        method: str,
-        path: str,
-        headers: Any,
-        body: bytes,
-        *rest: Any,
-    ) -> Any:
+    def resource_arn(original: Any, service: str, *request: Any) -> Any:
+        body = request[3]
         if service == "states" and b"taskToken" in body:
-            token = json.loads(body).get("taskToken")
-            machine = engine.machine_of(token)
+            machine = engine.machine_of(json.loads(body).get("taskToken"))
             if machine is not None:
                 return machine
-        return original(service, method, path, headers, body, *rest)
+        return original(service, *request)

@@ -175,10 +175,7 @@ def serve(requests: IO[str], answers: IO[str]) -> None:
         request = json.loads(line)
         os.environ["_X_AMZN_TRACE_ID"] = request["trace_id"]
         observer.begin(request["request_id"], request["event"])
-        if handler is None:
-            result, error = "null", {**(failure or {}), "requestId": request["request_id"]}
-        else:
-            result, error = invoke(handler, request)
+        result, error = invoke(handler, request) if handler else ("null", failure)
         observer.end(result, error)
         sys.stdout.flush()
         sys.stderr.write(f"{END_OF_LOG}{request['request_id']}\n")

@@ -11,11 +11,12 @@ Every invocation and every AWS call becomes one line of JSON appended to the sta
 transaction names its tables, comma separated), `error` the AWS error code or null.
 An invocation that died has a `begin` and no `end`.
 
-A crash is a file in the stack's crash folder: {"function", "operation", "resource", "moment", "nth"}.
-The worker that reaches the nth such call of one invocation removes the file and kills itself:
-`before` the call is sent, or `after` its answer came. The operation "Return" means the handler's own
-end: its work is done, its answer is never sent. Removing the file is atomic, so one file kills one
-worker. This is botocore's own event system, hooked from outside: the shipped code knows nothing.
+A crash is a file in the stack's crash folder, {"function", "operation", "resource", "moment",
+"nth"}. The worker that reaches the nth such call of one invocation removes the file and kills
+itself: `before` the call is sent, or `after` its answer came. The operation "Return" means the
+handler's own end: its work is done, its answer is never sent. Removing the file is atomic, so one
+file kills one worker. This is botocore's own event system, hooked from outside: the shipped code
+knows nothing.
 """
 
 import importlib.abc

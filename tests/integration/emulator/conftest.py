@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
-from tests.integration.emulator.small_app import small_app
 
 from local.stack import Stack
+from tests.integration.emulator.small_app import small_app
 
 
 @pytest.fixture(scope="session")

@@ -86,12 +86,19 @@ def start(
     machine = client.create_state_machine(
         name=f"probe-{uuid.uuid4().hex}",
         definition=json.dumps(definition),
-        roleArn="arn:aws:iam::000000000000:role/probe",
+        roleArn=role(stack),
     )["stateMachineArn"]
     arn: str = client.start_execution(stateMachineArn=machine, input=json.dumps(given or {}))[
         "executionArn"
     ]
     return arn
+
+
+def role(stack: Stack) -> str:
+    """The role of the deployed state machine, for others to use."""
+    machines = stack.boto3("stepfunctions")
+    described = machines.describe_state_machine(stateMachineArn=stack.state_machine_arn)
+    return str(described["roleArn"])
 
 
 def task(stack: Stack, wish: Any, *, callback: bool = False, **fields: Any) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Every correction of the emulator, asked of ours and of ministack as it comes.
 
-Ours must answer as AWS does. ministack must still answer otherwise: on the day it does not, the second
-test says that our correction can go.
+Ours must answer as AWS does. ministack must still answer otherwise: on the day it does not, the
+second test says that our correction can go.
 """
 
 import json
@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from tests.integration.emulator.small_app import act, outcome, request, run, start, task
 
 from local.stack import Stack
+from tests.integration.emulator.small_app import act, outcome, request, role, run, start, task
 
 Question = Callable[[Stack], Any]
 
@@ -208,7 +208,7 @@ def start_again(stack: Stack, first: Any, second: Any) -> Any:
     wait = {"Type": "Wait", "Seconds": 5, "End": True}
     definition = {"StartAt": "Wait", "States": {"Wait": wait}}
     machine = client.create_state_machine(
-        name=name, definition=json.dumps(definition), roleArn="arn:aws:iam::000000000000:role/p"
+        name=name, definition=json.dumps(definition), roleArn=role(stack)
     )["stateMachineArn"]
     arn = client.start_execution(stateMachineArn=machine, name=name, input=json.dumps(first))[
         "executionArn"

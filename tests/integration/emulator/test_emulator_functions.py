@@ -4,9 +4,8 @@ import json
 import os
 import sys
 
-from tests.integration.emulator.small_app import act, request
-
 from local.stack import Stack, wait_for
+from tests.integration.emulator.small_app import act, request
 
 
 def test_a_function_imports_its_layers_sources_and_packages(stack: Stack) -> None:

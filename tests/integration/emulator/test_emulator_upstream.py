@@ -58,8 +58,8 @@ def _send_task_success(request):
     return "another release"
 
 stepfunctions._send_task_success = _send_task_success
-from local.emulator import state_machine
-state_machine.apply(None)
+from local.emulator import callbacks
+callbacks.apply(None)
 """
     done = in_emulator(script, tmp_path)
     assert done.returncode != 0

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from local.stack import Stack
+from local.stack import Stack, wait_for
 from tests.integration.emulator.small_app import act, small_app, start, task
 
 
@@ -27,8 +27,6 @@ def test_a_function_without_a_permission_is_refused(guarded: Stack) -> None:
 def test_a_callback_is_allowed_to_the_state_machine_it_belongs_to_only(guarded: Stack) -> None:
     wish = {"do": "shout", "words": "{% 'token ' & $states.context.Task.Token %}"}
     execution = start(guarded, {"Wait": task(guarded, wish, callback=True, TimeoutSeconds=20)})
-    from local.stack import wait_for
-
     (line,) = wait_for(
         lambda: [line for line in guarded.logs("Act") if line.startswith("token ")], 10
     )

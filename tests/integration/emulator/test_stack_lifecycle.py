@@ -52,7 +52,7 @@ def token(stack: str, *arguments: str) -> str:
     return done.stdout.strip()
 
 
-def credits(stack: dict[str, Any], bearer: str) -> httpx.Response:
+def balance(stack: dict[str, Any], bearer: str) -> httpx.Response:
     return httpx.get(
         f"{stack['api_url']}/v1/credits", headers={"Authorization": f"Bearer {bearer}"}, timeout=30
     )
@@ -74,7 +74,7 @@ def workers(stack: dict[str, Any]) -> list[int]:
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_stack_leaves_no_process_and_no_file(stop: signal.Signals) -> None:
     with up() as (process, stack):
-        assert credits(stack, token(stack["stack"], "--user", "ada")).json()["available"] == 0
+        assert balance(stack, token(stack["stack"], "--user", "ada")).json()["available"] == 0
         pids = [*stack["pids"].values(), *workers(stack)]
         assert len(pids) > 3
         process.send_signal(stop)
@@ -87,7 +87,7 @@ def test_a_stopped_stack_leaves_no_process_and_no_file(stop: signal.Signals) -> 
 
 def test_a_killed_stack_takes_its_processes_along_and_the_next_removes_its_files() -> None:
     with up() as (process, stack):
-        credits(stack, token(stack["stack"], "--user", "ada"))
+        balance(stack, token(stack["stack"], "--user", "ada"))
         pids = [*stack["pids"].values(), *workers(stack)]
         process.kill()
         process.wait(PATIENCE_SECONDS)
@@ -107,9 +107,9 @@ def test_two_stacks_run_side_by_side_and_share_nothing() -> None:
             timeout=30,
         )
         assert granted.status_code in {200, 201}, granted.text
-        assert credits(one, for_one).json()["available"] == 7
-        assert credits(two, token(two["stack"], "--user", "ada")).json()["available"] == 0
-        assert credits(two, for_one).status_code == 401
+        assert balance(one, for_one).json()["available"] == 7
+        assert balance(two, token(two["stack"], "--user", "ada")).json()["available"] == 0
+        assert balance(two, for_one).status_code == 401
         assert (STATE / "newest").read_text() in {one["stack"], two["stack"]}
 
 
@@ -117,13 +117,13 @@ def test_tokens_can_be_wrong_on_purpose() -> None:
     with up() as (_, stack):
         expired = token(stack["stack"], "--user", "ada", "--expires-in", "-5")
         foreign = token(stack["stack"], "--user", "ada", "--audience", "another-app")
-        assert credits(stack, expired).status_code == 401
-        assert credits(stack, foreign).status_code == 401
+        assert balance(stack, expired).status_code == 401
+        assert balance(stack, foreign).status_code == 401
 
 
 def test_everything_listens_on_loopback_only() -> None:
     with up() as (_, stack):
-        credits(stack, token(stack["stack"], "--user", "ada"))
+        balance(stack, token(stack["stack"], "--user", "ada"))
         for pid in [*stack["pids"].values(), *workers(stack)]:
             assert set(listening_addresses(pid)) <= {"0100007F"}  # 127.0.0.1
 

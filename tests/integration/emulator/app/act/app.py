@@ -75,7 +75,7 @@ def describe_context(_wish: Any, _event: Any, context: Any) -> Any:
 
 def write(wish: Any, _event: Any, _context: Any) -> Any:
     """Two items, then an object."""
-    import boto3  # noqa: PLC0415 - only this action needs it
+    import boto3
 
     table = boto3.client("dynamodb")
     for number in (1, 2):
@@ -86,8 +86,8 @@ def write(wish: Any, _event: Any, _context: Any) -> Any:
 
 def finish(wish: Any, _event: Any, _context: Any) -> Any:
     """Report a task as done; the error code if that is refused."""
-    import boto3  # noqa: PLC0415 - only this action needs it
-    from botocore.exceptions import ClientError  # noqa: PLC0415
+    import boto3
+    from botocore.exceptions import ClientError
 
     try:
         boto3.client("stepfunctions").send_task_success(taskToken=wish["token"], output="{}")

@@ -1,4 +1,4 @@
-"""Step Functions: tasks fail, retry, time out and are called back as on AWS.
+"""Step Functions: a task fails, is retried and caught as on AWS.
 
 What upstream does otherwise, and what it would hide:
 
@@ -6,12 +6,8 @@ What upstream does otherwise, and what it would hide:
   the task, unless the callback came first.
 - `HeartbeatSeconds` is ignored, and so is a `TimeoutSeconds` written as JSONata.
 - All attempts of a task share one token; here each has its own, and a token dies with its attempt.
-- `MaxDelaySeconds`, `JitterStrategy` and an execution's own `TimeoutSeconds` are ignored, waits are
-  cut at 60 seconds, and `States.ALL` catches what AWS says it cannot.
-- `StartExecution` with a running name and the same input is an error instead of the same answer.
-- Used, expired and made-up task tokens are all `TaskDoesNotExist`; on AWS the first two are
-  `TaskTimedOut`, the last is `InvalidToken`, and an output must be JSON.
-- A stopped execution goes on waiting and may still change its mind about how it ended.
+- `MaxDelaySeconds` and `JitterStrategy` are ignored, waits are cut at 60 seconds, and `States.ALL`
+  catches what AWS says it cannot.
 - `Assign` evaluates each expression with what the ones before it assigned.
 
 History has the events AWS records around a task (scheduled, started, submitted, failed, timed out).
@@ -24,80 +20,24 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from ministack.core.responses import error_response_json, json_response, new_uuid, now_iso
+from ministack.core.responses import new_uuid
 from ministack.services import stepfunctions as upstream
 
+from local.emulator.callbacks import Callback, Json, StepError, engine
 from local.emulator.settings import Settings
 from local.emulator.upstream import corrects
 
-Json = dict[str, Any]
-StepError = upstream._ExecutionError
+# Correcting upstream means using its private names.
+# ruff: noqa: SLF001
 
 CALLBACK = ".waitForTaskToken"
 DEFAULT_TIMEOUT_SECONDS = 99_999_999
 # https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
 UNCATCHABLE_BY_ALL = {"States.DataLimitExceeded", "States.Runtime"}
 TIMEOUTS = {"States.Timeout", "States.HeartbeatTimeout"}
-
-
-@dataclass
-class Callback:
-    """One attempt of a task that waits for its token."""
-
-    execution: str
-    machine: str
-    done: threading.Event = field(default_factory=threading.Event)
-    beat: threading.Event = field(default_factory=threading.Event)
-    output: str | None = None
-    failure: Exception | None = None
-
-
-@dataclass
-class Engine:
-    """The callbacks being waited for, the tokens that are spent, the executions that run."""
-
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    waiting: dict[str, Callback] = field(default_factory=dict)
-    # Tokens that are used, with their state machine. A day of polling fits in a few megabytes.
-    spent: dict[str, str] = field(default_factory=dict)
-    running: dict[str, threading.Event] = field(default_factory=dict)
-
-    def open(self, token: str, execution: Json) -> Callback:
-        with self.lock:
-            self.waiting[token] = callback = Callback(
-                execution["executionArn"], execution["stateMachineArn"]
-            )
-            return callback
-
-    def machine_of(self, token: str) -> str | None:
-        """The state machine that issued a token; None if nobody did."""
-        waiting = self.waiting.get(token)
-        return waiting.machine if waiting is not None else self.spent.get(token)
-
-    def close(self, token: str) -> Callback | None:
-        """Take a token out of use; None if it is not in use."""
-        with self.lock:
-            callback = self.waiting.pop(token, None)
-            if callback is not None:
-                self.spent[token] = callback.machine
-            return callback
-
-    def end(self, execution: str) -> None:
-        """Wake everything an execution waits for; its status says why."""
-        ended = self.running.pop(execution, None)
-        if ended is not None:
-            ended.set()
-        with self.lock:
-            orphans = [c for c in self.waiting.values() if c.execution == execution]
-        for callback in orphans:
-            callback.done.set()
-            callback.beat.set()
-
-
-engine = Engine()
 
 
 @dataclass(frozen=True)
@@ -277,127 +217,33 @@ def caught(task: Task, error: Any) -> tuple[Any, str]:
     raise error
 
 
+def assign(
+    original: Any,
+    state: Json,
+    raw_input: Any,
+    context: Json,
+    **states: Any,
+) -> None:
+    """Set the variables of an `Assign`, all of them evaluated before any is set."""
+    if upstream._state_query_language(state, context) != "JSONata":
+        return
+    before = context["variables"]
+    assigned = {}
+    for name, template in (state.get("Assign") or {}).items():
+        alone = {**context, "variables": dict(before)}
+        original({**state, "Assign": {name: template}}, raw_input, alone, **states)
+        assigned[name] = alone["variables"][name]
+    before.update(assigned)
+
+
+def execute_task(
+    _original: Any, state: Json, raw_input: Any, execution: Json, context: Json
+) -> tuple[Any, str | None]:
+    return run_task(Task(state, raw_input, execution, context))
+
+
 def apply(settings: Settings) -> None:
     """Put the corrections in place."""
     del settings
-
-    @corrects(upstream, "_execute_task", digest="53c818d247db")
-    def execute_task(
-        original: Any, state: Json, raw_input: Any, execution: Json, context: Json
-    ) -> tuple[Any, str | None]:
-        del original
-        return run_task(Task(state, raw_input, execution, context))
-
-    @corrects(upstream, "_apply_state_assign", digest="f9cc15f006a0")
-    def assign(
-        original: Any,
-        state: Json,
-        raw_input: Any,
-        context: Json,
-        result: Any = None,
-        error_output: Any = None,
-    ) -> None:
-        if upstream._state_query_language(state, context) != "JSONata":
-            return
-        before = context["variables"]
-        assigned = {}
-        for name, template in (state.get("Assign") or {}).items():
-            alone = {**context, "variables": dict(before)}
-            original({**state, "Assign": {name: template}}, raw_input, alone, result, error_output)
-            assigned[name] = alone["variables"][name]
-        before.update(assigned)
-
-    @corrects(upstream, "_run_execution", digest="996dff84e0e0")
-    def run_execution(original: Any, arn: str) -> None:
-        execution = upstream._executions[arn]
-        engine.running[arn] = threading.Event()
-        machine = upstream._state_machines.get(execution["stateMachineArn"]) or {}
-        limit = json.loads(machine.get("definition", "{}")).get("TimeoutSeconds")
-        alarm = None
-        if limit is not None:
-            in_scope = contextvars.copy_context()
-            alarm = threading.Timer(limit, in_scope.run, args=(time_out, execution))
-            alarm.daemon = True
-            alarm.start()
-        try:
-            original(arn)
-        finally:
-            if alarm is not None:
-                alarm.cancel()
-            engine.end(arn)
-
-    def time_out(execution: Json) -> None:
-        if execution["status"] == "RUNNING":
-            execution.update(status="TIMED_OUT", stopDate=now_iso())
-            details = {"executionTimedOutEventDetails": {}}
-            upstream._add_event(execution, "ExecutionTimedOut", details)
-            upstream._emit_execution_status_event(execution)
-            engine.end(execution["executionArn"])
-
-    @corrects(upstream, "_fail_execution", digest="e6da895fa0b7")
-    def fail(original: Any, execution: Json, error: str, cause: str) -> None:
-        if execution["status"] == "RUNNING":
-            original(execution, error, cause)
-
-    @corrects(upstream, "_stop_execution", digest="44d2d84ccd5c")
-    def stop(original: Any, request: Json) -> Any:
-        response = original(request)
-        engine.end(request["executionArn"])
-        return response
-
-    @corrects(upstream, "_start_execution", digest="9923282fc76c")
-    def start(original: Any, request: Json) -> Any:
-        given = request.get("input", "{}")
-        try:
-            json.loads(given)
-        except ValueError:
-            return error_response_json("InvalidExecutionInput", f"Not JSON: {given!r}", 400)
-        machine = upstream._resolve_state_machine_arn(request.get("stateMachineArn", ""))
-        if machine and request.get("name"):
-            arn = f"{machine.replace(':stateMachine:', ':execution:')}:{request['name']}"
-            known = upstream._executions.get(arn)
-            if known and known["status"] == "RUNNING" and known["input"] == given:
-                return json_response({"executionArn": arn, "startDate": known["startDate"]})
-        return original(request)
-
-    def unusable(token: str) -> Any:
-        if token in engine.spent:
-            message = "Task Timed Out: 'Provided task does not exist anymore'"
-            return error_response_json("TaskTimedOut", message, 400)
-        return error_response_json("InvalidToken", "Invalid Token: 'Invalid token'", 400)
-
-    @corrects(upstream, "_send_task_success", digest="12eff48bce57")
-    def send_success(original: Any, request: Json) -> Any:
-        del original
-        output = request.get("output", "")
-        try:
-            json.loads(output)
-        except ValueError:
-            return error_response_json("InvalidOutput", f"Not JSON: {output!r}", 400)
-        callback = engine.close(request["taskToken"])
-        if callback is None:
-            return unusable(request["taskToken"])
-        callback.output = output
-        callback.done.set()
-        callback.beat.set()
-        return json_response({})
-
-    @corrects(upstream, "_send_task_failure", digest="c2a489b4ed33")
-    def send_failure(original: Any, request: Json) -> Any:
-        del original
-        callback = engine.close(request["taskToken"])
-        if callback is None:
-            return unusable(request["taskToken"])
-        callback.failure = StepError(request.get("error", ""), request.get("cause", ""))
-        callback.done.set()
-        callback.beat.set()
-        return json_response({})
-
-    @corrects(upstream, "_send_task_heartbeat", digest="56879a4655d1")
-    def send_heartbeat(original: Any, request: Json) -> Any:
-        del original
-        callback = engine.waiting.get(request["taskToken"])
-        if callback is None:
-            return unusable(request["taskToken"])
-        callback.beat.set()
-        return json_response({})
+    corrects(upstream, "_execute_task", digest="53c818d247db")(execute_task)
+    corrects(upstream, "_apply_state_assign", digest="f9cc15f006a0")(assign)
