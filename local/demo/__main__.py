@@ -83,7 +83,9 @@ def _run(options: argparse.Namespace, screen: Screen, checks: Checks, key: str) 
                 screen.heading(
                     f"Done in {time.monotonic() - began:.1f} s; {checks.made} checks passed"
                 )
-                screen.say(f"The videos and their thumbnails are in {options.out.resolve()}")
+                screen.say(
+                    f"The videos (.mp4) and thumbnails (.jpg) are in {options.out.resolve()}"
+                )
         except TROUBLE as error:
             if not options.keep:
                 raise
@@ -114,7 +116,8 @@ def _introduce(screen: Screen, chosen: Sequence[Shot], *, fetched: bool, real: b
 def _stay(screen: Screen, stack: Stack) -> None:
     """Keep the stack until Ctrl-C, which is then no interruption."""
     screen.heading(f"The stack stays up at {stack.api_url}")
-    screen.say(f"A token for it: make -s token NAME={USER}. Ctrl-C stops it.")
+    screen.say(f"A token: .venv/bin/python -m local token --user {USER} --stack {stack.name}")
+    screen.say("Ctrl-C stops it.")
     try:
         threading.Event().wait()
     except KeyboardInterrupt:

@@ -48,7 +48,9 @@ class Behind:
         self._screen.say(f"{len(transitions)} state transitions: {' → '.join(transitions)}")
         self._screen.gap()
         runs = self._stack.invocations(about=job_id)
-        reads = [run for run in runs if run.function == "StatusFunction"]
+        # The journal mentions the job too; a poll is a request for the job itself.
+        path = f"/v1/videos/{job_id}"
+        reads = [run for run in runs if run.event.get("rawPath") == path]
         seen: set[str] = set()
         rows: list[tuple[str, str]] = []
         for run in runs:

@@ -78,13 +78,12 @@ class Story:
             self._account_after(takes)
             completed = [take for take in takes if take.video["status"] == "completed"]
             self._download(completed)
-            if completed:
-                first = completed[0]
-                self._behind.show(first.job_id, first.name, first.polls)
             for take in takes:
                 self._behind.check(take.job_id, take.name, completed=take in completed)
             doomed = [] if self._simulated_fal is None else [self._fail_one()]
             self._journal([*takes, *doomed])
+            for take in completed[:1]:
+                self._behind.show(take.job_id, take.name, take.polls)
 
     def _buy_credits(self) -> None:
         self._screen.heading("A user buys credits")
@@ -188,7 +187,7 @@ class Story:
             check_clip(self._checks, take.name, clip, take.shot.size, take.shot.seconds)
             check_thumbnail(self._checks, f"{take.name} thumbnail", thumbnail, take.shot.size)
             rows.append(_clip_row(take.name, clip, digests["video.mp4"][1]))
-        columns = ("video", "codec", "sound", "length", "size", "bytes", "SHA-256", "files")
+        columns = ("video", "codec", "sound", "length", "size", "bytes", "SHA-256")
         self._screen.table(columns, rows)
 
     def _compare_with_bucket(self, take: Take, digests: dict[str, tuple[Path, str]]) -> None:
@@ -259,5 +258,4 @@ def _clip_row(name: str, clip: Clip, digest: str) -> tuple[object, ...]:
         f"{clip.width}x{clip.height}",
         clip.size_bytes,
         digest[:12] + "…",
-        f"{name}.mp4, .jpg",
     )
