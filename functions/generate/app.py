@@ -107,7 +107,7 @@ def create_video(
     headers = {"Location": f"/v1/videos/{answer['job_id']}"}
     if answer.pop("replayed"):
         headers["X-Idempotent-Replay"] = "true"
-    return Response(HTTPStatus.ACCEPTED, body=Accepted(**answer), headers=headers)
+    return api.json_response(HTTPStatus.ACCEPTED, Accepted(**answer), headers)
 
 
 @app.post(

@@ -50,7 +50,7 @@ def get_video(job_id: Annotated[str, Path()]) -> Response[Video]:
     if job is None or job.deleted or job.user_id != api.user_of(app):
         raise JobNotFound("There is no such video")
     headers = {} if job.is_terminal else {"Retry-After": POLL_SECONDS}
-    return Response(HTTPStatus.OK, body=_video(job), headers=headers)
+    return api.json_response(HTTPStatus.OK, _video(job), headers)
 
 
 @app.get(
@@ -81,7 +81,7 @@ def list_models(
     known = {tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")}
     if etag in known or "*" in known:
         return Response(HTTPStatus.NOT_MODIFIED, headers=headers)
-    return Response(HTTPStatus.OK, body=answer, headers=headers)
+    return api.json_response(HTTPStatus.OK, answer, headers)
 
 
 @app.get(

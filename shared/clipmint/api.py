@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response, content_types
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
@@ -32,6 +32,8 @@ from clipmint.domain.errors import (
     WebhookNotProven,
 )
 from clipmint.telemetry import logger
+
+T = TypeVar("T")
 
 ADMIN_SCOPE = "clipmint/admin"
 
@@ -114,15 +116,11 @@ def _claims(app: APIGatewayHttpResolver) -> Mapping[str, Any]:
 
 
 def json_response(
-    status: HTTPStatus, body: Any, headers: Mapping[str, str] | None = None
-) -> Response[str]:
-    """A JSON answer that the resolver passes on as it is."""
-    return Response(
-        status_code=status.value,
-        content_type=content_types.APPLICATION_JSON,
-        body=json.dumps(body, separators=(",", ":")),
-        headers=dict(headers or {}),
-    )
+    status: HTTPStatus, body: T, headers: Mapping[str, str] | None = None
+) -> Response[T]:
+    """A JSON answer. The content type must be said: without it the resolver passes the body on as
+    an object, which a gateway answers with 500."""
+    return Response(status.value, content_types.APPLICATION_JSON, body, dict(headers or {}))
 
 
 def status_of(error: ClipmintError) -> HTTPStatus:
@@ -170,5 +168,7 @@ def _explain(errors: Sequence[Mapping[str, Any]]) -> str:
     lines = []
     for error in errors:
         path = [str(part) for part in error["loc"] if part not in {"body", "query", "path"}]
+        if error["type"] == "json_invalid":
+            path = []  # a position, not a field
         lines.append(f"{'.'.join(path) or 'body'}: {error['msg']}")
     return "; ".join(lines)

@@ -251,6 +251,7 @@ class Clock:
         self.moment += timedelta(**by)
 
 
+_provider = registry.provider  # a test may put another in its place
 _KEPT_BY_FUNCTIONS = {"generate": ["_idempotency"], "status": ["_s3"], "migrate": ["_s3", "_http"]}
 
 
@@ -270,7 +271,7 @@ def _forget_answers() -> None:
     """Drop what was read from an account that is gone."""
     catalog._found.clear()
     catalog._all = None
-    registry.provider.cache_clear()
+    _provider.cache_clear()
     registry._keys.cache_clear()
 
 

@@ -1,0 +1,360 @@
+"""POST /v1/videos and its estimate, as the gateway calls them."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from clipmint import catalog, ledger
+from clipmint.domain.catalog import Model
+from clipmint.domain.jobs import JobStatus, Verdict
+from clipmint.domain.outcomes import FailureCode
+from clipmint.domain.pricing import FixedPrice, PerSecondPrice
+from clipmint.domain.requests import job_id_for
+from functions.generate.app import handler
+from tests.integration.gateway import Answer, Caller, Context
+from tests.integration.moto_aws import Aws, assert_adds_up, journal
+from tests.strategies import AVAILABLE_MODELS, generations, prices
+
+FOX = {"model_id": "veo-3.1", "prompt": "a fox in the snow"}
+EXAMPLES = itertools.count()
+
+
+@pytest.fixture
+def call(aws: Aws) -> Caller:
+    ledger.grant("user-1", 100, "purchase-1")
+    return Caller(handler)
+
+
+def generate(call: Caller, body: object = FOX, key: str | None = "key-1", **parts: Any) -> Answer:
+    headers = {} if key is None else {"Idempotency-Key": key}
+    return call("POST", "/v1/videos", body=body, headers=headers, **parts)
+
+
+def untouched(aws: Aws) -> bool:
+    return (
+        aws.items("JOBS_TABLE") == []
+        and assert_adds_up("user-1").held == 0
+        and aws.executions.attempts_to_start == 0
+    )
+
+
+def test_a_generation_is_accepted_with_its_price_and_address(aws: Aws, call: Caller) -> None:
+    answer = generate(call)
+    job_id = job_id_for("user-1", "key-1")
+    assert answer.status == 202
+    assert answer.body == {
+        "job_id": job_id,
+        "status": "pending",
+        "credits_used": 32,
+        "credits_remaining": 68,
+    }
+    assert answer.headers["location"] == f"/v1/videos/{job_id}"
+    assert "x-idempotent-replay" not in answer.headers
+    assert assert_adds_up("user-1").held == 32
+    assert aws.executions.started() == [{"name": job_id, "input": {"job_id": job_id}}]
+
+
+def test_a_retry_gets_the_same_answer_marked_as_a_replay(aws: Aws, call: Caller) -> None:
+    first = generate(call)
+    for key in ("key-1", '"key-1"', " key-1 "):
+        again = generate(call, key=key)
+        assert (again.status, again.body) == (202, first.body)
+        assert again.headers["x-idempotent-replay"] == "true"
+        assert again.headers["location"] == first.headers["location"]
+    assert assert_adds_up("user-1").held == 32
+    assert aws.transactions == 2
+
+
+def test_a_retry_after_the_record_is_gone_gets_the_same_answer_from_the_job(
+    aws: Aws, call: Caller
+) -> None:
+    first = generate(call)
+    [record] = aws.items("IDEMPOTENCY_TABLE")
+    aws.dynamodb.delete_item(TableName="IdempotencyTable", Key={"id": record["id"]})
+    ledger.settle(first.body["job_id"], lambda _: Verdict(JobStatus.FAILED, FailureCode.NO_OUTPUT))
+    again = generate(call)
+    assert (again.status, again.body) == (202, first.body)
+    assert again.headers["x-idempotent-replay"] == "true"
+    assert [entry.kind for entry in journal("user-1")] == ["grant", "hold", "release"]
+
+
+def test_two_keys_are_two_jobs_and_one_key_of_two_users_too(aws: Aws, call: Caller) -> None:
+    ledger.grant("user-2", 100, "purchase-2")
+    ids = {
+        generate(call).body["job_id"],
+        generate(call, key="key-2").body["job_id"],
+        generate(call, user="user-2").body["job_id"],
+    }
+    assert len(ids) == 3
+    assert assert_adds_up("user-1").held == 64
+    assert assert_adds_up("user-2").held == 32
+
+
+class Killed(BaseException):
+    """The process is gone: nothing in it runs on, not even an ``except Exception``."""
+
+
+def kill() -> str:
+    raise Killed
+
+
+def test_a_twin_in_flight_is_told_to_wait(aws: Aws, call: Caller) -> None:
+    aws.before_each_transaction(kill)
+    with pytest.raises(Killed):
+        generate(call)
+    answer = generate(call)
+    assert (answer.status, answer.code) == (409, "REQUEST_IN_PROGRESS")
+    assert answer.headers["retry-after"] == "1"
+    assert untouched(aws)
+
+
+@pytest.mark.parametrize("after_the_transaction", [False, True])
+def test_killed_anywhere_the_retry_makes_it_one_job_and_one_hold(
+    aws: Aws, call: Caller, monkeypatch: pytest.MonkeyPatch, after_the_transaction: bool
+) -> None:
+    call.context = Context(remaining_ms=50)
+    with monkeypatch.context() as patch:
+        if after_the_transaction:
+            patch.setattr("clipmint.generation.execution.start", lambda _: kill())
+        else:
+            aws.before_each_transaction(kill)
+        with pytest.raises(Killed):
+            generate(call)
+    # The record of a request in flight expires with the function that answered it.
+    time.sleep(0.06)
+    answer = generate(call)
+    assert (answer.status, answer.body["credits_remaining"]) == (202, 68)
+    assert ("x-idempotent-replay" in answer.headers) == after_the_transaction
+    assert [entry.kind for entry in journal("user-1")] == ["grant", "hold"]
+    assert [found["name"] for found in aws.executions.started()] == [answer.body["job_id"]]
+
+
+def test_a_key_used_for_another_body_is_refused(aws: Aws, call: Caller) -> None:
+    first = generate(call)
+    for other in (
+        FOX | {"prompt": "a fox in the rain"},
+        FOX | {"preset": "draft"},
+        FOX | {"settings": {"duration": 4}},
+    ):
+        answer = generate(call, other)
+        assert (answer.status, answer.code) == (422, "IDEMPOTENCY_KEY_REUSED")
+    [record] = aws.items("IDEMPOTENCY_TABLE")
+    aws.dynamodb.delete_item(TableName="IdempotencyTable", Key={"id": record["id"]})
+    answer = generate(call, FOX | {"prompt": "a fox in the rain"})
+    assert (answer.status, answer.code) == (422, "IDEMPOTENCY_KEY_REUSED")
+    assert generate(call).body == first.body
+    assert assert_adds_up("user-1").held == 32
+
+
+def test_the_same_body_in_another_order_is_the_same_request(call: Caller) -> None:
+    first = generate(call, '{"model_id":"veo-3.1","prompt":"a fox in the snow"}')
+    again = generate(call, '{ "prompt" : "a fox in the snow",\n "model_id" : "veo-3.1" }')
+    assert again.body == first.body
+
+
+def test_without_enough_credits_the_answer_says_how_many_there_are(aws: Aws, call: Caller) -> None:
+    for key in ("key-1", "key-2", "key-3"):
+        assert generate(call, key=key).status == 202
+    answer = generate(call, key="key-4")
+    assert (answer.status, answer.code) == (402, "INSUFFICIENT_CREDITS")
+    assert list(answer.body)[4:] == ["current_credits", "held_credits", "required_credits"]
+    assert (answer.body["current_credits"], answer.body["held_credits"]) == (4, 96)
+    assert answer.body["required_credits"] == 32
+    # The key is not used up: with more credits the same request goes through.
+    ledger.grant("user-1", 28, "purchase-2")
+    assert generate(call, key="key-4").status == 202
+
+
+def test_beyond_the_limits_the_answer_says_when_to_come_back(
+    call: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAX_OPEN_JOBS", "1")
+    assert generate(call).status == 202
+    answer = generate(call, key="key-2")
+    assert (answer.status, answer.code) == (429, "RATE_LIMITED")
+    assert {name for name in answer.headers if name.startswith("x-ratelimit")} == {
+        "x-ratelimit-limit",
+        "x-ratelimit-remaining",
+        "x-ratelimit-reset",
+    }
+    assert int(answer.headers["retry-after"]) > 0
+
+
+def test_a_busy_account_is_asked_to_come_back(
+    aws: Aws, call: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clipmint.ledger.MAX_ATTEMPTS", 2)
+    aws.before_each_transaction(*[lambda: "TransactionConflict"] * 2)
+    answer = generate(call)
+    assert (answer.status, answer.code) == (503, "TEMPORARILY_UNAVAILABLE")
+    assert answer.headers["retry-after"] == "1"
+    assert generate(call).status == 202
+
+
+# ── Bad input ────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("key", "code"),
+    [
+        (None, "IDEMPOTENCY_KEY_REQUIRED"),
+        ("", "IDEMPOTENCY_KEY_INVALID"),
+        ('""', "IDEMPOTENCY_KEY_INVALID"),
+        ("x" * 256, "IDEMPOTENCY_KEY_INVALID"),
+    ],
+)
+def test_a_key_is_required_and_of_a_reasonable_length(
+    aws: Aws, call: Caller, key: str | None, code: str
+) -> None:
+    answer = generate(call, key=key)
+    assert (answer.status, answer.code) == (400, code)
+    assert untouched(aws)
+
+
+@pytest.mark.parametrize("path", ["/v1/videos", "/v1/videos/estimate"])
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        ("{", ["body"]),
+        ("not json", ["body"]),
+        (None, ["body"]),
+        ("", ["body"]),
+        ("[]", ["body"]),
+        ("null", ["body"]),
+        ('"text"', ["body"]),
+        ({}, ["model_id", "prompt"]),
+        ({**FOX, "credits": 1, "price": 0}, ["credits", "price"]),
+        ({**FOX, "prompt": 7, "settings": {"duration": "8", "fps": 3}}, ["prompt", "duration"]),
+        ({**FOX, "prompt": ""}, ["prompt"]),
+        ({**FOX, "prompt": "x" * 5_001}, ["prompt"]),
+        ({**FOX, "settings": {"duration": 8.5}}, ["settings.duration"]),
+        ({**FOX, "image_url": "http://example.com/a.png"}, ["image_url"]),
+        ({**FOX, "image_url": "https://user:word@example.com/a.png"}, ["image_url"]),
+        ({**FOX, "image_url": "https://127.0.0.1/a.png"}, ["image_url"]),
+        ({**FOX, "image_url": "https://example.com/" + "a" * 2_048}, ["image_url"]),
+        ({**FOX, "last_image_url": "https://[::1]/a.png"}, ["last_image_url"]),
+    ],
+)
+def test_a_body_that_is_not_as_agreed_is_refused_and_each_field_named(
+    aws: Aws, call: Caller, path: str, body: object, named: list[str]
+) -> None:
+    answer = call("POST", path, body=body, headers={"Idempotency-Key": "key-1"})
+    assert (answer.status, answer.code) == (400, "INVALID_REQUEST")
+    for field in named:
+        assert field in answer.body["details"]
+    assert untouched(aws)
+
+
+@pytest.mark.parametrize("path", ["/v1/videos", "/v1/videos/estimate"])
+@pytest.mark.parametrize(
+    ("change", "refusal"),
+    [
+        ({"model_id": "veo-3.1-i2v"}, (400, "IMAGE_REQUIRED", "image_url")),
+        (
+            {"model_id": "veo-3.1-transition", "image_url": "https://example.com/a.png"},
+            (400, "IMAGE_REQUIRED", "last_image_url"),
+        ),
+        (
+            {"image_url": "https://example.com/a.png"},
+            (400, "INVALID_REQUEST", "image_url: not used by this model"),
+        ),
+        ({"settings": {"duration": 5}}, (400, "SETTING_NOT_ALLOWED", "allowed: 4, 6, 8")),
+        ({"settings": {"resolution": "4k"}}, (400, "SETTING_NOT_ALLOWED", "allowed: 720p, 1080p")),
+        ({"preset": "best"}, (400, "SETTING_NOT_ALLOWED", "allowed: draft, standard, high")),
+        ({"model_id": "veo-9"}, (404, "MODEL_NOT_FOUND", None)),
+        (
+            {"model_id": "sora-2-i2v", "image_url": "https://example.com/a.png"},
+            (400, "MODEL_UNAVAILABLE", None),
+        ),
+        ({"user_id": "user-2"}, (403, "USER_MISMATCH", None)),
+    ],
+)
+def test_what_the_catalog_does_not_have_is_refused(
+    aws: Aws,
+    call: Caller,
+    path: str,
+    change: dict[str, Any],
+    refusal: tuple[int, str, str | None],
+) -> None:
+    answer = call("POST", path, body=FOX | change, headers={"Idempotency-Key": "key-1"})
+    status, code, said = refusal
+    assert (answer.status, answer.code) == (status, code)
+    if said:
+        assert said in answer.body["details"]
+    assert untouched(aws)
+
+
+def test_naming_oneself_in_the_body_is_fine(call: Caller) -> None:
+    assert generate(call, FOX | {"user_id": "user-1"}).status == 202
+
+
+@pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "text/plain", ""])
+def test_a_body_is_json_whatever_its_header_says(call: Caller, content_type: str) -> None:
+    answer = call(
+        "POST",
+        "/v1/videos",
+        body=FOX,
+        headers={"Idempotency-Key": "key-1", "Content-Type": content_type},
+    )
+    assert answer.status == 202
+
+
+def test_an_unknown_path_is_an_answer_in_the_same_shape(call: Caller) -> None:
+    answer = call("POST", "/v1/pictures", body={})
+    assert (answer.status, answer.code) == (404, "NOT_FOUND")
+
+
+def test_an_accident_inside_says_nothing_about_itself(aws: Aws, call: Caller) -> None:
+    aws.dynamodb.delete_table(TableName="ModelsTable")
+    for path in ("/v1/videos", "/v1/videos/estimate"):
+        answer = call("POST", path, body=FOX, headers={"Idempotency-Key": "key-1"})
+        assert (answer.status, answer.code) == (500, "INTERNAL")
+        assert answer.body["error"] == "Something went wrong"
+        assert answer.body["details"] is None
+
+
+# ── The estimate ─────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_estimate_says_whether_there_is_enough_and_costs_nothing(aws: Aws, call: Caller) -> None:
+    answer = call("POST", "/v1/videos/estimate", body=FOX)
+    assert (answer.status, answer.body) == (
+        200,
+        {"credits": 32, "available": 100, "affordable": True},
+    )
+    answer = call("POST", "/v1/videos/estimate", body=FOX, user="newcomer")
+    assert answer.body == {"credits": 32, "available": 0, "affordable": False}
+    assert untouched(aws)
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(model=st.sampled_from(AVAILABLE_MODELS), price=prices, data=st.data())
+def test_an_estimate_is_what_is_charged(
+    aws: Aws,
+    call: Caller,
+    model: Model,
+    price: FixedPrice | PerSecondPrice,
+    data: st.DataObject,
+) -> None:
+    catalog.put(Model.model_validate(model.model_dump() | {"price": price.model_dump()}))
+    body = data.draw(generations([model]), label="body")
+    user = f"user-of-example-{next(EXAMPLES)}"
+    ledger.grant(user, 10_000_000, user)
+    estimate = call("POST", "/v1/videos/estimate", body=body, user=user)
+    assert estimate.status == 200, estimate.body
+    accepted = generate(call, body, user=user)
+    assert accepted.status == 202, accepted.body
+    assert accepted.body["credits_used"] == estimate.body["credits"]
+    assert (
+        estimate.body["available"] - accepted.body["credits_remaining"]
+        == (estimate.body["credits"])
+    )
+    assert assert_adds_up(user).held == estimate.body["credits"]

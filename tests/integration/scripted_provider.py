@@ -1,0 +1,71 @@
+"""A provider that answers as told and remembers what it was asked: the port, without a network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal, TypeVar
+
+from clipmint.domain.outcomes import Outcome, Running
+from clipmint.providers.base import (
+    Accepted,
+    Handle,
+    Notice,
+    Submitted,
+    Task,
+    WebhookCall,
+)
+
+T = TypeVar("T")
+Script = list[T | BaseException | Callable[[], T]]
+
+HANDLE = Handle("request-1", {"status": "https://queue.fal.run/fal-ai/veo3.1/requests/request-1"})
+
+
+@dataclass
+class ScriptedProvider:
+    """Implements `clipmint.providers.base.Provider`.
+
+    Each script is used up from the front; an exception in it is raised, a function is called (so
+    that something can happen while the provider thinks). Polls beyond the script are `Running`.
+    """
+
+    submissions: Script[Submitted] = field(default_factory=list)
+    polls: Script[Outcome] = field(default_factory=list)
+    cancellations: Script[bool] = field(default_factory=list)
+    notices: Script[Notice] = field(default_factory=list)
+    tasks: list[Task] = field(default_factory=list)
+    polled: list[Handle] = field(default_factory=list)
+    cancelled: list[Handle] = field(default_factory=list)
+    calls: list[WebhookCall] = field(default_factory=list)
+    name: str = "fal"
+    after_unanswered: Literal["wait", "resubmit", "fail"] = "wait"
+    media_hosts: tuple[str, ...] = (".fal.media",)
+
+    def submit(self, task: Task) -> Submitted:
+        self.tasks.append(task)
+        return _next(self.submissions, Accepted(HANDLE))
+
+    def handle(self, endpoint: str, request_id: str) -> Handle:
+        if "/" in request_id:
+            raise ValueError(request_id)
+        return Handle(request_id, {"status": f"https://queue.fal.run/{endpoint}/{request_id}"})
+
+    def poll(self, handle: Handle) -> Outcome:
+        self.polled.append(handle)
+        return _next(self.polls, Running())
+
+    def cancel(self, handle: Handle) -> bool:
+        self.cancelled.append(handle)
+        return _next(self.cancellations, False)
+
+    def read_webhook(self, call: WebhookCall) -> Notice:
+        self.calls.append(call)
+        return _next(self.notices, Notice(HANDLE.request_id, None))
+
+
+def _next(script: Script[T], otherwise: T) -> T:
+    told = script.pop(0) if script else otherwise
+    if isinstance(told, BaseException):
+        raise told
+    return told() if callable(told) else told
