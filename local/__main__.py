@@ -1,7 +1,7 @@
 """`python -m local up` starts a stack and stays; `python -m local token` makes a token for it.
 
 `up` prints exactly one line on standard output, when everything is ready: a JSON object with every
-URL, table, bucket and ARN (`local.stack.Stack.description`). Everything else goes to standard
+URL, table, bucket and ARN (`local.running.RunningStack`). Everything else goes to standard
 error. SIGINT or SIGTERM stops it cleanly.
 """
 
@@ -13,10 +13,10 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
-from local.issuer import AUDIENCE, Signer
-from local.stack import Stack, running_stack
+from local.issuer import AUDIENCE
+from local.running import running_stack
+from local.stack import Stack
 
 KEYS = ("FAL_KEY", "RUNWAYML_API_SECRET", "RUNWARE_API_KEY")
 
@@ -52,7 +52,7 @@ def stay_up(options: argparse.Namespace) -> int:
     )
     try:
         with stack:
-            print(json.dumps(stack.description()), flush=True)
+            print(json.dumps(stack.description), flush=True)
             seconds = time.monotonic() - started
             print(f"ready in {seconds:.1f} s; Ctrl-C stops it", file=sys.stderr)
             stop.wait()
@@ -75,9 +75,8 @@ def print_token(options: argparse.Namespace) -> int:
     except LookupError as error:
         print(error, file=sys.stderr)
         return 1
-    signer = Signer.from_file(stack["issuer"], Path(stack["state_dir"]) / "issuer.pem")
     print(
-        signer.token(
+        stack.token(
             options.user,
             admin=options.admin,
             audience=options.audience,

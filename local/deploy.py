@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from botocore.exceptions import ClientError
 
 ROOT = Path(__file__).parents[1]
 ARTIFACTS = "local-artifacts"
@@ -181,16 +182,19 @@ def deploy(
     """
     cloudformation = client("cloudformation")
     packaged = Packager(client("s3"), template, layers).packaged()
-    cloudformation.create_stack(
-        StackName=stack,
-        TemplateBody=json.dumps(packaged, separators=(",", ":")),
-        Parameters=[
-            {"ParameterKey": key, "ParameterValue": value}
-            for key, value in parameters.items()
-            if key in packaged.get("Parameters", {})
-        ],
-        Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
-    )
+    try:
+        cloudformation.create_stack(
+            StackName=stack,
+            TemplateBody=json.dumps(packaged, separators=(",", ":")),
+            Parameters=[
+                {"ParameterKey": key, "ParameterValue": value}
+                for key, value in parameters.items()
+                if key in packaged.get("Parameters", {})
+            ],
+            Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
+        )
+    except ClientError as error:
+        raise DeployFailedError(str(error)) from error
     deadline = time.monotonic() + DEPLOY_PATIENCE_SECONDS
     while True:
         described = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]

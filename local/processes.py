@@ -6,7 +6,6 @@ death signal, so it works wherever Python does.
 """
 
 import select
-import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,7 +21,13 @@ class Child:
     """A running child process. Its standard error goes to `log`."""
 
     def __init__(
-        self, command: Sequence[str], *, log: Path, environment: Mapping[str, str], cwd: Path
+        self,
+        command: Sequence[str],
+        *,
+        log: Path,
+        environment: Mapping[str, str],
+        cwd: Path,
+        pass_fds: Sequence[int] = (),
     ) -> None:
         self._log = log
         with log.open("ab") as errors:
@@ -35,6 +40,7 @@ class Child:
                 cwd=cwd,
                 # Ctrl-C reaches a terminal's whole process group; ending children is ours to order.
                 start_new_session=True,
+                pass_fds=pass_fds,
                 text=True,
             )
 
@@ -83,15 +89,3 @@ class Child:
         """SIGKILL: no farewell."""
         self._process.kill()
         self.stop()
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of 127.0.0.1 nobody listens on now; all different."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()

@@ -76,7 +76,7 @@ async def serve(settings: Settings, *, stock: bool) -> None:
         loop.add_signal_handler(signal_number, stopped.set)
     end_with_input()
     config = Config()
-    config.bind = [f"127.0.0.1:{port}" for port in (settings.port, settings.api_port)]
+    config.bind = settings.binds
     config.keep_alive_timeout = 75
     config.graceful_timeout = 1
     config.loglevel = "WARNING"

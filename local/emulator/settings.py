@@ -10,8 +10,10 @@ class Settings:
     """Everything the emulator needs to know; it reads no environment variable of the host.
 
     `port` serves the AWS APIs, `api_port` the deployed HTTP API at its root, as an execute-api host
-    name would: both on 127.0.0.1. `worker_cap` is the largest number of Lambda workers.
-    A worker has `start_seconds` to import its handler (AWS gives 10; a laptop may be busier).
+    name would: both on 127.0.0.1. `descriptors` are two sockets bound to them, inherited from the
+    parent, if it has them (so that nobody can take the ports in between). `worker_cap` is the
+    largest number of Lambda workers. A worker has `start_seconds` to import its handler (AWS gives
+    10; a laptop may be busier).
     """
 
     port: int
@@ -21,6 +23,14 @@ class Settings:
     worker_cap: int = 12
     enforce_iam: bool = False
     start_seconds: float = 60.0
+    descriptors: tuple[int, ...] = ()
+
+    @property
+    def binds(self) -> list[str]:
+        """Where to listen, as hypercorn writes it."""
+        if self.descriptors:
+            return [f"fd://{descriptor}" for descriptor in self.descriptors]
+        return [f"127.0.0.1:{port}" for port in (self.port, self.api_port)]
 
     @property
     def endpoint(self) -> str:

@@ -13,8 +13,9 @@ from typing import Any
 import httpx
 import pytest
 
-from local.deploy import ROOT
-from local.stack import STATE, wait_for
+from local.deploy import ROOT, DeployFailedError
+from local.running import NEWEST, running_stack, wait_for
+from local.stack import Stack
 
 PATIENCE_SECONDS = 90
 
@@ -110,7 +111,7 @@ def test_two_stacks_run_side_by_side_and_share_nothing() -> None:
         assert balance(one, for_one).json()["available"] == 7
         assert balance(two, token(two["stack"], "--user", "ada")).json()["available"] == 0
         assert balance(two, for_one).status_code == 401
-        assert (STATE / "newest").read_text() in {one["stack"], two["stack"]}
+        assert NEWEST.read_text() in {one["stack"], two["stack"]}
 
 
 def test_tokens_can_be_wrong_on_purpose() -> None:
@@ -155,3 +156,39 @@ def test_a_token_without_a_stack_says_how_to_start_one() -> None:
     assert done.returncode == 1
     assert done.stdout == ""
     assert "python -m local up" in done.stderr
+
+
+def test_a_real_key_uses_the_real_provider_and_gives_it_no_webhook() -> None:
+    with Stack(keys={"FAL_KEY": "real-id:real-secret"}) as stack:
+        assert stack.providers["fal"].url == "https://queue.fal.run"
+        assert "fal" not in stack.pids
+        name = stack.functions["SubmitFunction"]
+        submit = stack.boto3("lambda").get_function_configuration(FunctionName=name)
+        variables = submit["Environment"]["Variables"]
+        assert variables["WEBHOOK_BASE_URL"] == ""
+        assert variables["FAL_QUEUE_URL"] == "https://queue.fal.run"
+        secret = stack.boto3("secretsmanager").get_secret_value(
+            SecretId=stack.description["provider_keys_arn"]
+        )
+        assert json.loads(secret["SecretString"])["FAL_KEY"] == "real-id:real-secret"
+
+
+def test_a_stack_started_elsewhere_can_be_found_and_asked() -> None:
+    with up("--name", "elsewhere") as (_, described):
+        found = running_stack("elsewhere")
+        assert found.description == described
+        assert balance(described, found.token("ada")).status_code == 200
+        assert found.invocations(function="StatusFunction")[-1].ended
+
+
+def test_a_stack_that_fails_to_deploy_leaves_nothing(tmp_path: Path) -> None:
+    broken = tmp_path / "template.yaml"
+    broken.write_text(
+        "AWSTemplateFormatVersion: '2010-09-09'\n"
+        "Resources: {Thing: {Type: AWS::No::Thing, Properties: {}}}\n"
+    )
+    stack = Stack(template=broken, simulate=False)
+    with pytest.raises(DeployFailedError, match="Thing"):
+        stack.start()
+    assert not stack.state_dir.exists()
+    assert not any(is_alive(pid) for name, pid in stack.pids.items() if name != "stack")

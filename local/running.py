@@ -1,0 +1,235 @@
+"""A stack that runs, here or in another process: what it has, what it did, and how to hurt it.
+
+`running_stack()` finds the one started last, or one by name; `local.stack.Stack` is one too.
+
+**Reading.** `logs("GenerateFunction")` gives a function's log lines (they are in CloudWatch Logs,
+`boto3("logs")` reads them too). `history(job_id)` gives a job's execution history, as
+GetExecutionHistory does; `transitions(job_id)` the states it entered. `invocations(about=job_id)`
+gives the function runs that had to do with a job, each with its AWS calls in order.
+
+**Crashing.** `crash("GenerateFunction", "TransactWriteItems")` kills the worker (SIGKILL) right
+after its next transaction was answered; `moment="before"` just before it is sent; the operation
+"Return" when the handler is done and its answer not yet sent; `nth=2` the second such call of one
+invocation; `resource=` (part of) a table's or bucket's name narrows it down. It strikes once.
+`kill_workers("MigrateFunction")` kills what runs right now. To the outside a killed worker is what
+it is on AWS: the HTTP API answers 500, a state fails with `Runtime.ExitError`.
+"""
+
+import json
+import os
+import shutil
+import signal
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from boto3 import Session
+from botocore.config import Config
+
+from local.deploy import ROOT
+from local.issuer import Signer
+from local.journal import Invocation, read_journal
+
+STATE = ROOT / ".local"
+NEWEST = STATE / "newest"
+DESCRIPTION = "stack.json"
+ISSUER_KEY = "issuer.pem"
+# Tests call from many threads at once.
+MANY_CONNECTIONS = Config(max_pool_connections=50)
+FOR_S3 = Config(signature_version="s3v4", s3={"addressing_style": "path"})
+
+# The emulator's root user. With IAM enforced, only the functions' roles are held to anything.
+CREDENTIALS = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+
+Answer = TypeVar("Answer")
+
+
+class RunningStack:
+    """A stack by its description, the object that `python -m local up` prints.
+
+    `tables`, `buckets`, `functions` (ARNs) and `log_groups` are by logical id.
+    """
+
+    state_dir: Path
+    api_url: str
+    aws_endpoint: str
+    region: str
+    issuer: str
+    tables: Mapping[str, str]
+    buckets: Mapping[str, str]
+    functions: Mapping[str, str]
+    log_groups: Mapping[str, str]
+    state_machine_arn: str
+
+    def __init__(self, description: Mapping[str, Any]) -> None:
+        self._clients: dict[str, Any] = {}
+        self.describe(description)
+
+    def describe(self, description: Mapping[str, Any]) -> None:
+        """Take over a description's members."""
+        self.description = dict(description)
+        self.name: str = description["stack"]
+        self.state_dir = Path(description["state_dir"])
+        for member in ("api_url", "aws_endpoint", "region", "issuer", "state_machine_arn"):
+            setattr(self, member, description[member])
+        for member in ("tables", "buckets", "functions", "log_groups"):
+            setattr(self, member, dict(description[member]))
+
+    def token(self, user: str, **claims: Any) -> str:
+        """A JWT the API accepts for `user`; keywords as in `local.issuer.Signer.token`."""
+        return Signer.from_file(self.issuer, self.state_dir / ISSUER_KEY).token(user, **claims)
+
+    def bearer(self, user: str, **claims: Any) -> dict[str, str]:
+        """The Authorization header with `token(user)`."""
+        return {"Authorization": f"Bearer {self.token(user, **claims)}"}
+
+    def boto3(self, service: str) -> Any:
+        """The stack's boto3 client of a service, as its root user. Threads may share it."""
+        if service not in self._clients:
+            self._clients[service] = client(self.aws_endpoint, self.region, service)
+        return self._clients[service]
+
+    def logs(self, function: str) -> list[str]:
+        """The log lines of a function (by logical id), oldest first."""
+        pages = self.boto3("logs").get_paginator("filter_log_events")
+        events = [
+            event
+            for page in pages.paginate(logGroupName=self.log_groups[function])
+            for event in page["events"]
+        ]
+        return [event["message"] for event in sorted(events, key=lambda event: event["timestamp"])]
+
+    def execution_arn(self, name: str) -> str:
+        """The ARN of the execution with this name; a job's execution has its id for a name."""
+        return f"{self.state_machine_arn.replace(':stateMachine:', ':execution:')}:{name}"
+
+    def history(self, name: str) -> list[dict[str, Any]]:
+        """The events of the execution with this name, oldest first."""
+        pages = self.boto3("stepfunctions").get_paginator("get_execution_history")
+        return [
+            event
+            for page in pages.paginate(executionArn=self.execution_arn(name))
+            for event in page["events"]
+        ]
+
+    def transitions(self, name: str) -> list[str]:
+        """The states the execution with this name entered, in order."""
+        return [
+            event["stateEnteredEventDetails"]["name"]
+            for event in self.history(name)
+            if event["type"].endswith("StateEntered")
+        ]
+
+    def invocations(
+        self, *, function: str | None = None, about: str | None = None
+    ) -> list[Invocation]:
+        """Function runs in the order they began, of one function, or that mention a text."""
+        named = {arn.rpartition(":")[2]: logical for logical, arn in self.functions.items()}
+        found = read_journal(self.state_dir / "journal.jsonl")
+        for invocation in found:
+            invocation.function = named.get(invocation.function, invocation.function)
+        return [
+            invocation
+            for invocation in found
+            if (function is None or invocation.function == function)
+            and (about is None or invocation.mentions(about))
+        ]
+
+    def crash(
+        self,
+        function: str,
+        operation: str,
+        *,
+        moment: str = "after",
+        nth: int = 1,
+        resource: str = "",
+    ) -> None:
+        """Plan one worker's death; see the module's docstring."""
+        plan = {
+            "function": self.functions[function].rpartition(":")[2],
+            "operation": operation,
+            "moment": "before" if operation == "Return" else moment,
+            "nth": nth,
+            "resource": resource,
+        }
+        draft = self.state_dir / f"crash-{uuid.uuid4().hex}"
+        draft.write_text(json.dumps(plan), encoding="utf-8")
+        draft.rename(self.state_dir / "crashes" / draft.name)
+
+    def planned_crashes(self) -> int:
+        """How many planned deaths have not happened."""
+        return len(list((self.state_dir / "crashes").iterdir()))
+
+    def workers(self, function: str | None = None) -> list[int]:
+        """The process ids of the live workers, of one function or of all."""
+        name = None if function is None else self.functions[function].rpartition(":")[2]
+        marks = (self.state_dir / "workers").iterdir()
+        return [
+            int(mark.name)
+            for mark in marks
+            if name is None or mark.read_text(encoding="utf-8") == name
+        ]
+
+    def kill_workers(self, function: str) -> int:
+        """SIGKILL the live workers of a function; how many there were."""
+        doomed = self.workers(function)
+        for pid in doomed:
+            os.kill(pid, signal.SIGKILL)
+        return len(doomed)
+
+
+def client(endpoint: str, region: str, service: str) -> Any:
+    """A boto3 client of an emulator, as its root user."""
+    session = Session(
+        CREDENTIALS["aws_access_key_id"],
+        CREDENTIALS["aws_secret_access_key"],
+        region_name=region,
+    )
+    return session.client(  # type: ignore[call-overload]
+        service,  # the stubs know services by literal name only
+        endpoint_url=endpoint,
+        config=MANY_CONNECTIONS.merge(FOR_S3) if service == "s3" else MANY_CONNECTIONS,
+    )
+
+
+def running_stack(name: str | None = None) -> RunningStack:
+    """A running stack by name, or the one started last. Raises LookupError if there is none."""
+    remove_remains()
+    if name is None and NEWEST.exists():
+        name = NEWEST.read_text(encoding="utf-8")
+    described = STATE / (name or "") / DESCRIPTION
+    if name is None or not described.exists():
+        raise LookupError("no such stack is running; start one with: python -m local up")
+    return RunningStack(json.loads(described.read_text(encoding="utf-8")))
+
+
+def remove_remains() -> None:
+    """Remove the state folders of stacks whose process is gone."""
+    for mark in STATE.glob("*/pid"):
+        text = mark.read_text(encoding="utf-8")
+        if text and not _alive(int(text)):
+            shutil.rmtree(mark.parent, ignore_errors=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def wait_for(condition: Callable[[], Answer], seconds: float, *, every: float = 0.05) -> Answer:
+    """The first true answer of `condition()`. Raises TimeoutError after `seconds` without one."""
+    deadline = time.monotonic() + seconds
+    while True:
+        answer = condition()
+        if answer:
+            return answer
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not within {seconds} s: {condition}")
+        time.sleep(every)
