@@ -1,0 +1,132 @@
+"""Nothing is stuck: jobs whose execution died, never began, or outlived their time still end."""
+
+from __future__ import annotations
+
+import time
+
+import httpx
+
+from local.stack import Stack, wait_for
+from tests.e2e.backstage import (
+    age,
+    counted,
+    execution,
+    job_item,
+    metric,
+    pass_the_deadline,
+    submissions,
+    sweep,
+    until_execution_ended,
+    until_tracked,
+)
+from tests.e2e.customer import Customer
+
+
+def abort(stack: Stack, job_id: str) -> None:
+    stack.boto3("stepfunctions").stop_execution(executionArn=stack.execution_arn(job_id))
+
+
+def test_an_aborted_execution_is_settled_by_its_event(stack: Stack, ada: Customer) -> None:
+    stack.fal.arm("stuck", prompt_contains=ada.word)
+    job_id = ada.order(model_id="patient-t2v")
+    until_tracked(stack, job_id)
+    with counted(stack, "SweepFunction", "ExecutionDied", status="ABORTED"):
+        abort(stack, job_id)
+        ended = ada.until_ended(job_id)
+    assert (ended["status"], ended["credits_used"]) == ("failed", 0)
+    assert ended["error_message"] == "Video generation failed. Please try again."
+    assert ada.kinds() == ["grant", "hold", "release"]
+
+
+def test_an_execution_aborted_when_all_was_done_but_the_settling_still_completes(
+    stack: Stack, ada: Customer
+) -> None:
+    # The video is in the owner's bucket: the user gets it, and pays for it.
+    stack.crash("SettleFunction", "GetItem")
+    stack.crash("SettleFunction", "GetItem")
+    stack.crash("SettleFunction", "GetItem")
+    job_id = ada.order(model_id="patient-t2v")
+    wait_for(lambda: job_item(stack, job_id)["video"].get("asset"), 20)
+    abort(stack, job_id)
+    ended = ada.until_ended(job_id)
+    assert ended["status"] == "completed"
+    assert httpx.get(ended["video_url"], trust_env=False).status_code == 200
+    assert ada.kinds() == ["grant", "hold", "capture"]
+    for plan in (stack.state_dir / "crashes").iterdir():
+        plan.unlink()
+
+
+def test_a_job_past_its_deadline_is_settled_and_its_execution_ends(
+    stack: Stack, ada: Customer
+) -> None:
+    stack.fal.arm("stuck", prompt_contains=ada.word)
+    job_id = ada.order(model_id="patient-t2v")
+    until_tracked(stack, job_id)
+    sweep(stack)
+    assert ada.video(job_id)["status"] == "processing"
+    before = metric(stack, "SweepFunction", "JobSwept", status="failed")
+    pass_the_deadline(stack, job_id)
+    sweep(stack)
+    ended = ada.until_ended(job_id)
+    assert (ended["status"], ended["error_code"]) == ("failed", "DEADLINE_EXCEEDED")
+    assert until_execution_ended(stack, job_id) == "SUCCEEDED"
+    assert stack.transitions(job_id) == ["Submit", "Track", "Settle"]
+    assert metric(stack, "SweepFunction", "JobSwept", status="failed") == before + 1
+    assert ada.kinds() == ["grant", "hold", "release"]
+
+
+def test_track_ends_a_job_past_its_deadline_by_itself(stack: Stack, ada: Customer) -> None:
+    stack.fal.arm("stuck", prompt_contains=ada.word)
+    job_id = ada.order()
+    until_tracked(stack, job_id)
+    pass_the_deadline(stack, job_id)
+    assert ada.until_ended(job_id)["error_code"] == "DEADLINE_EXCEEDED"
+    assert until_execution_ended(stack, job_id) == "SUCCEEDED"
+    assert ada.kinds() == ["grant", "hold", "release"]
+
+
+def test_a_video_that_exists_gets_a_day_to_arrive(stack: Stack, ada: Customer) -> None:
+    stack.fal.arm("media_error", status=503, times=3, prompt_contains=ada.word)
+    job_id = ada.order(model_id="patient-t2v")
+    told = wait_for(lambda: (item := job_item(stack, job_id))["video"].get("outcome") and item, 20)
+    # A success moves the deadline to a day from now: what remains is to fetch what is paid for.
+    assert told["deadline"] > time.time() + 23 * 3600
+    sweep(stack)
+    assert ada.until_ended(job_id)["status"] == "completed"
+
+
+def test_an_execution_that_ended_without_its_job_is_found_by_the_schedule(
+    stack: Stack, ada: Customer
+) -> None:
+    stack.crash("SubmitFunction", "GetItem")
+    stack.crash("SubmitFunction", "GetItem")
+    stack.crash("SubmitFunction", "GetItem")
+    # The event that says so is lost with its function, three times.
+    for _ in range(3):
+        stack.crash("SweepFunction", "GetItem")
+    job_id = ada.order(model_id="patient-t2v")
+    wait_for(lambda: execution(stack, job_id), 20)
+    abort(stack, job_id)
+    assert until_execution_ended(stack, job_id) == "ABORTED"
+    for plan in (stack.state_dir / "crashes").iterdir():
+        plan.unlink(missing_ok=True)
+    age(stack, job_id)
+    sweep(stack)
+    ended = ada.until_ended(job_id)
+    assert (ended["status"], ended["credits_used"]) == ("failed", 0)
+    assert len(submissions(stack, job_id)) <= 1
+    assert ada.kinds() == ["grant", "hold", "release"]
+
+
+def test_sweeping_twice_changes_nothing_more(stack: Stack, ada: Customer) -> None:
+    stack.fal.arm("stuck", prompt_contains=ada.word)
+    job_id = ada.order(model_id="patient-t2v")
+    until_tracked(stack, job_id)
+    pass_the_deadline(stack, job_id)
+    sweep(stack)
+    ada.until_ended(job_id)
+    until_execution_ended(stack, job_id)
+    before = job_item(stack, job_id)
+    sweep(stack)
+    assert job_item(stack, job_id) == before
+    assert ada.kinds() == ["grant", "hold", "release"]
