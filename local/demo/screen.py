@@ -6,6 +6,7 @@ environment asks for: one line per change of progress, and tables of aligned col
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import time
@@ -37,6 +38,9 @@ class Screen:
             "dumb",
             "unknown",
         }
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            # Better a question mark than no demo, where the encoding knows no arrow.
+            sys.stdout.reconfigure(errors="replace")
         # Rich would believe FORCE_COLOR and the like even in a pipe; we have looked ourselves.
         self._console = Console(
             force_terminal=self.interactive,
