@@ -7,7 +7,6 @@ copy and nothing else. The job learns of the asset last.
 from __future__ import annotations
 
 import functools
-import io
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +73,7 @@ def _copy(job: Job, stage: Stage, seconds: float) -> StoredObject:
 
 def _asset(job: Job, stored: StoredObject) -> Asset:
     try:
-        with io.BufferedReader(storage.open_range(_s3(), stored.bucket, stored.key)) as file:
+        with storage.open_range(_s3(), stored.bucket, stored.key) as file:
             facts = media.probe(file)
             picture = media.thumbnail(file)
     except MediaInvalid:

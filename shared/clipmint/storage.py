@@ -10,7 +10,7 @@ import hashlib
 import io
 import re
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import quote
 
 import boto3
@@ -96,9 +96,9 @@ def delete(s3: S3Client, bucket: str, *keys: str) -> None:
         s3.delete_object(Bucket=bucket, Key=key)
 
 
-def open_range(s3: S3Client, bucket: str, key: str) -> ObjectFile:
+def open_range(s3: S3Client, bucket: str, key: str) -> BinaryIO:
     """An object as a seekable file, read in ranges. Errors are botocore's, 404 included."""
-    return ObjectFile(s3, bucket, key)
+    return io.BufferedReader(ObjectFile(s3, bucket, key))
 
 
 class ObjectFile(io.RawIOBase):

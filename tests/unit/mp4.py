@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import av
+from av.video.stream import VideoStream
 
 
 def write_mp4(
@@ -27,11 +29,11 @@ def write_mp4(
     with av.open(str(path), "w", format="mp4", options=options) as container:
         video = None
         if codec:
-            video = container.add_stream(codec, rate=fps)
+            video = cast("VideoStream", container.add_stream(codec, rate=fps))
             video.width, video.height, video.pix_fmt = width, height, "yuv420p"
             video.bit_rate = bit_rate
             video.codec_context.thread_count = 1
-        sound = container.add_stream("aac", rate=44_100) if audio else None
+        sound = cast("AudioStream", container.add_stream("aac", rate=44_100)) if audio else None
         if video is not None:
             for index in range(round(seconds * fps)):
                 frame = av.VideoFrame(width, height, "yuv420p")
@@ -44,8 +46,8 @@ def write_mp4(
             for index in range(round(seconds * 44_100 / 1024)):
                 silence = av.AudioFrame("fltp", "stereo", 1024)
                 silence.rate, silence.pts = 44_100, index * 1024
-                for plane in silence.planes:
-                    plane.update(bytes(plane.buffer_size))
+                for channel in silence.planes:
+                    channel.update(bytes(channel.buffer_size))
                 container.mux(sound.encode(silence))
             container.mux(sound.encode(None))
     return path.read_bytes()

@@ -6,6 +6,7 @@ import io
 import random
 import threading
 from pathlib import Path
+from typing import cast
 
 import pytest
 from PIL import Image
@@ -166,7 +167,7 @@ def test_a_thumbnail_shows_the_first_second_and_not_the_first_frame(tmp_path: Pa
 
     def brightness(at_seconds: float) -> int:
         shown = picture(thumbnail(io.BytesIO(clip), at_seconds=at_seconds)).convert("L")
-        return int(shown.getpixel((160, 90)))
+        return cast("int", shown.getpixel((160, 90)))
 
     # The clip brightens by 60 of 219 luma steps a second, which full-range JPEG stretches.
     assert brightness(1.0) - brightness(0.0) == pytest.approx(60 * 255 / 219, abs=6)
@@ -177,6 +178,7 @@ def test_a_thumbnail_shows_the_first_second_and_not_the_first_frame(tmp_path: Pa
 def test_trouble_with_reading_is_not_blamed_on_the_video(tmp_path: Path) -> None:
     class Flaky(io.BytesIO):
         reads = 0
+        sound_reads = 10**9
 
         def read(self, size: int | None = -1) -> bytes:
             self.reads += 1
@@ -186,7 +188,6 @@ def test_trouble_with_reading_is_not_blamed_on_the_video(tmp_path: Path) -> None
 
     clip = write_mp4(tmp_path / "a.mp4", seconds=4, bit_rate=2_000_000, codec="mpeg4")
     whole = Flaky(clip)
-    whole.sound_reads = 10**9
     probe(whole)
     assert whole.reads > 3
     for sound_reads in range(whole.reads):

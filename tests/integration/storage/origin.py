@@ -68,9 +68,9 @@ class Origin(ThreadingHTTPServer):
                 suppress(ssl.SSLError, ConnectionError),  # the client disliked the certificate
                 self._tls.wrap_socket(request, server_side=True) as secured,
             ):
-                super().finish_request(secured, client_address)  # type: ignore[arg-type]
+                super().finish_request(secured, client_address)
             return
-        super().finish_request(request, client_address)  # type: ignore[arg-type]
+        super().finish_request(request, client_address)
 
     def __enter__(self) -> Self:
         self._thread.start()
