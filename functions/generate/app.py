@@ -77,7 +77,8 @@ _CATALOG_REFUSALS = (
 def create_video(
     request: GenerationRequest,
     idempotency_key: Annotated[
-        str | None, Header(description="Fresh per generation, the same on a retry; required")
+        api.HeaderText | None,
+        Header(description="Fresh per generation, the same on a retry; required"),
     ] = None,
 ) -> Response[Accepted]:
     key = parse_idempotency_key(idempotency_key)

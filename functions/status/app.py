@@ -73,8 +73,8 @@ def list_videos(
     responses={**api.answers(Catalog), 304: {"description": "As your If-None-Match says"}},
 )
 def list_models(
-    if_none_match: Annotated[str | None, Header()] = None,
-) -> Response[Catalog]:
+    if_none_match: Annotated[api.HeaderText | None, Header()] = None,
+) -> Response[Catalog | None]:
     answer = Catalog(models=[CatalogEntry.of(model) for model in catalog.available()])
     etag = f'"{hashlib.sha256(answer.model_dump_json().encode()).hexdigest()[:32]}"'
     headers = {"ETag": etag, "Cache-Control": "private, max-age=60"}

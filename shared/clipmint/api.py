@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response, content_types
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponse
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from pydantic import BaseModel
+from pydantic import BaseModel, BeforeValidator
 
 from clipmint.domain.errors import (
     ClipmintError,
@@ -34,6 +34,11 @@ from clipmint.domain.errors import (
 from clipmint.telemetry import logger
 
 T = TypeVar("T")
+
+HeaderText = Annotated[
+    str, BeforeValidator(lambda value: ",".join(value) if isinstance(value, list) else value)
+]
+"""A header as it was sent: Powertools splits every header at its commas."""
 
 ADMIN_SCOPE = "clipmint/admin"
 

@@ -84,6 +84,12 @@ def test_a_retry_after_the_record_is_gone_gets_the_same_answer_from_the_job(
     assert [entry.kind for entry in journal("user-1")] == ["grant", "hold", "release"]
 
 
+def test_a_comma_in_a_key_is_a_character_like_any_other(call: Caller) -> None:
+    answer = generate(call, key='"order 7, second try"')
+    assert answer.status == 202
+    assert answer.body["job_id"] == job_id_for("user-1", "order 7, second try")
+
+
 def test_two_keys_are_two_jobs_and_one_key_of_two_users_too(aws: Aws, call: Caller) -> None:
     ledger.grant("user-2", 100, "purchase-2")
     ids = {

@@ -1,0 +1,104 @@
+"""The owner's calls: grants and the catalog."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from clipmint import catalog, ledger
+from clipmint.domain.catalog import DEFAULT_CATALOG
+from functions.admin.app import handler
+from tests.integration.gateway import Caller
+from tests.integration.moto_aws import Aws, assert_adds_up
+
+GRANT = {"user_id": "user-1", "amount": 500, "reference": "store-transaction-1"}
+VEO = DEFAULT_CATALOG[0].model_dump(mode="json")
+
+
+@pytest.fixture
+def call(aws: Aws) -> Caller:
+    return Caller(handler, user="back-office", scope="openid clipmint/admin")
+
+
+def test_a_purchase_is_granted_once_however_often_it_is_reported(aws: Aws, call: Caller) -> None:
+    first = call("POST", "/v1/admin/grants", body=GRANT)
+    assert (first.status, first.body) == (200, {**GRANT, "available": 500, "replayed": False})
+    again = call("POST", "/v1/admin/grants", body=GRANT)
+    assert (again.status, again.body) == (200, {**GRANT, "available": 500, "replayed": True})
+    assert assert_adds_up("user-1").available == 500
+
+
+def test_one_purchase_is_not_granted_to_two_users(call: Caller) -> None:
+    call("POST", "/v1/admin/grants", body=GRANT)
+    answer = call("POST", "/v1/admin/grants", body=GRANT | {"user_id": "user-2"})
+    assert (answer.status, answer.code) == (409, "REFERENCE_REUSED")
+    assert ledger.account_of("user-2").available == 0
+
+
+@pytest.mark.parametrize("scope", [None, "", "openid", "clipmint/administrator", "xclipmint/admin"])
+def test_without_the_scope_nothing_is_granted_or_changed(
+    aws: Aws, call: Caller, scope: str | None
+) -> None:
+    for method, path, body in (
+        ("POST", "/v1/admin/grants", GRANT),
+        ("PUT", "/v1/admin/models/veo-3.1", VEO | {"available": False}),
+    ):
+        answer = call(method, path, body=body, scope=scope)
+        assert (answer.status, answer.code) == (403, "SCOPE_REQUIRED")
+    assert aws.items("LEDGER_TABLE") == []
+    assert catalog.find("veo-3.1").available
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"amount": 0}, "amount"),
+        ({"amount": -5}, "amount"),
+        ({"amount": 1.5}, "amount"),
+        ({"amount": "5"}, "amount"),
+        ({"amount": True}, "amount"),
+        ({"amount": 10**9}, "amount"),
+        ({"reference": ""}, "reference"),
+        ({"reference": "two words"}, "reference"),
+        ({"reference": "x" * 256}, "reference"),
+        ({"user_id": ""}, "user_id"),
+        ({"currency": "EUR"}, "currency"),
+    ],
+)
+def test_a_grant_that_is_not_as_agreed_is_refused(
+    aws: Aws, call: Caller, change: dict[str, Any], named: str
+) -> None:
+    answer = call("POST", "/v1/admin/grants", body=GRANT | change)
+    assert (answer.status, answer.code) == (400, "INVALID_REQUEST")
+    assert named in answer.body["details"]
+    assert aws.items("LEDGER_TABLE") == []
+
+
+def test_a_model_can_be_changed_and_added(call: Caller) -> None:
+    dearer = VEO | {"price": {"kind": "fixed", "credits": 99}}
+    answer = call("PUT", "/v1/admin/models/veo-3.1", body=dearer)
+    assert (answer.status, answer.body["price"]) == (200, {"kind": "fixed", "credits": 99})
+    assert catalog.find("veo-3.1").price.model_dump() == {"kind": "fixed", "credits": 99}
+    answer = call("PUT", "/v1/admin/models/mine", body=VEO | {"model_id": "mine"})
+    assert answer.status == 200
+    assert "mine" in {model.model_id for model in catalog.available()}
+
+
+@pytest.mark.parametrize(
+    ("path", "change", "named"),
+    [
+        ("veo-9", {}, "model_id: must be 'veo-9'"),
+        ("veo-3.1", {"route": {"provider": "acme", "endpoint": "x"}}, "route.provider: one of fal"),
+        ("veo-3.1", {"price": {"kind": "fixed", "credits": 0}}, "credits"),
+        ("veo-3.1", {"defaults": VEO["defaults"] | {"duration": 5}}, "is not among"),
+        ("veo-3.1", {"poll_seconds": []}, "poll_seconds"),
+    ],
+)
+def test_a_model_that_makes_no_sense_changes_nothing(
+    call: Caller, path: str, change: dict[str, Any], named: str
+) -> None:
+    answer = call("PUT", f"/v1/admin/models/{path}", body=VEO | change)
+    assert (answer.status, answer.code) == (400, "INVALID_REQUEST")
+    assert named in answer.body["details"]
+    assert catalog.find("veo-3.1") == DEFAULT_CATALOG[0]

@@ -1,0 +1,238 @@
+"""Cancelling while it is free, and deleting what has ended."""
+
+from __future__ import annotations
+
+import pytest
+
+from clipmint import jobs, ledger
+from clipmint.domain.jobs import Asset, Job, JobStatus, SubmissionState, Verdict, verdict
+from clipmint.domain.outcomes import Failed, FailureCode, Succeeded
+from clipmint.providers.base import ProviderUnavailable
+from functions.cancel.app import handler
+from tests.integration.gateway import Answer, Caller
+from tests.integration.moto_aws import BUCKET, Aws, assert_adds_up, open_job
+from tests.integration.scripted_provider import HANDLE, ScriptedProvider
+
+VIDEO = Succeeded("https://v3.fal.media/files/b/video.mp4")
+
+
+@pytest.fixture
+def call(aws: Aws) -> Caller:
+    return Caller(handler)
+
+
+def cancel(call: Caller, job: Job) -> Answer:
+    return call("POST", f"/v1/videos/{job.job_id}/cancel")
+
+
+def sent() -> Job:
+    job = jobs.mark_sending(open_job(), "video", "token")
+    return jobs.mark_sent(job.job_id, "video", HANDLE)
+
+
+def is_free(job: Job) -> bool:
+    found = jobs.get(job.job_id)
+    assert found
+    account = assert_adds_up("user-1")
+    assert (account.held, account.open_jobs) == (0, 0)
+    return (found.status, found.failure, found.credits_used, account.available) == (
+        JobStatus.CANCELLED,
+        FailureCode.CANCELLED,
+        0,
+        32,
+    )
+
+
+def still_runs(job: Job) -> bool:
+    return assert_adds_up("user-1").held == 32 and jobs.get(job.job_id) == job
+
+
+def test_a_job_nobody_has_sent_yet_is_cancelled_for_free(
+    call: Caller, provider: ScriptedProvider
+) -> None:
+    job = open_job()
+    answer = cancel(call, job)
+    assert (answer.status, answer.body) == (
+        200,
+        {"job_id": job.job_id, "status": "cancelled", "credits_released": 32},
+    )
+    assert is_free(job)
+    assert provider.cancelled == []
+
+
+def test_a_job_the_provider_was_too_busy_for_is_cancelled_for_free(
+    call: Caller, provider: ScriptedProvider
+) -> None:
+    job = jobs.mark_sending(open_job(), "video", "token")
+    jobs.mark_refused(job.job_id, "video")
+    assert cancel(call, job).status == 200
+    assert is_free(job)
+
+
+def test_a_job_in_the_providers_queue_is_withdrawn_and_its_execution_ended(
+    aws: Aws, call: Caller, provider: ScriptedProvider
+) -> None:
+    job = sent()
+    jobs.store_task_token(job.job_id, "video", "task-token")
+    aws.executions.sleeping.add("task-token")
+    provider.cancellations = [True]
+    assert cancel(call, job).status == 200
+    assert is_free(job)
+    assert provider.cancelled == [HANDLE]
+    [(token, told)] = aws.executions.told
+    assert (token, told["error"], told["cause"]) == ("task-token", "GenerationFailed", "CANCELLED")
+
+
+def test_a_job_the_provider_has_begun_runs_on(call: Caller, provider: ScriptedProvider) -> None:
+    job = sent()
+    provider.cancellations = [False]
+    answer = cancel(call, job)
+    assert (answer.status, answer.code) == (409, "CANCEL_TOO_LATE")
+    assert still_runs(job)
+
+
+@pytest.mark.parametrize("state", [SubmissionState.SENDING, SubmissionState.UNKNOWN])
+def test_a_job_that_may_have_been_paid_for_runs_on(
+    call: Caller, provider: ScriptedProvider, state: SubmissionState
+) -> None:
+    job = jobs.mark_sending(open_job(), "video", "token")
+    if state is SubmissionState.UNKNOWN:
+        job = jobs.mark_unknown(job.job_id, "video")
+    answer = cancel(call, job)
+    assert (answer.status, answer.code) == (409, "CANCEL_TOO_LATE")
+    assert provider.cancelled == []
+    found = jobs.get(job.job_id)
+    assert found
+    assert not found.is_terminal
+
+
+def test_a_job_whose_video_is_there_runs_on_to_its_end(
+    call: Caller, provider: ScriptedProvider
+) -> None:
+    job = jobs.record_outcome(sent().job_id, "video", VIDEO)
+    assert cancel(call, job).code == "CANCEL_TOO_LATE"
+    assert provider.cancelled == []
+    assert assert_adds_up("user-1").held == 32
+
+
+def test_a_video_that_is_finished_while_we_ask_is_kept(
+    call: Caller, provider: ScriptedProvider
+) -> None:
+    job = sent()
+
+    def finish() -> bool:
+        jobs.record_outcome(job.job_id, "video", VIDEO)
+        return True
+
+    provider.cancellations = [finish]
+    assert cancel(call, job).code == "CANCEL_TOO_LATE"
+    found = jobs.get(job.job_id)
+    assert found
+    assert found.stages[0].outcome == VIDEO
+    assert assert_adds_up("user-1").held == 32
+
+
+def test_a_job_sent_while_we_decide_runs_on(
+    aws: Aws, call: Caller, provider: ScriptedProvider
+) -> None:
+    job = open_job()
+
+    def submit() -> None:
+        jobs.mark_sending(job, "video", "token")
+
+    aws.before_each_transaction(submit)
+    assert cancel(call, job).code == "CANCEL_TOO_LATE"
+    assert assert_adds_up("user-1").held == 32
+
+
+def test_a_provider_that_does_not_answer_leaves_all_as_it_is(
+    call: Caller, provider: ScriptedProvider
+) -> None:
+    job = sent()
+    provider.cancellations = [ProviderUnavailable("timed out")]
+    answer = cancel(call, job)
+    assert (answer.status, answer.code) == (503, "TEMPORARILY_UNAVAILABLE")
+    assert answer.headers["retry-after"] == "5"
+    assert still_runs(job)
+
+
+def test_cancelling_twice_is_cancelling_once(call: Caller, provider: ScriptedProvider) -> None:
+    job = open_job()
+    assert cancel(call, job).body == cancel(call, job).body
+    assert is_free(job)
+
+
+def test_a_job_that_has_ended_otherwise_cannot_be_cancelled(
+    call: Caller, provider: ScriptedProvider
+) -> None:
+    job = open_job()
+    ledger.settle(job.job_id, lambda _: Verdict(JobStatus.FAILED, FailureCode.NO_OUTPUT))
+    answer = cancel(call, job)
+    assert (answer.status, answer.code) == (409, "CANCEL_TOO_LATE")
+
+
+def test_somebody_elses_job_is_not_there_to_cancel_or_delete(
+    call: Caller, provider: ScriptedProvider
+) -> None:
+    theirs = open_job("user-2")
+    for job_id in (theirs.job_id, "not-a-uuid", "5a9c1a4e-0f0f-5f60-9b8f-3a3f6d5a2b10"):
+        for method, path in (("POST", "/cancel"), ("DELETE", "")):
+            answer = call(method, f"/v1/videos/{job_id}{path}")
+            assert (answer.status, answer.code) == (404, "JOB_NOT_FOUND")
+    assert jobs.get(theirs.job_id) == theirs
+
+
+# ── Deleting ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def finished(aws: Aws) -> Job:
+    job = sent()
+    jobs.record_outcome(job.job_id, "video", VIDEO)
+    for key in ("v.mp4", "t.jpg", "of-another-job.mp4"):
+        aws.s3.put_object(Bucket=BUCKET, Key=key, Body=b"media")
+    asset = Asset(BUCKET, "v.mp4", "video/mp4", 5, "0" * 64, 1_280, 720, 8.0, "t.jpg")
+    jobs.record_asset(job.job_id, "video", asset)
+    return ledger.settle(job.job_id, lambda found: verdict(found, None))
+
+
+def keys(aws: Aws) -> list[str]:
+    listed = aws.s3.list_objects_v2(Bucket=BUCKET)
+    return [item["Key"] for item in listed.get("Contents", [])]
+
+
+def test_deleting_removes_the_media_hides_the_job_and_keeps_the_journal(
+    aws: Aws, call: Caller
+) -> None:
+    job = finished(aws)
+    answer = call("DELETE", f"/v1/videos/{job.job_id}")
+    assert (answer.status, answer.body) == (204, None)
+    assert keys(aws) == ["of-another-job.mp4"]
+    assert jobs.list_for_user("user-1", status=None, limit=10, cursor=None).jobs == []
+    assert assert_adds_up("user-1").sequence == 3
+
+
+def test_deleting_twice_is_deleting_once_also_after_a_crash_halfway(aws: Aws, call: Caller) -> None:
+    job = finished(aws)
+    jobs.hide(job.job_id)  # as a crash before the media were removed leaves it
+    for _ in range(2):
+        assert call("DELETE", f"/v1/videos/{job.job_id}").status == 204
+    assert keys(aws) == ["of-another-job.mp4"]
+
+
+def test_a_running_job_is_not_deleted(aws: Aws, call: Caller) -> None:
+    job = sent()
+    answer = call("DELETE", f"/v1/videos/{job.job_id}")
+    assert (answer.status, answer.code) == (409, "JOB_RUNNING")
+    assert jobs.get(job.job_id) == job
+
+
+def test_a_deleted_job_cannot_be_cancelled(aws: Aws, call: Caller) -> None:
+    job = finished(aws)
+    jobs.hide(job.job_id)
+    assert cancel(call, job).code == "JOB_NOT_FOUND"
+
+
+def test_a_failed_job_without_media_can_be_deleted(aws: Aws, call: Caller) -> None:
+    job = jobs.record_outcome(sent().job_id, "video", Failed(FailureCode.NO_OUTPUT))
+    ledger.settle(job.job_id, lambda found: verdict(found, "GenerationFailed"))
+    assert call("DELETE", f"/v1/videos/{job.job_id}").status == 204

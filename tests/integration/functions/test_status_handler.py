@@ -1,0 +1,254 @@
+"""Everything a user reads, as the gateway calls for it."""
+
+from __future__ import annotations
+
+import json
+import os
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from clipmint import catalog, jobs, ledger
+from clipmint.domain import clock
+from clipmint.domain.catalog import Model
+from clipmint.domain.jobs import Asset, Job, JobStatus, Verdict, verdict
+from clipmint.domain.outcomes import USER_MESSAGES, Failed, FailureCode, Succeeded
+from functions.status.app import handler
+from tests.integration.gateway import Caller
+from tests.integration.moto_aws import BUCKET, Aws, Clock, open_job
+from tests.integration.scripted_provider import HANDLE
+
+STRANGER = "user-2"
+
+
+@pytest.fixture
+def call(aws: Aws) -> Caller:
+    return Caller(handler)
+
+
+def completed(user_id: str = "user-1") -> Job:
+    job = open_job(user_id)
+    jobs.mark_sending(job, "video", "token")
+    jobs.mark_sent(job.job_id, "video", HANDLE)
+    jobs.record_outcome(job.job_id, "video", Succeeded("https://v3.fal.media/files/b/video.mp4"))
+    asset = Asset(BUCKET, "videos/v.mp4", "video/mp4", 9, "0" * 64, 1_280, 720, 8.0, "videos/t.jpg")
+    jobs.record_asset(job.job_id, "video", asset)
+    return ledger.settle(job.job_id, lambda found: verdict(found, None))
+
+
+def failed(user_id: str = "user-1") -> Job:
+    job = open_job(user_id)
+    jobs.mark_sending(job, "video", "token")
+    detail = "User is locked. Reason: Exhausted balance. Top up at fal.ai/dashboard"
+    jobs.record_outcome(job.job_id, "video", Failed(FailureCode.OWNER_ACCOUNT, detail))
+    return ledger.settle(job.job_id, lambda found: verdict(found, "SubmissionRejected"))
+
+
+def test_a_running_job_says_how_far_it_is_and_when_to_ask_again(call: Caller) -> None:
+    job = open_job()
+    answer = call("GET", f"/v1/videos/{job.job_id}")
+    assert answer.status == 200
+    assert answer.headers["retry-after"] == "2"
+    assert answer.body == {
+        "job_id": job.job_id,
+        "status": "pending",
+        "progress": 5,
+        "current_step": "Initializing",
+        "model_id": "veo-3.1",
+        "model_name": "Veo 3.1",
+        "prompt": "a fox in the snow",
+        "settings": {"resolution": "720p", "aspect_ratio": "16:9", "duration": 8},
+        "credits_used": 32,
+        "video_url": None,
+        "thumbnail_url": None,
+        "image_url": None,
+        "error_message": None,
+        "error_code": None,
+        "created_at": clock.iso(job.created_at),
+        "updated_at": clock.iso(job.updated_at),
+        "completed_at": None,
+    }
+
+
+def test_a_completed_job_comes_with_urls_that_work_for_an_hour(aws: Aws, call: Caller) -> None:
+    job = completed()
+    aws.s3.put_object(Bucket=BUCKET, Key="videos/v.mp4", Body=b"the video")
+    answer = call("GET", f"/v1/videos/{job.job_id}")
+    assert (answer.body["status"], answer.body["progress"]) == ("completed", 100)
+    assert "retry-after" not in answer.headers
+    assert answer.body["completed_at"]
+    for name, key in (("video_url", "/videos/v.mp4"), ("thumbnail_url", "/videos/t.jpg")):
+        url = urlsplit(answer.body[name])
+        assert url.path.endswith(key)
+        query = parse_qs(url.query)
+        assert query["X-Amz-Expires"] == ["3600"]
+        assert query["X-Amz-SignedHeaders"] == ["host"]
+
+
+def test_a_failed_job_says_why_in_our_words_and_costs_nothing(call: Caller) -> None:
+    answer = call("GET", f"/v1/videos/{failed().job_id}")
+    assert (answer.body["status"], answer.body["credits_used"]) == ("failed", 0)
+    assert answer.body["error_code"] == "OWNER_ACCOUNT"
+    assert answer.body["error_message"] == USER_MESSAGES[FailureCode.OWNER_ACCOUNT]
+    assert "fal" not in json.dumps(answer.body)
+    assert answer.body["video_url"] is None
+
+
+def test_a_file_that_is_stored_is_not_handed_out_before_it_is_paid(call: Caller) -> None:
+    job = open_job()
+    jobs.mark_sending(job, "video", "token")
+    asset = Asset(BUCKET, "videos/v.mp4", "video/mp4", 9, "0" * 64, 1_280, 720, 8.0)
+    jobs.record_asset(job.job_id, "video", asset)
+    answer = call("GET", f"/v1/videos/{job.job_id}")
+    assert (answer.body["progress"], answer.body["video_url"]) == (95, None)
+
+
+def test_somebody_elses_job_and_no_job_are_the_same_answer(call: Caller) -> None:
+    theirs, gone = open_job(STRANGER), failed()
+    jobs.hide(gone.job_id)
+    answers = [
+        call("GET", f"/v1/videos/{job_id}")
+        for job_id in (
+            theirs.job_id,
+            gone.job_id,
+            "5a9c1a4e-0f0f-5f60-9b8f-3a3f6d5a2b10",
+            "not-a-uuid",
+            "%2e%2e",
+        )
+    ]
+    assert {(answer.status, answer.code) for answer in answers} == {(404, "JOB_NOT_FOUND")}
+    assert len({answer.body["error"] for answer in answers}) == 1
+
+
+def test_a_poll_is_one_read_and_talks_to_no_provider(aws: Aws, call: Caller) -> None:
+    job = open_job()
+    reads: list[str] = []
+
+    def note(model: object, **_: object) -> None:
+        reads.append(str(model))
+
+    events = jobs.JobItem._get_connection().connection.client.meta.events
+    events.register("before-call.dynamodb", note)
+    call("GET", f"/v1/videos/{job.job_id}")
+    events.unregister("before-call.dynamodb", note)
+    assert reads == ["OperationModel(name=GetItem)"]
+
+
+def test_the_list_shows_ones_own_jobs_newest_first_in_pages(call: Caller, hands: Clock) -> None:
+    made = []
+    for _ in range(5):
+        hands.forward(minutes=1)
+        made.append(open_job().job_id)
+    open_job(STRANGER)
+    first = call("GET", "/v1/videos", query={"limit": "2"}).body
+    second = call("GET", "/v1/videos", query={"limit": "2", "cursor": first["cursor"]}).body
+    third = call("GET", "/v1/videos", query={"limit": "2", "cursor": second["cursor"]}).body
+    shown = [video["job_id"] for page in (first, second, third) for video in page["videos"]]
+    assert shown == made[::-1]
+    assert third["cursor"] is None
+
+
+def test_the_list_can_be_filtered_by_status(call: Caller) -> None:
+    open_job()
+    done, broken = completed(), failed()
+    for status, job in (("completed", done), ("failed", broken)):
+        page = call("GET", "/v1/videos", query={"status": status}).body
+        assert [video["job_id"] for video in page["videos"]] == [job.job_id]
+    assert len(call("GET", "/v1/videos").body["videos"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "named"),
+    [
+        ("/v1/videos", {"limit": "0"}, "limit"),
+        ("/v1/videos", {"limit": "101"}, "limit"),
+        ("/v1/videos", {"limit": "many"}, "limit"),
+        ("/v1/videos", {"status": "lost"}, "status"),
+        ("/v1/videos", {"cursor": "forged"}, "cursor"),
+        ("/v1/videos", {"cursor": "x" * 513}, "cursor"),
+        ("/v1/credits/entries", {"limit": "101"}, "limit"),
+        ("/v1/credits/entries", {"cursor": "forged"}, "cursor"),
+        ("/v1/credits/entries", {"cursor": "LTE"}, "cursor"),
+    ],
+)
+def test_a_bad_parameter_is_named(
+    call: Caller, path: str, query: dict[str, str], named: str
+) -> None:
+    answer = call("GET", path, query=query)
+    assert (answer.status, answer.code) == (400, "INVALID_REQUEST")
+    assert named in answer.body["details"]
+
+
+def test_models_are_shown_with_settings_and_prices_but_not_how_they_are_made(
+    call: Caller,
+) -> None:
+    answer = call("GET", "/v1/models")
+    assert [model["model_id"] for model in answer.body["models"]] == [
+        "veo-3.1",
+        "veo-3.1-i2v",
+        "veo-3.1-transition",
+    ]
+    veo = answer.body["models"][0]
+    assert veo["price"] == {
+        "kind": "per_second",
+        "credits_per_second": 4,
+        "resolution_percent": {},
+    }
+    assert veo["allowed"]["duration"] == [4, 6, 8]
+    assert not {"route", "available", "poll_seconds", "deadline_seconds"} & set(veo)
+    assert call("GET", "/v1/models/veo-3.1").body == veo
+
+
+def test_a_model_that_is_off_or_unknown_is_not_shown(call: Caller) -> None:
+    for model_id in ("sora-2-i2v", "veo-9"):
+        answer = call("GET", f"/v1/models/{model_id}")
+        assert (answer.status, answer.code) == (404, "MODEL_NOT_FOUND")
+
+
+def test_an_unchanged_catalog_is_not_sent_again(call: Caller) -> None:
+    first = call("GET", "/v1/models")
+    etag = first.headers["etag"]
+    for known in (etag, f"W/{etag}", f'"other", {etag}', "*"):
+        again = call("GET", "/v1/models", headers={"If-None-Match": known})
+        assert (again.status, again.body, again.headers["etag"]) == (304, None, etag)
+    assert call("GET", "/v1/models", headers={"If-None-Match": '"other"'}).status == 200
+    veo = catalog.find("veo-3.1")
+    catalog.put(Model.model_validate(veo.model_dump() | {"name": "Veo"}))
+    changed = call("GET", "/v1/models", headers={"If-None-Match": etag})
+    assert changed.status == 200
+    assert changed.headers["etag"] != etag
+
+
+def test_credits_are_what_is_available_and_what_is_held(call: Caller) -> None:
+    assert call("GET", "/v1/credits").body == {"available": 0, "held": 0}
+    ledger.grant("user-1", 100, "purchase-1")
+    open_job()
+    assert call("GET", "/v1/credits").body == {"available": 68, "held": 32}
+    assert call("GET", "/v1/credits", user=STRANGER).body == {"available": 0, "held": 0}
+
+
+def test_the_journal_is_paged_and_ones_own(call: Caller) -> None:
+    ledger.grant("user-1", 100, "purchase-1")
+    job = open_job()
+    ledger.settle(job.job_id, lambda _: Verdict(JobStatus.FAILED, FailureCode.NO_OUTPUT))
+    first = call("GET", "/v1/credits/entries", query={"limit": "2"}).body
+    rest = call("GET", "/v1/credits/entries", query={"cursor": first["cursor"]}).body
+    kinds = [entry["kind"] for entry in first["entries"] + rest["entries"]]
+    assert (kinds, rest["cursor"]) == (["release", "hold", "grant"], None)
+    assert first["entries"][0]["job_id"] == job.job_id
+    assert first["entries"][0]["balance_after"] == 100
+    assert rest["entries"][0]["reference"] == "purchase-1"
+    theirs = call("GET", "/v1/credits/entries", user=STRANGER, query={"cursor": first["cursor"]})
+    assert theirs.body == {"entries": [], "cursor": None}
+
+
+def test_an_unknown_path_and_an_accident_have_the_same_shape(aws: Aws, call: Caller) -> None:
+    assert call("GET", "/v1/nothing").code == "NOT_FOUND"
+    aws.dynamodb.delete_table(TableName=os.environ["JOBS_TABLE"])
+    answer = call("GET", "/v1/videos")
+    assert (answer.status, answer.code) == (500, "INTERNAL")
+
+
+def test_a_route_that_lost_its_authorizer_gives_nothing_away(call: Caller) -> None:
+    answer = call("GET", "/v1/credits", user=None)
+    assert (answer.status, answer.code) == (500, "INTERNAL")
