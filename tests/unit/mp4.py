@@ -33,7 +33,7 @@ def write_mp4(
             video.width, video.height, video.pix_fmt = width, height, "yuv420p"
             video.bit_rate = bit_rate
             video.codec_context.thread_count = 1
-        sound = cast("AudioStream", container.add_stream("aac", rate=44_100)) if audio else None
+        sound = container.add_stream("aac", rate=44_100) if audio else None
         if video is not None:
             for index in range(round(seconds * fps)):
                 frame = av.VideoFrame(width, height, "yuv420p")
