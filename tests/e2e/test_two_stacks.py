@@ -1,0 +1,56 @@
+"""Two stacks side by side share nothing: no user, no job, no token, no provider."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from local.stack import Stack
+from tests.e2e.backstage import Owner, scan
+from tests.e2e.catalog import PRICE
+from tests.e2e.customer import Customer
+
+
+@pytest.fixture(scope="module")
+def other() -> Iterator[Stack]:
+    with Stack(simulate=False) as running:
+        yield running
+
+
+def test_what_happens_in_one_stack_does_not_happen_in_the_other(
+    stack: Stack, other: Stack, ada: Customer
+) -> None:
+    job_id = ada.order()
+    assert ada.until_ended(job_id)["status"] == "completed"
+    assert scan(other, "JobsTable") == []
+    assert scan(other, "LedgerTable") == []
+    names = {bucket["Name"] for bucket in other.boto3("s3").list_buckets()["Buckets"]}
+    assert stack.buckets["VideosBucket"] not in names
+
+    theirs = httpx.Client(
+        base_url=other.api_url, headers=other.bearer(ada.user_id), trust_env=False, timeout=60
+    )
+    with theirs:
+        assert theirs.get(f"/v1/videos/{job_id}").status_code == 404
+        assert theirs.get("/v1/credits").json() == {"available": 0, "held": 0}
+        assert theirs.get("/v1/models/quick-t2v").status_code == 404
+
+
+def test_a_token_of_one_stack_opens_no_door_of_the_other(
+    stack: Stack, other: Stack, ada: Customer
+) -> None:
+    for api, token in [
+        (other.api_url, stack.bearer(ada.user_id, admin=True)),
+        (stack.api_url, other.bearer(ada.user_id, admin=True)),
+    ]:
+        answer = httpx.get(f"{api}/v1/credits", headers=token, trust_env=False, timeout=60)
+        assert answer.status_code == 401
+
+
+def test_a_grant_in_one_stack_is_none_in_the_other(other: Stack, ada: Customer) -> None:
+    owner = Owner(other)
+    assert owner.grant(ada.user_id, 7 * PRICE).json()["available"] == 7 * PRICE
+    owner.close()
+    assert ada.credits()["available"] == 10 * PRICE
