@@ -1,0 +1,224 @@
+"""What providers call: believed only if proven, and then exactly once."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from clipmint import jobs, ledger
+from clipmint.domain.jobs import Job, JobStatus, SubmissionState, Verdict
+from clipmint.domain.outcomes import Failed, FailureCode, Running, Succeeded
+from clipmint.providers.base import Notice, ProviderUnavailable, WebhookRejected
+from functions.webhooks.app import handler
+from tests.integration.gateway import Answer, Caller, Context, answer_of, event
+from tests.integration.moto_aws import Aws, open_job
+from tests.integration.scripted_provider import HANDLE, ScriptedProvider
+
+VIDEO = Succeeded("https://v3.fal.media/files/b/video.mp4")
+DECLINED = Failed(FailureCode.CONTENT_POLICY, "flagged")
+
+
+@pytest.fixture
+def call(aws: Aws, provider: ScriptedProvider) -> Caller:
+    return Caller(handler, user=None)
+
+
+def path_of(job: Job, **changes: str) -> str:
+    parts = {
+        "provider": "fal",
+        "job_id": job.job_id,
+        "stage": "video",
+        "token": "the-token",
+    } | changes
+    return "/webhooks/{provider}/{job_id}/{stage}/{token}".format(**parts)
+
+
+def deliver(call: Caller, job: Job, **changes: str) -> Answer:
+    return call("POST", path_of(job, **changes), body={"request_id": "request-1"})
+
+
+def submitted(state: SubmissionState = SubmissionState.SENT) -> Job:
+    job = jobs.mark_sending(open_job(), "video", "the-token")
+    if state is SubmissionState.SENT:
+        return jobs.mark_sent(job.job_id, "video", HANDLE)
+    if state is SubmissionState.UNKNOWN:
+        return jobs.mark_unknown(job.job_id, "video")
+    return job
+
+
+def outcome_of(job: Job) -> object:
+    found = jobs.get(job.job_id)
+    assert found
+    return found.stages[0].outcome
+
+
+@pytest.mark.parametrize("outcome", [VIDEO, DECLINED])
+def test_a_proven_webhook_is_recorded_and_wakes_the_sleeper(
+    aws: Aws, call: Caller, provider: ScriptedProvider, outcome: Succeeded | Failed
+) -> None:
+    job = submitted()
+    jobs.store_task_token(job.job_id, "video", "task-token")
+    aws.executions.sleeping.add("task-token")
+    provider.notices = [Notice("request-1", outcome)]
+    answer = deliver(call, job)
+    assert (answer.status, answer.body) == (200, {"result": "accepted"})
+    assert outcome_of(job) == outcome
+    assert [token for token, _ in aws.executions.told] == ["task-token"]
+
+
+def test_a_webhook_before_the_token_is_recorded_for_track_to_find(
+    aws: Aws, call: Caller, provider: ScriptedProvider
+) -> None:
+    job = submitted()
+    provider.notices = [Notice("request-1", VIDEO)]
+    assert deliver(call, job).status == 200
+    assert outcome_of(job) == VIDEO
+    assert aws.executions.told == []
+
+
+@pytest.mark.parametrize("state", [SubmissionState.SENDING, SubmissionState.UNKNOWN])
+def test_a_webhook_tells_the_id_of_a_submission_whose_answer_was_lost(
+    call: Caller, provider: ScriptedProvider, state: SubmissionState
+) -> None:
+    job = submitted(state)
+    provider.notices = [Notice("told-by-webhook", VIDEO)]
+    assert deliver(call, job).status == 200
+    found = jobs.get(job.job_id)
+    assert found
+    submission = found.stages[0].submission
+    assert submission
+    assert (submission.state, submission.request_id) == (SubmissionState.SENT, "told-by-webhook")
+
+
+def test_a_repeated_webhook_changes_nothing_but_wakes_again(
+    aws: Aws, call: Caller, provider: ScriptedProvider
+) -> None:
+    job = submitted()
+    provider.notices = [Notice("request-1", VIDEO)] * 2
+    deliver(call, job)
+    jobs.store_task_token(job.job_id, "video", "task-token")
+    aws.executions.sleeping.add("task-token")
+    before = aws.job_item(job.job_id)
+    answer = deliver(call, job)
+    assert (answer.status, answer.body) == (200, {"result": "duplicate"})
+    assert aws.job_item(job.job_id) == before
+    assert [token for token, _ in aws.executions.told] == ["task-token"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"token": "another-token"},
+        {"token": "THE-TOKEN"},
+        {"token": "the-toke"},
+        {"token": "thé-token"},
+        {"provider": "runway"},
+        {"provider": "acme"},
+        {"stage": "image"},
+        {"stage": "__class__"},
+        {"job_id": "5a9c1a4e-0f0f-5f60-9b8f-3a3f6d5a2b10"},
+        {"job_id": "not-a-uuid"},
+    ],
+)
+def test_a_webhook_at_the_wrong_address_finds_nothing(
+    aws: Aws, call: Caller, provider: ScriptedProvider, changes: dict[str, str]
+) -> None:
+    job = submitted()
+    before = aws.job_item(job.job_id)
+    answer = deliver(call, job, **changes)
+    assert (answer.status, answer.code) == (404, "NOT_FOUND")
+    assert aws.job_item(job.job_id) == before
+    assert provider.calls == []
+
+
+def test_a_job_that_was_never_sent_has_no_webhook(call: Caller, provider: ScriptedProvider) -> None:
+    assert deliver(call, open_job()).status == 404
+    assert provider.calls == []
+
+
+@pytest.mark.parametrize(
+    ("notice", "status"),
+    [
+        (WebhookRejected("forged"), 401),
+        (Notice("another-request", VIDEO), 401),
+        (ProviderUnavailable("no keys"), 503),
+    ],
+)
+def test_a_webhook_that_is_not_proven_changes_nothing_and_is_counted(
+    aws: Aws,
+    provider: ScriptedProvider,
+    capsys: pytest.CaptureFixture[str],
+    notice: Any,
+    status: int,
+) -> None:
+    job = submitted()
+    before = aws.job_item(job.job_id)
+    provider.notices = [notice]
+    answer = deliver(Caller(handler, user=None), job)
+    assert answer.status == status
+    assert answer.code in {"WEBHOOK_NOT_PROVEN", "TEMPORARILY_UNAVAILABLE"}
+    assert aws.job_item(job.job_id) == before
+    assert aws.executions.told == []
+    printed = capsys.readouterr().out
+    metrics = [json.loads(line) for line in printed.splitlines() if '"_aws"' in line]
+    [metric] = [metric for metric in metrics if "WebhookRejected" in metric]
+    assert (metric["provider"], metric["reason"]) == ("fal", answer.code)
+    assert "the-token" not in printed
+
+
+def test_an_id_that_cannot_be_the_providers_is_not_believed(
+    aws: Aws, call: Caller, provider: ScriptedProvider
+) -> None:
+    job = submitted(SubmissionState.UNKNOWN)
+    before = aws.job_item(job.job_id)
+    provider.notices = [Notice("../../other", VIDEO)]
+    assert deliver(call, job).status == 401
+    assert aws.job_item(job.job_id) == before
+
+
+def test_a_hint_is_followed_by_asking(call: Caller, provider: ScriptedProvider) -> None:
+    job = submitted()
+    provider.notices = [Notice("request-1", None)] * 2
+    provider.polls = [Running(), VIDEO]
+    assert deliver(call, job).body == {"result": "ignored"}
+    assert outcome_of(job) is None
+    assert deliver(call, job).body == {"result": "accepted"}
+    assert outcome_of(job) == VIDEO
+
+
+def test_a_webhook_for_a_job_that_has_ended_is_taken_note_of_and_no_more(
+    aws: Aws, call: Caller, provider: ScriptedProvider
+) -> None:
+    job = submitted()
+    ledger.settle(job.job_id, lambda _: Verdict(JobStatus.FAILED, FailureCode.DEADLINE_EXCEEDED))
+    before = aws.job_item(job.job_id)
+    provider.notices = [Notice("request-1", VIDEO)]
+    answer = deliver(call, job)
+    assert (answer.status, answer.body) == (200, {"result": "late"})
+    assert aws.job_item(job.job_id) == before
+
+
+def test_the_proof_is_over_the_bytes_as_they_came(call: Caller, provider: ScriptedProvider) -> None:
+    job = submitted()
+    body = '{"request_id": "request-1",  "status": "OK", "note": "ü"}'
+    plain = event("POST", path_of(job), user=None, body=body, headers={"X-Fal-Signature": "ab"})
+    encoded = plain | {
+        "body": base64.b64encode(body.encode()).decode(),
+        "isBase64Encoded": True,
+    }
+    for made in (plain, encoded):
+        assert answer_of(handler(made, Context())).status == 200
+    assert [given.body for given in provider.calls] == [body.encode()] * 2
+    assert provider.calls[0].headers["x-fal-signature"] == "ab"
+
+
+def test_a_body_that_is_not_base64_is_refused(
+    aws: Aws, call: Caller, provider: ScriptedProvider
+) -> None:
+    job = submitted()
+    broken = event("POST", path_of(job), user=None, body="a") | {"isBase64Encoded": True}
+    assert answer_of(handler(broken, Context())).status == 401
+    assert provider.calls == []
