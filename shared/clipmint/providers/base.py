@@ -65,6 +65,8 @@ class Task:
     duration_seconds: int | None = None
     webhook_url: str | None = None
     start_within_seconds: int | None = None
+    reference_image_urls: tuple[str, ...] = ()
+    resent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
