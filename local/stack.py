@@ -89,7 +89,7 @@ class Stack(RunningStack):
         self._keys = dict(keys or {})
         self._enforce_iam = enforce_iam
         self._worker_cap = worker_cap
-        self._stock = stock
+        self.stock = stock
         self._clients: dict[str, Any] = {}
         self._running = ExitStack()
         self.name = name or uuid.uuid4().hex[:8]
@@ -208,7 +208,7 @@ class Stack(RunningStack):
             port, api_port = (listener.getsockname()[1] for listener in listeners)
             descriptors = [listener.fileno() for listener in listeners]
             command = [str(EMULATOR_PYTHON), "-m", "local.emulator"]
-            stock = ["--stock"] if self._stock else []
+            stock = ["--stock"] if self.stock else []
             child = self._child("emulator", command + stock, descriptors)
         self.aws_endpoint = f"http://127.0.0.1:{port}"
         self.api_url = f"http://127.0.0.1:{api_port}"

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local.stack import Stack
+from local.stack import Stack, wait_for
 from tests.integration.emulator.small_app import act, outcome, request, role, run, start, task
 
 Question = Callable[[Stack], Any]
@@ -141,7 +141,7 @@ def longest_delay_is_kept(stack: Stack) -> Any:
     retry = [
         {
             "ErrorEquals": ["Declined"],
-            "IntervalSeconds": 20,
+            "IntervalSeconds": 60,
             "MaxDelaySeconds": 1,
             "MaxAttempts": 1,
         }
@@ -153,7 +153,7 @@ def retry_by_class_name(stack: Stack) -> Any:
     """MaxAttempts 0 of a named error comes before a later States.ALL."""
     retry = [
         {"ErrorEquals": ["Declined"], "MaxAttempts": 0},
-        {"ErrorEquals": ["States.ALL"], "IntervalSeconds": 20, "MaxAttempts": 3},
+        {"ErrorEquals": ["States.ALL"], "IntervalSeconds": 60, "MaxAttempts": 3},
     ]
     return outcome(run(stack, {"Do": task(stack, {"do": "fail"}, Retry=retry)}, seconds=3))
 
@@ -261,8 +261,15 @@ def stopped_execution_stays_stopped(stack: Stack) -> Any:
     )
     time.sleep(0.8)
     client.stop_execution(executionArn=arn)
-    time.sleep(1.5)
-    return client.describe_execution(executionArn=arn)["status"]
+
+    def status() -> Any:
+        return client.describe_execution(executionArn=arn)["status"]
+
+    try:
+        wait_for(lambda: status() != "ABORTED", 15 if stack.stock else 2)
+    except TimeoutError:
+        return "ABORTED"
+    return status()
 
 
 def burst_of_calls(stack: Stack) -> Any:

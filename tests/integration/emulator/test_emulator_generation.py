@@ -4,7 +4,6 @@ What it must do whatever the functions are: `Submit → Track ⟲ → Migrate �
 """
 
 import json
-import time
 import uuid
 from dataclasses import dataclass
 from typing import Any
@@ -108,7 +107,8 @@ def test_without_a_webhook_track_is_entered_again_each_time_its_interval_is_over
             strict=False,
         )
     ]
-    assert waited == pytest.approx([1, 2], abs=0.5)  # the last interval repeats from then on
+    assert 1 <= waited[0] + 0.05 < 3  # however late a busy machine is
+    assert 2 <= waited[1] + 0.05 < 4  # and from then on the last interval repeats
     play.wake(turn=3)
     assert play.finish() == "SUCCEEDED"
 
@@ -162,12 +162,12 @@ def test_a_job_of_two_stages_submits_twice(play: Play) -> None:
 
 
 def test_a_callback_that_comes_before_track_returns_counts(play: Play) -> None:
-    play.write(Track=[{"sleep": 2}])
+    play.write(Track=[{"sleep": 4}])
     play.start()
-    started = time.monotonic()
     play.wake()
     play.turn("Settle", 1)
-    assert time.monotonic() - started < 2
+    (track,) = play.stack.invocations(function="PlayTrack", about=play.job_id)
+    assert not track.ended
     assert play.finish() == "SUCCEEDED"
 
 
