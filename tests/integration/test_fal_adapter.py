@@ -26,7 +26,7 @@ from clipmint.providers.base import (
     WebhookRejected,
 )
 from clipmint.providers.fal import Fal, FalSettings
-from clipmint.providers.fal.transport import Patience
+from clipmint.providers.transport import Patience
 from local.simulator.client import Simulator, start
 
 TASK = Task(

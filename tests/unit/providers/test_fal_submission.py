@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from clipmint.domain.outcomes import FailureCode
+from clipmint.providers import transport
 from clipmint.providers.base import (
     Accepted,
     Busy,
@@ -16,8 +17,8 @@ from clipmint.providers.base import (
     Rejected,
     Unanswered,
 )
-from clipmint.providers.fal import Fal, FalSettings, transport
-from clipmint.providers.fal.transport import MAX_ANSWER_BYTES
+from clipmint.providers.fal import Fal, FalSettings
+from clipmint.providers.transport import MAX_ANSWER_BYTES
 from tests.unit.providers.fal_wire import (
     BASE,
     KEY,

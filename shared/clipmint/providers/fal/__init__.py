@@ -10,7 +10,6 @@ towards paying twice or refunding a video that exists.
 `settings`         the key and the three addresses, checked once
 `models`           what each family of models is sent
 `addresses`        which URLs may see our key
-`transport`        one HTTP exchange, and how sure we are when it breaks
 `results`          what a finished request became
 `failures`         fal's error types and what they mean, as one table
 `webhooks`         proof and content of a webhook

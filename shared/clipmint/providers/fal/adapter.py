@@ -56,7 +56,7 @@ from clipmint.providers.fal.keyset import KeySet
 from clipmint.providers.fal.models import UnfitTask, model_input
 from clipmint.providers.fal.results import read_result
 from clipmint.providers.fal.settings import FalSettings
-from clipmint.providers.fal.transport import (
+from clipmint.providers.transport import (
     QUESTION,
     SUBMISSION,
     Answer,
@@ -65,6 +65,7 @@ from clipmint.providers.fal.transport import (
     Patience,
     Transport,
     Unsendable,
+    excerpt,
 )
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ class Fal:
 
     def _submitted(self, endpoint: str, answer: Answer) -> Submitted:
         status, body = answer.status, answer.json_object()
-        words = f"HTTP {status}: {failures.excerpt(failures.message(body))}"
+        words = f"HTTP {status}: {excerpt(failures.message(body))}"
         if answer.accepts:
             # The one field that is always there (seen: a fast runner leaves out the position).
             request_id = (body or {}).get("request_id")
@@ -247,7 +248,7 @@ class Fal:
         # 202 while it runs, 200 when it is completed (docs); the body is what counts.
         if answer.status in (200, 202) and said and isinstance(said.get("status"), str):
             return said
-        words = failures.excerpt(failures.message(said))
+        words = excerpt(failures.message(said))
         raise ProviderUnavailable(
             f"fal answered {answer.status} to a question for a status {words}"
         )

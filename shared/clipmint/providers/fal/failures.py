@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from clipmint.domain.outcomes import Failed, FailureCode
+from clipmint.providers.transport import excerpt
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,6 @@ BY_STATUS: Mapping[int, Meaning] = {
 }
 """For an error without a known type. Validation types are pydantic's and open-ended, hence 422."""
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _STATUS_IN_TEXT = re.compile(r"status code: (\d{3})\b")
 
 
@@ -144,11 +144,6 @@ def status_in(text: object) -> int | None:
     """The HTTP status in a webhook's ``error``: ``Invalid status code: 422`` (docs)."""
     found = _STATUS_IN_TEXT.search(text) if isinstance(text, str) else None
     return int(found[1]) if found else None
-
-
-def excerpt(text: str) -> str:
-    """``text`` fit for one line of a log."""
-    return _CONTROL.sub(" ", text).strip()[:300]
 
 
 def _items(body: Mapping[str, object]) -> list[Mapping[str, object]]:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 
 from clipmint.providers.base import ProviderUnavailable
-from clipmint.providers.fal.transport import (
+from clipmint.providers.transport import (
     QUESTION,
     AnswerLost,
     NotSent,

@@ -9,39 +9,22 @@ body cut short) is no outcome at all: a refund would forget a video that exists 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from http import HTTPStatus
-from urllib.parse import urlsplit
 
 from clipmint.domain.outcomes import Failed, FailureCode, Outcome, Running, Succeeded
 from clipmint.providers.base import ProviderUnavailable
 from clipmint.providers.fal import failures
-from clipmint.providers.fal.settings import is_loopback
-from clipmint.providers.fal.transport import Answer
+from clipmint.providers.transport import Answer, excerpt
+from clipmint.providers.urls import usable_media_url
 
-_URL = re.compile(r"https?://[\x21-\x5b\x5d-\x7e]{1,4096}")
 _GONE = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 
 
 def video_url(output: object) -> str | None:
-    """The URL in ``{"video": {"url": …}}``, the one field of it fal promises; None if unusable.
-
-    https, or http on loopback; a host, no credentials, no characters a URL cannot have. Whether
-    the host is one we fetch from is checked when it is fetched.
-    """
+    """The URL in ``{"video": {"url": …}}``, the one field of it fal promises; None if unusable."""
     video = output.get("video") if isinstance(output, dict) else None
-    url = video.get("url") if isinstance(video, dict) else None
-    if not isinstance(url, str) or _URL.fullmatch(url) is None:
-        return None
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError:  # a bracket or a port that is none
-        return None
-    if not host or "@" in parts.netloc or (parts.scheme == "http" and not is_loopback(host)):
-        return None
-    return url
+    return usable_media_url(video.get("url")) if isinstance(video, dict) else None
 
 
 def read_result(completed: Mapping[str, object], answer: Answer) -> Outcome:
@@ -84,7 +67,7 @@ def _output(body: Mapping[str, object] | None) -> Outcome:
         raise ProviderUnavailable("a result that is no JSON object, perhaps cut short")
     url = video_url(body)
     if url is None:
-        named = failures.excerpt(", ".join(sorted(body)))
+        named = excerpt(", ".join(sorted(body)))
         return Failed(FailureCode.PROVIDER_ERROR, f"a result without a usable video URL: {named}")
     return Succeeded(url)
 

@@ -8,24 +8,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+
+from clipmint.providers.urls import checked_base
 
 _KEY = re.compile(r"[\x21-\x39\x3b-\x7e]+:[\x21-\x7e]+")
-_LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|::1")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether ``host`` can only be this computer."""
-    return _LOOPBACK.fullmatch(host.lower()) is not None
-
-
-def _checked(url: str) -> str:
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    secure = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
-    if not secure or not host or parts.username or parts.query or parts.fragment:
-        raise ValueError(f"not an https URL (or http on loopback): {url!r}")
-    return url.rstrip("/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,5 +45,5 @@ class FalSettings:
     def __post_init__(self) -> None:
         key = self.key.strip()  # secrets are pasted, often with a newline
         object.__setattr__(self, "key", key if _KEY.fullmatch(key) else "")
-        object.__setattr__(self, "queue_url", _checked(self.queue_url))
-        object.__setattr__(self, "jwks_url", _checked(self.jwks_url))
+        object.__setattr__(self, "queue_url", checked_base(self.queue_url))
+        object.__setattr__(self, "jwks_url", checked_base(self.jwks_url))

@@ -25,7 +25,7 @@ from clipmint.providers.fal import failures
 from clipmint.providers.fal.addresses import is_request_id
 from clipmint.providers.fal.keyset import KeySet
 from clipmint.providers.fal.results import video_url
-from clipmint.providers.fal.transport import json_object
+from clipmint.providers.transport import json_object
 
 MAX_SKEW_SECONDS = 300
 """Older or newer than this is a replay (docs)."""

@@ -1,4 +1,4 @@
-"""One HTTP exchange with fal, and how sure we are when it breaks.
+"""One HTTP exchange with a provider, and how sure we are when it breaks.
 
 No request is ever repeated here, no redirect followed, no proxy or other setting taken from the
 environment. What an exception proves decides whether a submission may be sent again, so every one
@@ -16,7 +16,7 @@ InvalidURL           `Unsendable`  likewise
 WriteTimeout         `AnswerLost`  part of it is out; the rest may lie in a socket's buffer
 WriteError           `AnswerLost`  likewise. (httpcore swallows it and reads on, in case an answer
                                    came early; ReadError or RemoteProtocolError follow)
-ReadTimeout          `AnswerLost`  all was sent; fal may have taken it and be slow to say so
+ReadTimeout          `AnswerLost`  all was sent; it may have been taken, and the word of it be slow
 ReadError            `AnswerLost`  reset while waiting for the answer, or in the middle of it
 RemoteProtocolError  `AnswerLost`  closed without an answer, cut short, or no HTTP at all
 LocalProtocolError   `AnswerLost`  ours, mostly before the first byte, but not provably so
@@ -34,6 +34,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
 
 MAX_ANSWER_BYTES = 1 << 20
 """A status or result is a few kilobytes; more than this is not one."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
 class NotSent(ProviderError):
@@ -76,7 +79,7 @@ class Patience:
 
 SUBMISSION = Patience(connect=5, write=10, read=30, whole=30)
 """As long as a submit function of 60 s can afford: giving up early makes an accepted task one
-whose fate is unknown. The SDK waits 120 s."""
+whose fate is unknown. (The SDKs wait 60 to 120 s.)"""
 
 QUESTION = Patience(connect=5, write=2, read=6, whole=6)
 """Cancel asks two questions inside the 29 s of an API Gateway call, and the key set is fetched
@@ -120,6 +123,11 @@ def json_object(body: bytes) -> dict[str, object] | None:
     return value if isinstance(value, dict) else None
 
 
+def excerpt(text: str) -> str:
+    """``text``, somebody else's words, fit for one line of a log."""
+    return _CONTROL.sub(" ", text).strip()[:300]
+
+
 class Transport:
     """Sends single requests. ``transport`` replaces the network, in tests."""
 
@@ -128,7 +136,7 @@ class Transport:
 
     @cached_property
     def _client(self) -> httpx.Client:
-        import httpx  # noqa: PLC0415  (40 ms that a function which never calls fal need not spend)
+        import httpx  # noqa: PLC0415  (40 ms that a function which never calls out need not spend)
 
         # httpx logs every URL at INFO, and ours carry the webhook's token.
         logging.getLogger("httpx").setLevel(logging.WARNING)

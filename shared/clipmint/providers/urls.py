@@ -1,0 +1,51 @@
+"""Which URLs a provider is called at, and which of its URLs can be a file at all.
+
+Both rest on one rule: https, or http where the host can only be this computer (a simulator).
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+_LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|::1")
+_MEDIA = re.compile(r"https?://[\x21-\x5b\x5d-\x7e]{1,4096}")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether ``host`` can only be this computer."""
+    return _LOOPBACK.fullmatch(host.lower()) is not None
+
+
+def checked_base(url: str) -> str:
+    """A base URL our key may be sent to, without its trailing slash.
+
+    Raises
+    ------
+    ValueError
+        It is neither https nor http on loopback, or has credentials, a query or a fragment.
+    """
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    secure = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
+    if not secure or not host or parts.username or parts.query or parts.fragment:
+        raise ValueError(f"not an https URL (or http on loopback): {url!r}")
+    return url.rstrip("/")
+
+
+def usable_media_url(value: object) -> str | None:
+    """``value`` if it is a URL a file can be fetched from, else None.
+
+    https, or http on loopback; a host, no credentials, no characters a URL cannot have. Whether
+    the host is one we fetch from is checked when it is fetched.
+    """
+    if not isinstance(value, str) or _MEDIA.fullmatch(value) is None:
+        return None
+    try:
+        parts = urlsplit(value)
+        host, _ = parts.hostname, parts.port
+    except ValueError:  # a bracket or a port that is none
+        return None
+    if not host or "@" in parts.netloc or (parts.scheme == "http" and not is_loopback(host)):
+        return None
+    return value
