@@ -43,6 +43,8 @@ def configure(settings: Settings) -> None:
         PATH=path,
         HOME=str(settings.temporary),
         TMPDIR=str(settings.temporary),
+        STATE_DIR=str(settings.temporary),
+        S3_DATA_DIR=str(settings.temporary / "s3"),
         GATEWAY_PORT=str(settings.port),
         AUTH=str(settings.enforce_iam).lower(),
     )
