@@ -225,7 +225,14 @@ class Stack(RunningStack):
         child.wait_until_ready(START_PATIENCE_SECONDS)
 
     def _child(self, name: str, command: list[str], pass_fds: Sequence[int] = ()) -> Child:
-        environment = {"PATH": os.environ.get("PATH", os.defpath), "PYTHONUNBUFFERED": "1"}
+        # Their temporary files go with the stack, however they end.
+        temporary = self.state_dir / "tmp"
+        temporary.mkdir(exist_ok=True)
+        environment = {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "PYTHONUNBUFFERED": "1",
+            "TMPDIR": str(temporary),
+        }
         log = self.state_dir / f"{name}.log"
         child = Child(command, log=log, environment=environment, cwd=ROOT, pass_fds=pass_fds)
         self._running.callback(child.stop)
