@@ -1,0 +1,335 @@
+"""Each file in `events/` runs through its function, and does what it says.
+
+The files tell one story: a user buys credits, asks for a video, and gets it. Calls that would
+leave the machine are answered below httpx or by a server on loopback. The stored webhook is signed,
+with a key of its own, so it is read at the time it was signed at.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clipmint import catalog, jobs, ledger
+from clipmint.domain.catalog import DEFAULT_CATALOG
+from clipmint.domain.jobs import Job, JobStatus, SubmissionState, Verdict
+from clipmint.domain.outcomes import FailureCode, Succeeded
+from clipmint.domain.requests import job_id_for
+from clipmint.providers import registry
+from clipmint.providers.base import Handle
+from tests.integration import moto_aws
+from tests.integration.gateway import Answer, Context, answer_of
+from tests.integration.moto_aws import BUCKET, Aws, assert_adds_up, journal
+from tests.integration.storage.origin import Exchange, Origin
+from tests.unit.mp4 import write_mp4
+from tests.unit.providers import fal_wire
+from tests.unit.providers.fal_wire import BASE, REQUEST_ID, Signer
+
+aws_clients = moto_aws.aws_clients
+aws = moto_aws.aws_account
+
+ROOT = Path(__file__).parents[2]
+FUNCTIONS = {path.parent.name for path in ROOT.glob("functions/*/app.py")}
+EVENTS = {path.stem for path in ROOT.glob("events/*.json")}
+
+
+def read(name: str) -> dict[str, Any]:
+    document = json.loads((ROOT / "events" / f"{name}.json").read_text())
+    assert isinstance(document, dict)
+    return document
+
+
+def run(name: str, **changes: Any) -> Any:
+    """Run the event through the handler its name begins with."""
+    app = import_module(f"functions.{name.partition('-')[0]}.app")
+    return app.handler(read(name) | changes, Context(remaining_ms=800_000))
+
+
+def ask(name: str) -> Answer:
+    return answer_of(run(name))
+
+
+USER = read("generate")["requestContext"]["authorizer"]["jwt"]["claims"]["sub"]
+JOB_ID = job_id_for(USER, read("generate")["headers"]["idempotency-key"])
+
+
+@pytest.fixture
+def pending(aws: Aws) -> Job:
+    """The story up to the accepted request."""
+    assert ask("admin").status == 200
+    assert ask("generate").status == 202
+    return now()
+
+
+@pytest.fixture
+def sent(pending: Job) -> Job:
+    """… and up to the provider's answer."""
+    token = read("webhooks")["pathParameters"]["token"]
+    jobs.mark_sending(pending, "video", token)
+    handle = Handle(
+        REQUEST_ID,
+        {"status": f"{BASE}/status", "result": BASE, "cancel": f"{BASE}/cancel"},
+    )
+    return jobs.mark_sent(JOB_ID, "video", handle)
+
+
+@pytest.fixture
+def fal(monkeypatch: pytest.MonkeyPatch) -> Callable[..., fal_wire.Wire]:
+    """Puts the real adapter on a scripted wire."""
+
+    def on(*replies: fal_wire.Reply, now: float = fal_wire.NOW, **settings: Any) -> fal_wire.Wire:
+        adapter, wire = fal_wire.fal(*replies, now=lambda: now, **settings)
+        monkeypatch.setattr(registry, "provider", {"fal": adapter}.__getitem__)
+        return wire
+
+    return on
+
+
+def now() -> Job:
+    job = jobs.get(JOB_ID)
+    assert job
+    return job
+
+
+def test_every_function_has_an_event_and_every_event_a_function_and_a_test() -> None:
+    assert {name.partition("-")[0] for name in EVENTS} == FUNCTIONS
+    tested = Path(__file__).read_text()
+    assert [name for name in sorted(EVENTS) if f'("{name}"' not in tested] == []
+
+
+def test_admin_grants_the_credits_of_a_purchase(aws: Aws) -> None:
+    answer = ask("admin")
+    assert (answer.status, answer.body["available"]) == (200, 100)
+    assert ask("admin").body["replayed"]
+    assert assert_adds_up(USER).available == 100
+
+
+def test_admin_changes_a_price(aws: Aws) -> None:
+    answer = ask("admin-model")
+    assert answer.status == 200
+    assert catalog.find("veo-3.1").price.model_dump() == answer.body["price"]
+    assert catalog.find("veo-3.1") != DEFAULT_CATALOG[0]
+
+
+def test_generate_holds_the_credits_and_starts_the_job(aws: Aws) -> None:
+    ask("admin")
+    answer = ask("generate")
+    assert answer.status == 202
+    assert answer.body == {
+        "job_id": JOB_ID,
+        "status": "pending",
+        "credits_used": 32,
+        "credits_remaining": 68,
+    }
+    assert aws.executions.started() == [{"name": JOB_ID, "input": {"job_id": JOB_ID}}]
+    assert assert_adds_up(USER).held == 32
+    assert ask("generate").headers["x-idempotent-replay"] == "true"
+
+
+def test_generate_estimates_without_holding(aws: Aws) -> None:
+    answer = ask("generate-estimate")
+    assert answer.body == {"credits": 16, "available": 0, "affordable": False}
+    assert aws.items("LEDGER_TABLE") == []
+
+
+def test_status_shows_the_job_the_list_the_models_and_the_credits(aws: Aws, pending: Job) -> None:
+    assert ask("status").body["status"] == "pending"
+    assert [video["job_id"] for video in ask("status-list").body["videos"]] == [JOB_ID]
+    assert len(ask("status-models").body["models"]) == 3
+    assert ask("status-model").body["model_id"] == "veo-3.1-i2v"
+    assert ask("status-credits").body == {"available": 68, "held": 32}
+    kinds = [entry["kind"] for entry in ask("status-entries").body["entries"]]
+    assert kinds == ["hold", "grant"]
+
+
+def test_cancel_releases_the_hold(pending: Job) -> None:
+    answer = ask("cancel")
+    assert answer.body == {"job_id": JOB_ID, "status": "cancelled", "credits_released": 32}
+    assert now().status is JobStatus.CANCELLED
+    assert assert_adds_up(USER).available == 100
+
+
+def test_cancel_deletes_a_job_that_has_ended(pending: Job) -> None:
+    assert ask("cancel-delete").status == 409
+    ledger.settle(JOB_ID, lambda _: Verdict(JobStatus.FAILED, FailureCode.NO_OUTPUT))
+    assert ask("cancel-delete").status == 204
+    assert now().deleted
+    assert ask("status").status == 404
+
+
+def test_submit_sends_the_job_to_its_provider(
+    pending: Job, fal: Callable[..., fal_wire.Wire]
+) -> None:
+    wire = fal(fal_wire.answer(200, fal_wire.submission_answer()))
+    assert run("submit") == {"stage": "video", "poll_seconds": [90, 30, 30, 60]}
+    [request] = wire.requests
+    assert (request.method, request.url.path) == ("POST", "/fal-ai/veo3.1")
+    assert json.loads(request.content)["duration"] == "8s"
+    assert JOB_ID in request.url.params["fal_webhook"]
+    submission = now().stages[0].submission
+    assert submission
+    assert (submission.state, submission.request_id) == (SubmissionState.SENT, REQUEST_ID)
+
+
+def test_track_finds_a_finished_video_and_wakes_the_execution(
+    aws: Aws, sent: Job, fal: Callable[..., fal_wire.Wire]
+) -> None:
+    token = read("track")["task_token"]
+    aws.executions.sleeping.add(token)
+    wire = fal(
+        fal_wire.status_answer("COMPLETED"),
+        fal_wire.answer(200, {"video": {"url": fal_wire.VIDEO}}),
+    )
+    assert run("track") == {"woken": True}
+    assert wire.calls == [f"GET {BASE}/status", f"GET {BASE}"]
+    assert now().stages[0].outcome == Succeeded(fal_wire.VIDEO)
+    assert [told for told, _ in aws.executions.told] == [token]
+
+
+def test_webhooks_believes_the_signed_event_at_the_time_it_was_signed(
+    aws: Aws, sent: Job, fal: Callable[..., fal_wire.Wire]
+) -> None:
+    jobs.store_task_token(JOB_ID, "video", "task-token")
+    aws.executions.sleeping.add("task-token")
+    signed_at = int(read("webhooks")["headers"]["x-fal-webhook-timestamp"])
+    fal(fal_wire.jwks(Signer(2), Signer(1)), now=signed_at + 4)
+    answer = ask("webhooks")
+    assert (answer.status, answer.body) == (200, {"result": "accepted"})
+    sent_url = json.loads(read("webhooks")["body"])["payload"]["video"]["url"]
+    assert now().stages[0].outcome == Succeeded(sent_url)
+    assert [told for told, _ in aws.executions.told] == ["task-token"]
+
+
+@pytest.mark.parametrize("fault", ["stale", "forged", "changed"])
+def test_webhooks_refuses_the_same_event_stale_forged_or_changed(
+    aws: Aws, sent: Job, fal: Callable[..., fal_wire.Wire], fault: str
+) -> None:
+    event = read("webhooks")
+    signed_at = int(event["headers"]["x-fal-webhook-timestamp"])
+    signer = Signer(2) if fault == "forged" else Signer(1)
+    later = 301 if fault == "stale" else 4
+    fal(*[fal_wire.jwks(signer)] * 2, now=signed_at + later)
+    before = aws.job_item(JOB_ID)
+    body = (
+        event["body"].replace("output.mp4", "OUTPUT.mp4") if fault == "changed" else event["body"]
+    )
+    answer = answer_of(run("webhooks", body=body))
+    assert (answer.status, answer.code) == (401, "WEBHOOK_NOT_PROVEN")
+    assert aws.job_item(JOB_ID) == before
+
+
+@pytest.fixture
+def origin() -> Iterator[Origin]:
+    with Origin() as server:
+        yield server
+
+
+def test_migrate_brings_the_video_and_a_thumbnail_into_the_bucket(
+    aws: Aws, sent: Job, fal: Callable[..., fal_wire.Wire], origin: Origin, tmp_path: Path
+) -> None:
+    video = write_mp4(tmp_path / "video.mp4")
+
+    def serve(exchange: Exchange) -> None:
+        exchange.start(200, {"Content-Type": "video/mp4", "Content-Length": str(len(video))})
+        exchange.wfile.write(video)
+
+    def as_bytes(params: dict[str, Any], **_: Any) -> None:
+        params["Body"] = bytes(params["Body"])  # moto cannot read a bytearray; S3 can
+
+    s3 = import_module("functions.migrate.app")._s3()
+    s3.meta.events.register("before-parameter-build.s3.PutObject", as_bytes)
+    origin.replies["/files/output.mp4"] = serve
+    fal(media_hosts=(origin.host,))
+    jobs.record_outcome(JOB_ID, "video", Succeeded(origin.url("/files/output.mp4")))
+    assert run("migrate") == {"more": False}
+    asset = now().stages[0].asset
+    assert asset
+    assert (asset.size_bytes, asset.width, asset.height) == (len(video), 320, 180)
+    stored = aws.s3.get_object(Bucket=BUCKET, Key=asset.key)
+    assert stored["Body"].read() == video
+    assert stored["ContentType"] == "video/mp4"
+    assert asset.thumbnail_key
+    picture = aws.s3.get_object(Bucket=BUCKET, Key=asset.thumbnail_key)["Body"].read()
+    assert picture.startswith(b"\xff\xd8\xff")
+    # A second run, after a crash, finds the asset and fetches nothing.
+    assert run("migrate") == {"more": False}
+    assert len(origin.seen) == 1
+    assert run("settle") == {"status": "completed"}
+    assert [entry.kind for entry in journal(USER)] == ["grant", "hold", "capture"]
+
+
+def test_settle_refunds_a_job_that_came_to_nothing(sent: Job) -> None:
+    assert run("settle-failed") == {"status": "failed"}
+    assert run("settle") == {"status": "failed"}
+    assert assert_adds_up(USER).available == 100
+
+
+def test_sweep_starts_what_was_left_and_ends_what_died(aws: Aws) -> None:
+    ask("admin")
+    aws.executions.broken = 10
+    ask("generate")
+    assert run("sweep") == {"settled": 0, "started": 0}
+    assert run("sweep-execution") == {"settled": 1}
+    assert now().status is JobStatus.FAILED
+    assert assert_adds_up(USER).available == 100
+    assert run("sweep") == {"settled": 0, "started": 0}
+
+
+@pytest.fixture
+def cloudformation() -> Iterator[tuple[str, list[tuple[dict[str, str], Any]]]]:
+    """Where a custom resource reports to, and what it reported."""
+    reports: list[tuple[dict[str, str], Any]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            reports.append((headers, json.loads(body)))
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Quiet."""
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/stack?X-Amz-Signature=s", reports
+        server.shutdown()
+        thread.join()
+
+
+def test_seed_fills_the_catalog_and_reports_to_cloudformation(
+    aws: Aws, cloudformation: tuple[str, list[tuple[dict[str, str], Any]]]
+) -> None:
+    url, reports = cloudformation
+    aws.dynamodb.delete_item(TableName="ModelsTable", Key={"model_id": {"S": "veo-3.1"}})
+    run("seed", ResponseURL=url)
+    run("seed", ResponseURL=url, RequestType="Delete", PhysicalResourceId="made-before")
+    aws.dynamodb.delete_table(TableName="ModelsTable")
+    run("seed", ResponseURL=url, RequestType="Update", PhysicalResourceId="made-before")
+    said = [report for _, report in reports]
+    event = read("seed")
+    for name in ("StackId", "RequestId", "LogicalResourceId"):
+        assert {report[name] for report in said} == {event[name]}
+    assert [report["Status"] for report in said] == ["SUCCESS", "SUCCESS", "FAILED"]
+    assert said[0]["Data"] == {"Added": "veo-3.1"}
+    assert [report["PhysicalResourceId"] for report in said[1:]] == ["made-before"] * 2
+    # S3 checks the presigned URL's signature, which covers an empty content type.
+    assert {headers.get("content-type") for headers, _ in reports} == {""}
+
+
+def test_the_events_contain_no_credentials() -> None:
+    for name in EVENTS:
+        text = (ROOT / "events" / f"{name}.json").read_text()
+        assert "eyJ" not in text
+        assert "AKIA" not in text
+        assert isinstance(json.loads(text), dict)
