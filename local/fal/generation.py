@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import io
-import ipaddress
 import secrets
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from urllib.parse import unquote_to_bytes
 
-import httpx
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from local.fal.answers import MODEL_MESSAGES, REQUEST_ERRORS, Answer, model_error, model_errors
 from local.fal.answers import request_error as failed_request
@@ -24,6 +19,7 @@ from local.fal.settings import FalSettings
 from local.fal.validation import ENDPOINTS, Clip, check
 from local.simulator.control import SettingsHolder
 from local.simulator.faults import Fault
+from local.simulator.inputs import Problem, UnusablePicture, read_picture
 from local.simulator.media import MediaStore
 from local.simulator.video import FRAMES_PER_SECOND, VideoSpec, render
 
@@ -34,6 +30,14 @@ SIZES: Mapping[str, tuple[int, int]] = {
 }
 IMAGE_LIMIT = 8 * 1024 * 1024
 """Bytes of an input picture. assumption: 8 MB, as is said of Veo."""
+
+
+PICTURE_ERRORS: Mapping[Problem, str] = {
+    "unreachable": "file_download_error",
+    "too_large": "file_too_large",
+    "no_picture": "image_load_error",
+}
+"""What fal calls an input picture that cannot be used."""
 
 
 class InputRefused(Exception):
@@ -135,21 +139,11 @@ class Generator:
 
     async def _picture(self, name: str, url: str) -> bytes | None:
         """The bytes of an input picture; None for one that is taken unread."""
-        if url.startswith("data:"):
-            body = _from_data_uri(name, url)
-        else:
-            near = _is_loopback(name, url)
-            if not near and not self._settings.now.fetch_inputs:
-                return None
-            body = await _download(name, url, through_proxies=not near)
-        if len(body) > IMAGE_LIMIT:
-            raise InputRefused("file_too_large", name)
         try:
-            with Image.open(io.BytesIO(body)) as picture:
-                picture.load()
-        except (UnidentifiedImageError, OSError, SyntaxError) as error:
-            raise InputRefused("image_load_error", name) from error
-        return body
+            fetch = self._settings.now.fetch_inputs
+            return await read_picture(url, limit=IMAGE_LIMIT, fetch=fetch)
+        except UnusablePicture as error:
+            raise InputRefused(PICTURE_ERRORS[error.problem], name) from error
 
 
 def _failure_of(fault: Fault, submitted: Any) -> Answer | None:
@@ -190,39 +184,3 @@ def _is_portrait(picture: bytes | None) -> bool:
         return False
     with Image.open(io.BytesIO(picture)) as opened:
         return opened.height > opened.width
-
-
-def _from_data_uri(name: str, uri: str) -> bytes:
-    head, comma, data = uri.partition(",")
-    if not comma:
-        raise InputRefused("file_download_error", name)
-    try:
-        raw = unquote_to_bytes(data)
-        return base64.b64decode(raw, validate=True) if head.endswith(";base64") else raw
-    except binascii.Error as error:
-        raise InputRefused("file_download_error", name) from error
-
-
-def _is_loopback(name: str, url: str) -> bool:
-    try:
-        parsed = httpx.URL(url)
-    except httpx.InvalidURL as error:
-        raise InputRefused("file_download_error", name) from error
-    if parsed.scheme not in {"http", "https"} or not parsed.host:
-        raise InputRefused("file_download_error", name)
-    try:
-        return ipaddress.ip_address(parsed.host).is_loopback
-    except ValueError:
-        return parsed.host == "localhost"
-
-
-async def _download(name: str, url: str, *, through_proxies: bool) -> bytes:
-    try:
-        async with httpx.AsyncClient(
-            follow_redirects=True, timeout=10, trust_env=through_proxies
-        ) as client:
-            answer = await client.get(url)
-            answer.raise_for_status()
-            return answer.content
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise InputRefused("file_download_error", name) from error

@@ -38,7 +38,7 @@ MEDIA_FAULTS = {
     "media_expired": Kind(
         "media", "the URL stops working for good; the next result has a fresh one", {"status": 403}
     ),
-    "media_garbage": Kind("media", "bytes that are no MP4, labelled as one", {"bytes": 65_536}),
+    "media_garbage": Kind("media", "random bytes under the file's own type", {"bytes": 65_536}),
     "media_redirect": Kind("media", "302 to another place", {"location": "https://example.com/"}),
 }
 """Fault kinds every simulator with a CDN offers; they strike per GET of a file."""
@@ -69,8 +69,10 @@ class MediaStore:
         self.files: list[MediaFile] = []
         self.routes = [Route("/files/b/{token}/{name}", self._get, methods=["GET"])]
 
-    def put(self, name: str, body: bytes, event: Event) -> MediaFile:
-        file = MediaFile(name, body, event, secrets.token_urlsafe(16))
+    def put(
+        self, name: str, body: bytes, event: Event, content_type: str = "video/mp4"
+    ) -> MediaFile:
+        file = MediaFile(name, body, event, secrets.token_urlsafe(16), content_type)
         self.files.append(file)
         return file
 

@@ -12,8 +12,6 @@ are painted straight onto the YUV planes, which spares a colour conversion per f
 from __future__ import annotations
 
 import array
-import hashlib
-import io
 import math
 import tempfile
 from collections.abc import Iterator
@@ -23,7 +21,9 @@ from functools import lru_cache
 from pathlib import Path
 
 import av
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw
+
+from local.simulator.image import still
 
 FRAMES_PER_SECOND = 12
 """Half of what a real model delivers: enough to see motion, and half the encoding."""
@@ -33,11 +33,7 @@ _AAC_FRAME = 1024
 _BALL_YUV = (210, 40, 146)
 _BAR_YUV = (235, 128, 128)
 
-_FONTS = ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "Arial Unicode.ttf", "arial.ttf")
-"""Tried in this order; the font inside Pillow, always there, knows ASCII only."""
-
 Planes = tuple[Image.Image, Image.Image, Image.Image]
-Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,57 +111,7 @@ def _frames(spec: VideoSpec) -> Iterator[av.VideoFrame]:
 
 
 def _still(spec: VideoSpec, picture: bytes | None) -> Image.Image:
-    """Background, caption and prompt: all that does not move."""
-    size = (spec.width, spec.height)
-    if picture is None:
-        hue = hashlib.sha256(spec.prompt.encode()).digest()
-        dark, light = (hue[0] // 3, hue[1] // 3, hue[2] // 3), (hue[3], hue[4], 200)
-        canvas = ImageOps.colorize(Image.linear_gradient("L").resize(size), dark, light)
-    else:
-        with Image.open(io.BytesIO(picture)) as opened:
-            canvas = ImageOps.fit(opened.convert("RGB"), size)
-    unit = min(size)
-    margin = unit // 14
-    body = _font(max(16, unit // 16))
-    small = _font(max(12, unit // 30))
-    draw = ImageDraw.Draw(canvas, "RGBA")
-    lines = _wrap(spec.prompt, body, spec.width - 4 * margin)
-    text = "\n".join(lines)
-    box = draw.multiline_textbbox((2 * margin, spec.height // 3), text, font=body, spacing=8)
-    panel = (margin, box[1] - margin // 2, spec.width - margin, box[3] + margin // 2)
-    draw.rounded_rectangle(panel, radius=margin // 2, fill=(0, 0, 0, 150))
-    draw.multiline_text(
-        (2 * margin, spec.height // 3), text, font=body, spacing=8, fill=(255, 255, 255)
-    )
-    draw.text((margin, margin), spec.caption, font=small, fill=(255, 255, 255))
-    return canvas
-
-
-def _font(size: int) -> Font:
-    for name in _FONTS:
-        try:
-            return ImageFont.truetype(name, size)
-        except OSError:
-            continue
-    return ImageFont.load_default(size)
-
-
-def _wrap(text: str, font: Font, width: int) -> list[str]:
-    """Break into at most five lines of ``width`` pixels; the rest becomes an ellipsis."""
-    lines: list[str] = [""]
-    for word in text[:400].split():
-        rest = word
-        while rest:
-            piece = rest
-            while font.getlength(piece) > width:
-                piece = piece[: len(piece) * 3 // 4]
-            rest = rest[len(piece) :]
-            longer = f"{lines[-1]} {piece}".strip()
-            if font.getlength(longer) <= width:
-                lines[-1] = longer
-            else:
-                lines.append(piece)
-    return lines if len(lines) <= 5 else [*lines[:4], lines[4][:-1] + "…"]
+    return still(spec.prompt, spec.caption, (spec.width, spec.height), picture)
 
 
 def _planes(picture: Image.Image) -> Planes:

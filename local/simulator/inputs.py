@@ -1,0 +1,86 @@
+"""Read the pictures a submission names, as a provider would: data URIs, and URLs.
+
+Data URIs and loopback URLs are always read. Other URLs are taken unread unless the simulator was
+told to fetch them, because a laptop's tests must not depend on the internet.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import ipaddress
+from typing import Literal
+from urllib.parse import unquote_to_bytes
+
+import httpx
+from PIL import Image, UnidentifiedImageError
+
+Problem = Literal["unreachable", "too_large", "no_picture"]
+
+
+class UnusablePicture(Exception):
+    """An input picture that cannot be used, and why."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem)
+        self.problem = problem
+
+
+async def read_picture(url: str, *, limit: int, fetch: bool) -> bytes | None:
+    """The encoded picture behind ``url``, at most ``limit`` bytes; None for one taken unread.
+
+    ``fetch`` says whether to go to the internet for it. Raises `UnusablePicture`.
+    """
+    if url.startswith("data:"):
+        body = _from_data_uri(url)
+    else:
+        near = is_loopback(url)
+        if not near and not fetch:
+            return None
+        body = await _download(url, through_proxies=not near)
+    if len(body) > limit:
+        raise UnusablePicture("too_large")
+    try:
+        with Image.open(io.BytesIO(body)) as picture:
+            picture.load()
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise UnusablePicture("no_picture") from error
+    return body
+
+
+def is_loopback(url: str) -> bool:
+    """Whether ``url`` points to this machine. Raises `UnusablePicture` when it is no web URL."""
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise UnusablePicture("unreachable") from error
+    if parsed.scheme not in {"http", "https"} or not parsed.host:
+        raise UnusablePicture("unreachable")
+    try:
+        return ipaddress.ip_address(parsed.host).is_loopback
+    except ValueError:
+        return parsed.host == "localhost"
+
+
+def _from_data_uri(uri: str) -> bytes:
+    head, comma, data = uri.partition(",")
+    if not comma:
+        raise UnusablePicture("unreachable")
+    try:
+        raw = unquote_to_bytes(data)
+        return base64.b64decode(raw, validate=True) if head.endswith(";base64") else raw
+    except binascii.Error as error:
+        raise UnusablePicture("unreachable") from error
+
+
+async def _download(url: str, *, through_proxies: bool) -> bytes:
+    try:
+        async with httpx.AsyncClient(
+            follow_redirects=True, timeout=10, trust_env=through_proxies
+        ) as client:
+            answer = await client.get(url)
+            answer.raise_for_status()
+            return answer.content
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise UnusablePicture("unreachable") from error
