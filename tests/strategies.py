@@ -40,7 +40,7 @@ def generations(draw: st.DrawFn, models: list[Model] = AVAILABLE_MODELS) -> dict
     if settings:
         body["settings"] = settings
     if model.presets and draw(st.booleans()):
-        body["preset"] = draw(st.sampled_from(sorted(model.presets)))
+        body["preset"] = draw(st.sampled_from(list(model.presets)))
     if model.image == "required":
         body["image_url"] = "https://example.com/first.png"
     if model.last_image == "required":

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
 Handler = Callable[[dict[str, Any], Any], Any]
 
 ROUTES = (
@@ -29,7 +31,7 @@ ROUTES = (
 
 
 @dataclass
-class Context:
+class Context(LambdaContext):
     """The parts of a Lambda context that our code and Powertools look at."""
 
     remaining_ms: int = 20_000

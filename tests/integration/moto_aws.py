@@ -18,12 +18,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import boto3
 import pytest
 import yaml
 from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
 from botocore.hooks import BaseEventHooks
 from moto import mock_aws
 
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_stepfunctions import SFNClient
 
-REGION = "eu-west-1"
+REGION: Final = "eu-west-1"
 BUCKET = "videos-of-the-owner"
 STATE_MACHINE = f"arn:aws:states:{REGION}:123456789012:stateMachine:clipmint-generation"
 WEBHOOKS = "https://api.example.com"
@@ -140,7 +141,7 @@ def _answer(status: int, error: str = "") -> tuple[AWSResponse, dict[str, Any]]:
     parsed: dict[str, Any] = {"ResponseMetadata": {"HTTPStatusCode": status}}
     if error:
         parsed["Error"] = {"Code": error, "Message": error}
-    return AWSResponse("https://states.example.com", status, {}, None), parsed
+    return AWSResponse("https://states.example.com", status, HTTPHeaders(), None), parsed
 
 
 @dataclass

@@ -21,6 +21,9 @@ Script = list[T | BaseException | Callable[[], T]]
 
 HANDLE = Handle("request-1", {"status": "https://queue.fal.run/fal-ai/veo3.1/requests/request-1"})
 
+ACCEPTED: Submitted = Accepted(HANDLE)
+RUNNING: Outcome = Running()
+
 
 @dataclass
 class ScriptedProvider:
@@ -44,7 +47,7 @@ class ScriptedProvider:
 
     def submit(self, task: Task) -> Submitted:
         self.tasks.append(task)
-        return _next(self.submissions, Accepted(HANDLE))
+        return _next(self.submissions, ACCEPTED)
 
     def handle(self, endpoint: str, request_id: str) -> Handle:
         if "/" in request_id:
@@ -53,7 +56,7 @@ class ScriptedProvider:
 
     def poll(self, handle: Handle) -> Outcome:
         self.polled.append(handle)
-        return _next(self.polls, Running())
+        return _next(self.polls, RUNNING)
 
     def cancel(self, handle: Handle) -> bool:
         self.cancelled.append(handle)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from clipmint import catalog, generation, jobs, ledger
+from clipmint import catalog, execution, generation, jobs, ledger
 from clipmint.domain.accounts import Limits
 from clipmint.domain.catalog import Model, Settings
 from clipmint.domain.errors import (
@@ -81,7 +81,7 @@ def test_a_crash_after_the_transaction_is_mended_by_the_retry(
 ) -> None:
     ledger.grant("user-1", 100, "purchase-1")
     with monkeypatch.context() as patch:
-        patch.setattr(generation.execution, "start", lambda _: crash())
+        patch.setattr(execution, "start", lambda _: crash())
         with pytest.raises(Crash):
             start()
     assert aws.executions.started() == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from clipmint import jobs, ledger
@@ -26,7 +28,7 @@ def died(job: Job, status: str) -> dict[str, object]:
     }
 
 
-def sent(**changes: int) -> Job:
+def sent(**changes: Any) -> Job:
     job = jobs.mark_sending(open_job(**changes), "video", "token")
     return jobs.mark_sent(job.job_id, "video", HANDLE)
 

@@ -13,6 +13,7 @@ from clipmint.domain import clock
 from clipmint.domain.catalog import Model
 from clipmint.domain.jobs import Asset, Job, JobStatus, Verdict, verdict
 from clipmint.domain.outcomes import USER_MESSAGES, Failed, FailureCode, Succeeded
+from clipmint.tables import JobItem
 from functions.status.app import handler
 from tests.integration.gateway import Caller
 from tests.integration.moto_aws import BUCKET, Aws, Clock, open_job
@@ -127,7 +128,7 @@ def test_a_poll_is_one_read_and_talks_to_no_provider(aws: Aws, call: Caller) -> 
     def note(model: object, **_: object) -> None:
         reads.append(str(model))
 
-    events = jobs.JobItem._get_connection().connection.client.meta.events
+    events = JobItem._get_connection().connection.client.meta.events
     events.register("before-call.dynamodb", note)
     call("GET", f"/v1/videos/{job.job_id}")
     events.unregister("before-call.dynamodb", note)
