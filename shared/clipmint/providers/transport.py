@@ -39,9 +39,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from clipmint.providers.base import ProviderError
+from clipmint.domain.outcomes import Failed, FailureCode
+from clipmint.providers.base import Busy, ProviderError, ProviderUnavailable, Rejected, Unanswered
 
 if TYPE_CHECKING:
     import httpx
@@ -50,6 +52,11 @@ MAX_ANSWER_BYTES = 1 << 20
 """A status or result is a few kilobytes; more than this is not one."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+
+
+_BUSY = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
+# A proxy says these when it gave up on either side: what happened behind it is not known.
+_INCONCLUSIVE = frozenset({HTTPStatus.REQUEST_TIMEOUT, 499})
 
 
 class NotSent(ProviderError):
@@ -109,6 +116,18 @@ class Answer:
         """Any 5xx."""
         return self.status in range(500, 600)
 
+    @property
+    def busy(self) -> bool:
+        """429 and 503: up, not taking this one, and saying so."""
+        return self.status in _BUSY
+
+    @property
+    def undecided(self) -> bool:
+        """Neither takes the request nor turns it away: 408, 499, any 1xx, 3xx or 5xx but 503."""
+        if self.busy or self.accepts:
+            return False
+        return self.status in _INCONCLUSIVE or not self.refuses
+
     def json_object(self) -> dict[str, object] | None:
         """The body, if it is a JSON object."""
         return json_object(self.body)
@@ -144,6 +163,34 @@ class Transport:
             retries=0, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0)
         )
         return httpx.Client(transport=transport, follow_redirects=False, trust_env=False)
+
+    def submit(
+        self, url: str, *, patience: Patience, headers: Mapping[str, str], content: bytes
+    ) -> Answer | Busy | Rejected | Unanswered:
+        """Post a submission, once: its answer, or what it proves that there is none."""
+        try:
+            return self.send("POST", url, patience=patience, headers=headers, content=content)
+        except NotSent as broken:
+            return Busy(str(broken))
+        except Unsendable as broken:
+            return Rejected(Failed(FailureCode.INTERNAL, str(broken)))
+        except AnswerLost as broken:
+            return Unanswered(str(broken))
+
+    def ask(
+        self, method: str, url: str, *, headers: Mapping[str, str], content: bytes | None = None
+    ) -> Answer:
+        """Ask a question that is free to ask again.
+
+        Raises
+        ------
+        ProviderUnavailable
+            There was no answer.
+        """
+        try:
+            return self.send(method, url, patience=QUESTION, headers=headers, content=content)
+        except (NotSent, Unsendable, AnswerLost) as broken:
+            raise ProviderUnavailable(str(broken)) from None
 
     def send(
         self,

@@ -53,20 +53,11 @@ from clipmint.providers.base import (
 )
 from clipmint.providers.fal import addresses, failures, webhooks
 from clipmint.providers.fal.keyset import KeySet
-from clipmint.providers.fal.models import UnfitTask, model_input
+from clipmint.providers.fal.models import model_input
 from clipmint.providers.fal.results import read_result
 from clipmint.providers.fal.settings import FalSettings
-from clipmint.providers.transport import (
-    QUESTION,
-    SUBMISSION,
-    Answer,
-    AnswerLost,
-    NotSent,
-    Patience,
-    Transport,
-    Unsendable,
-    excerpt,
-)
+from clipmint.providers.transport import SUBMISSION, Answer, Patience, Transport, excerpt
+from clipmint.providers.unfit import UnfitTask
 
 if TYPE_CHECKING:
     import httpx
@@ -76,10 +67,7 @@ FILE_LIFE_SECONDS = 7 * 24 * 3600
 
 _SHORTEST_START = 2  # seconds; the SDK refuses one or less
 
-_BUSY = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 _NO_SUCH_MODEL = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
-# A proxy says these when it gave up on either side: what happened behind it is not known.
-_INCONCLUSIVE = frozenset({HTTPStatus.REQUEST_TIMEOUT, 499})
 # A running request was asked to stop; it is already completed (docs).
 _TOO_LATE = frozenset({HTTPStatus.ACCEPTED, HTTPStatus.BAD_REQUEST})
 
@@ -134,21 +122,13 @@ class Fal:
         if task.start_within_seconds is not None:
             headers["X-Fal-Request-Timeout"] = str(max(_SHORTEST_START, task.start_within_seconds))
         url = addresses.submission_url(self._settings.queue_url, task.endpoint, task.webhook_url)
-        try:
-            answer = self._transport.send(
-                "POST",
-                url,
-                patience=self._patience,
-                headers={**headers, **self._credentials()},
-                content=content,
-            )
-        except NotSent as broken:
-            return Busy(str(broken))
-        except Unsendable as broken:
-            return Rejected(Failed(FailureCode.INTERNAL, str(broken)))
-        except AnswerLost as broken:
-            return Unanswered(str(broken))
-        return self._submitted(task.endpoint, answer)
+        answer = self._transport.submit(
+            url,
+            patience=self._patience,
+            headers={**headers, **self._credentials()},
+            content=content,
+        )
+        return self._submitted(task.endpoint, answer) if isinstance(answer, Answer) else answer
 
     def _submitted(self, endpoint: str, answer: Answer) -> Submitted:
         status, body = answer.status, answer.json_object()
@@ -159,9 +139,9 @@ class Fal:
             if isinstance(request_id, str) and addresses.is_request_id(request_id):
                 return Accepted(self._handle(endpoint, request_id, body or {}))
             return Unanswered(f"HTTP {status} naming no request")
-        if status in _BUSY:
+        if answer.busy:
             return Busy(words)
-        if status in _INCONCLUSIVE or not answer.refuses:
+        if answer.undecided:
             return Unanswered(words)
         if status in _NO_SUCH_MODEL:
             return Rejected(Failed(FailureCode.INTERNAL, f"{endpoint}: {words}"))
@@ -260,7 +240,4 @@ class Fal:
             url, self._settings.queue_url, handle.request_id
         ):
             raise ProviderUnavailable(f"no {which} URL on fal's queue host, or no key for it")
-        try:
-            return self._transport.send(method, url, patience=QUESTION, headers=self._credentials())
-        except (NotSent, Unsendable, AnswerLost) as broken:
-            raise ProviderUnavailable(str(broken)) from None
+        return self._transport.ask(method, url, headers=self._credentials())

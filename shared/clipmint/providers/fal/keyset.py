@@ -13,14 +13,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 
 from clipmint.providers.base import ProviderUnavailable
-from clipmint.providers.transport import (
-    QUESTION,
-    AnswerLost,
-    NotSent,
-    Transport,
-    Unsendable,
-    json_object,
-)
+from clipmint.providers.transport import Transport, json_object
 
 MAX_AGE_SECONDS = 24 * 3600
 MIN_INTERVAL_SECONDS = 60
@@ -86,10 +79,7 @@ class KeySet:
         if self._younger(self._tried_at, MIN_INTERVAL_SECONDS):
             return False
         self._tried_at = self._now()
-        try:
-            answer = self._transport.send("GET", self._url, patience=QUESTION)  # public: no key
-        except (NotSent, Unsendable, AnswerLost) as broken:
-            raise ProviderUnavailable(f"fal's webhook keys: {broken}") from None
+        answer = self._transport.ask("GET", self._url, headers={})  # public: no key
         keys = public_keys(answer.body) if answer.status == HTTPStatus.OK else []
         if not keys:
             raise ProviderUnavailable(f"fal's webhook keys: HTTP {answer.status}, no usable key")

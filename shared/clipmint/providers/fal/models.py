@@ -13,21 +13,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from clipmint.domain.outcomes import Failed, FailureCode
+from clipmint.domain.outcomes import FailureCode
 from clipmint.providers.base import Task
-
-
-class UnfitTask(Exception):
-    """The task cannot be put to this endpoint; nothing was sent."""
-
-    def __init__(self, code: FailureCode, detail: str) -> None:
-        super().__init__(detail)
-        self.failure = Failed(code, detail)
-
-
-def _price_bearing(name: str, value: object) -> None:
-    if value is None:
-        raise UnfitTask(FailureCode.INTERNAL, f"the task states no {name}")
+from clipmint.providers.unfit import UnfitTask, require_stated
 
 
 def _images(task: Task, *names: str) -> dict[str, object]:
@@ -42,8 +30,8 @@ def _images(task: Task, *names: str) -> dict[str, object]:
 
 
 def _veo(task: Task, images: dict[str, object]) -> dict[str, object]:
-    _price_bearing("duration", task.duration_seconds)
-    _price_bearing("resolution", task.resolution)
+    require_stated("duration", task.duration_seconds)
+    require_stated("resolution", task.resolution)
     body: dict[str, object] = {
         "prompt": task.prompt,
         "duration": f"{task.duration_seconds}s",
@@ -74,9 +62,9 @@ def _veo_frames(task: Task) -> dict[str, object]:
 
 
 def _sora_image(task: Task) -> dict[str, object]:
-    _price_bearing("duration", task.duration_seconds)
+    require_stated("duration", task.duration_seconds)
     if task.endpoint.endswith("/pro"):  # the one variant priced by resolution
-        _price_bearing("resolution", task.resolution)
+        require_stated("resolution", task.resolution)
     body: dict[str, object] = {
         "prompt": task.prompt,
         **_images(task, "image_url"),
