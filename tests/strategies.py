@@ -39,8 +39,10 @@ def generations(draw: st.DrawFn, models: list[Model] = AVAILABLE_MODELS) -> dict
     }
     if settings:
         body["settings"] = settings
-    if model.presets and draw(st.booleans()):
-        body["preset"] = draw(st.sampled_from(list(model.presets)))
+    names: list[str] = list(model.presets)
+    with_preset = draw(st.booleans())
+    if names and with_preset:
+        body["preset"] = draw(st.sampled_from(names))
     if model.image == "required":
         body["image_url"] = "https://example.com/first.png"
     if model.last_image == "required":

@@ -41,7 +41,7 @@ class Context(LambdaContext):
     invoked_function_arn: str = "arn:aws:lambda:eu-west-1:123456789012:function:clipmint"
     aws_request_id: str = "8f5f0d0e-52a1-4a55-9c4e-5b6f6c8fb2a3"
 
-    def get_remaining_time_in_millis(self) -> int:
+    def get_remaining_time_in_millis(self) -> int:  # type: ignore[override]
         return self.remaining_ms
 
 

@@ -233,7 +233,7 @@ def test_an_asset_comes_back_as_it_was_recorded(aws: Aws) -> None:
 def test_every_write_counts_the_revision_up(aws: Aws) -> None:
     job = open_job()
     seen = [job.revision]
-    for write in (
+    writes: list[Callable[[], Job | None]] = [
         lambda: jobs.mark_sending(job, "video", "token-1"),
         lambda: jobs.mark_sent(job.job_id, "video", HANDLE),
         lambda: jobs.store_task_token(job.job_id, "video", "task-token"),
@@ -241,7 +241,8 @@ def test_every_write_counts_the_revision_up(aws: Aws) -> None:
         lambda: jobs.record_asset(job.job_id, "video", ASSET),
         lambda: ledger.settle(job.job_id, lambda _: Verdict(JobStatus.COMPLETED)),
         lambda: jobs.hide(job.job_id),
-    ):
+    ]
+    for write in writes:
         after = write()
         assert after
         seen.append(after.revision)

@@ -230,8 +230,10 @@ def test_a_failed_job_is_free(aws: Aws) -> None:
 def test_a_job_is_settled_once_however_often_it_is_settled(aws: Aws) -> None:
     job = open_job()
     ended = ledger.settle(job.job_id, lambda _: FAILED)
-    for decision in (COMPLETED, FAILED, None):
-        again = ledger.settle(job.job_id, lambda _, decision=decision: decision)
+    decisions: list[Verdict | None] = [COMPLETED, FAILED, None]
+    while decisions:
+        again = ledger.settle(job.job_id, lambda _: decisions[0])
+        decisions.pop(0)
         assert (again.status, again.revision) == (ended.status, ended.revision)
     assert [entry.kind for entry in journal("user-1")] == ["grant", "hold", "release"]
     assert assert_adds_up("user-1").available == 32

@@ -148,7 +148,7 @@ def test_a_crash_after_the_provider_was_called_never_leads_to_a_second_call(
     provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch, write: str
 ) -> None:
     job = open_job()
-    answers = {"mark_sent": Accepted(HANDLE), "mark_refused": Busy("429")}
+    answers: dict[str, Submitted] = {"mark_sent": Accepted(HANDLE), "mark_refused": Busy("429")}
     provider.submissions = [answers.get(write, Unanswered("reset"))]
 
     def kill(*_: object) -> None:
