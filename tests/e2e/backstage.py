@@ -61,7 +61,8 @@ def until_tracked(stack: Stack, job_id: str) -> Item:
         item = job_item(stack, job_id)
         return item if item["video"].get("task_token") else None
 
-    item: Item = wait_for(tracked, 20)
+    item = wait_for(tracked, 30)
+    assert item is not None
     return item
 
 
@@ -176,7 +177,8 @@ def until_execution_ended(stack: Stack, job_id: str) -> str | None:
             return (None,)
         return None if found["status"] == "RUNNING" else (str(found["status"]),)
 
-    answer: tuple[str | None] = wait_for(ended, 40)
+    answer = wait_for(ended, 60)
+    assert answer is not None
     return answer[0]
 
 

@@ -15,7 +15,7 @@ import httpx
 from local.stack import Stack, wait_for
 
 TERMINAL = frozenset({"completed", "failed", "cancelled"})
-PATIENCE_SECONDS = 40.0
+PATIENCE_SECONDS = 60.0
 """For a job to end: a hundred times what it takes on an idle computer."""
 
 
@@ -75,7 +75,8 @@ class Customer:
             seen = self.video(job_id)
             return seen if seen["status"] in TERMINAL else None
 
-        found: dict[str, Any] = wait_for(ended, PATIENCE_SECONDS, every=0.1)
+        found = wait_for(ended, PATIENCE_SECONDS, every=0.1)
+        assert found is not None
         return found
 
     def finish(self, **members: Any) -> dict[str, Any]:
