@@ -122,8 +122,8 @@ class Runway:
         Every status but three is `Running`, also one Runway invents tomorrow: the job's deadline
         ends it. A refused question is no outcome. Not even 404, which a deleted task answers for
         ever, but also somebody else's: with the wrong organisation's key in the secret for a
-        minute, every video under way would be refunded and lost. What we deleted ourselves, we
-        recorded as cancelled.
+        minute, every video under way would be refunded and lost. What we deleted ourselves is
+        recorded as cancelled, if need be when the user asks again.
 
         Raises
         ------

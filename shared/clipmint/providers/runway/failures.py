@@ -26,9 +26,9 @@ _OWNER = Failed(FailureCode.OWNER_ACCOUNT)
 _OURS = Failed(FailureCode.INTERNAL)
 _BUSY = Failed(FailureCode.PROVIDER_UNAVAILABLE, transient=True)
 _FAULT = Failed(FailureCode.PROVIDER_ERROR, transient=True)
-_UNKNOWN = Failed(FailureCode.PROVIDER_ERROR)
 
 NO_CODE = ""
+UNKNOWN_CODE = Failed(FailureCode.PROVIDER_ERROR)
 
 BY_FAMILY: Mapping[str, Failed] = {
     "SAFETY": _POLICY,
@@ -44,8 +44,6 @@ BY_FAMILY: Mapping[str, Failed] = {
     NO_CODE: _FAULT,  # null or missing: try again later (docs)
 }
 """Every family Runway documents, and two that were seen. Any other code is `UNKNOWN_CODE`."""
-
-UNKNOWN_CODE = _UNKNOWN
 
 BY_STATUS: Mapping[int, Failed] = {
     400: _INVALID,
@@ -68,13 +66,16 @@ BY_FIELD: Mapping[str, Failed] = {
 """For a 400 that names a field. Any other field is a value the user chose, or the prompt."""
 
 # "You do not have enough credits to run this task." (seen). There is no status for it.
-_OUT_OF_CREDITS = re.compile(r"\b(enough|insufficient|out of|no) (remaining )?credits\b", re.I)
+_OUT_OF_CREDITS = re.compile(
+    r"\b(enough|insufficient|no|out of) (remaining )?credits\b", re.IGNORECASE
+)
 
 
 def of_task(code: object, words: object) -> Failed:
-    """The failure of a task that FAILED. ``code`` may be null or missing; ``words`` are Runway's."""
+    """The failure of a task that FAILED. ``code`` may be null; ``words`` are Runway's."""
     name = code.strip().upper() if isinstance(code, str) else NO_CODE
-    meant = next((BY_FAMILY[family] for family in _families(name) if family in BY_FAMILY), _UNKNOWN)
+    known = (BY_FAMILY[family] for family in _families(name) if family in BY_FAMILY)
+    meant = next(known, UNKNOWN_CODE)
     said = excerpt(words) if isinstance(words, str) else ""
     return replace(meant, detail=": ".join(filter(None, [excerpt(name), said])))
 
@@ -92,7 +93,7 @@ def message(body: Mapping[str, object] | None) -> str:
     body = body or {}
     # The gateway in front of the API says ``message`` (seen).
     said = [word for word in (body.get("error"), body.get("message")) if isinstance(word, str)]
-    wrong = [f"{_field(issue)}: {issue.get('message')}" for issue in _issues(body)[:3]]
+    wrong = [f"{_field(issue)}: {issue.get('message', '')}" for issue in _issues(body)[:3]]
     return "; ".join([*said[:1], *wrong])
 
 
@@ -117,9 +118,8 @@ def _families(code: str) -> Iterator[str]:
 
 def _issues(body: Mapping[str, object]) -> list[Mapping[str, object]]:
     issues = body.get("issues")
-    return (
-        [issue for issue in issues if isinstance(issue, dict)] if isinstance(issues, list) else []
-    )
+    listed = issues if isinstance(issues, list) else []
+    return [issue for issue in listed if isinstance(issue, dict)]
 
 
 def _field(issue: Mapping[str, object]) -> str:
