@@ -1,0 +1,165 @@
+"""Runware's error codes and what they mean to us, as one table.
+
+Runware documents the shape of an error but no closed list of codes, warns that they vary between
+models and may change (docs: errors), and its SDK sorts them by pattern, in a fixed order. `RULES`
+is that order (SDK: ``derive_code``), with three differences:
+
+- Case never matters. The SDK looks for ``Timeout`` and so misses ``timeoutProvider``, the very code
+  the docs give as an example; ``insufficientCredits`` and ``creditsExhausted`` are one thing.
+- ``conflictTaskUUID`` stands alone: it is how Runware says that it knows a task already.
+- The SDK's "not found" and "provider" are each several things to us: a task that is gone is not a
+  model that does not exist, and a full cluster is not a broken run.
+
+``transient`` says that the same request may well succeed another time, as a new submission.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from clipmint.domain.outcomes import FailureCode
+
+
+class Kind(Enum):
+    """What sort of error it is, where more than the failure depends on it."""
+
+    CONFLICT = auto()
+    FUNDS = auto()
+    RATE = auto()
+    POLICY = auto()
+    ACCESS = auto()
+    TIMEOUT = auto()
+    CANCELLED = auto()
+    NO_SUCH_TASK = auto()
+    NO_SUCH_MODEL = auto()
+    EXPIRED = auto()
+    SERVER = auto()
+    CAPACITY = auto()
+    RUN = auto()
+    UNREADABLE = auto()
+    INVALID = auto()
+    UNKNOWN = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What an error comes to, once it is the fate of a task."""
+
+    kind: Kind
+    code: FailureCode
+    transient: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Codes in which ``pattern`` is found, whatever their case, have this ``meaning``."""
+
+    pattern: re.Pattern[str]
+    meaning: Meaning
+
+
+def _rule(pattern: str, kind: Kind, code: FailureCode, *, transient: bool = False) -> Rule:
+    return Rule(re.compile(pattern, re.IGNORECASE), Meaning(kind, code, transient))
+
+
+RULES: tuple[Rule, ...] = (
+    _rule(r"^conflictTaskUUID$", Kind.CONFLICT, FailureCode.INTERNAL),
+    # The owner has run dry, or has paused the account.
+    _rule(
+        r"credits|quota|balance|^paymentRequired$|^environmentPaused$",
+        Kind.FUNDS,
+        FailureCode.OWNER_ACCOUNT,
+    ),
+    _rule(r"rateLimit", Kind.RATE, FailureCode.PROVIDER_UNAVAILABLE, transient=True),
+    _rule(
+        r"contentPolicy|(sensitive|unsafe|nsfw)Content|(prompt|image)Blocked|^moderation"
+        r"|^invalidProviderContent$",
+        Kind.POLICY,
+        FailureCode.CONTENT_POLICY,
+    ),
+    # Of our key. What a partner says of Runware's own keys begins with "provider" and is below.
+    _rule(
+        r"apiKey|^(unauthorized|forbidden|permissionDenied|insufficientPermissions)$"
+        r"|^(authentication|auth)(Failed|Timeout)$|^(invalid|missing)Authentication$"
+        r"|^invalidCredentials$|^token(Expired|Invalid|Missing|Revoked)$"
+        r"|^(account|organization|workspace)(Suspended|Disabled)$",
+        Kind.ACCESS,
+        FailureCode.OWNER_ACCOUNT,
+    ),
+    _rule(r"time(d)?-?out", Kind.TIMEOUT, FailureCode.PROVIDER_TIMEOUT, transient=True),
+    _rule(r"^taskCancel", Kind.CANCELLED, FailureCode.CANCELLED),
+    # The question finds nothing under this id (`results` waits then).
+    _rule(r"^task.*NotFound$", Kind.NO_SUCH_TASK, FailureCode.PROVIDER_ERROR, transient=True),
+    _rule(
+        r"^model.*NotFound$|^(unknown|invalid|unsupported)Model",
+        Kind.NO_SUCH_MODEL,
+        FailureCode.INTERNAL,
+    ),
+    # *Assumed*: of what a task names, that leaves its images.
+    _rule(r"NotFound$", Kind.UNREADABLE, FailureCode.INPUT_UNREADABLE),
+    _rule(r"Expired$", Kind.EXPIRED, FailureCode.MEDIA_UNAVAILABLE),
+    _rule(
+        r"^(internalServer|standard|unknown|undefined|default)Error$"
+        r"|^(service|server)Unavailable$|^unrecognizedResponse$",
+        Kind.SERVER,
+        FailureCode.PROVIDER_ERROR,
+        transient=True,
+    ),
+    _rule(
+        r"^noAvailableServer|^model(Unavailable|NotReady|Disabled)$",
+        Kind.CAPACITY,
+        FailureCode.PROVIDER_UNAVAILABLE,
+        transient=True,
+    ),
+    _rule(
+        r"^(inferenceError|processingFailed|taskFailed|downloadFailed|uploadFailed)$"
+        r"|^mediaStorage|^provider",
+        Kind.RUN,
+        FailureCode.PROVIDER_ERROR,
+        transient=True,
+    ),
+    # *Assumed*: an image Runware calls invalid is one it could not fetch or decode, for the shape
+    # in which we name images never changes.
+    _rule(r"^(invalid|unsupported).*(image|frame)", Kind.UNREADABLE, FailureCode.INPUT_UNREADABLE),
+    _rule(
+        r"^(invalid|missing|duplicate|unsupported|value|array|max|mismatch)|conflict"
+        r"|^unknown(Parameter|ProviderSettings)|^incompatible|^validation",
+        Kind.INVALID,
+        FailureCode.INVALID_INPUT,
+    ),
+)
+"""The first that matches counts."""
+
+BY_STATUS: Mapping[int, Meaning] = {
+    400: Meaning(Kind.INVALID, FailureCode.INVALID_INPUT),
+    401: Meaning(Kind.ACCESS, FailureCode.OWNER_ACCOUNT),
+    402: Meaning(Kind.FUNDS, FailureCode.OWNER_ACCOUNT),
+    403: Meaning(Kind.ACCESS, FailureCode.OWNER_ACCOUNT),
+    404: Meaning(Kind.NO_SUCH_MODEL, FailureCode.INTERNAL),
+    405: Meaning(Kind.NO_SUCH_MODEL, FailureCode.INTERNAL),
+    413: Meaning(Kind.INVALID, FailureCode.INVALID_INPUT),
+    415: Meaning(Kind.INVALID, FailureCode.INVALID_INPUT),
+    422: Meaning(Kind.INVALID, FailureCode.INVALID_INPUT),
+    429: Meaning(Kind.RATE, FailureCode.PROVIDER_UNAVAILABLE, transient=True),
+    500: Meaning(Kind.SERVER, FailureCode.PROVIDER_ERROR, transient=True),
+    502: Meaning(Kind.SERVER, FailureCode.PROVIDER_ERROR, transient=True),
+    503: Meaning(Kind.CAPACITY, FailureCode.PROVIDER_UNAVAILABLE, transient=True),
+    504: Meaning(Kind.TIMEOUT, FailureCode.PROVIDER_TIMEOUT, transient=True),
+}
+"""For an error whose code says nothing to us."""
+
+_UNKNOWN = Meaning(Kind.UNKNOWN, FailureCode.PROVIDER_ERROR)
+_OWNERS = frozenset({401, 402})  # never said of anything but a key or a purse (docs)
+
+
+def meaning(code: str, status: int) -> Meaning:
+    """What an error with this code, in an answer with this HTTP status, means."""
+    if status in _OWNERS:
+        return BY_STATUS[status]
+    for rule in RULES:
+        if rule.pattern.search(code):
+            return rule.meaning
+    return BY_STATUS.get(status, _UNKNOWN)

@@ -1,0 +1,159 @@
+"""What each of Runware's models is sent, and whether a task fits its model at all.
+
+Field names and types follow the SDK's generated types; Runware refuses what a model's schema does
+not name (docs: ``unsupportedParameter``). Whatever moves the price of a clip (duration, size,
+sound) is always stated, so that a changed default of Runware's never changes what the owner pays.
+
+**Size.** Runware has no aspect ratio. A clip from text alone is sent ``width`` and ``height``; one
+with frames only a ``resolution``, because its shape is that of the frames (docs: exactly one of the
+two). A task's aspect ratio is therefore not used where there are frames.
+
+**Sound.** Runware's Veo is silent unless told otherwise (docs), fal's sounds unless told otherwise.
+Ours sounds on both: the same model costs a user the same and gives them the same, whoever makes it.
+
+**A latest start** (`Task.start_within_seconds`) cannot be said to Runware: a task that waits too
+long there may still run, and cost, for a job that has been given up.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+from clipmint.domain.outcomes import FailureCode
+from clipmint.providers.base import Task
+from clipmint.providers.unfit import UnfitTask, require_stated
+
+FILE_LIFE_SECONDS = 7 * 24 * 3600
+"""How long a result stays at its URL. What Runware does unasked is not documented; a file that
+failed to migrate is tried again for a day."""
+
+# Of a clip: Runware's word for the resolution, and the long and the short side in pixels (docs).
+_CLIPS: Mapping[str, tuple[str, int, int]] = {
+    "720p": ("720p", 1280, 720),
+    "1080p": ("1080p", 1920, 1080),
+    "4k": ("4K", 3840, 2160),
+}
+
+_RATIO = re.compile(r"([1-9][0-9]{0,4}):([1-9][0-9]{0,4})")
+_STEP = 64  # sides of an image are multiples of this (docs)
+_SIDES = range(128, 2048 + 1)  # what a side of an image may be (docs)
+_MEGAPIXEL = 1024 * 1024  # the area of an image for which only the shape is given
+
+
+def _unfit(code: FailureCode, detail: str) -> UnfitTask:
+    return UnfitTask(code, detail)
+
+
+def _envelope(task: Task, task_type: str, output_format: str) -> dict[str, object]:
+    """The members every inference task has (docs)."""
+    body: dict[str, object] = {
+        "taskType": task_type,
+        "taskUUID": task.task_id,
+        "model": task.endpoint,
+        "positivePrompt": task.prompt,
+        # One result is what the hold is for.
+        "numberResults": 1,
+        "outputType": "URL",
+        "outputFormat": output_format,
+        # Images may be had in the same call, but a lost answer would then be a lost image.
+        "deliveryMethod": "async",
+        "includeCost": True,
+        "ttl": FILE_LIFE_SECONDS,
+    }
+    if task.webhook_url is not None:
+        body["webhookURL"] = task.webhook_url
+    return body
+
+
+def _veo(task: Task) -> dict[str, object]:
+    require_stated("duration", task.duration_seconds)
+    require_stated("resolution", task.resolution)
+    if task.reference_image_urls:
+        raise _unfit(FailureCode.INVALID_INPUT, f"{task.endpoint} takes frames, no references")
+    size = _CLIPS.get(task.resolution or "")
+    if size is None:
+        raise _unfit(FailureCode.INTERNAL, f"no size is known for {task.resolution!r}")
+    resolution, long, short = size
+    body = _envelope(task, "videoInference", "MP4") | {
+        "duration": task.duration_seconds,
+        "providerSettings": {"google": {"generateAudio": True}},
+    }
+    if frames := _frames(task):
+        return body | {"resolution": resolution, "inputs": {"frameImages": frames}}
+    match task.aspect_ratio:
+        case "16:9":
+            return body | {"width": long, "height": short}
+        case "9:16":
+            return body | {"width": short, "height": long}
+        case "auto":
+            raise _unfit(FailureCode.INVALID_INPUT, "the shape of an image that is not there")
+        case other:
+            raise _unfit(FailureCode.INTERNAL, f"no size is known for the aspect ratio {other!r}")
+
+
+def _frames(task: Task) -> list[dict[str, str]]:
+    if task.last_image_url is not None and task.image_url is None:
+        raise _unfit(FailureCode.INVALID_INPUT, f"{task.endpoint} takes no last frame alone")
+    named = (("first", task.image_url), ("last", task.last_image_url))
+    return [{"image": url, "frame": frame} for frame, url in named if url is not None]
+
+
+def _flux(task: Task) -> dict[str, object]:
+    if task.image_url or task.last_image_url or task.reference_image_urls:
+        raise _unfit(FailureCode.INVALID_INPUT, f"{task.endpoint} draws from words alone")
+    require_stated("aspect ratio", task.aspect_ratio)
+    width, height = image_size(task.aspect_ratio or "")
+    # A still is a frame of a video to come: lossless.
+    return _envelope(task, "imageInference", "PNG") | {"width": width, "height": height}
+
+
+def image_size(ratio: str) -> tuple[int, int]:
+    """Width and height in pixels for ``"width:height"``, each a multiple of 64 (docs).
+
+    A ratio in pixels (both sides 128 or more, as in ``1920:1080``) is that size, to the nearest
+    multiple; any other (``16:9``) is the shape of about a megapixel.
+
+    Raises
+    ------
+    UnfitTask
+        It is no ratio, or the model draws no such size.
+    """
+    found = _RATIO.fullmatch(ratio)
+    if found is None:
+        raise _unfit(FailureCode.INTERNAL, f"no ratio: {ratio[:20]!r}")
+    width, height = float(found[1]), float(found[2])
+    if min(width, height) < _SIDES.start:
+        shape = width / height
+        width, height = (_MEGAPIXEL * shape) ** 0.5, (_MEGAPIXEL / shape) ** 0.5
+    size = (_to_step(width), _to_step(height))
+    if not all(side in _SIDES for side in size):
+        raise _unfit(FailureCode.INTERNAL, f"no image of {size[0]}×{size[1]} can be drawn")
+    return size
+
+
+def _to_step(side: float) -> int:
+    return int(side / _STEP + 0.5) * _STEP
+
+
+_MODELS: Mapping[str, Callable[[Task], dict[str, object]]] = {
+    "google:3@2": _veo,  # Veo 3.1
+    "google:3@3": _veo,  # Veo 3.1 Fast
+    "google:veo@3.1-lite": _veo,  # Veo 3.1 Lite
+    "runware:101@1": _flux,  # FLUX.1 dev
+}
+
+
+def task_body(task: Task) -> dict[str, object]:
+    """The JSON object that asks for a task. (A call carries an array of them.)
+
+    Raises
+    ------
+    UnfitTask
+        The model is unknown here, an image is missing or too many, or a setting that moves the
+        price is not stated or has no size.
+    """
+    model = _MODELS.get(task.endpoint)
+    if model is None:
+        raise _unfit(FailureCode.INTERNAL, f"no known Runware model: {task.endpoint[:100]!r}")
+    return model(task)
