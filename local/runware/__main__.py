@@ -1,0 +1,24 @@
+"""Run the simulated Runware: ``python -m local.runware [--port 0] [--set name=value …]``.
+
+Prints one JSON line when ready, ``{"url", "ws_url", "control_url", "media_url", "key"}``, and stops
+on SIGINT, SIGTERM or when its parent is gone. ``--set`` takes any member of `RunwareSettings`, its
+value as JSON or as plain text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from local.runware.app import create_app
+from local.runware.rest import PATH
+from local.runware.settings import RunwareSettings
+from local.simulator.command import run
+
+
+def _describe(settings: RunwareSettings, url: str) -> Mapping[str, object]:
+    api = f"{url}{PATH}"
+    return {"url": api, "ws_url": f"ws{api.removeprefix('http')}", "key": settings.key}
+
+
+if __name__ == "__main__":
+    run("local.runware", __doc__, RunwareSettings, create_app, _describe)

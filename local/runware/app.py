@@ -1,0 +1,51 @@
+"""Put the simulated Runware together: one ASGI app that plays API, CDN and control."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+
+from local.runware.answers import Teller
+from local.runware.desk import Desk
+from local.runware.faults import RUNWARE_FAULTS
+from local.runware.generation import Generator
+from local.runware.rest import Rest
+from local.runware.settings import RunwareSettings
+from local.runware.sockets import Sockets
+from local.runware.tasks import Tasks
+from local.runware.webhooks import Deliverer
+from local.simulator.control import Control, SettingsHolder
+from local.simulator.faults import FaultBook
+from local.simulator.media import MediaStore
+
+
+def create_app(settings: RunwareSettings, base_url: str) -> Starlette:
+    """The simulator under ``base_url`` (scheme, host and port, without a path)."""
+    held = SettingsHolder(settings)
+    faults = FaultBook(RUNWARE_FAULTS)
+    media = MediaStore(base_url, faults, lambda: held.now.media_ranges)
+    teller = Teller(media.url_of)
+    generator = Generator(held, media)
+    deliverer = Deliverer(held, teller)
+    tasks = Tasks(held, faults, generator, deliverer.deliver)
+    desk = Desk(held, faults, tasks, teller)
+
+    def forget() -> None:
+        tasks.clear()
+        generator.forget()
+
+    control = Control(faults, media, held, tasks.submissions, forget)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        tasks.clear()
+        await generator.close()
+        await deliverer.close()
+
+    return Starlette(
+        routes=[control.mount(), *media.routes, *Rest(desk).routes, *Sockets(desk).routes],
+        lifespan=lifespan,
+    )

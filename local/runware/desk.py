@@ -1,0 +1,229 @@
+"""Take an array of tasks and answer each: what REST and WebSocket have in common.
+
+Every request is an array of task objects and every answer ``{"data": […]}``, with ``"errors"``
+beside it where something went wrong. Errors are per task: the rest of the array is served.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from local.runware.answers import Item, Teller
+from local.runware.errors import TaskError, invalid
+from local.runware.faults import CUT_OFF, REFUSALS
+from local.runware.settings import RunwareSettings
+from local.runware.tasks import RunwareTask, Tasks, event_of
+from local.runware.validation import Document, check
+from local.simulator.control import SettingsHolder
+from local.simulator.faults import Fault, FaultBook
+
+INFERENCES = frozenset({"videoInference", "imageInference"})
+POLL_CUT = frozenset({"poll_502_html", "poll_reset", "poll_timeout"})
+"""Poll faults that strike the whole answer."""
+
+_REFUSAL_CODES: Mapping[str, str] = {
+    "submit_401": "invalidApiKey",
+    "submit_402": "insufficientCredits",
+    "submit_429": "rateLimitExceeded",
+    "submit_503": "noAvailableServer",
+    "submit_504": "timeoutProvider",
+}
+
+
+@dataclass(slots=True)
+class Reply:
+    """What to say, and the fault that strikes the answer as a whole, if any.
+
+    ``statuses`` are the HTTP statuses the errors stand for, in the same order.
+    """
+
+    data: list[Item] = field(default_factory=list)
+    errors: list[Item] = field(default_factory=list)
+    statuses: list[int] = field(default_factory=list)
+    fault: Fault | None = None
+
+    def refuse(self, error: TaskError, task: Document) -> None:
+        self.errors.append(error.as_json(task.get("taskType"), task.get("taskUUID")))
+        self.statuses.append(error.status)
+
+    def document(self) -> dict[str, Any]:
+        return {"data": self.data, "errors": self.errors} if self.errors else {"data": self.data}
+
+    def status(self, *, errors_in_200: bool) -> int:
+        """assumption: an answer that serves anything at all is a 200."""
+        if self.data or not self.errors or errors_in_200:
+            return 200
+        return self.statuses[0]
+
+
+def read_tasks(document: object) -> list[Document]:
+    """The tasks of a request. Raises `TaskError` when it is no array of objects."""
+    if not isinstance(document, list) or not all(isinstance(task, dict) for task in document):
+        # assumption: the code and the words
+        raise TaskError("invalidRequestBody", "The request body must be an array of task objects")
+    return document
+
+
+class Desk:
+    """Serves the tasks of one simulator."""
+
+    def __init__(
+        self,
+        settings: SettingsHolder[RunwareSettings],
+        faults: FaultBook,
+        tasks: Tasks,
+        teller: Teller,
+    ) -> None:
+        self._settings = settings
+        self._faults = faults
+        self._tasks = tasks
+        self._teller = teller
+
+    @property
+    def errors_in_200(self) -> bool:
+        return self._settings.now.errors_in_200
+
+    def authenticate(self, key: str | None) -> None:
+        """Raises `TaskError` unless ``key`` is the right one."""
+        if key != self._settings.now.key:
+            raise TaskError("invalidApiKey", parameter="apiKey")
+
+    async def serve(self, tasks: Sequence[Document], *, dry_run: bool = False) -> Reply:
+        """Answer ``tasks``; returns when the slowest synchronous one is done."""
+        drawn = [
+            self._faults.take("submit", event_of(task))
+            if task.get("taskType") in INFERENCES and not dry_run
+            else None
+            for task in tasks
+        ]
+        for fault in drawn:
+            if fault is not None and fault.kind in CUT_OFF:
+                return Reply(fault=fault)
+        reply = Reply()
+        waiting: list[RunwareTask] = []
+        for task, fault in zip(tasks, drawn, strict=True):
+            try:
+                self._take(task, fault, reply, waiting, dry_run=dry_run)
+            except TaskError as error:
+                reply.refuse(error, task)
+            if fault is not None and fault.kind not in REFUSALS:
+                reply.fault = fault
+        await self._finish(waiting, reply)
+        if reply.fault is not None and reply.fault.kind == "submit_slow":
+            await asyncio.sleep(float(reply.fault.params["seconds"]))
+        return reply
+
+    def _take(
+        self,
+        task: Document,
+        fault: Fault | None,
+        reply: Reply,
+        waiting: list[RunwareTask],
+        *,
+        dry_run: bool,
+    ) -> None:
+        match task.get("taskType"):
+            case "getResponse":
+                self._tell(task, reply)
+            case "getTaskDetails":
+                reply.data.append(self._details(task))
+            case "ping":
+                reply.data.append({"taskType": "ping", "pong": True})
+            case "videoInference" | "imageInference":
+                self._infer(task, fault, reply, waiting, dry_run=dry_run)
+            case _:
+                raise invalid("taskType")
+
+    def _infer(
+        self,
+        task: Document,
+        fault: Fault | None,
+        reply: Reply,
+        waiting: list[RunwareTask],
+        *,
+        dry_run: bool,
+    ) -> None:
+        if fault is not None and fault.kind in REFUSALS:
+            raise _refusal(fault)
+        wish = check(task)
+        if dry_run:
+            # assumption: the form of the answer; that nothing is charged is documented
+            cost = round(wish.usd * wish.results, 4)
+            reply.data.append({"taskType": wish.kind, "taskUUID": task["taskUUID"], "cost": cost})
+            return
+        if self._settings.now.out_of_credits:
+            raise TaskError("insufficientCredits")
+        accepted = self._tasks.accept(task, wish, fault)
+        if wish.sync or accepted.suffers("webhook_early"):
+            waiting.append(accepted)
+        if not wish.sync:
+            reply.data.append(self._teller.acknowledgement(accepted))
+
+    async def _finish(self, waiting: Sequence[RunwareTask], reply: Reply) -> None:
+        """Wait for what is answered only when done."""
+        for task in waiting:
+            if task.suffers("webhook_early"):
+                await task.webhook_tried.wait()
+            await task.ended.wait()
+            if not task.wish.sync:
+                continue
+            if task.error is None:
+                reply.data.extend(self._teller.items(task))
+            else:
+                reply.errors.append(self._teller.failure(task))
+                reply.statuses.append(task.error.status)
+
+    def _tell(self, question: Document, reply: Reply) -> None:
+        """getResponse: all that is known of a task so far; nothing at all of an unknown one."""
+        task = self._tasks.find(question.get("taskUUID"))
+        if task is None:
+            return
+        task.count("getResponse")
+        fault = self._faults.take("poll", task.event)
+        kind = fault.kind if fault else None
+        if kind == "poll_gone":
+            return
+        if fault is not None and kind in POLL_CUT:
+            reply.fault = fault
+            return
+        if fault is not None and kind == "poll_error":
+            code, status = fault.params["code"], int(fault.params["status"])
+            raise TaskError(code, status=status)
+        if fault is not None and kind == "poll_unknown_status":
+            item = self._teller.acknowledgement(task)
+            reply.data.append({**item, "status": fault.params["status"]})
+            return
+        settings = self._settings.now
+        reply.data.extend(self._teller.items(task, status=settings.success_status))
+        if task.error is not None and settings.failures_as == "item":
+            reply.data.append(self._teller.failed_item(task))
+        elif task.error is not None:
+            reply.errors.append(self._teller.failure(task))
+            reply.statuses.append(200)  # the question itself was answered
+        elif not task.ended.is_set():
+            reply.data.append(self._teller.processing(task))
+
+    def _details(self, question: Document) -> Item:
+        """getTaskDetails: the archived request and response of a finished task."""
+        task = self._tasks.find(question.get("taskUUID"))
+        if task is None or not task.ended.is_set():
+            raise TaskError("taskNotFound", "The task was not found", status=404)
+        task.count("getTaskDetails")
+        response: Item = {"data": self._teller.items(task)}
+        if task.error is not None:
+            response = {"errors": [self._teller.failure(task)]}
+        return {
+            "taskType": "getTaskDetails",
+            "taskUUID": task.request_id,
+            "request": [task.input],
+            "response": response,
+        }
+
+
+def _refusal(fault: Fault) -> TaskError:
+    if fault.kind == "submit_error":
+        return TaskError(fault.params["code"], status=int(fault.params["status"]))
+    return TaskError(_REFUSAL_CODES[fault.kind])

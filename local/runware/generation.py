@@ -1,0 +1,210 @@
+"""One task at work: read its pictures, render its results, store or upload them."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import secrets
+import time
+import uuid
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+
+from local.runware.containers import CONTENT_TYPES as VIDEO_TYPES
+from local.runware.containers import contain
+from local.runware.errors import TaskError, invalid
+from local.runware.settings import RunwareSettings
+from local.runware.tasks import Result, RunwareTask
+from local.runware.validation import Wish
+from local.simulator.control import SettingsHolder
+from local.simulator.image import CONTENT_TYPES as IMAGE_TYPES
+from local.simulator.image import ImageFormat, ImageSpec, Reference, render_image
+from local.simulator.inputs import UnusablePicture, read_picture
+from local.simulator.media import MediaStore
+from local.simulator.video import VideoSpec, render
+
+PICTURE_LIMIT = 20 * 1024 * 1024
+"""Bytes of an input picture. assumption: the documentation names no limit."""
+
+PILLOW_NAMES: Mapping[str, ImageFormat] = {"JPG": "JPEG", "PNG": "PNG", "WEBP": "WEBP"}
+
+
+class Generator:
+    """Runs tasks; hand it to `Tasks`. One result is rendered at a time, to spare the laptop."""
+
+    def __init__(self, settings: SettingsHolder[RunwareSettings], media: MediaStore) -> None:
+        self._settings = settings
+        self._media = media
+        self._renderer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="renderer")
+        # Neither proxies nor .netrc: an upload goes where its URL says.
+        self._client = httpx.AsyncClient(follow_redirects=False, trust_env=False)
+        self._expiries: set[asyncio.TimerHandle] = set()
+
+    def forget(self) -> None:
+        """Let no file expire any more; the files themselves are the store's."""
+        for expiry in self._expiries:
+            expiry.cancel()
+        self._expiries.clear()
+
+    async def close(self) -> None:
+        self.forget()
+        self._renderer.shutdown(wait=False, cancel_futures=True)
+        await self._client.aclose()
+
+    async def __call__(self, task: RunwareTask) -> None:
+        """Fill ``task.results``. Raises `TaskError` when it comes to nothing."""
+        if task.suffers("stuck"):
+            await asyncio.Event().wait()
+        begun = time.monotonic()
+        settings = self._settings.now
+        wish = task.wish
+        duration = settings.generation_seconds if wish.seconds else settings.image_seconds
+        if slow := task.suffers("slow_generation"):
+            duration += float(slow.params["seconds"])
+        failure = self._failure(task)
+        pictures = {} if failure else await self._pictures(wish)
+        made: list[Result] = []
+        if failure is None:
+            made = [await self._render(task, number, pictures) for number in range(wish.results)]
+        for percent in (25, 50, 75, 100):
+            await asyncio.sleep(max(0.0, begun + duration * percent / 100 - time.monotonic()))
+            task.progress = min(percent, 99)
+        if failure is not None:
+            raise failure
+        for result in made:
+            await self._publish(task, result)
+            task.results.append(result)
+
+    def _failure(self, task: RunwareTask) -> TaskError | None:
+        """What a fault, or the moderated word, makes of this task."""
+        if self._settings.now.moderated_word in task.wish.prompt:
+            return TaskError("invalidProviderContent", parameter="positivePrompt")
+        if fault := task.suffers("moderation"):
+            return TaskError(fault.params["code"], parameter="positivePrompt")
+        if task.suffers("provider_timeout"):
+            return TaskError("timeoutProvider")
+        if fault := task.suffers("task_error"):
+            return TaskError(fault.params["code"])
+        return None
+
+    async def _render(
+        self, task: RunwareTask, number: int, pictures: Mapping[str, bytes | None]
+    ) -> Result:
+        wish = task.wish
+        # assumption: further results count on from the seed
+        seed = task.input.get("seed", secrets.randbelow(2**31)) + number
+        loop = asyncio.get_running_loop()
+        body = await loop.run_in_executor(self._renderer, _draw, wish, number, pictures)
+        known: Mapping[str, str] = VIDEO_TYPES
+        if wish.media == "image":
+            known = {name: IMAGE_TYPES[pillow] for name, pillow in PILLOW_NAMES.items()}
+        return Result(body, known[wish.output_format], seed)
+
+    async def _publish(self, task: RunwareTask, result: Result) -> None:
+        """Upload it, where asked to, and put it on the CDN until its time is up."""
+        if endpoint := task.input.get("uploadEndpoint"):
+            await self._upload(endpoint, result)
+        if "URL" not in task.wish.output_types:
+            return
+        # assumption: what was uploaded elsewhere has a URL of Runware's all the same
+        name = f"{result.result_id}.{task.wish.output_format.lower()}"
+        file = self._media.put(name, result.body, task.event, result.content_type)
+        result.file = file
+        settings = self._settings.now
+        life = task.input.get("ttl", settings.media_seconds) * settings.time_factor
+
+        def expire() -> None:
+            result.gone = self._media.url_of(file)
+            file.expired[file.token] = 404  # assumption: the status
+            self._expiries.discard(timer)
+
+        timer = asyncio.get_running_loop().call_later(life, expire)
+        self._expiries.add(timer)
+
+    async def _upload(self, endpoint: str, result: Result) -> None:
+        # assumption: one attempt, and a failed one fails the task
+        try:
+            answer = await self._client.put(
+                endpoint,
+                content=result.body,
+                headers={"Content-Type": result.content_type},
+                timeout=30,
+            )
+            answer.raise_for_status()
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise TaskError("uploadFailed", parameter="uploadEndpoint") from error
+
+    async def _pictures(self, wish: Wish) -> dict[str, bytes | None]:
+        """The bytes of every picture, by how the task names it; None for one taken unread."""
+        named = [picture for picture in (wish.first, wish.last, *wish.references) if picture]
+        return {picture: await self._picture(picture) for picture in named}
+
+    async def _picture(self, picture: str) -> bytes | None:
+        if _is_uuid(picture):
+            # Media cannot be uploaded here, so no id of one can be right.
+            raise invalid("inputs")
+        url = picture
+        if not picture.startswith(("data:", "http://", "https://")):
+            url = f"data:;base64,{picture}"
+        try:
+            fetch = self._settings.now.fetch_inputs
+            return await read_picture(url, limit=PICTURE_LIMIT, fetch=fetch)
+        except UnusablePicture as unusable:
+            if unusable.problem == "unreachable" and not url.startswith("data:"):
+                raise TaskError("downloadFailed", parameter="inputs") from unusable
+            raise invalid("inputs") from unusable
+        except binascii.Error as error:
+            raise invalid("inputs") from error
+
+
+def _draw(wish: Wish, number: int, pictures: Mapping[str, bytes | None]) -> bytes:
+    width, height = wish.size
+    first = pictures.get(wish.first or "")
+    caption = f"simulated · {wish.model.name}"
+    if wish.results > 1:
+        caption += f" · {number + 1} of {wish.results}"
+    if wish.seconds is None:
+        shown = tuple(
+            Reference(f"{place}", pictures.get(name))
+            for place, name in enumerate(wish.references, 1)
+        )
+        return render_image(
+            ImageSpec(
+                prompt=wish.prompt,
+                caption=caption,
+                width=width,
+                height=height,
+                format=PILLOW_NAMES[wish.output_format],
+                background=first,
+                references=shown,
+            )
+        )
+    clip = render(
+        VideoSpec(
+            prompt=wish.prompt,
+            caption=f"{caption} · {wish.seconds} s",
+            width=width,
+            height=height,
+            seconds=wish.seconds,
+            audio=wish.audio,
+            first=first,
+            last=pictures.get(wish.last or ""),
+        )
+    )
+    return contain(clip, wish.output_format)
+
+
+def encoded(result: Result) -> str:
+    """The bytes as base64, for those who want no URL."""
+    return base64.b64encode(result.body).decode()
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,77 @@
+"""Runware over REST: one URL, one POST, an array of tasks."""
+
+from __future__ import annotations
+
+import json
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from local.runware.desk import Desk, Reply, read_tasks
+from local.runware.errors import TaskError
+from local.runware.validation import Document
+from local.simulator.faults import Fault
+from local.simulator.wire import CutBody, NoAnswer, ResetConnection, nginx_error
+
+PATH = "/v1"
+
+
+class Rest:
+    """The route over one desk."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self.routes = [Route(PATH, self._post, methods=["POST"])]
+
+    async def _post(self, request: Request) -> Response:
+        try:
+            tasks = read_tasks(json.loads(await request.body()))
+            tasks = self._authenticated(request, tasks)
+        except TaskError as error:
+            about = {"taskType": "authentication"} if error.status == 401 else {}
+            return self._refused(error, about)
+        except ValueError:
+            # assumption: the code and the words
+            return self._refused(TaskError("invalidJSON", "The request body is not valid JSON"), {})
+        dry_run = request.headers.get("x-runware-dry-run") == "1"
+        return self._said(await self._desk.serve(tasks, dry_run=dry_run))
+
+    def _authenticated(self, request: Request, tasks: list[Document]) -> list[Document]:
+        """The tasks after the key: it is in the header, or the first element brings it."""
+        scheme, _, key = request.headers.get("authorization", "").partition(" ")
+        if tasks and tasks[0].get("taskType") == "authentication":
+            first, *tasks = tasks
+            self._desk.authenticate(first.get("apiKey"))
+        else:
+            self._desk.authenticate(key if scheme == "Bearer" else None)
+        return tasks
+
+    def _refused(self, error: TaskError, about: Document) -> Response:
+        reply = Reply()
+        reply.refuse(error, about)
+        return self._said(reply)
+
+    def _said(self, reply: Reply) -> Response:
+        status = reply.status(errors_in_200=self._desk.errors_in_200)
+        if reply.fault is not None:
+            return _astray(reply.fault, reply, status)
+        return JSONResponse(reply.document(), status)
+
+
+def _astray(fault: Fault, reply: Reply, status: int) -> Response:
+    """The answer as its fault leaves it."""
+    match fault.kind:
+        case "submit_reset_before" | "submit_reset_after" | "poll_reset":
+            return ResetConnection()
+        case "submit_timeout_after" | "poll_timeout":
+            return NoAnswer()
+        case "submit_502_html" | "poll_502_html":
+            return nginx_error(int(fault.params["status"]))
+        case "submit_504_after":
+            return nginx_error(504)
+        case "submit_garbled":
+            body = json.dumps(reply.document()).encode()
+            return CutBody(body[: len(body) // 2], len(body), {"content-type": "application/json"})
+        case _:
+            return JSONResponse(reply.document(), status)

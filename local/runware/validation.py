@@ -1,0 +1,331 @@
+"""What a task asks for, checked when it arrives: a wrong one is refused and costs nothing.
+
+Models are strict: a parameter outside the model's list is ``unsupportedParameter``.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import httpx
+
+from local.runware.errors import TaskError, incompatible, invalid, missing, unsupported
+from local.runware.models import IMAGE_MODELS, SIZES, VIDEO_MODELS, ImageModel, Size, VideoModel
+
+Kind = Literal["videoInference", "imageInference"]
+Document = Mapping[str, Any]
+
+VIDEO_FORMATS = ("MP4", "WEBM", "MOV")
+IMAGE_FORMATS = ("JPG", "PNG", "WEBP")
+OUTPUT_TYPES = ("URL", "base64Data", "dataURI")
+_GOOGLE: Mapping[str, type] = {
+    "generateAudio": bool,
+    "enhancePrompt": bool,
+    "resizeMode": str,
+    "safetyTolerance": str,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A valid task. Pictures are URLs, data URIs or base64, as sent.
+
+    ``seconds`` is None for images. ``usd`` is the price of one of the ``results``.
+    """
+
+    kind: Kind
+    model: VideoModel | ImageModel
+    prompt: str
+    size: Size
+    seconds: int | None
+    audio: bool
+    first: str | None
+    last: str | None
+    references: tuple[str, ...]
+    results: int
+    output_types: tuple[str, ...]
+    output_format: str
+    quality: int
+    sync: bool
+    usd: float
+
+    @property
+    def media(self) -> Literal["video", "image"]:
+        """What the members of its results are called after: ``videoURL``, ``imageURL``."""
+        return "video" if self.kind == "videoInference" else "image"
+
+
+def check(task: Document) -> Wish:
+    """The wish behind an inference task. Raises `TaskError`."""
+    _check_uuid(task)
+    model = _model(task)
+    for name in task:
+        if name not in model.parameters:
+            raise unsupported(name, model.air)
+    if task.get("positivePrompt") is None:
+        raise missing("positivePrompt")
+    for name, fits in _MEMBERS.items():
+        if name in task and not fits(task[name]):
+            raise invalid(name)
+    inputs = task.get("inputs") or {}
+    for name in inputs:
+        if name not in model.inputs:
+            raise unsupported(f"inputs.{name}", model.air)
+    if isinstance(model, VideoModel):
+        return _video(task, model, inputs)
+    return _image(task, model, inputs)
+
+
+def _model(task: Document) -> VideoModel | ImageModel:
+    air = task.get("model")
+    if air is None:
+        raise missing("model")
+    models: Mapping[str, VideoModel | ImageModel] = (
+        VIDEO_MODELS if task["taskType"] == "videoInference" else IMAGE_MODELS
+    )
+    model = models.get(air) if isinstance(air, str) else None
+    if model is None:
+        raise invalid("model")
+    return model
+
+
+def _video(task: Document, model: VideoModel, inputs: Document) -> Wish:
+    first, last = _frames(task, inputs)
+    references = _pictures(inputs, "referenceImages", most=3)
+    if first and references:
+        raise incompatible("inputs.frameImages", "inputs.referenceImages")
+    size = _video_size(task, model, framed=bool(first), guided=bool(references or inputs))
+    seconds = task.get("duration", 8)  # assumption: the longest, as Google has it
+    if not _whole(seconds) or seconds not in model.durations:
+        raise invalid("duration")
+    if seconds == 7 and "video" not in inputs:
+        raise invalid("duration")
+    if references and seconds != 8:
+        raise invalid("duration")
+    if task.get("deliveryMethod", "async") != "async":
+        raise invalid("deliveryMethod")
+    if task.get("outputType", "URL") not in ("URL", ["URL"]):
+        raise invalid("outputType")
+    output_format = task.get("outputFormat", "MP4")
+    if output_format not in VIDEO_FORMATS:
+        raise invalid("outputFormat")
+    audio = _google(task, model.air).get("generateAudio", False)
+    return Wish(
+        kind="videoInference",
+        model=model,
+        prompt=task["positivePrompt"],
+        size=size,
+        seconds=seconds,
+        audio=audio,
+        first=first,
+        last=last,
+        references=references,
+        results=task.get("numberResults", 1),
+        output_types=("URL",),
+        output_format=output_format,
+        quality=task.get("outputQuality", 95),
+        sync=False,
+        usd=model.price(size, seconds, audio=audio),
+    )
+
+
+def _video_size(task: Document, model: VideoModel, *, framed: bool, guided: bool) -> Size:
+    """Either width and height or a resolution; with frames only the latter."""
+    measured = [name for name in ("width", "height") if name in task]
+    if measured and "resolution" in task:
+        raise incompatible("resolution", *measured)
+    if measured and framed:
+        raise incompatible("inputs.frameImages", *measured)
+    if measured:
+        for name in {"width", "height"} - set(measured):
+            raise missing(name)
+        size = (task["width"], task["height"])
+        if size not in model.sizes:
+            raise TaskError(
+                "invalidDimensions",  # assumption: the code
+                "Invalid combination of 'width' and 'height' for this model",
+                parameter=["width", "height"],
+            )
+        return size
+    resolution = task.get("resolution")
+    if resolution is None:
+        if not guided and not framed:
+            raise missing("width")
+        return SIZES["720p"]  # assumption: the smallest, where nothing is said
+    if not isinstance(resolution, str) or resolution not in model.prices:
+        raise invalid("resolution")
+    if not guided and not framed:
+        # The schema wants exactly one of frameImages and width with height.
+        raise missing("width")
+    return SIZES[resolution]
+
+
+def _frames(task: Document, inputs: Document) -> tuple[str | None, str | None]:
+    """First and last frame. One alone is the first, unless it says otherwise."""
+    legacy = "frameImages" in task
+    if legacy and "frameImages" in inputs:
+        raise incompatible("frameImages", "inputs.frameImages")
+    name = "frameImages" if legacy else "inputs.frameImages"
+    given = task["frameImages"] if legacy else inputs.get("frameImages", [])
+    if not isinstance(given, list) or len(given) > 2:
+        raise invalid(name)
+    places: dict[str, str] = {}
+    for number, entry in enumerate(given):
+        place: object = "first" if number == 0 else "last"
+        image = entry
+        if isinstance(entry, dict):
+            key = "inputImage" if legacy else "image"
+            if set(entry) - {key, "frame"}:
+                raise invalid(name)
+            image, place = entry.get(key), entry.get("frame", place)
+        if place == 0:
+            place = "first"
+        # assumption: any other number of a frame is the last one
+        elif _whole(place):
+            place = "last"
+        if not _picture(image) or place not in ("first", "last") or place in places:
+            raise invalid(name)
+        places[place] = cast("str", image)
+    if "last" in places and "first" not in places:
+        raise invalid(name)
+    return places.get("first"), places.get("last")
+
+
+def _image(task: Document, model: ImageModel, inputs: Document) -> Wish:
+    for name in ("width", "height"):
+        if name not in task and model.sized:
+            raise missing(name)
+        # assumption: the bounds
+        if name in task and not (128 <= task[name] <= 2048 and task[name] % 64 == 0):
+            raise invalid(name)
+    types = task.get("outputType", "URL")
+    types = tuple(types) if isinstance(types, list) else (types,)
+    output_format = task.get("outputFormat", "JPG")
+    if output_format not in IMAGE_FORMATS:
+        raise invalid("outputFormat")
+    seed_image = inputs.get("seedImage")
+    if seed_image is not None and not _picture(seed_image):
+        raise invalid("inputs.seedImage")
+    return Wish(
+        kind="imageInference",
+        model=model,
+        prompt=task["positivePrompt"],
+        size=(task.get("width", 1024), task.get("height", 1024)),
+        seconds=None,
+        audio=False,
+        first=seed_image,
+        last=None,
+        references=_pictures(inputs, "referenceImages", most=4),
+        results=task.get("numberResults", 1),
+        output_types=types,
+        output_format=output_format,
+        quality=task.get("outputQuality", 95),
+        sync=task.get("deliveryMethod", "sync") == "sync",
+        usd=model.usd,
+    )
+
+
+def _google(task: Document, air: str) -> Document:
+    settings = task.get("providerSettings", {})
+    for provider in settings:
+        if provider != "google":
+            raise TaskError(
+                "mismatchProviderSettingsProvider",
+                f"The provider '{provider}' does not serve the model '{air}'",
+                parameter="providerSettings",
+            )
+    google = settings.get("google", {})
+    if not isinstance(google, dict):
+        raise invalid("providerSettings.google")
+    for name, value in google.items():
+        if name not in _GOOGLE:
+            raise unsupported(f"providerSettings.google.{name}", air)
+        if type(value) is not _GOOGLE[name]:
+            raise invalid(f"providerSettings.google.{name}")
+    return google
+
+
+def _pictures(inputs: Document, name: str, *, most: int) -> tuple[str, ...]:
+    given = inputs.get(name, [])
+    if not isinstance(given, list) or len(given) > most or not all(map(_picture, given)):
+        raise invalid(f"inputs.{name}")
+    return tuple(given)
+
+
+def _check_uuid(task: Document) -> None:
+    given = task.get("taskUUID")
+    if given is None:
+        raise missing("taskUUID")
+    try:
+        # assumption: version 4 alone, as the documentation has it
+        fine = isinstance(given, str) and uuid.UUID(given).version == 4
+    except ValueError:
+        fine = False
+    if not fine:
+        raise invalid("taskUUID")
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _between(least: int, most: int) -> Callable[[Any], bool]:
+    return lambda value: _whole(value) and least <= value <= most
+
+
+def _is(kind: type) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, kind)
+
+
+def _picture(value: object) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _web_url(value: object) -> bool:
+    try:
+        parsed = httpx.URL(value) if isinstance(value, str) else None
+    except httpx.InvalidURL:
+        return False
+    return parsed is not None and parsed.scheme in {"http", "https"} and bool(parsed.host)
+
+
+def _output_type(value: object) -> bool:
+    several = value if isinstance(value, list) else [value]
+    return bool(several) and all(one in OUTPUT_TYPES for one in several)
+
+
+def _safety(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and not set(value) - {"checkContent", "mode"}
+        and isinstance(value.get("checkContent", False), bool)
+        and value.get("mode", "none") in ("none", "fast", "full")
+    )
+
+
+_MEMBERS: Mapping[str, Callable[[Any], bool]] = {
+    "positivePrompt": lambda value: isinstance(value, str) and bool(value.strip()),
+    "inputs": _is(dict),
+    "width": _whole,
+    "height": _whole,
+    "seed": _between(0, 2**63 - 1),
+    "webhookURL": _web_url,
+    "includeCost": _is(bool),
+    "routing": _is(dict),
+    "numberResults": _between(1, 20),  # assumption: the bound
+    "uploadEndpoint": _web_url,
+    "ttl": lambda value: _whole(value) and value >= 60,
+    "outputType": _output_type,
+    "outputFormat": _is(str),
+    "outputQuality": _between(20, 99),
+    "deliveryMethod": lambda value: value in ("sync", "async"),
+    "safety": _safety,
+    "providerSettings": _is(dict),
+    "steps": _between(1, 100),
+    "CFGScale": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
+    "negativePrompt": _is(str),
+}
+"""Checks that do not depend on the model. What is not named here is taken as it comes."""
