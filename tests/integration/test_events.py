@@ -31,6 +31,7 @@ from tests.integration.storage.origin import Exchange, Origin
 from tests.unit.mp4 import write_mp4
 from tests.unit.providers import fal_wire
 from tests.unit.providers.fal_wire import BASE, REQUEST_ID, Signer
+from tests.unit.providers.wire import Reply, Wire
 
 aws_clients = moto_aws.aws_clients
 aws = moto_aws.aws_account
@@ -81,10 +82,10 @@ def sent(pending: Job) -> Job:
 
 
 @pytest.fixture
-def fal(monkeypatch: pytest.MonkeyPatch) -> Callable[..., fal_wire.Wire]:
+def fal(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Wire]:
     """Puts the real adapter on a scripted wire."""
 
-    def on(*replies: fal_wire.Reply, now: float = fal_wire.NOW, **settings: Any) -> fal_wire.Wire:
+    def on(*replies: Reply, now: float = fal_wire.NOW, **settings: Any) -> Wire:
         adapter, wire = fal_wire.fal(*replies, now=lambda: now, **settings)
         monkeypatch.setattr(registry, "provider", {"fal": adapter}.__getitem__)
         return wire
@@ -164,9 +165,7 @@ def test_cancel_deletes_a_job_that_has_ended(pending: Job) -> None:
     assert ask("status").status == 404
 
 
-def test_submit_sends_the_job_to_its_provider(
-    pending: Job, fal: Callable[..., fal_wire.Wire]
-) -> None:
+def test_submit_sends_the_job_to_its_provider(pending: Job, fal: Callable[..., Wire]) -> None:
     wire = fal(fal_wire.answer(200, fal_wire.submission_answer()))
     assert run("submit") == {"stage": "video", "poll_seconds": [90, 30, 30, 60]}
     [request] = wire.requests
@@ -179,7 +178,7 @@ def test_submit_sends_the_job_to_its_provider(
 
 
 def test_track_finds_a_finished_video_and_wakes_the_execution(
-    aws: Aws, sent: Job, fal: Callable[..., fal_wire.Wire]
+    aws: Aws, sent: Job, fal: Callable[..., Wire]
 ) -> None:
     token = read("track")["task_token"]
     aws.executions.sleeping.add(token)
@@ -194,7 +193,7 @@ def test_track_finds_a_finished_video_and_wakes_the_execution(
 
 
 def test_webhooks_believes_the_signed_event_at_the_time_it_was_signed(
-    aws: Aws, sent: Job, fal: Callable[..., fal_wire.Wire]
+    aws: Aws, sent: Job, fal: Callable[..., Wire]
 ) -> None:
     jobs.store_task_token(JOB_ID, "video", "task-token")
     aws.executions.sleeping.add("task-token")
@@ -209,7 +208,7 @@ def test_webhooks_believes_the_signed_event_at_the_time_it_was_signed(
 
 @pytest.mark.parametrize("fault", ["stale", "forged", "changed"])
 def test_webhooks_refuses_the_same_event_stale_forged_or_changed(
-    aws: Aws, sent: Job, fal: Callable[..., fal_wire.Wire], fault: str
+    aws: Aws, sent: Job, fal: Callable[..., Wire], fault: str
 ) -> None:
     event = read("webhooks")
     signed_at = int(event["headers"]["x-fal-webhook-timestamp"])
@@ -232,7 +231,7 @@ def origin() -> Iterator[Origin]:
 
 
 def test_migrate_brings_the_video_and_a_thumbnail_into_the_bucket(
-    aws: Aws, sent: Job, fal: Callable[..., fal_wire.Wire], origin: Origin, tmp_path: Path
+    aws: Aws, sent: Job, fal: Callable[..., Wire], origin: Origin, tmp_path: Path
 ) -> None:
     video = write_mp4(tmp_path / "video.mp4")
 

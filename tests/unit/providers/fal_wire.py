@@ -6,13 +6,13 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from clipmint.providers.base import Task, WebhookCall
 from clipmint.providers.fal import Fal, FalSettings
+from tests.unit.providers.wire import Reply, Wire
 
 KEY = "key-id:key-secret"
 NOW = 1_790_000_000
@@ -20,8 +20,6 @@ REQUEST_ID = "764cabcf-b745-4b3e-ae38-1200304cf45b"
 QUEUE = "https://queue.fal.run"
 BASE = f"{QUEUE}/fal-ai/veo3.1/requests/{REQUEST_ID}"
 VIDEO = "https://v3b.fal.media/files/b/0a8/output.mp4"
-
-Reply = httpx.Response | Exception | Callable[[httpx.Request], httpx.Response]
 
 
 def submission_answer(**changes: object) -> dict[str, object]:
@@ -45,26 +43,6 @@ def task(**changes: object) -> Task:
         "duration_seconds": 8,
     }
     return Task(**(settings | changes))  # type: ignore[arg-type]
-
-
-@dataclass
-class Wire:
-    """Answers requests in the order scripted, and remembers them."""
-
-    replies: list[Reply]
-    requests: list[httpx.Request] = field(default_factory=list)
-
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        request.read()
-        self.requests.append(request)
-        reply = self.replies.pop(0)
-        if isinstance(reply, Exception):
-            raise reply
-        return reply(request) if callable(reply) else reply
-
-    @property
-    def calls(self) -> list[str]:
-        return [f"{request.method} {request.url}" for request in self.requests]
 
 
 def fal(
