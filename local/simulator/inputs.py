@@ -27,10 +27,13 @@ class UnusablePicture(Exception):
         self.problem = problem
 
 
-async def read_picture(url: str, *, limit: int, fetch: bool) -> bytes | None:
+async def read_picture(
+    url: str, *, limit: int, fetch: bool, redirects: bool = True
+) -> bytes | None:
     """The encoded picture behind ``url``, at most ``limit`` bytes; None for one taken unread.
 
-    ``fetch`` says whether to go to the internet for it. Raises `UnusablePicture`.
+    ``fetch`` says whether to go to the internet for it, ``redirects`` whether the provider follows
+    them. Raises `UnusablePicture`.
     """
     if url.startswith("data:"):
         body = _from_data_uri(url)
@@ -38,7 +41,7 @@ async def read_picture(url: str, *, limit: int, fetch: bool) -> bytes | None:
         near = is_loopback(url)
         if not near and not fetch:
             return None
-        body = await _download(url, through_proxies=not near)
+        body = await _download(url, through_proxies=not near, redirects=redirects)
     if len(body) > limit:
         raise UnusablePicture("too_large")
     try:
@@ -74,10 +77,10 @@ def _from_data_uri(uri: str) -> bytes:
         raise UnusablePicture("unreachable") from error
 
 
-async def _download(url: str, *, through_proxies: bool) -> bytes:
+async def _download(url: str, *, through_proxies: bool, redirects: bool) -> bytes:
     try:
         async with httpx.AsyncClient(
-            follow_redirects=True, timeout=10, trust_env=through_proxies
+            follow_redirects=redirects, timeout=10, trust_env=through_proxies
         ) as client:
             answer = await client.get(url)
             answer.raise_for_status()

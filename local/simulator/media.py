@@ -60,14 +60,19 @@ class MediaFile:
 
 
 class MediaStore:
-    """All files of one simulator; ``ranges`` says now whether Range requests are honoured."""
+    """All files of one simulator; ``ranges`` says now whether Range requests are honoured.
+
+    How a URL names a file and proves itself is for subclasses to change.
+    """
+
+    path = "/files/b/{token}/{name}"
 
     def __init__(self, base_url: str, faults: FaultBook, ranges: Callable[[], bool]) -> None:
         self.base_url = base_url
         self._faults = faults
         self._ranges = ranges
         self.files: list[MediaFile] = []
-        self.routes = [Route("/files/b/{token}/{name}", self._get, methods=["GET"])]
+        self.routes = [Route(self.path, self._get, methods=["GET"])]
 
     def put(
         self, name: str, body: bytes, event: Event, content_type: str = "video/mp4"
@@ -93,26 +98,36 @@ class MediaStore:
             ],
         }
 
-    async def _get(self, request: Request) -> Response:
+    def _addressed(self, request: Request) -> tuple[MediaFile, str] | None:
+        """The file a URL means, and the part of the URL that can expire."""
         token = request.path_params["token"]
         file = next((f for f in self.files if token == f.token or token in f.expired), None)
-        if file is None:
+        return None if file is None else (file, token)
+
+    def _dead(self, file: MediaFile, token: str) -> int | None:
+        """The status a URL that has expired is refused with; None for a live one."""
+        return file.expired.get(token)
+
+    async def _get(self, request: Request) -> Response:
+        addressed = self._addressed(request)
+        if addressed is None:
             return Response("Not Found", 404, media_type="text/plain")
-        fault = None
-        if token not in file.expired:
-            fault = self._faults.take("media", file.event)
+        file, token = addressed
+        dead = self._dead(file, token)
+        fault = self._faults.take("media", file.event) if dead is None else None
+        if fault is not None and fault.kind == "media_expired":
+            dead = file.expired[token] = int(fault.params["status"])
         file.gets.append(
             {
                 "method": request.method,
                 "range": request.headers.get("range"),
                 "authorization": "authorization" in request.headers,
                 "fault": fault.kind if fault else None,
+                "refused": dead,
             }
         )
-        if fault is not None and fault.kind == "media_expired":
-            file.expired[token] = int(fault.params["status"])
-        if token in file.expired:
-            return Response("Expired", file.expired[token], media_type="text/plain")
+        if dead is not None:
+            return Response("Expired", dead, media_type="text/plain")
         if fault is not None:
             return _MISBEHAVIOURS[fault.kind](fault, file)
         return self._serve(request, file)

@@ -1,0 +1,199 @@
+"""The bodies Runway takes, checked at once and strictly: a member it does not know is an error.
+
+Ratios, durations and forms of pictures differ by endpoint and model; `ENDPOINTS` is the table. What
+is wrong with a body is told in `local.runway.issues`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import Field
+
+from local.runway.fields import (
+    AnyFrame,
+    Body,
+    FirstFrame,
+    Gen4Ratio,
+    Gen4Seconds,
+    Gen4TextRatio,
+    ImageRatio,
+    Moderation,
+    OneFrame,
+    OneOrTwoFrames,
+    Prompt,
+    ReferenceImage,
+    Seed,
+    VeoRatio,
+)
+from local.runway.prices import image_credits, video_credits
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture that goes in: ``role`` is ``first``, ``last``, or how a prompt refers to it."""
+
+    uri: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What all bodies boil down to. ``seconds`` is None for an image."""
+
+    model: str
+    prompt: str
+    width: int
+    height: int
+    credits: int
+    seconds: int | None = None
+    audio: bool = False
+    pictures: tuple[Picture, ...] = ()
+
+
+class Gen4Video(Body):
+    """What all of Runway's own video models take."""
+
+    seed: Seed | None = None
+    contentModeration: Moderation | None = None  # noqa: N815
+
+    def _wish(self, model: str, ratio: str, prompt: str, seconds: int, *pictures: Picture) -> Wish:
+        width, height = _size(ratio)
+        price = video_credits(model, seconds, audio=False)
+        return Wish(model, prompt, width, height, price, seconds, pictures=pictures)
+
+
+class Gen4Turbo(Gen4Video):
+    """Needs a picture, not a prompt."""
+
+    model: Literal["gen4_turbo"]
+    promptImage: OneFrame  # noqa: N815
+    ratio: Gen4Ratio
+    promptText: Prompt | None = None  # noqa: N815
+    duration: Gen4Seconds = 10  # assumption: the default
+
+    def wish(self) -> Wish:
+        frames = _frames(self.promptImage)
+        return self._wish(self.model, self.ratio, self.promptText or "", self.duration, *frames)
+
+
+class Gen45(Gen4Video):
+    """Needs a prompt and a duration, with or without a picture."""
+
+    model: Literal["gen4.5"]
+    promptText: Prompt  # noqa: N815
+    duration: Gen4Seconds
+    # The other formats exist and cost extra; this simulator renders MP4 alone, and so refuses them.
+    outputFormat: Literal["mp4"] = "mp4"  # noqa: N815
+
+
+class Gen45Text(Gen45):
+    ratio: Gen4TextRatio
+
+    def wish(self) -> Wish:
+        return self._wish(self.model, self.ratio, self.promptText, self.duration)
+
+
+class Gen45Image(Gen45):
+    promptImage: OneFrame  # noqa: N815
+    ratio: Gen4Ratio
+
+    def wish(self) -> Wish:
+        frames = _frames(self.promptImage)
+        return self._wish(self.model, self.ratio, self.promptText, self.duration, *frames)
+
+
+class Veo(Body):
+    """What Veo 3.1 takes, with or without a picture."""
+
+    model: Literal["veo3.1", "veo3.1_fast"]
+    ratio: VeoRatio
+    duration: Literal[4, 6, 8] = 8  # assumption: the default
+    audio: bool = True  # assumption: the default
+    negativePrompt: Prompt | None = None  # noqa: N815  # assumption: limited like a prompt
+    seed: Seed | None = None
+
+    def _wish(self, prompt: str, *pictures: Picture) -> Wish:
+        width, height = _size(self.ratio)
+        price = video_credits(self.model, self.duration, audio=self.audio)
+        return Wish(self.model, prompt, width, height, price, self.duration, self.audio, pictures)
+
+
+class VeoText(Veo):
+    promptText: Prompt  # noqa: N815
+
+    def wish(self) -> Wish:
+        return self._wish(self.promptText)
+
+
+class VeoImage(Veo):
+    promptImage: OneOrTwoFrames  # noqa: N815
+    promptText: Prompt | None = None  # noqa: N815
+
+    def wish(self) -> Wish:
+        return self._wish(self.promptText or "", *_frames(self.promptImage))
+
+
+class Still(Body):
+    """What both image models take."""
+
+    promptText: Prompt  # noqa: N815
+    ratio: ImageRatio
+    seed: Seed | None = None
+    contentModeration: Moderation | None = None  # noqa: N815
+
+    def _wish(self, model: str, references: list[ReferenceImage]) -> Wish:
+        width, height = _size(self.ratio)
+        pictures = tuple(
+            Picture(image.uri, f"@{image.tag}" if image.tag else f"reference {number}")
+            for number, image in enumerate(references, start=1)
+        )
+        price = image_credits(model, width, height)
+        return Wish(model, self.promptText, width, height, price, pictures=pictures)
+
+
+class Gen4Image(Still):
+    model: Literal["gen4_image"]
+    referenceImages: list[ReferenceImage] = Field(default_factory=list, max_length=3)  # noqa: N815
+
+    def wish(self) -> Wish:
+        return self._wish(self.model, self.referenceImages)
+
+
+class Gen4ImageTurbo(Still):
+    """Cannot do without a reference."""
+
+    model: Literal["gen4_image_turbo"]
+    referenceImages: list[ReferenceImage] = Field(min_length=1, max_length=3)  # noqa: N815
+
+    def wish(self) -> Wish:
+        return self._wish(self.model, self.referenceImages)
+
+
+AnyBody = Gen4Turbo | Gen45Text | Gen45Image | VeoText | VeoImage | Gen4Image | Gen4ImageTurbo
+
+ENDPOINTS: Mapping[str, Mapping[str, type[AnyBody]]] = {
+    "image_to_video": {
+        "gen4_turbo": Gen4Turbo,
+        "gen4.5": Gen45Image,
+        "veo3.1": VeoImage,
+        "veo3.1_fast": VeoImage,
+    },
+    "text_to_video": {"gen4.5": Gen45Text, "veo3.1": VeoText, "veo3.1_fast": VeoText},
+    "text_to_image": {"gen4_image": Gen4Image, "gen4_image_turbo": Gen4ImageTurbo},
+}
+"""What each model takes at each endpoint, by the names in the path and in the body."""
+
+
+def _frames(prompt_image: str | list[FirstFrame] | list[AnyFrame]) -> tuple[Picture, ...]:
+    if isinstance(prompt_image, str):
+        return (Picture(prompt_image, "first"),)
+    frames = [Picture(frame.uri, frame.position) for frame in prompt_image]
+    return tuple(sorted(frames, key=lambda frame: frame.role))  # "first" before "last"
+
+
+def _size(ratio: str) -> tuple[int, int]:
+    width, _, height = ratio.partition(":")
+    return int(width), int(height)
