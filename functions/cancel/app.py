@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from http import HTTPStatus
 from typing import Annotated, Any
 from uuid import UUID
@@ -58,10 +59,9 @@ def delete_video(job_id: Annotated[str, Path()]) -> Response[None]:
     # Hidden first: a crash before the media are gone leaves a job that this call still finds.
     if jobs.hide(job.job_id) is None:
         raise JobRunning("A running video cannot be deleted", details="Cancel it first")
-    s3 = storage.s3_client()
-    for asset in (stage.asset for stage in job.stages if stage.asset):
-        keys = [key for key in (asset.key, asset.thumbnail_key) if key]
-        storage.delete(s3, asset.bucket, *keys)
+    # All under the job's own prefix, also what an attempt that was killed left there.
+    bucket, prefix = os.environ["VIDEOS_BUCKET"], storage.job_prefix(job.user_id, job.job_id)
+    storage.delete_all(storage.s3_client(), bucket, prefix)
     return Response(HTTPStatus.NO_CONTENT)
 
 
@@ -85,7 +85,7 @@ def _withdraw(job: Job) -> None:
     if withdrawn:
         try:
             jobs.record_outcome(job.job_id, stage.name, Failed(FailureCode.CANCELLED))
-        except jobs.JobFinished:
+        except (jobs.JobFinished, jobs.JobMoved):
             return
 
 

@@ -20,6 +20,7 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import (
 )
 from aws_lambda_powertools.utilities.idempotency.persistence.datarecord import DataRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.config import Config
 
 from clipmint import api, generation, ledger
 from clipmint.answers import Accepted, Estimate
@@ -157,7 +158,11 @@ def _idempotency() -> tuple[IdempotencyConfig, Callable[..., dict[str, Any]]]:
         hash_function="sha256",
         response_hook=mark_replay,
     )
-    store = DynamoDBPersistenceLayer(table_name=GenerateSettings.read().idempotency_table)
+    store = DynamoDBPersistenceLayer(
+        table_name=GenerateSettings.read().idempotency_table,
+        # A lost packet must leave time for another try within the function's own.
+        boto_config=Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard"}),
+    )
     decorate = idempotent_function(
         data_keyword_argument="call",
         persistence_store=store,

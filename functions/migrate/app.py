@@ -1,7 +1,8 @@
 """Migrate: copy the provider's file into the owner's bucket, and prove that it plays.
 
-Running it again overwrites the same keys with the same bytes, so a crash anywhere costs a second
-copy and nothing else. The job learns of the asset last.
+Every attempt writes under keys of its own, and the job learns of the asset last and once: a crash
+anywhere, or two attempts at a time, cost a second copy and nothing else. An attempt that fails, or
+finds that it came second, removes what it wrote.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from clipmint import download, jobs, media, storage, transfer
 from clipmint.domain.jobs import Asset, Job, Stage
 from clipmint.domain.media import MediaInvalid, SourceExpired, StoredObject
 from clipmint.domain.outcomes import Succeeded
-from clipmint.jobs import JobFinished
+from clipmint.jobs import JobFinished, JobMoved
 from clipmint.providers import registry
 from clipmint.providers.base import ProviderUnavailable
 from clipmint.telemetry import count, logger
@@ -37,21 +38,36 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         raise JobFinished(f"job {event['job_id']} has nothing to migrate")
     logger.append_keys(job_id=job.job_id, stage=stage.name)
     if stage.asset is None:
-        seconds = context.get_remaining_time_in_millis() / 1000 - SPARE_SECONDS
-        stored = _copy(job, stage, seconds)
-        job = jobs.record_asset(job.job_id, stage.name, _asset(job, stored))
+        job = _store(job, stage, context)
     return {"more": job.current_stage is not None}
 
 
-def _copy(job: Job, stage: Stage, seconds: float) -> StoredObject:
+def _store(job: Job, stage: Stage, context: LambdaContext) -> Job:
+    bucket, attempt = os.environ["VIDEOS_BUCKET"], context.aws_request_id
+    video = storage.video_key(job.user_id, job.job_id, attempt)
+    thumbnail = storage.thumbnail_key(job.user_id, job.job_id, attempt)
+    try:
+        seconds = context.get_remaining_time_in_millis() / 1000 - SPARE_SECONDS
+        stored = _copy(job, stage, bucket, video, seconds)
+        asset = _asset(stored, thumbnail)
+        return jobs.record_asset(job.job_id, stage.name, asset)
+    except (JobMoved, JobFinished, MediaInvalid) as refused:
+        # Nobody will ever ask for these keys.
+        storage.delete(_s3(), bucket, video, thumbnail)
+        if isinstance(refused, JobMoved):
+            return refused.job
+        raise
+
+
+def _copy(job: Job, stage: Stage, bucket: str, key: str, seconds: float) -> StoredObject:
     if not isinstance(stage.outcome, Succeeded):
         raise JobFinished(f"stage {stage.name} of job {job.job_id} has no file")
     provider = registry.provider(stage.provider)
     copy = functools.partial(
         transfer.copy_from_url,
         allowed_hosts=provider.media_hosts,
-        bucket=os.environ["VIDEOS_BUCKET"],
-        key=storage.video_key(job.user_id, job.job_id),
+        bucket=bucket,
+        key=key,
         http=_http(),
         s3=_s3(),
         deadline_seconds=seconds,
@@ -71,15 +87,10 @@ def _copy(job: Job, stage: Stage, seconds: float) -> StoredObject:
         return copy(fresh.media_url)
 
 
-def _asset(job: Job, stored: StoredObject) -> Asset:
-    try:
-        with storage.open_range(_s3(), stored.bucket, stored.key) as file:
-            facts = media.probe(file)
-            picture = media.thumbnail(file)
-    except MediaInvalid:
-        storage.delete(_s3(), stored.bucket, stored.key)
-        raise
-    thumbnail_key = storage.thumbnail_key(job.user_id, job.job_id)
+def _asset(stored: StoredObject, thumbnail_key: str) -> Asset:
+    with storage.open_range(_s3(), stored.bucket, stored.key) as file:
+        facts = media.probe(file)
+        picture = media.thumbnail(file)
     _s3().put_object(
         Bucket=stored.bucket,
         Key=thumbnail_key,

@@ -9,6 +9,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from clipmint import ledger
 from clipmint.domain.jobs import verdict
+from clipmint.domain.outcomes import FailureCode
 from clipmint.telemetry import count, logger
 
 
@@ -16,6 +17,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
     logger.append_keys(job_id=event["job_id"])
     job = ledger.settle(event["job_id"], functools.partial(verdict, error=event["error"] or None))
     failure = job.failure.value if job.failure else "none"
+    if job.failure is FailureCode.OWNER_ACCOUNT:
+        count("OwnerAccountRefused", provider=job.stages[-1].provider)  # rings the owner's alarm
     count("JobSettled", status=job.status.value, failure=failure)
     logger.info("settled", extra={"status": job.status.value, "failure": failure})
     return {"status": job.status.value}

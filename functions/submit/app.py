@@ -17,7 +17,6 @@ nothing         never sent: record ``sending``, call the provider
 from __future__ import annotations
 
 import secrets
-from contextlib import suppress
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -26,7 +25,7 @@ from clipmint import jobs
 from clipmint.domain import clock
 from clipmint.domain.jobs import Job, Stage, SubmissionState
 from clipmint.domain.outcomes import Failed, FailureCode
-from clipmint.jobs import JobFinished
+from clipmint.jobs import JobFinished, JobMoved
 from clipmint.providers import registry
 from clipmint.providers.base import Accepted, Busy, Provider, Rejected, Task
 from clipmint.settings import ProviderSettings
@@ -35,6 +34,10 @@ from clipmint.telemetry import count, logger
 GENERATION_SECONDS = 300
 """More than a generation takes once it has begun. One that begins later than this before the
 deadline would finish, and cost, for a job that has been given up."""
+
+
+LEAST_SECONDS = 30
+"""With less left to the job's deadline nothing is sent: it would be paid for and never fetched."""
 
 
 class ProviderBusy(Exception):
@@ -56,7 +59,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
         raise JobFinished(f"job {event['job_id']} has nothing to submit")
     logger.append_keys(job_id=job.job_id, stage=stage.name)
     _ensure_sent(job, stage)
-    return {"stage": stage.name, "poll_seconds": list(job.poll_seconds)}
+    return {
+        "stage": stage.name,
+        "poll_seconds": list(job.poll_seconds),
+        "deadline": job.deadline,
+    }
 
 
 def _ensure_sent(job: Job, stage: Stage) -> None:
@@ -73,7 +80,7 @@ def _ensure_sent(job: Job, stage: Stage) -> None:
 
 def _send(provider: Provider, job: Job, stage: Stage) -> None:
     seconds_left = job.deadline - clock.epoch(clock.now())
-    if seconds_left <= 0:
+    if seconds_left < LEAST_SECONDS:
         raise DeadlineExceeded(job.job_id)
     token = secrets.token_urlsafe(32)
     jobs.mark_sending(job, stage.name, token)
@@ -97,7 +104,7 @@ def _send(provider: Provider, job: Job, stage: Stage) -> None:
         failure = answer.failure
         logger.warning("rejected", extra={"code": failure.code.value, "detail": failure.detail})
         if failure.code is FailureCode.OWNER_ACCOUNT:
-            count("OwnerAccountRefused", provider=stage.provider)
+            registry.forget_keys()  # a mended key shall be found without a cold start
         jobs.record_outcome(job.job_id, stage.name, failure)
         raise SubmissionRejected(failure.code.value)
     logger.warning("submission unanswered", extra={"detail": answer.detail})
@@ -109,9 +116,14 @@ def _unanswered(provider: Provider, job: Job, stage: Stage) -> None:
     count("SubmissionUnanswered", provider=stage.provider)
     if provider.after_unanswered != "wait":
         raise NotImplementedError(provider.after_unanswered)
-    # Conditional on ``sending``: the webhook may have told already.
-    with suppress(JobFinished):
+    try:
         jobs.mark_unknown(job.job_id, stage.name)
+    except JobMoved as moved:
+        # The webhook may have told already. Anything else (an attempt we took for dead was refused
+        # after all) is for the next attempt to look at.
+        now = moved.job.stage(stage.name)
+        if not (now and now.submission and now.submission.state is SubmissionState.SENT):
+            raise
 
 
 def _task(job: Job, stage: Stage, token: str, seconds_left: int) -> Task:

@@ -15,7 +15,7 @@ from clipmint import execution, jobs
 from clipmint.domain import clock
 from clipmint.domain.jobs import Job, Stage, SubmissionState
 from clipmint.domain.outcomes import Failed, FailureCode, Finished, Running
-from clipmint.jobs import JobFinished
+from clipmint.jobs import JobFinished, JobMoved
 from clipmint.providers import registry
 from clipmint.providers.base import ProviderUnavailable
 from clipmint.telemetry import count, logger
@@ -60,12 +60,8 @@ def _out_of_time(job: Job, stage: Stage) -> Failed | None:
 def _record(job_id: str, stage_name: str, outcome: Finished) -> Stage:
     try:
         job = jobs.record_outcome(job_id, stage_name, outcome)
-    except JobFinished:
-        # The webhook was quicker; what it recorded counts.
-        found = jobs.get(job_id)
-        if found is None or found.is_terminal:
-            raise
-        job = found
+    except JobMoved as moved:
+        job = moved.job  # the webhook was quicker; what it recorded counts
     stage = job.stage(stage_name)
     if stage is None:
         raise JobFinished(f"job {job_id} has no stage {stage_name}")

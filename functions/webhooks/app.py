@@ -88,6 +88,8 @@ def _receive(job: Job, stage: Stage, call: WebhookCall) -> str:
     try:
         job = jobs.record_outcome(job.job_id, stage.name, outcome, handle=handle)
         result = "accepted"
+    except jobs.JobMoved as moved:
+        job, result = moved.job, "duplicate"
     except jobs.JobFinished:
         job = jobs.get(job.job_id) or job
         result = "duplicate" if _knows(job, stage.name, notice) else "late"

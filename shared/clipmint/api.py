@@ -6,7 +6,10 @@ the table below. Nothing a provider said and no stack trace ever reaches a calle
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
+import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Annotated, Any, TypeVar
@@ -41,6 +44,9 @@ HeaderText = Annotated[
 """A header as it was sent: Powertools splits every header at its commas."""
 
 ADMIN_SCOPE = "clipmint/admin"
+
+MAX_USER_BYTES = 1_024
+"""DynamoDB takes keys of up to 2,048 bytes; half of that is more than any issuer's subject."""
 
 STATUS_OF: Mapping[type[ClipmintError], HTTPStatus] = {
     InvalidRequest: HTTPStatus.BAD_REQUEST,
@@ -86,22 +92,47 @@ def resolve(app: APIGatewayHttpResolver, event: dict[str, Any], context: LambdaC
     # Bodies are JSON whatever the header says: `curl -d` says it is a form.
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
     event["headers"] = {**headers, "content-type": content_types.APPLICATION_JSON}
+    if _is_beyond_parsing(event):
+        refusal = InvalidRequest("The request is not valid", details="body: nested or long too far")
+        return _plain(refusal, status_of(refusal))
     try:
         answer = app.resolve(event, context)
     except Exception:  # noqa: BLE001  (the last line of defence; logged with its trace)
         logger.exception("unexpected error")
-        return {
-            "statusCode": HTTPStatus.INTERNAL_SERVER_ERROR,
-            "headers": {"Content-Type": content_types.APPLICATION_JSON},
-            "body": json.dumps(ClipmintError("Something went wrong").body()),
-        }
+        return _plain(ClipmintError("Something went wrong"), HTTPStatus.INTERNAL_SERVER_ERROR)
     # Powertools says null where there is no body (204, 304); empty text says it to every gateway.
     return {**answer, "body": answer["body"] or ""}
 
 
+def _is_beyond_parsing(event: Mapping[str, Any]) -> bool:
+    """Whether the body is one that breaks the parser, which the router would not survive."""
+    body = event.get("body") or "null"
+    try:
+        json.loads(base64.b64decode(body) if event.get("isBase64Encoded") else body)
+    except (json.JSONDecodeError, UnicodeDecodeError, binascii.Error):
+        return False  # the router says what is wrong, and where
+    except (ValueError, RecursionError):
+        return True
+    return False
+
+
+def _plain(error: ClipmintError, status: HTTPStatus) -> dict[str, Any]:
+    return {
+        "statusCode": status.value,
+        "headers": {"Content-Type": content_types.APPLICATION_JSON},
+        "body": json.dumps(error.body()),
+    }
+
+
 def user_of(app: APIGatewayHttpResolver) -> str:
-    """The caller: ``sub`` of the token that the gateway has verified."""
-    return str(_claims(app)["sub"])
+    """The caller: ``sub`` of the token that the gateway has verified.
+
+    Raises `InvalidRequest` for one that could not be a key of our tables.
+    """
+    user_id = str(_claims(app)["sub"])
+    if not 0 < len(user_id.encode("utf-8", "surrogatepass")) <= MAX_USER_BYTES:
+        raise InvalidRequest("The token's subject is too long", details="sub: at most 1,024 bytes")
+    return user_id
 
 
 def require_admin(app: APIGatewayHttpResolver) -> None:
@@ -110,7 +141,10 @@ def require_admin(app: APIGatewayHttpResolver) -> None:
     The gateway checks the same; a route added to the template without its scope must not open a
     mint.
     """
-    if ADMIN_SCOPE not in str(_claims(app).get("scope", "")).split():
+    claims = _claims(app)
+    # One text with spaces (OAuth), or a list, which the gateway hands on as "[a b]".
+    granted = re.split(r"[][,\s]+", f"{claims.get('scope', '')} {claims.get('scp', '')}")
+    if ADMIN_SCOPE not in granted:
         raise ScopeRequired(f"This needs the scope {ADMIN_SCOPE}")
 
 

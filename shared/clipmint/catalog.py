@@ -10,7 +10,7 @@ import time
 
 from pynamodb.exceptions import DoesNotExist, PutError
 
-from clipmint.domain.catalog import DEFAULT_CATALOG, Model
+from clipmint.domain.catalog import DEFAULT_CATALOG, MAX_MODEL_ID_CHARACTERS, Model
 from clipmint.domain.errors import ModelNotFound
 from clipmint.tables import CatalogItem
 
@@ -22,6 +22,8 @@ _all: tuple[float, list[Model]] | None = None
 
 def find(model_id: str) -> Model:
     """The model of that id, available or not. Raises `ModelNotFound`."""
+    if len(model_id) > MAX_MODEL_ID_CHARACTERS:
+        raise ModelNotFound("There is no such model")  # and no key as long as that
     cached = _found.get(model_id)
     if cached and time.monotonic() - cached[0] < CACHE_SECONDS:
         return cached[1]

@@ -7,7 +7,6 @@ in time, however slowly the source drips. Where we may go is decided by `clipmin
 
 from __future__ import annotations
 
-import logging
 import socket
 import threading
 import time
@@ -116,8 +115,6 @@ class Source:
 
 def media_client(verify: Any = True) -> httpx.Client:
     """An HTTP client fit for `open_source`: no proxies or netrc from the environment."""
-    # httpx logs every URL at INFO, and a presigned one opens the file to whoever reads the log.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
     return httpx.Client(trust_env=False, follow_redirects=False, verify=verify)
 
 

@@ -41,7 +41,11 @@ def _client() -> SFNClient:
 
 
 def start(job_id: str) -> Started:
-    """Make sure that the job's execution was started. Idempotent."""
+    """Make sure that the job's execution was started. Idempotent.
+
+    A running execution is recognised by its name *and* its input, so the input must stay what it
+    is: with another, a running execution would look like one that has ended.
+    """
     client = _client()
     try:
         client.start_execution(

@@ -10,6 +10,8 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import random
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -37,8 +39,21 @@ MIGRATION_WINDOW = timedelta(hours=24)
 at least this long (Runway is the shortest, 24 to 48 hours)."""
 
 
+_CONFLICT_ATTEMPTS = 5
+"""Attempts at an update while a transaction holds the item, a matter of milliseconds. DynamoDB
+refuses the update then, and botocore does not try again."""
+
+
 class JobFinished(Exception):
-    """The job has ended, or has moved past what was to be written; there is nothing left to do."""
+    """The job has ended, or never was: there is nothing left to do."""
+
+
+class JobMoved(Exception):
+    """Somebody else wrote first, and the job goes on: ``job`` is how it stands now."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(f"job {job.job_id} has moved on")
+        self.job = job
 
 
 def get(job_id: str) -> Job | None:
@@ -116,7 +131,9 @@ def mark_sending(job: Job, stage: str, webhook_token: str) -> Job:
     Raises
     ------
     JobFinished
-        The job has ended, or somebody else is or was sending.
+        The job has ended.
+    JobMoved
+        Somebody else is or was sending.
     """
     here = getattr(JobItem, stage)
     known = job.stage(stage)
@@ -160,7 +177,7 @@ def _sent(submission: Any, handle: Handle) -> list[Action]:
 
 
 def mark_refused(job_id: str, stage: str) -> Job:
-    """Record a definite no that may be asked again. Raises `JobFinished` if that came too late."""
+    """Record a definite no that may be asked again. Raises `JobFinished`, `JobMoved`."""
     here = getattr(JobItem, stage).submission
     return _write(
         job_id,
@@ -170,7 +187,8 @@ def mark_refused(job_id: str, stage: str) -> Job:
 
 
 def mark_unknown(job_id: str, stage: str) -> Job:
-    """Record that the provider's answer was lost. Raises `JobFinished` if it came after all."""
+    """Record that the provider's answer was lost. Raises `JobFinished`, or `JobMoved` if it came
+    after all."""
     here = getattr(JobItem, stage).submission
     return _write(
         job_id,
@@ -201,7 +219,9 @@ def record_outcome(
     Raises
     ------
     JobFinished
-        The job has ended, or the stage has an outcome already.
+        The job has ended.
+    JobMoved
+        The stage has an outcome already; that one counts.
     """
     here = getattr(JobItem, stage)
     actions: list[Action] = [here.outcome.set(outcome_map(outcome))]
@@ -220,9 +240,17 @@ def store_task_token(job_id: str, stage: str, task_token: str) -> Job:
 
 
 def record_asset(job_id: str, stage: str, asset: Asset) -> Job:
-    """Record that the stage's file is in our bucket. Raises `JobFinished` if the job has ended."""
+    """Record that the stage's file is in our bucket, once.
+
+    Raises
+    ------
+    JobFinished
+        The job has ended.
+    JobMoved
+        The stage has an asset already; that one counts.
+    """
     here = getattr(JobItem, stage)
-    return _write(job_id, [here.asset.set(asset_map(asset))], here.exists())
+    return _write(job_id, [here.asset.set(asset_map(asset))], here.asset.does_not_exist())
 
 
 def hide(job_id: str) -> Job | None:
@@ -270,17 +298,29 @@ def open_jobs() -> Iterator[OpenJob]:
 
 def _write(job_id: str, actions: Sequence[Action], condition: Condition) -> Job:
     item = JobItem(job_id)
-    try:
-        item.update(
-            [
-                *actions,
-                JobItem.updated_at.set(clock.iso(clock.now())),
-                JobItem.revision.set(JobItem.revision + 1),
-            ],
-            condition=JobItem.open.exists() & condition,
-        )
-    except UpdateError as error:
-        if error.cause_response_code != "ConditionalCheckFailedException":
-            raise
-        raise JobFinished(f"job {job_id} has moved on") from None
+    for attempts_left in reversed(range(_CONFLICT_ATTEMPTS)):
+        try:
+            item.update(
+                [
+                    *actions,
+                    JobItem.updated_at.set(clock.iso(clock.now())),
+                    JobItem.revision.set(JobItem.revision + 1),
+                ],
+                condition=JobItem.open.exists() & condition,
+            )
+            break
+        except UpdateError as error:
+            if error.cause_response_code == "ConditionalCheckFailedException":
+                raise _why(job_id) from None
+            if error.cause_response_code != "TransactionConflictException" or not attempts_left:
+                raise
+        time.sleep(random.uniform(0, 0.05))  # noqa: S311
     return to_job(item)
+
+
+def _why(job_id: str) -> JobFinished | JobMoved:
+    """Why a conditional write was refused, from the job as it stands now."""
+    job = get(job_id)
+    if job is None or job.is_terminal:
+        return JobFinished(f"job {job_id} has ended")
+    return JobMoved(job)

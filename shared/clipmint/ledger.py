@@ -33,6 +33,17 @@ MAX_ATTEMPTS = 8
 """Attempts at one transaction when others change the same account. Eight with the pauses below
 take about two seconds at worst, which a caller can wait; after that they are told to retry."""
 
+_PASSING = frozenset(
+    {
+        "None",
+        "ConditionalCheckFailed",
+        "TransactionConflict",
+        "ThrottlingError",
+        "ProvisionedThroughputExceeded",
+    }
+)
+"""Reasons for a cancelled transaction that another attempt may not meet again."""
+
 _connection: Connection | None = None
 
 T = TypeVar("T")
@@ -315,7 +326,7 @@ def _retrying(attempt: Callable[[], T]) -> T:
             return attempt()
         except TransactWriteError as error:
             codes = {reason.code for reason in error.cancellation_reasons if reason}
-            if not codes or not codes <= {"ConditionalCheckFailed", "TransactionConflict", "None"}:
+            if not codes or not codes <= _PASSING:
                 raise
             time.sleep(random.uniform(0, min(0.02 * 2**n, 0.5)))  # noqa: S311
     raise TemporarilyUnavailable(

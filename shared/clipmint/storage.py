@@ -22,23 +22,17 @@ if TYPE_CHECKING:
     _Buffer = bytearray | memoryview
 
 _PLAIN_SUB = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
-_JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _BLOCK_BYTES = 1024 * 1024
 _BLOCKS = 6
 
 
-def video_key(user_id: str, job_id: str) -> str:
-    """Key of a job's video. Raises `ValueError` for a job id that could not be ours."""
-    return f"{_job_prefix(user_id, job_id)}/video.mp4"
+def job_prefix(user_id: str, job_id: str) -> str:
+    """What all keys of one job begin with, up to and including a slash.
 
-
-def thumbnail_key(user_id: str, job_id: str) -> str:
-    """Key of a job's thumbnail. Raises `ValueError` for a job id that could not be ours."""
-    return f"{_job_prefix(user_id, job_id)}/thumbnail.jpg"
-
-
-def _job_prefix(user_id: str, job_id: str) -> str:
-    if not _JOB_ID.fullmatch(job_id):
+    Raises `ValueError` for a job id that could not be ours.
+    """
+    if not _ID.fullmatch(job_id):
         raise ValueError("not a job id")
     # A token's subject may be any string, with slashes, dots or kilobytes. Plain ones stay
     # readable; the rest are hashed, under another first letter so that the two never meet.
@@ -47,7 +41,27 @@ def _job_prefix(user_id: str, job_id: str) -> str:
     else:
         encoded = user_id.encode("utf-8", "surrogatepass")
         owner = f"h-{hashlib.sha256(encoded).hexdigest()}"
-    return f"videos/{owner}/{job_id}"
+    return f"videos/{owner}/{job_id}/"
+
+
+def video_key(user_id: str, job_id: str, attempt: str) -> str:
+    """Key of a job's video, as one attempt at storing it writes it.
+
+    Two attempts can overlap (a caller that lost its connection asks again while the first still
+    runs), and the key that is recorded must never be written or deleted by the other one.
+    """
+    return f"{job_prefix(user_id, job_id)}{_checked(attempt)}/video.mp4"
+
+
+def thumbnail_key(user_id: str, job_id: str, attempt: str) -> str:
+    """Key of a job's thumbnail, beside the video of the same attempt."""
+    return f"{job_prefix(user_id, job_id)}{_checked(attempt)}/thumbnail.jpg"
+
+
+def _checked(attempt: str) -> str:
+    if not _ID.fullmatch(attempt):
+        raise ValueError("not an attempt's id")
+    return attempt
 
 
 def s3_client() -> S3Client:
@@ -94,6 +108,14 @@ def delete(s3: S3Client, bucket: str, *keys: str) -> None:
     """Remove objects. Removing what is not there is fine."""
     for key in keys:
         s3.delete_object(Bucket=bucket, Key=key)
+
+
+def delete_all(s3: S3Client, bucket: str, prefix: str) -> None:
+    """Remove every object whose key begins with ``prefix``, which ends with a slash."""
+    if not prefix.endswith("/"):
+        raise ValueError("a prefix without its slash could be the beginning of another's")
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        delete(s3, bucket, *(found["Key"] for found in page.get("Contents", [])))
 
 
 def open_range(s3: S3Client, bucket: str, key: str) -> BinaryIO:

@@ -15,10 +15,17 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from clipmint.domain.errors import ImageRequired, InvalidRequest, SettingNotAllowed
 from clipmint.domain.pricing import PerSecondPrice, Price, credits_for
 
-ModelId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{0,63}$")]
+MAX_MODEL_ID_CHARACTERS = 64
+ModelId = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]*$", max_length=MAX_MODEL_ID_CHARACTERS),
+]
 ShortText = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Need = Literal["none", "optional", "required"]
 PresetName = Literal["draft", "standard", "high"]
+
+MAX_POLLS = 3_000
+"""Each poll takes six of an execution's 25,000 events."""
 
 SETTING_NAMES = ("resolution", "aspect_ratio", "duration")
 
@@ -89,6 +96,8 @@ class Model(_Frozen):
             unknown = set(self.price.resolution_percent) - set(self.allowed.resolution)
             if unknown:
                 raise ValueError(f"price: no such resolution: {sorted(unknown)}")
+        if self.deadline_seconds > MAX_POLLS * self.poll_seconds[-1]:
+            raise ValueError(f"poll_seconds: at most {MAX_POLLS} polls fit into deadline_seconds")
         if self.last_image != "none" and self.image == "none":
             raise ValueError("a last image needs a first image")
         return self

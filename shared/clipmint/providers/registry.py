@@ -39,7 +39,14 @@ def provider(name: str) -> Provider:
         )
         if fal.key:
             return Fal(fal)
+    forget_keys()
     raise ProviderNotConfigured(name)
+
+
+def forget_keys() -> None:
+    """Read the owner's keys afresh next time: they are missing or refused, and may be mended."""
+    _keys.cache_clear()
+    provider.cache_clear()
 
 
 def handle_of(stage: Stage) -> Handle | None:

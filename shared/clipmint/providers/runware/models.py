@@ -136,12 +136,13 @@ def _to_step(side: float) -> int:
     return int(side / _STEP + 0.5) * _STEP
 
 
-_MODELS: Mapping[str, Callable[[Task], dict[str, object]]] = {
+MODELS: Mapping[str, Callable[[Task], dict[str, object]]] = {
     "google:3@2": _veo,  # Veo 3.1
     "google:3@3": _veo,  # Veo 3.1 Fast
     "google:veo@3.1-lite": _veo,  # Veo 3.1 Lite
     "runware:101@1": _flux,  # FLUX.1 dev
 }
+"""Runware's ids of the models it is asked for here, and what each is sent."""
 
 
 def task_body(task: Task) -> dict[str, object]:
@@ -153,7 +154,7 @@ def task_body(task: Task) -> dict[str, object]:
         The model is unknown here, an image is missing or too many, or a setting that moves the
         price is not stated or has no size.
     """
-    model = _MODELS.get(task.endpoint)
+    model = MODELS.get(task.endpoint)
     if model is None:
         raise _unfit(FailureCode.INTERNAL, f"no known Runware model: {task.endpoint[:100]!r}")
     return model(task)
