@@ -30,6 +30,7 @@ RUNWAY_FAULTS: dict[str, Kind] = {
     "submit_reset_before": Kind("submit", "connection reset, not accepted"),
     "submit_reset_after": Kind("submit", "accepted, then the connection is reset"),
     "submit_timeout_after": Kind("submit", "accepted, and never answered"),
+    "submit_504_after": Kind("submit", "accepted, and answered with an nginx 504 page"),
     "submit_garbled": Kind("submit", "accepted, and the answer breaks off half-way"),
     "submit_slow": Kind("submit", "accepted, and answered late", {"seconds": 3.0}),
     "submit_bare": Kind("submit", "answered with an id alone, as older servers did"),

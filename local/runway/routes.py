@@ -196,6 +196,8 @@ async def _acknowledge(task: RunwayTask, fault: Fault | None) -> Response:
             return ResetConnection()
         case Fault("submit_timeout_after"):
             return NoAnswer()
+        case Fault("submit_504_after"):
+            return nginx_error(504)
         case Fault("submit_garbled"):
             return _garbled(said)
         case Fault("submit_slow", params):
