@@ -26,7 +26,7 @@ from clipmint.providers.runway.failures import (
         ("INPUT_PREPROCESSING.SAFETY.TEXT", FailureCode.CONTENT_POLICY, False),
         ("INPUT_PREPROCESSING.SAFETY.THIRD_PARTY", FailureCode.CONTENT_POLICY, False),
         ("INPUT_PREPROCESSING.INTERNAL", FailureCode.PROVIDER_ERROR, True),
-        ("ASSET.INVALID", FailureCode.INVALID_INPUT, False),
+        ("ASSET.INVALID", FailureCode.INPUT_UNREADABLE, False),
         ("INTERNAL", FailureCode.PROVIDER_ERROR, True),
         ("INTERNAL.BAD_OUTPUT.CODE01", FailureCode.PROVIDER_ERROR, True),
         ("INTERNAL.BAD_OUTPUT.CODE07", FailureCode.PROVIDER_ERROR, True),

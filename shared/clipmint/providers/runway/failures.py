@@ -36,7 +36,7 @@ BY_FAMILY: Mapping[str, Failed] = {
     "SAFETY.OUTPUT": _POLICY,  # VIDEO, IMAGE, TEXT: another seed might pass; the user decides
     "INPUT_PREPROCESSING.SAFETY": _POLICY,  # TEXT (docs), THIRD_PARTY (seen)
     "INPUT_PREPROCESSING.INTERNAL": _FAULT,
-    "ASSET.INVALID": _INVALID,  # dimensions, codec or aspect of an image
+    "ASSET.INVALID": _UNREADABLE,  # dimensions, codec or aspect; our assets are all images
     "INTERNAL": _FAULT,
     "INTERNAL.BAD_OUTPUT": _FAULT,  # CODE01, …: not good enough for Runway itself, not charged
     "THIRD_PARTY.UNAVAILABLE": _BUSY,
