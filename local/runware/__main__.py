@@ -21,4 +21,10 @@ def _describe(settings: RunwareSettings, url: str) -> Mapping[str, object]:
 
 
 if __name__ == "__main__":
-    run("local.runware", __doc__, RunwareSettings, create_app, _describe)
+    run(
+        "local.runware",
+        about=__doc__,
+        settings_type=RunwareSettings,
+        create_app=create_app,
+        describe=_describe,
+    )
