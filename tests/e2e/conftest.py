@@ -11,9 +11,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from local.stack import Stack, wait_for
+from local.stack import Stack
 from tests.e2e.audit import Auditor
-from tests.e2e.backstage import Owner, scan, until_execution_ended
+from tests.e2e.backstage import Owner, call_off_crashes, scan, until_execution_ended
 from tests.e2e.catalog import MODELS, PRICE
 from tests.e2e.customer import Customer
 
@@ -88,6 +88,4 @@ def nothing_left_armed(stack: Stack) -> Iterator[None]:
     """Faults and crashes of one test strike in no other."""
     yield
     stack.fal.disarm()
-    for plan in (stack.state_dir / "crashes").iterdir():
-        plan.unlink(missing_ok=True)
-    wait_for(lambda: stack.planned_crashes() == 0, 1)
+    call_off_crashes(stack)

@@ -115,7 +115,7 @@ def test_a_reset_that_proves_nothing_is_treated_as_accepted(stack: Stack, ada: C
 
 def test_an_owner_without_funds_is_told_and_the_user_is_not(stack: Stack, ada: Customer) -> None:
     stack.fal.arm("submit_locked", prompt_contains=ada.word)
-    with counted(stack, "SubmitFunction", "OwnerAccountRefused", provider="fal"):
+    with counted(stack, "SettleFunction", "OwnerAccountRefused", provider="fal"):
         ended = ada.finish()
     assert (ended["status"], ended["error_code"]) == ("failed", "OWNER_ACCOUNT")
     assert ended["error_message"] == "Video generation is not available right now."
@@ -126,10 +126,10 @@ def test_an_owner_without_funds_is_told_and_the_user_is_not(stack: Stack, ada: C
 def test_a_burst_beyond_the_providers_capacity_is_worked_off(
     stack: Stack, new_customer: Callable[[int], Customer]
 ) -> None:
-    customer = new_customer(6 * PRICE)
+    customer = new_customer(4 * PRICE)
     stack.fal.change(concurrency=1)
     try:
-        job_ids = [customer.order() for _ in range(6)]
+        job_ids = [customer.order(model_id="patient-t2v") for _ in range(4)]
         for job_id in job_ids:
             assert customer.until_ended(job_id)["status"] == "completed"
     finally:

@@ -9,8 +9,10 @@ import httpx
 from local.stack import Stack, wait_for
 from tests.e2e.backstage import (
     age,
+    call_off_crashes,
     counted,
-    execution,
+    crashed,
+    events_of_executions_lost,
     job_item,
     metric,
     pass_the_deadline,
@@ -42,9 +44,8 @@ def test_an_execution_aborted_when_all_was_done_but_the_settling_still_completes
     stack: Stack, ada: Customer
 ) -> None:
     # The video is in the owner's bucket: the user gets it, and pays for it.
-    stack.crash("SettleFunction", "GetItem")
-    stack.crash("SettleFunction", "GetItem")
-    stack.crash("SettleFunction", "GetItem")
+    for _ in range(3):
+        stack.crash("SettleFunction", "GetItem")
     job_id = ada.order(model_id="patient-t2v")
     wait_for(lambda: job_item(stack, job_id)["video"].get("asset"), 20)
     abort(stack, job_id)
@@ -52,8 +53,7 @@ def test_an_execution_aborted_when_all_was_done_but_the_settling_still_completes
     assert ended["status"] == "completed"
     assert httpx.get(ended["video_url"], trust_env=False).status_code == 200
     assert ada.kinds() == ["grant", "hold", "capture"]
-    for plan in (stack.state_dir / "crashes").iterdir():
-        plan.unlink()
+    call_off_crashes(stack)
 
 
 def test_a_job_past_its_deadline_is_settled_and_its_execution_ends(
@@ -95,26 +95,24 @@ def test_a_video_that_exists_gets_a_day_to_arrive(stack: Stack, ada: Customer) -
     assert ada.until_ended(job_id)["status"] == "completed"
 
 
-def test_an_execution_that_ended_without_its_job_is_found_by_the_schedule(
+def test_an_execution_that_ended_unheard_is_found_by_the_schedule(
     stack: Stack, ada: Customer
 ) -> None:
-    stack.crash("SubmitFunction", "GetItem")
-    stack.crash("SubmitFunction", "GetItem")
-    stack.crash("SubmitFunction", "GetItem")
-    # The event that says so is lost with its function, three times.
     for _ in range(3):
-        stack.crash("SweepFunction", "GetItem")
+        stack.crash("SubmitFunction", "GetItem")
     job_id = ada.order(model_id="patient-t2v")
-    wait_for(lambda: execution(stack, job_id), 20)
-    abort(stack, job_id)
-    assert until_execution_ended(stack, job_id) == "ABORTED"
-    for plan in (stack.state_dir / "crashes").iterdir():
-        plan.unlink(missing_ok=True)
-    age(stack, job_id)
-    sweep(stack)
-    ended = ada.until_ended(job_id)
+    with events_of_executions_lost(stack):
+        wait_for(lambda: crashed(stack, "SubmitFunction", job_id), 20)
+        abort(stack, job_id)
+        assert until_execution_ended(stack, job_id) == "ABORTED"
+        call_off_crashes(stack)
+        sweep(stack)
+        assert ada.video(job_id)["status"] == "pending"
+        age(stack, job_id)
+        sweep(stack)
+        ended = ada.until_ended(job_id)
     assert (ended["status"], ended["credits_used"]) == ("failed", 0)
-    assert len(submissions(stack, job_id)) <= 1
+    assert submissions(stack, job_id) == []
     assert ada.kinds() == ["grant", "hold", "release"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import httpx
@@ -9,13 +10,13 @@ import pytest
 
 from local.stack import Stack
 from tests.e2e.backstage import Owner, scan
-from tests.e2e.catalog import PRICE
+from tests.e2e.catalog import MODELS, PRICE
 from tests.e2e.customer import Customer
 
 
 @pytest.fixture(scope="module")
 def other() -> Iterator[Stack]:
-    with Stack(simulate=False) as running:
+    with Stack(simulate=False, parameters={"MaxJobsPerHour": "2"}) as running:
         yield running
 
 
@@ -54,3 +55,25 @@ def test_a_grant_in_one_stack_is_none_in_the_other(other: Stack, ada: Customer) 
     assert owner.grant(ada.user_id, 7 * PRICE).json()["available"] == 7 * PRICE
     owner.close()
     assert ada.credits()["available"] == 10 * PRICE
+
+
+def test_limits_and_keys_are_those_of_the_stack(stack: Stack, other: Stack, ada: Customer) -> None:
+    if (left := 3600 - time.time() % 3600) < 30:
+        time.sleep(left)  # the count starts anew with the clock's hour
+    owner = Owner(other)
+    owner.put_model(**MODELS[0])
+    with Customer(other) as grace:
+        owner.grant(grace.user_id, 10 * PRICE)
+        for _ in range(2):
+            # Nobody has set a provider's key there: no charge, and no word of it to the user.
+            ended = grace.finish()
+            assert (ended["status"], ended["error_code"]) == ("failed", "OWNER_ACCOUNT")
+        refused = grace.post()
+        assert (refused.status_code, refused.json()["code"]) == (429, "RATE_LIMITED")
+        assert refused.headers["X-RateLimit-Limit"] == "2"
+        assert refused.headers["X-RateLimit-Remaining"] == "0"
+        assert refused.headers["Retry-After"] == refused.headers["X-RateLimit-Reset"]
+        assert 0 < int(refused.headers["Retry-After"]) <= 3600
+        assert grace.credits() == {"available": 10 * PRICE, "held": 0}
+    owner.close()
+    assert [ada.post().status_code for _ in range(3)] == [202] * 3
