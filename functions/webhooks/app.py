@@ -28,7 +28,13 @@ from clipmint.domain.errors import (
 from clipmint.domain.jobs import Job, Stage
 from clipmint.domain.outcomes import Running
 from clipmint.providers import registry
-from clipmint.providers.base import Notice, ProviderUnavailable, WebhookCall, WebhookRejected
+from clipmint.providers.base import (
+    Notice,
+    ProviderUnavailable,
+    WebhookCall,
+    WebhookRejected,
+    WebhookSender,
+)
 from clipmint.telemetry import count, logger
 
 
@@ -68,19 +74,17 @@ def _addressed(path: dict[str, str]) -> tuple[Job, Stage]:
 def _receive(job: Job, stage: Stage, call: WebhookCall) -> str:
     try:
         provider = registry.provider(stage.provider)
-        notice = provider.read_webhook(call)
-        handle = registry.handle_of(stage)
-        if handle is None:
-            # The answer to our submission was lost, or this call overtook it: the URL's secret
-            # says that the call is about our submission, and so we learn its id.
-            handle = provider.handle(stage.endpoint, notice.request_id)
-        elif handle.request_id != notice.request_id:
+        if not isinstance(provider, WebhookSender):
+            raise NotFound("There is nothing at this path")
+        notice = provider.read_webhook(call, stage.endpoint)
+        # Unknown if the answer to our submission was lost, or this call overtook it: the URL's
+        # secret says that the call is about our submission, and so we learn its id.
+        handle = registry.handle_of(stage) or notice.handle
+        if handle.request_id != notice.handle.request_id:
             raise WebhookNotProven("The webhook is about another submission")
         outcome = notice.outcome or provider.poll(handle)
     except WebhookRejected as error:
         raise WebhookNotProven("The webhook is not proven", details=str(error)) from None
-    except ValueError:
-        raise WebhookNotProven("The webhook names no submission of this provider") from None
     except ProviderUnavailable:
         raise TemporarilyUnavailable("The webhook could not be checked; deliver it again") from None
     if isinstance(outcome, Running):
@@ -106,7 +110,7 @@ def _knows(job: Job, stage_name: str, notice: Notice) -> bool:
         stage
         and stage.outcome is not None
         and stage.submission
-        and stage.submission.request_id == notice.request_id
+        and stage.submission.request_id == notice.handle.request_id
         and (notice.outcome is None or type(stage.outcome) is type(notice.outcome))
     )
 

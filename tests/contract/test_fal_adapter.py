@@ -140,9 +140,9 @@ def test_a_submission_whose_answer_was_lost_is_found_by_its_webhook(
     simulator.arm("submit_reset_after")
     task = dataclasses.replace(TASK, webhook_url=inbox.url)
     assert isinstance(fal.submit(task), Unanswered)
-    notice = fal.read_webhook(as_webhook(inbox.wait_for(1)[0]))
+    notice = fal.read_webhook(as_webhook(inbox.wait_for(1)[0]), TASK.endpoint)
     assert isinstance(notice.outcome, Succeeded)
-    assert finished(fal, fal.handle(TASK.endpoint, notice.request_id)) == notice.outcome
+    assert finished(fal, notice.handle) == notice.outcome
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_webhook_and_poll_agree_on_why_it_failed(
 ) -> None:
     simulator.arm(**fault)
     polled = finished(fal, accepted(fal, webhook_url=inbox.url))
-    told = fal.read_webhook(as_webhook(inbox.wait_for(1)[0])).outcome
+    told = fal.read_webhook(as_webhook(inbox.wait_for(1)[0]), TASK.endpoint).outcome
     assert isinstance(polled, Failed)
     assert isinstance(told, Failed)
     assert (polled.code, told.code) == (code, code)
@@ -237,8 +237,8 @@ def test_a_forged_webhook_is_rejected_and_the_genuine_one_after_it_believed(
     forged, genuine = inbox.wait_for(2)
     assert json.loads(forged.body)["payload"] == lie["payload"]
     with pytest.raises(WebhookRejected):
-        fal.read_webhook(as_webhook(forged))
-    assert isinstance(fal.read_webhook(as_webhook(genuine)).outcome, Succeeded)
+        fal.read_webhook(as_webhook(forged), TASK.endpoint)
+    assert isinstance(fal.read_webhook(as_webhook(genuine), TASK.endpoint).outcome, Succeeded)
 
 
 def test_a_webhook_without_its_payload_is_a_hint_to_poll(
@@ -246,6 +246,6 @@ def test_a_webhook_without_its_payload_is_a_hint_to_poll(
 ) -> None:
     simulator.arm("webhook_payload_null")
     handle = accepted(fal, webhook_url=inbox.url)
-    notice = fal.read_webhook(as_webhook(inbox.wait_for(1)[0]))
-    assert (notice.request_id, notice.outcome) == (handle.request_id, None)
+    notice = fal.read_webhook(as_webhook(inbox.wait_for(1)[0]), TASK.endpoint)
+    assert (notice.handle.request_id, notice.outcome) == (handle.request_id, None)
     assert isinstance(fal.poll(handle), Succeeded)

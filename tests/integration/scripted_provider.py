@@ -27,7 +27,7 @@ RUNNING: Outcome = Running()
 
 @dataclass
 class ScriptedProvider:
-    """Implements `clipmint.providers.base.Provider`.
+    """Implements `clipmint.providers.base.Provider` and `WebhookSender`.
 
     Each script is used up from the front; an exception in it is raised, a function is called (so
     that something can happen while the provider thinks). Polls beyond the script are `Running`.
@@ -49,11 +49,6 @@ class ScriptedProvider:
         self.tasks.append(task)
         return _next(self.submissions, ACCEPTED)
 
-    def handle(self, endpoint: str, request_id: str) -> Handle:
-        if "/" in request_id:
-            raise ValueError(request_id)
-        return Handle(request_id, {"status": f"https://queue.fal.run/{endpoint}/{request_id}"})
-
     def poll(self, handle: Handle) -> Outcome:
         self.polled.append(handle)
         return _next(self.polls, RUNNING)
@@ -62,9 +57,10 @@ class ScriptedProvider:
         self.cancelled.append(handle)
         return _next(self.cancellations, False)
 
-    def read_webhook(self, call: WebhookCall) -> Notice:
+    def read_webhook(self, call: WebhookCall, endpoint: str) -> Notice:
+        del endpoint
         self.calls.append(call)
-        return _next(self.notices, Notice(HANDLE.request_id, None))
+        return _next(self.notices, Notice(HANDLE, None))
 
 
 def _next(script: Script[T], otherwise: T) -> T:

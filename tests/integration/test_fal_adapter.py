@@ -25,10 +25,11 @@ from clipmint.providers.base import (
     WebhookCall,
     WebhookRejected,
 )
-from clipmint.providers.fal import Fal, FalSettings
+from clipmint.providers.fal import Fal, FalSettings, addresses
 from clipmint.providers.transport import Patience
 from local.simulator.client import Simulator, start
 
+UNKNOWN_ID = "00000000-0000-4000-8000-000000000000"
 TASK = Task(
     task_id="1a2b3c4d-0000-4000-8000-000000000001",
     endpoint="fal-ai/veo3.1/fast",
@@ -173,9 +174,9 @@ def test_webhook_and_poll_agree_on_why_a_run_failed(
     url, calls = inbox
     simulator.arm(fault)
     handle = accepted(fal.submit(task(webhook_url=url)))
-    notice = fal.read_webhook(calls.get(timeout=10))
+    notice = fal.read_webhook(calls.get(timeout=10), TASK.endpoint)
     polled = finished(fal, handle)
-    assert notice.request_id == handle.request_id
+    assert notice.handle.request_id == handle.request_id
     assert isinstance(notice.outcome, Failed)
     assert isinstance(polled, Failed)
     assert notice.outcome.code is polled.code is code
@@ -186,8 +187,8 @@ def test_a_webhook_is_proven_and_says_what_the_poll_says(
 ) -> None:
     url, calls = inbox
     handle = accepted(fal.submit(task(webhook_url=url)))
-    notice = fal.read_webhook(calls.get(timeout=10))
-    assert notice.request_id == handle.request_id
+    notice = fal.read_webhook(calls.get(timeout=10), TASK.endpoint)
+    assert notice.handle.request_id == handle.request_id
     assert notice.outcome == fal.poll(handle)
 
 
@@ -201,8 +202,8 @@ def test_a_forged_webhook_is_refused_and_the_genuine_one_after_it_believed(
     simulator.arm("webhook_forged", how=how, then_genuine=True)
     fal.submit(task(webhook_url=url))
     with pytest.raises(WebhookRejected):
-        fal.read_webhook(calls.get(timeout=10))
-    assert isinstance(fal.read_webhook(calls.get(timeout=10)).outcome, Succeeded)
+        fal.read_webhook(calls.get(timeout=10), TASK.endpoint)
+    assert isinstance(fal.read_webhook(calls.get(timeout=10), TASK.endpoint).outcome, Succeeded)
 
 
 def test_a_webhook_without_payload_only_hints_and_the_poll_has_the_video(
@@ -211,7 +212,7 @@ def test_a_webhook_without_payload_only_hints_and_the_poll_has_the_video(
     url, calls = inbox
     simulator.arm("webhook_payload_null")
     handle = accepted(fal.submit(task(webhook_url=url)))
-    assert fal.read_webhook(calls.get(timeout=10)).outcome is None
+    assert fal.read_webhook(calls.get(timeout=10), TASK.endpoint).outcome is None
     assert isinstance(fal.poll(handle), Succeeded)
 
 
@@ -222,10 +223,10 @@ def test_a_lost_answer_is_paid_for_once_and_found_by_its_webhook(
     url, calls = inbox
     simulator.arm(fault)
     assert isinstance(fal.submit(task(webhook_url=url)), Unanswered)
-    notice = fal.read_webhook(calls.get(timeout=10))
+    notice = fal.read_webhook(calls.get(timeout=10), TASK.endpoint)
     [paid] = simulator.submissions()
-    assert notice.request_id == paid["request_id"]
-    handle = fal.handle(TASK.endpoint, notice.request_id)
+    assert notice.handle.request_id == paid["request_id"]
+    handle = notice.handle
     assert fal.poll(handle) == notice.outcome
 
 
@@ -318,6 +319,6 @@ def test_an_unheard_of_status_is_waited_out(simulator: Simulator, fal: Fal) -> N
     assert isinstance(finished(fal, handle), Succeeded)
 
 
-def test_a_handle_of_an_unknown_request_has_no_outcome(fal: Fal) -> None:
+def test_a_handle_of_an_unknown_request_has_no_outcome(simulator: Simulator, fal: Fal) -> None:
     with pytest.raises(ProviderUnavailable, match="404"):
-        fal.poll(fal.handle(TASK.endpoint, "00000000-0000-4000-8000-000000000000"))
+        fal.poll(addresses.handle(simulator.url, TASK.endpoint, UNKNOWN_ID, {}))

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from clipmint.domain.outcomes import Failed, Outcome
 
@@ -120,10 +120,11 @@ class WebhookCall:
 class Notice:
     """A proven webhook: which submission, and what became of it.
 
-    ``outcome`` is None where the call is only a hint: poll to learn the outcome.
+    ``handle`` is good for a poll even if the answer to the submission was lost. ``outcome`` is None
+    where the call is only a hint: poll to learn it.
     """
 
-    request_id: str
+    handle: Handle
     outcome: Outcome | None
 
 
@@ -142,16 +143,6 @@ class Provider(Protocol):
 
     def submit(self, task: Task) -> Submitted:
         """Ask for the task once. Never retries by itself and never raises for a bad answer."""
-        ...
-
-    def handle(self, endpoint: str, request_id: str) -> Handle:
-        """The handle of a submission whose answer was lost, by the id its webhook told.
-
-        Raises
-        ------
-        ValueError
-            ``request_id`` cannot be one of the provider's.
-        """
         ...
 
     def poll(self, handle: Handle) -> Outcome:
@@ -174,13 +165,18 @@ class Provider(Protocol):
         """
         ...
 
-    def read_webhook(self, call: WebhookCall) -> Notice:
-        """Prove and read a webhook.
+
+@runtime_checkable
+class WebhookSender(Protocol):
+    """A provider that calls us when a submission is finished. Not every provider does."""
+
+    def read_webhook(self, call: WebhookCall, endpoint: str) -> Notice:
+        """Prove and read a webhook about a submission to ``endpoint``.
 
         Raises
         ------
         WebhookRejected
-            The call is not proven to come from the provider, or is too old.
+            The call is not proven to come from the provider, is too old, or is unreadable.
         ProviderUnavailable
             It could not be checked now (no key set to hand); the provider shall deliver again.
         """

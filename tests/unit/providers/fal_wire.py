@@ -11,15 +11,17 @@ import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from clipmint.providers.base import Task, WebhookCall
-from clipmint.providers.fal import Fal, FalSettings
+from clipmint.providers.fal import Fal, FalSettings, addresses
 from tests.unit.providers.wire import Reply, Wire
 
 KEY = "key-id:key-secret"
 NOW = 1_790_000_000
 REQUEST_ID = "764cabcf-b745-4b3e-ae38-1200304cf45b"
+ENDPOINT = "fal-ai/veo3.1"
 QUEUE = "https://queue.fal.run"
 BASE = f"{QUEUE}/fal-ai/veo3.1/requests/{REQUEST_ID}"
 VIDEO = "https://v3b.fal.media/files/b/0a8/output.mp4"
+HANDLE = addresses.handle(QUEUE, ENDPOINT, REQUEST_ID, {})
 
 
 def submission_answer(**changes: object) -> dict[str, object]:

@@ -15,8 +15,8 @@ from clipmint.providers.base import (
 )
 from clipmint.providers.fal import FalSettings
 from tests.unit.providers.fal_wire import (
+    HANDLE,
     KEY,
-    REQUEST_ID,
     answer,
     fal,
     submission_answer,
@@ -53,7 +53,7 @@ def test_neither_key_nor_webhook_token_reaches_a_log_or_a_message(
 def test_a_question_that_breaks_does_not_drag_the_key_along_in_its_traceback() -> None:
     adapter, _ = fal(httpx.LocalProtocolError(f"Illegal header value b'Key {KEY}'"))
     with pytest.raises(ProviderUnavailable) as caught:
-        adapter.poll(adapter.handle("fal-ai/veo3.1", REQUEST_ID))
+        adapter.poll(HANDLE)
     assert "key-secret" not in "".join(traceback.format_exception(caught.value))
 
 

@@ -6,7 +6,16 @@ import httpx
 import pytest
 
 from clipmint.providers.base import ProviderUnavailable, WebhookRejected
-from tests.unit.providers.fal_wire import NOW, REQUEST_ID, VIDEO, Signer, answer, fal, jwks
+from tests.unit.providers.fal_wire import (
+    ENDPOINT,
+    NOW,
+    REQUEST_ID,
+    VIDEO,
+    Signer,
+    answer,
+    fal,
+    jwks,
+)
 
 SIGNER = Signer(1)
 OTHER = Signer(2)
@@ -28,7 +37,7 @@ class Clock:
 
 def test_every_published_key_is_tried() -> None:
     adapter, _ = fal(jwks(OTHER, SIGNER))
-    assert adapter.read_webhook(SIGNER.call(OK)).request_id == REQUEST_ID
+    assert adapter.read_webhook(SIGNER.call(OK), ENDPOINT).handle.request_id == REQUEST_ID
 
 
 def test_the_key_set_is_kept_for_a_day() -> None:
@@ -36,7 +45,7 @@ def test_the_key_set_is_kept_for_a_day() -> None:
     adapter, wire = fal(jwks(SIGNER), jwks(SIGNER), now=clock)
     for hours in (0, 1, 23.9, 24.1):
         clock.time = NOW + hours * 3600
-        adapter.read_webhook(SIGNER.call(OK, timestamp=int(clock.time)))
+        adapter.read_webhook(SIGNER.call(OK, timestamp=int(clock.time)), ENDPOINT)
     assert len(wire.requests) == 2
 
 
@@ -44,9 +53,9 @@ def test_a_rotated_key_is_found_by_fetching_the_set_again() -> None:
     clock = Clock()
     adapter, wire = fal(jwks(OTHER), jwks(OTHER, SIGNER), now=clock)
     with pytest.raises(WebhookRejected):
-        adapter.read_webhook(SIGNER.call(OK))
+        adapter.read_webhook(SIGNER.call(OK), ENDPOINT)
     clock.time += 61
-    assert adapter.read_webhook(SIGNER.call(OK)).request_id == REQUEST_ID
+    assert adapter.read_webhook(SIGNER.call(OK), ENDPOINT).handle.request_id == REQUEST_ID
     assert len(wire.requests) == 2
 
 
@@ -55,7 +64,7 @@ def test_a_flood_of_forgeries_asks_fal_for_its_keys_once_a_minute() -> None:
     adapter, wire = fal(*[jwks(SIGNER) for _ in range(10)], now=clock)
     for _ in range(180):
         with pytest.raises(WebhookRejected):
-            adapter.read_webhook(OTHER.call(OK, timestamp=int(clock.time)))
+            adapter.read_webhook(OTHER.call(OK, timestamp=int(clock.time)), ENDPOINT)
         clock.time += 1
     assert len(wire.requests) == 3
 
@@ -82,21 +91,21 @@ def test_without_a_key_set_nothing_is_believed_and_fal_shall_deliver_again(
     adapter, wire = fal(reply)
     for _ in range(3):
         with pytest.raises(ProviderUnavailable):
-            adapter.read_webhook(SIGNER.call(OK))
+            adapter.read_webhook(SIGNER.call(OK), ENDPOINT)
     assert len(wire.requests) == 1, "not asked again within the minute"
 
 
 def test_old_keys_outlive_a_failed_refresh() -> None:
     clock = Clock()
     adapter, _ = fal(jwks(SIGNER), answer(503, b""), now=clock)
-    adapter.read_webhook(SIGNER.call(OK))
+    adapter.read_webhook(SIGNER.call(OK), ENDPOINT)
     clock.time += 120
     with pytest.raises(ProviderUnavailable):
-        adapter.read_webhook(OTHER.call(OK))
-    assert adapter.read_webhook(SIGNER.call(OK)).request_id == REQUEST_ID
+        adapter.read_webhook(OTHER.call(OK), ENDPOINT)
+    assert adapter.read_webhook(SIGNER.call(OK), ENDPOINT).handle.request_id == REQUEST_ID
 
 
 def test_keys_of_other_kinds_in_the_set_do_not_matter() -> None:
     strangers: list[object] = [{"kty": "RSA", "n": "x"}, None, {"kty": "OKP", "crv": "Ed448"}]
     adapter, _ = fal(answer(200, {"keys": [*strangers, {**SIGNER.jwk, "kid": "1", "use": "sig"}]}))
-    assert adapter.read_webhook(SIGNER.call(OK)).request_id == REQUEST_ID
+    assert adapter.read_webhook(SIGNER.call(OK), ENDPOINT).handle.request_id == REQUEST_ID

@@ -17,7 +17,7 @@ from clipmint.providers.base import (
     Rejected,
     Unanswered,
 )
-from clipmint.providers.fal import Fal, FalSettings
+from clipmint.providers.fal import Fal, FalSettings, addresses
 from clipmint.providers.transport import MAX_ANSWER_BYTES
 from tests.unit.providers.fal_wire import (
     BASE,
@@ -326,12 +326,8 @@ def test_a_url_elsewhere_is_dropped_and_built_under_two_segments(elsewhere: obje
     assert submitted.handle.urls["status"] == f"{BASE}/status"
 
 
-def test_a_webhooks_request_id_alone_makes_a_usable_handle() -> None:
-    adapter, _ = fal()
-    handle = adapter.handle("fal-ai/sora-2/image-to-video", REQUEST_ID)
-    assert handle.urls["result"] == f"{QUEUE}/fal-ai/sora-2/requests/{REQUEST_ID}"
-    assert adapter.handle("comfy/some/flow/x", "r1").urls["status"] == (
-        f"{QUEUE}/comfy/some/flow/requests/r1/status"
-    )
-    with pytest.raises(ValueError, match="request id"):
-        adapter.handle("fal-ai/veo3.1", "../../admin")
+def test_a_request_id_alone_makes_a_usable_handle() -> None:
+    sora = addresses.handle(QUEUE, "fal-ai/sora-2/image-to-video", REQUEST_ID, {})
+    assert sora.urls["result"] == f"{QUEUE}/fal-ai/sora-2/requests/{REQUEST_ID}"
+    comfy = addresses.handle(QUEUE, "comfy/some/flow/x", "r1", {})
+    assert comfy.urls["status"] == f"{QUEUE}/comfy/some/flow/requests/r1/status"

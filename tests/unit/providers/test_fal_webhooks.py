@@ -16,7 +16,16 @@ import clipmint
 from clipmint.domain.outcomes import Failed, FailureCode, Succeeded
 from clipmint.providers.base import Notice, WebhookCall, WebhookRejected
 from clipmint.providers.fal.webhooks import MAX_BODY_BYTES
-from tests.unit.providers.fal_wire import NOW, REQUEST_ID, VIDEO, Signer, fal, jwks
+from tests.unit.providers.fal_wire import (
+    ENDPOINT,
+    HANDLE,
+    NOW,
+    REQUEST_ID,
+    VIDEO,
+    Signer,
+    fal,
+    jwks,
+)
 
 SIGNER = Signer(1)
 OTHER = Signer(2)
@@ -35,19 +44,19 @@ def with_header(call: WebhookCall, name: str, value: str | None) -> WebhookCall:
 
 
 def read(call: WebhookCall) -> Notice:
-    return fal(jwks(SIGNER))[0].read_webhook(call)
+    return fal(jwks(SIGNER))[0].read_webhook(call, ENDPOINT)
 
 
 def test_a_signed_webhook_is_believed() -> None:
     adapter, wire = fal(jwks(SIGNER))
-    assert adapter.read_webhook(SIGNER.call(OK)) == Notice(REQUEST_ID, Succeeded(VIDEO))
+    assert adapter.read_webhook(SIGNER.call(OK), ENDPOINT) == Notice(HANDLE, Succeeded(VIDEO))
     assert wire.calls == ["GET https://rest.fal.ai/.well-known/jwks.json"]
     assert "authorization" not in wire.requests[0].headers, "the key set is public"
 
 
 def test_reading_a_webhook_needs_no_key_of_ours() -> None:
     adapter, _ = fal(jwks(SIGNER), key="")
-    assert adapter.read_webhook(SIGNER.call(OK)).outcome == Succeeded(VIDEO)
+    assert adapter.read_webhook(SIGNER.call(OK), ENDPOINT).outcome == Succeeded(VIDEO)
 
 
 def test_a_signature_in_capitals_is_the_same_signature() -> None:
@@ -57,14 +66,14 @@ def test_a_signature_in_capitals_is_the_same_signature() -> None:
 
 @pytest.mark.parametrize("off", [-300, 300])
 def test_five_minutes_of_skew_are_forgiven(off: int) -> None:
-    assert read(SIGNER.call(OK, timestamp=NOW + off)).request_id == REQUEST_ID
+    assert read(SIGNER.call(OK, timestamp=NOW + off)).handle.request_id == REQUEST_ID
 
 
 @pytest.mark.parametrize("off", [-301, 301, -86_400, 10**11])
 def test_a_stale_or_postdated_webhook_is_refused_before_any_key_is_fetched(off: int) -> None:
     adapter, wire = fal()
     with pytest.raises(WebhookRejected):
-        adapter.read_webhook(SIGNER.call(OK, timestamp=NOW + off))
+        adapter.read_webhook(SIGNER.call(OK, timestamp=NOW + off), ENDPOINT)
     assert wire.requests == []
 
 
@@ -132,8 +141,8 @@ def test_a_body_about_another_request_than_its_signed_header_is_refused() -> Non
 
 def test_after_a_retry_inside_fal_the_bodys_request_id_is_the_one_that_counts() -> None:
     body = {**OK, "gateway_request_id": "retried-2"}
-    assert read(SIGNER.call(body)).request_id == REQUEST_ID
-    assert read(SIGNER.call(body, request_id="retried-2")).request_id == REQUEST_ID
+    assert read(SIGNER.call(body)).handle.request_id == REQUEST_ID
+    assert read(SIGNER.call(body, request_id="retried-2")).handle.request_id == REQUEST_ID
 
 
 @pytest.mark.parametrize(
@@ -151,7 +160,7 @@ def test_after_a_retry_inside_fal_the_bodys_request_id_is_the_one_that_counts() 
 def test_a_proven_webhook_that_does_not_say_enough_is_a_hint_to_poll(
     members: dict[str, object],
 ) -> None:
-    assert read(SIGNER.call({**OK, **members})) == Notice(REQUEST_ID, None)
+    assert read(SIGNER.call({**OK, **members})) == Notice(HANDLE, None)
 
 
 @pytest.mark.parametrize(
@@ -243,7 +252,7 @@ def test_whatever_fal_signs_is_read_or_refused_but_never_a_crash(body: dict[str,
         notice = read(SIGNER.call(json.dumps(body).encode()))
     except WebhookRejected:
         return
-    assert notice.request_id == body["request_id"]
+    assert notice.handle.request_id == body["request_id"]
 
 
 def test_importing_the_adapter_imports_neither_httpx_nor_cryptography() -> None:

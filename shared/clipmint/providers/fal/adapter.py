@@ -14,7 +14,7 @@ short or unreadable; 3xx; 408, 499; other
 ===========================================  ==================================================
 
 fal has no idempotency key, so `Unanswered` means waiting for the webhook (`after_unanswered`),
-whose URL says which job it is for; `handle` then makes its request id usable.
+whose URL says which job it is for and whose body says the request id.
 
 Headers of a submission that guard the owner's money:
 
@@ -148,18 +148,6 @@ class Fal:
         types = failures.error_types(body, answer.headers)
         return Rejected(failures.failed(types, status, failures.message(body)))
 
-    def handle(self, endpoint: str, request_id: str) -> Handle:
-        """The handle of a submission whose answer was lost, by the id its webhook told.
-
-        Raises
-        ------
-        ValueError
-            ``request_id`` cannot be one of fal's.
-        """
-        if not addresses.is_request_id(request_id):
-            raise ValueError("not a request id of fal's")
-        return self._handle(endpoint, request_id, {})
-
     def _handle(self, endpoint: str, request_id: str, returned: dict[str, object]) -> Handle:
         return addresses.handle(self._settings.queue_url, endpoint, request_id, returned)
 
@@ -207,7 +195,7 @@ class Fal:
             return False
         raise ProviderUnavailable(f"fal answered {answer.status} to a cancellation")
 
-    def read_webhook(self, call: WebhookCall) -> Notice:
+    def read_webhook(self, call: WebhookCall, endpoint: str) -> Notice:
         """Prove and read a webhook; see `clipmint.providers.fal.webhooks`.
 
         Raises
@@ -217,7 +205,9 @@ class Fal:
         ProviderUnavailable
             fal's public keys could not be had; fal shall deliver again.
         """
-        return webhooks.read(call.body, webhooks.prove(call, self._keys, self._now()))
+        proven_id = webhooks.prove(call, self._keys, self._now())
+        request_id, outcome = webhooks.read(call.body, proven_id)
+        return Notice(self._handle(endpoint, request_id, {}), outcome)
 
     def _credentials(self) -> dict[str, str]:
         return {"Authorization": f"Key {self._settings.key}"}

@@ -20,7 +20,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from clipmint.domain.outcomes import Outcome, Succeeded
-from clipmint.providers.base import Notice, WebhookCall, WebhookRejected
+from clipmint.providers.base import WebhookCall, WebhookRejected
 from clipmint.providers.fal import failures
 from clipmint.providers.fal.addresses import is_request_id
 from clipmint.providers.fal.keyset import KeySet
@@ -90,8 +90,8 @@ def _signed_by_any(keys: Sequence[bytes], signature: bytes, signed: bytes) -> bo
     return False
 
 
-def read(body: bytes, proven_id: str) -> Notice:
-    """What a proven body says.
+def read(body: bytes, proven_id: str) -> tuple[str, Outcome | None]:
+    """The request a proven body is about, and its outcome if the body tells.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def read(body: bytes, proven_id: str) -> Notice:
         raise WebhookRejected("the body names no request")
     if proven_id not in (request_id, said.get("gateway_request_id")):
         raise WebhookRejected("the body is about another request than its header")
-    return Notice(request_id=request_id, outcome=_outcome(said))
+    return request_id, _outcome(said)
 
 
 def _outcome(said: Mapping[str, object]) -> Outcome | None:
