@@ -196,6 +196,7 @@ class Desk:
             item = self._teller.acknowledgement(task)
             reply.data.append({**item, "status": fault.params["status"]})
             return
+        reply.fault = fault or reply.fault
         settings = self._settings.now
         reply.data.extend(self._teller.items(task, status=settings.success_status))
         if task.error is not None and settings.failures_as == "item":

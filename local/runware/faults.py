@@ -63,6 +63,7 @@ RUNWARE_FAULTS: dict[str, Kind] = {
     "poll_502_html": Kind("poll", "an nginx page", {"status": 502}),
     "poll_reset": Kind("poll", "connection reset"),
     "poll_timeout": Kind("poll", "never answered"),
+    "poll_garbled": Kind("poll", "the answer breaks off half-way"),
     "poll_gone": Kind("poll", "no item, as if the task had been forgotten"),
     "poll_unknown_status": Kind("poll", "a status nobody has heard of", {"status": "queued"}),
     **MEDIA_FAULTS,

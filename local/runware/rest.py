@@ -70,7 +70,7 @@ def _astray(fault: Fault, reply: Reply, status: int) -> Response:
             return nginx_error(int(fault.params["status"]))
         case "submit_504_after":
             return nginx_error(504)
-        case "submit_garbled":
+        case "submit_garbled" | "poll_garbled":
             body = json.dumps(reply.document()).encode()
             return CutBody(body[: len(body) // 2], len(body), {"content-type": "application/json"})
         case _:

@@ -20,6 +20,7 @@ from local.runware.rest import PATH
 from local.runware.validation import Document
 
 _SILENT = frozenset({"submit_timeout_after", "poll_timeout"})
+_GARBLED = frozenset({"submit_garbled", "poll_garbled"})
 _CLOSING = frozenset(
     {
         "submit_reset_before",
@@ -82,7 +83,7 @@ class Sockets:
                 return
             if kind in _CLOSING:
                 await socket.close(INTERNAL_ERROR)
-            elif kind == "submit_garbled":
+            elif kind in _GARBLED:
                 whole = json.dumps(reply.document())
                 await socket.send_text(whole[: len(whole) // 2])
             else:

@@ -10,6 +10,8 @@ import pytest
 
 from local.fal.faults import FAL_FAULTS
 from local.fal.settings import FalSettings
+from local.runware.faults import RUNWARE_FAULTS
+from local.runware.settings import RunwareSettings
 from local.runway.faults import RUNWAY_FAULTS
 from local.runway.settings import RunwaySettings
 from local.simulator.control import Settings
@@ -21,10 +23,15 @@ PAGE = Path(__file__).parents[3] / "docs" / "simulators.md"
 OWN_FAULTS: Mapping[str, Mapping[str, Kind]] = {
     "fal": FAL_FAULTS,
     "Runway": RUNWAY_FAULTS,
+    "Runware": RUNWARE_FAULTS,
 }
 """The faults of each simulator, by the heading of its section."""
 
-SETTINGS: Mapping[str, Settings] = {"fal": FalSettings(), "Runway": RunwaySettings()}
+SETTINGS: Mapping[str, Settings] = {
+    "fal": FalSettings(),
+    "Runway": RunwaySettings(),
+    "Runware": RunwareSettings(),
+}
 
 FAULTS: Mapping[str, Mapping[str, Kind]] = {
     **{
