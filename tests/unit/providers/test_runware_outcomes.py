@@ -180,6 +180,7 @@ def test_a_tasks_error_may_come_in_an_error_status(status: int) -> None:
         (503, errors("serviceUnavailable")),
         (200, errors("internalServerError", taskType="getResponse")),
         (200, errors("inferenceError", taskUUID=None)),
+        (200, errors("timeoutProvider", taskType="getResponse")),
         (400, errors("invalidTaskUUID", taskType="getResponse")),
         (400, {"errors": [{"code": "invalidTaskUUID", "taskUUID": TASK_ID}]}),
         (400, b""),
@@ -206,6 +207,12 @@ def test_a_question_that_breaks_says_nothing(broken: type[httpx.TransportError])
     with pytest.raises(ProviderUnavailable):
         adapter.poll(HANDLE)
     assert len(wire.requests) == 1
+
+
+def test_a_word_on_content_is_about_the_task_whatever_type_it_names() -> None:
+    outcome = polled(200, errors("contentPolicyViolation", taskType="getResponse"))
+    assert isinstance(outcome, Failed)
+    assert outcome.code is FailureCode.CONTENT_POLICY
 
 
 @pytest.mark.parametrize("handle", [Handle(""), Handle("../x"), Handle("1a2b3c4d")])
