@@ -8,7 +8,15 @@ import httpx
 import pytest
 
 from clipmint.domain.outcomes import FailureCode
-from clipmint.providers.base import Accepted, Busy, Handle, Rejected, Unanswered
+from clipmint.providers.base import (
+    Accepted,
+    Busy,
+    Handle,
+    Provider,
+    Rejected,
+    Unanswered,
+    WebhookSender,
+)
 from clipmint.providers.runway import Runway, RunwaySettings
 from clipmint.providers.runway.models import ENDPOINTS
 from clipmint.providers.transport import MAX_ANSWER_BYTES
@@ -36,9 +44,10 @@ def sent(**changes: object) -> tuple[str, dict[str, object]]:
     return request.url.path, json.loads(request.content)
 
 
-def test_the_adapter_is_a_provider_that_gives_up_after_a_lost_answer() -> None:
-    adapter = Runway(RunwaySettings(key=KEY))
+def test_the_adapter_is_a_provider_that_never_calls_and_gives_up_after_a_lost_answer() -> None:
+    adapter: Provider = Runway(RunwaySettings(key=KEY))
     assert (adapter.name, adapter.after_unanswered) == ("runway", "fail")
+    assert not isinstance(adapter, WebhookSender)
     assert adapter.media_hosts == (".cloudfront.net",)
 
 
