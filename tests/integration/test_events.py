@@ -167,7 +167,11 @@ def test_cancel_deletes_a_job_that_has_ended(pending: Job) -> None:
 
 def test_submit_sends_the_job_to_its_provider(pending: Job, fal: Callable[..., Wire]) -> None:
     wire = fal(fal_wire.answer(200, fal_wire.submission_answer()))
-    assert run("submit") == {"stage": "video", "poll_seconds": [90, 30, 30, 60]}
+    assert run("submit") == {
+        "stage": "video",
+        "poll_seconds": [90, 30, 30, 60],
+        "deadline": pending.deadline,
+    }
     [request] = wire.requests
     assert (request.method, request.url.path) == ("POST", "/fal-ai/veo3.1")
     assert json.loads(request.content)["duration"] == "8s"
@@ -274,11 +278,11 @@ def test_sweep_starts_what_was_left_and_ends_what_died(aws: Aws) -> None:
     ask("admin")
     aws.executions.broken = 10
     ask("generate")
-    assert run("sweep") == {"settled": 0, "started": 0}
+    assert run("sweep") == {"settled": 0, "started": 0, "failed": 0}
     assert run("sweep-execution") == {"settled": 1}
     assert now().status is JobStatus.FAILED
     assert assert_adds_up(USER).available == 100
-    assert run("sweep") == {"settled": 0, "started": 0}
+    assert run("sweep") == {"settled": 0, "started": 0, "failed": 0}
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ VARIABLES = {
         "MAX_OPEN_JOBS MAX_JOBS_PER_HOUR"
     ),
     "Status": "LEDGER_TABLE JOBS_TABLE MODELS_TABLE",
-    "Cancel": f"LEDGER_TABLE JOBS_TABLE {PROVIDERS}",
+    "Cancel": f"LEDGER_TABLE JOBS_TABLE VIDEOS_BUCKET {PROVIDERS}",
     "Webhooks": f"JOBS_TABLE {PROVIDERS}",
     "Admin": "LEDGER_TABLE MODELS_TABLE",
     "Submit": f"JOBS_TABLE WEBHOOK_BASE_URL {PROVIDERS}",
@@ -169,7 +169,7 @@ def test_provider_keys_start_empty() -> None:
 
 def test_the_owner_is_alarmed_when_a_provider_refuses_the_account() -> None:
     alarm = of_type(written()["Resources"], "AWS::CloudWatch::Alarm")["FalAccountRefused"]
-    source = (ROOT / "functions/submit/app.py").read_text()
+    source = (ROOT / "functions/settle/app.py").read_text()
     assert f'count("{alarm["MetricName"]}", provider=' in source
     assert alarm["Namespace"] == POWERTOOLS["POWERTOOLS_METRICS_NAMESPACE"]
     # Powertools adds its service to the dimensions; an alarm on fewer would never see a value.

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from clipmint import storage
 from tests.template.reading import FUNCTIONS, as_list, of_type, target, transformed
 
 Statement = dict[str, Any]
@@ -38,6 +39,7 @@ EXPECTED = {
         "JobsTable": JOB,
         "ProviderKeys": KEYS,
         "GenerationStateMachine": WAKE,
+        "VideosBucket": "s3:ListBucket",
         "VideosBucket/*": "s3:DeleteObject",
     },
     "Webhooks": {
@@ -110,6 +112,17 @@ def test_a_function_may_do_what_it_must_and_no_more(function: str) -> None:
     role = roles()[f"{function}FunctionRole"]
     assert granted(role) == expected
     assert {arn.rsplit("/", 1)[-1] for arn in role["ManagedPolicyArns"]} == MANAGED
+
+
+def test_the_bucket_is_listed_only_where_videos_lie() -> None:
+    listing = [
+        statement["Condition"]
+        for role in roles().values()
+        for statement in statements(role)
+        if "s3:ListBucket" in as_list(statement["Action"])
+    ]
+    assert listing == [{"StringLike": {"s3:prefix": "videos/*"}}]
+    assert storage.job_prefix("alice", "job-1").startswith("videos/")
 
 
 def test_no_two_functions_share_a_role() -> None:

@@ -14,7 +14,7 @@ from clipmint.domain import clock
 from clipmint.domain.errors import InvalidRequest
 from clipmint.domain.jobs import Asset, Job, JobStatus, SubmissionState, Verdict
 from clipmint.domain.outcomes import Failed, FailureCode, Succeeded
-from clipmint.jobs import JobFinished
+from clipmint.jobs import JobFinished, JobMoved
 from clipmint.providers.base import Handle
 from tests.integration.moto_aws import Aws, Clock, open_job
 
@@ -79,9 +79,9 @@ def test_a_submission_moves_only_where_it_may(
         assert WRITES[after](job).stages[0].submission
         assert submission_state(job.job_id) is after
     else:
-        with pytest.raises(JobFinished):
+        with pytest.raises(JobMoved) as second:
             WRITES[after](job)
-        assert jobs.get(job.job_id) == job
+        assert second.value.job == jobs.get(job.job_id) == job
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_a_lost_answer_to_the_sending_record_does_not_stop_the_sender(aws: Aws) 
     again = jobs.mark_sending(job, "video", "token-1")
     assert again.stages[0].submission
     assert again.stages[0].submission.attempts == 1
-    with pytest.raises(JobFinished):
+    with pytest.raises(JobMoved):
         jobs.mark_sending(job, "video", "token-of-another-sender")
 
 
@@ -169,7 +169,7 @@ def test_the_first_outcome_stands(aws: Aws) -> None:
     job = in_state(SubmissionState.SENT)
     jobs.record_outcome(job.job_id, "video", VIDEO)
     for later in (Failed(FailureCode.PROVIDER_ERROR), Succeeded("https://elsewhere.example/")):
-        with pytest.raises(JobFinished):
+        with pytest.raises(JobMoved):
             jobs.record_outcome(job.job_id, "video", later)
     found = jobs.get(job.job_id)
     assert found
@@ -178,8 +178,9 @@ def test_the_first_outcome_stands(aws: Aws) -> None:
 
 def test_there_is_no_outcome_of_what_was_never_submitted(aws: Aws) -> None:
     job = open_job()
-    with pytest.raises(JobFinished):
+    with pytest.raises(JobMoved):
         jobs.record_outcome(job.job_id, "video", VIDEO)
+    assert jobs.get(job.job_id) == job
 
 
 @pytest.mark.parametrize("state", [SubmissionState.SENDING, SubmissionState.UNKNOWN])
@@ -197,7 +198,7 @@ def test_an_early_webhook_also_tells_what_the_submission_is_known_by(
     [stage] = jobs.mark_sent(job.job_id, "video", HANDLE).stages
     assert stage.outcome == VIDEO
     # And one who gave up waiting cannot unsay it.
-    with pytest.raises(JobFinished):
+    with pytest.raises(JobMoved):
         jobs.mark_unknown(job.job_id, "video")
 
 

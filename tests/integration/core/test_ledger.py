@@ -182,9 +182,9 @@ def test_many_conflicts_are_an_answer_to_come_back_and_nothing_was_held(
 
 @pytest.mark.parametrize(
     "reason",
-    ["ValidationError", "ProvisionedThroughputExceeded", "ItemCollectionSizeLimitExceeded"],
+    ["ValidationError", "AccessDenied", "ItemCollectionSizeLimitExceeded"],
 )
-def test_a_cancellation_that_is_no_race_is_not_tried_again(
+def test_a_cancellation_that_will_not_pass_is_not_tried_again(
     aws: Aws, pauses: list[float], reason: str
 ) -> None:
     ledger.grant("user-1", 100, "purchase-1")
@@ -193,6 +193,15 @@ def test_a_cancellation_that_is_no_race_is_not_tried_again(
         ledger.open_job(new_job(), LIMITS)
     assert pauses == []
     assert assert_adds_up("user-1").held == 0
+
+
+@pytest.mark.parametrize("reason", ["ThrottlingError", "ProvisionedThroughputExceeded"])
+def test_a_throttled_transaction_is_waited_out(aws: Aws, pauses: list[float], reason: str) -> None:
+    ledger.grant("user-1", 100, "purchase-1")
+    aws.before_each_transaction(lambda: reason, lambda: reason)
+    ledger.open_job(new_job(credits_=32), LIMITS)
+    assert len(pauses) == 2
+    assert assert_adds_up("user-1").held == 32
 
 
 # ── Settling ─────────────────────────────────────────────────────────────────────────────────────

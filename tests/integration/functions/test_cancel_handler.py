@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from clipmint import jobs, ledger
+from clipmint import jobs, ledger, storage
 from clipmint.domain.jobs import Asset, Job, JobStatus, SubmissionState, Verdict, verdict
 from clipmint.domain.outcomes import Failed, FailureCode, Succeeded
 from clipmint.providers.base import ProviderUnavailable
@@ -185,13 +185,27 @@ def test_somebody_elses_job_is_not_there_to_cancel_or_delete(
 # ── Deleting ─────────────────────────────────────────────────────────────────────────────────────
 
 
+OF_ANOTHER_JOB = storage.video_key("user-1", "another-job", "attempt-1")
+
+
+def put(aws: Aws, *keys: str) -> None:
+    for key in keys:
+        aws.s3.put_object(Bucket=BUCKET, Key=key, Body=b"media")
+
+
+def store(aws: Aws, job: Job, attempt: str = "attempt-1") -> Asset:
+    """One attempt's files in the bucket, and what it would record of them."""
+    video = storage.video_key(job.user_id, job.job_id, attempt)
+    thumbnail = storage.thumbnail_key(job.user_id, job.job_id, attempt)
+    put(aws, video, thumbnail)
+    return Asset(BUCKET, video, "video/mp4", 5, "0" * 64, 1_280, 720, 8.0, thumbnail)
+
+
 def finished(aws: Aws) -> Job:
     job = sent()
     jobs.record_outcome(job.job_id, "video", VIDEO)
-    for key in ("v.mp4", "t.jpg", "of-another-job.mp4"):
-        aws.s3.put_object(Bucket=BUCKET, Key=key, Body=b"media")
-    asset = Asset(BUCKET, "v.mp4", "video/mp4", 5, "0" * 64, 1_280, 720, 8.0, "t.jpg")
-    jobs.record_asset(job.job_id, "video", asset)
+    put(aws, OF_ANOTHER_JOB)
+    jobs.record_asset(job.job_id, "video", store(aws, job))
     return ledger.settle(job.job_id, lambda found: verdict(found, None))
 
 
@@ -206,7 +220,7 @@ def test_deleting_removes_the_media_hides_the_job_and_keeps_the_journal(
     job = finished(aws)
     answer = call("DELETE", f"/v1/videos/{job.job_id}")
     assert (answer.status, answer.body) == (204, None)
-    assert keys(aws) == ["of-another-job.mp4"]
+    assert keys(aws) == [OF_ANOTHER_JOB]
     assert jobs.list_for_user("user-1", status=None, limit=10, cursor=None).jobs == []
     assert assert_adds_up("user-1").sequence == 3
 
@@ -216,14 +230,43 @@ def test_deleting_twice_is_deleting_once_also_after_a_crash_halfway(aws: Aws, ca
     jobs.hide(job.job_id)  # as a crash before the media were removed leaves it
     for _ in range(2):
         assert call("DELETE", f"/v1/videos/{job.job_id}").status == 204
-    assert keys(aws) == ["of-another-job.mp4"]
+    assert keys(aws) == [OF_ANOTHER_JOB]
+
+
+def test_deleting_removes_what_attempts_left_that_were_killed(aws: Aws, call: Caller) -> None:
+    job = finished(aws)
+    store(aws, job, "attempt-2")
+    put(aws, storage.video_key(job.user_id, job.job_id, "attempt-3"))
+    assert call("DELETE", f"/v1/videos/{job.job_id}").status == 204
+    assert keys(aws) == [OF_ANOTHER_JOB]
+
+
+def test_deleting_after_a_stale_read_removes_what_was_stored_meanwhile(
+    aws: Aws, call: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = jobs.record_outcome(sent().job_id, "video", VIDEO)
+    hide = jobs.hide
+
+    def completed_first(job_id: str) -> Job | None:
+        jobs.record_asset(job_id, "video", store(aws, job))
+        ledger.settle(job_id, lambda found: verdict(found, None))
+        return hide(job_id)
+
+    monkeypatch.setattr(jobs, "hide", completed_first)
+    assert call("DELETE", f"/v1/videos/{job.job_id}").status == 204
+    found = jobs.get(job.job_id)
+    assert found
+    assert (found.status, found.deleted) == (JobStatus.COMPLETED, True)
+    assert keys(aws) == []
 
 
 def test_a_running_job_is_not_deleted(aws: Aws, call: Caller) -> None:
     job = sent()
+    put(aws, storage.video_key(job.user_id, job.job_id, "attempt-1"))
     answer = call("DELETE", f"/v1/videos/{job.job_id}")
     assert (answer.status, answer.code) == (409, "JOB_RUNNING")
     assert jobs.get(job.job_id) == job
+    assert len(keys(aws)) == 1
 
 
 def test_a_deleted_job_cannot_be_cancelled(aws: Aws, call: Caller) -> None:

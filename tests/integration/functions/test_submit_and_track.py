@@ -54,7 +54,11 @@ def state_of(job: Job) -> SubmissionState | None:
 
 def test_a_job_is_sent_with_everything_the_user_asked_for(provider: ScriptedProvider) -> None:
     job = open_job(image_url="https://example.com/a.png", deadline_in=1_800)
-    assert send(job) == {"stage": "video", "poll_seconds": [90, 30, 30, 60]}
+    assert send(job) == {
+        "stage": "video",
+        "poll_seconds": [90, 30, 30, 60],
+        "deadline": job.deadline,
+    }
     [task] = provider.tasks
     assert (task.task_id, task.endpoint, task.prompt) == (
         job.job_id,

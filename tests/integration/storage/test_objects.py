@@ -13,14 +13,22 @@ import pytest
 from botocore.exceptions import ClientError
 
 from clipmint.media import probe, thumbnail
-from clipmint.storage import delete, open_range, presigned_url, s3_client, video_key
+from clipmint.storage import (
+    delete,
+    delete_all,
+    job_prefix,
+    open_range,
+    presigned_url,
+    s3_client,
+    video_key,
+)
 from tests.unit.mp4 import write_mp4
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 MIB = 1024 * 1024
-KEY = video_key("alice", "job-1")
+KEY = video_key("alice", "job-1", "attempt-1")
 
 
 def test_a_presigned_url_gives_the_object_and_no_other(s3: S3Client, bucket: str) -> None:
@@ -68,6 +76,18 @@ def test_removing_twice_is_as_good_as_once(s3: S3Client, bucket: str) -> None:
         delete(s3, bucket, KEY, "never-was")
     listed = s3.list_objects_v2(Bucket=bucket)["Contents"]
     assert [item["Key"] for item in listed] == ["other"]
+
+
+def test_removing_all_of_a_job_leaves_every_other_alone(s3: S3Client, bucket: str) -> None:
+    others = [video_key("alice", "job-10", "a"), video_key("alicia", "job-1", "a"), "job-1/x"]
+    for key in (*others, *(video_key("alice", "job-1", f"attempt-{n}") for n in range(5))):
+        s3.put_object(Bucket=bucket, Key=key, Body=b"clip")
+    for _ in range(2):
+        delete_all(s3, bucket, job_prefix("alice", "job-1"))
+    listed = s3.list_objects_v2(Bucket=bucket)["Contents"]
+    assert {item["Key"] for item in listed} == set(others)
+    with pytest.raises(ValueError, match="slash"):
+        delete_all(s3, bucket, job_prefix("alice", "job-1").rstrip("/"))
 
 
 def test_an_object_reads_like_a_file(s3: S3Client, bucket: str) -> None:

@@ -135,6 +135,11 @@ def test_a_model_that_fal_no_longer_has_is_the_providers_failure() -> None:
         (503, b"<html>nginx</html>", {}),
         (504, b"", {}),
         (500, b'{"detail": "Internal Server Error"}', {}),
+        # The video has been made and paid for; it is our key or funds that are refused now.
+        (401, {"detail": "No user found for Key ID and Secret"}, {}),
+        (402, {"detail": "Payment required"}, {}),
+        (403, {"detail": "User is locked. Reason: TOP_UP."}, {}),
+        (403, {}, {}),
     ],
 )
 def test_a_fault_of_the_question_is_no_outcome(
@@ -142,6 +147,27 @@ def test_a_fault_of_the_question_is_no_outcome(
 ) -> None:
     with pytest.raises(ProviderUnavailable):
         outcome_of(status, body, headers)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refusal_that_was_billed_is_the_models_own(status: int) -> None:
+    outcome = outcome_of(status, {"detail": "no"}, {"x-fal-billable-units": "0"})
+    assert isinstance(outcome, Failed)
+    assert outcome.code is FailureCode.OWNER_ACCOUNT
+
+
+def test_a_refusal_with_a_type_of_the_models_is_an_outcome() -> None:
+    outcome = outcome_of(403, model_error("content_policy_violation"))
+    assert isinstance(outcome, Failed)
+    assert outcome.code is FailureCode.CONTENT_POLICY
+
+
+def test_once_the_account_is_mended_the_video_is_there() -> None:
+    completed, refused = status_answer("COMPLETED"), answer(403, {"detail": "User is locked."})
+    adapter, _ = fal(completed, refused, completed, answer(200, {"video": {"url": VIDEO}}))
+    with pytest.raises(ProviderUnavailable):
+        adapter.poll(HANDLE)
+    assert adapter.poll(HANDLE) == Succeeded(VIDEO)
 
 
 def test_a_server_error_that_comes_from_fal_itself_is_an_outcome() -> None:
@@ -172,8 +198,6 @@ def test_an_ingress_page_cannot_hide_what_the_status_already_said() -> None:
         (503, {"detail": "x", "error_type": "runner_disconnected"}, FailureCode.PROVIDER_ERROR),
         (504, {"detail": "x", "error_type": "request_timeout"}, FailureCode.PROVIDER_TIMEOUT),
         (499, {"detail": "x", "error_type": "client_cancelled"}, FailureCode.CANCELLED),
-        (403, {"detail": "User is locked. Reason: TOP_UP."}, FailureCode.OWNER_ACCOUNT),
-        (401, {"detail": "No user found for Key ID and Secret"}, FailureCode.OWNER_ACCOUNT),
         (404, model_error("file_download_error"), FailureCode.INPUT_UNREADABLE),
         (451, {"detail": "x"}, FailureCode.PROVIDER_ERROR),
     ],
