@@ -72,6 +72,21 @@ def test_what_comes_first_in_the_order_wins() -> None:
     assert meaning("providerTimeout", 200).kind is Kind.TIMEOUT
 
 
+@pytest.mark.parametrize("code", ["downloadFailed", "invalidInputs", "invalidValue"])
+@pytest.mark.parametrize(
+    "parameter", ["inputs", "inputs.frameImages", "inputs.frameImages[0].image"]
+)
+def test_what_cannot_be_read_of_the_users_images_is_theirs_to_mend(
+    code: str, parameter: str
+) -> None:
+    assert meaning(code, 400, parameter).code is FailureCode.INPUT_UNREADABLE
+
+
+def test_a_download_that_fails_elsewhere_is_runwares_own_trouble() -> None:
+    assert meaning("downloadFailed", 500).code is FailureCode.PROVIDER_ERROR
+    assert meaning("unsupportedParameter", 400, "inputs.seedImage").kind is Kind.INVALID
+
+
 def test_a_code_that_says_nothing_leaves_it_to_the_status() -> None:
     for status, meant in BY_STATUS.items():
         assert meaning("neverHeardOf", status) == meant

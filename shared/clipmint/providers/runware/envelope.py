@@ -136,7 +136,7 @@ def _error(
     code, parameter, message = text("code"), text("parameter"), text("message")
     parts = [f"HTTP {status}", code, parameter and f"({parameter})", message]
     return Error(
-        meaning=failures.meaning(code, status),
+        meaning=failures.meaning(code, status, parameter),
         detail=excerpt(" ".join(filter(None, parts))),
         addressed=_named(raw) is not None,
         task_type=text("taskType"),

@@ -55,14 +55,33 @@ class Meaning:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Codes in which ``pattern`` is found, whatever their case, have this ``meaning``."""
+    """Codes in which ``pattern`` is found, whatever their case, have this ``meaning``.
+
+    With ``parameter``, only if that is found in the name of the parameter at fault.
+    """
 
     pattern: re.Pattern[str]
     meaning: Meaning
+    parameter: re.Pattern[str] | None = None
+
+    def matches(self, code: str, parameter: str) -> bool:
+        named = self.parameter is None or self.parameter.search(parameter) is not None
+        return named and self.pattern.search(code) is not None
 
 
-def _rule(pattern: str, kind: Kind, code: FailureCode, *, transient: bool = False) -> Rule:
-    return Rule(re.compile(pattern, re.IGNORECASE), Meaning(kind, code, transient))
+def _rule(
+    pattern: str,
+    kind: Kind,
+    code: FailureCode,
+    *,
+    transient: bool = False,
+    parameter: str | None = None,
+) -> Rule:
+    return Rule(
+        re.compile(pattern, re.IGNORECASE),
+        Meaning(kind, code, transient),
+        re.compile(parameter, re.IGNORECASE) if parameter else None,
+    )
 
 
 RULES: tuple[Rule, ...] = (
@@ -114,6 +133,19 @@ RULES: tuple[Rule, ...] = (
         FailureCode.PROVIDER_UNAVAILABLE,
         transient=True,
     ),
+    # *Assumed*: an image Runware calls invalid is one it could not fetch or decode, for the shape
+    # in which we name images never changes.
+    _rule(
+        r"^(invalid|unsupported).*(image|frame)",
+        Kind.UNREADABLE,
+        FailureCode.INPUT_UNREADABLE,
+    ),
+    _rule(
+        r"^(downloadFailed$|invalid)",
+        Kind.UNREADABLE,
+        FailureCode.INPUT_UNREADABLE,
+        parameter=r"^inputs\b|image|frame",
+    ),
     _rule(
         r"^(inferenceError|processingFailed|taskFailed|downloadFailed|uploadFailed)$"
         r"|^mediaStorage|^provider",
@@ -121,9 +153,6 @@ RULES: tuple[Rule, ...] = (
         FailureCode.PROVIDER_ERROR,
         transient=True,
     ),
-    # *Assumed*: an image Runware calls invalid is one it could not fetch or decode, for the shape
-    # in which we name images never changes.
-    _rule(r"^(invalid|unsupported).*(image|frame)", Kind.UNREADABLE, FailureCode.INPUT_UNREADABLE),
     _rule(
         r"^(invalid|missing|duplicate|unsupported|value|array|max|mismatch)|conflict"
         r"|^unknown(Parameter|ProviderSettings)|^incompatible|^validation",
@@ -155,11 +184,11 @@ _UNKNOWN = Meaning(Kind.UNKNOWN, FailureCode.PROVIDER_ERROR)
 _OWNERS = frozenset({401, 402})  # never said of anything but a key or a purse (docs)
 
 
-def meaning(code: str, status: int) -> Meaning:
+def meaning(code: str, status: int, parameter: str = "") -> Meaning:
     """What an error with this code, in an answer with this HTTP status, means."""
     if status in _OWNERS:
         return BY_STATUS[status]
     for rule in RULES:
-        if rule.pattern.search(code):
+        if rule.matches(code, parameter):
             return rule.meaning
     return BY_STATUS.get(status, _UNKNOWN)
