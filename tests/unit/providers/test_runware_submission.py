@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import json
+
 import httpx
 import pytest
 
 from clipmint.domain.outcomes import FailureCode
-from clipmint.providers.base import Accepted, Busy, Handle, Provider, Rejected, Unanswered
+from clipmint.providers.base import (
+    Accepted,
+    Busy,
+    Handle,
+    Provider,
+    Rejected,
+    Unanswered,
+    WebhookCall,
+    WebhookSender,
+)
 from clipmint.providers.runware import Runware, RunwareSettings
 from clipmint.providers.runware.models import image_size
 from clipmint.providers.transport import MAX_ANSWER_BYTES
@@ -30,10 +41,15 @@ from tests.unit.providers.runware_wire import (
 A, B = "https://i.example/a.png", "https://i.example/b.png"
 
 
-def test_the_adapter_is_a_provider_that_sends_again_after_a_lost_answer() -> None:
+def test_the_adapter_is_a_provider_that_calls_us_and_sends_again_after_a_lost_answer() -> None:
     adapter: Provider = Runware(RunwareSettings(key=KEY))
     assert (adapter.name, adapter.after_unanswered) == ("runware", "resubmit")
     assert adapter.media_hosts == ("vm.runware.ai", "im.runware.ai")
+    sender: WebhookSender = Runware(RunwareSettings())
+    assert (
+        sender.read_webhook(WebhookCall({}, json.dumps(ACK["data"][0]).encode()), "").outcome
+        is None
+    )
 
 
 def test_an_accepted_task_is_known_by_the_uuid_we_chose() -> None:
