@@ -70,9 +70,9 @@ def put_model(model_id: Annotated[str, Path()], model: Model) -> Model:
             "The path and the body name different models",
             details=f"model_id: must be {model_id!r}",
         )
-    if model.route.provider not in registry.NAMES:
+    if not {route.provider for route in model.routes} <= registry.NAMES:
         known = ", ".join(sorted(registry.NAMES))
-        raise InvalidRequest("There is no such provider", details=f"route.provider: one of {known}")
+        raise InvalidRequest("There is no such provider", details=f"routes: provider: {known}")
     catalog.put(model)
     return model
 

@@ -75,7 +75,7 @@ def list_videos(
 def list_models(
     if_none_match: Annotated[api.HeaderText | None, Header()] = None,
 ) -> Response[Catalog | None]:
-    answer = Catalog(models=[CatalogEntry.of(model) for model in catalog.available()])
+    answer = Catalog(models=[CatalogEntry.of(model) for model in catalog.offered()])
     etag = f'"{hashlib.sha256(answer.model_dump_json().encode()).hexdigest()[:32]}"'
     headers = {"ETag": etag, "Cache-Control": "private, max-age=60"}
     known = {tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")}
@@ -89,7 +89,7 @@ def list_models(
 )
 def get_model(model_id: Annotated[str, Path()]) -> CatalogEntry:
     model = catalog.find(model_id)
-    if not model.available:
+    if not catalog.is_offered(model):
         raise ModelNotFound(f"There is no model {model_id!r}")
     return CatalogEntry.of(model)
 

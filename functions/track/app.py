@@ -7,6 +7,7 @@ other's after writing their own, so one of the two always wakes the execution.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -53,8 +54,17 @@ def _ask(stage: Stage) -> Finished | None:
 def _out_of_time(job: Job, stage: Stage) -> Failed | None:
     if clock.epoch(clock.now()) < job.deadline:
         return None
+    _withdraw(stage)
     unknown = stage.submission and stage.submission.state is SubmissionState.UNKNOWN
     return Failed(FailureCode.SUBMIT_UNKNOWN if unknown else FailureCode.DEADLINE_EXCEEDED)
+
+
+def _withdraw(stage: Stage) -> None:
+    """Take back what has not begun, so that it never costs anything for a job that has ended."""
+    handle = registry.handle_of(stage)
+    if handle is not None:
+        with suppress(ProviderUnavailable):
+            registry.provider(stage.provider).cancel(handle)
 
 
 def _record(job_id: str, stage_name: str, outcome: Finished) -> Stage:

@@ -86,6 +86,7 @@ class CatalogEntry(BaseModel):
     model_id: str
     name: str
     description: str
+    max_prompt_units: Annotated[int, Field(description="UTF-16 code units")]
     image: Need
     last_image: Need
     allowed: AllowedSettings
@@ -96,7 +97,9 @@ class CatalogEntry(BaseModel):
     @classmethod
     def of(cls, model: Model) -> CatalogEntry:
         return cls.model_validate(
-            model.model_dump(exclude={"available", "route", "deadline_seconds", "poll_seconds"})
+            model.model_dump(
+                exclude={"available", "produces", "routes", "deadline_seconds", "poll_seconds"}
+            )
         )
 
 

@@ -10,8 +10,10 @@ import time
 
 from pynamodb.exceptions import DoesNotExist, PutError
 
-from clipmint.domain.catalog import DEFAULT_CATALOG, MAX_MODEL_ID_CHARACTERS, Model
+from clipmint.domain.catalog import MAX_MODEL_ID_CHARACTERS, Model, Route
+from clipmint.domain.default_catalog import DEFAULT_CATALOG
 from clipmint.domain.errors import ModelNotFound
+from clipmint.providers import registry
 from clipmint.tables import CatalogItem
 
 CACHE_SECONDS = 60
@@ -36,14 +38,26 @@ def find(model_id: str) -> Model:
     return model
 
 
-def available() -> list[Model]:
-    """Every model a user can choose now, by id."""
+def offered() -> list[Model]:
+    """Every model a user can order now, by id."""
     global _all  # noqa: PLW0603
     if _all is None or time.monotonic() - _all[0] >= CACHE_SECONDS:
         # A scan, because it is the whole table that is wanted: a catalog is a few dozen items.
         models = [Model.model_validate_json(item.definition) for item in CatalogItem.scan()]
         _all = (time.monotonic(), sorted(models, key=lambda model: model.model_id))
-    return [model for model in _all[1] if model.available]
+    return [model for model in _all[1] if is_offered(model)]
+
+
+def open_routes(model: Model) -> list[Route]:
+    """The routes of a model that lead to a provider whose key the owner has set, in order."""
+    configured = registry.configured()
+    return [route for route in model.routes if route.provider in configured]
+
+
+def is_offered(model: Model) -> bool:
+    """Whether a user can order this model now."""
+    # Pictures are made on the way to a video, not by themselves.
+    return model.available and model.produces == "video" and bool(open_routes(model))
 
 
 def put(model: Model) -> None:

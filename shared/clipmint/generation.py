@@ -16,8 +16,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 from clipmint import catalog, execution, jobs, ledger
 from clipmint.domain import clock
 from clipmint.domain.accounts import Limits
-from clipmint.domain.catalog import Model, Settings
-from clipmint.domain.errors import ClipmintError, IdempotencyKeyReused, ModelUnavailable
+from clipmint.domain.catalog import Model, Settings, utf16_units
+from clipmint.domain.errors import (
+    ClipmintError,
+    IdempotencyKeyReused,
+    InvalidRequest,
+    ModelUnavailable,
+)
 from clipmint.domain.jobs import Job, JobStatus, Stage
 from clipmint.domain.requests import GenerationRequest
 from clipmint.telemetry import logger
@@ -40,8 +45,13 @@ def quote(request: GenerationRequest) -> Quote:
     ModelNotFound, ModelUnavailable, SettingNotAllowed, ImageRequired, InvalidRequest
     """
     model = catalog.find(request.model_id)
-    if not model.available:
+    if not catalog.is_offered(model):
         raise ModelUnavailable(f"{model.model_id} is not available at the moment")
+    if utf16_units(request.prompt) > model.max_prompt_units:
+        raise InvalidRequest(
+            "The prompt is too long",
+            details=f"prompt: at most {model.max_prompt_units} characters for {model.model_id}",
+        )
     settings = model.resolve(request.preset, request.settings)
     model.check_images(request.image_url, request.last_image_url)
     return Quote(model, settings, model.credits(settings))
@@ -97,6 +107,7 @@ def _start_execution(job_id: str) -> None:
 def _new_job(user_id: str, job_id: str, request: GenerationRequest) -> Job:
     quoted = quote(request)
     model, now = quoted.model, clock.now()
+    routes = catalog.open_routes(model)[: None if request.fallback else 1]
     return Job(
         job_id=job_id,
         user_id=user_id,
@@ -112,8 +123,9 @@ def _new_job(user_id: str, job_id: str, request: GenerationRequest) -> Job:
         stages=(
             Stage(
                 name="video",
-                provider=model.route.provider,
-                endpoint=model.route.endpoint,
+                routes=tuple(routes),
+                provider=routes[0].provider,
+                endpoint=routes[0].endpoint,
                 credits=quoted.credits,
             ),
         ),

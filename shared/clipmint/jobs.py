@@ -23,14 +23,16 @@ from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
 from clipmint.domain import clock
+from clipmint.domain.catalog import Route
 from clipmint.domain.errors import InvalidRequest
-from clipmint.domain.jobs import Asset, Job, JobStatus, SubmissionState
+from clipmint.domain.jobs import Asset, Job, JobStatus, Refusal, SubmissionState
 from clipmint.domain.outcomes import Finished, Succeeded
 from clipmint.providers.base import Handle
 from clipmint.records import asset_map, outcome_map, to_job
 from clipmint.tables import (
     OPEN,
     JobItem,
+    RefusalMap,
     SubmissionMap,
 )
 
@@ -121,12 +123,12 @@ def _start_key(user_id: str, cursor: str) -> dict[str, dict[str, Any]]:
     return {"user_id": {"S": user_id}, "created_at": {"S": created_at}, "job_id": {"S": job_id}}
 
 
-def mark_sending(job: Job, stage: str, webhook_token: str) -> Job:
-    """Record that the provider is about to be called.
+def mark_sending(job_id: str, stage: str, route: Route, *, task_id: str, webhook_token: str) -> Job:
+    """Record that a provider is about to be called.
 
-    Whoever finds this record after a crash knows that the call may have happened. The token is
-    fresh for every attempt, so an attempt knows its own record from another's even if the answer
-    to this very write was lost and the write repeated.
+    Whoever finds this record after a crash knows that the call may have happened. Task id and
+    token are fresh for every new submission, so an attempt knows its own record from another's even
+    if the answer to this very write was lost and the write repeated.
 
     Raises
     ------
@@ -136,17 +138,23 @@ def mark_sending(job: Job, stage: str, webhook_token: str) -> Job:
         Somebody else is or was sending.
     """
     here = getattr(JobItem, stage)
-    known = job.stage(stage)
-    attempts = known.submission.attempts + 1 if known and known.submission else 1
     submission = SubmissionMap(
-        state=SubmissionState.SENDING.value, webhook_token=webhook_token, attempts=attempts
+        state=SubmissionState.SENDING.value, task_id=task_id, webhook_token=webhook_token
     )
     return _write(
-        job.job_id,
-        [JobItem.status.set(JobStatus.PROCESSING.value), here.submission.set(submission)],
+        job_id,
+        [
+            JobItem.status.set(JobStatus.PROCESSING.value),
+            here.provider.set(route.provider),
+            here.endpoint.set(route.endpoint),
+            here.submission.set(submission),
+        ],
         here.submission.does_not_exist()
         | (here.submission.state == SubmissionState.REFUSED.value)
-        | (here.submission.webhook_token == webhook_token),
+        | (
+            (here.submission.state == SubmissionState.SENDING.value)
+            & (here.submission.task_id == task_id)
+        ),
     )
 
 
@@ -176,13 +184,21 @@ def _sent(submission: Any, handle: Handle) -> list[Action]:
     ]
 
 
-def mark_refused(job_id: str, stage: str) -> Job:
-    """Record a definite no that may be asked again. Raises `JobFinished`, `JobMoved`."""
-    here = getattr(JobItem, stage).submission
+def mark_refused(job_id: str, stage: str, task_id: str, refusal: Refusal) -> Job:
+    """Record a definite no to a submission: it may be sent again, or elsewhere.
+
+    Raises `JobFinished`, `JobMoved`.
+    """
+    here = getattr(JobItem, stage)
+    noted = RefusalMap(provider=refusal.provider, reason=refusal.reason, at=clock.iso(refusal.at))
     return _write(
         job_id,
-        [here.state.set(SubmissionState.REFUSED.value)],
-        here.state.is_in(SubmissionState.SENDING.value, SubmissionState.REFUSED.value),
+        [
+            here.submission.state.set(SubmissionState.REFUSED.value),
+            here.refusals.set(here.refusals.append([noted])),
+        ],
+        (here.submission.state == SubmissionState.SENDING.value)
+        & (here.submission.task_id == task_id),
     )
 
 

@@ -5,8 +5,16 @@ from __future__ import annotations
 from typing import cast
 
 from clipmint.domain import clock
-from clipmint.domain.catalog import Settings
-from clipmint.domain.jobs import Asset, Job, JobStatus, Stage, Submission, SubmissionState
+from clipmint.domain.catalog import Route, Settings
+from clipmint.domain.jobs import (
+    Asset,
+    Job,
+    JobStatus,
+    Refusal,
+    Stage,
+    Submission,
+    SubmissionState,
+)
 from clipmint.domain.outcomes import Failed, FailureCode, Finished, Succeeded
 from clipmint.tables import OPEN, STAGE_NAMES, AssetMap, JobItem, OutcomeMap, StageMap
 
@@ -35,7 +43,11 @@ def to_item(job: Job) -> JobItem:
     )
     for stage in job.stages:
         stage_map = StageMap(
-            provider=stage.provider, endpoint=stage.endpoint, credits=stage.credits
+            routes=[route.model_dump() for route in stage.routes],
+            refusals=[],
+            provider=stage.provider,
+            endpoint=stage.endpoint,
+            credits=stage.credits,
         )
         setattr(item, stage.name, stage_map)
     return item
@@ -73,13 +85,18 @@ def _to_stage(name: str, stage: StageMap) -> Stage:
     submission, outcome, asset = stage.submission, stage.outcome, stage.asset
     return Stage(
         name=name,
+        routes=tuple(Route.model_validate(route) for route in stage.routes),
+        refusals=tuple(
+            Refusal(refusal.provider, refusal.reason, clock.from_iso(refusal.at))
+            for refusal in stage.refusals
+        ),
         provider=stage.provider,
         endpoint=stage.endpoint,
         credits=int(stage.credits),
         submission=Submission(
             state=SubmissionState(submission.state),
             webhook_token=submission.webhook_token,
-            attempts=int(submission.attempts),
+            task_id=submission.task_id,
             request_id=submission.request_id,
             urls=submission.urls or {},
         )

@@ -57,3 +57,7 @@ class ProviderSettings(_Environment):
     fal_queue_url: str = "https://queue.fal.run"
     fal_jwks_url: str = "https://rest.fal.ai/.well-known/jwks.json"
     fal_media_hosts: Hosts = (".fal.media",)
+    runway_url: str = "https://api.dev.runwayml.com"
+    runway_media_hosts: Hosts = (".cloudfront.net",)
+    runware_url: str = "https://api.runware.ai/v1"
+    runware_media_hosts: Hosts = ("vm.runware.ai", "im.runware.ai")

@@ -110,7 +110,7 @@ class GrantItem(Model):
 class SubmissionMap(MapAttribute[str, Any]):
     state = UnicodeAttribute()
     webhook_token = UnicodeAttribute()
-    attempts = NumberAttribute()
+    task_id = UnicodeAttribute()
     request_id = UnicodeAttribute(null=True)
     urls = JSONAttribute(null=True)
 
@@ -135,7 +135,15 @@ class AssetMap(MapAttribute[str, Any]):
     thumbnail_key = UnicodeAttribute(null=True)
 
 
+class RefusalMap(MapAttribute[str, Any]):
+    provider = UnicodeAttribute()
+    reason = UnicodeAttribute()
+    at = UnicodeAttribute()
+
+
 class StageMap(MapAttribute[str, Any]):
+    routes = JSONAttribute()
+    refusals = ListAttribute(of=RefusalMap)
     provider = UnicodeAttribute()
     endpoint = UnicodeAttribute()
     credits = NumberAttribute()

@@ -1,9 +1,9 @@
 """What a user can choose: models, their settings, presets and prices.
 
-A model is one entry of the catalog: what it can do, what it costs, and the route to the provider's
-model behind it. The catalog lives in the Models table; `DEFAULT_CATALOG` is what a new deployment
-starts with. Settings are resolved in one place, `Model.resolve`: what the request says, over what
-its preset says, over the model's defaults.
+A model is one entry of the catalog: what it can do, what it costs, and the routes to the providers'
+models behind it. The catalog lives in the Models table; `clipmint.domain.default_catalog` is what a
+new deployment starts with. Settings are resolved in one place, `Model.resolve`: what the request
+says, over what its preset says, over the model's defaults.
 """
 
 from __future__ import annotations
@@ -26,6 +26,12 @@ PresetName = Literal["draft", "standard", "high"]
 
 MAX_POLLS = 3_000
 """Each poll takes six of an execution's 25,000 events."""
+
+
+def utf16_units(text: str) -> int:
+    """Length as Runway (docs) and JavaScript count it: most characters are one, emoji two."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+
 
 SETTING_NAMES = ("resolution", "aspect_ratio", "duration")
 
@@ -60,6 +66,7 @@ class Route(_Frozen):
 class Model(_Frozen):
     """One entry of the catalog.
 
+    ``routes`` are tried in order, the next one only when the one before certainly did not accept.
     ``deadline_seconds`` counts from the request to the moment the provider must have finished;
     ``poll_seconds`` are the waits between asking the provider when no webhook comes, the last one
     repeating.
@@ -69,20 +76,22 @@ class Model(_Frozen):
     name: ShortText
     description: Annotated[str, StringConstraints(max_length=500)] = ""
     available: bool = True
+    produces: Literal["video", "image"] = "video"
+    max_prompt_units: Annotated[int, Field(ge=1, le=5_000)] = 5_000
     image: Need = "none"
     last_image: Need = "none"
     allowed: AllowedSettings
     defaults: Settings
     presets: dict[PresetName, Settings] = {}
     price: Price
-    route: Route
+    routes: Annotated[list[Route], Field(min_length=1, max_length=4)]
     deadline_seconds: Annotated[int, Field(ge=60, le=86_400)] = 1_800
     poll_seconds: Annotated[
         list[Annotated[int, Field(ge=1, le=3_600)]], Field(min_length=1, max_length=20)
     ] = [90, 30, 30, 60]
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    def _settings_are_allowed(self) -> Self:
         for where, settings in [("defaults", self.defaults), *self.presets.items()]:
             for setting in SETTING_NAMES:
                 value, allowed = getattr(settings, setting), getattr(self.allowed, setting)
@@ -90,6 +99,10 @@ class Model(_Frozen):
                     raise ValueError(f"{where}: {setting} {value!r} is not among {allowed}")
                 if where == "defaults" and value is None and allowed:
                     raise ValueError(f"defaults: {setting} is missing")
+        return self
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
         if isinstance(self.price, PerSecondPrice):
             if not self.allowed.duration:
                 raise ValueError("a price per second needs allowed durations")
@@ -98,6 +111,8 @@ class Model(_Frozen):
                 raise ValueError(f"price: no such resolution: {sorted(unknown)}")
         if self.deadline_seconds > MAX_POLLS * self.poll_seconds[-1]:
             raise ValueError(f"poll_seconds: at most {MAX_POLLS} polls fit into deadline_seconds")
+        if len({route.provider for route in self.routes}) < len(self.routes):
+            raise ValueError("routes: a provider twice")
         if self.last_image != "none" and self.image == "none":
             raise ValueError("a last image needs a first image")
         return self
@@ -161,83 +176,14 @@ class Model(_Frozen):
                     f"{self.model_id} does not use {field}",
                     details=f"{field}: not used by this model",
                 )
+        if last_image_url is not None and image_url is None:
+            raise ImageRequired(
+                f"{self.model_id} needs image_url with last_image_url",
+                details="image_url: required where there is a last_image_url",
+            )
 
     def credits(self, settings: Settings) -> int:
         """Price of one generation with these settings, in whole credits."""
         return credits_for(
             self.price, resolution=settings.resolution, duration_seconds=settings.duration
         )
-
-
-# Veo on fal costs the owner 0.40 USD a second with sound, 0.60 in 4k; Sora 0.10. The defaults price
-# a credit at 0.10 USD of cost; owners set their own through the admin endpoint.
-_VEO_PRICE = PerSecondPrice(credits_per_second=4)
-_VEO_PRESETS: dict[PresetName, Settings] = {
-    "draft": Settings(resolution="720p", duration=4),
-    "standard": Settings(resolution="720p", duration=8),
-    "high": Settings(resolution="1080p", duration=8),
-}
-
-DEFAULT_CATALOG: tuple[Model, ...] = (
-    Model(
-        model_id="veo-3.1",
-        name="Veo 3.1",
-        description="Text to video with sound.",
-        allowed=AllowedSettings(
-            resolution=["720p", "1080p"], aspect_ratio=["16:9", "9:16"], duration=[4, 6, 8]
-        ),
-        defaults=Settings(resolution="720p", aspect_ratio="16:9", duration=8),
-        presets=_VEO_PRESETS,
-        price=_VEO_PRICE,
-        route=Route(provider="fal", endpoint="fal-ai/veo3.1"),
-    ),
-    Model(
-        model_id="veo-3.1-i2v",
-        name="Veo 3.1 from an image",
-        description="A video that starts from an image, with sound.",
-        image="required",
-        allowed=AllowedSettings(
-            resolution=["720p", "1080p"], aspect_ratio=["auto", "16:9", "9:16"], duration=[4, 6, 8]
-        ),
-        defaults=Settings(resolution="720p", aspect_ratio="auto", duration=8),
-        presets=_VEO_PRESETS,
-        price=_VEO_PRICE,
-        route=Route(provider="fal", endpoint="fal-ai/veo3.1/image-to-video"),
-    ),
-    Model(
-        model_id="veo-3.1-transition",
-        name="Veo 3.1 between two frames",
-        description="A video from a first frame to a last one, with sound.",
-        image="required",
-        last_image="required",
-        allowed=AllowedSettings(
-            resolution=["720p", "1080p", "4k"],
-            aspect_ratio=["auto", "16:9", "9:16"],
-            duration=[4, 6, 8],
-        ),
-        defaults=Settings(resolution="720p", aspect_ratio="auto", duration=8),
-        presets=_VEO_PRESETS,
-        price=PerSecondPrice(credits_per_second=4, resolution_percent={"4k": 150}),
-        route=Route(provider="fal", endpoint="fal-ai/veo3.1/first-last-frame-to-video"),
-    ),
-    Model(
-        model_id="sora-2-i2v",
-        name="Sora 2 from an image",
-        description="A video that starts from an image.",
-        # OpenAI shut Sora 2 down on 2026-09-24; whether fal still serves it is not known. Off
-        # until an owner has seen it work.
-        available=False,
-        image="required",
-        allowed=AllowedSettings(
-            resolution=["auto", "720p"], aspect_ratio=["auto", "9:16", "16:9"], duration=[4, 8, 12]
-        ),
-        defaults=Settings(resolution="auto", aspect_ratio="auto", duration=4),
-        presets={
-            "draft": Settings(resolution="auto", duration=4),
-            "standard": Settings(resolution="720p", duration=8),
-            "high": Settings(resolution="720p", duration=12),
-        },
-        price=PerSecondPrice(credits_per_second=1),
-        route=Route(provider="fal", endpoint="fal-ai/sora-2/image-to-video"),
-    ),
-)

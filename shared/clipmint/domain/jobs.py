@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from clipmint.domain.catalog import Settings
+from clipmint.domain.catalog import Route, Settings
 from clipmint.domain.outcomes import Failed, FailureCode, Finished, Succeeded
 
 
@@ -47,12 +47,13 @@ class SubmissionState(StrEnum):
 class Submission:
     """What a provider knows a stage by. ``request_id`` and ``urls`` are known once sent.
 
-    ``webhook_token`` is the secret part of this submission's webhook URL.
+    ``webhook_token`` is the secret part of this submission's webhook URL. ``task_id`` (a UUIDv4) is
+    what we call the submission: where a provider deduplicates by it, it may be sent again.
     """
 
     state: SubmissionState
     webhook_token: str
-    attempts: int = 1
+    task_id: str
     request_id: str | None = None
     urls: Mapping[str, str] = field(default_factory=dict)
 
@@ -73,13 +74,28 @@ class Asset:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """An attempt that was certainly not accepted: by whom, and why (a failure's code or BUSY)."""
+
+    provider: str
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Stage:
-    """One provider task inside a job; ``credits`` is what its hold holds."""
+    """One provider task inside a job; ``credits`` is what its hold holds.
+
+    ``provider`` and ``endpoint`` are the route it took or is taking, the first of ``routes`` until
+    then. ``refusals`` are the attempts before.
+    """
 
     name: str
+    routes: tuple[Route, ...]
     provider: str
     endpoint: str
     credits: int
+    refusals: tuple[Refusal, ...] = ()
     submission: Submission | None = None
     outcome: Finished | None = None
     asset: Asset | None = None

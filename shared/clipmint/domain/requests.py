@@ -88,6 +88,9 @@ class GenerationRequest(BaseModel):
     last_image_url: ImageUrl | None = None
     settings: Settings | None = None
     preset: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = None
+    fallback: bool = Field(
+        True, description="False: only the model's first provider, even if that one is down"
+    )
     user_id: str | None = Field(None, description="If sent, must be the caller's own")
 
     def check_user(self, user_id: str) -> None:
@@ -98,6 +101,8 @@ class GenerationRequest(BaseModel):
     def fingerprint(self) -> str:
         """SHA-256 of what is asked for, whatever the order or spacing of the JSON."""
         asked = self.model_dump(mode="json", exclude={"user_id"}, exclude_none=True)
+        if self.fallback:
+            del asked["fallback"]  # said or not, it is the same request
         canonical = json.dumps(asked, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(canonical.encode()).hexdigest()
 

@@ -53,6 +53,12 @@ class Task:
     start_within_seconds
         How late it may begin: one still queued after that must not run, and cost, for a job that
         has been given up. None where the provider may take its time.
+    reference_image_urls
+        Public https URLs of pictures an image shall take after.
+    resent
+        An earlier attempt with this very ``task_id`` may have been accepted. Only a provider that
+        deduplicates by it is ever asked again, and only an answer that settles the earlier attempt
+        too is certain: everything else is `Unanswered`.
     """
 
     task_id: str

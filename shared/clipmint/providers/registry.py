@@ -1,9 +1,15 @@
-"""Which provider is behind a name, ready to use: the one place that knows them all."""
+"""Which provider is behind a name, ready to use: the one place that knows them all.
+
+A provider is offered if the owner has set its key. Keys are read from the secret when first needed
+and again every few minutes, so a key that is added, replaced or mended is found without a deploy.
+"""
 
 from __future__ import annotations
 
 import functools
 import json
+import time
+from collections.abc import Mapping
 
 import boto3
 from botocore.config import Config
@@ -12,41 +18,49 @@ from clipmint.domain.jobs import Stage
 from clipmint.providers.base import Handle, Provider
 from clipmint.settings import ProviderSettings
 
-NAMES = frozenset({"fal"})
+KEY_NAMES: Mapping[str, str] = {
+    "fal": "FAL_KEY",
+    "runway": "RUNWAYML_API_SECRET",
+    "runware": "RUNWARE_API_KEY",
+}
+"""Every provider there is, and what its key is called in the secret."""
+
+NAMES = frozenset(KEY_NAMES)
+
+KEYS_FOR_SECONDS = 300
+
+_read: tuple[float, Mapping[str, str]] | None = None
 
 
 class ProviderNotConfigured(Exception):
-    """No such provider, or the owner has set no key for it."""
+    """No such provider, or the owner has set no usable key for it."""
 
 
-@functools.cache
 def provider(name: str) -> Provider:
-    """The adapter of that name, with the owner's key. Made once per process.
+    """The adapter of that name, with the owner's key. Made once per process and key.
 
     Raises
     ------
     ProviderNotConfigured
     """
-    settings = ProviderSettings.read()
-    if name == "fal":
-        from clipmint.providers.fal import Fal, FalSettings  # noqa: PLC0415  (only where used)
+    key = _keys().get(KEY_NAMES.get(name, ""), "")
+    made = _adapter(name, key) if key else None
+    if made is None:
+        forget_keys()
+        raise ProviderNotConfigured(name)
+    return made
 
-        fal = FalSettings(
-            key=_keys().get("FAL_KEY", ""),
-            queue_url=settings.fal_queue_url,
-            jwks_url=settings.fal_jwks_url,
-            media_hosts=settings.fal_media_hosts,
-        )
-        if fal.key:
-            return Fal(fal)
-    forget_keys()
-    raise ProviderNotConfigured(name)
+
+def configured() -> frozenset[str]:
+    """The providers the owner has set a key for."""
+    keys = _keys()
+    return frozenset(name for name, key_name in KEY_NAMES.items() if keys.get(key_name))
 
 
 def forget_keys() -> None:
     """Read the owner's keys afresh next time: they are missing or refused, and may be mended."""
-    _keys.cache_clear()
-    provider.cache_clear()
+    global _read  # noqa: PLW0603
+    _read = None
 
 
 def handle_of(stage: Stage) -> Handle | None:
@@ -57,12 +71,37 @@ def handle_of(stage: Stage) -> Handle | None:
     return Handle(submission.request_id, submission.urls)
 
 
-@functools.cache
-def _keys() -> dict[str, str]:
-    """The owner's keys, read once per cold start and never logged."""
-    client = boto3.client(
-        "secretsmanager",
-        config=Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard"}),
-    )
-    secret = client.get_secret_value(SecretId=ProviderSettings.read().provider_keys_arn)
-    return {name: str(key) for name, key in json.loads(secret["SecretString"]).items()}
+@functools.lru_cache(maxsize=8)
+def _adapter(name: str, key: str) -> Provider | None:
+    """None where the key could not be one. Each adapter is imported only where it is used."""
+    where = ProviderSettings.read()
+    if name == "fal":
+        from clipmint.providers.fal import Fal, FalSettings  # noqa: PLC0415
+
+        fal = FalSettings(key, where.fal_queue_url, where.fal_jwks_url, where.fal_media_hosts)
+        return Fal(fal) if fal.key else None
+    if name == "runway":
+        from clipmint.providers.runway import Runway, RunwaySettings  # noqa: PLC0415
+
+        runway = RunwaySettings(key, where.runway_url, where.runway_media_hosts)
+        return Runway(runway) if runway.key else None
+    if name == "runware":
+        from clipmint.providers.runware import Runware, RunwareSettings  # noqa: PLC0415
+
+        runware = RunwareSettings(key, where.runware_url, where.runware_media_hosts)
+        return Runware(runware) if runware.key else None
+    return None
+
+
+def _keys() -> Mapping[str, str]:
+    """The owner's keys, never logged."""
+    global _read  # noqa: PLW0603
+    if _read is None or time.monotonic() - _read[0] >= KEYS_FOR_SECONDS:
+        client = boto3.client(
+            "secretsmanager",
+            config=Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard"}),
+        )
+        secret = client.get_secret_value(SecretId=ProviderSettings.read().provider_keys_arn)
+        keys = json.loads(secret["SecretString"])
+        _read = time.monotonic(), {name: str(key).strip() for name, key in keys.items()}
+    return _read[1]

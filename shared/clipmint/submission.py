@@ -1,0 +1,252 @@
+"""Submissions: send a stage to a provider, at most once.
+
+The job says how far an earlier attempt came, and each step is recorded before the next begins:
+
+==============  ===========================================================================
+found           meaning, and what is done
+==============  ===========================================================================
+nothing         never sent: record ``sending``, call the first provider
+``refused``     certainly not accepted: the same again
+``sending``     an attempt died around the call, maybe after it was accepted: never send again
+                blindly, do what this provider allows
+``unknown``     as above, and already decided to wait
+``sent``        done
+==============  ===========================================================================
+
+A model may have several routes. The next one is tried only when the one before certainly did not
+accept, and for a reason that lies with the provider; all of it happens inside the same hold.
+"""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from dataclasses import dataclass
+
+from clipmint import circuit, jobs
+from clipmint.domain import clock
+from clipmint.domain.catalog import Route
+from clipmint.domain.jobs import Job, Refusal, Stage, SubmissionState
+from clipmint.domain.outcomes import Failed, FailureCode
+from clipmint.jobs import JobFinished, JobMoved
+from clipmint.providers import registry
+from clipmint.providers.base import (
+    Accepted,
+    Busy,
+    Provider,
+    Rejected,
+    Submitted,
+    Task,
+    Unanswered,
+)
+from clipmint.providers.registry import ProviderNotConfigured
+from clipmint.settings import ProviderSettings
+from clipmint.telemetry import count, logger
+
+GENERATION_SECONDS = 300
+"""More than a generation takes once it has begun. One that begins later than this before the
+deadline would finish, and cost, for a job that has been given up."""
+
+LEAST_SECONDS = 30
+"""With less left to the job's deadline nothing is sent: it would be paid for and never fetched."""
+
+REQUEST_AT_FAULT = frozenset(
+    {FailureCode.CONTENT_POLICY, FailureCode.INVALID_INPUT, FailureCode.INPUT_UNREADABLE}
+)
+"""Refusals that another provider would, or should, answer alike. All others try the next route."""
+
+
+class ProviderBusy(Exception):
+    """Certainly not accepted by anyone; the state machine asks again, with backoff."""
+
+
+class SubmissionRejected(Exception):
+    """Certainly not accepted, and never will be; recorded on the job."""
+
+
+class SubmissionInDoubt(Exception):
+    """Perhaps accepted, by a provider that may be asked again; the state machine does."""
+
+
+class DeadlineExceeded(Exception):
+    """The job's time is up before anything was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One way to send a stage: where, under which id of ours, with which secret in its webhook."""
+
+    route: Route
+    task_id: str
+    webhook_token: str
+    resent: bool = False
+
+
+def ensure_sent(job: Job, stage: Stage) -> None:
+    """Send a stage, or find that this was done before.
+
+    Raises
+    ------
+    ProviderBusy, SubmissionInDoubt
+        Ask again later.
+    SubmissionRejected, DeadlineExceeded, ProviderNotConfigured
+        It will not be sent.
+    JobFinished, JobMoved
+        The job has ended, or somebody else is at it: look again.
+    """
+    if isinstance(stage.outcome, Failed):
+        raise SubmissionRejected(stage.outcome.code.value)
+    submission = stage.submission
+    if submission is None or submission.state is SubmissionState.REFUSED:
+        _send_by_some_route(job, stage)
+    elif submission.state is SubmissionState.SENDING:
+        logger.warning("the answer to a submission was lost")
+        provider = registry.provider(stage.provider)
+        if provider.after_unanswered == "resubmit":
+            route = Route(provider=stage.provider, endpoint=stage.endpoint)
+            again = Attempt(route, submission.task_id, submission.webhook_token, resent=True)
+            _send_again(provider, job, stage, again)
+        else:
+            _unanswered(provider, job, stage)
+
+
+def _send_by_some_route(job: Job, stage: Stage) -> None:
+    failure: Failed | None = None
+    busy = False
+    for route in stage.routes:
+        try:
+            provider = registry.provider(route.provider)
+        except ProviderNotConfigured:
+            continue
+        attempt = Attempt(route, str(uuid.uuid4()), secrets.token_urlsafe(32))
+        answer = _send(provider, job, stage, attempt)
+        if isinstance(answer, Accepted):
+            return _accepted(provider, job, stage, answer)
+        if isinstance(answer, Unanswered):
+            return _unanswered(provider, job, stage)
+        if isinstance(answer, Rejected):
+            failure = answer.failure
+            _end_if_the_request_is_at_fault(job, stage, failure)
+            _note_refusal(job, stage, attempt, failure.code.value)
+        else:
+            busy = True
+            if isinstance(answer, Busy):
+                _note_refusal(job, stage, attempt, "BUSY")
+    if busy:
+        raise ProviderBusy(job.job_id)
+    if failure is None:
+        raise ProviderNotConfigured(", ".join(route.provider for route in stage.routes))
+    jobs.record_outcome(job.job_id, stage.name, failure)
+    raise SubmissionRejected(failure.code.value)
+
+
+def _send(provider: Provider, job: Job, stage: Stage, attempt: Attempt) -> Submitted | circuit.Open:
+    task = _task(job, stage, attempt)
+
+    def call() -> Submitted:
+        jobs.mark_sending(
+            job.job_id,
+            stage.name,
+            attempt.route,
+            task_id=attempt.task_id,
+            webhook_token=attempt.webhook_token,
+        )
+        # A crash from here until the answer is recorded leaves ``sending``.
+        return provider.submit(task)
+
+    answer = circuit.guarded(provider.name, call)
+    _log(provider, answer)
+    return answer
+
+
+def _send_again(provider: Provider, job: Job, stage: Stage, attempt: Attempt) -> None:
+    """Ask a provider that knows tasks by our ids. Only its yes, or a no that also goes for the
+    attempt before, settles the doubt; anything else leaves it."""
+    answer = provider.submit(_task(job, stage, attempt))
+    _log(provider, answer)
+    if isinstance(answer, Accepted):
+        _accepted(provider, job, stage, answer)
+    elif isinstance(answer, Rejected):
+        jobs.record_outcome(job.job_id, stage.name, answer.failure)
+        raise SubmissionRejected(answer.failure.code.value)
+    else:
+        raise SubmissionInDoubt(provider.name)
+
+
+def _end_if_the_request_is_at_fault(job: Job, stage: Stage, failure: Failed) -> None:
+    if failure.code in REQUEST_AT_FAULT:
+        jobs.record_outcome(job.job_id, stage.name, failure)
+        raise SubmissionRejected(failure.code.value)
+
+
+def _note_refusal(job: Job, stage: Stage, attempt: Attempt, reason: str) -> None:
+    provider = attempt.route.provider
+    count("SubmissionRefused", provider=provider, reason=reason)
+    if reason == FailureCode.OWNER_ACCOUNT:
+        count("OwnerAccountRefused", provider=provider)  # rings the owner's alarm
+        registry.forget_keys()  # a mended key shall be found without a cold start
+    refusal = Refusal(provider, reason, clock.now())
+    jobs.mark_refused(job.job_id, stage.name, attempt.task_id, refusal)
+
+
+def _accepted(provider: Provider, job: Job, stage: Stage, answer: Accepted) -> None:
+    count("SubmissionAccepted", provider=provider.name)
+    try:
+        jobs.mark_sent(job.job_id, stage.name, answer.handle)
+    except JobFinished:
+        # The owner pays for something nobody waits for any more: say so loudly.
+        count("PaidOrphan", provider=provider.name)
+        logger.error("job ended while its submission was accepted")
+        raise
+
+
+def _unanswered(provider: Provider, job: Job, stage: Stage) -> None:
+    """The provider may have it: never send it blindly again."""
+    count("SubmissionUnanswered", provider=provider.name)
+    if provider.after_unanswered == "resubmit":
+        raise SubmissionInDoubt(provider.name)
+    if provider.after_unanswered == "fail":
+        # Nor can it be asked whether it has it, and it will not call.
+        jobs.record_outcome(job.job_id, stage.name, Failed(FailureCode.SUBMIT_UNKNOWN))
+        raise SubmissionRejected(FailureCode.SUBMIT_UNKNOWN.value)
+    try:
+        jobs.mark_unknown(job.job_id, stage.name)
+    except JobMoved as moved:
+        # The webhook may have told already. Anything else (an attempt we took for dead was refused
+        # after all) is for the next attempt to look at.
+        now = moved.job.stage(stage.name)
+        if not (now and now.submission and now.submission.state is SubmissionState.SENT):
+            raise
+
+
+def _task(job: Job, stage: Stage, attempt: Attempt) -> Task:
+    seconds_left = job.deadline - clock.epoch(clock.now())
+    if seconds_left < LEAST_SECONDS:
+        raise DeadlineExceeded(job.job_id)
+    base, route = ProviderSettings.read().webhook_base_url, attempt.route
+    path = f"/webhooks/{route.provider}/{job.job_id}/{stage.name}/{attempt.webhook_token}"
+    return Task(
+        task_id=attempt.task_id,
+        endpoint=route.endpoint,
+        prompt=job.prompt,
+        image_url=job.image_url,
+        last_image_url=job.last_image_url,
+        resolution=job.settings.resolution,
+        aspect_ratio=job.settings.aspect_ratio,
+        duration_seconds=job.settings.duration,
+        webhook_url=base + path if base else None,
+        start_within_seconds=max(seconds_left - GENERATION_SECONDS, seconds_left // 2),
+        resent=attempt.resent,
+    )
+
+
+def _log(provider: Provider, answer: Submitted | circuit.Open) -> None:
+    if isinstance(answer, Accepted):
+        return
+    detail = getattr(answer, "detail", "")
+    if isinstance(answer, Rejected):
+        detail = f"{answer.failure.code.value}: {answer.failure.detail}"
+    logger.warning(
+        "submission not accepted",
+        extra={"provider": provider.name, "answer": type(answer).__name__, "detail": detail},
+    )
