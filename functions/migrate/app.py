@@ -52,11 +52,19 @@ def _store(job: Job, stage: Stage, context: LambdaContext) -> Job:
         asset = _asset(stored, thumbnail)
         return jobs.record_asset(job.job_id, stage.name, asset)
     except (JobMoved, JobFinished, MediaInvalid) as refused:
-        # Nobody will ever ask for these keys.
-        storage.delete(_s3(), bucket, video, thumbnail)
+        # Refused may be our own write, repeated because its answer was lost: then these keys are
+        # the job's. Otherwise nobody will ever ask for them.
+        if not _is_recorded(job.job_id, stage.name, video):
+            storage.delete(_s3(), bucket, video, thumbnail)
         if isinstance(refused, JobMoved):
             return refused.job
         raise
+
+
+def _is_recorded(job_id: str, stage_name: str, key: str) -> bool:
+    job = jobs.get(job_id)
+    stage = job.stage(stage_name) if job else None
+    return bool(stage and stage.asset and stage.asset.key == key)
 
 
 def _copy(job: Job, stage: Stage, bucket: str, key: str, seconds: float) -> StoredObject:

@@ -1,8 +1,9 @@
 """Track: leave the task token where the webhook finds it, and ask the provider now and then.
 
 The first turn only leaves the token: the webhook usually comes. Later turns, entered when a wait
-has timed out, also ask. Outcome and token lie on the same item, and both writers look for the
-other's after writing their own, so one of the two always wakes the execution.
+has timed out, also ask, and so does any turn after the deadline: no job is given up unasked for.
+Outcome and token lie on the same item, and both writers look for the other's after writing their
+own, so one of the two always wakes the execution.
 """
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
     if stage is None:
         raise JobFinished(f"job {job_id} has no stage {stage_name}")
     if stage.outcome is None:
-        outcome = _ask(stage) if turn > 0 else None
-        outcome = outcome or _out_of_time(job, stage)
+        too_late = _out_of_time(job, stage)
+        outcome = _ask(stage) if turn > 0 or too_late else None
+        outcome = outcome or too_late
         if outcome is not None:
             stage = _record(job_id, stage_name, outcome)
     # A crash before this line is mended by the next attempt: it finds the outcome.

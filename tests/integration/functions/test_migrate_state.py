@@ -1,23 +1,26 @@
-"""Migrate, where the file's URL has died or the function did."""
+"""Migrate, where the file's URL has died, the function did, or two attempts overlap."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+import uuid
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from clipmint import jobs, ledger
-from clipmint.domain.jobs import Job, JobStatus, Verdict
+from clipmint.domain.jobs import Asset, Job, JobStatus, Verdict, verdict
 from clipmint.domain.media import MediaInvalid, SourceExpired
 from clipmint.domain.outcomes import Failed, FailureCode, Running, Succeeded
 from clipmint.jobs import JobFinished
 from clipmint.providers.base import ProviderUnavailable
 from functions.migrate import app
+from functions.settle.app import handler as settle
 from tests.integration.gateway import Context
-from tests.integration.moto_aws import BUCKET, Aws, open_job
+from tests.integration.moto_aws import BUCKET, Aws, assert_adds_up, open_job
 from tests.integration.scripted_provider import HANDLE, ScriptedProvider
-from tests.integration.storage.origin import Exchange, Origin
+from tests.integration.storage.origin import Exchange, Origin, until_closed
 from tests.unit.mp4 import write_mp4
 
 
@@ -46,6 +49,8 @@ def origin(aws: Aws, provider: ScriptedProvider, video: bytes) -> Iterator[Origi
             "/good.mp4": reply(200, video),
             "/gone.mp4": reply(404, b""),
             "/page.mp4": reply(200, b"<html>not a video</html>" * 10),
+            # Breaks off unnoticed: no length was declared.
+            "/half.mp4": until_closed(video[: len(video) // 2]),
         }
         provider.media_hosts = (server.host,)
         yield server
@@ -58,8 +63,42 @@ def finished(origin: Origin, path: str) -> Job:
 
 
 def migrate(job: Job) -> dict[str, Any]:
+    """One attempt; every invocation has an id of its own."""
     event = {"job_id": job.job_id, "stage": "video"}
-    return app.handler(event, Context(remaining_ms=800_000))
+    context = Context(remaining_ms=800_000, aws_request_id=str(uuid.uuid4()))
+    return app.handler(event, context)
+
+
+def asset_of(job: Job) -> Asset | None:
+    found = jobs.get(job.job_id)
+    assert found
+    return found.stages[0].asset
+
+
+def assert_completed_with_its_files(aws: Aws, job: Job, video: bytes) -> None:
+    """The job is paid for, and what it names is in the bucket, and nothing else is."""
+    assert settle({"job_id": job.job_id, "error": ""}, Context()) == {"status": "completed"}
+    assert (assert_adds_up("user-1").held, assert_adds_up("user-1").available) == (0, 0)
+    asset = asset_of(job)
+    assert asset
+    stored = aws.s3.get_object(Bucket=BUCKET, Key=asset.key)["Body"].read()
+    assert stored == video
+    assert asset.sha256 == hashlib.sha256(stored).hexdigest()
+    assert keys(aws) == sorted([asset.key, str(asset.thumbnail_key)])
+
+
+def overlapping(
+    monkeypatch: pytest.MonkeyPatch, step: str, meanwhile: Callable[[], object]
+) -> None:
+    """Let something happen within the next attempt, right before it takes this step."""
+    real = getattr(app, step)
+
+    def later(*args: Any) -> Any:
+        monkeypatch.setattr(app, step, real)
+        meanwhile()
+        return real(*args)
+
+    monkeypatch.setattr(app, step, later)
 
 
 def keys(aws: Aws) -> list[str]:
@@ -110,9 +149,94 @@ def test_a_crash_before_the_record_costs_a_second_copy_and_no_more(
         with pytest.raises(KeyboardInterrupt):
             migrate(job)
     left = keys(aws)
+    assert len(left) == 2
     assert migrate(job) == {"more": False}
-    assert keys(aws) == left
     assert paths(origin) == ["/good.mp4"] * 2
+    # What the killed attempt left stays until the job is deleted: it can harm nobody.
+    asset = asset_of(job)
+    assert asset
+    assert set(keys(aws)) == {*left, asset.key, asset.thumbnail_key}
+    assert asset.key not in left
+
+
+@pytest.mark.parametrize("step", ["_copy", "_asset"])
+def test_an_attempt_that_damages_its_copy_takes_nothing_from_the_one_that_was_quicker(
+    aws: Aws, origin: Origin, video: bytes, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    job = finished(origin, "/good.mp4")
+    good, half = origin.replies["/good.mp4"], origin.replies["/half.mp4"]
+
+    def the_other_attempt() -> None:
+        origin.replies["/good.mp4"] = good
+        assert migrate(job) == {"more": False}
+        origin.replies["/good.mp4"] = half
+
+    origin.replies["/good.mp4"] = half
+    overlapping(monkeypatch, step, the_other_attempt)
+    with pytest.raises(MediaInvalid):
+        migrate(job)
+    # The state machine tries the damaged attempt again.
+    assert migrate(job) == {"more": False}
+    assert_completed_with_its_files(aws, job, video)
+
+
+@pytest.mark.parametrize("step", ["_copy", "_asset"])
+def test_of_two_good_attempts_the_second_removes_its_own_copy_and_goes_on(
+    aws: Aws, origin: Origin, video: bytes, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    job = finished(origin, "/good.mp4")
+    overlapping(monkeypatch, step, lambda: migrate(job))
+    assert migrate(job) == {"more": False}
+    assert paths(origin) == ["/good.mp4"] * 2
+    assert_completed_with_its_files(aws, job, video)
+
+
+def test_a_record_whose_answer_was_lost_and_that_is_written_again_keeps_its_files(
+    aws: Aws, origin: Origin, video: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = finished(origin, "/good.mp4")
+    record = jobs.record_asset
+
+    def written_twice(*args: Any) -> Job:
+        record(*args)  # reached DynamoDB; its answer did not reach us, and the client repeats it
+        return record(*args)
+
+    monkeypatch.setattr(jobs, "record_asset", written_twice)
+    assert migrate(job) == {"more": False}
+    assert_completed_with_its_files(aws, job, video)
+
+
+def test_a_record_that_is_written_again_after_the_job_has_completed_keeps_its_files(
+    aws: Aws, origin: Origin, video: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = finished(origin, "/good.mp4")
+    record = jobs.record_asset
+
+    def settled_between(*args: Any) -> Job:
+        record(*args)
+        ledger.settle(job.job_id, lambda found: verdict(found, "ABORTED"))
+        return record(*args)
+
+    monkeypatch.setattr(jobs, "record_asset", settled_between)
+    with pytest.raises(JobFinished):
+        migrate(job)
+    assert_completed_with_its_files(aws, job, video)
+
+
+@pytest.mark.parametrize("step", ["_copy", "_asset"])
+def test_a_job_that_ends_while_its_file_is_copied_leaves_no_file(
+    aws: Aws, origin: Origin, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    job = finished(origin, "/good.mp4")
+    overlapping(
+        monkeypatch, step, lambda: ledger.settle(job.job_id, lambda job: verdict(job, "ABORTED"))
+    )
+    with pytest.raises(JobFinished):
+        migrate(job)
+    assert paths(origin) == ["/good.mp4"]
+    assert keys(aws) == []
+    assert asset_of(job) is None
+    assert assert_adds_up("user-1").available == 32
 
 
 def test_what_is_no_video_is_neither_kept_nor_recorded(aws: Aws, origin: Origin) -> None:

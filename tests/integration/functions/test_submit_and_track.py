@@ -12,7 +12,7 @@ import pytest
 from clipmint import jobs, ledger
 from clipmint.domain.jobs import Job, JobStatus, SubmissionState, Verdict
 from clipmint.domain.outcomes import Failed, FailureCode, Running, Succeeded
-from clipmint.jobs import JobFinished
+from clipmint.jobs import JobFinished, JobMoved
 from clipmint.providers.base import (
     Accepted,
     Busy,
@@ -21,7 +21,12 @@ from clipmint.providers.base import (
     Submitted,
     Unanswered,
 )
-from functions.submit.app import DeadlineExceeded, ProviderBusy, SubmissionRejected
+from functions.submit.app import (
+    LEAST_SECONDS,
+    DeadlineExceeded,
+    ProviderBusy,
+    SubmissionRejected,
+)
 from functions.submit.app import handler as submit
 from functions.track.app import handler as track
 from tests.integration.gateway import Context
@@ -219,6 +224,85 @@ def test_a_job_whose_time_is_up_is_not_sent(provider: ScriptedProvider, hands: C
     assert provider.tasks == []
 
 
+@pytest.mark.parametrize(("seconds_left", "sent"), [(LEAST_SECONDS, 1), (LEAST_SECONDS - 1, 0)])
+def test_nothing_is_sent_that_could_not_be_fetched_in_time(
+    provider: ScriptedProvider, hands: Clock, seconds_left: int, sent: int
+) -> None:
+    job = open_job(deadline_in=600)
+    hands.forward(seconds=600 - seconds_left)
+    with suppress(DeadlineExceeded):
+        send(job)
+    assert len(provider.tasks) == sent
+    assert (state_of(job) is None) is not sent
+
+
+def test_of_two_who_submit_at_once_one_sends_and_the_other_looks_again(
+    provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = open_job()
+    mark_sending = jobs.mark_sending
+
+    def the_twin_first(*args: Any) -> Job:
+        monkeypatch.setattr(jobs, "mark_sending", mark_sending)
+        assert send(job)["stage"] == "video"
+        return mark_sending(*args)
+
+    monkeypatch.setattr(jobs, "mark_sending", the_twin_first)
+    with pytest.raises(JobMoved):
+        send(job)
+    # The state machine tries again what it does not know.
+    assert send(job)["stage"] == "video"
+    assert state_of(job) is SubmissionState.SENT
+    assert len(provider.tasks) == 1
+    assert assert_adds_up("user-1").held == 32
+
+
+def test_a_webhook_that_comes_as_a_refused_job_is_sent_again_is_enough(
+    aws: Aws, provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = open_job()
+    provider.submissions = [Busy("503 from a gateway, behind which it was accepted")]
+    with pytest.raises(ProviderBusy):
+        send(job)
+    mark_sending = jobs.mark_sending
+
+    def the_webhook_first(*args: Any) -> Job:
+        monkeypatch.setattr(jobs, "mark_sending", mark_sending)
+        jobs.record_outcome(job.job_id, "video", VIDEO, handle=HANDLE)
+        return mark_sending(*args)
+
+    monkeypatch.setattr(jobs, "mark_sending", the_webhook_first)
+    with pytest.raises(JobMoved):
+        send(job)
+    assert send(job)["stage"] == "video"
+    assert len(provider.tasks) == 1
+    aws.executions.sleeping.add("task-token")
+    assert look(job)
+    assert found(job).stages[0].outcome == VIDEO
+    assert assert_adds_up("user-1").held == 32
+
+
+def test_an_attempt_taken_for_dead_that_is_refused_after_all_is_followed_by_another(
+    provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = open_job()
+    jobs.mark_sending(job, "video", "token-of-the-slow-attempt")
+    mark_unknown = jobs.mark_unknown
+
+    def the_slow_attempt_first(*args: Any) -> Job:
+        monkeypatch.setattr(jobs, "mark_unknown", mark_unknown)
+        jobs.mark_refused(job.job_id, "video")
+        return mark_unknown(*args)
+
+    monkeypatch.setattr(jobs, "mark_unknown", the_slow_attempt_first)
+    with pytest.raises(JobMoved):
+        send(job)
+    assert provider.tasks == []
+    assert send(job)["stage"] == "video"
+    assert state_of(job) is SubmissionState.SENT
+    assert len(provider.tasks) == 1
+
+
 def test_a_job_that_has_ended_or_never_was_is_not_sent(provider: ScriptedProvider) -> None:
     job = open_job()
     ledger.settle(job.job_id, lambda _: FAILED)
@@ -333,13 +417,18 @@ def test_at_its_deadline_a_job_is_given_up(
     assert found(job).stages[0].outcome == Failed(code)
 
 
-def test_a_video_found_at_the_deadline_is_kept(provider: ScriptedProvider, hands: Clock) -> None:
+# The first turn comes after the deadline where Submit or Track itself was unwell for long.
+@pytest.mark.parametrize("turn", [0, 1])
+def test_a_video_found_at_the_deadline_is_kept(
+    provider: ScriptedProvider, hands: Clock, turn: int
+) -> None:
     job = open_job(deadline_in=60)
     send(job)
     hands.forward(seconds=61)
     provider.polls = [VIDEO]
-    look(job, 1)
+    look(job, turn)
     assert found(job).stages[0].outcome == VIDEO
+    assert provider.polled == [HANDLE]
 
 
 def test_a_job_that_has_ended_ends_its_execution(sent: Job) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import boto3
 import httpx
 import pytest
 
@@ -67,6 +68,8 @@ def aws(endpoint: str) -> Iterator[None]:
         patch.setenv("AWS_ACCESS_KEY_ID", "test")
         patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
         patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        # Another module's session, in the same process, has read other credentials.
+        patch.setattr(boto3, "DEFAULT_SESSION", None)
         yield
 
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 
+import httpx
 import pytest
 
 from local.simulator.client import start
@@ -28,16 +29,20 @@ def listens(port: int) -> bool:
 
 
 def port_of(url: str) -> int:
-    return int(url.rpartition(":")[2])
+    return httpx.URL(url).port or 0
 
 
-def test_it_prints_one_line_of_json_once_it_listens() -> None:
-    with start("local.fal", {"key": "an:other"}) as simulator:
-        assert set(simulator.about) == {"url", "control_url", "media_url", "jwks_url", "key"}
+@pytest.mark.parametrize(
+    ("module", "more"),
+    [("local.fal", {"jwks_url"}), ("local.runway", set()), ("local.runware", {"ws_url"})],
+)
+def test_it_prints_one_line_of_json_once_it_listens(module: str, more: set[str]) -> None:
+    with start(module, {"key": "an:other"}) as simulator:
+        assert set(simulator.about) == {"url", "control_url", "media_url", "key"} | more
         assert simulator.key == "an:other"
         assert simulator.url.startswith("http://127.0.0.1:")
-        assert listens(port_of(simulator.url))
-    assert not listens(port_of(simulator.url))
+        assert listens(port_of(simulator.about["control_url"]))
+    assert not listens(port_of(simulator.about["control_url"]))
 
 
 def test_two_run_side_by_side() -> None:
