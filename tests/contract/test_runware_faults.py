@@ -203,7 +203,13 @@ class TestATaskUUID:
         assert refusal(post(http, fox(taskUUID=given)))[:2] == (400, code)
 
 
-FRAMED = {"width": None, "height": None}
+FRAMED: dict[str, Any] = {"width": None, "height": None}
+
+
+def png(colour: str, size: tuple[int, int] = (64, 64)) -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", size, colour).save(out, "PNG")
+    return out.getvalue()
 
 
 class TestAVideoTask:
@@ -365,11 +371,18 @@ class TestAVideoTask:
         with av.open(io.BytesIO(body), "r") as found:
             assert [stream.type for stream in found.streams] == ["video"]
 
-
-def png(colour: str) -> bytes:
-    out = io.BytesIO()
-    Image.new("RGB", (64, 64), colour).save(out, "PNG")
-    return out.getvalue()
+    @pytest.mark.parametrize(
+        ("frame", "expected"), [((64, 128), (720, 1280)), ((128, 64), (1280, 720))]
+    )
+    def test_has_the_shape_of_its_first_frame(
+        self, http: httpx.Client, frame: tuple[int, int], expected: tuple[int, int]
+    ) -> None:
+        uri = f"data:image/png;base64,{base64.b64encode(png('red', frame)).decode()}"
+        task = clip(**FRAMED, resolution="720p", inputs={"frameImages": [uri]})
+        body = httpx.get(finish(http, submit(http, task))["data"][0]["videoURL"]).content
+        with av.open(io.BytesIO(body), "r") as found:
+            picture = found.streams.video[0]
+            assert (picture.width, picture.height) == expected
 
 
 class TestAnImageTask:
