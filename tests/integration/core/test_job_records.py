@@ -294,7 +294,7 @@ def refused_updates(code: str, times: int) -> Iterator[list[str]]:
         }
         return AWSResponse("https://dynamodb.example.com", 400, HTTPHeaders(), None), parsed
 
-    events = JobItem._get_connection().connection.client.meta.events
+    events: Any = JobItem._get_connection().connection.client.meta.events
     events.register("before-call.dynamodb.UpdateItem", refuse)
     yield seen
     events.unregister("before-call.dynamodb.UpdateItem", refuse)

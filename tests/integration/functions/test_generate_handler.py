@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 import pytest
+from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -336,9 +337,9 @@ def test_a_subject_that_is_merely_long_or_odd_is_a_user_like_any_other(
 def test_a_lost_packet_leaves_the_idempotency_record_time_for_another_try(
     call: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made: list[app.DynamoDBPersistenceLayer] = []
+    made: list[DynamoDBPersistenceLayer] = []
 
-    class Noted(app.DynamoDBPersistenceLayer):  # type: ignore[misc]
+    class Noted(DynamoDBPersistenceLayer):
         def __init__(self, **how: Any) -> None:
             super().__init__(**how)
             made.append(self)
@@ -348,7 +349,7 @@ def test_a_lost_packet_leaves_the_idempotency_record_time_for_another_try(
     assert generate(call).status == 202
     app._idempotency.cache_clear()
     [store] = made
-    patience = store.client.meta.config
+    patience: Any = store.client.meta.config
     function = of_type(written()["Resources"], "AWS::Serverless::Function")["GenerateFunction"]
     assert 2 * (patience.connect_timeout + patience.read_timeout) < function["Timeout"]
     assert patience.retries["mode"] == "standard"
