@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import io
 import secrets
 import time
 import uuid
@@ -12,6 +13,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
+from PIL import Image
 
 from local.runware.containers import CONTENT_TYPES as VIDEO_TYPES
 from local.runware.containers import contain
@@ -182,6 +184,9 @@ def _draw(wish: Wish, number: int, pictures: Mapping[str, bytes | None]) -> byte
                 references=shown,
             )
         )
+    # The shape is the first frame's; assumption: landscape where the frame was taken unread.
+    if first is not None and _is_portrait(first) and width > height:
+        width, height = height, width
     clip = render(
         VideoSpec(
             prompt=wish.prompt,
@@ -195,6 +200,11 @@ def _draw(wish: Wish, number: int, pictures: Mapping[str, bytes | None]) -> byte
         )
     )
     return contain(clip, wish.output_format)
+
+
+def _is_portrait(picture: bytes) -> bool:
+    with Image.open(io.BytesIO(picture)) as opened:
+        return opened.height > opened.width
 
 
 def encoded(result: Result) -> str:

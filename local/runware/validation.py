@@ -6,13 +6,12 @@ Models are strict: a parameter outside the model's list is ``unsupportedParamete
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
-import httpx
-
 from local.runware.errors import TaskError, incompatible, invalid, missing, unsupported
+from local.runware.members import MEMBERS, is_picture, is_whole
 from local.runware.models import IMAGE_MODELS, SIZES, VIDEO_MODELS, ImageModel, Size, VideoModel
 
 Kind = Literal["videoInference", "imageInference"]
@@ -20,7 +19,6 @@ Document = Mapping[str, Any]
 
 VIDEO_FORMATS = ("MP4", "WEBM", "MOV")
 IMAGE_FORMATS = ("JPG", "PNG", "WEBP")
-OUTPUT_TYPES = ("URL", "base64Data", "dataURI")
 _GOOGLE: Mapping[str, type] = {
     "generateAudio": bool,
     "enhancePrompt": bool,
@@ -67,7 +65,7 @@ def check(task: Document) -> Wish:
             raise unsupported(name, model.air)
     if task.get("positivePrompt") is None:
         raise missing("positivePrompt")
-    for name, fits in _MEMBERS.items():
+    for name, fits in MEMBERS.items():
         if name in task and not fits(task[name]):
             raise invalid(name)
     inputs = task.get("inputs") or {}
@@ -99,7 +97,7 @@ def _video(task: Document, model: VideoModel, inputs: Document) -> Wish:
         raise incompatible("inputs.frameImages", "inputs.referenceImages")
     size = _video_size(task, model, framed=bool(first), guided=bool(references or inputs))
     seconds = task.get("duration", 8)  # assumption: the longest, as Google has it
-    if not _whole(seconds) or seconds not in model.durations:
+    if not is_whole(seconds) or seconds not in model.durations:
         raise invalid("duration")
     if seconds == 7 and "video" not in inputs:
         raise invalid("duration")
@@ -184,9 +182,9 @@ def _frames(task: Document, inputs: Document) -> tuple[str | None, str | None]:
         if place == 0:
             place = "first"
         # assumption: any other number of a frame is the last one
-        elif _whole(place):
+        elif is_whole(place):
             place = "last"
-        if not _picture(image) or place not in ("first", "last") or place in places:
+        if not is_picture(image) or place not in ("first", "last") or place in places:
             raise invalid(name)
         places[place] = cast("str", image)
     if "last" in places and "first" not in places:
@@ -207,7 +205,7 @@ def _image(task: Document, model: ImageModel, inputs: Document) -> Wish:
     if output_format not in IMAGE_FORMATS:
         raise invalid("outputFormat")
     seed_image = inputs.get("seedImage")
-    if seed_image is not None and not _picture(seed_image):
+    if seed_image is not None and not is_picture(seed_image):
         raise invalid("inputs.seedImage")
     return Wish(
         kind="imageInference",
@@ -250,7 +248,7 @@ def _google(task: Document, air: str) -> Document:
 
 def _pictures(inputs: Document, name: str, *, most: int) -> tuple[str, ...]:
     given = inputs.get(name, [])
-    if not isinstance(given, list) or len(given) > most or not all(map(_picture, given)):
+    if not isinstance(given, list) or len(given) > most or not all(map(is_picture, given)):
         raise invalid(f"inputs.{name}")
     return tuple(given)
 
@@ -266,66 +264,3 @@ def _check_uuid(task: Document) -> None:
         fine = False
     if not fine:
         raise invalid("taskUUID")
-
-
-def _whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _between(least: int, most: int) -> Callable[[Any], bool]:
-    return lambda value: _whole(value) and least <= value <= most
-
-
-def _is(kind: type) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, kind)
-
-
-def _picture(value: object) -> bool:
-    return isinstance(value, str) and bool(value)
-
-
-def _web_url(value: object) -> bool:
-    try:
-        parsed = httpx.URL(value) if isinstance(value, str) else None
-    except httpx.InvalidURL:
-        return False
-    return parsed is not None and parsed.scheme in {"http", "https"} and bool(parsed.host)
-
-
-def _output_type(value: object) -> bool:
-    several = value if isinstance(value, list) else [value]
-    return bool(several) and all(one in OUTPUT_TYPES for one in several)
-
-
-def _safety(value: object) -> bool:
-    return (
-        isinstance(value, dict)
-        and not set(value) - {"checkContent", "mode"}
-        and isinstance(value.get("checkContent", False), bool)
-        and value.get("mode", "none") in ("none", "fast", "full")
-    )
-
-
-_MEMBERS: Mapping[str, Callable[[Any], bool]] = {
-    "positivePrompt": lambda value: isinstance(value, str) and bool(value.strip()),
-    "inputs": _is(dict),
-    "width": _whole,
-    "height": _whole,
-    "seed": _between(0, 2**63 - 1),
-    "webhookURL": _web_url,
-    "includeCost": _is(bool),
-    "routing": _is(dict),
-    "numberResults": _between(1, 20),  # assumption: the bound
-    "uploadEndpoint": _web_url,
-    "ttl": lambda value: _whole(value) and value >= 60,
-    "outputType": _output_type,
-    "outputFormat": _is(str),
-    "outputQuality": _between(20, 99),
-    "deliveryMethod": lambda value: value in ("sync", "async"),
-    "safety": _safety,
-    "providerSettings": _is(dict),
-    "steps": _between(1, 100),
-    "CFGScale": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
-    "negativePrompt": _is(str),
-}
-"""Checks that do not depend on the model. What is not named here is taken as it comes."""

@@ -3,16 +3,35 @@
 from __future__ import annotations
 
 import copy
+import json
+import subprocess
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 import yaml
 
+from functions.submit.app import LEAST_SECONDS
+from functions.sweep.app import DEADLINE_GRACE
 from tests.template import asl
-from tests.template.reading import DEFINITION, of_type, written
+from tests.template.reading import DEFINITION, ROOT, of_type, written
 
 Definition = dict[str, Any]
+Retrier = dict[str, Any]
+
+# Evaluates one expression per line of input, with the variables beside it.
+EVALUATE = """
+import json, sys
+from jsonata import Jsonata
+for line in sys.stdin:
+    asked = json.loads(line)
+    expression = Jsonata(asked["expression"])
+    for name, value in asked["variables"].items():
+        expression.assign(name, value)
+    print(json.dumps(expression.evaluate(None)))
+"""
+NOON = datetime(2026, 11, 20, 12, 0, 0, 750_000, tzinfo=UTC)
 
 
 def definition() -> Definition:
@@ -47,6 +66,135 @@ def test_a_function_gives_up_before_its_state_starts_another_attempt(state: str)
     assert (
         functions[f"{state}Function"]["Timeout"] < definition()["States"][state]["TimeoutSeconds"]
     )
+
+
+# ── How long Track waits ─────────────────────────────────────────────────────────────────────────
+
+
+def evaluated(expression: str, *variables: dict[str, Any]) -> list[Any]:
+    """What a JSONata implementation that is not ours makes of it, for each set of variables."""
+    code = expression.strip().removeprefix("{%").removesuffix("%}").strip()
+    asked = [json.dumps({"expression": code, "variables": given}) for given in variables]
+    done = subprocess.run(
+        [ROOT / ".envs/emulator/bin/python", "-c", EVALUATE],
+        input="\n".join(asked),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def waits(*turns: tuple[list[int], int, int]) -> list[Any]:
+    """Seconds that Track waits, by the model's intervals, the turn, and seconds to the deadline."""
+    return evaluated(
+        definition()["States"]["Track"]["TimeoutSeconds"],
+        *(
+            {
+                "poll_seconds": intervals,
+                "turn": turn,
+                "deadline": int(NOON.timestamp()) + left,
+                "states": {"context": {"State": {"EnteredTime": "2026-11-20T12:00:00.750Z"}}},
+            }
+            for intervals, turn, left in turns
+        ),
+    )
+
+
+def test_track_waits_as_the_model_says_and_the_last_interval_repeats() -> None:
+    intervals = [90, 30, 30, 60]
+    far = 86_400
+    assert waits(*((intervals, turn, far) for turn in range(7))) == [90, 30, 30, 60, 60, 60, 60]
+    assert waits(([45], 0, far), ([45], 1, far), ([45], 2_000, far)) == [45, 45, 45]
+
+
+def test_tracks_last_turn_comes_right_after_the_deadline() -> None:
+    lefts = [89, 60, 2, 1, 0]
+    for left, waited in zip(lefts, waits(*(([90], 3, left) for left in lefts)), strict=True):
+        # The state was entered within a second: the deadline has passed, by two seconds at most.
+        assert left < waited + NOON.microsecond / 1_000_000 <= left + 2
+    assert waits(([90], 0, 90), ([90], 0, 89), ([90], 0, 88)) == [90, 90, 89]
+
+
+@pytest.mark.parametrize("left", [0, -1, -2, -3_600])
+def test_a_wait_is_never_shorter_than_the_second_that_step_functions_asks_for(left: int) -> None:
+    assert waits(([90, 30], 0, left), ([90, 30], 5, left)) == [1, 1]
+
+
+def test_a_wait_is_a_whole_number() -> None:
+    for waited in waits(([90, 30], 0, 3_600), ([90, 30], 0, 10), ([90, 30], 1, -10)):
+        assert isinstance(waited, int)
+
+
+def test_the_sweep_waits_for_tracks_last_turn() -> None:
+    functions = of_type(written()["Resources"], "AWS::Serverless::Function")
+    a_wait_beyond_the_deadline = 2
+    assert (
+        a_wait_beyond_the_deadline + functions["TrackFunction"]["Timeout"]
+        <= DEADLINE_GRACE.total_seconds()
+    )
+
+
+# ── What is tried again, and for how long ────────────────────────────────────────────────────────
+
+
+def retrier(state: str, error: str) -> Retrier:
+    """The first retrier that is about this error, as Step Functions would pick it."""
+    found = next(
+        retrier
+        for retrier in definition()["States"][state]["Retry"]
+        if {error, "States.ALL"} & set(retrier["ErrorEquals"])
+    )
+    assert isinstance(found, dict)
+    return found
+
+
+def longest_seconds(found: Retrier) -> int:
+    """How long the pauses between all attempts can be at most, together."""
+    return sum(
+        min(
+            found["IntervalSeconds"] * found["BackoffRate"] ** attempt,
+            found.get("MaxDelaySeconds", asl.LONGEST_DELAY_SECONDS),
+        )
+        for attempt in range(found["MaxAttempts"])
+    )
+
+
+def test_a_dead_url_is_given_up_within_hours_and_a_bucket_out_of_reach_is_not() -> None:
+    dead, other = retrier("Migrate", "SourceExpired"), retrier("Migrate", "SourceUnavailable")
+    assert dead["ErrorEquals"] == ["SourceExpired"]
+    assert other["ErrorEquals"] == ["States.ALL"]
+    # Full jitter halves the pauses on average.
+    assert 1_800 <= longest_seconds(dead) / 2 <= 3 * 3_600
+    assert longest_seconds(other) / 2 >= 10 * 3_600
+
+
+@pytest.mark.parametrize(
+    ("state", "error"),
+    [
+        ("Submit", "SubmissionRejected"),
+        ("Submit", "JobFinished"),
+        ("Submit", "DeadlineExceeded"),
+        ("Submit", "ProviderNotConfigured"),
+        ("Track", "GenerationFailed"),
+        ("Track", "JobFinished"),
+        ("Migrate", "JobFinished"),
+        ("Migrate", "SourceNotAllowed"),
+    ],
+)
+def test_what_cannot_become_better_is_not_tried_again(state: str, error: str) -> None:
+    assert retrier(state, error)["MaxAttempts"] == 0
+
+
+@pytest.mark.parametrize(
+    "error", ["JobMoved", "Lambda.TooManyRequestsException", "Sandbox.Timedout"]
+)
+def test_submit_is_tried_again_until_it_has_seen_how_far_the_job_is(error: str) -> None:
+    # Giving up here refunds a job that may have been paid for, so it outlasts a bad quarter of an
+    # hour. Submit itself refuses a job that has no time left.
+    assert longest_seconds(retrier("Submit", error)) / 2 > 900
+    assert LEAST_SECONDS > 0
 
 
 def _leads_nowhere(broken: Definition) -> None:

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
+from pynamodb.exceptions import UpdateError
 
 from clipmint import jobs, ledger
 from clipmint.domain import clock
@@ -16,6 +23,7 @@ from clipmint.domain.jobs import Asset, Job, JobStatus, SubmissionState, Verdict
 from clipmint.domain.outcomes import Failed, FailureCode, Succeeded
 from clipmint.jobs import JobFinished, JobMoved
 from clipmint.providers.base import Handle
+from clipmint.tables import JobItem
 from tests.integration.moto_aws import Aws, Clock, open_job
 
 VIDEO = Succeeded("https://v3.fal.media/files/b/video.mp4")
@@ -221,6 +229,15 @@ def test_a_provider_that_talks_too_much_is_cut_short(aws: Aws) -> None:
     assert len(outcome.detail) == 1_000
 
 
+def test_the_first_asset_stands(aws: Aws) -> None:
+    job = in_state(SubmissionState.SENT)
+    jobs.record_outcome(job.job_id, "video", VIDEO)
+    first = jobs.record_asset(job.job_id, "video", ASSET)
+    with pytest.raises(JobMoved) as second:
+        jobs.record_asset(job.job_id, "video", replace(ASSET, key="of-another-attempt"))
+    assert second.value.job == jobs.get(job.job_id) == first
+
+
 def test_an_asset_comes_back_as_it_was_recorded(aws: Aws) -> None:
     job = in_state(SubmissionState.SENT)
     jobs.record_outcome(job.job_id, "video", VIDEO)
@@ -249,6 +266,73 @@ def test_every_write_counts_the_revision_up(aws: Aws) -> None:
         seen.append(after.revision)
         assert jobs.get(job.job_id) is not None
     assert seen == list(range(1, 9))
+
+
+# ── Transactions ─────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses between attempts, noted instead of slept."""
+    noted: list[float] = []
+    monkeypatch.setattr(jobs, "time", SimpleNamespace(sleep=noted.append))
+    return noted
+
+
+@contextmanager
+def refused_updates(code: str, times: int) -> Iterator[list[str]]:
+    """DynamoDB refuses the next updates with this error; yields one entry per update it saw."""
+    seen: list[str] = []
+
+    def refuse(**_: Any) -> tuple[AWSResponse, dict[str, Any]] | None:
+        seen.append(code)
+        if len(seen) > times:
+            return None
+        parsed = {
+            "ResponseMetadata": {"HTTPStatusCode": 400},
+            "Error": {"Code": code, "Message": "Transaction is ongoing for the item"},
+        }
+        return AWSResponse("https://dynamodb.example.com", 400, HTTPHeaders(), None), parsed
+
+    events: Any = JobItem._get_connection().connection.client.meta.events
+    events.register("before-call.dynamodb.UpdateItem", refuse)
+    yield seen
+    events.unregister("before-call.dynamodb.UpdateItem", refuse)
+
+
+@pytest.mark.parametrize("times", [1, 4])
+def test_an_update_waits_for_a_transaction_on_its_item(
+    aws: Aws, pauses: list[float], times: int
+) -> None:
+    job = in_state(SubmissionState.SENDING)
+    with refused_updates("TransactionConflictException", times) as seen:
+        sent = jobs.mark_sent(job.job_id, "video", HANDLE)
+    assert sent.stages[0].submission
+    assert sent.stages[0].submission.state is SubmissionState.SENT
+    assert sent.revision == job.revision + 1
+    assert jobs.get(job.job_id) == sent
+    assert len(seen) == times + 1
+    assert len(pauses) == times
+    assert sum(pauses) < 1
+
+
+def test_an_update_that_always_meets_a_transaction_is_an_error_at_last(
+    aws: Aws, pauses: list[float]
+) -> None:
+    job = in_state(SubmissionState.SENDING)
+    with refused_updates("TransactionConflictException", 100) as seen, pytest.raises(UpdateError):
+        jobs.mark_sent(job.job_id, "video", HANDLE)
+    assert len(seen) == 5
+    assert jobs.get(job.job_id) == job
+
+
+def test_an_update_that_is_refused_otherwise_is_not_tried_again(
+    aws: Aws, pauses: list[float]
+) -> None:
+    job = in_state(SubmissionState.SENDING)
+    with refused_updates("AccessDeniedException", 100) as seen, pytest.raises(UpdateError):
+        jobs.mark_sent(job.job_id, "video", HANDLE)
+    assert (len(seen), pauses) == (1, [])
 
 
 # ── Hiding ───────────────────────────────────────────────────────────────────────────────────────

@@ -9,7 +9,7 @@ import pytest
 from clipmint import catalog, ledger
 from clipmint.domain.catalog import DEFAULT_CATALOG
 from functions.admin.app import handler
-from tests.integration.gateway import Caller
+from tests.integration.gateway import Answer, Caller, Context, answer_of, event
 from tests.integration.moto_aws import Aws, assert_adds_up
 
 GRANT = {"user_id": "user-1", "amount": 500, "reference": "store-transaction-1"}
@@ -75,6 +75,46 @@ def test_a_grant_that_is_not_as_agreed_is_refused(
     assert aws.items("LEDGER_TABLE") == []
 
 
+# A list, as Cognito and others hand it on, or as the gateway writes a list down.
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"scope": "clipmint/admin"},
+        {"scope": "[openid clipmint/admin]"},
+        {"scope": "[clipmint/admin]"},
+        {"scp": "openid clipmint/admin"},
+        {"scp": "[clipmint/admin openid]"},
+        {"scp": "[openid, clipmint/admin]"},
+    ],
+)
+def test_the_scope_may_come_as_a_text_or_as_a_list(aws: Aws, claims: dict[str, str]) -> None:
+    assert grant_with(claims).status == 200
+    assert ledger.account_of("user-1").available == 500
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"scp": ""},
+        {"scp": "[]"},
+        {"scp": "[openid clipmint/administrator]"},
+        {"scope": "[openid", "scp": "xclipmint/admin]"},
+        {"scopes": "clipmint/admin"},
+        {"scope": "clipmint", "scp": "/admin"},
+    ],
+)
+def test_what_only_looks_like_the_scope_grants_nothing(aws: Aws, claims: dict[str, str]) -> None:
+    answer = grant_with(claims)
+    assert (answer.status, answer.code) == (403, "SCOPE_REQUIRED")
+    assert aws.items("LEDGER_TABLE") == []
+
+
+def grant_with(claims: dict[str, str]) -> Answer:
+    made = event("POST", "/v1/admin/grants", user="back-office", body=GRANT)
+    made["requestContext"]["authorizer"]["jwt"]["claims"].update(claims)
+    return answer_of(handler(made, Context()))
+
+
 def test_a_model_can_be_changed_and_added(call: Caller) -> None:
     dearer = VEO | {"price": {"kind": "fixed", "credits": 99}}
     answer = call("PUT", "/v1/admin/models/veo-3.1", body=dearer)
@@ -93,6 +133,7 @@ def test_a_model_can_be_changed_and_added(call: Caller) -> None:
         ("veo-3.1", {"price": {"kind": "fixed", "credits": 0}}, "credits"),
         ("veo-3.1", {"defaults": VEO["defaults"] | {"duration": 5}}, "is not among"),
         ("veo-3.1", {"poll_seconds": []}, "poll_seconds"),
+        ("veo-3.1", {"poll_seconds": [1], "deadline_seconds": 86_400}, "at most 3000 polls"),
     ],
 )
 def test_a_model_that_makes_no_sense_changes_nothing(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
+import json
 import time
 from typing import Any
 
 import pytest
+from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -16,10 +19,12 @@ from clipmint.domain.jobs import JobStatus, Verdict
 from clipmint.domain.outcomes import FailureCode
 from clipmint.domain.pricing import FixedPrice, PerSecondPrice
 from clipmint.domain.requests import job_id_for
+from functions.generate import app
 from functions.generate.app import handler
-from tests.integration.gateway import Answer, Caller, Context
+from tests.integration.gateway import Answer, Caller, Context, answer_of, event
 from tests.integration.moto_aws import Aws, assert_adds_up, journal
 from tests.strategies import AVAILABLE_MODELS, generations, prices
+from tests.template.reading import of_type, written
 
 FOX = {"model_id": "veo-3.1", "prompt": "a fox in the snow"}
 EXAMPLES = itertools.count()
@@ -255,6 +260,99 @@ def test_a_body_that_is_not_as_agreed_is_refused_and_each_field_named(
     for field in named:
         assert field in answer.body["details"]
     assert untouched(aws)
+
+
+def nested(depth: int, inside: str) -> str:
+    return '{"a":' * depth + inside + "}" * depth
+
+
+@pytest.mark.parametrize("path", ["/v1/videos", "/v1/videos/estimate"])
+@pytest.mark.parametrize("encoded", [False, True])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "[" * 50_000 + "]" * 50_000,
+        "[" * 50_000,
+        nested(50_000, "1"),
+        nested(3_000, "1"),
+        *(nested(depth, "1") for depth in (100, 300, 500, 900, 960, 980)),
+        json.dumps(FOX)[:-1] + ', "settings": ' + nested(900, "1") + "}",
+        json.dumps(FOX)[:-1] + ', "settings": {"duration": ' + "9" * 5_000 + "}}",
+        json.dumps(FOX)[:-1] + ', "settings": {"duration": ' + "9" * 4_000 + "}}",
+        "9" * 5_000,
+    ],
+    ids=lambda body: f"{body[:12]}…{len(body)}",
+)
+def test_a_body_that_would_break_a_parser_is_the_callers_mistake(
+    aws: Aws, call: Caller, path: str, body: str, encoded: bool
+) -> None:
+    made = event("POST", path, body=body, headers={"Idempotency-Key": "key-1"})
+    if encoded:
+        made["body"] = base64.b64encode(body.encode()).decode()
+        made["isBase64Encoded"] = True
+    answer = answer_of(handler(made, Context()))
+    assert (answer.status, answer.code) in {
+        (400, "INVALID_REQUEST"),
+        (400, "SETTING_NOT_ALLOWED"),
+    }
+    assert len(json.dumps(answer.body)) < 10_000
+    assert untouched(aws)
+
+
+@pytest.mark.parametrize("path", ["/v1/videos", "/v1/videos/estimate"])
+@pytest.mark.parametrize("characters", [65, 2_049, 100_000])
+def test_a_model_id_longer_than_any_key_is_named_as_the_mistake(
+    aws: Aws, call: Caller, path: str, characters: int
+) -> None:
+    answer = call(
+        "POST", path, body=FOX | {"model_id": "a" * characters}, headers={"Idempotency-Key": "k"}
+    )
+    assert (answer.status, answer.code) == (400, "INVALID_REQUEST")
+    assert answer.body["details"].startswith("model_id: ")
+    assert len(answer.body["details"]) < 1_000
+    assert untouched(aws)
+
+
+@pytest.mark.parametrize("path", ["/v1/videos", "/v1/videos/estimate"])
+@pytest.mark.parametrize("user", ["", "x" * 1_025, "ü" * 513, "x" * 100_000])
+def test_a_subject_that_could_be_no_key_is_refused(
+    aws: Aws, call: Caller, path: str, user: str
+) -> None:
+    answer = call("POST", path, user=user, body=FOX, headers={"Idempotency-Key": "key-1"})
+    assert (answer.status, answer.code) == (400, "INVALID_REQUEST")
+    assert "sub" in answer.body["details"]
+    assert untouched(aws)
+
+
+@pytest.mark.parametrize("user", ["x" * 1_024, "ü" * 512, "a/b#c d"])
+def test_a_subject_that_is_merely_long_or_odd_is_a_user_like_any_other(
+    aws: Aws, call: Caller, user: str
+) -> None:
+    ledger.grant(user, 100, "purchase-2")
+    assert generate(call, user=user).status == 202
+    assert generate(call, user=user).headers["x-idempotent-replay"] == "true"
+    assert assert_adds_up(user).held == 32
+
+
+def test_a_lost_packet_leaves_the_idempotency_record_time_for_another_try(
+    call: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[DynamoDBPersistenceLayer] = []
+
+    class Noted(DynamoDBPersistenceLayer):
+        def __init__(self, **how: Any) -> None:
+            super().__init__(**how)
+            made.append(self)
+
+    monkeypatch.setattr(app, "DynamoDBPersistenceLayer", Noted)
+    app._idempotency.cache_clear()
+    assert generate(call).status == 202
+    app._idempotency.cache_clear()
+    [store] = made
+    patience: Any = store.client.meta.config
+    function = of_type(written()["Resources"], "AWS::Serverless::Function")["GenerateFunction"]
+    assert 2 * (patience.connect_timeout + patience.read_timeout) < function["Timeout"]
+    assert patience.retries["mode"] == "standard"
 
 
 @pytest.mark.parametrize("path", ["/v1/videos", "/v1/videos/estimate"])

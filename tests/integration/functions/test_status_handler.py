@@ -206,6 +206,20 @@ def test_a_model_that_is_off_or_unknown_is_not_shown(call: Caller) -> None:
         assert (answer.status, answer.code) == (404, "MODEL_NOT_FOUND")
 
 
+@pytest.mark.parametrize("characters", [65, 2_049])
+def test_a_model_id_longer_than_any_key_is_no_model(call: Caller, characters: int) -> None:
+    answer = call("GET", "/v1/models/" + "a" * characters)
+    assert (answer.status, answer.code) == (404, "MODEL_NOT_FOUND")
+
+
+@pytest.mark.parametrize("path", ["/v1/videos", "/v1/credits", "/v1/credits/entries"])
+@pytest.mark.parametrize("user", ["", "x" * 1_025, "ü" * 513])
+def test_a_subject_that_could_be_no_key_is_refused(call: Caller, path: str, user: str) -> None:
+    answer = call("GET", path, user=user)
+    assert (answer.status, answer.code) == (400, "INVALID_REQUEST")
+    assert "sub" in answer.body["details"]
+
+
 def test_an_unchanged_catalog_is_not_sent_again(call: Caller) -> None:
     first = call("GET", "/v1/models")
     etag = first.headers["etag"]

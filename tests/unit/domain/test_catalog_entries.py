@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from clipmint.domain.catalog import DEFAULT_CATALOG, AllowedSettings, Model, Settings
+from clipmint.domain.catalog import (
+    DEFAULT_CATALOG,
+    MAX_POLLS,
+    AllowedSettings,
+    Model,
+    Settings,
+)
 from clipmint.domain.errors import ImageRequired, InvalidRequest, SettingNotAllowed
 
 CATALOG = {model.model_id: model for model in DEFAULT_CATALOG}
@@ -205,6 +211,9 @@ def test_a_model_survives_being_written_as_json(model: Model) -> None:
         ({"poll_seconds": [0]}, "greater than or equal to 1"),
         ({"deadline_seconds": 59}, "greater than or equal to 60"),
         ({"model_id": "Not An Id"}, "should match pattern"),
+        ({"model_id": "a" * 65}, "at most 64 characters"),
+        ({"deadline_seconds": 3_001, "poll_seconds": [1]}, "at most 3000 polls fit"),
+        ({"deadline_seconds": 86_400, "poll_seconds": [3_600, 28]}, "at most 3000 polls fit"),
         ({"markup": 2}, "Extra inputs are not permitted"),
     ],
 )
@@ -213,3 +222,24 @@ def test_a_model_that_contradicts_itself_never_enters_the_catalog(
 ) -> None:
     with pytest.raises(ValidationError, match=complaint):
         entry(**changes)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"deadline_seconds": 3_000, "poll_seconds": [1]},
+        {"deadline_seconds": 86_400, "poll_seconds": [1, 1, 29]},
+        {"model_id": "a" * 64},
+    ],
+)
+def test_a_model_at_the_edge_of_what_is_allowed_enters_it(changes: dict[str, Any]) -> None:
+    assert entry(**changes).model_dump() == entry().model_dump() | changes
+
+
+def test_all_polls_of_the_longest_job_fit_into_one_execution() -> None:
+    events_of_a_turn, events_of_an_execution, events_of_the_rest = 6, 25_000, 1_000
+    # Also if every turn is tried once more.
+    assert MAX_POLLS * (events_of_a_turn + 2) + events_of_the_rest <= events_of_an_execution
+    longest = entry(deadline_seconds=86_400, poll_seconds=[1] * 19 + [29])
+    turns = len(longest.poll_seconds) + longest.deadline_seconds // longest.poll_seconds[-1]
+    assert turns <= MAX_POLLS

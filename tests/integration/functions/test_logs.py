@@ -1,0 +1,168 @@
+"""Nothing that could spend money or open a door is logged, at the wordiest level there is.
+
+Lambda sets the root logger to the level the owner asked for and prints whatever reaches it: this
+does the same, and looks at every attribute of every record, and at everything printed.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import boto3
+import pytest
+
+from clipmint import jobs, ledger, telemetry
+from clipmint.domain.jobs import JobStatus
+from functions.generate.app import handler as generate
+from functions.settle.app import handler as settle
+from functions.submit.app import ProviderBusy
+from functions.submit.app import handler as submit
+from functions.track.app import handler as track
+from functions.webhooks.app import handler as webhooks
+from tests.integration.fal_on_loopback import FalOnLoopback
+from tests.integration.gateway import Caller, Context
+from tests.integration.moto_aws import Aws
+from tests.unit.providers.fal_wire import REQUEST_ID, VIDEO
+
+FAL_KEY = "key-id-4711:key-secret-0815"
+PROMPT = "a fox that nobody else may know of"
+TASK_TOKEN = "task-token-that-opens-a-door"
+LIBRARIES = ("boto3", "botocore", "httpcore", "httpx", "pynamodb", "urllib3")
+
+
+class Everything(logging.Handler):
+    """Keeps all there is to a record, in one text."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.name.startswith("moto"):
+            return  # the account's own log, not the function's
+        formatted = logging.Formatter().format(record)  # with its traceback
+        self.lines.append(f"{record.name}: {formatted} {vars(record)!r}")
+
+
+@pytest.fixture
+def log() -> Iterator[Everything]:
+    """The log of a function whose owner has set its level to DEBUG."""
+    everything, root = Everything(), logging.getLogger()
+    levels = root.level, telemetry.logger.log_level
+    root.addHandler(everything)
+    root.setLevel(logging.DEBUG)
+    telemetry.logger.setLevel(logging.DEBUG)
+    yield everything
+    telemetry.logger.setLevel(levels[1])
+    root.setLevel(levels[0])
+    root.removeHandler(everything)
+
+
+def write_key(key: str) -> None:
+    boto3.client("secretsmanager").put_secret_value(
+        SecretId=os.environ["PROVIDER_KEYS_ARN"], SecretString=json.dumps({"FAL_KEY": key})
+    )
+
+
+def one_generation(aws: Aws, fal: FalOnLoopback, name: str) -> list[str]:
+    """From the request to the webhook and the end; gives what of it must stay secret."""
+    body = {"model_id": "veo-3.1", "prompt": PROMPT}
+    answer = Caller(generate)("POST", "/v1/videos", body=body, headers={"Idempotency-Key": name})
+    assert answer.status == 202
+    job_id = answer.body["job_id"]
+    submit({"job_id": job_id}, Context())
+    path = urlsplit(fal.webhooks[-1]).path
+    aws.executions.sleeping.add(TASK_TOKEN)
+    event = {"job_id": job_id, "stage": "video", "turn": 0, "task_token": TASK_TOKEN}
+    assert track(event, Context()) == {"woken": False}
+    deliver = Caller(webhooks, user=None)
+    video = {"request_id": REQUEST_ID, "status": "OK", "payload": {"video": {"url": VIDEO}}}
+    call = fal.signer.call(video, timestamp=int(time.time()))
+    assert deliver("POST", path, body="forged", headers=call.headers).status == 401
+    assert deliver("POST", f"{path}x", body="lost", headers=call.headers).status == 404
+    answer = deliver("POST", path, body=call.body.decode(), headers=call.headers)
+    assert (answer.status, answer.body) == (200, {"result": "accepted"})
+    assert [token for token, _ in aws.executions.told] == [TASK_TOKEN]
+    aws.executions.told.clear()
+    settle({"job_id": job_id, "error": "MediaInvalid"}, Context())
+    job = jobs.get(job_id)
+    assert job
+    assert job.status is JobStatus.FAILED
+    token = path.rsplit("/", 1)[-1]
+    assert job.stages[0].submission
+    assert job.stages[0].submission.webhook_token == token
+    return [*FAL_KEY.split(":"), PROMPT, TASK_TOKEN, token]
+
+
+def test_at_debug_no_line_has_a_key_a_token_or_a_prompt(
+    aws: Aws, fal: FalOnLoopback, log: Everything, capfd: pytest.CaptureFixture[str]
+) -> None:
+    write_key(FAL_KEY)
+    ledger.grant("user-1", 100, "purchase-1")
+    secrets = one_generation(aws, fal, "key-1")
+    logging.getLogger("anybody").debug("is heard")
+    told = capfd.readouterr()
+    everything = "\n".join([*log.lines, told.out, told.err])
+    for heard in ("anybody: is heard", "webhook rejected", "settled", "SubmissionAccepted"):
+        assert heard in everything
+    assert [secret for secret in secrets if secret in everything] == []
+
+
+def test_a_failure_between_is_logged_without_them_too(
+    aws: Aws,
+    fal: FalOnLoopback,
+    log: Everything,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write_key(FAL_KEY)
+    ledger.grant("user-1", 100, "purchase-1")
+    aws.executions.broken = 10
+    aws.before_each_transaction(*[lambda: "ValidationError"])
+    call = Caller(generate)
+    body = {"model_id": "veo-3.1", "prompt": PROMPT}
+    for status in (500, 202):
+        answer = call("POST", "/v1/videos", body=body, headers={"Idempotency-Key": "key-1"})
+        assert answer.status == status
+    # Nobody listens there: the submission cannot be delivered.
+    monkeypatch.setenv("FAL_QUEUE_URL", "http://127.0.0.1:9")
+    with pytest.raises(ProviderBusy):
+        submit({"job_id": answer.body["job_id"]}, Context())
+    told = capfd.readouterr()
+    everything = "\n".join([*log.lines, told.out, told.err])
+    assert "unexpected error" in everything
+    assert "execution not started" in everything
+    assert "provider busy" in everything
+    job = jobs.get(answer.body["job_id"])
+    assert job
+    assert job.stages[0].submission
+    secrets = [*FAL_KEY.split(":"), PROMPT, job.stages[0].submission.webhook_token]
+    assert [secret for secret in secrets if secret in everything] == []
+
+
+@pytest.fixture
+def talkative() -> Iterator[None]:
+    """Undoes what keeps the libraries quiet."""
+    before = {name: logging.getLogger(name).level for name in LIBRARIES}
+    for name in LIBRARIES:
+        logging.getLogger(name).setLevel(logging.DEBUG)
+    yield
+    for name, level in before.items():
+        logging.getLogger(name).setLevel(level)
+
+
+@pytest.mark.usefixtures("talkative")
+def test_the_libraries_would_tell_if_they_were_let(
+    aws: Aws, fal: FalOnLoopback, log: Everything
+) -> None:
+    # So that the silence above is known to be theirs, and not that of a test that cannot hear.
+    write_key(FAL_KEY)
+    ledger.grant("user-1", 100, "purchase-1")
+    secrets = one_generation(aws, fal, "key-1")
+    everything = "\n".join(log.lines)
+    assert [secret for secret in secrets if secret not in everything] == []
