@@ -7,7 +7,6 @@ error. SIGINT or SIGTERM stops it cleanly.
 
 import argparse
 import json
-import os
 import signal
 import sys
 import threading
@@ -15,10 +14,9 @@ import time
 from collections.abc import Sequence
 
 from local.issuer import AUDIENCE
+from local.providers import PROVIDERS, keys_in_environment
 from local.running import running_stack
 from local.stack import Stack
-
-KEYS = ("FAL_KEY", "RUNWAYML_API_SECRET", "RUNWARE_API_KEY")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,10 +43,14 @@ def stay_up(options: argparse.Namespace) -> int:
     # During the start a signal interrupts it; afterwards it ends the wait.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
-    keys = {name: os.environ[name] for name in KEYS if os.environ.get(name)}
+    keys = keys_in_environment()
     started = time.monotonic()
     stack = Stack(
-        keys=keys, enforce_iam=options.auth, worker_cap=options.worker_cap, name=options.name
+        simulate=PROVIDERS,
+        keys=keys,
+        enforce_iam=options.auth,
+        worker_cap=options.worker_cap,
+        name=options.name,
     )
     try:
         with stack:

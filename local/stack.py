@@ -15,9 +15,8 @@ import shutil
 import socket
 import sys
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -25,6 +24,7 @@ from typing import Any, Self
 from local.deploy import ROOT, Deployed, Layer, default_layers, deploy
 from local.issuer import AUDIENCE, Issuer
 from local.processes import Child
+from local.providers import PROVIDERS, Provider
 from local.running import (
     CREDENTIALS,
     DESCRIPTION,
@@ -48,22 +48,12 @@ EMULATOR_PYTHON = ROOT / ".envs" / "emulator" / "bin" / "python"
 HANDLER_PYTHON = ROOT / ".envs" / "lambda" / "bin" / "python"
 
 
-@dataclass(frozen=True)
-class Provider:
-    """A provider of the stack. `control_url` is None for a real one."""
-
-    url: str
-    key: str
-    parameters: Mapping[str, str]
-    control_url: str | None = None
-
-
 class Stack(RunningStack):
     """One local stack. Start it with `with`, or `start` and `stop`.
 
     `template` and `layers` replace the application (tests of the emulator do). `parameters` are
-    template parameters that override ours. `fal_settings` are members of `local.fal`'s settings;
-    `simulate` False leaves the providers out. A real FAL_KEY in `keys` uses the real fal.
+    template parameters that override ours. `simulate` names the providers to play, `settings` are
+    their simulators' settings by provider. A real key in `keys` uses that provider for real.
     `stock` runs the emulator without our corrections.
     """
 
@@ -73,8 +63,8 @@ class Stack(RunningStack):
         template: Path = ROOT / "template.yaml",
         layers: Mapping[str, Layer] | None = None,
         parameters: Mapping[str, str] | None = None,
-        fal_settings: Mapping[str, Any] | None = None,
-        simulate: bool = True,
+        simulate: Collection[str] = ("fal",),
+        settings: Mapping[str, Mapping[str, Any]] | None = None,
         keys: Mapping[str, str] | None = None,
         enforce_iam: bool = False,
         worker_cap: int = 12,
@@ -84,8 +74,8 @@ class Stack(RunningStack):
         self._template = template
         self._layers = layers
         self._parameters = dict(parameters or {})
-        self._fal_settings = dict(fal_settings or {})
-        self._simulate = simulate
+        self._simulate = tuple(simulate)
+        self._settings = dict(settings or {})
         self._keys = dict(keys or {})
         self._enforce_iam = enforce_iam
         self._worker_cap = worker_cap
@@ -96,6 +86,7 @@ class Stack(RunningStack):
         self.state_dir = STATE / self.name
         self.region = REGION
         self.providers: dict[str, Provider] = {}
+        self.simulators: dict[str, Simulator] = {}
         self.pids: dict[str, int] = {}
 
     def __enter__(self) -> Self:
@@ -130,8 +121,7 @@ class Stack(RunningStack):
     def _start(self) -> None:
         issuer = self._running.enter_context(Issuer(self.state_dir / ISSUER_KEY))
         self.issuer = issuer.url
-        if self._simulate:
-            self.providers["fal"] = self._start_fal()
+        self._start_providers()
         self._start_emulator()
         deployed = self._deploy()
         self.outputs = deployed.outputs
@@ -143,9 +133,10 @@ class Stack(RunningStack):
 
     def _store_keys(self, deployed: Deployed) -> None:
         if "ProviderKeys" in deployed.resources:
-            keys = {"FAL_KEY": "", "RUNWAYML_API_SECRET": "", "RUNWARE_API_KEY": ""}
-            if "fal" in self.providers:
-                keys["FAL_KEY"] = self.providers["fal"].key
+            keys = {
+                known.key_name: self.providers[name].key if name in self.providers else ""
+                for name, known in PROVIDERS.items()
+            }
             self.boto3("secretsmanager").put_secret_value(
                 SecretId=deployed.resources["ProviderKeys"],
                 SecretString=json.dumps(keys | self._keys),
@@ -183,21 +174,31 @@ class Stack(RunningStack):
             "pids": self.pids,
         }
 
-    def _start_fal(self) -> Provider:
-        if self._keys.get("FAL_KEY"):
-            return Provider("https://queue.fal.run", self._keys["FAL_KEY"], {})
-        chosen = [f"--set={name}={json.dumps(v)}" for name, v in self._fal_settings.items()]
-        child = self._child("fal", [sys.executable, "-m", "local.fal", *chosen])
-        about = json.loads(child.wait_until_ready(START_PATIENCE_SECONDS))
-        self.fal = Simulator(about)
-        self._running.callback(self.fal.close)
-        parameters = {
-            "FalQueueUrl": about["url"],
-            "FalJwksUrl": about["jwks_url"],
-            # A loopback host is only allowed with its port.
-            "FalMediaHosts": about["url"].partition("//")[2],
-        }
-        return Provider(about["url"], about["key"], parameters, about["control_url"])
+    def _start_providers(self) -> None:
+        starting: dict[str, Child] = {}
+        for name, known in PROVIDERS.items():
+            if self._keys.get(known.key_name):
+                real = Provider(known.real_url, self._keys[known.key_name], {})
+                self.providers[name] = real
+            elif name in self._simulate:
+                settings = self._settings.get(name, {})
+                chosen = [f"--set={key}={json.dumps(value)}" for key, value in settings.items()]
+                command = [sys.executable, "-m", known.module, *chosen]
+                starting[name] = self._child(name, command)
+        for name, child in starting.items():  # they start side by side
+            about = json.loads(child.wait_until_ready(START_PATIENCE_SECONDS))
+            simulator = Simulator(about)
+            self.simulators[name] = simulator
+            self._running.callback(simulator.close)
+            parameters = PROVIDERS[name].parameters(about)
+            self.providers[name] = Provider(
+                about["url"], about["key"], parameters, about["control_url"]
+            )
+
+    @property
+    def fal(self) -> Simulator:
+        """The simulated fal."""
+        return self.simulators["fal"]
 
     def _start_emulator(self) -> None:
         # Bound here and inherited, so that nobody takes the ports in between.

@@ -75,7 +75,7 @@ def _run(options: argparse.Namespace, screen: Screen, checks: Checks, key: str) 
     simulated = {**SIMULATED, "fetch_inputs": options.image_url is not None}
     _introduce(screen, chosen, fetched=simulated["fetch_inputs"] is True, real=bool(key))
     keys = {"FAL_KEY": key} if key else {}
-    with Stack(keys=keys, fal_settings=simulated) as stack:
+    with Stack(keys=keys, settings={"fal": simulated}) as stack:
         screen.say(f"The stack is ready after {time.monotonic() - began:.1f} s: {stack.api_url}")
         try:
             Story(stack, screen, checks, options.out).tell(chosen)

@@ -29,7 +29,7 @@ LIMITS = {"MaxOpenJobs": "60", "MaxJobsPerHour": "1000"}
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
-    with Stack(enforce_iam=True, parameters=LIMITS, fal_settings=FAL) as running:
+    with Stack(enforce_iam=True, parameters=LIMITS, settings={"fal": FAL}) as running:
         owner = Owner(running)
         for model in MODELS:
             owner.put_model(**model)

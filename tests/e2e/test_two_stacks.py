@@ -16,7 +16,7 @@ from tests.e2e.customer import Customer
 
 @pytest.fixture(scope="module")
 def other() -> Iterator[Stack]:
-    with Stack(simulate=False, parameters={"MaxJobsPerHour": "2"}) as running:
+    with Stack(simulate=(), parameters={"MaxJobsPerHour": "2"}) as running:
         yield running
 
 

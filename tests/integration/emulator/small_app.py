@@ -22,7 +22,7 @@ def small_app(**options: object) -> Stack:
     return Stack(
         template=APP / "template.yaml",
         layers=layers,
-        simulate=False,
+        simulate=(),
         **options,  # type: ignore[arg-type]
     )
 

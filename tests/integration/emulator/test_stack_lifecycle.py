@@ -187,7 +187,7 @@ def test_a_stack_that_fails_to_deploy_leaves_nothing(tmp_path: Path) -> None:
         "AWSTemplateFormatVersion: '2010-09-09'\n"
         "Resources: {Thing: {Type: AWS::No::Thing, Properties: {}}}\n"
     )
-    stack = Stack(template=broken, simulate=False)
+    stack = Stack(template=broken, simulate=())
     with pytest.raises(DeployFailedError, match="Thing"):
         stack.start()
     assert not stack.state_dir.exists()
