@@ -4,6 +4,7 @@ What it must do whatever the functions are: `Submit → Track ⟲ → Migrate �
 """
 
 import json
+import time
 import uuid
 from dataclasses import dataclass
 from typing import Any
@@ -13,8 +14,15 @@ from botocore.exceptions import ClientError
 
 from local.stack import Stack, wait_for
 
-SENT = {"return": {"stage": "video", "poll_seconds": [30]}}
-IMPATIENT = {"return": {"stage": "video", "poll_seconds": [1, 2]}}
+
+def sent(stage: str = "video", polls: tuple[int, ...] = (30,), left: int = 3_600) -> dict[str, Any]:
+    """What Submit says, of a job with so many seconds left."""
+    deadline = int(time.time()) + left
+    return {"return": {"stage": stage, "poll_seconds": [*polls], "deadline": deadline}}
+
+
+SENT = sent()
+IMPATIENT = sent(polls=(1, 2))
 DONE = {"return": {"more": False}}
 
 
@@ -113,6 +121,19 @@ def test_without_a_webhook_track_is_entered_again_each_time_its_interval_is_over
     assert play.finish() == "SUCCEEDED"
 
 
+def test_track_is_entered_once_more_right_after_the_deadline(play: Play) -> None:
+    submitted = sent(polls=(3_600,), left=4)
+    play.write(Submit=[submitted])
+    play.start()
+    assert play.turn("Track", 2)["turn"] == 1
+    entered = [e for e in play.stack.history(play.job_id) if e["type"] == "TaskStateEntered"]
+    last = entered[-1]["timestamp"].timestamp()
+    # Past it in whole seconds, which is how Track looks at it.
+    assert submitted["return"]["deadline"] <= int(last + 0.05) < submitted["return"]["deadline"] + 5
+    play.wake(turn=2)
+    assert play.finish() == "SUCCEEDED"
+
+
 def test_the_token_of_an_earlier_turn_wakes_nobody(play: Play) -> None:
     play.write(Submit=[IMPATIENT])
     play.start()
@@ -150,8 +171,7 @@ def test_a_failing_track_does_not_end_the_job_while_the_provider_may_deliver(pla
 
 
 def test_a_job_of_two_stages_submits_twice(play: Play) -> None:
-    first = {"return": {"stage": "image", "poll_seconds": [30]}}
-    play.write(Submit=[first, SENT], Migrate=[{"return": {"more": True}}, DONE])
+    play.write(Submit=[sent("image"), SENT], Migrate=[{"return": {"more": True}}, DONE])
     play.start()
     play.wake(turn=1)
     play.wake(turn=2)
