@@ -23,6 +23,8 @@ SAM := .envs/sam/bin/sam
 DEV := .venv/.synced
 STACK := $(DEV) .envs/emulator/.synced .envs/lambda/.synced .envs/lambda-media/.synced
 SAM_READY := .envs/sam/.synced
+# Runware's two official SDKs share an import name: contract tests run each in a place of its own.
+SDKS := .envs/runware/.synced .envs/runware-legacy/.synced
 
 TYPED = $(wildcard shared/clipmint functions local layers tests benchmarks docs/*.py)
 
@@ -41,7 +43,7 @@ up: $(STACK)  ## Start the local stack and keep it until Ctrl-C
 token: $(STACK)  ## Print a token the running stack accepts: make token NAME=ada [ADMIN=1]
 	@$(RUN)python -m local token --user $(or $(NAME),demo) $(if $(ADMIN),--admin)
 
-test: $(STACK) $(SAM_READY)  ## Run every test; TESTS=tests/unit runs some
+test: $(STACK) $(SAM_READY) $(SDKS)  ## Run every test; TESTS=tests/unit runs some
 	$(RUN)pytest $(PYTEST_OPTIONS) $(TESTS)
 
 check: $(DEV) $(SAM_READY)  ## Lint, types, template, state machine, imports, OpenAPI
@@ -88,6 +90,8 @@ $(DEV): uv.lock | $(UV_READY)
 .envs/lambda/.synced: GROUPS := --only-group runtime
 .envs/lambda-media/.synced: GROUPS := --only-group runtime --only-group media
 .envs/sam/.synced: GROUPS := --only-group sam
+.envs/runware/.synced: GROUPS := --only-group runware
+.envs/runware-legacy/.synced: GROUPS := --only-group runware-legacy
 
 .envs/%/.synced: uv.lock | $(UV_READY)
 	UV_PROJECT_ENVIRONMENT=.envs/$* $(SYNC) $(GROUPS)

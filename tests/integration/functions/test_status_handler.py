@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -13,7 +14,7 @@ from clipmint.domain import clock
 from clipmint.domain.catalog import Model
 from clipmint.domain.jobs import Asset, Job, JobStatus, Verdict, verdict
 from clipmint.domain.outcomes import USER_MESSAGES, Failed, FailureCode, Succeeded
-from clipmint.tables import JobItem
+from clipmint.tables import CatalogItem, JobItem
 from functions.status.app import handler
 from tests.integration.gateway import Caller
 from tests.integration.moto_aws import BUCKET, Aws, Clock, open_job
@@ -207,9 +208,21 @@ def test_a_model_that_is_off_or_unknown_is_not_shown(call: Caller) -> None:
 
 
 @pytest.mark.parametrize("characters", [65, 2_049])
-def test_a_model_id_longer_than_any_key_is_no_model(call: Caller, characters: int) -> None:
-    answer = call("GET", "/v1/models/" + "a" * characters)
-    assert (answer.status, answer.code) == (404, "MODEL_NOT_FOUND")
+def test_a_model_id_longer_than_any_key_is_no_model_and_not_asked_for(
+    call: Caller, characters: int
+) -> None:
+    asked: list[str] = []
+    events: Any = CatalogItem._get_connection().connection.client.meta.events
+
+    def note(**_: Any) -> None:
+        asked.append("GetItem")
+
+    events.register("before-call.dynamodb.GetItem", note)
+    answers = [call("GET", "/v1/models/" + "a" * length) for length in (characters, 64)]
+    events.unregister("before-call.dynamodb.GetItem", note)
+    assert [(answer.status, answer.code) for answer in answers] == [(404, "MODEL_NOT_FOUND")] * 2
+    # DynamoDB would refuse the longer key, which would be an error of ours.
+    assert asked == ["GetItem"]
 
 
 @pytest.mark.parametrize("path", ["/v1/videos", "/v1/credits", "/v1/credits/entries"])
