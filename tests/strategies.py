@@ -6,7 +6,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from clipmint.domain.catalog import DEFAULT_CATALOG, Model
+from clipmint.domain.catalog import Model
+from clipmint.domain.default_catalog import DEFAULT_CATALOG
 from clipmint.domain.pricing import FixedPrice, PerSecondPrice
 
 AVAILABLE_MODELS = [model for model in DEFAULT_CATALOG if model.available]

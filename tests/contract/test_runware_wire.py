@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from clipmint.domain.catalog import DEFAULT_CATALOG
+from clipmint.domain.default_catalog import DEFAULT_CATALOG
 from clipmint.domain.outcomes import Succeeded
 from clipmint.providers.base import Accepted, Handle, Task
 from clipmint.providers.runware import Runware, RunwareSettings
@@ -284,6 +284,10 @@ def test_every_model_the_adapter_or_the_catalog_knows_has_its_wish() -> None:
     wished = {wish.endpoint for wish in WISHES.values()}
     assert wished == set(MODELS)
     routes = {
-        model.route.endpoint for model in DEFAULT_CATALOG if model.route.provider == "runware"
+        route.endpoint
+        for model in DEFAULT_CATALOG
+        for route in model.routes
+        if route.provider == "runware"
     }
+    assert len(routes) >= 4
     assert routes <= wished

@@ -22,7 +22,7 @@ from runwayml.types import (
     text_to_video_create_params,
 )
 
-from clipmint.domain.catalog import DEFAULT_CATALOG
+from clipmint.domain.default_catalog import DEFAULT_CATALOG
 from clipmint.providers.base import Accepted, Handle, Task, Unanswered
 from clipmint.providers.runway import Runway, RunwaySettings
 from clipmint.providers.runway.models import ENDPOINTS
@@ -217,8 +217,14 @@ def test_every_endpoint_the_adapter_knows_is_compared() -> None:
 
 
 def test_every_runway_route_of_the_catalog_is_compared() -> None:
+    routes = {
+        route.endpoint
+        for model in DEFAULT_CATALOG
+        for route in model.routes
+        if route.provider == "runway"
+    }
+    assert len(routes) >= 5
     bare = {endpoint.partition("/")[2] for endpoint in WISHES}
-    routes = {model.route.endpoint for model in DEFAULT_CATALOG if model.route.provider == "runway"}
     assert routes <= set(WISHES) | bare
 
 

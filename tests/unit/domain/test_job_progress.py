@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from clipmint.domain.catalog import Settings
+from clipmint.domain.catalog import Route, Settings
 from clipmint.domain.jobs import (
     TERMINAL,
     Asset,
@@ -26,11 +26,16 @@ from clipmint.domain.outcomes import Failed, FailureCode, Finished, Succeeded
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 VIDEO = Succeeded("https://v3.fal.media/files/b/video.mp4")
 DECLINED = Failed(FailureCode.CONTENT_POLICY, "flagged")
+TASK_ID = "17f20503-6c24-4c16-946b-35dbbce2af2f"
+ROUTE = Route(provider="fal", endpoint="fal-ai/veo3.1")
 ASSET = Asset("bucket", "key", "video/mp4", 1_000, "0" * 64, 1_280, 720, 8.0)
 
 
 def job(*names: str) -> Job:
-    stages = tuple(Stage(name, "fal", "fal-ai/veo3.1", 10 + n) for n, name in enumerate(names))
+    stages = tuple(
+        Stage(name, (ROUTE,), ROUTE.provider, ROUTE.endpoint, 10 + n)
+        for n, name in enumerate(names)
+    )
     return Job(
         job_id="5a9c1a4e-0f0f-5f60-9b8f-3a3f6d5a2b10",
         user_id="user-1",
@@ -57,7 +62,7 @@ def submitted(
     state: SubmissionState, outcome: Finished | None = None, asset: Asset | None = None
 ) -> Job:
     one = job("video")
-    submission = Submission(state, "token")
+    submission = Submission(state, "token", TASK_ID)
     return with_stage(
         one, replace(one.stages[0], submission=submission, outcome=outcome, asset=asset)
     )
@@ -91,7 +96,9 @@ def nexts(one: Job) -> Iterator[Job]:
     state = stage.submission.state if stage.submission else None
     if not isinstance(stage.outcome, Failed):
         for following in FOLLOWS[state]:
-            yield with_stage(one, replace(stage, submission=Submission(following, "token")))
+            yield with_stage(
+                one, replace(stage, submission=Submission(following, "token", TASK_ID))
+            )
     if stage.submission and stage.outcome is None:
         for outcome in (VIDEO, DECLINED):
             yield with_stage(one, replace(stage, outcome=outcome))
@@ -125,7 +132,7 @@ def test_a_one_stage_job_shows_the_documented_numbers_without_the_image_steps() 
     [stage] = one.stages
     told = [progress(one)]
     for state in (SubmissionState.SENDING, SubmissionState.SENT):
-        stage = replace(stage, submission=Submission(state, "token"))
+        stage = replace(stage, submission=Submission(state, "token", TASK_ID))
         told.append(progress(with_stage(one, stage)))
     stage = replace(stage, outcome=VIDEO)
     told.append(progress(with_stage(one, stage)))
@@ -146,8 +153,8 @@ def test_a_two_stage_job_shows_the_image_steps_as_well() -> None:
     told = [progress(one)]
     for name in ("image", "video"):
         for change in (
-            {"submission": Submission(SubmissionState.SENDING, "token")},
-            {"submission": Submission(SubmissionState.SENT, "token")},
+            {"submission": Submission(SubmissionState.SENDING, "token", TASK_ID)},
+            {"submission": Submission(SubmissionState.SENT, "token", TASK_ID)},
             {"outcome": VIDEO},
             {"asset": ASSET},
         ):
@@ -221,7 +228,7 @@ def test_how_a_job_ends_follows_from_what_is_recorded(
 def test_an_image_that_was_stored_is_paid_even_if_its_video_fails() -> None:
     one = job("image", "video")
     image, video = one.stages
-    sent = Submission(SubmissionState.SENT, "token")
+    sent = Submission(SubmissionState.SENT, "token", TASK_ID)
     one = with_stage(one, replace(image, submission=sent, outcome=VIDEO, asset=ASSET))
     one = with_stage(one, replace(video, submission=sent, outcome=DECLINED))
     assert verdict(one, "GenerationFailed") == Verdict(JobStatus.FAILED, FailureCode.CONTENT_POLICY)
