@@ -10,7 +10,10 @@ from clipmint.domain.catalog import Model
 from clipmint.domain.default_catalog import DEFAULT_CATALOG
 from clipmint.domain.pricing import FixedPrice, PerSecondPrice
 
-AVAILABLE_MODELS = [model for model in DEFAULT_CATALOG if model.available]
+# Pictures are made on the way to a video, not by themselves.
+AVAILABLE_MODELS = [
+    model for model in DEFAULT_CATALOG if model.available and model.produces == "video"
+]
 
 prompts = st.text(
     st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1, max_size=80
@@ -44,8 +47,9 @@ def generations(draw: st.DrawFn, models: list[Model] = AVAILABLE_MODELS) -> dict
     with_preset = draw(st.booleans())
     if names and with_preset:
         body["preset"] = draw(st.sampled_from(names))
-    if model.image == "required":
+    if model.image == "required" or (model.image == "optional" and draw(st.booleans())):
         body["image_url"] = "https://example.com/first.png"
-    if model.last_image == "required":
+    may_have_a_last = model.last_image == "optional" and "image_url" in body
+    if model.last_image == "required" or (may_have_a_last and draw(st.booleans())):
         body["last_image_url"] = "https://example.com/last.png"
     return body

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from clipmint.settings import ProviderSettings
 from tests.template.reading import FUNCTIONS, ROOT, of_type, transformed, written
 
 # Powertools reads these itself.
@@ -14,17 +15,20 @@ POWERTOOLS = {
     "POWERTOOLS_SERVICE_NAME": "clipmint",
     "POWERTOOLS_METRICS_NAMESPACE": "Clipmint",
 }
-PROVIDERS = "PROVIDER_KEYS_ARN FAL_QUEUE_URL FAL_JWKS_URL FAL_MEDIA_HOSTS"
+PROVIDERS = (
+    "PROVIDER_KEYS_ARN FAL_QUEUE_URL FAL_JWKS_URL FAL_MEDIA_HOSTS "
+    "RUNWAY_URL RUNWAY_MEDIA_HOSTS RUNWARE_URL RUNWARE_MEDIA_HOSTS"
+)
 VARIABLES = {
     "Generate": (
         "LEDGER_TABLE JOBS_TABLE MODELS_TABLE IDEMPOTENCY_TABLE STATE_MACHINE_ARN "
-        "MAX_OPEN_JOBS MAX_JOBS_PER_HOUR"
+        "PROVIDER_KEYS_ARN MAX_OPEN_JOBS MAX_JOBS_PER_HOUR"
     ),
-    "Status": "LEDGER_TABLE JOBS_TABLE MODELS_TABLE",
+    "Status": "LEDGER_TABLE JOBS_TABLE MODELS_TABLE PROVIDER_KEYS_ARN",
     "Cancel": f"LEDGER_TABLE JOBS_TABLE VIDEOS_BUCKET {PROVIDERS}",
     "Webhooks": f"JOBS_TABLE {PROVIDERS}",
     "Admin": "LEDGER_TABLE MODELS_TABLE",
-    "Submit": f"JOBS_TABLE WEBHOOK_BASE_URL {PROVIDERS}",
+    "Submit": f"JOBS_TABLE IDEMPOTENCY_TABLE WEBHOOK_BASE_URL {PROVIDERS}",
     "Track": f"JOBS_TABLE {PROVIDERS}",
     "Migrate": f"JOBS_TABLE VIDEOS_BUCKET {PROVIDERS}",
     "Settle": "LEDGER_TABLE JOBS_TABLE",
@@ -109,6 +113,23 @@ def test_what_the_code_reads_and_what_the_template_tells_are_the_same() -> None:
             read |= set(direct.findall(path.read_text()))
     told = {variable for name in FUNCTIONS for variable in environment(name)}
     assert {name for name in told if not name.startswith("POWERTOOLS_")} == read
+
+
+def test_an_address_of_a_provider_is_a_parameter_with_the_codes_own_default() -> None:
+    fields = ProviderSettings.model_fields
+    parameters = written()["Parameters"]
+    addresses = [
+        name for name in fields if name.endswith(("_url", "_hosts")) and "webhook" not in name
+    ]
+    assert len(addresses) == 7
+    for name in addresses:
+        parameter = "".join(word.capitalize() for word in name.split("_"))
+        default = fields[name].default
+        said = ",".join(default) if isinstance(default, tuple) else default
+        assert parameters[parameter]["Default"] == said
+        for function_name, variables in VARIABLES.items():
+            if PROVIDERS in variables:
+                assert environment(function_name)[name.upper()] == {"Ref": parameter}
 
 
 @pytest.mark.parametrize("name", ["Generate", "Status", "Cancel", "Webhooks", "Admin"])

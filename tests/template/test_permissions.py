@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from aws_lambda_powertools.utilities.circuit_breaker.persistence import (
+    CircuitBreakerDynamoDBPersistence,
+)
 
 from clipmint import storage
 from tests.template.reading import FUNCTIONS, as_list, of_type, target, transformed
@@ -16,6 +21,8 @@ READ = "dynamodb:GetItem"
 JOB = f"{READ} dynamodb:UpdateItem"
 MONEY = f"{READ} dynamodb:PutItem"
 WAKE = "states:SendTaskFailure states:SendTaskSuccess"
+# The breaker opens with a put, elects its probe with a conditional one, and closes with an update.
+CIRCUITS = f"{READ} dynamodb:PutItem dynamodb:UpdateItem"
 KEYS = "secretsmanager:GetSecretValue"
 
 EXPECTED = {
@@ -24,6 +31,7 @@ EXPECTED = {
         "JobsTable": f"{READ} dynamodb:PutItem",
         "ModelsTable": READ,
         "IdempotencyTable": f"{READ} dynamodb:PutItem dynamodb:UpdateItem dynamodb:DeleteItem",
+        "ProviderKeys": KEYS,
         "GenerationStateMachine": "states:StartExecution",
     },
     "Status": {
@@ -32,6 +40,7 @@ EXPECTED = {
         "JobsTable": READ,
         "JobsTable/index/by_user": "dynamodb:Query",
         "ModelsTable": f"{READ} dynamodb:Scan",
+        "ProviderKeys": KEYS,
         "VideosBucket/*": "s3:GetObject",
     },
     "Cancel": {
@@ -53,6 +62,7 @@ EXPECTED = {
     },
     "Submit": {
         "JobsTable": JOB,
+        "IdempotencyTable": CIRCUITS,
         "ProviderKeys": KEYS,
     },
     "Track": {
@@ -112,6 +122,16 @@ def test_a_function_may_do_what_it_must_and_no_more(function: str) -> None:
     role = roles()[f"{function}FunctionRole"]
     assert granted(role) == expected
     assert {arn.rsplit("/", 1)[-1] for arn in role["ManagedPolicyArns"]} == MANAGED
+
+
+def test_the_circuit_breaker_asks_for_no_operation_that_submit_may_not_do() -> None:
+    source = inspect.getsource(CircuitBreakerDynamoDBPersistence)
+    calls = {f"dynamodb:{_camel(name)}" for name in re.findall(r"self\.client\.(\w+)\(", source)}
+    assert calls == set(CIRCUITS.split())
+
+
+def _camel(name: str) -> str:
+    return "".join(part.capitalize() for part in name.split("_"))
 
 
 def test_the_bucket_is_listed_only_where_videos_lie() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -12,7 +14,9 @@ from typing import Any
 import pytest
 import yaml
 
-from functions.submit.app import LEAST_SECONDS
+from clipmint import execution, jobs, submission
+from clipmint.domain import media
+from clipmint.submission import LEAST_SECONDS
 from functions.sweep.app import DEADLINE_GRACE
 from tests.template import asl
 from tests.template.reading import DEFINITION, ROOT, of_type, written
@@ -187,8 +191,56 @@ def test_what_cannot_become_better_is_not_tried_again(state: str, error: str) ->
     assert retrier(state, error)["MaxAttempts"] == 0
 
 
+# Where a state's own errors come from: classes Lambda names the error after, and what wakes Track.
+RAISED_IN = {
+    "Submit": (submission, jobs),
+    "Track": (jobs,),
+    "Migrate": (media, jobs),
+    "Settle": (),
+}
+WAKING_ERRORS = set(re.findall(r"error=\"(\w+)\"", inspect.getsource(execution)))
+
+
+@pytest.mark.parametrize("state", RAISED_IN)
+def test_every_error_a_state_names_is_one_the_code_raises(state: str) -> None:
+    clauses = [
+        clause
+        for field in ("Retry", "Catch")
+        for clause in definition()["States"][state].get(field, [])
+    ]
+    named = {error for clause in clauses for error in clause["ErrorEquals"]}
+    assert "States.ALL" in named
+    raised = {
+        kind.__name__
+        for module in RAISED_IN[state]
+        for kind in vars(module).values()
+        if isinstance(kind, type) and issubclass(kind, Exception)
+    }
+    waking = WAKING_ERRORS if state == "Track" else set()
+    assert {error for error in named if not error.startswith("States.")} <= raised | waking
+
+
+def test_every_end_of_a_submission_is_known_to_the_state_machine() -> None:
+    ends = {
+        name
+        for name, kind in vars(submission).items()
+        if isinstance(kind, type)
+        and issubclass(kind, Exception)
+        and kind.__module__ == submission.__name__
+    }
+    by_name = {
+        error
+        for clause in definition()["States"]["Submit"]["Retry"]
+        for error in clause["ErrorEquals"]
+    }
+    # A doubt is tried again for as long as anything unforeseen is.
+    assert ends - by_name == {"SubmissionInDoubt"}
+    assert retrier("Submit", "SubmissionInDoubt")["ErrorEquals"] == ["States.ALL"]
+
+
 @pytest.mark.parametrize(
-    "error", ["JobMoved", "Lambda.TooManyRequestsException", "Sandbox.Timedout"]
+    "error",
+    ["SubmissionInDoubt", "JobMoved", "Lambda.TooManyRequestsException", "Sandbox.Timedout"],
 )
 def test_submit_is_tried_again_until_it_has_seen_how_far_the_job_is(error: str) -> None:
     # Giving up here refunds a job that may have been paid for, so it outlasts a bad quarter of an

@@ -1,4 +1,4 @@
-"""What a model accepts, what it costs, and what a new deployment starts with."""
+"""What a model accepts, and which descriptions of one never enter the catalog."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from clipmint.domain.catalog import (
-    DEFAULT_CATALOG,
     MAX_POLLS,
-    AllowedSettings,
     Model,
+    Route,
     Settings,
 )
+from clipmint.domain.default_catalog import DEFAULT_CATALOG
 from clipmint.domain.errors import ImageRequired, InvalidRequest, SettingNotAllowed
 
 CATALOG = {model.model_id: model for model in DEFAULT_CATALOG}
 VEO = CATALOG["veo-3.1"]
+
+SMALL_AT_FAL = {"provider": "fal", "endpoint": "fal-ai/small"}
 
 
 def entry(**changes: Any) -> Model:
@@ -31,7 +33,7 @@ def entry(**changes: Any) -> Model:
         "defaults": {"resolution": "480p", "duration": 5},
         "presets": {"high": {"resolution": "720p"}},
         "price": {"kind": "per_second", "credits_per_second": 3},
-        "route": {"provider": "fal", "endpoint": "fal-ai/small"},
+        "routes": [SMALL_AT_FAL],
     }
     return Model.model_validate(document | changes)
 
@@ -51,12 +53,13 @@ def test_a_preset_goes_over_the_defaults_and_a_request_over_both() -> None:
 
 @given(
     model=st.sampled_from(DEFAULT_CATALOG),
-    preset=st.sampled_from([None, "draft", "standard", "high"]),
     data=st.data(),
 )
 def test_whatever_is_resolved_is_allowed_complete_and_has_a_price(
-    model: Model, preset: str | None, data: st.DataObject
+    model: Model, data: st.DataObject
 ) -> None:
+    names: list[str] = list(model.presets)
+    preset = data.draw(st.sampled_from([None, *names]), label="preset")
     allowed = model.allowed.model_dump()
     asked = {
         name: data.draw(st.sampled_from([None, *values]), label=name)
@@ -64,7 +67,7 @@ def test_whatever_is_resolved_is_allowed_complete_and_has_a_price(
     }
     resolved = model.resolve(preset, Settings.model_validate(asked)).model_dump()
     for name, value in resolved.items():
-        assert value in allowed[name]
+        assert value in (allowed[name] or [None])
         assert asked[name] in (None, value)
     assert model.credits(Settings.model_validate(resolved)) >= 1
 
@@ -101,6 +104,7 @@ def test_an_unknown_preset_is_answered_with_the_known_ones() -> None:
         ("veo-3.1-transition", (None, "https://example.com/b.png"), "image_url"),
         ("veo-3.1-transition", ("https://example.com/a.png", None), "last_image_url"),
         ("sora-2-i2v", (None, None), "image_url"),
+        ("gen4-turbo", (None, None), "image_url"),
     ],
 )
 def test_a_required_image_that_is_missing_is_named(
@@ -120,6 +124,8 @@ def test_a_required_image_that_is_missing_is_named(
             ("https://example.com/a.png", "https://example.com/b.png"),
             "last_image_url",
         ),
+        ("gen4.5", ("https://example.com/a.png", "https://example.com/b.png"), "last_image_url"),
+        ("gen4-image", ("https://example.com/a.png", None), "image_url"),
     ],
 )
 def test_an_image_the_model_cannot_use_is_refused(
@@ -133,56 +139,29 @@ def test_an_image_the_model_cannot_use_is_refused(
 def test_an_optional_image_may_be_there_or_not() -> None:
     model = entry(image="optional", last_image="optional")
     model.check_images(None, None)
+    model.check_images("https://example.com/a.png", None)
     model.check_images("https://example.com/a.png", "https://example.com/b.png")
 
 
-def test_the_default_catalog_has_the_four_models() -> None:
-    needs = {
-        model.model_id: (model.image, model.last_image, model.available)
-        for model in DEFAULT_CATALOG
-    }
-    assert needs == {
-        "veo-3.1": ("none", "none", True),
-        "veo-3.1-i2v": ("required", "none", True),
-        "veo-3.1-transition": ("required", "required", True),
-        "sora-2-i2v": ("required", "none", False),
-    }
-
-
-def test_sora_offers_what_the_documents_say_and_is_switched_off() -> None:
-    sora = CATALOG["sora-2-i2v"]
-    assert sora.allowed == AllowedSettings(
-        resolution=["auto", "720p"], aspect_ratio=["auto", "9:16", "16:9"], duration=[4, 8, 12]
-    )
-    assert not sora.available
-
-
-@pytest.mark.parametrize("model", DEFAULT_CATALOG, ids=lambda model: model.model_id)
-def test_every_default_model_has_the_three_presets_in_order_of_price(model: Model) -> None:
-    assert list(model.presets) == ["draft", "standard", "high"]
-    draft, standard, high = (model.credits(model.resolve(name, None)) for name in model.presets)
-    assert draft < standard <= high
-
-
 @pytest.mark.parametrize(
-    ("model_id", "settings", "credits_"),
+    "model",
     [
-        ("veo-3.1", Settings(resolution="720p", duration=4), 16),
-        ("veo-3.1", Settings(resolution="1080p", duration=8), 32),
-        ("veo-3.1-transition", Settings(resolution="4k", duration=8), 48),
-        ("sora-2-i2v", Settings(duration=12), 12),
+        entry(image="optional", last_image="optional"),
+        CATALOG["runway-veo-3.1"],
+        CATALOG["runware-veo-3.1-lite"],
     ],
+    ids=lambda model: model.model_id,
 )
-def test_the_default_prices_are_whole_credits(
-    model_id: str, settings: Settings, credits_: int
-) -> None:
-    model = CATALOG[model_id]
-    assert model.credits(model.resolve(None, settings)) == credits_
+def test_a_last_image_without_a_first_is_missing_its_first(model: Model) -> None:
+    with pytest.raises(ImageRequired) as refused:
+        model.check_images(None, "https://example.com/b.png")
+    assert refused.value.details == "image_url: required where there is a last_image_url"
 
 
-@pytest.mark.parametrize("model", DEFAULT_CATALOG, ids=lambda model: model.model_id)
-def test_a_model_survives_being_written_as_json(model: Model) -> None:
-    assert Model.model_validate_json(model.model_dump_json()) == model
+def test_the_routes_of_a_model_keep_their_order() -> None:
+    runware = {"provider": "runware", "endpoint": "google:3@2"}
+    for routes in ([SMALL_AT_FAL, runware], [runware, SMALL_AT_FAL]):
+        assert entry(routes=routes).routes == [Route.model_validate(route) for route in routes]
 
 
 @pytest.mark.parametrize(
@@ -214,6 +193,20 @@ def test_a_model_survives_being_written_as_json(model: Model) -> None:
         ({"model_id": "a" * 65}, "at most 64 characters"),
         ({"deadline_seconds": 3_001, "poll_seconds": [1]}, "at most 3000 polls fit"),
         ({"deadline_seconds": 86_400, "poll_seconds": [3_600, 28]}, "at most 3000 polls fit"),
+        ({"last_image": "optional"}, "a last image needs a first image"),
+        ({"routes": []}, "at least 1 item"),
+        (
+            {"routes": [{"provider": str(n), "endpoint": "small"} for n in range(5)]},
+            "at most 4 items",
+        ),
+        (
+            {"routes": [SMALL_AT_FAL, {"provider": "fal", "endpoint": "fal-ai/smaller"}]},
+            "routes: a provider twice",
+        ),
+        ({"route": SMALL_AT_FAL}, "Extra inputs are not permitted"),
+        ({"max_prompt_units": 0}, "greater than or equal to 1"),
+        ({"max_prompt_units": 5_001}, "less than or equal to 5000"),
+        ({"produces": "sound"}, "'video' or 'image'"),
         ({"markup": 2}, "Extra inputs are not permitted"),
     ],
 )
@@ -230,6 +223,9 @@ def test_a_model_that_contradicts_itself_never_enters_the_catalog(
         {"deadline_seconds": 3_000, "poll_seconds": [1]},
         {"deadline_seconds": 86_400, "poll_seconds": [1, 1, 29]},
         {"model_id": "a" * 64},
+        {"routes": [{"provider": str(n), "endpoint": "small"} for n in range(4)]},
+        {"max_prompt_units": 1},
+        {"max_prompt_units": 5_000},
     ],
 )
 def test_a_model_at_the_edge_of_what_is_allowed_enters_it(changes: dict[str, Any]) -> None:
