@@ -12,7 +12,7 @@ import json
 import subprocess
 import threading
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 
+from clipmint.domain.catalog import Model, Route
 from clipmint.domain.default_catalog import DEFAULT_CATALOG
 from clipmint.domain.outcomes import Succeeded
 from clipmint.providers.base import Accepted, Handle, Task
@@ -42,6 +43,8 @@ HEADERS_OF_OUR_OWN = {
     "user-agent": "the SDK names itself and its schemas",
     "connection": "we keep none open; said differently by either HTTP library",
 }
+
+FRAMES = [{"image": A, "frame": "first"}, {"image": B, "frame": "last"}]
 
 # What our adapter always asks for, as a user of the SDK would have to.
 ALWAYS: dict[str, Any] = {
@@ -99,21 +102,26 @@ WISHES: dict[str, Wish] = {
             **CLIP,
             "resolution": "4K",
             "duration": 4,
-            "inputs": {"frameImages": [{"image": A, "frame": "first"}]},
+            "inputs": {"frameImages": FRAMES[:1]},
         },
+    ),
+    "Veo 3.1 between two frames": Wish(
+        "google:3@2",
+        {"resolution": "720p", "duration_seconds": 8, "image_url": A, "last_image_url": B},
+        "google-veo-3-1",
+        {**CLIP, "resolution": "720p", "duration": 8, "inputs": {"frameImages": FRAMES}},
     ),
     "Veo 3.1 Fast between two frames": Wish(
         "google:3@3",
         {"resolution": "1080p", "duration_seconds": 8, "image_url": A, "last_image_url": B},
         "google-veo-3-1-fast",
-        {
-            **CLIP,
-            "resolution": "1080p",
-            "duration": 8,
-            "inputs": {
-                "frameImages": [{"image": A, "frame": "first"}, {"image": B, "frame": "last"}]
-            },
-        },
+        {**CLIP, "resolution": "1080p", "duration": 8, "inputs": {"frameImages": FRAMES}},
+    ),
+    "Veo 3.1 Fast from an image": Wish(
+        "google:3@3",
+        {"resolution": "1080p", "duration_seconds": 6, "image_url": A},
+        "google-veo-3-1-fast",
+        {**CLIP, "resolution": "1080p", "duration": 6, "inputs": {"frameImages": FRAMES[:1]}},
     ),
     "Veo 3.1 Fast from text": Wish(
         "google:3@3",
@@ -135,8 +143,14 @@ WISHES: dict[str, Wish] = {
             **CLIP,
             "resolution": "720p",
             "duration": 8,
-            "inputs": {"frameImages": [{"image": A, "frame": "first"}]},
+            "inputs": {"frameImages": FRAMES[:1]},
         },
+    ),
+    "Veo 3.1 Lite between two frames": Wish(
+        "google:veo@3.1-lite",
+        {"resolution": "1080p", "duration_seconds": 4, "image_url": A, "last_image_url": B},
+        "google-veo-3-1-lite",
+        {**CLIP, "resolution": "1080p", "duration": 4, "inputs": {"frameImages": FRAMES}},
     ),
     "FLUX.1 dev, a still": Wish(
         "runware:101@1",
@@ -280,14 +294,40 @@ def test_we_ask_for_a_result_as_the_official_sdk_does() -> None:
     assert ours.comparable_headers() == theirs.comparable_headers()
 
 
-def test_every_model_the_adapter_or_the_catalog_knows_has_its_wish() -> None:
-    wished = {wish.endpoint for wish in WISHES.values()}
-    assert wished == set(MODELS)
-    routes = {
-        route.endpoint
-        for model in DEFAULT_CATALOG
-        for route in model.routes
-        if route.provider == "runware"
-    }
-    assert len(routes) >= 4
-    assert routes <= wished
+def wishes_of(models: Iterable[Model]) -> Iterator[tuple[str, bool, bool]]:
+    """What these models can have Runware do: its model, from a first image?, to a last one?"""
+    for model in models:
+        for route in model.routes:
+            if route.provider != "runware":
+                continue
+            for first in {"none": [False], "required": [True]}.get(model.image, [False, True]):
+                for last in {"none": [False], "required": [True]}.get(
+                    model.last_image, [False, first]
+                ):
+                    yield route.endpoint, first, last
+
+
+COMPARED = {
+    (wish.endpoint, "image_url" in wish.ours, "last_image_url" in wish.ours)
+    for wish in WISHES.values()
+}
+
+
+def test_every_model_the_adapter_knows_is_compared() -> None:
+    assert {wish.endpoint for wish in WISHES.values()} == set(MODELS)
+
+
+def test_every_wish_that_the_catalog_allows_is_compared() -> None:
+    wished = set(wishes_of(DEFAULT_CATALOG))
+    assert {endpoint for endpoint, _, _ in wished} == set(MODELS)
+    assert wished - COMPARED == set()
+
+
+def test_a_route_that_nobody_compared_would_be_noticed() -> None:
+    [veo] = (model for model in DEFAULT_CATALOG if model.model_id == "veo-3.1")
+    routes = [Route(provider="fal", endpoint="x"), Route(provider="runware", endpoint="google:4@1")]
+    newer = veo.model_copy(update={"routes": routes})
+    assert set(wishes_of([newer])) - COMPARED == {("google:4@1", False, False)}
+    framed = [Route(provider="runware", endpoint="runware:101@1")]
+    picture = veo.model_copy(update={"routes": framed, "image": "required"})
+    assert set(wishes_of([picture])) - COMPARED == {("runware:101@1", True, False)}

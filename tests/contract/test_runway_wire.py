@@ -8,7 +8,7 @@ difference fails.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args, get_type_hints
 
@@ -22,6 +22,7 @@ from runwayml.types import (
     text_to_video_create_params,
 )
 
+from clipmint.domain.catalog import Model, Route
 from clipmint.domain.default_catalog import DEFAULT_CATALOG
 from clipmint.providers.base import Accepted, Handle, Task, Unanswered
 from clipmint.providers.runway import Runway, RunwaySettings
@@ -216,16 +217,42 @@ def test_every_endpoint_the_adapter_knows_is_compared() -> None:
     assert set(WISHES) == set(ENDPOINTS)
 
 
-def test_every_runway_route_of_the_catalog_is_compared() -> None:
-    routes = {
-        route.endpoint
-        for model in DEFAULT_CATALOG
-        for route in model.routes
-        if route.provider == "runway"
-    }
-    assert len(routes) >= 5
-    bare = {endpoint.partition("/")[2] for endpoint in WISHES}
-    assert routes <= set(WISHES) | bare
+def wishes_of(models: Iterable[Model]) -> Iterator[tuple[str, bool, bool]]:
+    """What these models can have Runway do: its endpoint, from a first image?, to a last one?"""
+    for model in models:
+        for route in model.routes:
+            if route.provider != "runway":
+                continue
+            for first in {"none": [False], "required": [True]}.get(model.image, [False, True]):
+                for last in {"none": [False], "required": [True]}.get(
+                    model.last_image, [False, first]
+                ):
+                    _, slash, _ = route.endpoint.partition("/")
+                    kind = "image_to_video/" if first else "text_to_video/"
+                    yield (route.endpoint if slash else kind + route.endpoint), first, last
+
+
+COMPARED = {
+    (endpoint, "image_url" in wish.ours, "last_image_url" in wish.ours)
+    for endpoint, wishes in WISHES.items()
+    for wish in wishes
+}
+
+
+def test_every_wish_that_the_catalog_allows_is_compared() -> None:
+    wished = set(wishes_of(DEFAULT_CATALOG))
+    assert len(wished) >= len(ENDPOINTS) - 1, "gen4_image_turbo alone is in no route yet"
+    assert wished - COMPARED == set()
+
+
+def test_a_route_that_nobody_compared_would_be_noticed() -> None:
+    [turbo] = (model for model in DEFAULT_CATALOG if model.model_id == "gen4-turbo")
+    for endpoint in ("image_to_video/gen5", "gen5"):
+        routes = [Route(provider="fal", endpoint="x"), Route(provider="runway", endpoint=endpoint)]
+        newer = turbo.model_copy(update={"routes": routes})
+        assert set(wishes_of([newer])) - COMPARED == {("image_to_video/gen5", True, False)}
+    to_a_last = turbo.model_copy(update={"last_image": "optional"})
+    assert set(wishes_of([to_a_last])) - COMPARED == {("image_to_video/gen4_turbo", True, True)}
 
 
 def test_a_bare_model_goes_where_the_sdk_would_be_sent() -> None:
