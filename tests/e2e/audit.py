@@ -18,6 +18,7 @@ from tests.e2e.backstage import Item, ledger_items, scan
 from tests.e2e.customer import TERMINAL
 
 _JWT = re.compile(r"eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}")
+_PROMPTS = ("prompt", "promptText", "positivePrompt")
 _AVAILABLE = {"grant": 1, "hold": -1, "capture": 0, "release": 1}
 _HELD = {"grant": 0, "hold": 1, "capture": -1, "release": -1}
 
@@ -47,14 +48,18 @@ class Auditor:
         for user_id, items in by_user.items():
             own = [job for job in jobs if job["user_id"] == user_id]
             self._check_user(user_id, items, own, paid)
-        assert not self._stack.fal.media()["authorization_seen"]
+        for simulator in self._stack.simulators.values():
+            assert not simulator.media()["authorization_seen"]
 
     def check_logs(self) -> None:
         """No log line of any function holds what could spend money, open a door or embarrass."""
-        secrets = {self._stack.fal.key: "the provider's key"}
-        for submission in self._stack.fal.submissions():
-            token = submission["webhook_url"].rpartition("/")[2]
-            secrets |= {token: "a webhook token", submission["input"]["prompt"]: "a prompt"}
+        secrets = {}
+        for simulator in self._stack.simulators.values():
+            secrets[simulator.key] = "a provider's key"
+            for submission in simulator.submissions():
+                secrets[_prompt(submission)] = "a prompt"
+                if submission["webhook_url"]:
+                    secrets[submission["webhook_url"].rpartition("/")[2]] = "a webhook token"
         for job in scan(self._stack, "JobsTable"):
             secrets[job["prompt"]] = "a prompt"
             if token := job["video"].get("task_token"):
@@ -70,10 +75,31 @@ class Auditor:
         assert lines > 0, "there was no log to look at"
 
     def _paid(self) -> Counter[str]:
-        """Paid submissions by job."""
-        return Counter(
-            submission["webhook_url"].split("/")[5] for submission in self._stack.fal.submissions()
-        )
+        """Paid submissions by job, whichever provider took them.
+
+        A webhook URL names its job. A provider without webhooks is known to the job by its task id,
+        unless the answer was lost: then the prompt tells, and the job must have been given up.
+        """
+        jobs = scan(self._stack, "JobsTable")
+        by_task = {
+            job["video"]["submission"]["request_id"]: job["job_id"]
+            for job in jobs
+            if job["video"].get("submission", {}).get("request_id")
+        }
+        given_up = {
+            job["prompt"]: job["job_id"] for job in jobs if job.get("failure") == "SUBMIT_UNKNOWN"
+        }
+        paid = Counter[str]()
+        for simulator in self._stack.simulators.values():
+            for submission in simulator.submissions():
+                if submission["webhook_url"]:
+                    paid[submission["webhook_url"].split("/")[5]] += 1
+                elif submission["request_id"] in by_task:
+                    paid[by_task[submission["request_id"]]] += 1
+                else:
+                    # KeyError here: paid for, and no job knows what became of it.
+                    paid[given_up[_prompt(submission)]] += 1
+        return paid
 
     def _check_user(
         self, user_id: str, items: list[Item], jobs: list[Item], paid: Counter[str]
@@ -122,6 +148,12 @@ class Auditor:
         body = found["Body"].read()
         assert len(body) == asset["size_bytes"]
         assert hashlib.sha256(body).hexdigest() == asset["sha256"]
+
+
+def _prompt(submission: dict[str, Any]) -> str:
+    """What a provider was asked to show; each has its own word for it."""
+    asked = submission["input"]
+    return str(next(asked[word] for word in _PROMPTS if word in asked))
 
 
 def _check_journal(account: Item, entries: list[Item]) -> dict[str, str]:

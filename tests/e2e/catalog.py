@@ -15,7 +15,7 @@ _SHORTEST: dict[str, Any] = {
     "allowed": {"resolution": ["720p"], "aspect_ratio": ["16:9", "9:16"], "duration": [4]},
     "defaults": {"resolution": "720p", "aspect_ratio": "16:9", "duration": 4},
     "price": {"kind": "fixed", "credits": PRICE},
-    "route": {"provider": "fal", "endpoint": "fal-ai/veo3.1"},
+    "routes": [{"provider": "fal", "endpoint": "fal-ai/veo3.1"}],
 }
 
 _DIFFERENCES: dict[str, dict[str, Any]] = {

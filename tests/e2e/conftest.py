@@ -13,7 +13,13 @@ import pytest
 
 from local.stack import Stack
 from tests.e2e.audit import Auditor
-from tests.e2e.backstage import Owner, call_off_crashes, scan, until_execution_ended
+from tests.e2e.backstage import (
+    Owner,
+    call_off_crashes,
+    close_circuits,
+    scan,
+    until_execution_ended,
+)
 from tests.e2e.catalog import MODELS, PRICE
 from tests.e2e.customer import Customer
 
@@ -87,5 +93,7 @@ def ada(new_customer: Callable[[int], Customer]) -> Customer:
 def nothing_left_armed(stack: Stack) -> Iterator[None]:
     """Faults and crashes of one test strike in no other."""
     yield
-    stack.fal.disarm()
+    for simulator in stack.simulators.values():
+        simulator.disarm()
     call_off_crashes(stack)
+    close_circuits(stack)

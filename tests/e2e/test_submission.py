@@ -49,7 +49,8 @@ def test_a_busy_provider_is_asked_again(stack: Stack, ada: Customer, kind: str) 
     job_id = ada.order(model_id="patient-t2v")
     assert ada.until_ended(job_id)["status"] == "completed"
     assert len(submissions(stack, job_id)) == 1
-    assert job_item(stack, job_id)["video"]["submission"]["attempts"] == 2
+    (refusal,) = job_item(stack, job_id)["video"]["refusals"]
+    assert (refusal["provider"], refusal["reason"]) == ("fal", "BUSY")
 
 
 @pytest.mark.parametrize("kind", ["submit_reset_after", "submit_garbled"])

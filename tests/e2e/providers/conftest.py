@@ -1,0 +1,74 @@
+"""The whole stack with all three providers played, each in a hurry; its roles are enforced.
+
+These tests arm whole providers to fail, so they have a stack of their own, and its books are
+audited like those of the other one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from clipmint.domain.default_catalog import DEFAULT_CATALOG
+from local.stack import Stack
+from tests.e2e.audit import Auditor
+from tests.e2e.backstage import Owner, close_circuits
+from tests.e2e.conftest import FAL, LIMITS
+
+RUNWAY = {"pending_seconds": 0.05, "generation_seconds": 0.1, "concurrency": 40}
+RUNWARE = {"generation_seconds": 0.1, "time_factor": 0.2}
+
+
+@pytest.fixture(scope="package")
+def stack() -> Iterator[Stack]:
+    settings = {"fal": FAL, "runway": RUNWAY, "runware": RUNWARE}
+    with Stack(
+        enforce_iam=True, simulate=tuple(settings), parameters=LIMITS, settings=settings
+    ) as running:
+        owner = Owner(running)
+        for model in DEFAULT_CATALOG:
+            if model.produces == "video" and model.available:
+                # As shipped, but whoever is asked is asked soon.
+                owner.put_model(**model.model_dump(mode="json") | {"poll_seconds": [1]})
+        owner.put_model(**_runware_first())
+        owner.put_model(**_unwatched())
+        owner.close()
+        yield running
+
+
+def _runware_first() -> dict[str, object]:
+    """Veo 3.1 with its routes the other way round."""
+    veo = next(model for model in DEFAULT_CATALOG if model.model_id == "veo-3.1")
+    routes = [route.model_dump() for route in reversed(veo.routes)]
+    return veo.model_dump(mode="json") | {"model_id": "veo-3.1-runware-first", "routes": routes}
+
+
+def _unwatched() -> dict[str, object]:
+    """Runware's Veo, about which nobody asks: only its webhook moves a job."""
+    veo = next(model for model in DEFAULT_CATALOG if model.model_id == "runware-veo-3.1")
+    changed = {"model_id": "runware-unwatched", "poll_seconds": [3600]}
+    return veo.model_dump(mode="json") | changed
+
+
+@pytest.fixture(scope="package")
+def auditor(stack: Stack) -> Iterator[Auditor]:
+    auditor = Auditor(stack)
+    yield auditor
+    auditor.check_everybody()
+    auditor.check_logs()
+
+
+@pytest.fixture(scope="package")
+def owner(stack: Stack) -> Iterator[Owner]:
+    owner = Owner(stack)
+    yield owner
+    owner.close()
+
+
+@pytest.fixture(autouse=True)
+def every_provider_is_well(stack: Stack, nothing_left_armed: None) -> None:
+    """No test inherits another's failures, neither counted ones nor an open circuit."""
+    del nothing_left_armed
+    close_circuits(stack)
+    stack.kill_workers("SubmitFunction")  # each counts failures in its memory

@@ -1,0 +1,234 @@
+"""The first provider is down: the next one delivers, inside the same hold, and one is paid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from local.stack import Stack
+from tests.e2e.backstage import (
+    counted,
+    job_item,
+    scan,
+    submissions,
+    until_execution_ended,
+)
+from tests.e2e.catalog import VEO_DRAFT
+from tests.e2e.customer import Customer
+
+HAPPY_PATH = ["Submit", "Track", "Migrate", "NextStage", "Settle"]
+NOT_STARTED = "Video generation could not be started. Please try again."
+
+
+@pytest.fixture
+def ada(new_customer: Callable[[int], Customer]) -> Customer:
+    """A customer with credits for one draft of Veo, and not for two."""
+    return new_customer(VEO_DRAFT)
+
+
+def veo(**members: Any) -> dict[str, Any]:
+    return {"model_id": "veo-3.1", "preset": "draft", **members}
+
+
+def refusals(stack: Stack, job_id: str) -> list[tuple[str, str]]:
+    """Who certainly did not accept, and why, as recorded on the job."""
+    noted = job_item(stack, job_id)["video"]["refusals"]
+    return [(refusal["provider"], refusal["reason"]) for refusal in noted]
+
+
+def assert_delivered_once_by(stack: Stack, customer: Customer, job_id: str, provider: str) -> None:
+    ended = customer.until_ended(job_id)
+    assert (ended["status"], ended["credits_used"]) == ("completed", VEO_DRAFT)
+    (paid,) = submissions(stack, job_id)
+    assert paid in stack.simulators[provider].submissions()
+    assert job_item(stack, job_id)["video"]["provider"] == provider
+    assert customer.kinds() == ["grant", "hold", "capture"], "one hold, whoever delivers"
+    assert customer.credits() == {"available": 0, "held": 0}
+    until_execution_ended(stack, job_id)
+    assert stack.transitions(job_id) == HAPPY_PATH, "the state machine saw nothing of it"
+
+
+@pytest.mark.parametrize(
+    ("model_id", "fault", "reason"),
+    [
+        ("veo-3.1", "submit_503", "BUSY"),
+        ("veo-3.1", "submit_429", "BUSY"),
+        ("veo-3.1", "submit_locked", "OWNER_ACCOUNT"),
+        ("veo-3.1-runware-first", "submit_503", "BUSY"),
+        ("veo-3.1-runware-first", "submit_402", "OWNER_ACCOUNT"),
+        ("veo-3.1-runware-first", "submit_401", "OWNER_ACCOUNT"),
+    ],
+)
+def test_the_second_provider_delivers_what_the_first_did_not_accept(
+    stack: Stack, ada: Customer, model_id: str, fault: str, reason: str
+) -> None:
+    first, second = ("runware", "fal") if "runware" in model_id else ("fal", "runware")
+    stack.simulators[first].arm(fault, times=None, prompt_contains=ada.word)
+    with counted(stack, "SubmitFunction", "SubmissionRefused", provider=first, reason=reason):
+        job_id = ada.order(**veo(model_id=model_id))
+        assert_delivered_once_by(stack, ada, job_id, second)
+    assert refusals(stack, job_id) == [(first, reason)]
+
+
+def test_a_provider_that_knows_the_owners_key_no_more_is_passed_over(
+    stack: Stack, ada: Customer
+) -> None:
+    stack.fal.change(key="another-id:another-secret")
+    try:
+        job_id = ada.order(**veo())
+        assert_delivered_once_by(stack, ada, job_id, "runware")
+    finally:
+        stack.fal.change(key=stack.fal.key)
+    assert refusals(stack, job_id) == [("fal", "OWNER_ACCOUNT")]
+
+
+def test_when_all_are_busy_all_are_asked_again(stack: Stack, ada: Customer) -> None:
+    for simulator in (stack.fal, stack.simulators["runware"]):
+        simulator.arm("submit_503", prompt_contains=ada.word)
+    job_id = ada.order(**veo())
+    assert_delivered_once_by(stack, ada, job_id, "fal")
+    assert refusals(stack, job_id) == [("fal", "BUSY"), ("runware", "BUSY")]
+
+
+def test_a_prompt_that_one_provider_declines_is_not_taken_to_another(
+    stack: Stack, ada: Customer
+) -> None:
+    runware = stack.simulators["runware"]
+    runware.arm("submit_error", status=400, code="invalidProviderContent", prompt_contains=ada.word)
+    ended = ada.finish(**veo(model_id="veo-3.1-runware-first"))
+    assert (ended["status"], ended["error_code"]) == ("failed", "CONTENT_POLICY")
+    assert ada.kinds() == ["grant", "hold", "release"]
+    assert not paid_for(stack, ada)
+
+
+def paid_for(stack: Stack, customer: Customer) -> list[tuple[str, str]]:
+    """Which providers took something of a customer's, by the prompts, and under which ids."""
+    return [
+        (name, submission["request_id"])
+        for name, simulator in stack.simulators.items()
+        for submission in simulator.submissions()
+        if customer.word in str(submission["input"])
+    ]
+
+
+def test_without_fallback_a_busy_provider_is_waited_for(stack: Stack, ada: Customer) -> None:
+    stack.fal.arm("submit_503", prompt_contains=ada.word)
+    job_id = ada.order(**veo(fallback=False))
+    assert_delivered_once_by(stack, ada, job_id, "fal")
+    assert refusals(stack, job_id) == [("fal", "BUSY")]
+
+
+def test_without_fallback_a_refusal_is_final_and_free(stack: Stack, ada: Customer) -> None:
+    stack.fal.arm("submit_locked", prompt_contains=ada.word)
+    job_id = ada.order(**veo(fallback=False))
+    ended = ada.until_ended(job_id)
+    assert (ended["status"], ended["error_code"]) == ("failed", "OWNER_ACCOUNT")
+    assert refusals(stack, job_id) == [("fal", "OWNER_ACCOUNT")]
+    assert ada.kinds() == ["grant", "hold", "release"]
+    assert not paid_for(stack, ada)
+
+
+def test_an_answer_lost_at_the_first_provider_is_not_made_up_for_at_the_second(
+    stack: Stack, ada: Customer
+) -> None:
+    stack.fal.arm("submit_reset_after", prompt_contains=ada.word)
+    job_id = ada.order(**veo())
+    assert_delivered_once_by(stack, ada, job_id, "fal")
+    assert refusals(stack, job_id) == []
+
+
+@pytest.mark.parametrize("fault", ["submit_reset_after", "submit_garbled", "submit_504_after"])
+def test_an_answer_lost_at_runware_is_asked_for_under_the_same_task_id(
+    stack: Stack, ada: Customer, fault: str
+) -> None:
+    # Were the webhook to come first, nothing would need asking again.
+    runware = stack.simulators["runware"]
+    runware.arm(fault, prompt_contains=ada.word)
+    runware.arm("webhook_lost", prompt_contains=ada.word)
+    job_id = ada.order(model_id="runware-veo-3.1", preset="draft")
+    assert_completed_by_runware(stack, ada, job_id)
+
+
+def assert_completed_by_runware(stack: Stack, customer: Customer, job_id: str) -> None:
+    assert customer.until_ended(job_id)["status"] == "completed"
+    (paid,) = submissions(stack, job_id)
+    assert paid["calls"]["conflict"] == 1, "the same task was sent again, and not made again"
+    submission = job_item(stack, job_id)["video"]["submission"]
+    assert submission["state"] == "sent"
+    assert submission["task_id"] == submission["request_id"] == paid["request_id"]
+    assert paid_for(stack, customer) == [("runware", paid["request_id"])]
+    assert customer.kinds() == ["grant", "hold", "capture"]
+
+
+def test_what_never_reached_runware_is_sent_again_and_paid_once(
+    stack: Stack, ada: Customer
+) -> None:
+    stack.simulators["runware"].arm("submit_reset_before", prompt_contains=ada.word)
+    job_id = ada.order(model_id="runware-veo-3.1", preset="draft")
+    assert ada.until_ended(job_id)["status"] == "completed"
+    (paid,) = submissions(stack, job_id)
+    assert "conflict" not in paid["calls"]
+    assert job_item(stack, job_id)["video"]["submission"]["task_id"] == paid["request_id"]
+
+
+@pytest.mark.parametrize("fault", ["submit_reset_after", "submit_504_after"])
+def test_an_answer_lost_at_runway_is_never_sent_again_and_the_user_pays_nothing(
+    stack: Stack, ada: Customer, fault: str
+) -> None:
+    stack.simulators["runway"].arm(fault, prompt_contains=ada.word)
+    job_id = ada.order(model_id="runway-veo-3.1", preset="draft")
+    ended = ada.until_ended(job_id)
+    assert (ended["status"], ended["error_code"]) == ("failed", "SUBMIT_UNKNOWN")
+    assert (ended["error_message"], ended["credits_used"]) == (NOT_STARTED, 0)
+    assert len(paid_for(stack, ada)) == 1, "Runway may keep what it took, and gets no more"
+    assert ada.kinds() == ["grant", "hold", "release"]
+    assert ada.credits() == {"available": VEO_DRAFT, "held": 0}
+
+
+def test_a_provider_that_keeps_failing_is_left_alone_and_then_tried_with_one_job(
+    stack: Stack, new_customer: Callable[[int], Customer]
+) -> None:
+    ada = new_customer(8 * VEO_DRAFT)
+    stack.fal.arm("submit_503", times=None, prompt_contains=ada.word)
+
+    def delivered() -> list[tuple[str, str]]:
+        job_id = ada.order(**veo())
+        assert ada.until_ended(job_id)["status"] == "completed"
+        assert len(submissions(stack, job_id)) == 1
+        return refusals(stack, job_id)
+
+    with counted(stack, "SubmitFunction", "Circuit", provider="fal", to="OPEN"):
+        for _ in range(5):
+            assert delivered() == [("fal", "BUSY")]
+    (rule,) = stack.fal.faults()
+    assert rule["fired"] == 5
+
+    assert delivered() == [], "not even asked"
+    assert stack.fal.faults() == [rule]
+
+    stack.fal.disarm()
+    stack.kill_workers("SubmitFunction")  # a new one, which must learn of it from the table
+    assert delivered() == []
+    assert {name for name, _ in paid_for(stack, ada)} == {"runware"}
+
+    let_a_minute_pass(stack)
+    with counted(stack, "SubmitFunction", "Circuit", provider="fal", to="CLOSED"):
+        assert delivered() == []
+    assert [name for name, _ in paid_for(stack, ada)].count("fal") == 1
+    assert ada.credits() == {"available": 0, "held": 0}
+
+
+def let_a_minute_pass(stack: Stack) -> None:
+    """As if the circuit had been opened long ago, and no process remembered it."""
+    table = stack.tables["IdempotencyTable"]
+    (circuit,) = [item for item in scan(stack, "IdempotencyTable") if item.get("state") == "OPEN"]
+    stack.boto3("dynamodb").update_item(
+        TableName=table,
+        Key={"id": {"S": circuit["id"]}},
+        UpdateExpression="SET opened_at = :then",
+        ConditionExpression="attribute_exists(opened_at)",
+        ExpressionAttributeValues={":then": {"N": str(int(circuit["opened_at"]) - 60)}},
+    )
+    stack.kill_workers("SubmitFunction")
