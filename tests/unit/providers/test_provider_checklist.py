@@ -1,0 +1,325 @@
+"""Every provider has all of what README's "Add a provider" asks for.
+
+Nothing here knows a provider but `KNOWN`: a new name in `registry.KEY_NAMES` fails test by test
+until each item of the checklist is there. `test_provider_names` holds the rest of the code to
+knowing none.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import itertools
+import json
+import pkgutil
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import httpx
+import pytest
+
+from clipmint.domain.catalog import Model, Route, Settings
+from clipmint.domain.default_catalog import DEFAULT_CATALOG
+from clipmint.domain.outcomes import USER_MESSAGES, FailureCode
+from clipmint.providers import base, registry
+from clipmint.providers.base import Rejected, Task, WebhookSender
+from clipmint.settings import ProviderSettings
+from local.providers import PROVIDERS
+from local.simulator.client import start
+from tests.template.reading import ROOT, of_type, written
+
+
+@dataclass(frozen=True)
+class Known:
+    """A provider's official SDK, as PyPI and an import call it, and a key of the right shape."""
+
+    sdk: str
+    imported: str
+    key: str
+
+
+KNOWN: Mapping[str, Known] = {
+    "fal": Known("fal-client", "fal_client", "key-id:verysecret"),
+    "runway": Known("runwayml", "runwayml", "key_verysecret"),
+    "runware": Known("runware-sdk", "runware", "verysecret"),
+}
+
+CONTRACT = ROOT / "tests" / "contract"
+
+each_provider = pytest.mark.parametrize("name", registry.KEY_NAMES)
+
+
+def package(name: str) -> ModuleType:
+    return importlib.import_module(f"clipmint.providers.{name}")
+
+
+def modules(of: ModuleType) -> dict[str, ModuleType]:
+    """The modules of an adapter's package, by their names inside it."""
+    found = (info.name for info in pkgutil.iter_modules(of.__path__))
+    return {name: importlib.import_module(f"{of.__name__}.{name}") for name in found}
+
+
+def adapter(name: str, transport: httpx.BaseTransport | None = None) -> Any:
+    made, settings = (getattr(package(name), word) for word in package(name).__all__)
+    return made(settings(KNOWN[name].key), transport)
+
+
+# ── The adapter ──────────────────────────────────────────────────────────────────────────────────
+
+
+@each_provider
+def test_a_provider_is_a_package_that_says_what_it_promises(name: str) -> None:
+    package_doc = package(name).__doc__ or ""
+    assert "`Provider` port" in package_doc
+    for module_name, module in modules(package(name)).items():
+        assert module.__doc__, f"{module_name} opens without a docstring"
+        assert f"`{module_name}`" in package_doc, f"{module_name} is not in the package's list"
+
+
+@each_provider
+def test_a_provider_implements_the_port(name: str) -> None:
+    made = adapter(name)
+    assert made.name == name
+    assert made.after_unanswered in {"wait", "resubmit", "fail"}
+    assert made.media_hosts
+    for method in ("submit", "poll", "cancel"):
+        expected = inspect.signature(getattr(base.Provider, method))
+        assert inspect.signature(getattr(type(made), method)) == expected
+    if isinstance(made, WebhookSender):
+        expected = inspect.signature(WebhookSender.read_webhook)
+        assert inspect.signature(type(made).read_webhook) == expected
+    else:
+        # Nobody but a webhook can tell what became of a submission that we know no id of.
+        assert made.after_unanswered != "wait"
+
+
+@each_provider
+def test_the_registry_makes_the_adapter_from_the_owners_key_alone(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROVIDER_KEYS_ARN", "arn:aws:secretsmanager:eu-west-1:1:secret:keys")
+    registry._adapter.cache_clear()
+    assert isinstance(registry._adapter(name, KNOWN[name].key), type(adapter(name)))
+    assert registry._adapter(name, "no key at all\n") is None
+    registry._adapter.cache_clear()
+
+
+@each_provider
+def test_a_providers_key_never_shows_in_what_is_printed(name: str) -> None:
+    settings = getattr(package(name), package(name).__all__[1])(KNOWN[name].key)
+    assert "verysecret" not in repr(settings)
+
+
+# ── What its failures mean ───────────────────────────────────────────────────────────────────────
+
+
+def taxonomy(name: str) -> Iterator[tuple[str, object]]:
+    """Every entry of every table in the provider's `failures`, with where it stands."""
+    for table, entries in vars(modules(package(name))["failures"]).items():
+        if table.isupper() and not table.startswith("_"):
+            if isinstance(entries, Mapping):
+                yield from ((f"{table}[{key!r}]", entry) for key, entry in entries.items())
+            elif isinstance(entries, tuple):
+                yield from ((f"{table}[{number}]", entry) for number, entry in enumerate(entries))
+
+
+@each_provider
+def test_every_failure_a_provider_has_a_word_for_has_one_for_the_user(name: str) -> None:
+    entries = list(taxonomy(name))
+    assert len(entries) >= 15
+    for where, entry in entries:
+        code = getattr(getattr(entry, "meaning", entry), "code", None)
+        assert isinstance(code, FailureCode), f"{where} has no failure code"
+        assert USER_MESSAGES[code]
+
+
+@each_provider
+def test_the_failures_every_provider_has_are_told_apart(name: str) -> None:
+    codes = {getattr(entry, "meaning", entry).code for _, entry in taxonomy(name)}  # type: ignore[attr-defined]
+    assert codes >= {
+        FailureCode.CONTENT_POLICY,
+        FailureCode.INVALID_INPUT,
+        FailureCode.INPUT_UNREADABLE,
+        FailureCode.OWNER_ACCOUNT,
+        FailureCode.PROVIDER_ERROR,
+        FailureCode.PROVIDER_UNAVAILABLE,
+    }
+
+
+# ── Its simulator, and the SDK that vouches for it ───────────────────────────────────────────────
+
+
+def test_every_provider_can_be_simulated_and_nothing_else_can() -> None:
+    assert {name: known.key_name for name, known in PROVIDERS.items()} == registry.KEY_NAMES
+
+
+@each_provider
+def test_a_providers_simulator_runs_and_says_what_the_template_must_be_told(name: str) -> None:
+    known = PROVIDERS[name]
+    with start(known.module) as simulator:
+        assert simulator.submissions() == []
+        parameters = known.parameters(simulator.about)
+        assert simulator.about["key"]
+    assert parameters.keys() == {parameter for _, parameter in addresses(name)}
+    assert known.real_url in {default for default, _ in addresses(name)}
+
+
+@each_provider
+def test_a_providers_simulator_is_described(name: str) -> None:
+    page = (ROOT / "docs" / "simulators.md").read_text(encoding="utf-8")
+    parts = re.split(r"^## (.*)$", page, flags=re.MULTILINE)
+    sections = dict(zip(map(str.lower, parts[1::2]), parts[2::2], strict=True))
+    assert f"python -m {PROVIDERS[name].module}" in sections[name]
+    for heading in ("What it does", "Settings", "Faults"):
+        assert f"\n### {heading}\n" in sections[name]
+
+
+def imports(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.partition(".")[0])
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            found |= {str(arg.value) for arg in node.args if isinstance(arg, ast.Constant)}
+    return found
+
+
+def drives(test: Path, sdk: str) -> bool:
+    """Whether a test uses the SDK, itself or by a script it runs in the SDK's own environment."""
+    drivers = [
+        driver
+        for driver in (CONTRACT / "drivers").glob("*.py")
+        if f'"{driver.name}"' in test.read_text(encoding="utf-8")
+    ]
+    return any(sdk in imports(path) for path in (test, *drivers))
+
+
+def test_every_provider_has_an_official_sdk_that_is_locked() -> None:
+    assert KNOWN.keys() == registry.KEY_NAMES.keys()
+    locked = tomllib.loads((ROOT / "uv.lock").read_text(encoding="utf-8"))["package"]
+    assert {known.sdk for known in KNOWN.values()} <= {found["name"] for found in locked}
+
+
+@each_provider
+def test_the_official_sdk_drives_the_simulator(name: str) -> None:
+    tests = list(CONTRACT.glob(f"test_{name}_*.py"))
+    module = PROVIDERS[name].module
+    assert any(
+        drives(test, KNOWN[name].imported) and f'"{module}"' in test.read_text(encoding="utf-8")
+        for test in tests
+    )
+
+
+@each_provider
+def test_what_the_adapter_sends_is_compared_with_what_the_official_sdk_sends(name: str) -> None:
+    wire = CONTRACT / f"test_{name}_wire.py"
+    assert drives(wire, KNOWN[name].imported)
+    assert f"clipmint.providers.{name}" in wire.read_text(encoding="utf-8")
+
+
+def test_no_sdk_ever_enters_what_is_deployed() -> None:
+    sdks = {known.imported for known in KNOWN.values()}
+    for folder in ("shared", "functions"):
+        for path in (ROOT / folder).rglob("*.py"):
+            assert not imports(path) & sdks, path
+
+
+# ── Settings, key, catalog ───────────────────────────────────────────────────────────────────────
+
+
+def addresses(name: str) -> list[tuple[str, str]]:
+    """Defaults and template parameters of where a provider is, from the settings' field names."""
+    return [
+        (
+            ",".join(field.default) if isinstance(field.default, tuple) else field.default,
+            "".join(word.capitalize() for word in setting.split("_")),
+        )
+        for setting, field in ProviderSettings.model_fields.items()
+        if setting.startswith(f"{name}_")
+    ]
+
+
+@each_provider
+def test_where_a_provider_is_can_be_set_and_has_its_real_address_as_default(name: str) -> None:
+    parameters = written()["Parameters"]
+    assert f"{name.capitalize()}MediaHosts" in {parameter for _, parameter in addresses(name)}
+    assert any(default.startswith("https://") for default, _ in addresses(name))
+    for default, parameter in addresses(name):
+        assert parameters[parameter]["Default"] == default
+        assert parameters[parameter]["Description"]
+
+
+def test_the_secret_has_an_empty_place_for_every_providers_key() -> None:
+    secret = of_type(written()["Resources"], "AWS::SecretsManager::Secret")["ProviderKeys"]
+    assert json.loads(secret["SecretString"]) == dict.fromkeys(registry.KEY_NAMES.values(), "")
+
+
+def orders(model: Model) -> Iterator[tuple[Settings, str | None, str | None]]:
+    """Everything a user can ask of a model: settings, first and last image."""
+    first, last = "https://example.com/a.png", "https://example.com/b.png"
+    firsts: list[str | None] = [None] if model.image == "none" else [first]
+    lasts: list[str | None] = [None] if model.last_image == "none" else [last]
+    firsts += [None] * (model.image == "optional")
+    lasts += [None] * (model.last_image == "optional")
+    values = [values or [None] for values in model.allowed.model_dump().values()]
+    for resolution, ratio, seconds in itertools.product(*values):
+        settings = Settings(resolution=resolution, aspect_ratio=ratio, duration=seconds)
+        for image, last_image in itertools.product(firsts, lasts):
+            if image or not last_image:
+                yield settings, image, last_image
+
+
+ROUTES = [
+    pytest.param(model, route, id=f"{model.model_id}-{route.provider}")
+    for model in DEFAULT_CATALOG
+    for route in model.routes
+]
+
+
+@pytest.mark.parametrize(("model", "route"), ROUTES)
+def test_every_order_the_catalog_allows_is_one_the_adapter_can_send(
+    model: Model, route: Route
+) -> None:
+    sent: list[httpx.Request] = []
+
+    def overloaded(request: httpx.Request) -> httpx.Response:
+        sent.append(request)
+        return httpx.Response(503)
+
+    made = adapter(route.provider, httpx.MockTransport(overloaded))
+    every = list(orders(model))
+    for settings, image, last_image in every:
+        task = Task(
+            task_id="17f20503-6c24-4c16-946b-35dbbce2af2f",
+            endpoint=route.endpoint,
+            prompt="é" * model.max_prompt_units,
+            image_url=image,
+            last_image_url=last_image,
+            resolution=settings.resolution,
+            aspect_ratio=settings.aspect_ratio,
+            duration_seconds=settings.duration,
+        )
+        assert not isinstance(made.submit(task), Rejected), task
+    assert len(sent) == len(every)
+
+
+@each_provider
+def test_the_default_catalog_has_a_video_that_a_provider_alone_makes(name: str) -> None:
+    assert any(
+        model.produces == "video" and [route.provider for route in model.routes] == [name]
+        for model in DEFAULT_CATALOG
+    )
+
+
+def test_no_default_model_leads_to_a_provider_nobody_knows() -> None:
+    routed = {route.provider for model in DEFAULT_CATALOG for route in model.routes}
+    assert routed == registry.NAMES
