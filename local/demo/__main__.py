@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import av
@@ -19,14 +19,16 @@ from PIL import UnidentifiedImageError
 from local.demo.app import UnexpectedAnswer
 from local.demo.checks import Checks
 from local.demo.screen import Screen
-from local.demo.shots import USD_PER_SECOND, Shot, shots
+from local.demo.shots import NAMES, Shot, bill, rerouted, shots, side_by_side
+from local.demo.side_by_side import SideBySide
 from local.demo.story import USER, Story
 from local.processes import ChildFailedError
+from local.providers import PROVIDERS
 from local.stack import Stack
 
 INTERRUPTED = 130
 SECOND_THOUGHTS_SECONDS = 5
-"""Between saying what the real provider will charge and starting."""
+"""Between saying what real providers will charge and starting."""
 
 # Long enough to be seen as progress; a real model takes a minute or two.
 SIMULATED = {"generation_seconds": 4.0}
@@ -52,14 +54,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(number, _interrupt)
     screen = Screen()
     checks = Checks(screen.wrong)
-    key = os.environ.get("FAL_KEY", "")
+    names = tuple(NAMES) if options.provider == "all" else (options.provider,)
+    wanted = {name: os.environ.get(PROVIDERS[name].key_name, "") for name in names}
+    keys = {name: key for name, key in wanted.items() if key}
     try:
-        _run(options, screen, checks, key)
+        _run(options, screen, checks, names, keys)
     except KeyboardInterrupt:
         screen.gap()
         screen.say("Stopped; nothing is left running.")
-        if key:
-            screen.say("What fal had begun by then, it may still bill.")
+        for name in keys:
+            screen.say(f"What {NAMES[name]} had begun by then, it may still bill.")
         return INTERRUPTED
     except TROUBLE as error:
         checks.that(False, f"{type(error).__name__}: {error}")
@@ -69,16 +73,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _run(options: argparse.Namespace, screen: Screen, checks: Checks, key: str) -> None:
+def _run(
+    options: argparse.Namespace,
+    screen: Screen,
+    checks: Checks,
+    names: Sequence[str],
+    keys: Mapping[str, str],
+) -> None:
+    """``names`` are the providers that take part, ``keys`` those of the real ones by name."""
     began = time.monotonic()
-    chosen = shots(options.prompt, options.image_url, real=bool(key))
+    everybody = len(names) > 1
+    if everybody:
+        chosen = side_by_side(options.prompt)
+    else:
+        chosen = shots(names[0], options.prompt, options.image_url, real=bool(keys))
     simulated = {**SIMULATED, "fetch_inputs": options.image_url is not None}
-    _introduce(screen, chosen, fetched=simulated["fetch_inputs"] is True, real=bool(key))
-    keys = {"FAL_KEY": key} if key else {}
-    with Stack(keys=keys, settings={"fal": simulated}) as stack:
+    _introduce(screen, chosen, names, keys)
+    if not (everybody or keys or options.image_url):
+        screen.say("It takes the default image unread; --image-url URL shows one of yours.")
+    by_name = {PROVIDERS[name].key_name: key for name, key in keys.items()}
+    settings = dict.fromkeys(names, simulated)
+    with Stack(simulate=names, keys=by_name, settings=settings) as stack:
         screen.say(f"The stack is ready after {time.monotonic() - began:.1f} s: {stack.api_url}")
         try:
-            Story(stack, screen, checks, options.out).tell(chosen)
+            if everybody:
+                story = SideBySide(stack, screen, checks, options.out)
+                story.tell_all(chosen, rerouted(options.prompt))
+            else:
+                Story(stack, screen, checks, options.out).tell(chosen)
             if not checks.wrong:
                 screen.heading(
                     f"Done in {time.monotonic() - began:.1f} s; {checks.made} checks passed"
@@ -94,23 +116,32 @@ def _run(options: argparse.Namespace, screen: Screen, checks: Checks, key: str) 
             _stay(screen, stack)
 
 
-def _introduce(screen: Screen, chosen: Sequence[Shot], *, fetched: bool, real: bool) -> None:
+def _introduce(
+    screen: Screen, chosen: Sequence[Shot], names: Sequence[str], keys: Mapping[str, str]
+) -> None:
     screen.heading("Clipmint, on this machine")
-    if real:
-        seconds = sum(shot.seconds for shot in chosen)
-        usd = sum(shot.usd for shot in chosen)
-        screen.say(
-            f"FAL_KEY is set: the real fal makes {seconds} s of Veo 3.1 with sound, 720p, "
-            f"for about {usd:.2f} USD ({USD_PER_SECOND:.2f} USD a second)."
-        )
-        screen.say("Its webhooks cannot reach this machine, so it is polled; that takes minutes.")
-        screen.say("The generation that fails is skipped: the real fal does not fail to order.")
+    screen.say("template.yaml runs in an AWS emulator.")
+    played = [name for name in names if name not in keys]
+    if played:
+        unset = _listed([PROVIDERS[name].key_name for name in played], "or")
+        who = _listed([NAMES[name] for name in played], "and")
+        players = "a simulator plays" if len(played) == 1 else "simulators play"
+        screen.say(f"No {unset} is set: {players} {who}.")
+    for name in keys:
+        asked = [shot for shot in chosen if shot.provider == name]
+        key_name = PROVIDERS[name].key_name
+        screen.say(f"{key_name} is set: the real {NAMES[name]} makes {bill(asked)}.")
+    if keys:
+        screen.say("Webhooks cannot reach this machine, so they are polled; that takes minutes.")
+        screen.say("What is made to fail is left out: a real provider does not fail to order.")
         screen.say(f"Starting in {SECOND_THOUGHTS_SECONDS} s; Ctrl-C stops it.")
         time.sleep(SECOND_THOUGHTS_SECONDS)
-    else:
-        screen.say("template.yaml runs in an AWS emulator; a simulator plays fal.")
-        if not fetched:
-            screen.say("It takes the default image unread; --image-url URL shows one of yours.")
+
+
+def _listed(words: Sequence[str], last: str) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    *before, final = words
+    return f"{', '.join(before)} {last} {final}" if before else final
 
 
 def _stay(screen: Screen, stack: Stack) -> None:
@@ -127,10 +158,17 @@ def _stay(screen: Screen, stack: Stack) -> None:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m local.demo",
-        description="Make two paid videos on this machine and check everything about them. "
-        "With FAL_KEY in the environment the real fal makes them, and charges for it.",
+        description="Make paid videos on this machine and check everything about them. "
+        "With a provider's key in the environment (FAL_KEY, RUNWAYML_API_SECRET, RUNWARE_API_KEY) "
+        "the real one makes them, and charges for it.",
     )
-    parser.add_argument("--prompt", metavar="TEXT", help="what both videos shall show")
+    parser.add_argument(
+        "--provider",
+        choices=(*NAMES, "all"),
+        default="fal",
+        help="who makes them; all: one video each, side by side (default: fal)",
+    )
+    parser.add_argument("--prompt", metavar="TEXT", help="what the videos shall show")
     parser.add_argument(
         "--image-url",
         metavar="URL",

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import Any
 
+from boto3.dynamodb.types import TypeDeserializer
+
 from local.demo.checks import Checks
 from local.demo.screen import Screen
 from local.journal import Call
@@ -18,6 +20,16 @@ from local.stack import Stack, wait_for
 PATH_BY_WEBHOOK = ["Submit", "Track", "Migrate", "NextStage", "Settle"]
 PATH_OF_FAILURE = ["Submit", "Track", "Settle"]
 END_PATIENCE_SECONDS = 10
+POLL_ONLY = "runway"
+"""The provider that has no webhooks."""
+
+_reader = TypeDeserializer()
+
+
+def is_any_real(stack: Stack) -> bool:
+    """Whether a real provider takes part. Its webhooks cannot reach this machine, and so the stack
+    tells none of them, real or played, where to call."""
+    return any(provider.control_url is None for provider in stack.providers.values())
 
 
 class Behind:
@@ -28,7 +40,6 @@ class Behind:
         self._screen = screen
         self._checks = checks
         self._names = _short_names(stack)
-        self._real = stack.providers["fal"].control_url is None
 
     def objects_of(self, job_id: str) -> dict[str, dict[str, Any]]:
         """The objects of a job in the videos bucket: S3's own HEAD of each, by file name."""
@@ -65,27 +76,62 @@ class Behind:
         self._screen.table(("function", "AWS calls"), rows)
         self._checks.equal(f"{name}: AWS calls of {polls} polls", len(calls), polls)
 
-    def check(self, job_id: str, name: str, *, completed: bool) -> None:
-        """One execution, the expected way; one submission, paid for only if there is a video."""
+    def check(self, job_id: str, name: str, provider: str, *, completed: bool) -> None:
+        """One execution, the expected way; one submission, to this provider, and paid for only if
+        there is a video."""
         status = self._await_end(job_id)
         self._checks.equal(f"{name}: execution", status, "SUCCEEDED")
         way = self._stack.transitions(job_id)
-        if self._real:
-            # Without webhooks Track is entered once per look; how often is fal's business.
+        polled = provider == POLL_ONLY or is_any_real(self._stack)
+        if polled:
+            # Without webhooks Track is entered once per look; how often is the provider's business.
             way = [state for state, _ in groupby(way)]
         expected = PATH_BY_WEBHOOK if completed else PATH_OF_FAILURE
         self._checks.equal(f"{name}: state transitions", way, expected)
-        if self._real:
-            return
-        fal = self._stack.fal
-        asked = [each for each in fal.submissions() if f"/{job_id}/" in each["webhook_url"]]
-        self._checks.equal(f"{name}: submissions to the provider", len(asked), 1)
-        for submission in asked:
+        paid = self.paid(job_id)
+        expected_payees = [provider] if provider in self._stack.simulators else []
+        payees = [payee for payee, _ in paid]
+        self._checks.equal(f"{name}: submissions to the providers", payees, expected_payees)
+        for _, submission in paid:
             self._checks.equal(f"{name}: paid to the provider", submission["billed"], completed)
             taken = [sent["status"] for sent in submission["deliveries"]]
-            self._checks.equal(f"{name}: webhook answers", taken, [200])
-        leaked = fal.media()["authorization_seen"]
-        self._checks.that(not leaked, f"{name}: the provider's key was sent to its CDN")
+            self._checks.equal(f"{name}: webhook answers", taken, [] if polled else [200])
+        for simulator in self._stack.simulators.values():
+            leaked = simulator.media()["authorization_seen"]
+            self._checks.that(not leaked, f"{name}: the provider's key was sent to its CDN")
+
+    def paid(self, job_id: str) -> list[tuple[str, dict[str, Any]]]:
+        """What the simulated providers accepted for a job, and which of them did.
+
+        The job knows its task by the provider's id. Whoever else was given the job's webhook URL
+        accepted it too.
+        """
+        recorded = self.stage(job_id)["submission"].get("request_id")
+        return [
+            (name, submission)
+            for name, simulator in self._stack.simulators.items()
+            for submission in simulator.submissions()
+            if submission["request_id"] == recorded
+            or f"/{job_id}/" in (submission["webhook_url"] or "")
+        ]
+
+    def stage(self, job_id: str) -> dict[str, Any]:
+        """The job's only stage as recorded: its provider, its submission, who refused it before."""
+        item = self._stack.boto3("dynamodb").get_item(
+            TableName=self._stack.tables["JobsTable"], Key={"job_id": {"S": job_id}}
+        )["Item"]
+        recorded: dict[str, Any] = _reader.deserialize(item["video"])
+        return recorded
+
+    def aws_calls(self, job_id: str) -> int:
+        """The AWS calls made for a job, those of the app's polls apart."""
+        runs = self._stack.invocations(about=job_id)
+        return sum(len(run.calls) for run in runs if run.function != "StatusFunction")
+
+    def transitions(self, job_id: str) -> list[str]:
+        """The states a job's execution has entered, to its end."""
+        self._await_end(job_id)
+        return self._stack.transitions(job_id)
 
     def _await_end(self, job_id: str) -> str:
         """The execution's final status. A job ends a moment before the execution that ends it."""

@@ -1,8 +1,8 @@
-"""What the demo asks for: two videos, and what each of them costs the owner at the provider."""
+"""What the demo asks for, at whom, and what it costs the owner there."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,57 +11,145 @@ PROMPT_FOR_IMAGE = "The camera glides slowly forward and the scene comes to life
 # The example of fal's own page of this model, and so as public and lasting as the model.
 IMAGE_URL = "https://storage.googleapis.com/falserverless/example_inputs/veo31_i2v_input.jpg"
 
-USD_PER_SECOND = 0.40
-"""What fal charges for Veo 3.1 with sound, at 720p and 1080p."""
+NAMES: Mapping[str, str] = {"fal": "fal", "runway": "Runway", "runware": "Runware"}
+"""Who can be played, and how they write themselves."""
 
 _SIZES = {"16:9": (1280, 720), "9:16": (720, 1280)}  # at 720p
 
 
 @dataclass(frozen=True)
+class Product:
+    """A model as its provider sells it: what it is called, and what a second of it costs."""
+
+    provider: str
+    words: str
+    usd_per_second: float
+
+
+_VEO = Product("fal", "Veo 3.1 with sound, 720p", 0.40)
+_GEN45 = Product("runway", "Gen-4.5", 0.12)
+_GEN4_TURBO = Product("runway", "Gen-4 Turbo", 0.05)
+_LITE = Product("runware", "Veo 3.1 Lite with sound, 720p", 0.05)
+
+
+@dataclass(frozen=True)
 class Shot:
-    """One video to ask for. ``name`` is also its file name; every shot is 720p, the cheapest."""
+    """One video to ask for. ``name`` is also its file name.
+
+    Runway's models have no resolution: their aspect ratio is the size in pixels.
+    """
 
     name: str
     model_id: str
+    product: Product
     prompt: str
     seconds: int
     aspect_ratio: str = "16:9"
+    resolution: str | None = "720p"
     image_url: str | None = None
+
+    @property
+    def provider(self) -> str:
+        """The first, and normally the only one, to be asked."""
+        return self.product.provider
 
     @property
     def body(self) -> dict[str, Any]:
         """What is sent to ``POST /v1/videos`` and to its estimate."""
-        settings: Mapping[str, Any] = {
-            "resolution": "720p",
-            "aspect_ratio": self.aspect_ratio,
-            "duration": self.seconds,
-        }
+        settings: dict[str, Any] = {"aspect_ratio": self.aspect_ratio, "duration": self.seconds}
+        if self.resolution:
+            settings["resolution"] = self.resolution
         body = {"model_id": self.model_id, "prompt": self.prompt, "settings": settings}
         return body | ({"image_url": self.image_url} if self.image_url else {})
 
     @property
+    def looks(self) -> str:
+        """Its settings, in words."""
+        return ", ".join(filter(None, (f"{self.seconds} s", self.resolution, self.aspect_ratio)))
+
+    @property
     def size(self) -> tuple[int, int]:
         """Pixels, width and height."""
-        return _SIZES[self.aspect_ratio]
+        if self.resolution:
+            return _SIZES[self.aspect_ratio]
+        width, _, height = self.aspect_ratio.partition(":")
+        return int(width), int(height)
 
     @property
     def usd(self) -> float:
-        return self.seconds * USD_PER_SECOND
+        return self.seconds * self.product.usd_per_second
 
 
-def shots(prompt: str | None, image_url: str | None, *, real: bool) -> list[Shot]:
-    """The two videos. Where money is spent both are as short as the model allows."""
+def shots(provider: str, prompt: str | None, image_url: str | None, *, real: bool) -> list[Shot]:
+    """A video from text and one from an image, at one provider. Where money is spent both are as
+    short as the model allows, and of the provider's cheapest models."""
+    from_text, from_image = prompt or PROMPT, prompt or PROMPT_FOR_IMAGE
+    image_url = image_url or IMAGE_URL
+    if provider == "runway":
+        return [
+            Shot("text-to-video", "gen4.5", _GEN45, from_text, 2, "1280:720", None),
+            Shot(
+                "image-to-video",
+                "gen4-turbo",
+                _GEN4_TURBO,
+                from_image,
+                2 if real else 3,
+                "1280:720" if real else "832:1104",
+                None,
+                image_url,
+            ),
+        ]
+    if provider == "runware":
+        lite = "runware-veo-3.1-lite"
+        return [
+            Shot("text-to-video", lite, _LITE, from_text, 4),
+            Shot("image-to-video", lite, _LITE, from_image, 4, image_url=image_url),
+        ]
     return [
-        Shot("text-to-video", "veo-3.1", prompt or PROMPT, seconds=4),
+        Shot("text-to-video", "veo-3.1", _VEO, from_text, 4),
         Shot(
             "image-to-video",
             "veo-3.1-i2v",
-            prompt or PROMPT_FOR_IMAGE,
-            seconds=4 if real else 6,
-            aspect_ratio="16:9" if real else "9:16",
-            image_url=image_url or IMAGE_URL,
+            _VEO,
+            from_image,
+            4 if real else 6,
+            "16:9" if real else "9:16",
+            image_url=image_url,
         ),
     ]
 
 
-DOOMED = Shot("failing", "veo-3.1", "A video the provider fails to make", seconds=4)
+def side_by_side(prompt: str | None) -> list[Shot]:
+    """The same wish at each provider, as short as each allows."""
+    said = prompt or PROMPT
+    return [
+        Shot("fal", "veo-3.1", _VEO, said, 4),
+        Shot("runway", "gen4.5", _GEN45, said, 2, "1280:720", None),
+        Shot("runware", "runware-veo-3.1-lite", _LITE, said, 4),
+    ]
+
+
+def rerouted(prompt: str | None) -> Shot:
+    """A video whose model has a second provider."""
+    return Shot("failover", "veo-3.1", _VEO, prompt or PROMPT, 4)
+
+
+def doomed(first: Shot) -> Shot:
+    """One like ``first`` that the provider shall fail."""
+    prompt = "A video the provider fails to make"
+    ratio, resolution = first.aspect_ratio, first.resolution
+    return Shot("failing", first.model_id, first.product, prompt, first.seconds, ratio, resolution)
+
+
+def bill(asked: Sequence[Shot]) -> str:
+    """What some shots at one provider cost the owner: "4 s of X (0.40 USD a second), for about
+    1.60 USD"."""
+    seconds: dict[Product, int] = {}
+    for shot in asked:
+        seconds[shot.product] = seconds.get(shot.product, 0) + shot.seconds
+    parts = [
+        f"{total} s of {product.words} ({product.usd_per_second:.2f} USD a second)"
+        for product, total in seconds.items()
+    ]
+    usd = sum(shot.usd for shot in asked)
+    return f"{' and '.join(parts)}, for about {usd:.2f} USD"

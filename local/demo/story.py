@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from local.demo.app import App, download, retry_after
-from local.demo.behind import Behind
+from local.demo.behind import Behind, is_any_real
 from local.demo.checks import (
     Checks,
     Clip,
@@ -21,7 +21,7 @@ from local.demo.checks import (
     faults_of_journal,
 )
 from local.demo.screen import Screen
-from local.demo.shots import DOOMED, Shot
+from local.demo.shots import Shot, doomed
 from local.stack import Stack
 
 USER = "demo"
@@ -29,8 +29,15 @@ CREDITS = 100
 ENDED = frozenset({"completed", "failed", "cancelled"})
 PATIENCE_SECONDS = 120
 """With the simulator, whose videos take seconds."""
-PATIENCE_WITH_FAL_SECONDS = 2_000
+PATIENCE_WITH_REAL_SECONDS = 2_000
 """A little longer than a job of ours may take before it is failed and refunded."""
+
+FAILURES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "fal": ("model_error", {"type": "internal_server_error"}),
+    "runway": ("failure", {"failure_code": "INTERNAL.BAD_OUTPUT.CODE01"}),
+    "runware": ("task_error", {"code": "inferenceError"}),
+}
+"""How each simulator is told to accept a generation and then fail it."""
 
 
 @dataclass
@@ -63,9 +70,9 @@ class Story:
         self._out = out
         self._app = App(stack.api_url, stack.bearer(USER))
         self._owner = App(stack.api_url, stack.bearer("shop", admin=True))
-        self._real = stack.providers["fal"].control_url is None
+        self._stack = stack
+        self._real = is_any_real(stack)
         self._behind = Behind(stack, screen, checks)
-        self._simulated_fal = None if self._real else stack.fal
         self._balance = CREDITS
 
     def tell(self, shots: Sequence[Shot]) -> None:
@@ -79,9 +86,9 @@ class Story:
             completed = [take for take in takes if take.video["status"] == "completed"]
             self._download(completed)
             for take in takes:
-                self._behind.check(take.job_id, take.name, completed=take in completed)
-            doomed = [] if self._simulated_fal is None else [self._fail_one()]
-            self._journal([*takes, *doomed])
+                self._check_behind(take)
+            failed = [] if self._real else [self._fail_one(doomed(shots[0]))]
+            self._journal([*takes, *failed])
             for take in completed[:1]:
                 self._behind.show(take.job_id, take.name, take.polls)
 
@@ -99,13 +106,14 @@ class Story:
             estimate = self._app.post("/v1/videos/estimate", shot.body).json()
             self._checks.that(estimate["affordable"], f"{shot.name}: should be affordable")
             takes.append(Take(shot, estimate["credits"]))
-            length = f"{shot.seconds} s, 720p, {shot.aspect_ratio}"
-            rows.append((shot.name, shot.model_id, length, estimate["credits"], shot.prompt))
+            row = (shot.name, shot.model_id, shot.looks, estimate["credits"], shot.prompt)
+            rows.append(row)
         self._screen.table(("video", "model", "settings", "credits", "prompt"), rows)
         return takes
 
     def _start(self, takes: Sequence[Take]) -> None:
-        self._screen.heading("Both are started, each with an Idempotency-Key")
+        these = "Both" if len(takes) == 2 else "All"
+        self._screen.heading(f"{these} are started, each with an Idempotency-Key")
         balance = CREDITS
         for take in takes:
             key = str(uuid.uuid4())
@@ -134,7 +142,7 @@ class Story:
     def _watch(self, takes: Sequence[Take]) -> None:
         """Poll each job when the API wants to be asked, until all have ended."""
         began = time.monotonic()
-        give_up = began + (PATIENCE_WITH_FAL_SECONDS if self._real else PATIENCE_SECONDS)
+        give_up = began + (PATIENCE_WITH_REAL_SECONDS if self._real else PATIENCE_SECONDS)
         with self._screen.bars([take.name for take in takes]) as bars:
             while waiting := [take for take in takes if not take.ended]:
                 take = min(waiting, key=lambda each: each.ask_at)
@@ -204,12 +212,20 @@ class Story:
                 ours = base64.b64encode(bytes.fromhex(digest)).decode()
                 self._checks.equal(f"{about}: SHA-256", ours, checksum)
 
-    def _fail_one(self) -> Take:
+    def _check_behind(self, take: Take, provider: str | None = None) -> None:
+        self._behind.check(
+            take.job_id,
+            take.name,
+            provider or take.shot.provider,
+            completed=take.video["status"] == "completed",
+        )
+
+    def _fail_one(self, shot: Shot) -> Take:
         """A generation the simulated provider accepts and then fails: the user pays nothing."""
         self._screen.heading("One that the provider fails")
-        if self._simulated_fal is not None:
-            self._simulated_fal.arm("model_error", type="internal_server_error")
-        take = Take(DOOMED, self._app.post("/v1/videos/estimate", DOOMED.body).json()["credits"])
+        kind, params = FAILURES[shot.provider]
+        self._stack.simulators[shot.provider].arm(kind, **params)
+        take = self._estimated(shot)
         self._begin(take, str(uuid.uuid4()), self._balance - take.estimate)
         self._show_account("while it runs", self._balance - take.estimate, take.estimate)
         self._watch([take])
@@ -220,8 +236,11 @@ class Story:
         self._screen.say(f"the user reads: {take.video['error_message']}")
         self._show_account("refunded", self._balance, 0)
         self._checks.equal("failing: objects", self._behind.objects_of(take.job_id), {})
-        self._behind.check(take.job_id, take.name, completed=False)
+        self._check_behind(take)
         return take
+
+    def _estimated(self, shot: Shot) -> Take:
+        return Take(shot, self._app.post("/v1/videos/estimate", shot.body).json()["credits"])
 
     def _journal(self, takes: Sequence[Take]) -> None:
         self._screen.heading("The user's journal")

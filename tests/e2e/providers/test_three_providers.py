@@ -147,7 +147,7 @@ def test_runware_tells_by_webhook_and_nobody_need_ask_twice(stack: Stack, ada: C
     assert stack.transitions(job_id) == BY_WEBHOOK
 
 
-FAILURES = [
+FAILURES: list[tuple[str, str, str, dict[str, Any], str]] = [
     ("runway", "gen4.5", "moderation", {}, "CONTENT_POLICY"),
     ("runway", "gen4.5", "failure", {"failure_code": "ASSET.INVALID"}, "INPUT_UNREADABLE"),
     ("runway", "gen4.5", "failure_without_code", {}, "PROVIDER_ERROR"),
