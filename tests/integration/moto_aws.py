@@ -14,25 +14,30 @@ import json
 import os
 import sys
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import boto3
 import pytest
 import yaml
+from aws_lambda_powertools.utilities.circuit_breaker import base as breaker
+from aws_lambda_powertools.utilities.circuit_breaker.persistence import base as breaker_memory
+from aws_lambda_powertools.utilities.circuit_breaker.persistence import dynamodb as breaker_table
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.hooks import BaseEventHooks
 from moto import mock_aws
 
-from clipmint import catalog, execution, ledger
+from clipmint import catalog, circuit, execution, jobs, ledger
 from clipmint.domain import clock
 from clipmint.domain.accounts import Account, Entry, Limits
-from clipmint.domain.catalog import DEFAULT_CATALOG, Settings
-from clipmint.domain.jobs import Job, JobStatus, Stage
+from clipmint.domain.catalog import Route, Settings
+from clipmint.domain.default_catalog import DEFAULT_CATALOG
+from clipmint.domain.jobs import Job, JobStatus, Refusal, Stage
 from clipmint.providers import registry
 from clipmint.tables import AccountItem, CatalogItem, EntryItem, GrantItem, JobItem
 from tests.template.reading import DEFINITION, of_type, written
@@ -54,6 +59,18 @@ TABLES = {
     "ProjectsTable": "PROJECTS_TABLE",
     "IdempotencyTable": "IDEMPOTENCY_TABLE",
 }
+KEYS = {
+    "FAL_KEY": "id:secret",
+    "RUNWAYML_API_SECRET": "key_" + "0" * 128,
+    "RUNWARE_API_KEY": "0" * 32,
+}
+"""Keys that could be each provider's own. A new account has fal's alone."""
+ROUTES = {
+    "fal": Route(provider="fal", endpoint="fal-ai/veo3.1"),
+    "runway": Route(provider="runway", endpoint="veo3.1"),
+    "runware": Route(provider="runware", endpoint="google:3@2"),
+}
+"""The same model at each provider, in the order jobs of these tests try them."""
 _FOR_CREATE_TABLE = (
     "BillingMode",
     "AttributeDefinitions",
@@ -209,9 +226,12 @@ def new_job(
     credits_: int = 32,
     created_at: datetime | None = None,
     deadline_in: int = 1_800,
+    providers: Sequence[str] = ("fal",),
     **changes: Any,
 ) -> Job:
-    """A pending job of ``veo-3.1``, not yet recorded."""
+    """A pending job of ``veo-3.1``, made by the first of these providers; not yet recorded."""
+    routes = tuple(ROUTES[name] for name in providers)
+    first = routes[0]
     now = created_at or clock.from_iso(clock.iso(clock.now()))
     values: dict[str, Any] = {
         "job_id": job_id or str(uuid.uuid4()),
@@ -222,7 +242,7 @@ def new_job(
         "prompt": "a fox in the snow",
         "settings": Settings(resolution="720p", aspect_ratio="16:9", duration=8),
         "fingerprint": "f" * 64,
-        "stages": (Stage("video", "fal", "fal-ai/veo3.1", credits_),),
+        "stages": (Stage("video", routes, first.provider, first.endpoint, credits_),),
         "deadline": clock.epoch(now + timedelta(seconds=deadline_in)),
         "poll_seconds": (90, 30, 30, 60),
         "created_at": now,
@@ -239,6 +259,33 @@ def open_job(user_id: str = "user-1", **changes: Any) -> Job:
     return ledger.open_job(job, Limits(open_jobs=1_000, jobs_per_hour=1_000))
 
 
+def task_id_of(token: str) -> str:
+    """The task id that goes with a webhook token here."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, token))
+
+
+def begin_sending(job: Job, token: str = "the-token", *, provider: str = "fal") -> Job:
+    """The job as an attempt leaves it that died while it called the provider."""
+    task_id = task_id_of(token)
+    route = ROUTES[provider]
+    return jobs.mark_sending(job.job_id, "video", route, task_id=task_id, webhook_token=token)
+
+
+def refuse(
+    job: Job, token: str = "the-token", *, provider: str = "fal", reason: str = "BUSY"
+) -> Job:
+    """The job once the submission of that token has been refused."""
+    refusal = Refusal(provider, reason, clock.now())
+    return jobs.mark_refused(job.job_id, "video", task_id_of(token), refusal)
+
+
+def write_keys(keys: Mapping[str, object]) -> None:
+    """What the owner has in the secret from now on."""
+    boto3.client("secretsmanager").put_secret_value(
+        SecretId=os.environ["PROVIDER_KEYS_ARN"], SecretString=json.dumps(keys)
+    )
+
+
 @dataclass
 class Clock:
     """Time as the code sees it, moved by hand."""
@@ -251,8 +298,11 @@ class Clock:
     def forward(self, **by: float) -> None:
         self.moment += timedelta(**by)
 
+    def monotonic(self) -> float:
+        return self.moment.timestamp()
 
-_provider = registry.provider  # a test may put another in its place
+
+_adapter = registry._adapter  # a test may put another in its place
 _KEPT_BY_FUNCTIONS = {"generate": ["_idempotency"], "status": ["_s3"], "migrate": ["_s3", "_http"]}
 
 
@@ -262,6 +312,7 @@ def _forget_clients() -> None:
         model._connection = None
     ledger._connection = None
     execution._client.cache_clear()
+    circuit._store.cache_clear()
     for module, names in _KEPT_BY_FUNCTIONS.items():
         loaded = sys.modules.get(f"functions.{module}.app")
         for name in names if loaded else ():
@@ -272,15 +323,20 @@ def _forget_answers() -> None:
     """Drop what was read from an account that is gone."""
     catalog._found.clear()
     catalog._all = None
-    _provider.cache_clear()
-    registry._keys.cache_clear()
+    _adapter.cache_clear()
+    registry.forget_keys()
+    for counters in (breaker._LOCAL_FAILURES, breaker._LOCAL_SUCCESSES):
+        counters.clear()
+    breaker._LAST_OBSERVED_STATE.clear()
+    if circuit._store.cache_info().currsize:
+        circuit._store()._cache.clear()
 
 
 @contextmanager
 def _environment(variables: Mapping[str, str]) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name in [*os.environ]:
-            if name.startswith(("AWS_", "FAL_", "POWERTOOLS_")):
+            if name.startswith(("AWS_", "FAL_", "RUNWA", "POWERTOOLS_")):
                 patch.delenv(name)
         for name, value in variables.items():
             patch.setenv(name, value)
@@ -334,7 +390,7 @@ def aws_account(aws_clients: Clients, monkeypatch: pytest.MonkeyPatch) -> Iterat
         for logical_id in TABLES:
             dynamodb.create_table(TableName=logical_id, **definition_of(logical_id))
         s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
-        keys = {"FAL_KEY": "id:secret", "RUNWAYML_API_SECRET": "", "RUNWARE_API_KEY": ""}
+        keys = dict.fromkeys(KEYS, "") | {"FAL_KEY": KEYS["FAL_KEY"]}
         secret = secrets.create_secret(Name="ProviderKeys", SecretString=json.dumps(keys))
         monkeypatch.setenv("PROVIDER_KEYS_ARN", secret["ARN"])
         states = execution._client()
@@ -361,7 +417,10 @@ def aws_account(aws_clients: Clients, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 @pytest.fixture
 def hand_moved_clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """A clock that stands still until it is moved."""
+    """A clock that stands still until it is moved, also for keys and circuits."""
     hands = Clock(datetime(2026, 11, 20, 12, 0, tzinfo=UTC))
     monkeypatch.setattr(clock, "now", hands.now)
+    monkeypatch.setattr(registry, "time", hands)
+    for module in (breaker, breaker_memory, breaker_table):
+        monkeypatch.setattr(module, "dt", SimpleNamespace(datetime=hands))
     return hands

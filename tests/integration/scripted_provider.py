@@ -27,7 +27,7 @@ RUNNING: Outcome = Running()
 
 @dataclass
 class ScriptedProvider:
-    """Implements `clipmint.providers.base.Provider` and `WebhookSender`.
+    """Implements `clipmint.providers.base.Provider`, and nothing of webhooks.
 
     Each script is used up from the front; an exception in it is raised, a function is called (so
     that something can happen while the provider thinks). Polls beyond the script are `Running`.
@@ -36,11 +36,9 @@ class ScriptedProvider:
     submissions: Script[Submitted] = field(default_factory=list)
     polls: Script[Outcome] = field(default_factory=list)
     cancellations: Script[bool] = field(default_factory=list)
-    notices: Script[Notice] = field(default_factory=list)
     tasks: list[Task] = field(default_factory=list)
     polled: list[Handle] = field(default_factory=list)
     cancelled: list[Handle] = field(default_factory=list)
-    calls: list[WebhookCall] = field(default_factory=list)
     name: str = "fal"
     after_unanswered: Literal["wait", "resubmit", "fail"] = "wait"
     media_hosts: tuple[str, ...] = (".fal.media",)
@@ -57,10 +55,28 @@ class ScriptedProvider:
         self.cancelled.append(handle)
         return _next(self.cancellations, False)
 
+
+@dataclass
+class ScriptedWebhookSender(ScriptedProvider):
+    """One that calls us, too: implements `WebhookSender`."""
+
+    notices: Script[Notice] = field(default_factory=list)
+    calls: list[WebhookCall] = field(default_factory=list)
+
     def read_webhook(self, call: WebhookCall, endpoint: str) -> Notice:
         del endpoint
         self.calls.append(call)
         return _next(self.notices, Notice(HANDLE, None))
+
+
+def scripted_providers() -> dict[str, ScriptedProvider]:
+    """Each of the real ones' doubles, by name: what each does about a lost answer, and whether it
+    calls us, is as with the real one."""
+    return {
+        "fal": ScriptedWebhookSender(),
+        "runway": ScriptedProvider(name="runway", after_unanswered="fail"),
+        "runware": ScriptedWebhookSender(name="runware", after_unanswered="resubmit"),
+    }
 
 
 def _next(script: Script[T], otherwise: T) -> T:

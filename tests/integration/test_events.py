@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from clipmint import catalog, jobs, ledger
-from clipmint.domain.catalog import DEFAULT_CATALOG
+from clipmint.domain.default_catalog import DEFAULT_CATALOG
 from clipmint.domain.jobs import Job, JobStatus, SubmissionState, Verdict
 from clipmint.domain.outcomes import FailureCode, Succeeded
 from clipmint.domain.requests import job_id_for
@@ -26,7 +26,7 @@ from clipmint.providers import registry
 from clipmint.providers.base import Handle
 from tests.integration import moto_aws
 from tests.integration.gateway import Answer, Context, answer_of
-from tests.integration.moto_aws import BUCKET, Aws, assert_adds_up, journal
+from tests.integration.moto_aws import BUCKET, Aws, assert_adds_up, begin_sending, journal
 from tests.integration.storage.origin import Exchange, Origin
 from tests.unit.mp4 import write_mp4
 from tests.unit.providers import fal_wire
@@ -73,7 +73,7 @@ def pending(aws: Aws) -> Job:
 def sent(pending: Job) -> Job:
     """… and up to the provider's answer."""
     token = read("webhooks")["pathParameters"]["token"]
-    jobs.mark_sending(pending, "video", token)
+    begin_sending(pending, token)
     handle = Handle(
         REQUEST_ID,
         {"status": f"{BASE}/status", "result": BASE, "cancel": f"{BASE}/cancel"},
@@ -87,7 +87,7 @@ def fal(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Wire]:
 
     def on(*replies: Reply, now: float = fal_wire.NOW, **settings: Any) -> Wire:
         adapter, wire = fal_wire.fal(*replies, now=lambda: now, **settings)
-        monkeypatch.setattr(registry, "provider", {"fal": adapter}.__getitem__)
+        monkeypatch.setattr(registry, "_adapter", lambda name, _: {"fal": adapter}[name])
         return wire
 
     return on

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from clipmint import catalog
-from clipmint.domain.catalog import DEFAULT_CATALOG, Model
+from clipmint.domain.catalog import Model
+from clipmint.domain.default_catalog import DEFAULT_CATALOG
 from clipmint.domain.errors import ModelNotFound
 from clipmint.domain.pricing import FixedPrice
 from tests.integration.moto_aws import Aws
@@ -35,7 +36,7 @@ def test_seeding_again_keeps_what_the_owner_changed_and_brings_back_what_is_gone
 
 
 def test_only_what_is_switched_on_is_offered_in_a_fixed_order(aws: Aws) -> None:
-    assert [model.model_id for model in catalog.available()] == [
+    assert [model.model_id for model in catalog.offered()] == [
         "veo-3.1",
         "veo-3.1-i2v",
         "veo-3.1-transition",
@@ -53,7 +54,7 @@ def test_a_change_is_seen_by_others_within_a_minute(
     now = 1_000.0
     monkeypatch.setattr(catalog, "time", SimpleNamespace(monotonic=lambda: now))
     before = catalog.find("veo-3.1")
-    offered = catalog.available()
+    offered = catalog.offered()
     changed = before.model_copy(update={"available": False})
     # Written by another process: ours has the old one in memory.
     aws.dynamodb.put_item(
@@ -62,17 +63,17 @@ def test_a_change_is_seen_by_others_within_a_minute(
     )
     now += catalog.CACHE_SECONDS - 1
     assert catalog.find("veo-3.1") == before
-    assert catalog.available() == offered
+    assert catalog.offered() == offered
     now += 1
     assert catalog.find("veo-3.1") == changed
-    assert changed.model_id not in {model.model_id for model in catalog.available()}
+    assert changed.model_id not in {model.model_id for model in catalog.offered()}
 
 
 def test_a_change_made_here_is_seen_here_at_once(aws: Aws) -> None:
     before = catalog.find("veo-3.1")
-    offered = catalog.available()
+    offered = catalog.offered()
     assert before in offered
     changed = Model.model_validate(before.model_dump() | {"available": False})
     catalog.put(changed)
     assert catalog.find("veo-3.1") == changed
-    assert "veo-3.1" not in {model.model_id for model in catalog.available()}
+    assert "veo-3.1" not in {model.model_id for model in catalog.offered()}

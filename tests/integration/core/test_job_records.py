@@ -19,12 +19,20 @@ from pynamodb.exceptions import UpdateError
 from clipmint import jobs, ledger
 from clipmint.domain import clock
 from clipmint.domain.errors import InvalidRequest
-from clipmint.domain.jobs import Asset, Job, JobStatus, SubmissionState, Verdict
+from clipmint.domain.jobs import Asset, Job, JobStatus, Refusal, SubmissionState, Verdict
 from clipmint.domain.outcomes import Failed, FailureCode, Succeeded
 from clipmint.jobs import JobFinished, JobMoved
 from clipmint.providers.base import Handle
 from clipmint.tables import JobItem
-from tests.integration.moto_aws import Aws, Clock, open_job
+from tests.integration.moto_aws import (
+    ROUTES,
+    Aws,
+    Clock,
+    begin_sending,
+    open_job,
+    refuse,
+    task_id_of,
+)
 
 VIDEO = Succeeded("https://v3.fal.media/files/b/video.mp4")
 FAILED = Verdict(JobStatus.FAILED, FailureCode.PROVIDER_ERROR)
@@ -37,9 +45,9 @@ def in_state(state: SubmissionState | None) -> Job:
     job = open_job()
     if state is None:
         return job
-    job = jobs.mark_sending(job, "video", "token-1")
+    job = begin_sending(job, "token-1")
     if state is SubmissionState.REFUSED:
-        return jobs.mark_refused(job.job_id, "video")
+        return refuse(job, "token-1")
     if state is SubmissionState.UNKNOWN:
         return jobs.mark_unknown(job.job_id, "video")
     if state is SubmissionState.SENT:
@@ -55,8 +63,8 @@ def submission_state(job_id: str) -> SubmissionState | None:
 
 
 WRITES: dict[SubmissionState, Callable[[Job], Job]] = {
-    SubmissionState.SENDING: lambda job: jobs.mark_sending(job, "video", "token-2"),
-    SubmissionState.REFUSED: lambda job: jobs.mark_refused(job.job_id, "video"),
+    SubmissionState.SENDING: lambda job: begin_sending(job, "token-2"),
+    SubmissionState.REFUSED: lambda job: refuse(job, "token-1"),
     SubmissionState.UNKNOWN: lambda job: jobs.mark_unknown(job.job_id, "video"),
     SubmissionState.SENT: lambda job: jobs.mark_sent(job.job_id, "video", HANDLE),
 }
@@ -67,11 +75,8 @@ MAY_FOLLOW: dict[SubmissionState | None, set[SubmissionState]] = {
         SubmissionState.UNKNOWN,
         SubmissionState.SENT,
     },
-    SubmissionState.REFUSED: {
-        SubmissionState.SENDING,
-        SubmissionState.REFUSED,
-        SubmissionState.SENT,
-    },
+    # A refusal is noted once, with its reason.
+    SubmissionState.REFUSED: {SubmissionState.SENDING, SubmissionState.SENT},
     SubmissionState.UNKNOWN: {SubmissionState.UNKNOWN, SubmissionState.SENT},
     SubmissionState.SENT: {SubmissionState.SENT},
 }
@@ -121,23 +126,42 @@ def test_nothing_is_written_on_a_job_that_never_was(aws: Aws) -> None:
 
 def test_a_lost_answer_to_the_sending_record_does_not_stop_the_sender(aws: Aws) -> None:
     job = open_job()
-    jobs.mark_sending(job, "video", "token-1")
-    # The client repeats a write whose answer was lost: the same token says it is the same sender.
-    again = jobs.mark_sending(job, "video", "token-1")
+    begin_sending(job, "token-1")
+    # The client repeats a write whose answer was lost: the same task id says it is the same sender.
+    again = begin_sending(job, "token-1")
     assert again.stages[0].submission
-    assert again.stages[0].submission.attempts == 1
+    assert again.stages[0].submission.state is SubmissionState.SENDING
+    assert again.stages[0].refusals == ()
     with pytest.raises(JobMoved):
-        jobs.mark_sending(job, "video", "token-of-another-sender")
+        begin_sending(job, "token-of-another-sender")
 
 
-def test_each_attempt_after_a_refusal_is_counted_and_has_its_own_token(aws: Aws) -> None:
-    job = open_job()
-    for attempt in (1, 2, 3):
-        job = jobs.mark_sending(job, "video", f"token-{attempt}")
-        submission = job.stages[0].submission
-        assert submission
-        assert (submission.attempts, submission.webhook_token) == (attempt, f"token-{attempt}")
-        job = jobs.mark_refused(job.job_id, "video")
+def test_each_refusal_is_kept_and_each_attempt_has_its_own_ids_and_route(
+    aws: Aws, hands: Clock
+) -> None:
+    job = open_job(providers=list(ROUTES))
+    kept: list[Refusal] = []
+    for attempt, (provider, route) in enumerate(ROUTES.items(), start=1):
+        token = f"token-{attempt}"
+        job = begin_sending(job, token, provider=provider)
+        [stage] = job.stages
+        assert stage.submission
+        assert stage.submission.webhook_token == token
+        assert stage.submission.task_id == task_id_of(token)
+        assert (stage.provider, stage.endpoint) == (provider, route.endpoint)
+        hands.forward(seconds=attempt)
+        job = refuse(job, token, provider=provider, reason=f"reason {attempt}")
+        kept.append(Refusal(provider, f"reason {attempt}", hands.moment))
+        assert job.stages[0].refusals == tuple(kept)
+        assert job.stages[0].routes == tuple(ROUTES.values())
+    assert jobs.get(job.job_id) == job
+
+
+def test_a_refusal_of_another_submission_changes_nothing(aws: Aws) -> None:
+    job = begin_sending(refuse(begin_sending(open_job(), "token-1"), "token-1"), "token-2")
+    with pytest.raises(JobMoved):
+        refuse(job, "token-1")
+    assert jobs.get(job.job_id) == job
 
 
 def test_what_the_provider_knows_the_submission_by_is_kept(aws: Aws) -> None:
@@ -252,7 +276,7 @@ def test_every_write_counts_the_revision_up(aws: Aws) -> None:
     job = open_job()
     seen = [job.revision]
     writes: list[Callable[[], Job | None]] = [
-        lambda: jobs.mark_sending(job, "video", "token-1"),
+        lambda: begin_sending(job, "token-1"),
         lambda: jobs.mark_sent(job.job_id, "video", HANDLE),
         lambda: jobs.store_task_token(job.job_id, "video", "task-token"),
         lambda: jobs.record_outcome(job.job_id, "video", VIDEO),

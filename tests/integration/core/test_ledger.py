@@ -21,7 +21,15 @@ from clipmint.domain.errors import (
 from clipmint.domain.jobs import Asset, Job, JobStatus, Verdict, verdict
 from clipmint.domain.outcomes import FailureCode
 from clipmint.providers.base import Handle
-from tests.integration.moto_aws import Aws, Clock, assert_adds_up, journal, new_job, open_job
+from tests.integration.moto_aws import (
+    Aws,
+    Clock,
+    assert_adds_up,
+    begin_sending,
+    journal,
+    new_job,
+    open_job,
+)
 
 LIMITS = Limits()
 COMPLETED = Verdict(JobStatus.COMPLETED)
@@ -43,7 +51,7 @@ def conflict() -> str:
 
 def stored(job: Job) -> Job:
     """The job with its file in the bucket."""
-    jobs.mark_sending(job, "video", "token")
+    begin_sending(job)
     jobs.mark_sent(job.job_id, "video", Handle("request-1"))
     return jobs.record_asset(job.job_id, "video", ASSET)
 
@@ -263,7 +271,7 @@ def test_of_two_who_settle_at_once_one_wins(aws: Aws) -> None:
 
 def test_the_verdict_is_reached_again_when_the_file_arrives_meanwhile(aws: Aws) -> None:
     job = open_job()
-    jobs.mark_sending(job, "video", "token")
+    begin_sending(job)
     jobs.mark_sent(job.job_id, "video", Handle("request-1"))
 
     def the_file_arrives() -> None:

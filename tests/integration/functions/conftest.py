@@ -9,7 +9,11 @@ import pytest
 from clipmint.providers import registry
 from tests.integration import moto_aws
 from tests.integration.fal_on_loopback import FalOnLoopback
-from tests.integration.scripted_provider import ScriptedProvider
+from tests.integration.scripted_provider import (
+    ScriptedProvider,
+    ScriptedWebhookSender,
+    scripted_providers,
+)
 
 aws_clients = moto_aws.aws_clients
 aws = moto_aws.aws_account
@@ -17,11 +21,20 @@ hands = moto_aws.hand_moved_clock
 
 
 @pytest.fixture
-def provider(aws: moto_aws.Aws, monkeypatch: pytest.MonkeyPatch) -> ScriptedProvider:
-    """Stands behind every stage's provider name."""
-    scripted = ScriptedProvider()
-    monkeypatch.setattr(registry, "provider", lambda _: scripted)
+def providers(aws: moto_aws.Aws, monkeypatch: pytest.MonkeyPatch) -> dict[str, ScriptedProvider]:
+    """Stand behind the names of providers; the owner has keys for all of them."""
+    scripted = scripted_providers()
+    monkeypatch.setattr(registry, "_adapter", lambda name, _: scripted[name])
+    moto_aws.write_keys(moto_aws.KEYS)
     return scripted
+
+
+@pytest.fixture
+def provider(providers: dict[str, ScriptedProvider]) -> ScriptedWebhookSender:
+    """fal's double, where no other provider is needed."""
+    found = providers["fal"]
+    assert isinstance(found, ScriptedWebhookSender)
+    return found
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from clipmint import catalog, ledger
-from clipmint.domain.catalog import DEFAULT_CATALOG
+from clipmint.domain.default_catalog import DEFAULT_CATALOG
 from functions.admin.app import handler
 from tests.integration.gateway import Answer, Caller, Context, answer_of, event
 from tests.integration.moto_aws import Aws, assert_adds_up
@@ -122,14 +122,18 @@ def test_a_model_can_be_changed_and_added(call: Caller) -> None:
     assert catalog.find("veo-3.1").price.model_dump() == {"kind": "fixed", "credits": 99}
     answer = call("PUT", "/v1/admin/models/mine", body=VEO | {"model_id": "mine"})
     assert answer.status == 200
-    assert "mine" in {model.model_id for model in catalog.available()}
+    assert "mine" in {model.model_id for model in catalog.offered()}
 
 
 @pytest.mark.parametrize(
     ("path", "change", "named"),
     [
         ("veo-9", {}, "model_id: must be 'veo-9'"),
-        ("veo-3.1", {"route": {"provider": "acme", "endpoint": "x"}}, "route.provider: one of fal"),
+        (
+            "veo-3.1",
+            {"routes": [*VEO["routes"], {"provider": "acme", "endpoint": "x"}]},
+            "routes: provider: fal, runware, runway",
+        ),
         ("veo-3.1", {"price": {"kind": "fixed", "credits": 0}}, "credits"),
         ("veo-3.1", {"defaults": VEO["defaults"] | {"duration": 5}}, "is not among"),
         ("veo-3.1", {"poll_seconds": []}, "poll_seconds"),

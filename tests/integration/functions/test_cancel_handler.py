@@ -10,7 +10,7 @@ from clipmint.domain.outcomes import Failed, FailureCode, Succeeded
 from clipmint.providers.base import ProviderUnavailable
 from functions.cancel.app import handler
 from tests.integration.gateway import Answer, Caller
-from tests.integration.moto_aws import BUCKET, Aws, assert_adds_up, open_job
+from tests.integration.moto_aws import BUCKET, Aws, assert_adds_up, begin_sending, open_job, refuse
 from tests.integration.scripted_provider import HANDLE, ScriptedProvider
 
 VIDEO = Succeeded("https://v3.fal.media/files/b/video.mp4")
@@ -26,7 +26,7 @@ def cancel(call: Caller, job: Job) -> Answer:
 
 
 def sent() -> Job:
-    job = jobs.mark_sending(open_job(), "video", "token")
+    job = begin_sending(open_job())
     return jobs.mark_sent(job.job_id, "video", HANDLE)
 
 
@@ -63,8 +63,8 @@ def test_a_job_nobody_has_sent_yet_is_cancelled_for_free(
 def test_a_job_the_provider_was_too_busy_for_is_cancelled_for_free(
     call: Caller, provider: ScriptedProvider
 ) -> None:
-    job = jobs.mark_sending(open_job(), "video", "token")
-    jobs.mark_refused(job.job_id, "video")
+    job = begin_sending(open_job())
+    refuse(job)
     assert cancel(call, job).status == 200
     assert is_free(job)
 
@@ -95,7 +95,7 @@ def test_a_job_the_provider_has_begun_runs_on(call: Caller, provider: ScriptedPr
 def test_a_job_that_may_have_been_paid_for_runs_on(
     call: Caller, provider: ScriptedProvider, state: SubmissionState
 ) -> None:
-    job = jobs.mark_sending(open_job(), "video", "token")
+    job = begin_sending(open_job())
     if state is SubmissionState.UNKNOWN:
         job = jobs.mark_unknown(job.job_id, "video")
     answer = cancel(call, job)
@@ -138,7 +138,7 @@ def test_a_job_sent_while_we_decide_runs_on(
     job = open_job()
 
     def submit() -> None:
-        jobs.mark_sending(job, "video", "token")
+        begin_sending(job)
 
     aws.before_each_transaction(submit)
     assert cancel(call, job).code == "CANCEL_TOO_LATE"

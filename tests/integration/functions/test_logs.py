@@ -6,27 +6,24 @@ does the same, and looks at every attribute of every record, and at everything p
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import time
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-import boto3
 import pytest
 
 from clipmint import jobs, ledger, telemetry
 from clipmint.domain.jobs import JobStatus
+from clipmint.submission import ProviderBusy
 from functions.generate.app import handler as generate
 from functions.settle.app import handler as settle
-from functions.submit.app import ProviderBusy
 from functions.submit.app import handler as submit
 from functions.track.app import handler as track
 from functions.webhooks.app import handler as webhooks
 from tests.integration.fal_on_loopback import FalOnLoopback
 from tests.integration.gateway import Caller, Context
-from tests.integration.moto_aws import Aws
+from tests.integration.moto_aws import Aws, write_keys
 from tests.unit.providers.fal_wire import REQUEST_ID, VIDEO
 
 FAL_KEY = "key-id-4711:key-secret-0815"
@@ -63,12 +60,6 @@ def log() -> Iterator[Everything]:
     root.removeHandler(everything)
 
 
-def write_key(key: str) -> None:
-    boto3.client("secretsmanager").put_secret_value(
-        SecretId=os.environ["PROVIDER_KEYS_ARN"], SecretString=json.dumps({"FAL_KEY": key})
-    )
-
-
 def one_generation(aws: Aws, fal: FalOnLoopback, name: str) -> list[str]:
     """From the request to the webhook and the end; gives what of it must stay secret."""
     body = {"model_id": "veo-3.1", "prompt": PROMPT}
@@ -102,7 +93,7 @@ def one_generation(aws: Aws, fal: FalOnLoopback, name: str) -> list[str]:
 def test_at_debug_no_line_has_a_key_a_token_or_a_prompt(
     aws: Aws, fal: FalOnLoopback, log: Everything, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    write_key(FAL_KEY)
+    write_keys({"FAL_KEY": FAL_KEY})
     ledger.grant("user-1", 100, "purchase-1")
     secrets = one_generation(aws, fal, "key-1")
     logging.getLogger("anybody").debug("is heard")
@@ -120,7 +111,7 @@ def test_a_failure_between_is_logged_without_them_too(
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    write_key(FAL_KEY)
+    write_keys({"FAL_KEY": FAL_KEY})
     ledger.grant("user-1", 100, "purchase-1")
     aws.executions.broken = 10
     aws.before_each_transaction(*[lambda: "ValidationError"])
@@ -137,7 +128,7 @@ def test_a_failure_between_is_logged_without_them_too(
     everything = "\n".join([*log.lines, told.out, told.err])
     assert "unexpected error" in everything
     assert "execution not started" in everything
-    assert "provider busy" in everything
+    assert "submission not accepted" in everything
     job = jobs.get(answer.body["job_id"])
     assert job
     assert job.stages[0].submission
@@ -161,7 +152,7 @@ def test_the_libraries_would_tell_if_they_were_let(
     aws: Aws, fal: FalOnLoopback, log: Everything
 ) -> None:
     # So that the silence above is known to be theirs, and not that of a test that cannot hear.
-    write_key(FAL_KEY)
+    write_keys({"FAL_KEY": FAL_KEY})
     ledger.grant("user-1", 100, "purchase-1")
     secrets = one_generation(aws, fal, "key-1")
     everything = "\n".join(log.lines)

@@ -18,7 +18,7 @@ from clipmint.providers.base import ProviderUnavailable
 from functions.migrate import app
 from functions.settle.app import handler as settle
 from tests.integration.gateway import Context
-from tests.integration.moto_aws import BUCKET, Aws, assert_adds_up, open_job
+from tests.integration.moto_aws import BUCKET, Aws, assert_adds_up, begin_sending, open_job
 from tests.integration.scripted_provider import HANDLE, ScriptedProvider
 from tests.integration.storage.origin import Exchange, Origin, until_closed
 from tests.unit.mp4 import write_mp4
@@ -57,7 +57,7 @@ def origin(aws: Aws, provider: ScriptedProvider, video: bytes) -> Iterator[Origi
 
 
 def finished(origin: Origin, path: str) -> Job:
-    job = jobs.mark_sending(open_job(), "video", "token")
+    job = begin_sending(open_job())
     jobs.mark_sent(job.job_id, "video", HANDLE)
     return jobs.record_outcome(job.job_id, "video", Succeeded(origin.url(path)))
 

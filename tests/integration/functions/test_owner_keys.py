@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 
-import boto3
 import pytest
 
 from clipmint import jobs
@@ -13,19 +11,13 @@ from clipmint.domain.jobs import Job, SubmissionState
 from clipmint.domain.outcomes import Failed, FailureCode
 from clipmint.providers.base import Rejected
 from clipmint.providers.registry import ProviderNotConfigured
+from clipmint.submission import SubmissionRejected
 from functions.settle.app import handler as settle
-from functions.submit.app import SubmissionRejected
 from functions.submit.app import handler as submit
 from tests.integration.fal_on_loopback import REFUSED_KEY, FalOnLoopback
 from tests.integration.gateway import Context
-from tests.integration.moto_aws import assert_adds_up, open_job
+from tests.integration.moto_aws import assert_adds_up, open_job, write_keys
 from tests.integration.scripted_provider import ScriptedProvider
-
-
-def write_key(key: str) -> None:
-    boto3.client("secretsmanager").put_secret_value(
-        SecretId=os.environ["PROVIDER_KEYS_ARN"], SecretString=json.dumps({"FAL_KEY": key})
-    )
 
 
 def send() -> SubmissionState | None:
@@ -72,12 +64,12 @@ def test_keys_are_read_once_while_they_are_good(
 def test_a_key_that_is_no_good_rings_and_a_mended_one_is_used_by_the_same_process(
     fal: FalOnLoopback, capsys: pytest.CaptureFixture[str], key: str
 ) -> None:
-    write_key(key)
+    write_keys({"FAL_KEY": key})
     for _ in range(2):
         assert refused().failure is FailureCode.OWNER_ACCOUNT
         assert alarms(capsys) == ["fal"]
     assert assert_adds_up("user-1").held == 0
-    write_key("mended-id:mended-secret")
+    write_keys({"FAL_KEY": "mended-id:mended-secret"})
     assert send() is SubmissionState.SENT
     assert fal.keys[-1] == "mended-id:mended-secret"
 
@@ -86,7 +78,7 @@ def test_a_key_that_is_refused_after_it_was_good_is_replaced_too(fal: FalOnLoopb
     assert send() is SubmissionState.SENT
     fal.refused.add("id:secret")
     assert refused().failure is FailureCode.OWNER_ACCOUNT
-    write_key("mended-id:mended-secret")
+    write_keys({"FAL_KEY": "mended-id:mended-secret"})
     assert send() is SubmissionState.SENT
     assert fal.keys == ["id:secret", "id:secret", "mended-id:mended-secret"]
 

@@ -17,7 +17,7 @@ from clipmint.domain.outcomes import USER_MESSAGES, Failed, FailureCode, Succeed
 from clipmint.tables import CatalogItem, JobItem
 from functions.status.app import handler
 from tests.integration.gateway import Caller
-from tests.integration.moto_aws import BUCKET, Aws, Clock, open_job
+from tests.integration.moto_aws import BUCKET, Aws, Clock, begin_sending, open_job
 from tests.integration.scripted_provider import HANDLE
 
 STRANGER = "user-2"
@@ -30,7 +30,7 @@ def call(aws: Aws) -> Caller:
 
 def completed(user_id: str = "user-1") -> Job:
     job = open_job(user_id)
-    jobs.mark_sending(job, "video", "token")
+    begin_sending(job)
     jobs.mark_sent(job.job_id, "video", HANDLE)
     jobs.record_outcome(job.job_id, "video", Succeeded("https://v3.fal.media/files/b/video.mp4"))
     asset = Asset(BUCKET, "videos/v.mp4", "video/mp4", 9, "0" * 64, 1_280, 720, 8.0, "videos/t.jpg")
@@ -40,7 +40,7 @@ def completed(user_id: str = "user-1") -> Job:
 
 def failed(user_id: str = "user-1") -> Job:
     job = open_job(user_id)
-    jobs.mark_sending(job, "video", "token")
+    begin_sending(job)
     detail = "User is locked. Reason: Exhausted balance. Top up at fal.ai/dashboard"
     jobs.record_outcome(job.job_id, "video", Failed(FailureCode.OWNER_ACCOUNT, detail))
     return ledger.settle(job.job_id, lambda found: verdict(found, "SubmissionRejected"))
@@ -98,7 +98,7 @@ def test_a_failed_job_says_why_in_our_words_and_costs_nothing(call: Caller) -> N
 
 def test_a_file_that_is_stored_is_not_handed_out_before_it_is_paid(call: Caller) -> None:
     job = open_job()
-    jobs.mark_sending(job, "video", "token")
+    begin_sending(job)
     asset = Asset(BUCKET, "videos/v.mp4", "video/mp4", 9, "0" * 64, 1_280, 720, 8.0)
     jobs.record_asset(job.job_id, "video", asset)
     answer = call("GET", f"/v1/videos/{job.job_id}")
@@ -197,7 +197,7 @@ def test_models_are_shown_with_settings_and_prices_but_not_how_they_are_made(
         "resolution_percent": {},
     }
     assert veo["allowed"]["duration"] == [4, 6, 8]
-    assert not {"route", "available", "poll_seconds", "deadline_seconds"} & set(veo)
+    assert not {"routes", "available", "poll_seconds", "deadline_seconds"} & set(veo)
     assert call("GET", "/v1/models/veo-3.1").body == veo
 
 

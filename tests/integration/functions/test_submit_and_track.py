@@ -21,7 +21,7 @@ from clipmint.providers.base import (
     Submitted,
     Unanswered,
 )
-from functions.submit.app import (
+from clipmint.submission import (
     DeadlineExceeded,
     ProviderBusy,
     SubmissionRejected,
@@ -29,7 +29,15 @@ from functions.submit.app import (
 from functions.submit.app import handler as submit
 from functions.track.app import handler as track
 from tests.integration.gateway import Context
-from tests.integration.moto_aws import WEBHOOKS, Aws, Clock, assert_adds_up, open_job
+from tests.integration.moto_aws import (
+    WEBHOOKS,
+    Aws,
+    Clock,
+    assert_adds_up,
+    begin_sending,
+    open_job,
+    refuse,
+)
 from tests.integration.scripted_provider import HANDLE, ScriptedProvider
 
 VIDEO = Succeeded("https://v3.fal.media/files/b/video.mp4")
@@ -64,11 +72,7 @@ def test_a_job_is_sent_with_everything_the_user_asked_for(provider: ScriptedProv
         "deadline": job.deadline,
     }
     [task] = provider.tasks
-    assert (task.task_id, task.endpoint, task.prompt) == (
-        job.job_id,
-        "fal-ai/veo3.1",
-        "a fox in the snow",
-    )
+    assert (task.endpoint, task.prompt) == ("fal-ai/veo3.1", "a fox in the snow")
     assert (task.resolution, task.aspect_ratio, task.duration_seconds) == ("720p", "16:9", 8)
     assert (task.image_url, task.last_image_url) == ("https://example.com/a.png", None)
     assert task.start_within_seconds is not None
@@ -76,6 +80,7 @@ def test_a_job_is_sent_with_everything_the_user_asked_for(provider: ScriptedProv
     submission = found(job).stages[0].submission
     assert submission
     assert (submission.state, submission.request_id) == (SubmissionState.SENT, "request-1")
+    assert (submission.task_id, task.resent) == (task.task_id, False)
     url = urlsplit(task.webhook_url or "")
     assert f"{url.scheme}://{url.netloc}" == WEBHOOKS
     assert url.path == f"/webhooks/fal/{job.job_id}/video/{submission.webhook_token}"
@@ -181,10 +186,11 @@ def test_a_busy_provider_is_asked_under_a_new_token_each_time(provider: Scripted
             send(job)
     send(job)
     assert len({task.webhook_url for task in provider.tasks}) == 3
-    assert {task.task_id for task in provider.tasks} == {job.job_id}
-    submission = found(job).stages[0].submission
-    assert submission
-    assert submission.attempts == 3
+    assert len({task.task_id for task in provider.tasks}) == 3
+    [stage] = found(job).stages
+    assert [(refusal.provider, refusal.reason) for refusal in stage.refusals] == [
+        ("fal", "BUSY")
+    ] * 2
 
 
 def test_a_webhook_that_overtakes_the_answer_is_not_overwritten(
@@ -241,10 +247,10 @@ def test_of_two_who_submit_at_once_one_sends_and_the_other_looks_again(
     job = open_job()
     mark_sending = jobs.mark_sending
 
-    def the_twin_first(*args: Any) -> Job:
+    def the_twin_first(*args: Any, **ids: Any) -> Job:
         monkeypatch.setattr(jobs, "mark_sending", mark_sending)
         assert send(job)["stage"] == "video"
-        return mark_sending(*args)
+        return mark_sending(*args, **ids)
 
     monkeypatch.setattr(jobs, "mark_sending", the_twin_first)
     with pytest.raises(JobMoved):
@@ -265,10 +271,10 @@ def test_a_webhook_that_comes_as_a_refused_job_is_sent_again_is_enough(
         send(job)
     mark_sending = jobs.mark_sending
 
-    def the_webhook_first(*args: Any) -> Job:
+    def the_webhook_first(*args: Any, **ids: Any) -> Job:
         monkeypatch.setattr(jobs, "mark_sending", mark_sending)
         jobs.record_outcome(job.job_id, "video", VIDEO, handle=HANDLE)
-        return mark_sending(*args)
+        return mark_sending(*args, **ids)
 
     monkeypatch.setattr(jobs, "mark_sending", the_webhook_first)
     with pytest.raises(JobMoved):
@@ -285,12 +291,12 @@ def test_an_attempt_taken_for_dead_that_is_refused_after_all_is_followed_by_anot
     provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = open_job()
-    jobs.mark_sending(job, "video", "token-of-the-slow-attempt")
+    begin_sending(job, "token-of-the-slow-attempt")
     mark_unknown = jobs.mark_unknown
 
     def the_slow_attempt_first(*args: Any) -> Job:
         monkeypatch.setattr(jobs, "mark_unknown", mark_unknown)
-        jobs.mark_refused(job.job_id, "video")
+        refuse(job, "token-of-the-slow-attempt")
         return mark_unknown(*args)
 
     monkeypatch.setattr(jobs, "mark_unknown", the_slow_attempt_first)

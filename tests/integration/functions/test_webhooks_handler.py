@@ -14,15 +14,15 @@ from clipmint.domain.outcomes import Failed, FailureCode, Running, Succeeded
 from clipmint.providers.base import Handle, Notice, ProviderUnavailable, WebhookRejected
 from functions.webhooks.app import handler
 from tests.integration.gateway import Answer, Caller, Context, answer_of, event
-from tests.integration.moto_aws import Aws, open_job
-from tests.integration.scripted_provider import HANDLE, ScriptedProvider
+from tests.integration.moto_aws import Aws, begin_sending, open_job
+from tests.integration.scripted_provider import HANDLE, ScriptedWebhookSender
 
 VIDEO = Succeeded("https://v3.fal.media/files/b/video.mp4")
 DECLINED = Failed(FailureCode.CONTENT_POLICY, "flagged")
 
 
 @pytest.fixture
-def call(aws: Aws, provider: ScriptedProvider) -> Caller:
+def call(aws: Aws, provider: ScriptedWebhookSender) -> Caller:
     return Caller(handler, user=None)
 
 
@@ -41,7 +41,7 @@ def deliver(call: Caller, job: Job, **changes: str) -> Answer:
 
 
 def submitted(state: SubmissionState = SubmissionState.SENT) -> Job:
-    job = jobs.mark_sending(open_job(), "video", "the-token")
+    job = begin_sending(open_job(), "the-token")
     if state is SubmissionState.SENT:
         return jobs.mark_sent(job.job_id, "video", HANDLE)
     if state is SubmissionState.UNKNOWN:
@@ -57,7 +57,7 @@ def outcome_of(job: Job) -> object:
 
 @pytest.mark.parametrize("outcome", [VIDEO, DECLINED])
 def test_a_proven_webhook_is_recorded_and_wakes_the_sleeper(
-    aws: Aws, call: Caller, provider: ScriptedProvider, outcome: Succeeded | Failed
+    aws: Aws, call: Caller, provider: ScriptedWebhookSender, outcome: Succeeded | Failed
 ) -> None:
     job = submitted()
     jobs.store_task_token(job.job_id, "video", "task-token")
@@ -70,7 +70,7 @@ def test_a_proven_webhook_is_recorded_and_wakes_the_sleeper(
 
 
 def test_a_webhook_before_the_token_is_recorded_for_track_to_find(
-    aws: Aws, call: Caller, provider: ScriptedProvider
+    aws: Aws, call: Caller, provider: ScriptedWebhookSender
 ) -> None:
     job = submitted()
     provider.notices = [Notice(Handle("request-1"), VIDEO)]
@@ -81,7 +81,7 @@ def test_a_webhook_before_the_token_is_recorded_for_track_to_find(
 
 @pytest.mark.parametrize("state", [SubmissionState.SENDING, SubmissionState.UNKNOWN])
 def test_a_webhook_tells_the_id_of_a_submission_whose_answer_was_lost(
-    call: Caller, provider: ScriptedProvider, state: SubmissionState
+    call: Caller, provider: ScriptedWebhookSender, state: SubmissionState
 ) -> None:
     job = submitted(state)
     provider.notices = [Notice(Handle("told-by-webhook"), VIDEO)]
@@ -94,7 +94,7 @@ def test_a_webhook_tells_the_id_of_a_submission_whose_answer_was_lost(
 
 
 def test_a_repeated_webhook_changes_nothing_but_wakes_again(
-    aws: Aws, call: Caller, provider: ScriptedProvider
+    aws: Aws, call: Caller, provider: ScriptedWebhookSender
 ) -> None:
     job = submitted()
     provider.notices = [Notice(Handle("request-1"), VIDEO)] * 2
@@ -124,7 +124,7 @@ def test_a_repeated_webhook_changes_nothing_but_wakes_again(
     ],
 )
 def test_a_webhook_at_the_wrong_address_finds_nothing(
-    aws: Aws, call: Caller, provider: ScriptedProvider, changes: dict[str, str]
+    aws: Aws, call: Caller, provider: ScriptedWebhookSender, changes: dict[str, str]
 ) -> None:
     job = submitted()
     before = aws.job_item(job.job_id)
@@ -134,7 +134,9 @@ def test_a_webhook_at_the_wrong_address_finds_nothing(
     assert provider.calls == []
 
 
-def test_a_job_that_was_never_sent_has_no_webhook(call: Caller, provider: ScriptedProvider) -> None:
+def test_a_job_that_was_never_sent_has_no_webhook(
+    call: Caller, provider: ScriptedWebhookSender
+) -> None:
     assert deliver(call, open_job()).status == 404
     assert provider.calls == []
 
@@ -149,7 +151,7 @@ def test_a_job_that_was_never_sent_has_no_webhook(call: Caller, provider: Script
 )
 def test_a_webhook_that_is_not_proven_changes_nothing_and_is_counted(
     aws: Aws,
-    provider: ScriptedProvider,
+    provider: ScriptedWebhookSender,
     capsys: pytest.CaptureFixture[str],
     notice: Any,
     status: int,
@@ -169,7 +171,7 @@ def test_a_webhook_that_is_not_proven_changes_nothing_and_is_counted(
     assert "the-token" not in printed
 
 
-def test_a_hint_is_followed_by_asking(call: Caller, provider: ScriptedProvider) -> None:
+def test_a_hint_is_followed_by_asking(call: Caller, provider: ScriptedWebhookSender) -> None:
     job = submitted()
     provider.notices = [Notice(Handle("request-1"), None)] * 2
     provider.polls = [Running(), VIDEO]
@@ -180,7 +182,7 @@ def test_a_hint_is_followed_by_asking(call: Caller, provider: ScriptedProvider) 
 
 
 def test_a_webhook_for_a_job_that_has_ended_is_taken_note_of_and_no_more(
-    aws: Aws, call: Caller, provider: ScriptedProvider
+    aws: Aws, call: Caller, provider: ScriptedWebhookSender
 ) -> None:
     job = submitted()
     ledger.settle(job.job_id, lambda _: Verdict(JobStatus.FAILED, FailureCode.DEADLINE_EXCEEDED))
@@ -191,7 +193,9 @@ def test_a_webhook_for_a_job_that_has_ended_is_taken_note_of_and_no_more(
     assert aws.job_item(job.job_id) == before
 
 
-def test_the_proof_is_over_the_bytes_as_they_came(call: Caller, provider: ScriptedProvider) -> None:
+def test_the_proof_is_over_the_bytes_as_they_came(
+    call: Caller, provider: ScriptedWebhookSender
+) -> None:
     job = submitted()
     body = '{"request_id": "request-1",  "status": "OK", "note": "ü"}'
     plain = event("POST", path_of(job), user=None, body=body, headers={"X-Fal-Signature": "ab"})
@@ -206,7 +210,7 @@ def test_the_proof_is_over_the_bytes_as_they_came(call: Caller, provider: Script
 
 
 def test_a_body_that_is_not_base64_is_refused(
-    aws: Aws, call: Caller, provider: ScriptedProvider
+    aws: Aws, call: Caller, provider: ScriptedWebhookSender
 ) -> None:
     job = submitted()
     broken = event("POST", path_of(job), user=None, body="a") | {"isBase64Encoded": True}
