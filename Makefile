@@ -5,6 +5,7 @@
 PYTHON ?= python3
 ENV ?= dev
 TESTS ?= tests
+PROVIDER ?= fal
 # Two processes; a file stays on one of them, so a stack started by a module starts once.
 PYTEST_OPTIONS ?= -n 2 --dist loadfile
 
@@ -34,8 +35,8 @@ TYPED = $(wildcard shared/clipmint functions local layers tests benchmarks docs/
 help:  ## Show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(STACK)  ## Watch paid videos being made on this machine, start to end
-	$(RUN)python -m local.demo
+demo: $(STACK)  ## Watch paid videos being made on this machine: make demo [PROVIDER=all|fal|runway|runware]
+	$(RUN)python -m local.demo --provider $(PROVIDER)
 
 up: $(STACK)  ## Start the local stack and keep it until Ctrl-C
 	$(RUN)python -m local up

@@ -30,6 +30,7 @@ from clipmint.domain.outcomes import USER_MESSAGES, FailureCode
 from clipmint.providers import base, registry
 from clipmint.providers.base import Rejected, Task, WebhookSender
 from clipmint.settings import ProviderSettings
+from local.demo import shots
 from local.providers import PROVIDERS
 from local.simulator.client import start
 from tests.template.reading import ROOT, of_type, written
@@ -157,6 +158,10 @@ def test_the_failures_every_provider_has_are_told_apart(name: str) -> None:
 
 def test_every_provider_can_be_simulated_and_nothing_else_can() -> None:
     assert {name: known.key_name for name, known in PROVIDERS.items()} == registry.KEY_NAMES
+
+
+def test_every_provider_has_its_part_in_the_demo() -> None:
+    assert shots.NAMES.keys() == registry.KEY_NAMES.keys()
 
 
 @each_provider
