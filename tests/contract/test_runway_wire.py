@@ -200,17 +200,22 @@ def test_a_submission_is_the_sdks(endpoint: str, wish: Wish) -> None:
     assert_same(ours, sdk)
 
 
-@pytest.mark.parametrize(("endpoint", "wish"), EVERY_WISH)
-def test_every_wish_compared_is_one_the_sdks_own_types_allow(endpoint: str, wish: Wish) -> None:
+def check_types(endpoint: str, wish: Mapping[str, Any]) -> None:
+    """Would a type checker let a user of the SDK ask for this?"""
     resource, _, model = endpoint.partition("/")
     [params] = [
         params
         for params in get_args(PARAMS[resource])
         if get_args(get_type_hints(params)["model"]) == (model,)
     ]
-    arguments = {"model": model, "prompt_text": PROMPT, **wish.sdk}
+    arguments = {"model": model, "prompt_text": PROMPT, **wish}
     assert set(arguments) <= set(get_type_hints(params)), "no field its model does not take"
     TypeAdapter(params).validate_python(arguments)
+
+
+@pytest.mark.parametrize(("endpoint", "wish"), EVERY_WISH)
+def test_every_wish_compared_is_one_the_sdks_own_types_allow(endpoint: str, wish: Wish) -> None:
+    check_types(endpoint, wish.sdk)
 
 
 def test_every_endpoint_the_adapter_knows_is_compared() -> None:
@@ -253,6 +258,22 @@ def test_a_route_that_nobody_compared_would_be_noticed() -> None:
         assert set(wishes_of([newer])) - COMPARED == {("image_to_video/gen5", True, False)}
     to_a_last = turbo.model_copy(update={"last_image": "optional"})
     assert set(wishes_of([to_a_last])) - COMPARED == {("image_to_video/gen4_turbo", True, True)}
+
+
+@pytest.mark.parametrize(
+    "model",
+    [model for model in DEFAULT_CATALOG if list(wishes_of([model]))],
+    ids=lambda model: model.model_id,
+)
+def test_every_value_that_the_catalog_allows_is_one_the_sdks_own_types_allow(model: Model) -> None:
+    for endpoint, first, last in wishes_of([model]):
+        for ratio in model.allowed.aspect_ratio:
+            for seconds in model.allowed.duration or [0]:
+                arguments: dict[str, Any] = {"ratio": ratio}
+                arguments |= {"duration": seconds} if seconds else {}
+                arguments |= {"prompt_image": A} if first else {}
+                arguments |= {"prompt_image": FRAMES.sdk["prompt_image"]} if last else {}
+                check_types(endpoint, arguments)
 
 
 def test_a_bare_model_goes_where_the_sdk_would_be_sent() -> None:
