@@ -33,7 +33,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
     if stage.outcome is None:
         too_late = _out_of_time(job, stage)
         outcome = _ask(stage) if turn > 0 or too_late else None
-        outcome = outcome or too_late
+        if outcome is None and too_late:
+            # Asked first: what was taken back would be found cancelled, which the user never did.
+            _withdraw(stage)
+            outcome = too_late
         if outcome is not None:
             stage = _record(job_id, stage_name, outcome)
     # A crash before this line is mended by the next attempt: it finds the outcome.
@@ -56,7 +59,6 @@ def _ask(stage: Stage) -> Finished | None:
 def _out_of_time(job: Job, stage: Stage) -> Failed | None:
     if clock.epoch(clock.now()) < job.deadline:
         return None
-    _withdraw(stage)
     unknown = stage.submission and stage.submission.state is SubmissionState.UNKNOWN
     return Failed(FailureCode.SUBMIT_UNKNOWN if unknown else FailureCode.DEADLINE_EXCEEDED)
 

@@ -35,6 +35,7 @@ from clipmint.providers.base import (
     WebhookRejected,
     WebhookSender,
 )
+from clipmint.providers.registry import ProviderNotConfigured
 from clipmint.telemetry import count, logger
 
 
@@ -85,7 +86,7 @@ def _receive(job: Job, stage: Stage, call: WebhookCall) -> str:
         outcome = notice.outcome or provider.poll(handle)
     except WebhookRejected as error:
         raise WebhookNotProven("The webhook is not proven", details=str(error)) from None
-    except ProviderUnavailable:
+    except (ProviderUnavailable, ProviderNotConfigured):
         raise TemporarilyUnavailable("The webhook could not be checked; deliver it again") from None
     if isinstance(outcome, Running):
         return "ignored"

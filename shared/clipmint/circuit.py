@@ -22,10 +22,11 @@ from aws_lambda_powertools.utilities.circuit_breaker.persistence import (
     CircuitBreakerDynamoDBPersistence,
 )
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 from clipmint.domain.outcomes import FailureCode
 from clipmint.providers.base import Busy, Rejected, Submitted, Unanswered
-from clipmint.telemetry import count
+from clipmint.telemetry import count, logger
 
 FAILURES_TO_OPEN = 5
 SECONDS_OPEN = 60
@@ -86,9 +87,21 @@ def _report(transition: CircuitTransition) -> None:
     count("Circuit", provider=name, to=transition.to_state.value)
 
 
+class _Store(CircuitBreakerDynamoDBPersistence):
+    """Powertools' own lets jobs through if the table cannot be read, but not if the right to probe
+    cannot be written down: this does."""
+
+    def try_acquire_half_open(self, name: str, owner: str, opened_at: int) -> bool:
+        try:
+            return bool(super().try_acquire_half_open(name, owner, opened_at))
+        except (ClientError, BotoCoreError):
+            logger.warning("circuit state could not be written", exc_info=True)
+            return True
+
+
 @functools.cache
 def _store() -> CircuitBreakerDynamoDBPersistence:
-    return CircuitBreakerDynamoDBPersistence(
+    return _Store(
         table_name=os.environ["IDEMPOTENCY_TABLE"],
         boto_config=Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard"}),
     )

@@ -52,6 +52,7 @@ REGION: Final = "eu-west-1"
 BUCKET = "videos-of-the-owner"
 STATE_MACHINE = f"arn:aws:states:{REGION}:123456789012:stateMachine:clipmint-generation"
 WEBHOOKS = "https://api.example.com"
+TOKEN = "the-token"
 TABLES = {
     "LedgerTable": "LEDGER_TABLE",
     "JobsTable": "JOBS_TABLE",
@@ -264,16 +265,14 @@ def task_id_of(token: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_URL, token))
 
 
-def begin_sending(job: Job, token: str = "the-token", *, provider: str = "fal") -> Job:
+def begin_sending(job: Job, token: str = TOKEN, *, provider: str = "fal") -> Job:
     """The job as an attempt leaves it that died while it called the provider."""
     task_id = task_id_of(token)
     route = ROUTES[provider]
     return jobs.mark_sending(job.job_id, "video", route, task_id=task_id, webhook_token=token)
 
 
-def refuse(
-    job: Job, token: str = "the-token", *, provider: str = "fal", reason: str = "BUSY"
-) -> Job:
+def refuse(job: Job, token: str = TOKEN, *, provider: str = "fal", reason: str = "BUSY") -> Job:
     """The job once the submission of that token has been refused."""
     refusal = Refusal(provider, reason, clock.now())
     return jobs.mark_refused(job.job_id, "video", task_id_of(token), refusal)

@@ -175,6 +175,7 @@ class Verdict:
 # What an execution's error means for a job that recorded no failure of its own.
 _FAILURE_BY_ERROR: Mapping[str, FailureCode] = {
     "ProviderBusy": FailureCode.PROVIDER_UNAVAILABLE,
+    "SubmissionInDoubt": FailureCode.SUBMIT_UNKNOWN,
     "MediaInvalid": FailureCode.MEDIA_INVALID,
     "SourceExpired": FailureCode.MEDIA_UNAVAILABLE,
     "SourceUnavailable": FailureCode.MEDIA_UNAVAILABLE,

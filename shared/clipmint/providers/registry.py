@@ -103,5 +103,5 @@ def _keys() -> Mapping[str, str]:
         )
         secret = client.get_secret_value(SecretId=ProviderSettings.read().provider_keys_arn)
         keys = json.loads(secret["SecretString"])
-        _read = time.monotonic(), {name: str(key).strip() for name, key in keys.items()}
+        _read = time.monotonic(), {name: str(key or "").strip() for name, key in keys.items()}
     return _read[1]
