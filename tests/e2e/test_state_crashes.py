@@ -30,7 +30,7 @@ def test_submit_killed_before_the_provider_was_called_is_not_sent_blindly(
     job_id = ada.order(model_id="patient-t2v")
     assert_completed_once(stack, ada, job_id)
     assert crashed(stack, "SubmitFunction", job_id) == 1
-    assert job_item(stack, job_id)["video"]["submission"]["attempts"] == 1
+    assert job_item(stack, job_id)["video"]["refusals"] == []
 
 
 def test_submit_killed_after_the_provider_accepted_does_not_send_again(

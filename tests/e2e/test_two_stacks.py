@@ -16,7 +16,7 @@ from tests.e2e.customer import Customer
 
 @pytest.fixture(scope="module")
 def other() -> Iterator[Stack]:
-    with Stack(simulate=(), parameters={"MaxJobsPerHour": "2"}) as running:
+    with Stack(parameters={"MaxJobsPerHour": "2"}) as running:
         yield running
 
 
@@ -64,16 +64,20 @@ def test_limits_and_keys_are_those_of_the_stack(stack: Stack, other: Stack, ada:
     owner.put_model(**MODELS[0])
     with Customer(other) as grace:
         owner.grant(grace.user_id, 10 * PRICE)
+        # Nobody has set Runway's key there: its models are not offered, and no word is said of it.
+        elsewhere = grace.post(model_id="gen4.5", settings={"duration": 2})
+        assert (elsewhere.status_code, elsewhere.json()["code"]) == (400, "MODEL_UNAVAILABLE")
+        offered = {model["model_id"] for model in grace.http.get("/v1/models").json()["models"]}
+        assert "quick-t2v" in offered
+        assert not offered & {"gen4.5", "gen4-turbo", "runware-veo-3.1"}
         for _ in range(2):
-            # Nobody has set a provider's key there: no charge, and no word of it to the user.
-            ended = grace.finish()
-            assert (ended["status"], ended["error_code"]) == ("failed", "OWNER_ACCOUNT")
+            grace.order()
         refused = grace.post()
         assert (refused.status_code, refused.json()["code"]) == (429, "RATE_LIMITED")
         assert refused.headers["X-RateLimit-Limit"] == "2"
         assert refused.headers["X-RateLimit-Remaining"] == "0"
         assert refused.headers["Retry-After"] == refused.headers["X-RateLimit-Reset"]
         assert 0 < int(refused.headers["Retry-After"]) <= 3600
-        assert grace.credits() == {"available": 10 * PRICE, "held": 0}
+        assert grace.kinds().count("hold") == 2
     owner.close()
     assert [ada.post().status_code for _ in range(3)] == [202] * 3

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
@@ -147,31 +147,40 @@ def test_runware_tells_by_webhook_and_nobody_need_ask_twice(stack: Stack, ada: C
     assert stack.transitions(job_id) == BY_WEBHOOK
 
 
-FAILURES: list[tuple[str, str, str, dict[str, Any], str]] = [
-    ("runway", "gen4.5", "moderation", {}, "CONTENT_POLICY"),
-    ("runway", "gen4.5", "failure", {"failure_code": "ASSET.INVALID"}, "INPUT_UNREADABLE"),
-    ("runway", "gen4.5", "failure_without_code", {}, "PROVIDER_ERROR"),
-    ("runware", "runware-veo-3.1", "moderation", {}, "CONTENT_POLICY"),
-    ("runware", "runware-veo-3.1", "provider_timeout", {}, "PROVIDER_TIMEOUT"),
-    ("runware", "runware-veo-3.1", "task_error", {}, "PROVIDER_ERROR"),
+@dataclass(frozen=True)
+class Mishap:
+    """A fault a simulator is told to play on a model's job, and what the user is told of it."""
+
+    provider: str
+    model_id: str
+    kind: str
+    code: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+MISHAPS = [
+    Mishap("runway", "gen4.5", "moderation", "CONTENT_POLICY"),
+    Mishap("runway", "gen4.5", "failure", "INPUT_UNREADABLE", {"failure_code": "ASSET.INVALID"}),
+    Mishap("runway", "gen4.5", "failure_without_code", "PROVIDER_ERROR"),
+    Mishap("runware", "runware-veo-3.1", "moderation", "CONTENT_POLICY"),
+    Mishap("runware", "runware-veo-3.1", "provider_timeout", "PROVIDER_TIMEOUT"),
+    Mishap("runware", "runware-veo-3.1", "task_error", "PROVIDER_ERROR"),
 ]
 
 
+@pytest.mark.parametrize("mishap", MISHAPS, ids=lambda one: f"{one.provider}-{one.kind}")
 def test_what_a_provider_declines_or_fails_is_refunded(
-    stack: Stack, new_customer: Callable[[int], Customer]
+    stack: Stack, ada: Customer, mishap: Mishap
 ) -> None:
-    running = []
-    for provider, model_id, kind, params, code in FAILURES:
-        customer = new_customer(100)
-        stack.simulators[provider].arm(kind, prompt_contains=customer.word, **params)
-        job_id = customer.order(model_id=model_id, preset="draft")
-        running.append((customer, job_id, code))
-    for customer, job_id, code in running:
-        ended = customer.until_ended(job_id)
-        assert (ended["status"], ended["error_code"], ended["credits_used"]) == ("failed", code, 0)
-        assert customer.kinds() == ["grant", "hold", "release"]
-        assert customer.credits() == {"available": 100, "held": 0}
-        assert len(submissions(stack, job_id)) == 1
+    simulator = stack.simulators[mishap.provider]
+    simulator.arm(mishap.kind, prompt_contains=ada.word, **mishap.params)
+    job_id = ada.order(model_id=mishap.model_id, preset="draft")
+    ended = ada.until_ended(job_id)
+    assert (ended["status"], ended["error_code"]) == ("failed", mishap.code)
+    assert ended["credits_used"] == 0
+    assert ada.kinds() == ["grant", "hold", "release"]
+    assert ada.credits() == {"available": 100, "held": 0}
+    assert len(submissions(stack, job_id)) == 1
 
 
 def test_a_stale_url_of_runways_is_asked_for_again(stack: Stack, ada: Customer) -> None:
