@@ -206,6 +206,8 @@ WITHDRAWN = submitted(SubmissionState.SENT, Failed(FailureCode.CANCELLED))
         # No word from the provider, and no certainty that it heard us.
         (UNKNOWN, "DeadlineExceeded", FailureCode.SUBMIT_UNKNOWN),
         (UNKNOWN, "ABORTED", FailureCode.SUBMIT_UNKNOWN),
+        (SENDING, "SubmissionInDoubt", FailureCode.SUBMIT_UNKNOWN),
+        (UNKNOWN, "SubmissionInDoubt", FailureCode.SUBMIT_UNKNOWN),
         # No word from the provider.
         (SENT, "DeadlineExceeded", FailureCode.DEADLINE_EXCEEDED),
         (REFUSED, "ProviderBusy", FailureCode.PROVIDER_UNAVAILABLE),
