@@ -19,6 +19,7 @@ from clipmint.domain.jobs import JobStatus, Verdict
 from clipmint.domain.outcomes import FailureCode
 from clipmint.domain.pricing import FixedPrice, PerSecondPrice
 from clipmint.domain.requests import job_id_for
+from clipmint.providers import registry
 from functions.generate import app
 from functions.generate.app import handler
 from tests.integration.gateway import Answer, Caller, Context, answer_of, event
@@ -392,6 +393,48 @@ def test_what_the_catalog_does_not_have_is_refused(
     if said:
         assert said in answer.body["details"]
     assert untouched(aws)
+
+
+@pytest.mark.parametrize("path", ["/v1/videos", "/v1/videos/estimate"])
+@pytest.mark.parametrize("model_id", ["gen4-image", "runware-image"])
+def test_a_model_of_pictures_makes_no_video(
+    aws: Aws, call: Caller, path: str, model_id: str
+) -> None:
+    write_keys(KEYS)
+    body = FOX | {"model_id": model_id}
+    answer = call("POST", path, body=body, headers={"Idempotency-Key": "key-1"})
+    assert (answer.status, answer.code) == (400, "MODEL_UNAVAILABLE")
+    assert untouched(aws)
+
+
+@pytest.mark.parametrize("path", ["/v1/videos", "/v1/videos/estimate"])
+def test_a_model_whose_provider_has_no_key_is_not_available(
+    aws: Aws, call: Caller, path: str
+) -> None:
+    body = FOX | {"model_id": "gen4.5"}
+    answer = call("POST", path, body=body, headers={"Idempotency-Key": "key-1"})
+    assert (answer.status, answer.code) == (400, "MODEL_UNAVAILABLE")
+    assert "runway" not in json.dumps(answer.body)
+    assert untouched(aws)
+    write_keys(KEYS)
+    registry.forget_keys()
+    assert call("POST", path, body=body, headers={"Idempotency-Key": "key-1"}).status in {200, 202}
+
+
+# Counted as Runway counts: an emoji is two.
+@pytest.mark.parametrize("path", ["/v1/videos", "/v1/videos/estimate"])
+@pytest.mark.parametrize(("character", "units"), [("x", 1), ("ü", 1), ("🦊", 2)])
+def test_a_prompt_longer_than_the_model_takes_is_refused_with_the_limit(
+    aws: Aws, call: Caller, path: str, character: str, units: int
+) -> None:
+    write_keys(KEYS)
+    fits = {"model_id": "gen4.5", "prompt": character * (1_000 // units)}
+    too_long = fits | {"prompt": fits["prompt"] + "."}
+    answer = call("POST", path, body=too_long, headers={"Idempotency-Key": "key-1"})
+    assert (answer.status, answer.code) == (400, "INVALID_REQUEST")
+    assert answer.body["details"] == "prompt: at most 1000 characters for gen4.5"
+    assert untouched(aws)
+    assert call("POST", path, body=fits, headers={"Idempotency-Key": "key-1"}).status in {200, 202}
 
 
 def test_naming_oneself_in_the_body_is_fine(call: Caller) -> None:

@@ -12,12 +12,14 @@ import pytest
 from clipmint import catalog, jobs, ledger
 from clipmint.domain import clock
 from clipmint.domain.catalog import Model
+from clipmint.domain.default_catalog import DEFAULT_CATALOG
 from clipmint.domain.jobs import Asset, Job, JobStatus, Verdict, verdict
 from clipmint.domain.outcomes import USER_MESSAGES, Failed, FailureCode, Succeeded
+from clipmint.providers import registry
 from clipmint.tables import CatalogItem, JobItem
 from functions.status.app import handler
 from tests.integration.gateway import Caller
-from tests.integration.moto_aws import BUCKET, Aws, Clock, begin_sending, open_job
+from tests.integration.moto_aws import BUCKET, KEYS, Aws, Clock, begin_sending, open_job, write_keys
 from tests.integration.scripted_provider import HANDLE
 
 STRANGER = "user-2"
@@ -199,6 +201,54 @@ def test_models_are_shown_with_settings_and_prices_but_not_how_they_are_made(
     assert veo["allowed"]["duration"] == [4, 6, 8]
     assert not {"routes", "available", "poll_seconds", "deadline_seconds"} & set(veo)
     assert call("GET", "/v1/models/veo-3.1").body == veo
+
+
+def shown(call: Caller) -> list[str]:
+    return [model["model_id"] for model in call("GET", "/v1/models").body["models"]]
+
+
+def test_only_models_of_providers_with_a_key_are_shown(call: Caller) -> None:
+    by_provider = {
+        "FAL_KEY": ["veo-3.1", "veo-3.1-i2v", "veo-3.1-transition"],
+        "RUNWAYML_API_SECRET": ["gen4-turbo", "gen4.5", "runway-veo-3.1", "runway-veo-3.1-fast"],
+        # Runware makes fal's text to video too.
+        "RUNWARE_API_KEY": [
+            "runware-veo-3.1",
+            "runware-veo-3.1-fast",
+            "runware-veo-3.1-lite",
+            "veo-3.1",
+        ],
+    }
+    for name, models in by_provider.items():
+        write_keys({name: KEYS[name]})
+        registry.forget_keys()
+        assert shown(call) == models
+        hidden = {model.model_id for model in DEFAULT_CATALOG} - set(models)
+        answers = [call("GET", f"/v1/models/{model_id}") for model_id in sorted(hidden)]
+        assert {(answer.status, answer.code) for answer in answers} == {(404, "MODEL_NOT_FOUND")}
+    write_keys({})
+    registry.forget_keys()
+    assert shown(call) == []
+
+
+def test_with_every_key_every_video_model_is_shown_and_no_image_model(call: Caller) -> None:
+    write_keys(KEYS)
+    assert shown(call) == sorted(
+        model.model_id for model in DEFAULT_CATALOG if model.available and model.produces == "video"
+    )
+    for model_id in ("gen4-image", "runware-image"):
+        answer = call("GET", f"/v1/models/{model_id}")
+        assert (answer.status, answer.code) == (404, "MODEL_NOT_FOUND")
+
+
+def test_nothing_that_is_shown_tells_who_makes_it_or_where(call: Caller) -> None:
+    write_keys(KEYS)
+    text = json.dumps(call("GET", "/v1/models").body)
+    for model in DEFAULT_CATALOG:
+        for route in model.routes:
+            assert f'"{route.endpoint}"' not in text
+    assert '"routes"' not in text
+    assert '"provider"' not in text
 
 
 def test_a_model_that_is_off_or_unknown_is_not_shown(call: Caller) -> None:

@@ -14,8 +14,8 @@ from clipmint.domain.outcomes import Failed, FailureCode, Running, Succeeded
 from clipmint.providers.base import Handle, Notice, ProviderUnavailable, WebhookRejected
 from functions.webhooks.app import handler
 from tests.integration.gateway import Answer, Caller, Context, answer_of, event
-from tests.integration.moto_aws import Aws, begin_sending, open_job
-from tests.integration.scripted_provider import HANDLE, ScriptedWebhookSender
+from tests.integration.moto_aws import Aws, begin_sending, open_job, refuse, write_keys
+from tests.integration.scripted_provider import HANDLE, ScriptedProvider, ScriptedWebhookSender
 
 VIDEO = Succeeded("https://v3.fal.media/files/b/video.mp4")
 DECLINED = Failed(FailureCode.CONTENT_POLICY, "flagged")
@@ -179,6 +179,95 @@ def test_a_hint_is_followed_by_asking(call: Caller, provider: ScriptedWebhookSen
     assert outcome_of(job) is None
     assert deliver(call, job).body == {"result": "accepted"}
     assert outcome_of(job) == VIDEO
+
+
+def sent_to(provider: str) -> Job:
+    job = begin_sending(open_job(providers=[provider]), provider=provider)
+    return jobs.mark_sent(job.job_id, "video", HANDLE)
+
+
+def test_a_provider_that_sends_no_webhooks_has_no_address(
+    aws: Aws, call: Caller, providers: dict[str, ScriptedProvider]
+) -> None:
+    job = sent_to("runway")
+    before = aws.job_item(job.job_id)
+    answer = deliver(call, job, provider="runway")
+    assert (answer.status, answer.code) == (404, "NOT_FOUND")
+    assert aws.job_item(job.job_id) == before
+    assert providers["runway"].polled == []
+
+
+@pytest.mark.parametrize(
+    ("poll", "status"), [(Running(), 200), (ProviderUnavailable("timed out"), 503)]
+)
+def test_a_hint_alone_moves_nothing(
+    aws: Aws, call: Caller, providers: dict[str, ScriptedProvider], poll: Any, status: int
+) -> None:
+    job = sent_to("runware")
+    jobs.store_task_token(job.job_id, "video", "task-token")
+    aws.executions.sleeping.add("task-token")
+    before = aws.job_item(job.job_id)
+    providers["runware"].polls = [poll]
+    assert deliver(call, job, provider="runware").status == status
+    assert providers["runware"].polled == [HANDLE]
+    assert aws.job_item(job.job_id) == before
+    assert aws.executions.told == []
+
+
+@pytest.mark.parametrize("outcome", [VIDEO, DECLINED])
+def test_what_the_poll_says_counts_and_not_the_hint(
+    aws: Aws,
+    call: Caller,
+    providers: dict[str, ScriptedProvider],
+    outcome: Succeeded | Failed,
+) -> None:
+    job = sent_to("runware")
+    jobs.store_task_token(job.job_id, "video", "task-token")
+    aws.executions.sleeping.add("task-token")
+    providers["runware"].polls = [outcome]
+    assert deliver(call, job, provider="runware").body == {"result": "accepted"}
+    assert outcome_of(job) == outcome
+    assert [token for token, _ in aws.executions.told] == ["task-token"]
+
+
+def test_a_hint_about_another_task_is_not_followed(
+    aws: Aws, call: Caller, providers: dict[str, ScriptedProvider]
+) -> None:
+    job = sent_to("runware")
+    before = aws.job_item(job.job_id)
+    runware = providers["runware"]
+    assert isinstance(runware, ScriptedWebhookSender)
+    runware.notices = [Notice(Handle("another-task"), None)]
+    assert deliver(call, job, provider="runware").status == 401
+    assert runware.polled == []
+    assert aws.job_item(job.job_id) == before
+
+
+def test_the_address_of_a_refused_route_leads_nowhere_once_the_next_is_taken(
+    aws: Aws, call: Caller, providers: dict[str, ScriptedProvider]
+) -> None:
+    job = begin_sending(open_job(providers=["fal", "runware"]), "first-token")
+    refuse(job, "first-token")
+    begin_sending(job, "second-token", provider="runware")
+    before = aws.job_item(job.job_id)
+    for changes in (
+        {"provider": "fal", "token": "first-token"},
+        {"provider": "runware", "token": "first-token"},
+        {"provider": "fal", "token": "second-token"},
+    ):
+        assert deliver(call, job, **changes).status == 404
+    assert aws.job_item(job.job_id) == before
+
+
+def test_a_webhook_that_cannot_be_checked_for_want_of_a_key_is_to_be_delivered_again(
+    aws: Aws, call: Caller, provider: ScriptedWebhookSender
+) -> None:
+    job = submitted()
+    write_keys({})
+    answer = deliver(call, job)
+    assert (answer.status, answer.code) == (503, "TEMPORARILY_UNAVAILABLE")
+    assert provider.calls == []
+    assert outcome_of(job) is None
 
 
 def test_a_webhook_for_a_job_that_has_ended_is_taken_note_of_and_no_more(

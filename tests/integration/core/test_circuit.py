@@ -1,0 +1,205 @@
+"""The circuit breaker: a provider that keeps failing is left alone, and only for a while."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from aws_lambda_powertools.utilities.circuit_breaker import base as breaker
+from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
+
+from clipmint import circuit
+from clipmint.circuit import FAILURES_TO_OPEN, SECONDS_OPEN, Open
+from clipmint.domain.outcomes import Failed, FailureCode
+from clipmint.jobs import JobFinished
+from clipmint.providers.base import Accepted, Busy, Handle, Rejected, Submitted, Unanswered
+from tests.integration.moto_aws import Aws, Clock
+
+ACCEPTED = Accepted(Handle("request-1"))
+BUSY = Busy("503")
+NO_FUNDS = Rejected(Failed(FailureCode.OWNER_ACCOUNT, "exhausted balance"))
+DECLINED = Rejected(Failed(FailureCode.CONTENT_POLICY, "flagged"))
+
+
+class Line:
+    """Whoever answers the call, if it is made at all."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def ask(self, answer: Submitted, provider: str = "fal") -> Submitted | Open:
+        def submit() -> Submitted:
+            self.calls += 1
+            return answer
+
+        return circuit.guarded(provider, submit)
+
+
+@pytest.fixture
+def line(aws: Aws, hands: Clock) -> Line:
+    return Line()
+
+
+def open_circuit(line: Line) -> None:
+    for _ in range(FAILURES_TO_OPEN):
+        assert line.ask(BUSY) is BUSY
+    line.calls = 0
+
+
+def in_another_process() -> None:
+    """As if asked elsewhere: nothing is remembered but what is in the table."""
+    for counters in (breaker._LOCAL_FAILURES, breaker._LOCAL_SUCCESSES):
+        counters.clear()
+    breaker._LAST_OBSERVED_STATE.clear()
+    circuit._store()._cache.clear()
+    breaker._PROBE_OWNER.pid = None
+
+
+@pytest.mark.parametrize("failure", [BUSY, Unanswered("reset"), NO_FUNDS])
+def test_after_so_many_failures_in_a_row_nobody_is_called(line: Line, failure: Submitted) -> None:
+    for _ in range(FAILURES_TO_OPEN):
+        assert line.ask(failure) is failure
+    assert line.ask(ACCEPTED) == Open()
+    in_another_process()
+    assert line.ask(ACCEPTED) == Open()
+    assert line.calls == FAILURES_TO_OPEN
+
+
+def test_one_providers_trouble_is_not_anothers(line: Line) -> None:
+    open_circuit(line)
+    assert line.ask(ACCEPTED, "runware") is ACCEPTED
+
+
+@pytest.mark.parametrize("good", [ACCEPTED, DECLINED])
+def test_any_answer_of_a_provider_that_is_well_begins_the_count_anew(
+    line: Line, good: Submitted
+) -> None:
+    for answer in [*[BUSY] * (FAILURES_TO_OPEN - 1), good, *[BUSY] * (FAILURES_TO_OPEN - 1)]:
+        assert line.ask(answer) is answer
+    assert line.ask(ACCEPTED) is ACCEPTED
+
+
+def test_after_a_while_one_call_tries_and_its_success_lets_all_through(
+    line: Line, hands: Clock
+) -> None:
+    open_circuit(line)
+    hands.forward(seconds=SECONDS_OPEN - 1)
+    assert line.ask(ACCEPTED) == Open()
+    hands.forward(seconds=1)
+    assert line.ask(ACCEPTED) is ACCEPTED
+    for answer in (BUSY, ACCEPTED):
+        assert line.ask(answer) is answer
+    in_another_process()
+    assert line.ask(ACCEPTED) is ACCEPTED
+    assert line.calls == 4
+
+
+def test_a_try_that_fails_closes_the_door_for_another_while(line: Line, hands: Clock) -> None:
+    open_circuit(line)
+    hands.forward(seconds=SECONDS_OPEN)
+    assert line.ask(BUSY) is BUSY
+    hands.forward(seconds=SECONDS_OPEN - 1)
+    assert line.ask(ACCEPTED) == Open()
+    hands.forward(seconds=1)
+    assert line.ask(ACCEPTED) is ACCEPTED
+    assert line.calls == 2
+
+
+def test_while_one_tries_the_others_still_pass_by(line: Line, hands: Clock) -> None:
+    open_circuit(line)
+    hands.forward(seconds=SECONDS_OPEN)
+    meanwhile: list[object] = []
+
+    def probe() -> Submitted:
+        in_another_process()
+        meanwhile.append(line.ask(ACCEPTED))
+        return ACCEPTED
+
+    assert circuit.guarded("fal", probe) is ACCEPTED
+    assert meanwhile == [Open()]
+    assert line.calls == 0
+
+
+def test_a_process_that_dies_while_it_tries_does_not_keep_the_door_shut(
+    line: Line, hands: Clock
+) -> None:
+    open_circuit(line)
+    hands.forward(seconds=SECONDS_OPEN)
+
+    def die() -> Submitted:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        circuit.guarded("fal", die)
+    in_another_process()
+    assert line.ask(ACCEPTED) == Open()
+    in_another_process()
+    hands.forward(seconds=SECONDS_OPEN)
+    assert line.ask(ACCEPTED) is ACCEPTED
+
+
+def test_what_is_raised_before_the_call_says_nothing_of_the_provider(line: Line) -> None:
+    def job_ended() -> Submitted:
+        raise JobFinished("before it was sent")
+
+    for _ in range(2 * FAILURES_TO_OPEN):
+        with pytest.raises(JobFinished):
+            circuit.guarded("fal", job_ended)
+    assert line.ask(ACCEPTED) is ACCEPTED
+
+
+@contextmanager
+def table_trouble(*operations: str) -> Iterator[None]:
+    """These operations of the circuit's table are refused."""
+
+    def refuse(**_: Any) -> tuple[AWSResponse, dict[str, Any]]:
+        parsed = {
+            "ResponseMetadata": {"HTTPStatusCode": 400},
+            "Error": {"Code": "AccessDeniedException", "Message": "no"},
+        }
+        return AWSResponse("https://dynamodb.example.com", 400, HTTPHeaders(), None), parsed
+
+    circuit._store()._cache.clear()
+    events = circuit._store().client.meta.events
+    names = [f"before-call.dynamodb.{operation}" for operation in operations]
+    for name in names:
+        events.register(name, refuse)
+    yield
+    for name in names:
+        events.unregister(name, refuse)
+
+
+@pytest.mark.parametrize(
+    ("operations", "failures"),
+    [(["GetItem"], FAILURES_TO_OPEN - 1), (["GetItem", "PutItem"], 2 * FAILURES_TO_OPEN)],
+)
+def test_trouble_with_its_table_never_keeps_a_job_from_its_provider(
+    line: Line, operations: list[str], failures: int
+) -> None:
+    open_circuit(line)
+    with table_trouble(*operations):
+        for answer in [ACCEPTED, *[BUSY] * failures, ACCEPTED]:
+            assert line.ask(answer) is answer
+
+
+def test_a_try_that_cannot_be_written_down_is_made_all_the_same(line: Line, hands: Clock) -> None:
+    open_circuit(line)
+    hands.forward(seconds=SECONDS_OPEN)
+    with table_trouble("PutItem"):
+        assert line.ask(ACCEPTED) is ACCEPTED
+
+
+def test_every_change_is_counted_by_provider(
+    line: Line, hands: Clock, metrics: Callable[[str], list[dict[str, Any]]]
+) -> None:
+    open_circuit(line)
+    hands.forward(seconds=SECONDS_OPEN)
+    line.ask(ACCEPTED)
+    assert [(counted["provider"], counted["to"]) for counted in metrics("Circuit")] == [
+        ("fal", "OPEN"),
+        ("fal", "HALF_OPEN"),
+        ("fal", "CLOSED"),
+    ]

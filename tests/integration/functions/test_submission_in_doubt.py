@@ -1,0 +1,352 @@
+"""Submissions whose answer was lost, at each kind of provider, and killed at every line between.
+
+fal can only be waited for, Runway can only be given up, Runware can be asked again under the same
+task id. None of them is ever paid twice.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from clipmint import jobs
+from clipmint.domain.jobs import Job, Stage, SubmissionState
+from clipmint.domain.outcomes import Failed, FailureCode, Succeeded
+from clipmint.jobs import JobMoved
+from clipmint.providers.base import (
+    Accepted,
+    Busy,
+    Handle,
+    ProviderUnavailable,
+    Rejected,
+    Submitted,
+    Task,
+    Unanswered,
+)
+from clipmint.submission import (
+    DeadlineExceeded,
+    ProviderBusy,
+    SubmissionInDoubt,
+    SubmissionRejected,
+)
+from functions.settle.app import handler as settle
+from functions.submit.app import handler as submit
+from functions.track.app import handler as track
+from tests.integration.gateway import Context
+from tests.integration.moto_aws import (
+    ROUTES,
+    TOKEN,
+    Clock,
+    assert_adds_up,
+    begin_sending,
+    open_job,
+    task_id_of,
+)
+from tests.integration.scripted_provider import HANDLE, ScriptedProvider
+
+Providers = dict[str, ScriptedProvider]
+
+VIDEO = Succeeded("https://v3.fal.media/files/b/video.mp4")
+UNKNOWN = Failed(FailureCode.SUBMIT_UNKNOWN)
+PROVIDERS = list(ROUTES)
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+def send(job: Job) -> dict[str, Any]:
+    return submit({"job_id": job.job_id}, Context())
+
+
+def stage_of(job: Job) -> Stage:
+    found = jobs.get(job.job_id)
+    assert found
+    return found.stages[0]
+
+
+def state_of(job: Job) -> SubmissionState | None:
+    submission = stage_of(job).submission
+    return submission.state if submission else None
+
+
+def died_sending(provider: str, **changes: Any) -> Job:
+    """A job with another route left, whose first attempt died around the call."""
+    others = [name for name in PROVIDERS if name != provider]
+    return begin_sending(open_job(providers=[provider, *others], **changes), provider=provider)
+
+
+def test_fal_is_waited_for(providers: Providers) -> None:
+    job = died_sending("fal")
+    for _ in range(2):
+        assert send(job)["stage"] == "video"
+        assert (state_of(job), stage_of(job).outcome) == (SubmissionState.UNKNOWN, None)
+    assert [len(provider.tasks) for provider in providers.values()] == [0, 0, 0]
+
+
+def test_runway_is_given_up_for_the_owner_to_pay_and_not_the_user(providers: Providers) -> None:
+    job = died_sending("runway")
+    for _ in range(2):
+        with pytest.raises(SubmissionRejected, match="SUBMIT_UNKNOWN"):
+            send(job)
+    assert stage_of(job).outcome == UNKNOWN
+    assert [len(provider.tasks) for provider in providers.values()] == [0, 0, 0]
+    assert settle({"job_id": job.job_id, "error": "SubmissionRejected"}, Context()) == {
+        "status": "failed"
+    }
+    assert assert_adds_up("user-1").available == 32
+
+
+def test_runware_is_asked_again_for_the_very_same_task(providers: Providers) -> None:
+    job = died_sending("runware")
+    providers["runware"].submissions = [Accepted(HANDLE)]
+    assert send(job)["stage"] == "video"
+    [task] = providers["runware"].tasks
+    assert (task.task_id, task.resent) == (task_id_of(TOKEN), True)
+    assert (task.webhook_url or "").endswith(f"/webhooks/runware/{job.job_id}/video/{TOKEN}")
+    assert task.endpoint == ROUTES["runware"].endpoint
+    submission = stage_of(job).submission
+    assert submission
+    assert (submission.state, submission.task_id, submission.webhook_token) == (
+        SubmissionState.SENT,
+        task_id_of(TOKEN),
+        TOKEN,
+    )
+    send(job)
+    assert len(providers["runware"].tasks) == 1
+
+
+@pytest.mark.parametrize("answer", [Busy("429"), Busy("503"), Unanswered("timed out")])
+def test_what_does_not_settle_the_doubt_leaves_it(providers: Providers, answer: Submitted) -> None:
+    job = died_sending("runware")
+    before = stage_of(job)
+    providers["runware"].submissions = [answer] * 6
+    for _ in range(6):
+        with pytest.raises(SubmissionInDoubt):
+            send(job)
+        assert stage_of(job) == before
+    send(job)
+    assert state_of(job) is SubmissionState.SENT
+    assert len({task.task_id for task in providers["runware"].tasks}) == 1
+    assert {name: len(providers[name].tasks) for name in ("fal", "runway")} == {
+        "fal": 0,
+        "runway": 0,
+    }
+
+
+def test_a_first_answer_that_is_lost_is_followed_by_the_same_question(
+    providers: Providers,
+) -> None:
+    job = open_job(providers=("runware", "fal"))
+    providers["runware"].submissions = [Unanswered("timed out"), Accepted(HANDLE)]
+    with pytest.raises(SubmissionInDoubt):
+        send(job)
+    assert state_of(job) is SubmissionState.SENDING
+    send(job)
+    first, second = providers["runware"].tasks
+    assert (first.resent, second.resent) == (False, True)
+    assert (first.task_id, first.webhook_url) == (second.task_id, second.webhook_url)
+    assert uuid.UUID(first.task_id).version == 4
+
+
+def test_a_certain_no_to_the_second_question_ends_it(providers: Providers) -> None:
+    job = died_sending("runware")
+    refusal = Failed(FailureCode.PROVIDER_ERROR, "no such model")
+    providers["runware"].submissions = [Rejected(refusal)]
+    for _ in range(2):
+        with pytest.raises(SubmissionRejected, match="PROVIDER_ERROR"):
+            send(job)
+    assert stage_of(job).outcome == refusal
+    assert [len(provider.tasks) for provider in providers.values()] == [0, 0, 1]
+
+
+def test_a_job_still_in_doubt_when_its_execution_gives_up_is_refunded_as_such(
+    providers: Providers,
+) -> None:
+    job = died_sending("runware")
+    settle({"job_id": job.job_id, "error": "SubmissionInDoubt"}, Context())
+    found = jobs.get(job.job_id)
+    assert found
+    assert found.failure is FailureCode.SUBMIT_UNKNOWN
+    assert assert_adds_up("user-1").available == 32
+
+
+def test_doubt_is_not_pursued_beyond_the_deadline(providers: Providers, hands: Clock) -> None:
+    job = died_sending("runware", deadline_in=600)
+    hands.forward(seconds=600)
+    with pytest.raises(DeadlineExceeded):
+        send(job)
+    assert providers["runware"].tasks == []
+
+
+def test_a_webhook_that_comes_while_the_question_is_repeated_is_not_overruled(
+    providers: Providers,
+) -> None:
+    job = died_sending("runware")
+
+    def the_webhook_first() -> Submitted:
+        jobs.record_outcome(job.job_id, "video", VIDEO, handle=HANDLE)
+        return Rejected(Failed(FailureCode.PROVIDER_ERROR, "too late"))
+
+    providers["runware"].submissions = [the_webhook_first]
+    with pytest.raises(JobMoved):
+        send(job)
+    assert send(job)["stage"] == "video"
+    assert (stage_of(job).outcome, state_of(job)) == (VIDEO, SubmissionState.SENT)
+
+
+# ── Killed anywhere ──────────────────────────────────────────────────────────────────────────────
+
+
+def keep_accounts(providers: Providers) -> list[str]:
+    """What is made, and paid for, from now on: one task id per generation.
+
+    An answer that is lost is the worst case: accepted. Only Runware knows a task id again.
+    """
+    made: list[str] = []
+
+    def charging(provider: ScriptedProvider) -> Callable[[Task], Submitted]:
+        scripted = provider.submit
+
+        def submit(task: Task) -> Submitted:
+            answer = scripted(task)
+            if not isinstance(answer, Accepted | Unanswered):
+                return answer
+            if not (provider.name == "runware" and task.task_id in made):
+                made.append(task.task_id)
+            return Accepted(Handle(task.task_id)) if isinstance(answer, Accepted) else answer
+
+        return submit
+
+    for provider in providers.values():
+        provider.submit = charging(provider)  # type: ignore[method-assign]
+    return made
+
+
+# Each write that stands between two side effects, and the first provider's answer that leads there.
+CRASHES = [
+    *[
+        (first, *crash)
+        for first in PROVIDERS
+        for crash in (
+            ("mark_sending", Accepted(HANDLE)),
+            ("mark_sent", Accepted(HANDLE)),
+            ("mark_refused", Busy("503")),
+            ("record_outcome", Rejected(Failed(FailureCode.CONTENT_POLICY, "flagged"))),
+        )
+    ],
+    ("fal", "mark_unknown", Unanswered("reset")),
+    ("runway", "record_outcome", Unanswered("reset")),
+]
+
+
+@pytest.mark.parametrize("written", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("crash", CRASHES, ids=lambda crash: f"{crash[0]}-{crash[1]}")
+def test_killed_around_any_write_nothing_is_paid_for_twice(
+    providers: Providers,
+    monkeypatch: pytest.MonkeyPatch,
+    crash: tuple[str, str, Submitted],
+    written: bool,
+) -> None:
+    first, write, answer = crash
+    made = keep_accounts(providers)
+    job = open_job(providers=[first, *(name for name in PROVIDERS if name != first)])
+    providers[first].submissions = [answer]
+    original = getattr(jobs, write)
+
+    def kill(*args: Any, **how: Any) -> Job:
+        monkeypatch.setattr(jobs, write, original)
+        if written:
+            original(*args, **how)
+        raise Killed
+
+    monkeypatch.setattr(jobs, write, kill)
+    with pytest.raises(Killed):
+        send(job)
+    rejected = False
+    for _ in range(4):
+        with suppress(JobMoved, ProviderBusy, SubmissionInDoubt):
+            try:
+                send(job)
+            except SubmissionRejected:
+                rejected = True
+    assert len(made) <= 1
+    stage = stage_of(job)
+    assert stage.submission
+    if rejected:
+        # Nothing was made, or nobody will ever know.
+        assert isinstance(stage.outcome, Failed)
+        assert made == [] or stage.outcome == UNKNOWN
+    elif stage.submission.state is SubmissionState.SENT:
+        assert made == [stage.submission.task_id] == [stage.submission.request_id]
+    else:
+        assert (stage.submission.state, stage.provider) == (SubmissionState.UNKNOWN, "fal")
+        assert made in ([], [stage.submission.task_id])
+
+
+def test_killed_between_the_refusal_and_the_next_route_the_retry_starts_from_the_first(
+    providers: Providers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = open_job(providers=("fal", "runware"))
+    providers["fal"].submissions = [Busy("503"), Busy("503")]
+    providers["runware"].submissions = [Killed()]
+    with pytest.raises(Killed):
+        send(job)
+    # fal's no is certain; whether Runware has it is not, and so Runware is asked, and fal is not.
+    assert (stage_of(job).provider, state_of(job)) == ("runware", SubmissionState.SENDING)
+    send(job)
+    assert len(providers["fal"].tasks) == 1
+    first, second = providers["runware"].tasks
+    assert (first.task_id, second.resent) == (second.task_id, True)
+
+
+# ── At the deadline ──────────────────────────────────────────────────────────────────────────────
+
+
+def look(job: Job, turn: int = 1) -> None:
+    event = {"job_id": job.job_id, "stage": "video", "turn": turn, "task_token": "task-token"}
+    track(event, Context())
+
+
+@pytest.mark.parametrize("cancelled", [True, False, ProviderUnavailable("timed out")])
+def test_at_the_deadline_what_has_not_begun_is_taken_back(
+    providers: Providers, hands: Clock, cancelled: Any
+) -> None:
+    job = open_job(deadline_in=600)
+    send(job)
+    hands.forward(seconds=599)
+    look(job)
+    assert providers["fal"].cancelled == []
+    hands.forward(seconds=1)
+    providers["fal"].cancellations = [cancelled]
+    look(job)
+    assert providers["fal"].cancelled == [HANDLE]
+    # The user did not cancel anything.
+    assert stage_of(job).outcome == Failed(FailureCode.DEADLINE_EXCEEDED)
+
+
+def test_a_video_that_is_there_at_the_deadline_is_not_taken_back(
+    providers: Providers, hands: Clock
+) -> None:
+    job = open_job(deadline_in=600)
+    send(job)
+    hands.forward(seconds=600)
+    providers["fal"].polls = [VIDEO]
+    look(job)
+    assert stage_of(job).outcome == VIDEO
+    assert providers["fal"].cancelled == []
+
+
+def test_at_the_deadline_a_submission_nobody_confirmed_has_nothing_to_take_back(
+    providers: Providers, hands: Clock
+) -> None:
+    job = died_sending("fal", deadline_in=600)
+    send(job)
+    hands.forward(seconds=600)
+    look(job)
+    assert (providers["fal"].cancelled, providers["fal"].polled) == ([], [])
+    assert stage_of(job).outcome == UNKNOWN
