@@ -18,6 +18,7 @@ from clipmint.domain.jobs import Job, JobStatus, SubmissionState, Verdict
 from clipmint.domain.outcomes import Failed, FailureCode
 from clipmint.providers import registry
 from clipmint.providers.base import ProviderUnavailable
+from clipmint.providers.registry import ProviderNotConfigured
 
 app = api.resolver()
 
@@ -77,7 +78,7 @@ def _withdraw(job: Job) -> None:
         return
     try:
         withdrawn = registry.provider(stage.provider).cancel(handle)
-    except ProviderUnavailable:
+    except (ProviderUnavailable, ProviderNotConfigured):
         raise TemporarilyUnavailable(
             "It is not known whether this can be cancelled; ask again",
             headers={"Retry-After": "5"},

@@ -20,6 +20,7 @@ from clipmint.domain.outcomes import Succeeded
 from clipmint.jobs import JobFinished, JobMoved
 from clipmint.providers import registry
 from clipmint.providers.base import ProviderUnavailable
+from clipmint.providers.registry import ProviderNotConfigured
 from clipmint.telemetry import count, logger
 
 if TYPE_CHECKING:
@@ -70,10 +71,9 @@ def _is_recorded(job_id: str, stage_name: str, key: str) -> bool:
 def _copy(job: Job, stage: Stage, bucket: str, key: str, seconds: float) -> StoredObject:
     if not isinstance(stage.outcome, Succeeded):
         raise JobFinished(f"stage {stage.name} of job {job.job_id} has no file")
-    provider = registry.provider(stage.provider)
     copy = functools.partial(
         transfer.copy_from_url,
-        allowed_hosts=provider.media_hosts,
+        allowed_hosts=registry.media_hosts(stage.provider),
         bucket=bucket,
         key=key,
         http=_http(),
@@ -86,8 +86,8 @@ def _copy(job: Job, stage: Stage, bucket: str, key: str, seconds: float) -> Stor
         count("MediaUrlExpired", provider=stage.provider)
         handle = registry.handle_of(stage)
         try:
-            fresh = provider.poll(handle) if handle else None
-        except ProviderUnavailable:
+            fresh = registry.provider(stage.provider).poll(handle) if handle else None
+        except (ProviderUnavailable, ProviderNotConfigured):
             fresh = None
         if not isinstance(fresh, Succeeded):
             raise

@@ -10,14 +10,17 @@ from clipmint import jobs, submission
 from clipmint.jobs import JobFinished
 from clipmint.telemetry import logger
 
+CALL_MS = 60_000
+"""What one call to a provider may take at worst, with room to note down its answer."""
 
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001
+
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     job = jobs.get(event["job_id"])
     stage = job.current_stage if job else None
     if job is None or job.is_terminal or stage is None:
         raise JobFinished(f"job {event['job_id']} has nothing to submit")
     logger.append_keys(job_id=job.job_id, stage=stage.name)
-    submission.ensure_sent(job, stage)
+    submission.ensure_sent(job, stage, lambda: context.get_remaining_time_in_millis() > CALL_MS)
     return {
         "stage": stage.name,
         "poll_seconds": list(job.poll_seconds),

@@ -20,6 +20,7 @@ from clipmint.domain.outcomes import Failed, FailureCode, Finished, Running
 from clipmint.jobs import JobFinished, JobMoved
 from clipmint.providers import registry
 from clipmint.providers.base import ProviderUnavailable
+from clipmint.providers.registry import ProviderNotConfigured
 from clipmint.telemetry import count, logger
 
 
@@ -49,7 +50,7 @@ def _ask(stage: Stage) -> Finished | None:
         return None
     try:
         outcome = registry.provider(stage.provider).poll(handle)
-    except ProviderUnavailable as error:
+    except (ProviderUnavailable, ProviderNotConfigured) as error:
         count("PollUnanswered", provider=stage.provider)
         logger.warning("poll unanswered", extra={"detail": str(error)})
         return None
@@ -67,7 +68,7 @@ def _withdraw(stage: Stage) -> None:
     """Take back what has not begun, so that it never costs anything for a job that has ended."""
     handle = registry.handle_of(stage)
     if handle is not None:
-        with suppress(ProviderUnavailable):
+        with suppress(ProviderUnavailable, ProviderNotConfigured):
             registry.provider(stage.provider).cancel(handle)
 
 

@@ -79,10 +79,16 @@ def _receive(job: Job, stage: Stage, call: WebhookCall) -> str:
             raise NotFound("There is nothing at this path")
         notice = provider.read_webhook(call, stage.endpoint)
         # Unknown if the answer to our submission was lost, or this call overtook it: the URL's
-        # secret says that the call is about our submission, and so we learn its id.
+        # secret says that the call is about our submission, and so we learn its id. Where the
+        # provider knows it by our own id, it is never unknown.
         handle = registry.handle_of(stage) or notice.handle
-        if handle.request_id != notice.handle.request_id:
+        ours = stage.submission.task_id if stage.submission else ""
+        expected = ours if provider.after_unanswered == "resubmit" else handle.request_id
+        if notice.handle.request_id != expected:
             raise WebhookNotProven("The webhook is about another submission")
+        if notice.outcome is None and (job.is_terminal or stage.outcome is not None):
+            execution.wake(stage)  # nothing to learn; the first delivery may have died before this
+            return "duplicate"
         outcome = notice.outcome or provider.poll(handle)
     except WebhookRejected as error:
         raise WebhookNotProven("The webhook is not proven", details=str(error)) from None

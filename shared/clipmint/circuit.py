@@ -30,7 +30,9 @@ from clipmint.telemetry import count, logger
 
 FAILURES_TO_OPEN = 5
 SECONDS_OPEN = 60
-"""After so many failures in a row a provider is skipped for so long, then tried with one job."""
+"""After so many failures in a row a provider is skipped for so long, then tried with one job.
+Powertools counts in each function's own memory, so it is one busy instance that opens a circuit,
+and the table that tells the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +48,18 @@ class _ProviderUnwell(Exception):
         self.answer = answer
 
 
-def guarded(provider: str, submit: Callable[[], Submitted]) -> Submitted | Open:
-    """Submit, unless the provider's circuit is open. What ``submit`` raises does not count."""
+def guarded(
+    provider: str, submit: Callable[[], Submitted], *, blames_silence: bool
+) -> Submitted | Open:
+    """Submit, unless the provider's circuit is open. What ``submit`` raises does not count.
+
+    ``blames_silence`` is False where a missing answer may be the user's doing: a provider that
+    fetches their picture while we wait must not be shut for everybody by a slow host of theirs.
+    """
 
     def call() -> Submitted:
         answer = submit()
-        if _is_unwell(answer):
+        if _is_unwell(answer) and (blames_silence or not isinstance(answer, Unanswered)):
             raise _ProviderUnwell(answer)
         return answer
 

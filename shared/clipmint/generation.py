@@ -108,6 +108,8 @@ def _new_job(user_id: str, job_id: str, request: GenerationRequest) -> Job:
     quoted = quote(request)
     model, now = quoted.model, clock.now()
     routes = catalog.open_routes(model)[: None if request.fallback else 1]
+    if not routes:
+        raise ModelUnavailable(f"{model.model_id} is not available at the moment")
     return Job(
         job_id=job_id,
         user_id=user_id,

@@ -149,16 +149,19 @@ def mark_sending(job_id: str, stage: str, route: Route, *, task_id: str, webhook
             here.endpoint.set(route.endpoint),
             here.submission.set(submission),
         ],
-        here.submission.does_not_exist()
-        | (here.submission.state == SubmissionState.REFUSED.value)
-        | (
-            (here.submission.state == SubmissionState.SENDING.value)
-            & (here.submission.task_id == task_id)
+        here.outcome.does_not_exist()
+        & (
+            here.submission.does_not_exist()
+            | (here.submission.state == SubmissionState.REFUSED.value)
+            | (
+                (here.submission.state == SubmissionState.SENDING.value)
+                & (here.submission.task_id == task_id)
+            )
         ),
     )
 
 
-def mark_sent(job_id: str, stage: str, handle: Handle) -> Job:
+def mark_sent(job_id: str, stage: str, task_id: str, handle: Handle) -> Job:
     """Record what the provider knows the submission by.
 
     A webhook that overtook the provider's answer may have recorded the same already.
@@ -167,13 +170,11 @@ def mark_sent(job_id: str, stage: str, handle: Handle) -> Job:
     ------
     JobFinished
         The job has ended meanwhile.
+    JobMoved
+        The stage has gone on to another submission.
     """
     here = getattr(JobItem, stage).submission
-    return _write(
-        job_id,
-        _sent(here, handle),
-        here.exists(),
-    )
+    return _write(job_id, _sent(here, handle), here.task_id == task_id)
 
 
 def _sent(submission: Any, handle: Handle) -> list[Action]:
@@ -197,19 +198,21 @@ def mark_refused(job_id: str, stage: str, task_id: str, refusal: Refusal) -> Job
             here.submission.state.set(SubmissionState.REFUSED.value),
             here.refusals.set(here.refusals.append([noted])),
         ],
-        (here.submission.state == SubmissionState.SENDING.value)
+        here.outcome.does_not_exist()
+        & (here.submission.state == SubmissionState.SENDING.value)
         & (here.submission.task_id == task_id),
     )
 
 
-def mark_unknown(job_id: str, stage: str) -> Job:
+def mark_unknown(job_id: str, stage: str, task_id: str) -> Job:
     """Record that the provider's answer was lost. Raises `JobFinished`, or `JobMoved` if it came
     after all."""
     here = getattr(JobItem, stage).submission
     return _write(
         job_id,
         [here.state.set(SubmissionState.UNKNOWN.value)],
-        here.state.is_in(SubmissionState.SENDING.value, SubmissionState.UNKNOWN.value),
+        here.state.is_in(SubmissionState.SENDING.value, SubmissionState.UNKNOWN.value)
+        & (here.task_id == task_id),
     )
 
 
@@ -219,6 +222,7 @@ def record_outcome(
     outcome: Finished,
     *,
     handle: Handle | None = None,
+    task_id: str | None = None,
 ) -> Job:
     """Record how a stage came out at its provider, once.
 
@@ -231,6 +235,8 @@ def record_outcome(
     ----------
     handle
         What the provider knows the submission by, where the outcome is how we learn it.
+    task_id
+        The submission the outcome is of, where another may have taken its place.
 
     Raises
     ------
@@ -246,7 +252,10 @@ def record_outcome(
         actions.append(JobItem.deadline.set(until))
     if handle is not None:
         actions.extend(_sent(here.submission, handle))
-    return _write(job_id, actions, here.submission.exists() & here.outcome.does_not_exist())
+    condition = here.submission.exists() & here.outcome.does_not_exist()
+    if task_id is not None:
+        condition = condition & (here.submission.task_id == task_id)
+    return _write(job_id, actions, condition)
 
 
 def store_task_token(job_id: str, stage: str, task_token: str) -> Job:

@@ -21,19 +21,22 @@ from __future__ import annotations
 
 import secrets
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from clipmint import circuit, jobs
 from clipmint.domain import clock
 from clipmint.domain.catalog import Route
 from clipmint.domain.jobs import Job, Refusal, Stage, SubmissionState
-from clipmint.domain.outcomes import Failed, FailureCode
+from clipmint.domain.outcomes import Failed, FailureCode, Running
 from clipmint.jobs import JobFinished, JobMoved
 from clipmint.providers import registry
 from clipmint.providers.base import (
     Accepted,
     Busy,
+    Handle,
     Provider,
+    ProviderUnavailable,
     Rejected,
     Submitted,
     Task,
@@ -82,8 +85,13 @@ class Attempt:
     resent: bool = False
 
 
-def ensure_sent(job: Job, stage: Stage) -> None:
+def ensure_sent(job: Job, stage: Stage, has_time: Callable[[], bool]) -> None:
     """Send a stage, or find that this was done before.
+
+    Parameters
+    ----------
+    has_time
+        Whether the function's own time is enough for one more call to a provider.
 
     Raises
     ------
@@ -98,35 +106,41 @@ def ensure_sent(job: Job, stage: Stage) -> None:
         raise SubmissionRejected(stage.outcome.code.value)
     submission = stage.submission
     if submission is None or submission.state is SubmissionState.REFUSED:
-        _send_by_some_route(job, stage)
+        _send_by_some_route(job, stage, has_time)
     elif submission.state is SubmissionState.SENDING:
         logger.warning("the answer to a submission was lost")
-        provider = registry.provider(stage.provider)
+        try:
+            provider = registry.provider(stage.provider)
+        except ProviderNotConfigured:
+            raise SubmissionInDoubt(stage.provider) from None  # its key may come back
+        route = Route(provider=stage.provider, endpoint=stage.endpoint)
+        again = Attempt(route, submission.task_id, submission.webhook_token, resent=True)
         if provider.after_unanswered == "resubmit":
-            route = Route(provider=stage.provider, endpoint=stage.endpoint)
-            again = Attempt(route, submission.task_id, submission.webhook_token, resent=True)
-            _send_again(provider, job, stage, again)
+            _settle_doubt(provider, job, stage, again)
         else:
-            _unanswered(provider, job, stage)
+            _unanswered(provider, job, stage, again)
 
 
-def _send_by_some_route(job: Job, stage: Stage) -> None:
+def _send_by_some_route(job: Job, stage: Stage, has_time: Callable[[], bool]) -> None:
     failure: Failed | None = None
     busy = False
     for route in stage.routes:
+        if not has_time():
+            raise ProviderBusy(job.job_id)  # a call cut short would leave a doubt
         try:
             provider = registry.provider(route.provider)
         except ProviderNotConfigured:
+            count("ProviderNotConfigured", provider=route.provider)
             continue
-        attempt = Attempt(route, str(uuid.uuid4()), secrets.token_urlsafe(32))
+        attempt = _attempt(provider, stage, route)
         answer = _send(provider, job, stage, attempt)
         if isinstance(answer, Accepted):
-            return _accepted(provider, job, stage, answer)
+            return _accepted(provider, job, stage, attempt, answer)
         if isinstance(answer, Unanswered):
-            return _unanswered(provider, job, stage)
+            return _unanswered(provider, job, stage, attempt)
         if isinstance(answer, Rejected):
             failure = answer.failure
-            _end_if_the_request_is_at_fault(job, stage, failure)
+            _end_if_the_request_is_at_fault(job, stage, attempt, failure)
             _note_refusal(job, stage, attempt, failure.code.value)
         else:
             busy = True
@@ -138,6 +152,15 @@ def _send_by_some_route(job: Job, stage: Stage) -> None:
         raise ProviderNotConfigured(", ".join(route.provider for route in stage.routes))
     jobs.record_outcome(job.job_id, stage.name, failure)
     raise SubmissionRejected(failure.code.value)
+
+
+def _attempt(provider: Provider, stage: Stage, route: Route) -> Attempt:
+    before = stage.submission
+    if before and stage.provider == route.provider and provider.after_unanswered == "resubmit":
+        # A provider that knows tasks by our ids is asked under the same one again: should its no
+        # have been a proxy's, it will recognise the task.
+        return Attempt(route, before.task_id, before.webhook_token)
+    return Attempt(route, str(uuid.uuid4()), secrets.token_urlsafe(32))
 
 
 def _send(provider: Provider, job: Job, stage: Stage, attempt: Attempt) -> Submitted | circuit.Open:
@@ -154,29 +177,52 @@ def _send(provider: Provider, job: Job, stage: Stage, attempt: Attempt) -> Submi
         # A crash from here until the answer is recorded leaves ``sending``.
         return provider.submit(task)
 
-    answer = circuit.guarded(provider.name, call)
+    answer = circuit.guarded(provider.name, call, blames_silence=task.image_url is None)
     _log(provider, answer)
     return answer
 
 
-def _send_again(provider: Provider, job: Job, stage: Stage, attempt: Attempt) -> None:
-    """Ask a provider that knows tasks by our ids. Only its yes, or a no that also goes for the
-    attempt before, settles the doubt; anything else leaves it."""
-    answer = provider.submit(_task(job, stage, attempt))
+def _settle_doubt(provider: Provider, job: Job, stage: Stage, attempt: Attempt) -> None:
+    """Find out about a task that a provider may have, where it knows tasks by our ids.
+
+    It is asked first, because it may have finished and forgotten; then it is sent the same task
+    again. Only a yes, or a no that also goes for the attempt before, settles the doubt.
+    """
+    handle = Handle(attempt.task_id)
+    try:
+        outcome = provider.poll(handle)
+    except ProviderUnavailable:
+        outcome = Running()
+    if not isinstance(outcome, Running):
+        jobs.record_outcome(job.job_id, stage.name, outcome, handle=handle, task_id=attempt.task_id)
+        return
+    try:
+        task = _task(job, stage, attempt)
+    except DeadlineExceeded:
+        # Too late to send, not too late to ask: Track does, until the deadline.
+        jobs.mark_sent(job.job_id, stage.name, attempt.task_id, handle)
+        return
+    answer = provider.submit(task)
     _log(provider, answer)
     if isinstance(answer, Accepted):
-        _accepted(provider, job, stage, answer)
+        _accepted(provider, job, stage, attempt, answer)
     elif isinstance(answer, Rejected):
-        jobs.record_outcome(job.job_id, stage.name, answer.failure)
-        raise SubmissionRejected(answer.failure.code.value)
+        _reject(job, stage, attempt, answer.failure)
     else:
+        registry.forget_keys()  # a refused key is among the reasons
         raise SubmissionInDoubt(provider.name)
 
 
-def _end_if_the_request_is_at_fault(job: Job, stage: Stage, failure: Failed) -> None:
+def _reject(job: Job, stage: Stage, attempt: Attempt, failure: Failed) -> None:
+    jobs.record_outcome(job.job_id, stage.name, failure, task_id=attempt.task_id)
+    raise SubmissionRejected(failure.code.value)
+
+
+def _end_if_the_request_is_at_fault(
+    job: Job, stage: Stage, attempt: Attempt, failure: Failed
+) -> None:
     if failure.code in REQUEST_AT_FAULT:
-        jobs.record_outcome(job.job_id, stage.name, failure)
-        raise SubmissionRejected(failure.code.value)
+        _reject(job, stage, attempt, failure)
 
 
 def _note_refusal(job: Job, stage: Stage, attempt: Attempt, reason: str) -> None:
@@ -189,28 +235,29 @@ def _note_refusal(job: Job, stage: Stage, attempt: Attempt, reason: str) -> None
     jobs.mark_refused(job.job_id, stage.name, attempt.task_id, refusal)
 
 
-def _accepted(provider: Provider, job: Job, stage: Stage, answer: Accepted) -> None:
+def _accepted(
+    provider: Provider, job: Job, stage: Stage, attempt: Attempt, answer: Accepted
+) -> None:
     count("SubmissionAccepted", provider=provider.name)
     try:
-        jobs.mark_sent(job.job_id, stage.name, answer.handle)
-    except JobFinished:
+        jobs.mark_sent(job.job_id, stage.name, attempt.task_id, answer.handle)
+    except (JobFinished, JobMoved):
         # The owner pays for something nobody waits for any more: say so loudly.
         count("PaidOrphan", provider=provider.name)
-        logger.error("job ended while its submission was accepted")
+        logger.error("the job went on without a submission that was accepted")
         raise
 
 
-def _unanswered(provider: Provider, job: Job, stage: Stage) -> None:
+def _unanswered(provider: Provider, job: Job, stage: Stage, attempt: Attempt) -> None:
     """The provider may have it: never send it blindly again."""
     count("SubmissionUnanswered", provider=provider.name)
     if provider.after_unanswered == "resubmit":
         raise SubmissionInDoubt(provider.name)
     if provider.after_unanswered == "fail":
         # Nor can it be asked whether it has it, and it will not call.
-        jobs.record_outcome(job.job_id, stage.name, Failed(FailureCode.SUBMIT_UNKNOWN))
-        raise SubmissionRejected(FailureCode.SUBMIT_UNKNOWN.value)
+        _reject(job, stage, attempt, Failed(FailureCode.SUBMIT_UNKNOWN))
     try:
-        jobs.mark_unknown(job.job_id, stage.name)
+        jobs.mark_unknown(job.job_id, stage.name, attempt.task_id)
     except JobMoved as moved:
         # The webhook may have told already. Anything else (an attempt we took for dead was refused
         # after all) is for the next attempt to look at.

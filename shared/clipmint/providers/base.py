@@ -39,7 +39,7 @@ class Task:
     Attributes
     ----------
     task_id
-        A UUID of ours, the same for every attempt at this stage of this job.
+        A random UUIDv4 of ours, recorded before the call; the same when it is sent again.
     endpoint
         The provider's own name of the model, from the catalog's route.
     prompt
@@ -140,8 +140,8 @@ class Provider(Protocol):
     name: str
 
     after_unanswered: Literal["wait", "resubmit", "fail"]
-    """What to do with a submission whose answer was lost: wait for its webhook, send again with
-    the same task id (where the provider deduplicates it), or give up."""
+    """What to do with a submission whose answer was lost: wait for its webhook; ask and send again
+    under the same task id, where the provider knows and deduplicates tasks by it; or give up."""
 
     media_hosts: tuple[str, ...]
     """Hosts the provider serves files from: exact names, or ``.suffix`` for a domain and all

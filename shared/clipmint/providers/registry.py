@@ -13,10 +13,12 @@ from collections.abc import Mapping
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 from clipmint.domain.jobs import Stage
 from clipmint.providers.base import Handle, Provider
 from clipmint.settings import ProviderSettings
+from clipmint.telemetry import logger
 
 KEY_NAMES: Mapping[str, str] = {
     "fal": "FAL_KEY",
@@ -52,9 +54,20 @@ def provider(name: str) -> Provider:
 
 
 def configured() -> frozenset[str]:
-    """The providers the owner has set a key for."""
-    keys = _keys()
-    return frozenset(name for name, key_name in KEY_NAMES.items() if keys.get(key_name))
+    """The providers the owner has set a usable key for."""
+    keys = {name: _keys().get(key_name, "") for name, key_name in KEY_NAMES.items()}
+    return frozenset(name for name, key in keys.items() if key and _adapter(name, key))
+
+
+def media_hosts(name: str) -> tuple[str, ...]:
+    """Hosts a provider serves files from; files that are paid for are fetched even without a key.
+
+    Raises `ProviderNotConfigured` for a name that is no provider's.
+    """
+    if name not in NAMES:
+        raise ProviderNotConfigured(name)
+    hosts: tuple[str, ...] = getattr(ProviderSettings.read(), f"{name}_media_hosts")
+    return hosts
 
 
 def forget_keys() -> None:
@@ -101,7 +114,13 @@ def _keys() -> Mapping[str, str]:
             "secretsmanager",
             config=Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard"}),
         )
-        secret = client.get_secret_value(SecretId=ProviderSettings.read().provider_keys_arn)
-        keys = json.loads(secret["SecretString"])
+        try:
+            secret = client.get_secret_value(SecretId=ProviderSettings.read().provider_keys_arn)
+            keys = json.loads(secret["SecretString"])
+        except (ClientError, BotoCoreError):
+            if _read is None:
+                raise
+            logger.warning("provider keys could not be read again", exc_info=True)
+            return _read[1]  # better yesterday's keys than none
         _read = time.monotonic(), {name: str(key or "").strip() for name, key in keys.items()}
     return _read[1]

@@ -120,14 +120,17 @@ class Runware:
         words = said.words(answer.status)
         accepted = Accepted(Handle(task.task_id))
         if any(error.kind is Kind.CONFLICT for error in said.errors):
-            clash = _rejected(FailureCode.INTERNAL, f"never sent before, yet known: {words}")
-            return accepted if task.resent else clash
+            # The id is a random one of ours: on a first attempt, its bytes arrived twice. Sent
+            # again, it settles itself.
+            return accepted if task.resent else Unanswered(f"known already: {words}")
         if answer.busy:
             return Busy(words)
         if answer.undecided:
             return Unanswered(words)
         if any(item.get("taskUUID") for item in said.items):
             return accepted  # should an error stand beside it, the poll will tell
+        if task.resent and not any(error.addressed for error in said.errors):
+            return Unanswered(words)  # nothing that is about our task
         return _refused(answer, said)
 
     def poll(self, handle: Handle) -> Outcome:

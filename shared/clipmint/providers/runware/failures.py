@@ -85,7 +85,11 @@ def _rule(
 
 
 RULES: tuple[Rule, ...] = (
-    _rule(r"^conflictTaskUUID$", Kind.CONFLICT, FailureCode.INTERNAL),
+    _rule(
+        r"^(conflict|duplicate)TaskUUID$|^taskUUID(Conflict|AlreadyExists)$|^taskAlreadyExists$",
+        Kind.CONFLICT,
+        FailureCode.INTERNAL,
+    ),
     # The owner has run dry, or has paused the account.
     _rule(
         r"credits|quota|balance|^paymentRequired$|^environmentPaused$",

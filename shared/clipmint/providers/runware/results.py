@@ -85,4 +85,5 @@ def _is_fate(error: Error, answer: Answer) -> bool:
     says_so = error.task_type in _INFERENCES or error.of_item
     if error.kind in _OF_THE_CALL:
         return says_so and answer.accepts
-    return says_so or error.kind not in _AMBIGUOUS
+    # An answer that is itself an error may be about our question, which names the same task.
+    return says_so or (answer.accepts and error.kind not in _AMBIGUOUS)
