@@ -1,8 +1,9 @@
 """Migrate: copy the provider's file into the owner's bucket, and prove that it plays.
 
 Every attempt writes under keys of its own, and the job learns of the asset last and once: a crash
-anywhere, or two attempts at a time, cost a second copy and nothing else. An attempt that fails, or
-finds that it came second, removes what it wrote.
+anywhere, or two attempts at a time, cost a second copy and nothing else. An attempt whose file does
+not play, or that finds that it came second, removes what it wrote; what an attempt that died left
+goes with the job, when that is deleted.
 """
 
 from __future__ import annotations

@@ -442,7 +442,7 @@ class TestAnImageTask:
             ("http://127.0.0.1:9/in.png", "downloadFailed"),
             ("data:image/png;base64,AAAA", "invalidInputs"),
             ("not base64!", "invalidInputs"),
-            (str(uuid.uuid4()), "invalidInputs"),
+            ("2f0d7a52-6c5e-4d0a-9f0e-0c7a9a0b6f11", "invalidInputs"),
         ],
     )
     def test_fails_over_a_picture_that_cannot_be_read(
