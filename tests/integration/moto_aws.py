@@ -278,9 +278,14 @@ def refuse(job: Job, token: str = TOKEN, *, provider: str = "fal", reason: str =
     return jobs.mark_refused(job.job_id, "video", task_id_of(token), refusal)
 
 
+@functools.cache
+def _secrets() -> SecretsManagerClient:
+    return boto3.client("secretsmanager")
+
+
 def write_keys(keys: Mapping[str, object]) -> None:
     """What the owner has in the secret from now on."""
-    boto3.client("secretsmanager").put_secret_value(
+    _secrets().put_secret_value(
         SecretId=os.environ["PROVIDER_KEYS_ARN"], SecretString=json.dumps(keys)
     )
 
@@ -312,6 +317,7 @@ def _forget_clients() -> None:
     ledger._connection = None
     execution._client.cache_clear()
     circuit._store.cache_clear()
+    _secrets.cache_clear()
     for module, names in _KEPT_BY_FUNCTIONS.items():
         loaded = sys.modules.get(f"functions.{module}.app")
         for name in names if loaded else ():

@@ -246,7 +246,8 @@ def test_nothing_that_is_shown_tells_who_makes_it_or_where(call: Caller) -> None
     text = json.dumps(call("GET", "/v1/models").body)
     for model in DEFAULT_CATALOG:
         for route in model.routes:
-            assert f'"{route.endpoint}"' not in text
+            if route.endpoint != model.model_id:  # Gen-4.5 is called the same by us
+                assert f'"{route.endpoint}"' not in text
     assert '"routes"' not in text
     assert '"provider"' not in text
 
