@@ -15,6 +15,9 @@ from local.demo.checks import decode, faults_of_journal
 from local.demo.shots import NAMES, Shot
 from local.demo.story import Story, Take
 
+SECOND = "runware"
+"""Whom the rerouted video's model names after its first provider."""
+
 
 class SideBySide(Story):
     """One run on a started stack that has all three providers."""
@@ -107,10 +110,6 @@ class SideBySide(Story):
         self._screen.say("paid submissions: " + ", ".join(f"{n} {c}" for n, c in paid.items()))
         expected = {name: int(name == second) for name in paid}
         self._checks.equal("failover: paid submissions", paid, expected)
-
-
-SECOND = "runware"
-"""Whom the rerouted video's model names after its first provider."""
 
 
 def told(states: Sequence[str]) -> str:

@@ -14,7 +14,6 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,82 +22,17 @@ import pytest
 from PIL import Image
 
 from local.demo.checks import faults_of_journal
+from tests.e2e.demo_run import PATIENCE_SECONDS, PROGRESS_LINE, ROOT, Run, environment, run
 
-ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_SECONDS = 180
 VIDEOS: Mapping[str, tuple[int, tuple[int, int]]] = {
     "text-to-video": (4, (1280, 720)),
     "image-to-video": (6, (720, 1280)),
 }
-KEYS = {"fal": "FAL_KEY", "runway": "RUNWAYML_API_SECRET", "runware": "RUNWARE_API_KEY"}
-JOURNAL_LINE = re.compile(r" +(\d+)  (\w+) +(\d+) +(\d+) +(\d+)  (\S.*)")
-PROGRESS_LINE = re.compile(r" +[\d.]+ s  (\S+) +(\d+) %  (.+)")
-ACCOUNT_LINE = r"{}: (\d+) available, (\d+) held"
 
 
 @pytest.fixture(autouse=True)
 def nothing_left_armed() -> None:
     """The demo runs a stack of its own; the other tests' need not start for it."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """A demo that has ended."""
-
-    exit_code: int
-    text: str
-    errors: str
-    out: Path
-
-    def section(self, heading: str) -> list[str]:
-        """The lines below a heading, up to the next one."""
-        lines = self.text.partition(f"\n{heading}\n")[2].splitlines()
-        end = next((i for i, line in enumerate(lines) if re.match(r"\S", line)), len(lines))
-        return [line for line in lines[:end] if line]
-
-    def account(self, moment: str) -> tuple[int, int]:
-        found = re.search(ACCOUNT_LINE.format(moment), self.text)
-        assert found, f"nothing is said of the account {moment}"
-        return int(found[1]), int(found[2])
-
-    def journal(self) -> list[dict[str, Any]]:
-        """The journal as printed, with the members the API gives it."""
-        found = map(JOURNAL_LINE.fullmatch, self.section("The user's journal")[1:])
-        return [
-            {
-                "sequence": int(line[1]),
-                "kind": line[2],
-                "credits": int(line[3]),
-                "balance_after": int(line[4]),
-                "held_after": int(line[5]),
-                "job_id": None if line[2] == "grant" else line[6],
-            }
-            for line in found
-            if line is not None
-        ]
-
-    def progress(self, name: str) -> list[tuple[int, str]]:
-        found = filter(None, map(PROGRESS_LINE.fullmatch, self.text.splitlines()))
-        return [(int(line[2]), line[3]) for line in found if line[1] == name]
-
-
-def environment(**more: str) -> dict[str, str]:
-    """Ours, without what would make a real provider charge somebody."""
-    unwanted = {*KEYS.values(), "DEMO_IMAGE_URL", "COLUMNS", "NO_COLOR"}
-    return {name: value for name, value in os.environ.items() if name not in unwanted} | more
-
-
-def run(out: Path, *options: str, **more: str) -> Run:
-    done = subprocess.run(
-        [sys.executable, "-m", "local.demo", "--out", str(out), *options],
-        cwd=ROOT,
-        env=environment(**more),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_SECONDS,
-        check=False,
-    )
-    return Run(done.returncode, done.stdout, done.stderr, out)
 
 
 @pytest.fixture(scope="module")
@@ -209,89 +143,9 @@ def test_no_secret_is_printed(demo: Run) -> None:
         assert secret not in demo.text
 
 
-@pytest.fixture(scope="module")
-def side_by_side(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """The demo with all three providers, one of which is down in the end."""
-    done = run(tmp_path_factory.mktemp("all") / "out", "--provider", "all")
-    assert done.exit_code == 0, done.text + done.errors
-    return done
-
-
-def test_one_line_says_that_no_key_is_set_and_who_plays(side_by_side: Run, demo: Run) -> None:
-    (line,) = [line for line in side_by_side.text.splitlines() if " is set" in line]
-    assert all(key in line for key in KEYS.values())
-    assert line.endswith("simulators play fal, Runway and Runware.")
+def test_one_line_says_that_no_key_is_set_and_who_plays(demo: Run) -> None:
     (line,) = [line for line in demo.text.splitlines() if " is set" in line]
     assert line.strip() == "No FAL_KEY is set: a simulator plays fal."
-
-
-def test_the_providers_jobs_stand_side_by_side(side_by_side: Run) -> None:
-    rows = [re.split(r" {2,}", row.strip()) for row in side_by_side.section("Side by side")[1:]]
-    assert [row[0] for row in rows] == list(KEYS)
-    for name, _, codec, length, size, credits_, states, calls, took in rows:
-        with av.open(str(side_by_side.out / f"{name}.mp4")) as container:
-            stream = container.streams.video[0].codec_context
-            assert (codec, size) == (stream.name, f"{stream.width}x{stream.height}")
-            assert container.duration is not None
-            assert float(length.split()[0]) == pytest.approx(container.duration / 1e6, abs=0.25)
-        track = r"Track x\d+" if name == "runway" else "Track"
-        assert re.fullmatch(rf"\d+ \(Submit → {track} → Migrate → NextStage → Settle\)", states)
-        assert int(calls) >= 15
-        assert float(took.split()[0]) > 4
-        charged = {line["credits"] for line in side_by_side.journal() if line["job_id"] == name}
-        assert charged == {int(credits_)}
-
-
-def test_the_providers_work_at_the_same_time_and_the_figures_add_up(side_by_side: Run) -> None:
-    order = [
-        line[1] for line in map(PROGRESS_LINE.fullmatch, side_by_side.text.splitlines()) if line
-    ]
-    last_start = max(order.index(name) for name in KEYS)
-    assert all(last_start < len(order) - 1 - order[::-1].index(name) for name in KEYS)
-    journal = side_by_side.journal()
-    assert sorted(line["kind"] for line in journal) == ["capture"] * 3 + ["grant"] + ["hold"] * 3
-    assert faults_of_journal(journal, *side_by_side.account("account after")) == []
-
-
-def test_a_provider_that_is_down_costs_neither_the_video_nor_a_second_charge(
-    side_by_side: Run,
-) -> None:
-    told = [line.strip() for line in side_by_side.section("How it went")]
-    assert told[0] == "history: Submit → Track → Migrate → NextStage → Settle"
-    assert re.fullmatch(r"refused: by fal, BUSY, at \S+", told[1])
-    assert told[2:] == [
-        "journal: hold 16, capture 16",
-        "paid submissions: fal 0, runway 0, runware 1",
-    ]
-    before, after = side_by_side.account("account after"), side_by_side.account("in the end")
-    assert after == (before[0] - 16, 0)
-    with av.open(str(side_by_side.out / "failover.mp4")) as container:
-        assert container.duration == pytest.approx(4e6, abs=0.25e6)
-
-
-def test_real_providers_name_their_price_before_anything_is_started(tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "local.demo", "--out", str(tmp_path), "--provider", "all"],
-        cwd=ROOT,
-        env=environment(PYTHONUNBUFFERED="1", **dict.fromkeys(KEYS.values(), "not-a-key")),
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    seen = ""
-    for line in process.stdout:
-        seen += line
-        if "Ctrl-C stops it" in line:
-            process.send_signal(signal.SIGINT)
-            break
-    seen += process.stdout.read()
-    assert process.wait(30) == 130
-    process.stdout.close()
-    assert "the real fal makes 4 s of Veo 3.1 with sound, 720p (0.40 USD a second)" in seen
-    assert "the real Runway makes 2 s of Gen-4.5 (0.12 USD a second), for about 0.24 USD" in seen
-    assert "the real Runware makes 4 s of Veo 3.1 Lite with sound, 720p (0.05 USD" in seen
-    assert "not-a-key" not in seen
-    assert "The stack is ready" not in seen
 
 
 def test_a_prompt_that_is_declined_costs_nothing_and_fails_the_demo(tmp_path: Path) -> None:
