@@ -223,7 +223,7 @@ def keep_accounts(providers: Providers) -> list[str]:
         return submit
 
     for provider in providers.values():
-        provider.submit = charging(provider)  # type: ignore[method-assign]
+        provider.submit = charging(provider)  # type: ignore[method-assign, assignment]
     return made
 
 
