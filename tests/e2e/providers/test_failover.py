@@ -148,26 +148,41 @@ def test_an_answer_lost_at_the_first_provider_is_not_made_up_for_at_the_second(
 
 
 @pytest.mark.parametrize("fault", ["submit_reset_after", "submit_504_after"])
-def test_an_answer_lost_at_runware_is_asked_for_under_the_same_task_id(
+def test_an_answer_lost_at_runware_is_asked_for_by_sending_the_same_task_again(
     stack: Stack, ada: Customer, fault: str
 ) -> None:
-    # Were the webhook to come first, nothing would need asking again.
     runware = stack.simulators["runware"]
     runware.arm(fault, prompt_contains=ada.word)
+    # Still at it when it is asked: only its answer to the same task tells that it has it.
+    runware.arm("slow_generation", seconds=6, prompt_contains=ada.word)
+    calls = completed_once_by_runware(stack, ada)
+    assert calls["conflict"] == 1, "the same task was sent again, and not made again"
+
+
+def test_a_task_that_runware_has_finished_meanwhile_is_found_and_not_sent_again(
+    stack: Stack, ada: Customer
+) -> None:
+    runware = stack.simulators["runware"]
+    runware.arm("submit_reset_after", prompt_contains=ada.word)
+    # Were the webhook to come, nobody would need to ask.
     runware.arm("webhook_lost", prompt_contains=ada.word)
-    job_id = ada.order(model_id="runware-veo-3.1", preset="draft")
-    assert_completed_by_runware(stack, ada, job_id)
+    calls = completed_once_by_runware(stack, ada)
+    assert calls["getResponse"] >= 1
+    assert "conflict" not in calls
 
 
-def assert_completed_by_runware(stack: Stack, customer: Customer, job_id: str) -> None:
+def completed_once_by_runware(stack: Stack, customer: Customer) -> dict[str, int]:
+    """A job at Runware from its order to its end; what the task was asked, by kind of call."""
+    job_id = customer.order(model_id="runware-veo-3.1", preset="draft")
     assert customer.until_ended(job_id)["status"] == "completed"
     (paid,) = submissions(stack, job_id)
-    assert paid["calls"]["conflict"] == 1, "the same task was sent again, and not made again"
     submission = job_item(stack, job_id)["video"]["submission"]
     assert submission["state"] == "sent"
     assert submission["task_id"] == submission["request_id"] == paid["request_id"]
     assert paid_for(stack, customer) == [("runware", paid["request_id"])]
     assert customer.kinds() == ["grant", "hold", "capture"]
+    calls: dict[str, int] = paid["calls"]
+    return calls
 
 
 def test_what_never_reached_runware_is_sent_again_and_paid_once(
