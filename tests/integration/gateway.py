@@ -34,7 +34,7 @@ ROUTES = (
 class Context(LambdaContext):
     """The parts of a Lambda context that our code and Powertools look at."""
 
-    remaining_ms: int = 20_000
+    remaining_ms: int = 150_000
     function_name: str = "clipmint"
     function_version: str = "$LATEST"
     memory_limit_in_mb: int = 1_024

@@ -265,6 +265,9 @@ def task_id_of(token: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_URL, token))
 
 
+TASK_ID = task_id_of(TOKEN)
+
+
 def begin_sending(job: Job, token: str = TOKEN, *, provider: str = "fal") -> Job:
     """The job as an attempt leaves it that died while it called the provider."""
     task_id = task_id_of(token)

@@ -26,7 +26,14 @@ from clipmint.providers import registry
 from clipmint.providers.base import Handle
 from tests.integration import moto_aws
 from tests.integration.gateway import Answer, Context, answer_of
-from tests.integration.moto_aws import BUCKET, Aws, assert_adds_up, begin_sending, journal
+from tests.integration.moto_aws import (
+    BUCKET,
+    Aws,
+    assert_adds_up,
+    begin_sending,
+    journal,
+    task_id_of,
+)
 from tests.integration.storage.origin import Exchange, Origin
 from tests.unit.mp4 import write_mp4
 from tests.unit.providers import fal_wire
@@ -78,7 +85,7 @@ def sent(pending: Job) -> Job:
         REQUEST_ID,
         {"status": f"{BASE}/status", "result": BASE, "cancel": f"{BASE}/cancel"},
     )
-    return jobs.mark_sent(JOB_ID, "video", handle)
+    return jobs.mark_sent(JOB_ID, "video", task_id_of(token), handle)
 
 
 @pytest.fixture
@@ -235,7 +242,7 @@ def origin() -> Iterator[Origin]:
 
 
 def test_migrate_brings_the_video_and_a_thumbnail_into_the_bucket(
-    aws: Aws, sent: Job, fal: Callable[..., Wire], origin: Origin, tmp_path: Path
+    aws: Aws, sent: Job, origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     video = write_mp4(tmp_path / "video.mp4")
 
@@ -249,7 +256,7 @@ def test_migrate_brings_the_video_and_a_thumbnail_into_the_bucket(
     s3 = import_module("functions.migrate.app")._s3()
     s3.meta.events.register("before-parameter-build.s3.PutObject", as_bytes)
     origin.replies["/files/output.mp4"] = serve
-    fal(media_hosts=(origin.host,))
+    monkeypatch.setenv("FAL_MEDIA_HOSTS", origin.host)
     jobs.record_outcome(JOB_ID, "video", Succeeded(origin.url("/files/output.mp4")))
     assert run("migrate") == {"more": False}
     asset = now().stages[0].asset

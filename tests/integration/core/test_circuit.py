@@ -35,7 +35,7 @@ class Line:
             self.calls += 1
             return answer
 
-        return circuit.guarded(provider, submit)
+        return circuit.guarded(provider, submit, blames_silence=True)
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_while_one_tries_the_others_still_pass_by(line: Line, hands: Clock) -> N
         meanwhile.append(line.ask(ACCEPTED))
         return ACCEPTED
 
-    assert circuit.guarded("fal", probe) is ACCEPTED
+    assert circuit.guarded("fal", probe, blames_silence=True) is ACCEPTED
     assert meanwhile == [Open()]
     assert line.calls == 0
 
@@ -133,7 +133,7 @@ def test_a_process_that_dies_while_it_tries_does_not_keep_the_door_shut(
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        circuit.guarded("fal", die)
+        circuit.guarded("fal", die, blames_silence=True)
     in_another_process()
     assert line.ask(ACCEPTED) == Open()
     in_another_process()
@@ -147,7 +147,7 @@ def test_what_is_raised_before_the_call_says_nothing_of_the_provider(line: Line)
 
     for _ in range(2 * FAILURES_TO_OPEN):
         with pytest.raises(JobFinished):
-            circuit.guarded("fal", job_ended)
+            circuit.guarded("fal", job_ended, blames_silence=True)
     assert line.ask(ACCEPTED) is ACCEPTED
 
 

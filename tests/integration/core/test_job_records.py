@@ -49,9 +49,9 @@ def in_state(state: SubmissionState | None) -> Job:
     if state is SubmissionState.REFUSED:
         return refuse(job, "token-1")
     if state is SubmissionState.UNKNOWN:
-        return jobs.mark_unknown(job.job_id, "video")
+        return jobs.mark_unknown(job.job_id, "video", TASK_ID)
     if state is SubmissionState.SENT:
-        return jobs.mark_sent(job.job_id, "video", HANDLE)
+        return jobs.mark_sent(job.job_id, "video", TASK_ID, HANDLE)
     return job
 
 
@@ -62,11 +62,13 @@ def submission_state(job_id: str) -> SubmissionState | None:
     return submission.state if submission else None
 
 
+TASK_ID = task_id_of("token-1")
+
 WRITES: dict[SubmissionState, Callable[[Job], Job]] = {
     SubmissionState.SENDING: lambda job: begin_sending(job, "token-2"),
     SubmissionState.REFUSED: lambda job: refuse(job, "token-1"),
-    SubmissionState.UNKNOWN: lambda job: jobs.mark_unknown(job.job_id, "video"),
-    SubmissionState.SENT: lambda job: jobs.mark_sent(job.job_id, "video", HANDLE),
+    SubmissionState.UNKNOWN: lambda job: jobs.mark_unknown(job.job_id, "video", TASK_ID),
+    SubmissionState.SENT: lambda job: jobs.mark_sent(job.job_id, "video", TASK_ID, HANDLE),
 }
 MAY_FOLLOW: dict[SubmissionState | None, set[SubmissionState]] = {
     None: {SubmissionState.SENDING},
@@ -120,7 +122,7 @@ def test_nothing_is_written_on_a_job_that_never_was(aws: Aws) -> None:
     with pytest.raises(JobFinished):
         jobs.store_task_token("no-such-job", "video", "task-token")
     with pytest.raises(JobFinished):
-        jobs.mark_sent("no-such-job", "video", HANDLE)
+        jobs.mark_sent("no-such-job", "video", TASK_ID, HANDLE)
     assert aws.items("JOBS_TABLE") == []
 
 
@@ -227,11 +229,11 @@ def test_an_early_webhook_also_tells_what_the_submission_is_known_by(
         "request-1",
     )
     # The submitter, whose answer comes only now, finds it said already.
-    [stage] = jobs.mark_sent(job.job_id, "video", HANDLE).stages
+    [stage] = jobs.mark_sent(job.job_id, "video", TASK_ID, HANDLE).stages
     assert stage.outcome == VIDEO
     # And one who gave up waiting cannot unsay it.
     with pytest.raises(JobMoved):
-        jobs.mark_unknown(job.job_id, "video")
+        jobs.mark_unknown(job.job_id, "video", TASK_ID)
 
 
 def test_a_success_gives_the_copy_a_day_and_a_failure_does_not(aws: Aws, hands: Clock) -> None:
@@ -277,7 +279,7 @@ def test_every_write_counts_the_revision_up(aws: Aws) -> None:
     seen = [job.revision]
     writes: list[Callable[[], Job | None]] = [
         lambda: begin_sending(job, "token-1"),
-        lambda: jobs.mark_sent(job.job_id, "video", HANDLE),
+        lambda: jobs.mark_sent(job.job_id, "video", TASK_ID, HANDLE),
         lambda: jobs.store_task_token(job.job_id, "video", "task-token"),
         lambda: jobs.record_outcome(job.job_id, "video", VIDEO),
         lambda: jobs.record_asset(job.job_id, "video", ASSET),
@@ -330,7 +332,7 @@ def test_an_update_waits_for_a_transaction_on_its_item(
 ) -> None:
     job = in_state(SubmissionState.SENDING)
     with refused_updates("TransactionConflictException", times) as seen:
-        sent = jobs.mark_sent(job.job_id, "video", HANDLE)
+        sent = jobs.mark_sent(job.job_id, "video", TASK_ID, HANDLE)
     assert sent.stages[0].submission
     assert sent.stages[0].submission.state is SubmissionState.SENT
     assert sent.revision == job.revision + 1
@@ -345,7 +347,7 @@ def test_an_update_that_always_meets_a_transaction_is_an_error_at_last(
 ) -> None:
     job = in_state(SubmissionState.SENDING)
     with refused_updates("TransactionConflictException", 100) as seen, pytest.raises(UpdateError):
-        jobs.mark_sent(job.job_id, "video", HANDLE)
+        jobs.mark_sent(job.job_id, "video", TASK_ID, HANDLE)
     assert len(seen) == 5
     assert jobs.get(job.job_id) == job
 
@@ -355,7 +357,7 @@ def test_an_update_that_is_refused_otherwise_is_not_tried_again(
 ) -> None:
     job = in_state(SubmissionState.SENDING)
     with refused_updates("AccessDeniedException", 100) as seen, pytest.raises(UpdateError):
-        jobs.mark_sent(job.job_id, "video", HANDLE)
+        jobs.mark_sent(job.job_id, "video", TASK_ID, HANDLE)
     assert (len(seen), pauses) == (1, [])
 
 

@@ -22,6 +22,7 @@ from clipmint.domain.jobs import Asset, Job, JobStatus, Verdict, verdict
 from clipmint.domain.outcomes import FailureCode
 from clipmint.providers.base import Handle
 from tests.integration.moto_aws import (
+    TASK_ID,
     Aws,
     Clock,
     assert_adds_up,
@@ -52,7 +53,7 @@ def conflict() -> str:
 def stored(job: Job) -> Job:
     """The job with its file in the bucket."""
     begin_sending(job)
-    jobs.mark_sent(job.job_id, "video", Handle("request-1"))
+    jobs.mark_sent(job.job_id, "video", TASK_ID, Handle("request-1"))
     return jobs.record_asset(job.job_id, "video", ASSET)
 
 
@@ -272,7 +273,7 @@ def test_of_two_who_settle_at_once_one_wins(aws: Aws) -> None:
 def test_the_verdict_is_reached_again_when_the_file_arrives_meanwhile(aws: Aws) -> None:
     job = open_job()
     begin_sending(job)
-    jobs.mark_sent(job.job_id, "video", Handle("request-1"))
+    jobs.mark_sent(job.job_id, "video", TASK_ID, Handle("request-1"))
 
     def the_file_arrives() -> None:
         jobs.record_asset(job.job_id, "video", ASSET)

@@ -10,7 +10,15 @@ from clipmint.domain.outcomes import Failed, FailureCode, Succeeded
 from clipmint.providers.base import ProviderUnavailable
 from functions.cancel.app import handler
 from tests.integration.gateway import Answer, Caller
-from tests.integration.moto_aws import BUCKET, Aws, assert_adds_up, begin_sending, open_job, refuse
+from tests.integration.moto_aws import (
+    BUCKET,
+    TASK_ID,
+    Aws,
+    assert_adds_up,
+    begin_sending,
+    open_job,
+    refuse,
+)
 from tests.integration.scripted_provider import HANDLE, ScriptedProvider
 
 VIDEO = Succeeded("https://v3.fal.media/files/b/video.mp4")
@@ -27,7 +35,7 @@ def cancel(call: Caller, job: Job) -> Answer:
 
 def sent() -> Job:
     job = begin_sending(open_job())
-    return jobs.mark_sent(job.job_id, "video", HANDLE)
+    return jobs.mark_sent(job.job_id, "video", TASK_ID, HANDLE)
 
 
 def is_free(job: Job) -> bool:
@@ -97,7 +105,7 @@ def test_a_job_that_may_have_been_paid_for_runs_on(
 ) -> None:
     job = begin_sending(open_job())
     if state is SubmissionState.UNKNOWN:
-        job = jobs.mark_unknown(job.job_id, "video")
+        job = jobs.mark_unknown(job.job_id, "video", TASK_ID)
     answer = cancel(call, job)
     assert (answer.status, answer.code) == (409, "CANCEL_TOO_LATE")
     assert provider.cancelled == []

@@ -15,6 +15,7 @@ import pytest
 
 from clipmint import jobs, ledger, telemetry
 from clipmint.domain.jobs import JobStatus
+from clipmint.providers import registry
 from clipmint.submission import ProviderBusy
 from functions.generate.app import handler as generate
 from functions.settle.app import handler as settle
@@ -122,6 +123,7 @@ def test_a_failure_between_is_logged_without_them_too(
         assert answer.status == status
     # Nobody listens there: the submission cannot be delivered.
     monkeypatch.setenv("FAL_QUEUE_URL", "http://127.0.0.1:9")
+    registry._adapter.cache_clear()
     with pytest.raises(ProviderBusy):
         submit({"job_id": answer.body["job_id"]}, Context())
     told = capfd.readouterr()

@@ -18,7 +18,7 @@ from clipmint.providers.base import ProviderUnavailable
 from functions.migrate import app
 from functions.settle.app import handler as settle
 from tests.integration.gateway import Context
-from tests.integration.moto_aws import BUCKET, Aws, assert_adds_up, begin_sending, open_job
+from tests.integration.moto_aws import BUCKET, TASK_ID, Aws, assert_adds_up, begin_sending, open_job
 from tests.integration.scripted_provider import HANDLE, ScriptedProvider
 from tests.integration.storage.origin import Exchange, Origin, until_closed
 from tests.unit.mp4 import write_mp4
@@ -30,7 +30,9 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 @pytest.fixture
-def origin(aws: Aws, provider: ScriptedProvider, video: bytes) -> Iterator[Origin]:
+def origin(
+    aws: Aws, provider: ScriptedProvider, video: bytes, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Origin]:
     """The provider's CDN: a good file, one that is gone, and one that is none."""
 
     def reply(status: int, body: bytes) -> Any:
@@ -52,13 +54,13 @@ def origin(aws: Aws, provider: ScriptedProvider, video: bytes) -> Iterator[Origi
             # Breaks off unnoticed: no length was declared.
             "/half.mp4": until_closed(video[: len(video) // 2]),
         }
-        provider.media_hosts = (server.host,)
+        monkeypatch.setenv("FAL_MEDIA_HOSTS", server.host)
         yield server
 
 
 def finished(origin: Origin, path: str) -> Job:
     job = begin_sending(open_job())
-    jobs.mark_sent(job.job_id, "video", HANDLE)
+    jobs.mark_sent(job.job_id, "video", TASK_ID, HANDLE)
     return jobs.record_outcome(job.job_id, "video", Succeeded(origin.url(path)))
 
 

@@ -14,7 +14,15 @@ from functions.settle.app import handler as settle
 from functions.sweep.app import DEADLINE_GRACE, SweepIncomplete
 from functions.sweep.app import handler as sweep
 from tests.integration.gateway import Context
-from tests.integration.moto_aws import Aws, Clock, assert_adds_up, begin_sending, journal, open_job
+from tests.integration.moto_aws import (
+    TASK_ID,
+    Aws,
+    Clock,
+    assert_adds_up,
+    begin_sending,
+    journal,
+    open_job,
+)
 from tests.integration.scripted_provider import HANDLE
 
 VIDEO = Succeeded("https://v3.fal.media/files/b/video.mp4")
@@ -32,7 +40,7 @@ def died(job: Job, status: str) -> dict[str, object]:
 
 def sent(**changes: Any) -> Job:
     job = begin_sending(open_job(**changes))
-    return jobs.mark_sent(job.job_id, "video", HANDLE)
+    return jobs.mark_sent(job.job_id, "video", TASK_ID, HANDLE)
 
 
 def end_of(job: Job) -> tuple[JobStatus, FailureCode | None]:

@@ -19,7 +19,16 @@ from clipmint.providers import registry
 from clipmint.tables import CatalogItem, JobItem
 from functions.status.app import handler
 from tests.integration.gateway import Caller
-from tests.integration.moto_aws import BUCKET, KEYS, Aws, Clock, begin_sending, open_job, write_keys
+from tests.integration.moto_aws import (
+    BUCKET,
+    KEYS,
+    TASK_ID,
+    Aws,
+    Clock,
+    begin_sending,
+    open_job,
+    write_keys,
+)
 from tests.integration.scripted_provider import HANDLE
 
 STRANGER = "user-2"
@@ -33,7 +42,7 @@ def call(aws: Aws) -> Caller:
 def completed(user_id: str = "user-1") -> Job:
     job = open_job(user_id)
     begin_sending(job)
-    jobs.mark_sent(job.job_id, "video", HANDLE)
+    jobs.mark_sent(job.job_id, "video", TASK_ID, HANDLE)
     jobs.record_outcome(job.job_id, "video", Succeeded("https://v3.fal.media/files/b/video.mp4"))
     asset = Asset(BUCKET, "videos/v.mp4", "video/mp4", 9, "0" * 64, 1_280, 720, 8.0, "videos/t.jpg")
     jobs.record_asset(job.job_id, "video", asset)

@@ -28,7 +28,6 @@ from clipmint.providers.base import (
     Unanswered,
 )
 from clipmint.submission import (
-    DeadlineExceeded,
     ProviderBusy,
     SubmissionInDoubt,
     SubmissionRejected,
@@ -175,12 +174,23 @@ def test_a_job_still_in_doubt_when_its_execution_gives_up_is_refunded_as_such(
     assert assert_adds_up("user-1").available == 32
 
 
-def test_doubt_is_not_pursued_beyond_the_deadline(providers: Providers, hands: Clock) -> None:
+def test_too_late_to_send_again_it_is_still_asked_for(providers: Providers, hands: Clock) -> None:
     job = died_sending("runware", deadline_in=600)
     hands.forward(seconds=600)
-    with pytest.raises(DeadlineExceeded):
-        send(job)
-    assert providers["runware"].tasks == []
+    assert send(job)["stage"] == "video"
+    runware = providers["runware"]
+    assert (runware.tasks, len(runware.polled)) == ([], 1)
+    # Track goes on asking, by the id that is ours and Runware's alike.
+    submission = stage_of(job).submission
+    assert submission
+    assert (submission.state, submission.request_id) == (SubmissionState.SENT, submission.task_id)
+
+
+def test_what_is_asked_for_and_there_is_not_sent_again(providers: Providers) -> None:
+    job = died_sending("runware")
+    providers["runware"].polls = [VIDEO]
+    assert send(job)["stage"] == "video"
+    assert (providers["runware"].tasks, stage_of(job).outcome) == ([], VIDEO)
 
 
 def test_a_webhook_that_comes_while_the_question_is_repeated_is_not_overruled(

@@ -14,7 +14,7 @@ from clipmint.domain.outcomes import Failed, FailureCode, Running, Succeeded
 from clipmint.providers.base import Handle, Notice, ProviderUnavailable, WebhookRejected
 from functions.webhooks.app import handler
 from tests.integration.gateway import Answer, Caller, Context, answer_of, event
-from tests.integration.moto_aws import Aws, begin_sending, open_job, refuse, write_keys
+from tests.integration.moto_aws import TASK_ID, Aws, begin_sending, open_job, refuse, write_keys
 from tests.integration.scripted_provider import HANDLE, ScriptedProvider, ScriptedWebhookSender
 
 VIDEO = Succeeded("https://v3.fal.media/files/b/video.mp4")
@@ -43,9 +43,9 @@ def deliver(call: Caller, job: Job, **changes: str) -> Answer:
 def submitted(state: SubmissionState = SubmissionState.SENT) -> Job:
     job = begin_sending(open_job(), "the-token")
     if state is SubmissionState.SENT:
-        return jobs.mark_sent(job.job_id, "video", HANDLE)
+        return jobs.mark_sent(job.job_id, "video", TASK_ID, HANDLE)
     if state is SubmissionState.UNKNOWN:
-        return jobs.mark_unknown(job.job_id, "video")
+        return jobs.mark_unknown(job.job_id, "video", TASK_ID)
     return job
 
 
@@ -183,7 +183,14 @@ def test_a_hint_is_followed_by_asking(call: Caller, provider: ScriptedWebhookSen
 
 def sent_to(provider: str) -> Job:
     job = begin_sending(open_job(providers=[provider]), provider=provider)
-    return jobs.mark_sent(job.job_id, "video", HANDLE)
+    # Runware knows a submission by our own id.
+    handle = Handle(TASK_ID) if provider == "runware" else HANDLE
+    return jobs.mark_sent(job.job_id, "video", TASK_ID, handle)
+
+
+def hint(runware: ScriptedProvider) -> None:
+    assert isinstance(runware, ScriptedWebhookSender)
+    runware.notices = [Notice(Handle(TASK_ID), None)]
 
 
 def test_a_provider_that_sends_no_webhooks_has_no_address(
@@ -207,9 +214,10 @@ def test_a_hint_alone_moves_nothing(
     jobs.store_task_token(job.job_id, "video", "task-token")
     aws.executions.sleeping.add("task-token")
     before = aws.job_item(job.job_id)
+    hint(providers["runware"])
     providers["runware"].polls = [poll]
     assert deliver(call, job, provider="runware").status == status
-    assert providers["runware"].polled == [HANDLE]
+    assert providers["runware"].polled == [Handle(TASK_ID)]
     assert aws.job_item(job.job_id) == before
     assert aws.executions.told == []
 
@@ -224,6 +232,7 @@ def test_what_the_poll_says_counts_and_not_the_hint(
     job = sent_to("runware")
     jobs.store_task_token(job.job_id, "video", "task-token")
     aws.executions.sleeping.add("task-token")
+    hint(providers["runware"])
     providers["runware"].polls = [outcome]
     assert deliver(call, job, provider="runware").body == {"result": "accepted"}
     assert outcome_of(job) == outcome
