@@ -325,14 +325,16 @@ def test_a_purse_emptied_by_the_task_itself_does_not_make_it_refused(
     assert len(simulator.submissions()) == 1
 
 
-def test_a_uuid_already_taken_on_a_first_attempt_is_not_believed_to_be_ours(
+def test_a_uuid_already_taken_on_a_first_attempt_is_a_doubt_that_settles_itself(
     simulator: Simulator, runware: Runware
 ) -> None:
     first = task()
     assert isinstance(runware.submit(first), Accepted)
-    submitted = runware.submit(first)
-    assert isinstance(submitted, Rejected)
-    assert submitted.failure.code is FailureCode.INTERNAL
+    assert isinstance(runware.submit(first), Unanswered)
+    assert runware.submit(dataclasses.replace(first, resent=True)) == Accepted(
+        Handle(first.task_id)
+    )
+    assert len(simulator.submissions()) == 1
 
 
 # ── Questions that go wrong ──────────────────────────────────────────────────────────────────────

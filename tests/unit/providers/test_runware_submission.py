@@ -229,12 +229,23 @@ def test_a_known_uuid_means_accepted_when_it_was_sent_before(status: int) -> Non
 
 
 @pytest.mark.parametrize("status", [200, 400])
-def test_a_known_uuid_on_a_first_attempt_is_somebody_elses_task(status: int) -> None:
+def test_a_known_uuid_on_a_first_attempt_may_be_our_own_bytes_come_twice(status: int) -> None:
     adapter, _ = runware(answer(status, errors("conflictTaskUUID")))
     submitted = adapter.submit(task())
-    assert isinstance(submitted, Rejected)
-    assert submitted.failure.code is FailureCode.INTERNAL
-    assert "never sent before" in submitted.failure.detail
+    assert isinstance(submitted, Unanswered)
+    assert "known already" in submitted.detail
+
+
+@pytest.mark.parametrize("code", ["duplicateTaskUUID", "taskUUIDConflict", "taskAlreadyExists"])
+def test_other_spellings_of_a_known_uuid_settle_a_doubt_too(code: str) -> None:
+    adapter, _ = runware(answer(400, errors(code)))
+    assert adapter.submit(task(resent=True)) == Accepted(HANDLE)
+
+
+@pytest.mark.parametrize("status", [400, 404, 405, 413])
+def test_in_doubt_a_no_that_names_no_task_of_ours_settles_nothing(status: int) -> None:
+    adapter, _ = runware(answer(status, "<html>no</html>"))
+    assert isinstance(adapter.submit(task(resent=True)), Unanswered)
 
 
 def test_anothers_conflict_says_nothing_of_our_task() -> None:
