@@ -89,7 +89,7 @@ class GenerationRequest(BaseModel):
     settings: Settings | None = None
     preset: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = None
     fallback: bool = Field(
-        True, description="False: only the first provider on offer for the model, even if it is down"
+        True, description="False: only the first provider on offer, even if it is down"
     )
     user_id: str | None = Field(None, description="If sent, must be the caller's own")
 
