@@ -7,9 +7,9 @@ found           meaning, and what is done
 ==============  ===========================================================================
 nothing         never sent: record ``sending``, call the first provider
 ``refused``     certainly not accepted: the same again
-``sending``     an attempt died around the call, maybe after it was accepted: never send again
-                blindly, do what this provider allows
-``unknown``     as above, and already decided to wait
+``sending``     an attempt died around the call, maybe after it was accepted: note the doubt
+                (``unknown``), and never send again blindly
+``unknown``     do what this provider allows: wait for its webhook, or ask and send again
 ``sent``        done
 ==============  ===========================================================================
 
@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from clipmint import circuit, jobs
 from clipmint.domain import clock
 from clipmint.domain.catalog import Route
-from clipmint.domain.jobs import Job, Refusal, Stage, SubmissionState
+from clipmint.domain.jobs import Job, Refusal, Stage, Submission, SubmissionState
 from clipmint.domain.outcomes import Failed, FailureCode, Running
 from clipmint.jobs import JobFinished, JobMoved
 from clipmint.providers import registry
@@ -107,18 +107,26 @@ def ensure_sent(job: Job, stage: Stage, has_time: Callable[[], bool]) -> None:
     submission = stage.submission
     if submission is None or submission.state is SubmissionState.REFUSED:
         _send_by_some_route(job, stage, has_time)
-    elif submission.state is SubmissionState.SENDING:
+    elif submission.state is not SubmissionState.SENT:
+        _resolve_doubt(job, stage, submission)
+
+
+def _resolve_doubt(job: Job, stage: Stage, submission: Submission) -> None:
+    """Go on from an attempt whose answer was lost."""
+    found_sending = submission.state is SubmissionState.SENDING
+    try:
+        provider = registry.provider(stage.provider)
+    except ProviderNotConfigured:
+        if not found_sending:
+            return  # Track waits for its webhook, or for its key
+        raise SubmissionInDoubt(stage.provider) from None
+    route = Route(provider=stage.provider, endpoint=stage.endpoint)
+    again = Attempt(route, submission.task_id, submission.webhook_token, resent=True)
+    if found_sending:
         logger.warning("the answer to a submission was lost")
-        try:
-            provider = registry.provider(stage.provider)
-        except ProviderNotConfigured:
-            raise SubmissionInDoubt(stage.provider) from None  # its key may come back
-        route = Route(provider=stage.provider, endpoint=stage.endpoint)
-        again = Attempt(route, submission.task_id, submission.webhook_token, resent=True)
-        if provider.after_unanswered == "resubmit":
-            _settle_doubt(provider, job, stage, again)
-        else:
-            _unanswered(provider, job, stage, again)
+        _note_doubt(provider, job, stage, again)
+    if provider.after_unanswered == "resubmit":
+        _ask_and_send_again(provider, job, stage, again)
 
 
 def _send_by_some_route(job: Job, stage: Stage, has_time: Callable[[], bool]) -> None:
@@ -182,7 +190,7 @@ def _send(provider: Provider, job: Job, stage: Stage, attempt: Attempt) -> Submi
     return answer
 
 
-def _settle_doubt(provider: Provider, job: Job, stage: Stage, attempt: Attempt) -> None:
+def _ask_and_send_again(provider: Provider, job: Job, stage: Stage, attempt: Attempt) -> None:
     """Find out about a task that a provider may have, where it knows tasks by our ids.
 
     It is asked first, because it may have finished and forgotten; then it is sent the same task
@@ -250,11 +258,16 @@ def _accepted(
 
 def _unanswered(provider: Provider, job: Job, stage: Stage, attempt: Attempt) -> None:
     """The provider may have it: never send it blindly again."""
-    count("SubmissionUnanswered", provider=provider.name)
+    _note_doubt(provider, job, stage, attempt)
     if provider.after_unanswered == "resubmit":
-        raise SubmissionInDoubt(provider.name)
+        raise SubmissionInDoubt(provider.name)  # to be asked and sent again, after a pause
+
+
+def _note_doubt(provider: Provider, job: Job, stage: Stage, attempt: Attempt) -> None:
+    """Record the doubt. From here on a late no to the attempt in doubt moves nothing any more."""
+    count("SubmissionUnanswered", provider=provider.name)
     if provider.after_unanswered == "fail":
-        # Nor can it be asked whether it has it, and it will not call.
+        # It can neither be asked whether it has it, nor will it call.
         _reject(job, stage, attempt, Failed(FailureCode.SUBMIT_UNKNOWN))
     try:
         jobs.mark_unknown(job.job_id, stage.name, attempt.task_id)

@@ -155,7 +155,7 @@ def test_what_is_raised_before_the_call_says_nothing_of_the_provider(line: Line)
 def table_trouble(*operations: str) -> Iterator[None]:
     """These operations of the circuit's table are refused."""
 
-    def refuse(**_: Any) -> tuple[AWSResponse, dict[str, Any]]:
+    def refuse(**_: Any) -> Any:
         parsed = {
             "ResponseMetadata": {"HTTPStatusCode": 400},
             "Error": {"Code": "AccessDeniedException", "Message": "no"},
@@ -181,7 +181,8 @@ def test_trouble_with_its_table_never_keeps_a_job_from_its_provider(
 ) -> None:
     open_circuit(line)
     with table_trouble(*operations):
-        for answer in [ACCEPTED, *[BUSY] * failures, ACCEPTED]:
+        answers: list[Submitted] = [ACCEPTED, *[BUSY] * failures, ACCEPTED]
+        for answer in answers:
             assert line.ask(answer) is answer
 
 

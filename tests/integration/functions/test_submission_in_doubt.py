@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -45,7 +46,7 @@ from tests.integration.moto_aws import (
     open_job,
     task_id_of,
 )
-from tests.integration.scripted_provider import HANDLE, ScriptedProvider
+from tests.integration.scripted_provider import ACCEPTED, HANDLE, ScriptedProvider
 
 Providers = dict[str, ScriptedProvider]
 
@@ -127,7 +128,9 @@ def test_what_does_not_settle_the_doubt_leaves_it(providers: Providers, answer: 
     for _ in range(6):
         with pytest.raises(SubmissionInDoubt):
             send(job)
-        assert stage_of(job) == before
+        assert before.submission
+        doubted = replace(before.submission, state=SubmissionState.UNKNOWN)
+        assert stage_of(job) == replace(before, submission=doubted)
     send(job)
     assert state_of(job) is SubmissionState.SENT
     assert len({task.task_id for task in providers["runware"].tasks}) == 1
@@ -137,6 +140,24 @@ def test_what_does_not_settle_the_doubt_leaves_it(providers: Providers, answer: 
     }
 
 
+def test_a_late_no_to_an_attempt_in_doubt_takes_the_job_nowhere_else(
+    providers: Providers,
+) -> None:
+    """Two Submits overlap: the second has sent the first one's task again, and it was accepted."""
+    job = open_job(providers=("runware", "fal"))
+
+    def the_second_overtakes() -> Submitted:
+        assert send(job)["stage"] == "video"
+        return Busy("503 by a proxy")
+
+    providers["runware"].submissions = [the_second_overtakes, ACCEPTED]
+    with pytest.raises(JobMoved):
+        send(job)
+    assert send(job)["stage"] == "video"
+    assert (state_of(job), stage_of(job).provider) == (SubmissionState.SENT, "runware")
+    assert providers["fal"].tasks == []
+
+
 def test_a_first_answer_that_is_lost_is_followed_by_the_same_question(
     providers: Providers,
 ) -> None:
@@ -144,7 +165,7 @@ def test_a_first_answer_that_is_lost_is_followed_by_the_same_question(
     providers["runware"].submissions = [Unanswered("timed out"), Accepted(HANDLE)]
     with pytest.raises(SubmissionInDoubt):
         send(job)
-    assert state_of(job) is SubmissionState.SENDING
+    assert state_of(job) is SubmissionState.UNKNOWN
     send(job)
     first, second = providers["runware"].tasks
     assert (first.resent, second.resent) == (False, True)
