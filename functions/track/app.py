@@ -53,6 +53,7 @@ def _ask(stage: Stage) -> Finished | None:
     except (ProviderUnavailable, ProviderNotConfigured) as error:
         count("PollUnanswered", provider=stage.provider)
         logger.warning("poll unanswered", extra={"detail": str(error)})
+        registry.forget_keys()  # a refused key is among the reasons, and may be mended
         return None
     return None if isinstance(outcome, Running) else outcome
 

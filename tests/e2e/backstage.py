@@ -61,7 +61,7 @@ def until_tracked(stack: Stack, job_id: str) -> Item:
         item = job_item(stack, job_id)
         return item if item["video"].get("task_token") else None
 
-    item = wait_for(tracked, 30)
+    item = wait_for(tracked, 60)
     assert item is not None
     return item
 
@@ -154,7 +154,7 @@ def counted(
     before = metric(stack, function, name, **dimensions)
     yield
     if times:
-        wait_for(lambda: metric(stack, function, name, **dimensions) >= before + times, 10)
+        wait_for(lambda: metric(stack, function, name, **dimensions) >= before + times, 60)
     assert metric(stack, function, name, **dimensions) == before + times
 
 

@@ -57,7 +57,7 @@ def test_a_job_that_is_running_completes_all_the_same(stack: Stack, ada: Custome
     stack.fal.arm("slow_generation", seconds=1.5, prompt_contains=ada.word)
     job_id = ada.order(model_id="patient-t2v")
     until_tracked(stack, job_id)
-    wait_for(lambda: submissions(stack, job_id)[0]["state"] == "IN_PROGRESS", 10)
+    wait_for(lambda: submissions(stack, job_id)[0]["state"] == "IN_PROGRESS", 60)
     assert_too_late(ada.cancel(job_id))
     assert ada.until_ended(job_id)["status"] == "completed"
     assert ada.kinds() == ["grant", "hold", "capture"]
@@ -89,11 +89,11 @@ def test_a_job_between_two_attempts_at_a_busy_provider_is_cancelled(
         submission = job_item(stack, job_id)["video"].get("submission")
         return bool(submission and submission["state"] == "refused")
 
-    wait_for(refused, 20, every=0.02)
+    wait_for(refused, 60, every=0.02)
     answer = ada.cancel(job_id)
     if answer.status_code == 409:
         # It met an attempt on its way, whose fate nobody knew then; it is refused by now.
-        wait_for(refused, 20, every=0.02)
+        wait_for(refused, 60, every=0.02)
         answer = ada.cancel(job_id)
     assert answer.status_code == 200
     assert_cancelled_for_free(stack, ada, job_id)

@@ -141,7 +141,7 @@ def test_killed_and_never_retried_the_sweep_starts_the_job(stack: Stack, ada: Cu
     age(stack, job_id)
     sweep(stack)
     # The schedule may have been a moment quicker.
-    wait_for(lambda: metric(stack, "SweepFunction", "ExecutionEnsured") > before, 10)
+    wait_for(lambda: metric(stack, "SweepFunction", "ExecutionEnsured") > before, 60)
     assert_one_of_everything(stack, ada, job_id)
     assert job_item(stack, job_id)["status"] == "completed"
 

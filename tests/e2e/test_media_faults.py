@@ -42,7 +42,7 @@ def order_hastily(stack: Stack, customer: Customer) -> str:
     with short_pauses(stack):
         job_id = customer.order(model_id="patient-t2v")
         # An execution reads its definition when it begins.
-        wait_for(lambda: execution(stack, job_id) and stack.transitions(job_id), 20)
+        wait_for(lambda: execution(stack, job_id) and stack.transitions(job_id), 60)
     return job_id
 
 

@@ -78,7 +78,7 @@ def test_a_webhook_finishes_a_job_in_five_transitions_and_without_a_poll(
     with_webhook = metric(stack, "WebhooksFunction", "WebhookAccepted")
     job_id = ada.order(model_id="patient-t2v")
     assert ada.until_ended(job_id)["status"] == "completed"
-    wait_for(lambda: len(stack.transitions(job_id)) >= len(HAPPY_PATH), 10)
+    wait_for(lambda: len(stack.transitions(job_id)) >= len(HAPPY_PATH), 60)
 
     assert stack.transitions(job_id) == HAPPY_PATH
     (paid,) = submissions(stack, job_id)

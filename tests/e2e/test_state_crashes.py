@@ -57,11 +57,11 @@ def test_submit_killed_with_its_attempt_on_record_never_guesses(
     # After `sending` (was it sent? nobody knows), and after everything was done.
     stack.crash("SubmitFunction", operation)
     job_id = ada.order()
-    wait_for(lambda: crashed(stack, "SubmitFunction", job_id), 20)
+    wait_for(lambda: crashed(stack, "SubmitFunction", job_id), 60)
     if operation == "Return":
         assert_completed_once(stack, ada, job_id)
         return
-    sent = wait_for(lambda: job_item(stack, job_id)["video"].get("submission"), 20)
+    sent = wait_for(lambda: job_item(stack, job_id)["video"].get("submission"), 60)
     assert sent["state"] in {"sending", "unknown"}
     pass_the_deadline(stack, job_id)
     ended = ada.until_ended(job_id)
@@ -157,7 +157,7 @@ def test_migrate_killed_in_the_middle_of_the_file_starts_over(stack: Stack, ada:
         files = stack.fal.media()["files"]
         return any(get["fault"] == "media_slow" for get in files[-1]["gets"]) if files else False
 
-    wait_for(copying, 20)
+    wait_for(copying, 60)
     stack.kill_workers("MigrateFunction")
     assert_completed_once(stack, ada, job_id)
     assert crashed(stack, "MigrateFunction", job_id) == 1

@@ -37,7 +37,7 @@ def unanswered(stack: Stack, owner: Owner, auditor: Auditor) -> Iterator[tuple[C
         owner.grant(customer.user_id, PRICE)
         stack.fal.arm("submit_timeout_after", prompt_contains=customer.word)
         job_id = customer.order(model_id="patient-t2v")
-        wait_for(lambda: submissions(stack, job_id), 20)
+        wait_for(lambda: submissions(stack, job_id), 60)
         yield customer, job_id
         until_execution_ended(stack, job_id)
         auditor.check(customer.user_id)

@@ -47,7 +47,7 @@ def test_an_execution_aborted_when_all_was_done_but_the_settling_still_completes
     for _ in range(3):
         stack.crash("SettleFunction", "GetItem")
     job_id = ada.order(model_id="patient-t2v")
-    wait_for(lambda: job_item(stack, job_id)["video"].get("asset"), 20)
+    wait_for(lambda: job_item(stack, job_id)["video"].get("asset"), 60)
     abort(stack, job_id)
     ended = ada.until_ended(job_id)
     assert ended["status"] == "completed"
@@ -88,7 +88,7 @@ def test_track_ends_a_job_past_its_deadline_by_itself(stack: Stack, ada: Custome
 def test_a_video_that_exists_gets_a_day_to_arrive(stack: Stack, ada: Customer) -> None:
     stack.fal.arm("media_error", status=503, times=3, prompt_contains=ada.word)
     job_id = ada.order(model_id="patient-t2v")
-    told = wait_for(lambda: (item := job_item(stack, job_id))["video"].get("outcome") and item, 20)
+    told = wait_for(lambda: (item := job_item(stack, job_id))["video"].get("outcome") and item, 60)
     # A success moves the deadline to a day from now: what remains is to fetch what is paid for.
     assert told["deadline"] > time.time() + 23 * 3600
     sweep(stack)
@@ -102,7 +102,7 @@ def test_an_execution_that_ended_unheard_is_found_by_the_schedule(
         stack.crash("SubmitFunction", "GetItem")
     job_id = ada.order(model_id="patient-t2v")
     with events_of_executions_lost(stack):
-        wait_for(lambda: crashed(stack, "SubmitFunction", job_id), 20)
+        wait_for(lambda: crashed(stack, "SubmitFunction", job_id), 60)
         abort(stack, job_id)
         assert until_execution_ended(stack, job_id) == "ABORTED"
         call_off_crashes(stack)

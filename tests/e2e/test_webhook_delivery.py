@@ -50,7 +50,7 @@ def test_a_late_webhook_changes_nothing_about_a_finished_job(stack: Stack, ada: 
     before = job_item(stack, job_id)
     assert deliveries(stack, job_id) == [], "the poll was quicker"
     with counted(stack, "WebhooksFunction", "WebhookDuplicate", provider="fal"):
-        wait_for(lambda: deliveries(stack, job_id), 15)
+        wait_for(lambda: deliveries(stack, job_id), 60)
     assert job_item(stack, job_id) == before
     assert [sent["status"] for sent in deliveries(stack, job_id)] == [200]
 
@@ -60,14 +60,14 @@ def test_a_webhook_for_a_job_that_was_given_up_neither_revives_nor_charges_it(
 ) -> None:
     stack.fal.arm("slow_generation", seconds=2, prompt_contains=ada.word)
     job_id = ada.order(model_id="patient-t2v")
-    wait_for(lambda: job_item(stack, job_id)["video"].get("task_token"), 20)
+    wait_for(lambda: job_item(stack, job_id)["video"].get("task_token"), 60)
     pass_the_deadline(stack, job_id)
     sweep(stack)
     assert ada.until_ended(job_id)["error_code"] == "DEADLINE_EXCEEDED"
     until_execution_ended(stack, job_id)
     before = job_item(stack, job_id)
     with counted(stack, "WebhooksFunction", "WebhookLate", provider="fal"):
-        wait_for(lambda: deliveries(stack, job_id), 10)
+        wait_for(lambda: deliveries(stack, job_id), 60)
     assert job_item(stack, job_id) == before
     assert ada.kinds() == ["grant", "hold", "release"]
 
@@ -92,7 +92,7 @@ def test_a_repeated_webhook_counts_once(stack: Stack, ada: Customer, kind: str) 
     ):
         job_id = ada.order(model_id="patient-t2v")
         assert ada.until_ended(job_id)["status"] == "completed"
-        wait_for(lambda: len(deliveries(stack, job_id)) == 3, 10)
+        wait_for(lambda: len(deliveries(stack, job_id)) == 3, 60)
     assert [sent["status"] for sent in deliveries(stack, job_id)] == [200, 200, 200]
     assert ada.kinds() == ["grant", "hold", "capture"]
 

@@ -42,7 +42,7 @@ def genuine_call(stack: Stack, job_id: str) -> tuple[bytes, dict[str, str]]:
             if run.ended
         ]
 
-    event = wait_for(arrived, 20)[0]
+    event = wait_for(arrived, 60)[0]
     body = event["body"].encode()
     if event["isBase64Encoded"]:
         body = base64.b64decode(body)
@@ -93,7 +93,7 @@ def test_a_forged_webhook_changes_nothing(stack: Stack, ada: Customer) -> None:
         reason="WEBHOOK_NOT_PROVEN",
     ):
         for how, job_id in jobs.items():
-            assert wait_for(partial(answers, stack, job_id), 30) == [401], how
+            assert wait_for(partial(answers, stack, job_id), 60) == [401], how
     for how, job_id in jobs.items():
         assert job_item(stack, job_id) == before[how], how
     give_up(stack, ada, *jobs.values())

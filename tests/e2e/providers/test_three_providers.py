@@ -237,7 +237,7 @@ def test_runwares_duplicate_webhook_charges_nobody_twice(stack: Stack, ada: Cust
         (paid,) = submissions(stack, job_id)
         return [sent["status"] for sent in paid["deliveries"]] == [200] * 3
 
-    wait_for(answered, 10)
+    wait_for(answered, 60)
     assert ada.kinds() == ["grant", "hold", "capture"]
 
 
