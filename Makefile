@@ -6,8 +6,10 @@ PYTHON ?= python3
 ENV ?= dev
 TESTS ?= tests
 PROVIDER ?= fal
-# Two processes; a file stays on one of them, so a stack started by a module starts once.
-PYTEST_OPTIONS ?= -n 2 --dist loadfile
+# Three processes for two cores, because the stacks mostly wait. A file stays on one of them, so a
+# stack started by a module starts once; in the order of the folders, because the slow ones come
+# first and small files fill the gaps at the end.
+PYTEST_OPTIONS ?= -n 3 --dist loadfile --no-loadscope-reorder
 
 export PYTHON
 export UV_PYTHON_DOWNLOADS := never

