@@ -204,3 +204,10 @@ def test_every_change_is_counted_by_provider(
         ("fal", "HALF_OPEN"),
         ("fal", "CLOSED"),
     ]
+
+
+def test_a_slow_host_of_one_users_picture_shuts_no_provider_for_all(line: Line) -> None:
+    for _ in range(2 * FAILURES_TO_OPEN):
+        answer = circuit.guarded("fal", lambda: Unanswered("slow"), blames_silence=False)
+        assert isinstance(answer, Unanswered)
+    assert line.ask(ACCEPTED) is ACCEPTED

@@ -95,3 +95,22 @@ def test_a_provider_that_is_missed_is_looked_for_again_at_once(aws: Aws) -> None
         registry.provider("runway")
     write_keys(KEYS)
     assert isinstance(registry.provider("runway"), Runway)
+
+
+@pytest.mark.parametrize(
+    ("name", "malformed"),
+    [("fal", "not-a-pair"), ("runway", "a key with spaces"), ("runware", "zażółć")],
+)
+def test_a_provider_whose_key_could_not_be_one_is_not_offered(
+    aws: Aws, name: str, malformed: str
+) -> None:
+    write_keys({registry.KEY_NAMES[name]: malformed})
+    registry.forget_keys()
+    assert name not in registry.configured()
+
+
+@pytest.mark.parametrize("name", sorted(registry.NAMES))
+def test_what_was_paid_for_can_be_fetched_without_a_key(aws: Aws, name: str) -> None:
+    write_keys({})
+    registry.forget_keys()
+    assert registry.media_hosts(name)

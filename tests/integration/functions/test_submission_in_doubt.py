@@ -381,3 +381,30 @@ def test_at_the_deadline_a_submission_nobody_confirmed_has_nothing_to_take_back(
     look(job)
     assert (providers["fal"].cancelled, providers["fal"].polled) == ([], [])
     assert stage_of(job).outcome == UNKNOWN
+
+
+def test_a_call_that_could_be_cut_short_is_not_begun(providers: Providers) -> None:
+    job = open_job(providers=("fal", "runware"))
+    with pytest.raises(ProviderBusy):
+        submit({"job_id": job.job_id}, Context(remaining_ms=60_000))
+    assert state_of(job) is None
+    assert [provider.tasks for provider in providers.values()] == [[], [], []]
+
+
+def test_an_answer_is_recorded_only_for_the_submission_it_is_about(providers: Providers) -> None:
+    job = died_sending("fal")
+    for late in (
+        lambda: jobs.mark_sent(job.job_id, "video", "another-task", HANDLE),
+        lambda: jobs.mark_unknown(job.job_id, "video", "another-task"),
+        lambda: jobs.record_outcome(job.job_id, "video", VIDEO, task_id="another-task"),
+    ):
+        with pytest.raises(JobMoved):
+            late()
+    assert state_of(job) is SubmissionState.SENDING
+
+
+def test_nothing_is_sent_for_a_stage_that_has_come_out(providers: Providers) -> None:
+    job = died_sending("fal")
+    jobs.record_outcome(job.job_id, "video", VIDEO)
+    with pytest.raises(JobMoved):
+        begin_sending(job, "another-token")

@@ -314,3 +314,14 @@ def test_a_body_that_is_not_base64_is_refused(
     broken = event("POST", path_of(job), user=None, body="a") | {"isBase64Encoded": True}
     assert answer_of(handler(broken, Context())).status == 401
     assert provider.calls == []
+
+
+def test_a_repeated_hint_is_not_followed_again(
+    call: Caller, providers: dict[str, ScriptedProvider]
+) -> None:
+    job = sent_to("runware")
+    providers["runware"].polls = [VIDEO]
+    for result in ("accepted", "duplicate", "duplicate"):
+        hint(providers["runware"])
+        assert deliver(call, job, provider="runware").body == {"result": result}
+    assert len(providers["runware"].polled) == 1

@@ -272,3 +272,12 @@ def test_whatever_runware_says_is_an_outcome_or_asked_again(
     assert isinstance(outcome, Running | Succeeded | Failed)
     if isinstance(outcome, Succeeded):
         assert outcome.media_url == VIDEO
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(504, "timeout"), (503, "noAvailableServer"), (502, "providerUnavailable"), (404, "gone")],
+)
+def test_an_answer_that_is_itself_an_error_is_about_the_question(status: int, code: str) -> None:
+    with pytest.raises(ProviderUnavailable):
+        polled(status, {"errors": [{"code": code, "message": "words", "taskUUID": TASK_ID}]})
