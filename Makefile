@@ -49,7 +49,7 @@ token: $(STACK)  ## Print a token the running stack accepts: make token NAME=ada
 test: $(STACK) $(SAM_READY) $(SDKS)  ## Run every test; TESTS=tests/unit runs some
 	$(RUN)pytest $(PYTEST_OPTIONS) $(TESTS)
 
-check: $(DEV) $(SAM_READY)  ## Lint, types, template, state machine, imports, OpenAPI
+check: $(STACK) $(SAM_READY)  ## Lint, types, template, state machine, imports, OpenAPI
 	$(RUN)ruff check
 	$(RUN)ruff format --check
 	$(RUN)mypy $(TYPED)
