@@ -124,9 +124,10 @@ def _resolve_doubt(job: Job, stage: Stage, submission: Submission) -> None:
     again = Attempt(route, submission.task_id, submission.webhook_token, resent=True)
     if found_sending:
         logger.warning("the answer to a submission was lost")
-        _note_doubt(provider, job, stage, again)
     if provider.after_unanswered == "resubmit":
         _ask_and_send_again(provider, job, stage, again)
+    elif found_sending:
+        _note_doubt(provider, job, stage, again)
 
 
 def _send_by_some_route(job: Job, stage: Stage, has_time: Callable[[], bool]) -> None:
@@ -210,6 +211,10 @@ def _ask_and_send_again(provider: Provider, job: Job, stage: Stage, attempt: Att
         # Too late to send, not too late to ask: Track does, until the deadline.
         jobs.mark_sent(job.job_id, stage.name, attempt.task_id, handle)
         return
+    # Right before it is sent: the webhook may have told while we asked, and a provider that has
+    # forgotten the task would make it, and charge for it, again.
+    if not _note_doubt(provider, job, stage, attempt):
+        return
     answer = provider.submit(task)
     _log(provider, answer)
     if isinstance(answer, Accepted):
@@ -258,13 +263,15 @@ def _accepted(
 
 def _unanswered(provider: Provider, job: Job, stage: Stage, attempt: Attempt) -> None:
     """The provider may have it: never send it blindly again."""
-    _note_doubt(provider, job, stage, attempt)
-    if provider.after_unanswered == "resubmit":
+    if _note_doubt(provider, job, stage, attempt) and provider.after_unanswered == "resubmit":
         raise SubmissionInDoubt(provider.name)  # to be asked and sent again, after a pause
 
 
-def _note_doubt(provider: Provider, job: Job, stage: Stage, attempt: Attempt) -> None:
-    """Record the doubt. From here on a late no to the attempt in doubt moves nothing any more."""
+def _note_doubt(provider: Provider, job: Job, stage: Stage, attempt: Attempt) -> bool:
+    """Record the doubt; False if there is none any more, because the webhook has told.
+
+    From here on a late no to the attempt in doubt moves nothing.
+    """
     count("SubmissionUnanswered", provider=provider.name)
     if provider.after_unanswered == "fail":
         # It can neither be asked whether it has it, nor will it call.
@@ -277,6 +284,8 @@ def _note_doubt(provider: Provider, job: Job, stage: Stage, attempt: Attempt) ->
         now = moved.job.stage(stage.name)
         if not (now and now.submission and now.submission.state is SubmissionState.SENT):
             raise
+        return False
+    return True
 
 
 def _task(job: Job, stage: Stage, attempt: Attempt) -> Task:

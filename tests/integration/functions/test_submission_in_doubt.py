@@ -16,7 +16,7 @@ import pytest
 
 from clipmint import jobs
 from clipmint.domain.jobs import Job, Stage, SubmissionState
-from clipmint.domain.outcomes import Failed, FailureCode, Succeeded
+from clipmint.domain.outcomes import Failed, FailureCode, Outcome, Succeeded
 from clipmint.jobs import JobMoved
 from clipmint.providers.base import (
     Accepted,
@@ -407,3 +407,22 @@ def test_nothing_is_sent_for_a_stage_that_has_come_out(providers: Providers) -> 
     jobs.record_outcome(job.job_id, "video", VIDEO)
     with pytest.raises(JobMoved):
         begin_sending(job, "another-token")
+
+
+@pytest.mark.parametrize("state", [SubmissionState.SENDING, SubmissionState.UNKNOWN])
+def test_what_the_webhook_tells_while_we_ask_in_vain_is_not_sent_again(
+    providers: Providers, state: SubmissionState
+) -> None:
+    job = died_sending("runware")
+    if state is SubmissionState.UNKNOWN:
+        jobs.mark_unknown(job.job_id, "video", task_id_of(TOKEN))
+
+    def the_webhook_tells() -> Outcome:
+        handle = Handle(task_id_of(TOKEN))
+        jobs.record_outcome(job.job_id, "video", VIDEO, handle=handle)
+        raise ProviderUnavailable("timed out")
+
+    providers["runware"].polls = [the_webhook_tells]
+    assert send(job)["stage"] == "video"
+    assert providers["runware"].tasks == []
+    assert (stage_of(job).outcome, state_of(job)) == (VIDEO, SubmissionState.SENT)
