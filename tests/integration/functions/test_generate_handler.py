@@ -90,6 +90,16 @@ def test_a_retry_after_the_record_is_gone_gets_the_same_answer_from_the_job(
     assert [entry.kind for entry in journal("user-1")] == ["grant", "hold", "release"]
 
 
+def test_an_answer_is_replayed_for_a_day_before_the_job_itself_answers(
+    aws: Aws, call: Caller
+) -> None:
+    before = int(time.time())
+    generate(call)
+    after = int(time.time())
+    [record] = aws.items("IDEMPOTENCY_TABLE")
+    assert before <= int(record["expiration"]["N"]) - 24 * 3_600 <= after + 1
+
+
 def test_a_comma_in_a_key_is_a_character_like_any_other(call: Caller) -> None:
     answer = generate(call, key='"order 7, second try"')
     assert answer.status == 202

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 from typing import Any
 
@@ -76,6 +77,23 @@ def test_an_error_of_the_execution_is_a_refund_with_a_reason(
     assert settle({"job_id": job.job_id, "error": error}, Context()) == {"status": "failed"}
     assert end_of(job) == (JobStatus.FAILED, code)
     assert assert_adds_up("user-1").available == 32
+
+
+def test_how_a_job_ended_is_counted_by_status_and_reason(
+    aws: Aws, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stored, late = sent(), sent()
+    jobs.record_outcome(stored.job_id, "video", VIDEO)
+    jobs.record_asset(stored.job_id, "video", ASSET)
+    capsys.readouterr()
+    settle({"job_id": stored.job_id, "error": ""}, Context())
+    settle({"job_id": late.job_id, "error": "DeadlineExceeded"}, Context())
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+    assert [
+        (line["JobSettled"], line["status"], line["failure"])
+        for line in lines
+        if "JobSettled" in line
+    ] == [([1.0], "completed", "none"), ([1.0], "failed", "DEADLINE_EXCEEDED")]
 
 
 def test_a_job_past_its_deadline_is_refunded_and_its_execution_ended(

@@ -104,6 +104,10 @@ def test_runway_is_asked_no_more_often_than_it_wishes() -> None:
             assert max(model.poll_seconds) <= 15, "nothing but a question tells that it is done"
 
 
+def test_a_default_model_has_half_an_hour() -> None:
+    assert {model.deadline_seconds for model in DEFAULT_CATALOG} == {30 * 60}
+
+
 @pytest.mark.parametrize(
     ("text", "units"), [("", 0), ("abc", 3), ("é", 1), ("☕", 1), ("😀", 2), ("a😀\ud83d", 4)]
 )
@@ -116,6 +120,7 @@ def test_sora_offers_what_the_documents_say_and_is_switched_off() -> None:
     assert sora.allowed == AllowedSettings(
         resolution=["auto", "720p"], aspect_ratio=["auto", "9:16", "16:9"], duration=[4, 8, 12]
     )
+    assert sora.defaults == Settings(resolution="auto", aspect_ratio="auto", duration=4)
     assert not sora.available
 
 
@@ -157,6 +162,7 @@ def test_presets_are_in_order_of_price(model_id: str) -> None:
         ("veo-3.1", Settings(resolution="720p", duration=4), 16),
         ("veo-3.1", Settings(resolution="1080p", duration=8), 32),
         ("veo-3.1-transition", Settings(resolution="4k", duration=8), 48),
+        ("sora-2-i2v", Settings(), 4),
         ("sora-2-i2v", Settings(duration=12), 12),
         ("gen4-turbo", Settings(duration=10), 10),
         ("gen4.5", Settings(), 10),
