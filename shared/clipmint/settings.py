@@ -45,6 +45,13 @@ BaseUrl = Annotated[
 ]
 
 
+class ImagesSettings(_Environment):
+    """Where pictures are kept, and where anyone reads them: the URL, a slash and the key."""
+
+    images_bucket: str
+    images_base_url: BaseUrl
+
+
 class ProviderSettings(_Environment):
     """Where the providers are, and where they find us.
 

@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 
 _PLAIN_SUB = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+
+UPLOADS = "uploads/"
+"""What the key of every uploaded picture begins with."""
+
+PICTURES = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
+"""Content types of pictures, and the extension each is stored under."""
+
 _BLOCK_BYTES = 1024 * 1024
 _BLOCKS = 6
 
@@ -36,11 +43,7 @@ def job_prefix(user_id: str, job_id: str) -> str:
         raise ValueError("not a job id")
     # A token's subject may be any string, with slashes, dots or kilobytes. Plain ones stay
     # readable; the rest are hashed, under another first letter so that the two never meet.
-    if _PLAIN_SUB.fullmatch(user_id):
-        owner = f"u-{user_id}"
-    else:
-        encoded = user_id.encode("utf-8", "surrogatepass")
-        owner = f"h-{hashlib.sha256(encoded).hexdigest()}"
+    owner = f"u-{user_id}" if _PLAIN_SUB.fullmatch(user_id) else f"h-{_hashed(user_id)}"
     return f"videos/{owner}/{job_id}/"
 
 
@@ -58,10 +61,34 @@ def thumbnail_key(user_id: str, job_id: str, attempt: str) -> str:
     return f"{job_prefix(user_id, job_id)}{_checked(attempt)}/thumbnail.jpg"
 
 
-def _checked(attempt: str) -> str:
-    if not _ID.fullmatch(attempt):
-        raise ValueError("not an attempt's id")
-    return attempt
+def upload_prefix(user_id: str, project_id: str) -> str:
+    """What the keys of all pictures uploaded for one project begin with, slash included."""
+    return f"{UPLOADS}{_hashed(user_id)}/{_checked(project_id)}/"
+
+
+def upload_key(user_id: str, project_id: str, image_id: str, content_type: str) -> str:
+    """Key of one uploaded picture. Its URL is public, so it never shows who the user is."""
+    return f"{upload_prefix(user_id, project_id)}{_checked(image_id)}.{PICTURES[content_type]}"
+
+
+def generated_prefix(user_id: str, job_id: str) -> str:
+    """What the keys of all pictures one job generated begin with, slash included."""
+    return f"generated_images/{_hashed(user_id)}/{_checked(job_id)}/"
+
+
+def generated_key(user_id: str, job_id: str, attempt: str, content_type: str) -> str:
+    """Key of a job's picture, as one attempt at storing it writes it. Public, like uploads."""
+    return f"{generated_prefix(user_id, job_id)}{_checked(attempt)}.{PICTURES[content_type]}"
+
+
+def _hashed(user_id: str) -> str:
+    return hashlib.sha256(user_id.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _checked(name: str) -> str:
+    if not _ID.fullmatch(name):
+        raise ValueError("not the id of a job, project, image or attempt")
+    return name
 
 
 def s3_client() -> S3Client:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable
 
@@ -9,7 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clipmint.storage import job_prefix, thumbnail_key, video_key
+from clipmint.storage import (
+    generated_key,
+    generated_prefix,
+    job_prefix,
+    thumbnail_key,
+    upload_key,
+    upload_prefix,
+    video_key,
+)
 
 JOB = "6f9619ff-8b86-5d01-b42d-00cf4fc964ff"
 ATTEMPT = "8f5f0d0e-52a1-4a55-9c4e-5b6f6c8fb2a3"
@@ -87,3 +96,44 @@ def test_an_attempt_that_could_leave_its_folder_is_refused(attempt: str) -> None
     for key in KEYS:
         with pytest.raises(ValueError, match="attempt"):
             key("alice", JOB, attempt)
+
+
+PICTURE_KEYS = [(upload_key, upload_prefix), (generated_key, generated_prefix)]
+
+
+@pytest.mark.parametrize(("key", "prefix"), PICTURE_KEYS)
+@given(SUBJECTS)
+def test_a_pictures_key_is_safe_in_a_url_and_does_not_show_its_owner(
+    key: Callable[..., str], prefix: Callable[..., str], user_id: str
+) -> None:
+    named = key(user_id, JOB, ATTEMPT, "image/webp")
+    assert named == key(user_id, JOB, ATTEMPT, "image/webp")
+    owner = hashlib.sha256(user_id.encode("utf-8", "surrogatepass")).hexdigest()
+    assert re.fullmatch(rf"(uploads|generated_images)/{owner}/{JOB}/{ATTEMPT}\.webp", named)
+    assert named.startswith(prefix(user_id, JOB))
+
+
+@pytest.mark.parametrize(("key", "prefix"), PICTURE_KEYS)
+@given(SUBJECTS, SUBJECTS)
+def test_nothing_of_another_user_lies_under_a_pictures_prefix(
+    key: Callable[..., str], prefix: Callable[..., str], one: str, other: str
+) -> None:
+    found = key(other, JOB, ATTEMPT, "image/png").startswith(prefix(one, JOB))
+    assert found is (one == other)
+
+
+@pytest.mark.parametrize("outside", OUTSIDE)
+@pytest.mark.parametrize("key", [upload_key, generated_key])
+def test_a_pictures_key_refuses_what_could_not_be_our_id(
+    key: Callable[..., str], outside: str
+) -> None:
+    with pytest.raises(ValueError, match="not the id of a job, project, image or attempt"):
+        key("alice", outside, ATTEMPT, "image/png")
+    with pytest.raises(ValueError, match="not the id of a job, project, image or attempt"):
+        key("alice", JOB, outside, "image/png")
+
+
+@pytest.mark.parametrize("key", [upload_key, generated_key])
+def test_a_picture_of_another_type_has_no_key(key: Callable[..., str]) -> None:
+    with pytest.raises(KeyError):
+        key("alice", JOB, ATTEMPT, "image/svg+xml")

@@ -4,6 +4,7 @@
 
     MediaError
     ├── MediaInvalid        the file itself is at fault: not a playable MP4, or too large
+    ├── PictureInvalid      the same of a picture: not one we take, damaged, or of no sane size
     ├── SourceExpired       this URL no longer gives the file; a fresh one may
     ├── SourceUnavailable   no fault of the file or the URL: the same copy may work later
     └── SourceNotAllowed    the URL, or a redirect, leads where we do not go; nothing was fetched
@@ -29,6 +30,10 @@ class MediaError(Exception):
 
 class MediaInvalid(MediaError):
     """The file is not a playable MP4, or is larger than allowed."""
+
+
+class PictureInvalid(MediaError):
+    """The file is not a picture we take. Its text is a sentence for whoever sent it."""
 
 
 class SourceExpired(MediaError):
@@ -64,6 +69,16 @@ class StoredObject:
     etag: str
     checksum: str | None
     content_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What a sound picture is like. ``width`` and ``height`` are pixels as stored, whichever way
+    its metadata would have it turned."""
+
+    content_type: str
+    width: int
+    height: int
 
 
 @dataclass(frozen=True, slots=True)
