@@ -1,7 +1,8 @@
 """What is true of every user whatever happened: money adds up, jobs match it, files are there.
 
-`Auditor.check` reads the tables themselves, not the API. It remembers every journal it has seen, so
-a line that is later missing or different is found too.
+`Auditor.check` reads the tables and buckets themselves, not the API, and hands them to
+`tests.proof.invariants`. It remembers what it has seen, so a line of a journal that is later
+missing or different is found too.
 """
 
 from __future__ import annotations
@@ -9,18 +10,15 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
-
-from botocore.exceptions import ClientError
 
 from local.stack import Stack
 from tests.e2e.backstage import Item, ledger_items, scan
-from tests.e2e.customer import TERMINAL
+from tests.proof.invariants import Snapshot, left_behind, stages_of, violations
 
 _JWT = re.compile(r"eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}")
 _PROMPTS = ("prompt", "promptText", "positivePrompt")
-_AVAILABLE = {"grant": 1, "hold": -1, "capture": 0, "release": 1}
-_HELD = {"grant": 0, "hold": 1, "capture": -1, "release": -1}
 
 
 class Auditor:
@@ -28,7 +26,8 @@ class Auditor:
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
-        self._journals: dict[str, list[Item]] = {}
+        self._before: dict[str, Snapshot] = {}
+        self._digests: dict[tuple[str, str, str], str] = {}
 
     def check(self, user_id: str) -> None:
         """All of it for one user. Raises AssertionError."""
@@ -62,8 +61,9 @@ class Auditor:
                     secrets[submission["webhook_url"].rpartition("/")[2]] = "a webhook token"
         for job in scan(self._stack, "JobsTable"):
             secrets[job["prompt"]] = "a prompt"
-            if token := job["video"].get("task_token"):
-                secrets[token] = "a task token"
+            for stage in stages_of(job).values():
+                if token := stage.get("task_token"):
+                    secrets[token] = "a task token"
         logs = self._stack.boto3("logs")
         lines = 0
         for group in logs.describe_log_groups()["logGroups"]:
@@ -74,26 +74,30 @@ class Auditor:
                     _assert_discreet(event["message"], secrets)
         assert lines > 0, "there was no log to look at"
 
-    def _paid(self) -> Counter[str]:
-        """Paid submissions by job, whichever provider took them.
+    def _paid(self) -> Counter[tuple[str, str]]:
+        """Paid submissions by job and stage, whichever provider took them.
 
         A webhook URL names its job. A provider without webhooks is known to the job by its task id,
         unless the answer was lost: then the prompt tells, and the job must have been given up.
         """
         jobs = scan(self._stack, "JobsTable")
+        stages = [(job, *named) for job in jobs for named in stages_of(job).items()]
         by_task = {
-            job["video"]["submission"]["request_id"]: job["job_id"]
-            for job in jobs
-            if job["video"].get("submission", {}).get("request_id")
+            stage["submission"]["request_id"]: (job["job_id"], name)
+            for job, name, stage in stages
+            if stage.get("submission", {}).get("request_id")
         }
         given_up = {
-            job["prompt"]: job["job_id"] for job in jobs if job.get("failure") == "SUBMIT_UNKNOWN"
+            job["prompt"]: (job["job_id"], name)
+            for job, name, _ in stages
+            if job.get("failure") == "SUBMIT_UNKNOWN"
         }
-        paid = Counter[str]()
+        paid = Counter[tuple[str, str]]()
         for simulator in self._stack.simulators.values():
             for submission in simulator.submissions():
                 if submission["webhook_url"]:
-                    paid[submission["webhook_url"].split("/")[5]] += 1
+                    *_, job_id, stage, _token = submission["webhook_url"].split("/")
+                    paid[job_id, stage] += 1
                 elif submission["request_id"] in by_task:
                     paid[by_task[submission["request_id"]]] += 1
                 else:
@@ -102,89 +106,44 @@ class Auditor:
         return paid
 
     def _check_user(
-        self, user_id: str, items: list[Item], jobs: list[Item], paid: Counter[str]
+        self, user_id: str, items: list[Item], jobs: list[Item], paid: Counter[tuple[str, str]]
     ) -> None:
-        entries = sorted(
-            (item for item in items if item["sk"].startswith("ENTRY#")),
-            key=lambda item: item["sequence"],
+        own = {job["job_id"] for job in jobs}
+        now = Snapshot(
+            user_id=user_id,
+            account=next((item for item in items if item["sk"] == "ACCOUNT"), None),
+            entries=[item for item in items if item["sk"].startswith("ENTRY#")],
+            jobs=jobs,
+            objects={
+                (bucket, key): self._sha256(bucket, key, etag)
+                for bucket, key, etag in self._files()
+                if own & set(key.split("/"))
+            },
+            paid={key: times for key, times in paid.items() if key[0] in own},
         )
-        account = next((item for item in items if item["sk"] == "ACCOUNT"), None)
-        before = self._journals.get(user_id, [])
-        assert entries[: len(before)] == before, "a line of the journal was changed or removed"
-        self._journals[user_id] = entries
-        if account is None:
-            assert not entries
-            assert not jobs
-            return
-        resolved = _check_journal(account, entries)
-        assert account["open_jobs"] == sum(1 for job in jobs if job["status"] not in TERMINAL)
-        held = {entry["job_id"] for entry in entries if entry["kind"] == "hold"}
-        assert held == {job["job_id"] for job in jobs}
-        for job in jobs:
-            assert paid[job["job_id"]] <= 1, f"{job['job_id']} was paid for more than once"
-            self._check_job(job, resolved.get(job["job_id"]))
+        found = [*violations(now, self._before.get(user_id)), *left_behind(now)]
+        self._before[user_id] = now
+        assert not found, "\n".join(found)
 
-    def _check_job(self, job: Item, resolution: str | None) -> None:
-        expected = {"completed": "capture", "failed": "release", "cancelled": "release"}
-        assert resolution == expected.get(job["status"]), f"{job['job_id']}: {resolution}"
-        assert ("open" in job) == (job["status"] not in TERMINAL)
-        if job["status"] == "completed":
-            asset = job["video"]["asset"]
-            for key in (asset["key"], asset["thumbnail_key"]):
-                assert self._exists(asset["bucket"], key) != job.get("deleted", False)
-            if not job.get("deleted"):
-                self._check_object(asset)
+    def _files(self) -> Iterator[tuple[str, str, str]]:
+        """Bucket, key and ETag of every object there is."""
+        pages = self._stack.boto3("s3").get_paginator("list_objects_v2")
+        for bucket in self._stack.buckets.values():
+            for page in pages.paginate(Bucket=bucket):
+                for found in page.get("Contents", []):
+                    yield bucket, found["Key"], found["ETag"]
 
-    def _exists(self, bucket: str, key: str) -> bool:
-        try:
-            self._stack.boto3("s3").head_object(Bucket=bucket, Key=key)
-        except ClientError as error:
-            assert error.response["Error"]["Code"] == "404"  # noqa: PT017 (any other is a failure)
-            return False
-        return True
-
-    def _check_object(self, asset: dict[str, Any]) -> None:
-        found = self._stack.boto3("s3").get_object(Bucket=asset["bucket"], Key=asset["key"])
-        body = found["Body"].read()
-        assert len(body) == asset["size_bytes"]
-        assert hashlib.sha256(body).hexdigest() == asset["sha256"]
+    def _sha256(self, bucket: str, key: str, etag: str) -> str:
+        if (bucket, key, etag) not in self._digests:
+            body = self._stack.boto3("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+            self._digests[bucket, key, etag] = hashlib.sha256(body).hexdigest()
+        return self._digests[bucket, key, etag]
 
 
 def _prompt(submission: dict[str, Any]) -> str:
     """What a provider was asked to show; each has its own word for it."""
     asked = submission["input"]
     return str(next(asked[word] for word in _PROMPTS if word in asked))
-
-
-def _check_journal(account: Item, entries: list[Item]) -> dict[str, str]:
-    """The books of one account; how each job's hold was resolved."""
-    available = held = 0
-    open_holds: dict[tuple[str, str], int] = {}
-    resolved: dict[str, str] = {}
-    for number, entry in enumerate(entries, start=1):
-        assert entry["sequence"] == number, "a line of the journal is missing"
-        available += _AVAILABLE[entry["kind"]] * entry["credits"]
-        held += _HELD[entry["kind"]] * entry["credits"]
-        assert (entry["balance_after"], entry["held_after"]) == (available, held)
-        assert entry["credits"] > 0
-        assert available >= 0
-        if entry["kind"] == "hold":
-            hold = (entry["job_id"], entry["stage"])
-            assert hold not in open_holds
-            assert entry["job_id"] not in resolved
-            open_holds[hold] = entry["credits"]
-        elif entry["kind"] != "grant":
-            # KeyError here: resolved twice, or never held.
-            assert open_holds.pop((entry["job_id"], entry["stage"])) == entry["credits"]
-            resolved[entry["job_id"]] = entry["kind"]
-    totals = Counter[str]()
-    for entry in entries:
-        totals[entry["kind"]] += entry["credits"]
-    assert (account["available"], account["held"]) == (available, held)
-    assert account["held"] == sum(open_holds.values())
-    assert account["available"] + account["held"] == totals["grant"] - totals["capture"]
-    assert account["last_sequence"] == len(entries)
-    return resolved
 
 
 def _assert_discreet(line: str, secrets: dict[str, str]) -> None:
