@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
-from tests.template.reading import of_type, transformed, written
+from tests.template.reading import ROOT, of_type, transformed, written
 
 ROUTES = {
     "POST /v1/videos": "Generate",
@@ -57,6 +58,15 @@ def test_each_route_leads_to_its_function() -> None:
 def test_a_route_asks_for_a_token_and_the_owners_for_the_admin_scope(route: str) -> None:
     scopes = ["clipmint/admin"] if "/admin/" in route else []
     assert routes()[route]["security"] == [{"Jwt": scopes}]
+
+
+def test_every_route_a_token_opens_is_described() -> None:
+    described = json.loads((ROOT / "docs" / "openapi.json").read_text())
+    assert {
+        f"{method.upper()} {path}"
+        for path, methods in described["paths"].items()
+        for method in methods
+    } == ROUTES.keys() - {WEBHOOK}
 
 
 def test_the_webhooks_route_asks_for_no_token() -> None:
