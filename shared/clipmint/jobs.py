@@ -13,7 +13,7 @@ import json
 import random
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -24,13 +24,14 @@ from pynamodb.expressions.update import Action
 
 from clipmint.domain import clock
 from clipmint.domain.catalog import Route
-from clipmint.domain.errors import InvalidRequest
+from clipmint.domain.errors import InvalidRequest, TemporarilyUnavailable
 from clipmint.domain.jobs import Asset, Job, JobStatus, Refusal, SubmissionState
 from clipmint.domain.outcomes import Finished, Succeeded
 from clipmint.providers.base import Handle
 from clipmint.records import asset_map, outcome_map, to_job
 from clipmint.tables import (
     OPEN,
+    ByUser,
     JobItem,
     RefusalMap,
     SubmissionMap,
@@ -44,6 +45,16 @@ at least this long (Runway is the shortest, 24 to 48 hours)."""
 _CONFLICT_ATTEMPTS = 5
 """Attempts at an update while a transaction holds the item, a matter of milliseconds. DynamoDB
 refuses the update then, and botocore does not try again."""
+
+_KEYS_PER_CALL = 100
+"""What BatchGetItem takes at most."""
+
+_READ_ATTEMPTS = 6
+"""Attempts at the keys that DynamoDB left unread, with pauses of a second and a half together."""
+
+_OPEN_FOR = timedelta(days=3)
+"""A job older than this has ended: a model's deadline is a day at most, `MIGRATION_WINDOW` another,
+and the third is for the sweep that ends it."""
 
 
 class JobFinished(Exception):
@@ -64,6 +75,51 @@ def get(job_id: str) -> Job | None:
         return to_job(JobItem.get(job_id, consistent_read=True))
     except DoesNotExist:
         return None
+
+
+def get_many(job_ids: Iterable[str]) -> dict[str, Job]:
+    """Those of these jobs that exist, by id, as they stand (strongly consistent).
+
+    Raises
+    ------
+    TemporarilyUnavailable
+        DynamoDB did not read all of them, asked several times.
+    """
+    wanted = list(dict.fromkeys(job_ids))
+    found: dict[str, Job] = {}
+    unread = 0
+    while wanted:
+        keys: list[Any] = [{"job_id": job_id} for job_id in wanted[:_KEYS_PER_CALL]]
+        # Not the model's own, whose loop over unread keys knows neither a pause nor an end.
+        data = JobItem._get_connection().batch_get_item(keys, consistent_read=True)  # noqa: SLF001
+        table = JobItem.Meta.table_name
+        for raw in data["Responses"].get(table, []):
+            job = to_job(JobItem.from_raw_data(raw))
+            found[job.job_id] = job
+        left = [
+            key["job_id"]["S"] for key in data["UnprocessedKeys"].get(table, {}).get("Keys", [])
+        ]
+        wanted = left + wanted[_KEYS_PER_CALL:]
+        if left:
+            unread += 1
+            if unread == _READ_ATTEMPTS:
+                raise TemporarilyUnavailable(
+                    "Not everything could be read; ask again", headers={"Retry-After": "1"}
+                )
+            time.sleep(random.uniform(0, 0.05 * 2**unread))  # noqa: S311
+    return found
+
+
+def open_in_project(user_id: str, project_id: str, scene_id: str | None = None) -> list[str]:
+    """Ids of a project's (or of one scene's) jobs that have not ended.
+
+    Eventually consistent (it reads a global index): one may have ended meanwhile, or just begun.
+    """
+    condition = JobItem.open.exists() & (JobItem.project_id == project_id)
+    if scene_id is not None:
+        condition = condition & (JobItem.scene_id == scene_id)
+    since = ByUser.created_at >= clock.iso(clock.now() - _OPEN_FOR)
+    return [item.job_id for item in JobItem.by_user.query(user_id, since, condition)]
 
 
 @dataclass(frozen=True, slots=True)

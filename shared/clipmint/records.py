@@ -24,6 +24,8 @@ def to_item(job: Job) -> JobItem:
     item = JobItem(
         job_id=job.job_id,
         user_id=job.user_id,
+        project_id=job.project_id,
+        scene_id=job.scene_id,
         status=job.status.value,
         open=OPEN,
         deadline=job.deadline,
@@ -59,6 +61,8 @@ def to_job(item: JobItem) -> Job:
     return Job(
         job_id=item.job_id,
         user_id=item.user_id,
+        project_id=item.project_id,
+        scene_id=item.scene_id,
         status=JobStatus(item.status),
         model_id=item.model_id,
         model_name=item.model_name,

@@ -22,6 +22,7 @@ from pynamodb.indexes import (
     AllProjection,
     GlobalSecondaryIndex,
     IncludeProjection,
+    KeysOnlyProjection,
     LocalSecondaryIndex,
 )
 from pynamodb.models import Model
@@ -191,6 +192,8 @@ class JobItem(Model):
 
     job_id = UnicodeAttribute(hash_key=True)
     user_id = UnicodeAttribute()
+    project_id = UnicodeAttribute(null=True)
+    scene_id = UnicodeAttribute(null=True)
     status = UnicodeAttribute()
     open = UnicodeAttribute(null=True)
     deadline = NumberAttribute()
@@ -228,3 +231,75 @@ class CatalogItem(Model):
 
     model_id = UnicodeAttribute(hash_key=True)
     definition = UnicodeAttribute()
+
+
+class ByCreation(LocalSecondaryIndex[Any]):
+    """A user's projects by time."""
+
+    class Meta:
+        index_name = "by_creation"
+        projection = AllProjection()
+
+    user_id = UnicodeAttribute(hash_key=True)
+    created_at = UnicodeAttribute(range_key=True, attr_name="project_created_at")
+
+
+class ProjectItem(Model):
+    """A project, at ``sk = PROJECT#…``.
+
+    Its time of creation has a name of its own: nothing else in the table enters the index.
+    """
+
+    class Meta(_Meta):
+        table_name = _FromEnvironment("PROJECTS_TABLE")
+
+    user_id = UnicodeAttribute(hash_key=True)
+    sk = UnicodeAttribute(range_key=True)
+    project_id = UnicodeAttribute()
+    name = UnicodeAttribute(null=True)
+    resolution = UnicodeAttribute()
+    image_url = UnicodeAttribute(null=True)
+    scene_ids: ListAttribute[Any] = ListAttribute(of=UnicodeAttribute)
+    renders = JSONAttribute()
+    revision = NumberAttribute()
+    deleting = BooleanAttribute(null=True)
+    created_at = UnicodeAttribute(attr_name="project_created_at")
+    updated_at = UnicodeAttribute()
+
+    by_creation = ByCreation()
+
+
+class ByScene(LocalSecondaryIndex[Any]):
+    """Where a user's scene is; sparse, because only scenes have the attribute."""
+
+    class Meta:
+        index_name = "by_scene"
+        projection = KeysOnlyProjection()
+
+    user_id = UnicodeAttribute(hash_key=True)
+    scene_id = UnicodeAttribute(range_key=True)
+    sk = UnicodeAttribute()
+
+
+class SceneItem(Model):
+    """A scene, at ``sk = PROJECT#…#SCENE#…``, right behind its project."""
+
+    class Meta(_Meta):
+        table_name = _FromEnvironment("PROJECTS_TABLE")
+
+    user_id = UnicodeAttribute(hash_key=True)
+    sk = UnicodeAttribute(range_key=True)
+    scene_id = UnicodeAttribute()
+    project_id = UnicodeAttribute()
+    image_prompt = UnicodeAttribute(null=True)
+    visual_prompt = UnicodeAttribute(null=True)
+    product_reference_image_url = UnicodeAttribute(null=True)
+    duration = NumberAttribute(null=True)
+    first_frame = UnicodeAttribute(null=True)
+    last_frame = UnicodeAttribute(null=True)
+    image_url = UnicodeAttribute(null=True)
+    model_id = UnicodeAttribute(null=True)
+    created_at = UnicodeAttribute()
+    updated_at = UnicodeAttribute()
+
+    by_scene = ByScene()

@@ -39,7 +39,15 @@ from clipmint.domain.catalog import Route, Settings
 from clipmint.domain.default_catalog import DEFAULT_CATALOG
 from clipmint.domain.jobs import Job, JobStatus, Refusal, Stage
 from clipmint.providers import registry
-from clipmint.tables import AccountItem, CatalogItem, EntryItem, GrantItem, JobItem
+from clipmint.tables import (
+    AccountItem,
+    CatalogItem,
+    EntryItem,
+    GrantItem,
+    JobItem,
+    ProjectItem,
+    SceneItem,
+)
 from tests.template.reading import DEFINITION, of_type, written
 
 if TYPE_CHECKING:
@@ -50,6 +58,7 @@ if TYPE_CHECKING:
 
 REGION: Final = "eu-west-1"
 BUCKET = "videos-of-the-owner"
+IMAGES_BUCKET = "images-of-the-owner"
 STATE_MACHINE = f"arn:aws:states:{REGION}:123456789012:stateMachine:clipmint-generation"
 WEBHOOKS = "https://api.example.com"
 TOKEN = "the-token"
@@ -315,7 +324,15 @@ _KEPT_BY_FUNCTIONS = {"generate": ["_idempotency"], "status": ["_s3"], "migrate"
 
 def _forget_clients() -> None:
     """Drop the AWS clients that the code keeps for its whole life, for they know their endpoint."""
-    for model in (AccountItem, EntryItem, GrantItem, JobItem, CatalogItem):
+    for model in (
+        AccountItem,
+        EntryItem,
+        GrantItem,
+        JobItem,
+        CatalogItem,
+        ProjectItem,
+        SceneItem,
+    ):
         model._connection = None
     ledger._connection = None
     execution._client.cache_clear()
@@ -379,6 +396,7 @@ def aws_clients() -> Iterator[Clients]:
         "POWERTOOLS_SERVICE_NAME": "clipmint",
         "POWERTOOLS_METRICS_NAMESPACE": "Clipmint",
         "VIDEOS_BUCKET": BUCKET,
+        "IMAGES_BUCKET": IMAGES_BUCKET,
         "STATE_MACHINE_ARN": STATE_MACHINE,
         "WEBHOOK_BASE_URL": WEBHOOKS,
         **{variable: logical_id for logical_id, variable in TABLES.items()},
@@ -397,7 +415,10 @@ def aws_account(aws_clients: Clients, monkeypatch: pytest.MonkeyPatch) -> Iterat
         _forget_answers()
         for logical_id in TABLES:
             dynamodb.create_table(TableName=logical_id, **definition_of(logical_id))
-        s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+        for bucket in (BUCKET, IMAGES_BUCKET):
+            s3.create_bucket(
+                Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION}
+            )
         keys = dict.fromkeys(KEYS, "") | {"FAL_KEY": KEYS["FAL_KEY"]}
         secret = secrets.create_secret(Name="ProviderKeys", SecretString=json.dumps(keys))
         monkeypatch.setenv("PROVIDER_KEYS_ARN", secret["ARN"])
@@ -412,12 +433,13 @@ def aws_account(aws_clients: Clients, monkeypatch: pytest.MonkeyPatch) -> Iterat
         hooks.enter_context(_hooked(states.meta.events, account.executions.hooks()))
         ledger._transaction()
         assert ledger._connection is not None
-        hooks.enter_context(
-            _hooked(
-                ledger._connection.client.meta.events,
-                {"before-call.dynamodb.TransactWriteItems": account.intercept},
+        for connection in (ledger._connection, ProjectItem._get_connection().connection):
+            hooks.enter_context(
+                _hooked(
+                    connection.client.meta.events,
+                    {"before-call.dynamodb.TransactWriteItems": account.intercept},
+                )
             )
-        )
         assert catalog.seed() == [model.model_id for model in DEFAULT_CATALOG]
         yield account
         _forget_answers()

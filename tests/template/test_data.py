@@ -19,7 +19,13 @@ TABLES = {
         },
     ),
     "ModelsTable": ("model_id:S", {}),
-    "ProjectsTable": ("user_id:S sk:S", {}),
+    "ProjectsTable": (
+        "user_id:S sk:S",
+        {
+            "by_scene": ("user_id:S scene_id:S", "KEYS_ONLY"),
+            "by_creation": ("user_id:S project_created_at:S", "ALL"),
+        },
+    ),
     "IdempotencyTable": ("id:S", {}),
 }
 BUCKETS = ("VideosBucket", "ImagesBucket")

@@ -11,18 +11,23 @@ each becomes is one table in `clipmint.api`.
     │   ├── IdempotencyKeyInvalid
     │   ├── ImageRequired
     │   ├── SettingNotAllowed
-    │   └── ModelUnavailable
+    │   ├── ModelUnavailable
+    │   ├── TooManyScenes
+    │   └── ResolutionNotAllowed
     ├── InsufficientCredits
     ├── UserMismatch                a body naming another user
     ├── ScopeRequired               an admin call without the admin scope
     ├── NotFound
     │   ├── ModelNotFound
-    │   └── JobNotFound             unknown, or somebody else's: the same answer
+    │   ├── JobNotFound             unknown, or somebody else's: the same answer
+    │   ├── ProjectNotFound         so are these two
+    │   └── SceneNotFound
     ├── Conflict
     │   ├── RequestInProgress       the same key is being answered right now
     │   ├── CancelTooLate
     │   ├── JobRunning
-    │   └── ReferenceReused
+    │   ├── ReferenceReused
+    │   └── ProjectBusy             jobs of it are still running
     ├── IdempotencyKeyReused        the same key with another body
     ├── LimitReached
     ├── WebhookNotProven            forged, stale, or not about a submission of ours
@@ -103,6 +108,14 @@ class ModelUnavailable(InvalidRequest):
     code = "MODEL_UNAVAILABLE"
 
 
+class TooManyScenes(InvalidRequest):
+    code = "TOO_MANY_SCENES"
+
+
+class ResolutionNotAllowed(InvalidRequest):
+    code = "RESOLUTION_NOT_ALLOWED"
+
+
 class InsufficientCredits(ClipmintError):
     code = "INSUFFICIENT_CREDITS"
 
@@ -127,6 +140,14 @@ class JobNotFound(NotFound):
     code = "JOB_NOT_FOUND"
 
 
+class ProjectNotFound(NotFound):
+    code = "PROJECT_NOT_FOUND"
+
+
+class SceneNotFound(NotFound):
+    code = "SCENE_NOT_FOUND"
+
+
 class Conflict(ClipmintError):
     code = "CONFLICT"
 
@@ -145,6 +166,10 @@ class JobRunning(Conflict):
 
 class ReferenceReused(Conflict):
     code = "REFERENCE_REUSED"
+
+
+class ProjectBusy(Conflict):
+    code = "PROJECT_BUSY"
 
 
 class IdempotencyKeyReused(ClipmintError):

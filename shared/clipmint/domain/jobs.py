@@ -124,6 +124,8 @@ class Job:
     preset: str | None = None
     image_url: str | None = None
     last_image_url: str | None = None
+    project_id: str | None = None
+    scene_id: str | None = None
     completed_at: datetime | None = None
     failure: FailureCode | None = None
     deleted: bool = False
