@@ -19,6 +19,7 @@ sys.path[:0] = [str(ROOT / "shared"), str(ROOT)]
 from functions.admin import app as admin  # noqa: E402
 from functions.cancel import app as cancel  # noqa: E402
 from functions.generate import app as generate  # noqa: E402
+from functions.projects import app as projects  # noqa: E402
 from functions.status import app as status  # noqa: E402
 
 ERROR_SCHEMA = {
@@ -43,7 +44,7 @@ def document() -> dict[str, Any]:
     paths: dict[str, Any] = {}
     schemas: dict[str, Any] = {}
     merged: dict[str, Any] = {}
-    for module in (generate, status, cancel, admin):
+    for module in (generate, status, projects, cancel, admin):
         part = module.app.get_openapi_schema(title="Clipmint", version=version).model_dump(
             mode="json", by_alias=True, exclude_none=True
         )

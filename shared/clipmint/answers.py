@@ -8,9 +8,10 @@ from pydantic import BaseModel, Field
 
 from clipmint.domain import clock
 from clipmint.domain.catalog import AllowedSettings, Model, Need, Settings
-from clipmint.domain.jobs import Job, JobStatus, progress
+from clipmint.domain.jobs import TERMINAL, Job, JobStatus, progress
 from clipmint.domain.outcomes import USER_MESSAGES, FailureCode
 from clipmint.domain.pricing import Price
+from clipmint.domain.projects import Project, Scene, SceneState
 
 
 class Accepted(BaseModel):
@@ -145,3 +146,156 @@ class Granted(BaseModel):
     reference: str
     available: int
     replayed: bool
+
+
+class SceneAnswer(BaseModel):
+    """One shot of a project, and what its jobs have made of it.
+
+    ``status``, ``progress`` and errors are those of ``job_id``, the newest job; a scene never
+    rendered is ``pending`` without one. Pictures and videos stay those of the last job that made
+    one, until the newest does. URLs of videos are valid for an hour.
+    """
+
+    scene_id: str
+    project_id: str
+    image_prompt: str | None
+    visual_prompt: str | None
+    product_reference_image_url: str | None
+    duration: int
+    first_frame: str | None
+    last_frame: str | None
+    model_id: str | None
+    status: JobStatus
+    job_id: str | None
+    progress: Annotated[int, Field(ge=0, le=100)]
+    current_step: str | None
+    image_url: str | None
+    video_url: str | None
+    thumbnail_url: str | None
+    error_message: str | None
+    error_code: FailureCode | None
+    created_at: str
+    updated_at: str
+
+    @classmethod
+    def of(
+        cls, scene: Scene, state: SceneState, video_url: str | None, thumbnail_url: str | None
+    ) -> SceneAnswer:
+        job = state.job
+        percent, step = progress(job) if job else (0, None)
+        failure = job.failure if job else None
+        return cls(
+            scene_id=scene.scene_id,
+            project_id=scene.project_id,
+            image_prompt=scene.image_prompt,
+            visual_prompt=scene.visual_prompt,
+            product_reference_image_url=scene.product_reference_image_url,
+            duration=scene.seconds,
+            first_frame=scene.first_frame,
+            last_frame=scene.last_frame,
+            model_id=scene.model_id,
+            status=state.status,
+            job_id=job.job_id if job else None,
+            progress=percent,
+            current_step=step,
+            image_url=state.image_url,
+            video_url=video_url,
+            thumbnail_url=thumbnail_url,
+            error_message=USER_MESSAGES[failure] if failure else None,
+            error_code=failure,
+            created_at=clock.iso(scene.created_at),
+            updated_at=clock.iso(scene.updated_at),
+        )
+
+
+class SceneList(BaseModel):
+    """In the project's order."""
+
+    scenes: list[SceneAnswer]
+
+
+class ProjectSummary(BaseModel):
+    """A project without its scenes."""
+
+    project_id: str
+    name: str | None
+    resolution: str
+    image_url: str | None
+    scene_count: int
+    created_at: str
+    updated_at: str
+
+    @classmethod
+    def of(cls, project: Project) -> ProjectSummary:
+        return cls(
+            project_id=project.project_id,
+            name=project.name,
+            resolution=project.resolution,
+            image_url=project.image_url,
+            scene_count=len(project.scene_ids),
+            created_at=clock.iso(project.created_at),
+            updated_at=clock.iso(project.updated_at),
+        )
+
+
+class ProjectPage(BaseModel):
+    """Newest first; ``cursor`` is None on the last page."""
+
+    projects: list[ProjectSummary]
+    cursor: str | None
+
+
+class ProjectAnswer(ProjectSummary):
+    """A project and its scenes, in their order."""
+
+    scenes: list[SceneAnswer]
+
+    @classmethod
+    def with_scenes(cls, project: Project, scenes: list[SceneAnswer]) -> ProjectAnswer:
+        return cls(**ProjectSummary.of(project).model_dump(), scenes=scenes)
+
+
+class Clip(BaseModel):
+    """The newest job of one scene."""
+
+    scene_id: str
+    job_id: str
+    status: JobStatus
+    progress: Annotated[int, Field(ge=0, le=100)]
+    current_step: str
+    video_url: str | None
+    thumbnail_url: str | None
+    error_message: str | None
+    error_code: FailureCode | None
+
+
+class ClipsSummary(BaseModel):
+    """The scenes of a project that were ever rendered, counted by how their newest jobs are doing.
+
+    ``pending`` are those that have not ended, ``failed`` includes cancelled ones.
+    """
+
+    total_clips: int
+    completed: int
+    pending: int
+    failed: int
+    all_complete: bool
+    clips: list[Clip]
+
+    @classmethod
+    def of(cls, scenes: list[SceneAnswer]) -> ClipsSummary:
+        clips = [
+            Clip.model_validate(scene.model_dump(include=set(Clip.model_fields)))
+            for scene in scenes
+            if scene.job_id is not None
+        ]
+        ended = [clip.status for clip in clips if clip.status in TERMINAL]
+        completed = ended.count(JobStatus.COMPLETED)
+        return cls(
+            total_clips=len(clips),
+            completed=completed,
+            pending=len(clips) - len(ended),
+            failed=len(ended) - completed,
+            all_complete=0 < len(clips) == completed,
+            clips=clips,
+        )

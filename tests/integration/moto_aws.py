@@ -319,7 +319,12 @@ class Clock:
 
 
 _adapter = registry._adapter  # a test may put another in its place
-_KEPT_BY_FUNCTIONS = {"generate": ["_idempotency"], "status": ["_s3"], "migrate": ["_s3", "_http"]}
+_KEPT_BY_FUNCTIONS = {
+    "generate": ["_idempotency"],
+    "status": ["_s3"],
+    "projects": ["_s3"],
+    "migrate": ["_s3", "_http"],
+}
 
 
 def _forget_clients() -> None:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import json
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -170,6 +172,45 @@ def test_cancel_deletes_a_job_that_has_ended(pending: Job) -> None:
     assert ask("cancel-delete").status == 204
     assert now().deleted
     assert ask("status").status == 404
+
+
+@pytest.fixture
+def project(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A project under the ids that the events name, and what its first scene is called."""
+    names = read("projects-scene")["pathParameters"]
+    ids = iter([names["project_id"], names["scene_id"], str(uuid.uuid4())])
+    with monkeypatch.context() as patch:
+        patch.setattr("clipmint.projects.uuid", SimpleNamespace(uuid4=lambda: next(ids)))
+        answer = ask("projects")
+    assert answer.status == 201
+    assert answer.headers["location"] == read("projects-get")["rawPath"]
+    return str(names["scene_id"])
+
+
+def test_projects_shows_what_it_was_given(project: str) -> None:
+    found = ask("projects-get").body
+    assert (found["name"], found["resolution"]) == ("City lights", "1280:720")
+    assert ask("projects-scenes").body["scenes"] == found["scenes"]
+    assert ask("projects-scene").body == found["scenes"][0]
+    assert [scene["duration"] for scene in found["scenes"]] == [8, 5]
+    (listed,) = ask("projects-list").body["projects"]
+    assert (listed["project_id"], listed["scene_count"]) == (found["project_id"], 2)
+    assert ask("projects-clips").body["total_clips"] == 0
+
+
+def test_projects_changes_and_deletes(aws: Aws, project: str) -> None:
+    assert ask("projects-change").body["name"] == "City at night"
+    changed = ask("projects-scene-change").body
+    assert (changed["visual_prompt"], changed["duration"]) == ("The camera rises over the roofs", 5)
+    added = ask("projects-scene-add")
+    assert (added.status, added.body["image_prompt"]) == (201, "The same street at dawn")
+    assert ask("projects-scene-delete").status == 204
+    left = [scene["scene_id"] for scene in ask("projects-scenes").body["scenes"]]
+    assert project not in left
+    assert left[1:] == [added.body["scene_id"]]
+    assert ask("projects-delete").status == 204
+    assert aws.items("PROJECTS_TABLE") == []
+    assert ask("projects-get").status == 404
 
 
 def test_submit_sends_the_job_to_its_provider(pending: Job, fal: Callable[..., Wire]) -> None:

@@ -19,6 +19,7 @@ DEFINITION = ROOT / "statemachine" / "generation.asl.yaml"
 FUNCTIONS = (
     "Generate",
     "Status",
+    "Projects",
     "Cancel",
     "Webhooks",
     "Admin",

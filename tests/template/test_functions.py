@@ -26,6 +26,7 @@ VARIABLES = {
         "PROVIDER_KEYS_ARN MAX_OPEN_JOBS MAX_JOBS_PER_HOUR"
     ),
     "Status": "LEDGER_TABLE JOBS_TABLE MODELS_TABLE PROVIDER_KEYS_ARN",
+    "Projects": "PROJECTS_TABLE JOBS_TABLE IMAGES_BUCKET",
     "Cancel": f"LEDGER_TABLE JOBS_TABLE VIDEOS_BUCKET {PROVIDERS}",
     "Webhooks": f"JOBS_TABLE {PROVIDERS}",
     "Admin": "LEDGER_TABLE MODELS_TABLE",
@@ -133,7 +134,7 @@ def test_an_address_of_a_provider_is_a_parameter_with_the_codes_own_default() ->
                 assert environment(function_name)[name.upper()] == {"Ref": parameter}
 
 
-@pytest.mark.parametrize("name", ["Generate", "Status", "Cancel", "Webhooks", "Admin"])
+@pytest.mark.parametrize("name", ["Generate", "Status", "Projects", "Cancel", "Webhooks", "Admin"])
 def test_a_function_behind_the_api_answers_before_the_gateway_gives_up(name: str) -> None:
     assert function(name)["Timeout"] < GATEWAY_TIMEOUT_SECONDS
 

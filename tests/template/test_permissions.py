@@ -43,6 +43,17 @@ EXPECTED = {
         "ProviderKeys": KEYS,
         "VideosBucket/*": "s3:GetObject",
     },
+    "Projects": {
+        "ProjectsTable": (
+            f"{READ} dynamodb:Query dynamodb:PutItem dynamodb:UpdateItem dynamodb:DeleteItem"
+        ),
+        "ProjectsTable/index/by_creation": "dynamodb:Query",
+        "JobsTable": "dynamodb:BatchGetItem",
+        "JobsTable/index/by_user": "dynamodb:Query",
+        "VideosBucket/*": "s3:GetObject",
+        "ImagesBucket": "s3:ListBucket",
+        "ImagesBucket/uploads/*": "s3:DeleteObject",
+    },
     "Cancel": {
         "LedgerTable": MONEY,
         "JobsTable": JOB,
@@ -134,15 +145,19 @@ def _camel(name: str) -> str:
     return "".join(part.capitalize() for part in name.split("_"))
 
 
-def test_the_bucket_is_listed_only_where_videos_lie() -> None:
-    listing = [
-        statement["Condition"]
+def test_a_bucket_is_listed_only_where_the_files_lie_that_may_be_deleted() -> None:
+    listing = {
+        target(statement["Resource"]): statement["Condition"]
         for role in roles().values()
         for statement in statements(role)
         if "s3:ListBucket" in as_list(statement["Action"])
-    ]
-    assert listing == [{"StringLike": {"s3:prefix": "videos/*"}}]
+    }
+    assert listing == {
+        "VideosBucket": {"StringLike": {"s3:prefix": "videos/*"}},
+        "ImagesBucket": {"StringLike": {"s3:prefix": "uploads/*"}},
+    }
     assert storage.job_prefix("alice", "job-1").startswith("videos/")
+    assert storage.upload_prefix("alice", "project-1").startswith("uploads/")
 
 
 def test_no_two_functions_share_a_role() -> None:

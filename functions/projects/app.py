@@ -1,0 +1,259 @@
+"""Projects and their scenes: create, read, list, change, delete, and how their clips are doing.
+
+What a scene looks like is derived from the jobs that render it; nothing here asks a provider, and
+reading writes nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Path, Query
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from clipmint import api, jobs, projects, storage
+from clipmint.answers import (
+    ClipsSummary,
+    ProjectAnswer,
+    ProjectPage,
+    ProjectSummary,
+    SceneAnswer,
+    SceneList,
+)
+from clipmint.domain.errors import (
+    InvalidRequest,
+    ProjectBusy,
+    ProjectNotFound,
+    ResolutionNotAllowed,
+    SceneNotFound,
+    TemporarilyUnavailable,
+    TooManyScenes,
+)
+from clipmint.domain.jobs import Asset
+from clipmint.domain.projects import (
+    NewProject,
+    NewScene,
+    Project,
+    ProjectChanges,
+    Scene,
+    SceneChanges,
+    SceneState,
+    state_of,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+app = api.resolver()
+
+POLL_SECONDS = "2"
+"""How often an app may ask how its clips are doing; one ask is two reads for a small project."""
+
+ProjectId = Annotated[str, Path()]
+SceneId = Annotated[str, Path()]
+
+
+@app.post(
+    "/v1/projects",
+    summary="Create a project",
+    status_code=HTTPStatus.CREATED,
+    responses=api.answers(
+        ProjectAnswer,
+        InvalidRequest,
+        ResolutionNotAllowed,
+        TooManyScenes,
+        TemporarilyUnavailable,
+        status=HTTPStatus.CREATED,
+    ),
+)
+def create_project(new: NewProject) -> Response[ProjectAnswer]:
+    project, scenes = projects.create(api.user_of(app), new)
+    headers = {"Location": f"/v1/projects/{project.project_id}"}
+    return api.json_response(HTTPStatus.CREATED, _project(project, scenes), headers)
+
+
+@app.get(
+    "/v1/projects",
+    summary="Your projects, newest first",
+    responses=api.answers(ProjectPage, InvalidRequest),
+)
+def list_projects(
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    cursor: Annotated[str | None, Query(max_length=512, description="From the page before")] = None,
+) -> ProjectPage:
+    page = projects.list_for_user(api.user_of(app), limit=limit, cursor=cursor)
+    return ProjectPage(
+        projects=[ProjectSummary.of(project) for project in page.projects], cursor=page.cursor
+    )
+
+
+@app.get(
+    "/v1/projects/<project_id>",
+    summary="One project with its scenes",
+    responses=api.answers(ProjectAnswer, ProjectNotFound, TemporarilyUnavailable),
+)
+def get_project(project_id: ProjectId) -> ProjectAnswer:
+    return _project(*_read(project_id))
+
+
+@app.patch(
+    "/v1/projects/<project_id>",
+    summary="Change a project",
+    responses=api.answers(
+        ProjectAnswer,
+        InvalidRequest,
+        ResolutionNotAllowed,
+        ProjectNotFound,
+        TemporarilyUnavailable,
+    ),
+)
+def change_project(project_id: ProjectId, changes: ProjectChanges) -> ProjectAnswer:
+    projects.change(api.user_of(app), _project_id(project_id), changes)
+    return _project(*_read(project_id))
+
+
+@app.delete(
+    "/v1/projects/<project_id>",
+    summary="Delete a project with its scenes and uploaded images",
+    status_code=HTTPStatus.NO_CONTENT,
+    responses=api.answers(
+        None, ProjectNotFound, ProjectBusy, TemporarilyUnavailable, status=HTTPStatus.NO_CONTENT
+    ),
+)
+def delete_project(project_id: ProjectId) -> Response[None]:
+    projects.delete(api.user_of(app), _project_id(project_id))
+    return Response(HTTPStatus.NO_CONTENT)
+
+
+@app.post(
+    "/v1/projects/<project_id>/scenes",
+    summary="Add a scene behind the others",
+    status_code=HTTPStatus.CREATED,
+    responses=api.answers(
+        SceneAnswer,
+        InvalidRequest,
+        TooManyScenes,
+        ProjectNotFound,
+        TemporarilyUnavailable,
+        status=HTTPStatus.CREATED,
+    ),
+)
+def add_scene(project_id: ProjectId, new: NewScene) -> Response[SceneAnswer]:
+    scene = projects.add_scene(api.user_of(app), _project_id(project_id), new)
+    headers = {"Location": f"/v1/projects/{scene.project_id}/scenes/{scene.scene_id}"}
+    return api.json_response(HTTPStatus.CREATED, _scene(scene, state_of(scene, None, {})), headers)
+
+
+@app.get(
+    "/v1/projects/<project_id>/scenes",
+    summary="A project's scenes, in their order",
+    responses=api.answers(SceneList, ProjectNotFound, TemporarilyUnavailable),
+)
+def list_scenes(project_id: ProjectId) -> SceneList:
+    return SceneList(scenes=_scenes(*_read(project_id)))
+
+
+@app.get(
+    "/v1/projects/<project_id>/scenes/<scene_id>",
+    summary="One scene",
+    responses=api.answers(SceneAnswer, ProjectNotFound, SceneNotFound, TemporarilyUnavailable),
+)
+def get_scene(project_id: ProjectId, scene_id: SceneId) -> SceneAnswer:
+    ids = _project_id(project_id), _scene_id(scene_id)
+    project, scene = projects.get_scene(api.user_of(app), *ids)
+    return _scenes(project, [scene])[0]
+
+
+@app.patch(
+    "/v1/projects/<project_id>/scenes/<scene_id>",
+    summary="Change a scene",
+    responses=api.answers(
+        SceneAnswer, InvalidRequest, ProjectNotFound, SceneNotFound, TemporarilyUnavailable
+    ),
+)
+def change_scene(project_id: ProjectId, scene_id: SceneId, changes: SceneChanges) -> SceneAnswer:
+    ids = _project_id(project_id), _scene_id(scene_id)
+    project, scene = projects.change_scene(api.user_of(app), *ids, changes)
+    return _scenes(project, [scene])[0]
+
+
+@app.delete(
+    "/v1/projects/<project_id>/scenes/<scene_id>",
+    summary="Delete a scene",
+    status_code=HTTPStatus.NO_CONTENT,
+    responses=api.answers(
+        None,
+        ProjectNotFound,
+        SceneNotFound,
+        ProjectBusy,
+        TemporarilyUnavailable,
+        status=HTTPStatus.NO_CONTENT,
+    ),
+)
+def delete_scene(project_id: ProjectId, scene_id: SceneId) -> Response[None]:
+    projects.delete_scene(api.user_of(app), _project_id(project_id), _scene_id(scene_id))
+    return Response(HTTPStatus.NO_CONTENT)
+
+
+@app.get(
+    "/v1/projects/<project_id>/clips",
+    summary="How a project's clips are doing",
+    responses=api.answers(ClipsSummary, ProjectNotFound, TemporarilyUnavailable),
+)
+def get_clips(project_id: ProjectId) -> Response[ClipsSummary]:
+    summary = ClipsSummary.of(_scenes(*_read(project_id)))
+    headers = {"Retry-After": POLL_SECONDS} if summary.pending else {}
+    return api.json_response(HTTPStatus.OK, summary, headers)
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> Any:
+    return api.resolve(app, event, context)
+
+
+def _read(project_id: str) -> tuple[Project, list[Scene]]:
+    return projects.read(api.user_of(app), _project_id(project_id))
+
+
+def _project(project: Project, scenes: list[Scene]) -> ProjectAnswer:
+    return ProjectAnswer.with_scenes(project, _scenes(project, scenes))
+
+
+def _scenes(project: Project, scenes: Iterable[Scene]) -> list[SceneAnswer]:
+    """The scenes as their jobs have made them."""
+    renders = {scene: project.renders.get(scene.scene_id) for scene in scenes}
+    found = jobs.get_many(id_ for render in renders.values() if render for id_ in render.job_ids)
+    return [_scene(scene, state_of(scene, render, found)) for scene, render in renders.items()]
+
+
+def _scene(scene: Scene, state: SceneState) -> SceneAnswer:
+    return SceneAnswer.of(scene, state, *(_urls(state.video) if state.video else (None, None)))
+
+
+def _urls(video: Asset) -> tuple[str, str | None]:
+    """URLs of a video and its thumbnail, for an hour."""
+    sign = functools.partial(storage.presigned_url, _s3(), video.bucket)
+    return sign(video.key), sign(video.thumbnail_key) if video.thumbnail_key else None
+
+
+@functools.cache
+def _s3() -> S3Client:
+    return storage.s3_client()
+
+
+def _project_id(text: str) -> str:
+    try:
+        return str(UUID(text))
+    except ValueError:
+        raise ProjectNotFound("There is no such project") from None
+
+
+def _scene_id(text: str) -> str:
+    try:
+        return str(UUID(text))
+    except ValueError:
+        raise SceneNotFound("There is no such scene") from None
