@@ -54,6 +54,7 @@ class RunningStack:
 
     state_dir: Path
     api_url: str
+    images_url: str
     aws_endpoint: str
     region: str
     issuer: str
@@ -72,7 +73,14 @@ class RunningStack:
         self.description = dict(description)
         self.name: str = description["stack"]
         self.state_dir = Path(description["state_dir"])
-        for member in ("api_url", "aws_endpoint", "region", "issuer", "state_machine_arn"):
+        for member in (
+            "api_url",
+            "images_url",
+            "aws_endpoint",
+            "region",
+            "issuer",
+            "state_machine_arn",
+        ):
             setattr(self, member, description[member])
         for member in ("tables", "buckets", "functions", "log_groups"):
             setattr(self, member, dict(description[member]))

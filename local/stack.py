@@ -153,6 +153,7 @@ class Stack(RunningStack):
         return {
             "stack": self.name,
             "api_url": self.api_url,
+            "images_url": self.images_url,
             "issuer": self.issuer,
             "audience": AUDIENCE,
             "aws_endpoint": self.aws_endpoint,
@@ -204,18 +205,20 @@ class Stack(RunningStack):
         # Bound here and inherited, so that nobody takes the ports in between.
         with ExitStack() as ours:
             listeners = [
-                ours.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2)
+                ours.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3)
             ]
-            port, api_port = (listener.getsockname()[1] for listener in listeners)
+            port, api_port, cdn_port = (listener.getsockname()[1] for listener in listeners)
             descriptors = [listener.fileno() for listener in listeners]
             command = [str(EMULATOR_PYTHON), "-m", "local.emulator"]
             stock = ["--stock"] if self.stock else []
             child = self._child("emulator", command + stock, descriptors)
         self.aws_endpoint = f"http://127.0.0.1:{port}"
         self.api_url = f"http://127.0.0.1:{api_port}"
+        self.images_url = f"http://127.0.0.1:{cdn_port}"
         settings = {
             "port": port,
             "api_port": api_port,
+            "cdn_port": cdn_port,
             "descriptors": descriptors,
             "state": str(self.state_dir),
             "handler_python": str(HANDLER_PYTHON),
@@ -247,6 +250,7 @@ class Stack(RunningStack):
             "JwtAudience": AUDIENCE,
             # A real provider's webhook cannot reach a laptop.
             "WebhookBaseUrl": NO_WEBHOOKS if real else self.api_url,
+            "ImagesBaseUrl": self.images_url,
         }
         for provider in self.providers.values():
             parameters |= provider.parameters

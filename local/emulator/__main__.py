@@ -67,7 +67,7 @@ async def serve(settings: Settings, *, stock: bool) -> None:
     from hypercorn.config import Config  # type: ignore[import-not-found]
     from ministack.app import app
 
-    from local.emulator import callbacks, executions, functions, http_api, identity, tasks
+    from local.emulator import callbacks, cdn, executions, functions, http_api, identity, tasks
 
     if not stock:
         for area in (functions, http_api, callbacks, tasks, executions, identity):
@@ -88,6 +88,7 @@ async def serve(settings: Settings, *, stock: bool) -> None:
         await stopped.wait()
 
     served: http_api.Application = http_api.OwnPort(app, settings.api_port)
+    served = cdn.OwnDistribution(served, settings.cdn_port)
     if settings.enforce_iam and not stock:
         served = identity.OverTls(served)
     await serve_asgi(served, config, shutdown_trigger=until_stopped)

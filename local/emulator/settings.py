@@ -10,14 +10,16 @@ class Settings:
     """Everything the emulator needs to know; it reads no environment variable of the host.
 
     `port` serves the AWS APIs, `api_port` the deployed HTTP API at its root, as an execute-api host
-    name would: both on 127.0.0.1. `descriptors` are two sockets bound to them, inherited from the
-    parent, if it has them (so that nobody can take the ports in between). `worker_cap` is the
+    name would, and `cdn_port` the deployed distribution at its root, as its own domain would: all
+    on 127.0.0.1. `descriptors` are three sockets bound to them, inherited from the parent, if it
+    has them (so that nobody can take the ports in between). `worker_cap` is the
     largest number of Lambda workers. A worker has `start_seconds` to import its handler (AWS gives
     10; a laptop may be busier).
     """
 
     port: int
     api_port: int
+    cdn_port: int
     state: str
     handler_python: str
     worker_cap: int = 12
@@ -30,7 +32,7 @@ class Settings:
         """Where to listen, as hypercorn writes it."""
         if self.descriptors:
             return [f"fd://{descriptor}" for descriptor in self.descriptors]
-        return [f"127.0.0.1:{port}" for port in (self.port, self.api_port)]
+        return [f"127.0.0.1:{port}" for port in (self.port, self.api_port, self.cdn_port)]
 
     @property
     def endpoint(self) -> str:

@@ -1,4 +1,4 @@
-"""Two emulators with the same small application: ours, and ministack as it comes."""
+"""Emulators with the same small application: ours, with and without IAM, and ministack alone."""
 
 from collections.abc import Iterator
 
@@ -18,4 +18,11 @@ def stack() -> Iterator[Stack]:
 def stock() -> Iterator[Stack]:
     """ministack without any of our corrections."""
     with small_app(stock=True) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def guarded() -> Iterator[Stack]:
+    """Ours, where a function may do what its role says and nothing else."""
+    with small_app(enforce_iam=True) as running:
         yield running

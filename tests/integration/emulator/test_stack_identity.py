@@ -1,17 +1,7 @@
 """With IAM enforced, a function may do what its role says and nothing else."""
 
-from collections.abc import Iterator
-
-import pytest
-
 from local.stack import Stack, wait_for
-from tests.integration.emulator.small_app import act, small_app, start, task
-
-
-@pytest.fixture(scope="module")
-def guarded() -> Iterator[Stack]:
-    with small_app(enforce_iam=True) as running:
-        yield running
+from tests.integration.emulator.small_app import act, start, task
 
 
 def test_a_function_does_what_its_role_allows(guarded: Stack) -> None:
