@@ -24,7 +24,8 @@ from clipmint.domain.errors import (
     ModelUnavailable,
 )
 from clipmint.domain.jobs import Job, JobStatus, Stage
-from clipmint.domain.requests import GenerationRequest
+from clipmint.domain.requests import GenerationRequest, check_image_url
+from clipmint.settings import ImagesSettings
 from clipmint.telemetry import logger
 
 
@@ -44,6 +45,9 @@ def quote(request: GenerationRequest) -> Quote:
     ------
     ModelNotFound, ModelUnavailable, SettingNotAllowed, ImageRequired, InvalidRequest
     """
+    own_images = ImagesSettings.read().images_base_url
+    check_image_url("image_url", request.image_url, own_images)
+    check_image_url("last_image_url", request.last_image_url, own_images)
     model = catalog.find(request.model_id)
     if not catalog.is_offered(model):
         raise ModelUnavailable(f"{model.model_id} is not available at the moment")

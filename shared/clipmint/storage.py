@@ -91,8 +91,10 @@ def _checked(name: str) -> str:
     return name
 
 
-def s3_client() -> S3Client:
+def s3_client(*, read_seconds: int = 30, attempts: int = 4) -> S3Client:
     """An S3 client whose transfers end in time and whose presigned URLs work in every region.
+
+    ``read_seconds`` is how long S3 may stay silent, ``attempts`` how often it is asked at most.
 
     Virtual addressing makes botocore sign for the regional host; at an endpoint that is an IP
     address (an emulator) it uses paths by itself.
@@ -102,8 +104,8 @@ def s3_client() -> S3Client:
         config=Config(
             signature_version="s3v4",
             connect_timeout=5,
-            read_timeout=30,
-            retries={"mode": "standard", "total_max_attempts": 4},
+            read_timeout=read_seconds,
+            retries={"mode": "standard", "total_max_attempts": attempts},
             s3={
                 "addressing_style": "virtual",
                 "us_east_1_regional_endpoint": "regional",

@@ -303,3 +303,20 @@ class SceneItem(Model):
     updated_at = UnicodeAttribute()
 
     by_scene = ByScene()
+
+
+class ImageItem(Model):
+    """An uploaded picture that was found sound, at ``sk = IMAGE#…``."""
+
+    class Meta(_Meta):
+        table_name = _FromEnvironment("PROJECTS_TABLE")
+
+    user_id = UnicodeAttribute(hash_key=True)
+    sk = UnicodeAttribute(range_key=True)
+    key = UnicodeAttribute()
+    content_type = UnicodeAttribute()
+    width = NumberAttribute()
+    height = NumberAttribute()
+    size_bytes = NumberAttribute()
+    etag = UnicodeAttribute()
+    checked_at = UnicodeAttribute()

@@ -32,7 +32,7 @@ from botocore.compat import HTTPHeaders
 from botocore.hooks import BaseEventHooks
 from moto import mock_aws
 
-from clipmint import catalog, circuit, execution, jobs, ledger
+from clipmint import catalog, circuit, execution, images, jobs, ledger
 from clipmint.domain import clock
 from clipmint.domain.accounts import Account, Entry, Limits
 from clipmint.domain.catalog import Route, Settings
@@ -44,6 +44,7 @@ from clipmint.tables import (
     CatalogItem,
     EntryItem,
     GrantItem,
+    ImageItem,
     JobItem,
     ProjectItem,
     SceneItem,
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
 REGION: Final = "eu-west-1"
 BUCKET = "videos-of-the-owner"
 IMAGES_BUCKET = "images-of-the-owner"
+IMAGES_URL = "https://images.example.com"
 STATE_MACHINE = f"arn:aws:states:{REGION}:123456789012:stateMachine:clipmint-generation"
 WEBHOOKS = "https://api.example.com"
 TOKEN = "the-token"
@@ -337,11 +339,13 @@ def _forget_clients() -> None:
         CatalogItem,
         ProjectItem,
         SceneItem,
+        ImageItem,
     ):
         model._connection = None
     ledger._connection = None
     execution._client.cache_clear()
     circuit._store.cache_clear()
+    images._s3.cache_clear()
     _secrets.cache_clear()
     for module, names in _KEPT_BY_FUNCTIONS.items():
         loaded = sys.modules.get(f"functions.{module}.app")
@@ -402,6 +406,7 @@ def aws_clients() -> Iterator[Clients]:
         "POWERTOOLS_METRICS_NAMESPACE": "Clipmint",
         "VIDEOS_BUCKET": BUCKET,
         "IMAGES_BUCKET": IMAGES_BUCKET,
+        "IMAGES_BASE_URL": IMAGES_URL,
         "STATE_MACHINE_ARN": STATE_MACHINE,
         "WEBHOOK_BASE_URL": WEBHOOKS,
         **{variable: logical_id for logical_id, variable in TABLES.items()},

@@ -10,6 +10,8 @@ each becomes is one table in `clipmint.api`.
     │   ├── IdempotencyKeyRequired
     │   ├── IdempotencyKeyInvalid
     │   ├── ImageRequired
+    │   ├── ImageNotUploaded
+    │   ├── ImageInvalid
     │   ├── SettingNotAllowed
     │   ├── ModelUnavailable
     │   ├── TooManyScenes
@@ -98,6 +100,14 @@ class IdempotencyKeyInvalid(InvalidRequest):
 
 class ImageRequired(InvalidRequest):
     code = "IMAGE_REQUIRED"
+
+
+class ImageNotUploaded(InvalidRequest):
+    code = "IMAGE_NOT_UPLOADED"
+
+
+class ImageInvalid(InvalidRequest):
+    code = "IMAGE_INVALID"
 
 
 class SettingNotAllowed(InvalidRequest):

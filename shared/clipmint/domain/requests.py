@@ -20,6 +20,7 @@ from clipmint.domain.catalog import Settings
 from clipmint.domain.errors import (
     IdempotencyKeyInvalid,
     IdempotencyKeyRequired,
+    InvalidRequest,
     UserMismatch,
 )
 
@@ -30,42 +31,59 @@ MAX_IDEMPOTENCY_KEY_CHARACTERS = 255
 
 _JOB_NAMESPACE = uuid.UUID("6f1d0b5e-0c0b-5d0e-9a53-3f1f6c1b7a10")
 _PRINTABLE_ASCII = re.compile(r"[\x21-\x7e]+(?: +[\x21-\x7e]+)*")
+_PRIVATE_LABELS = {"local", "localhost", "internal", "localdomain", "home", "lan"}
 # The last label of a real domain begins with a letter: this refuses IPv4 in decimal, octal,
 # hexadecimal and shortened forms too, and percent signs, behind which some clients find one.
 _DOMAIN = re.compile(r"(?:[a-z0-9_-]+\.)+[a-z][a-z0-9-]*\.?")
 
 
-def _image_url(url: str) -> str:
-    """A URL a provider can fetch and that cannot point into somebody's private network.
-
-    Only its form is judged here, by us, because it is the provider who fetches it.
-    """
+def _plain_url(url: str) -> str:
     if len(url) > MAX_URL_CHARACTERS:
         raise ValueError(f"at most {MAX_URL_CHARACTERS} characters")
     if not _PRINTABLE_ASCII.fullmatch(url) or " " in url or "\\" in url:
         raise ValueError("must be a URL in printable ASCII without spaces or backslashes")
+    return url
+
+
+def check_image_url(field: str, url: str | None, own_base: str) -> None:
+    """Refuse a URL that a provider cannot fetch, or that may point into a private network.
+
+    Only its form is judged here, by us, because it is the provider who fetches it. What lies below
+    ``own_base``, where our own pictures are read (no slash at its end; empty if unknown), is a
+    provider's to fetch wherever that is: on a laptop it is a loopback address.
+
+    Raises
+    ------
+    InvalidRequest
+        Naming ``field``. None is fine: there is nothing to fetch.
+    """
+    if url is None or (own_base and url.startswith(f"{own_base}/")):
+        return
+    problem = _problem_of(url)
+    if problem is not None:
+        raise InvalidRequest("The request is not valid", details=f"{field}: {problem}")
+
+
+def _problem_of(url: str) -> str | None:
     try:
         parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
+        host, port = parts.hostname or "", parts.port
     except ValueError:
-        raise ValueError("must be a valid URL") from None
-    if parts.scheme != "https":
-        raise ValueError("must be an https URL")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("must not contain credentials")
-    if port not in {None, 443}:
-        raise ValueError("must use the default port")
-    if not host or not _DOMAIN.fullmatch(host):
-        raise ValueError("must name a public host, and not an IP address")
+        return "must be a valid URL"
     last_label = host.rstrip(".").rsplit(".", 1)[-1]
-    if last_label in {"local", "localhost", "internal", "localdomain", "home", "lan"}:
-        raise ValueError("must name a public host")
-    return url
+    found = {
+        "must be an https URL": parts.scheme != "https",
+        "must not contain credentials": parts.username is not None or parts.password is not None,
+        "must use the default port": port not in {None, 443},
+        "must name a public host, and not an IP address": not _DOMAIN.fullmatch(host),
+        "must name a public host": last_label in _PRIVATE_LABELS,
+    }
+    return next((problem for problem, there in found.items() if there), None)
 
 
 ImageUrl = Annotated[
     str,
-    AfterValidator(_image_url),
+    AfterValidator(_plain_url),
     Field(
         description="Public https URL, at most 2,048 characters",
         examples=["https://example.com/frame.png"],

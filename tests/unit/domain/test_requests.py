@@ -12,8 +12,18 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from clipmint.domain.errors import IdempotencyKeyInvalid, IdempotencyKeyRequired, UserMismatch
-from clipmint.domain.requests import GenerationRequest, job_id_for, parse_idempotency_key
+from clipmint.domain.errors import (
+    IdempotencyKeyInvalid,
+    IdempotencyKeyRequired,
+    InvalidRequest,
+    UserMismatch,
+)
+from clipmint.domain.requests import (
+    GenerationRequest,
+    check_image_url,
+    job_id_for,
+    parse_idempotency_key,
+)
 from tests.strategies import generations
 
 
@@ -174,6 +184,25 @@ def test_a_prompt_of_five_thousand_characters_is_taken_and_trimmed() -> None:
 # ── Image URLs ───────────────────────────────────────────────────────────────────────────────────
 
 LONGEST = "https://example.com/" + "a" * (2_048 - len("https://example.com/"))
+OWN = "https://d111111abcdef8.cloudfront.net"
+LOCAL = "http://127.0.0.1:4568"
+
+
+def refusal(field: str, url: str, own_base: str = OWN) -> str | None:
+    """What is said against a body's URL, by its type or by the rule for image URLs."""
+    try:
+        body = request(**{field: url})
+    except ValidationError as refused:
+        [error] = refused.errors()
+        assert error["loc"] == (field,)
+        return str(error["msg"])
+    try:
+        check_image_url(field, getattr(body, field), own_base)
+    except InvalidRequest as refused:
+        named, _, problem = str(refused.details).partition(": ")
+        assert named == field
+        return problem
+    return None
 
 
 @pytest.mark.parametrize(
@@ -196,6 +225,8 @@ LONGEST = "https://example.com/" + "a" * (2_048 - len("https://example.com/"))
 )
 def test_a_public_https_url_is_taken_as_it_is(url: str) -> None:
     assert request(image_url=url, last_image_url=url).image_url == url
+    assert refusal("image_url", url) is None
+    assert refusal("last_image_url", url) is None
 
 
 OTHER_SCHEMES = [
@@ -292,9 +323,8 @@ DISGUISES = [
 )
 def test_no_other_url_is_taken(url: str) -> None:
     for field in ("image_url", "last_image_url"):
-        with pytest.raises(ValidationError) as refused:
-            request(**{field: url})
-        assert [error["loc"] for error in refused.value.errors()] == [(field,)]
+        assert refusal(field, url)
+        assert refusal(field, url, own_base="")
 
 
 _NUMBERS = ["{}", "0{:o}", "0x{:x}", "0X{:X}"]
@@ -314,14 +344,37 @@ def test_an_ipv4_address_is_refused_in_every_notation(
     leading, rest = octets[: parts - 1], octets[parts - 1 :]
     numbers = [*leading, int.from_bytes(bytes(rest), "big")]
     host = ".".join(form.format(number) for form, number in zip(notations, numbers, strict=False))
-    with pytest.raises(ValidationError):
-        request(image_url=f"https://{host}{dots}/a.png")
+    assert refusal("image_url", f"https://{host}{dots}/a.png")
 
 
 def test_a_refusal_never_repeats_what_was_sent() -> None:
     for url in itertools.chain(CREDENTIALS, PORTS):
-        with pytest.raises(ValidationError) as refused:
-            request(image_url=url)
-        [error] = refused.value.errors()
-        assert url not in error["msg"]
-        assert "password" not in error["msg"]
+        said = refusal("image_url", url)
+        assert said
+        assert url not in said
+        assert "password" not in said
+
+
+def test_our_own_pictures_are_taken_wherever_they_are_read() -> None:
+    assert refusal("image_url", f"{LOCAL}/uploads/a.png", own_base=LOCAL) is None
+    check_image_url("image_url", None, LOCAL)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        LOCAL,
+        f"{LOCAL}0/uploads/a.png",
+        f"{LOCAL}@10.0.0.1/uploads/a.png",
+        f"{LOCAL}.example.com/uploads/a.png",
+        f"{LOCAL}?/uploads/a.png",
+        "http://127.0.0.1:4569/uploads/a.png",
+        "http://127.0.0.1/uploads/a.png",
+        "https://127.0.0.1:4568/uploads/a.png",
+        "http://localhost:4568/uploads/a.png",
+        "/uploads/a.png",
+    ],
+)
+def test_what_is_only_near_our_own_pictures_is_refused(url: str) -> None:
+    assert refusal("image_url", url, own_base=LOCAL)
+    assert refusal("image_url", url, own_base="")
