@@ -14,7 +14,6 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import os
 import random
 import time
 import uuid
@@ -29,7 +28,7 @@ from pynamodb.expressions.update import Action
 from pynamodb.pagination import ResultIterator
 from pynamodb.transactions import TransactGet, TransactWrite
 
-from clipmint import jobs, storage
+from clipmint import images, jobs
 from clipmint.domain import clock
 from clipmint.domain.errors import (
     InvalidRequest,
@@ -61,6 +60,7 @@ from clipmint.project_records import (
     to_project,
     to_scene,
 )
+from clipmint.settings import ImagesSettings
 from clipmint.tables import ProjectItem, SceneItem
 
 MAX_ATTEMPTS = 8
@@ -216,14 +216,17 @@ def _start_key(user_id: str, cursor: str) -> dict[str, dict[str, Any]]:
 # ── Projects ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def create(user_id: str, new: NewProject) -> tuple[Project, list[Scene]]:
-    """Record a project with its first scenes, all or nothing.
+def create(
+    user_id: str, new: NewProject, project_id: str | None = None
+) -> tuple[Project, list[Scene]]:
+    """Record a project with its first scenes, all or nothing, under a fresh id unless one is given.
 
-    Raises `ResolutionNotAllowed`, `TooManyScenes`.
+    Raises `InvalidRequest`, `ResolutionNotAllowed`, `TooManyScenes`.
     """
     new.check()
+    new.check_image_urls(_own_images())
     now = _now()
-    project_id = str(uuid.uuid4())
+    project_id = project_id or str(uuid.uuid4())
     scenes = [_new_scene(user_id, project_id, scene, now) for scene in new.scenes]
     project = Project(
         project_id=project_id,
@@ -249,8 +252,9 @@ def create(user_id: str, new: NewProject) -> tuple[Project, list[Scene]]:
 def change(user_id: str, project_id: str, changes: ProjectChanges) -> Project:
     """Change what the changes name; null clears.
 
-    Raises `ProjectNotFound`, `ResolutionNotAllowed`.
+    Raises `InvalidRequest`, `ProjectNotFound`, `ResolutionNotAllowed`.
     """
+    changes.check_image_urls(_own_images())
     values = changes.model_dump(exclude_unset=True)
     if not values:
         return get(user_id, project_id)
@@ -282,8 +286,7 @@ def delete(user_id: str, project_id: str) -> None:
         Jobs of it are running; nothing was done.
     """
     item = _retrying(lambda: _marked_as_deleting(user_id, project_id))
-    prefix = storage.upload_prefix(user_id, project_id)
-    storage.delete_all(storage.s3_client(), os.environ["IMAGES_BUCKET"], prefix)
+    images.remove_uploads(user_id, project_id)
 
     def attempt() -> None:
         with _transaction() as transaction:
@@ -292,6 +295,10 @@ def delete(user_id: str, project_id: str) -> None:
             transaction.delete(ProjectItem(user_id, item.sk))
 
     _retrying(attempt)
+
+
+def _own_images() -> str:
+    return ImagesSettings.read().images_base_url
 
 
 def _marked_as_deleting(user_id: str, project_id: str) -> ProjectItem:
@@ -342,7 +349,11 @@ def save_renders(
 
 
 def add_scene(user_id: str, project_id: str, new: NewScene) -> Scene:
-    """Add a scene behind the others. Raises `ProjectNotFound`, `TooManyScenes`."""
+    """Add a scene behind the others.
+
+    Raises `InvalidRequest`, `ProjectNotFound`, `TooManyScenes`.
+    """
+    new.check_image_urls(_own_images())
     scene = _new_scene(user_id, project_id, new, _now())
 
     def attempt() -> Scene:
@@ -370,7 +381,11 @@ def add_scene(user_id: str, project_id: str, new: NewScene) -> Scene:
 def change_scene(
     user_id: str, project_id: str, scene_id: str, changes: SceneChanges
 ) -> tuple[Project, Scene]:
-    """Change what the changes name; null clears. Raises `ProjectNotFound`, `SceneNotFound`."""
+    """Change what the changes name; null clears.
+
+    Raises `InvalidRequest`, `ProjectNotFound`, `SceneNotFound`.
+    """
+    changes.check_image_urls(_own_images())
     project, scene = get_scene(user_id, project_id, scene_id)
     values = changes.model_dump(exclude_unset=True)
     if not values:

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated, TypeVar
+from typing import Annotated, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from clipmint.domain.errors import ResolutionNotAllowed, TooManyScenes
 from clipmint.domain.jobs import Asset, Job, JobStatus
-from clipmint.domain.requests import ImageUrl, Prompt
+from clipmint.domain.requests import ImageUrl, Prompt, check_image_url
 
 T = TypeVar("T")
 
@@ -142,10 +142,18 @@ Resolution = Annotated[
 
 class _Body(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    image_fields: ClassVar[tuple[str, ...]]
+
+    def check_image_urls(self, own_base: str, at: str = "") -> None:
+        """Raises `InvalidRequest` as `check_image_url` does; ``at`` is where in a body this is."""
+        for name in self.image_fields:
+            check_image_url(at + name, getattr(self, name), own_base)
 
 
 class SceneChanges(_Body):
     """The body of a scene's ``PATCH``: what is left out stays, null clears."""
+
+    image_fields = ("product_reference_image_url", "first_frame", "last_frame", "image_url")
 
     image_prompt: Prompt | None = None
     visual_prompt: Prompt | None = None
@@ -167,6 +175,8 @@ class ProjectChanges(_Body):
     """The body of a project's ``PATCH``: what is left out stays, null clears, and clears the
     resolution to its default."""
 
+    image_fields = ("image_url",)
+
     name: Name | None = None
     resolution: Resolution | None = None
     image_url: ImageUrl | None = None
@@ -182,6 +192,11 @@ class NewProject(ProjectChanges):
         shape_of(self.resolution or DEFAULT_RESOLUTION)
         if len(self.scenes) > MAX_SCENES:
             raise too_many_scenes()
+
+    def check_image_urls(self, own_base: str, at: str = "") -> None:
+        super().check_image_urls(own_base, at)
+        for index, scene in enumerate(self.scenes):
+            scene.check_image_urls(own_base, f"{at}scenes.{index}.")
 
 
 def too_many_scenes() -> TooManyScenes:

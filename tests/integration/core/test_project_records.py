@@ -331,7 +331,7 @@ def test_nothing_can_be_done_with_a_project_whose_deletion_was_cut_short(
     (scene_id,) = project.scene_ids
     upload(project)
     with monkeypatch.context() as cut:
-        cut.setattr(storage, "delete_all", _cut_off)
+        cut.setattr(storage, "delete", _cut_off)
         with pytest.raises(ConnectionError):
             projects.delete(USER, project.project_id)
     for call in everything(USER, project.project_id, scene_id):

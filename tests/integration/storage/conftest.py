@@ -38,6 +38,7 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     settings = Settings(
         port=free_port(),
         api_port=free_port(),
+        cdn_port=free_port(),
         state=str(tmp_path_factory.mktemp("emulator")),
         handler_python=str(EMULATOR_PYTHON),
     )

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from clipmint.domain.catalog import Route, Settings
-from clipmint.domain.errors import ResolutionNotAllowed, TooManyScenes
+from clipmint.domain.errors import InvalidRequest, ResolutionNotAllowed, TooManyScenes
 from clipmint.domain.jobs import TERMINAL, Asset, Job, JobStatus, Stage
 from clipmint.domain.projects import (
     DEFAULT_RESOLUTION,
@@ -110,10 +110,10 @@ def test_another_resolution_is_refused_with_those_there_are(resolution: str) -> 
         {"duration": "5"},
         {"duration": 5.0},
         {"duration": True},
-        {"first_frame": "http://example.com/a.png"},
-        {"last_frame": "https://10.0.0.1/a.png"},
+        {"first_frame": "https://example.com/a b.png"},
+        {"last_frame": "https://example.com/" + "a" * 2_048},
         {"image_url": ""},
-        {"product_reference_image_url": "a.png"},
+        {"product_reference_image_url": "https://bücher.example/a.png"},
         {"model_id": "x" * 65},
         {"status": "completed"},
         {"video_url": PICTURE},
@@ -130,7 +130,7 @@ def test_a_scene_like_this_is_refused(of: type[SceneChanges], body: dict[str, An
     [
         {"name": ""},
         {"name": "x" * 129},
-        {"image_url": "a.png"},
+        {"image_url": " https://example.com/a.png"},
         {"resolution": 720},
         {"project_id": "project-1"},
         {"user_id": "user-1"},
@@ -140,6 +140,38 @@ def test_a_scene_like_this_is_refused(of: type[SceneChanges], body: dict[str, An
 def test_a_project_like_this_is_refused(of: type[ProjectChanges], body: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         of.model_validate(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (NewScene(first_frame="http://example.com/a.png"), "first_frame"),
+        (SceneChanges(last_frame="https://10.0.0.1/a.png"), "last_frame"),
+        (SceneChanges(image_url="https://localhost/a.png"), "image_url"),
+        (NewScene(product_reference_image_url="a.png"), "product_reference_image_url"),
+        (ProjectChanges(image_url="a.png"), "image_url"),
+        (NewProject(image_url="https://user@example.com/a.png"), "image_url"),
+        (NewProject(scenes=[NewScene(), NewScene(last_frame="a.png")]), "scenes.1.last_frame"),
+    ],
+)
+def test_an_image_url_no_provider_could_fetch_is_refused_by_field(
+    body: NewScene | SceneChanges | NewProject | ProjectChanges, field: str
+) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        body.check_image_urls("https://images.example.com")
+    assert str(refused.value.details).startswith(f"{field}: ")
+
+
+def test_every_image_url_of_a_scene_or_project_is_judged() -> None:
+    for body in (NewScene, SceneChanges, NewProject, ProjectChanges):
+        named = {
+            name
+            for name in body.model_fields
+            if name.endswith(("_url", "first_frame", "last_frame"))
+        }
+        assert set(body.image_fields) == named
+    ours = "http://127.0.0.1:4568"
+    NewProject(image_url=f"{ours}/uploads/a.png").check_image_urls(ours)
 
 
 def test_nothing_is_required_and_text_is_trimmed() -> None:
