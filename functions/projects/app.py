@@ -10,21 +10,24 @@ import functools
 from collections.abc import Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from clipmint import api, jobs, projects, storage
+from clipmint import api, images, jobs, projects, storage
 from clipmint.answers import (
     ClipsSummary,
+    ImageAnswer,
     ProjectAnswer,
     ProjectPage,
     ProjectSummary,
     SceneAnswer,
     SceneList,
+    UploadForm,
 )
+from clipmint.domain import clock
 from clipmint.domain.errors import (
     InvalidRequest,
     ProjectBusy,
@@ -36,6 +39,7 @@ from clipmint.domain.errors import (
 )
 from clipmint.domain.jobs import Asset
 from clipmint.domain.projects import (
+    NewImage,
     NewProject,
     NewScene,
     Project,
@@ -56,6 +60,30 @@ POLL_SECONDS = "2"
 
 ProjectId = Annotated[str, Path()]
 SceneId = Annotated[str, Path()]
+
+
+@app.post(
+    "/v1/images",
+    summary="Get a form to upload an image with, and a project that shows it",
+    description="S3 takes one PNG, JPEG or WebP of at most 20 MB with the form, for 15 minutes.",
+    status_code=HTTPStatus.CREATED,
+    responses=api.answers(
+        ImageAnswer,
+        InvalidRequest,
+        ResolutionNotAllowed,
+        TemporarilyUnavailable,
+        status=HTTPStatus.CREATED,
+    ),
+)
+def create_image(new: NewImage) -> Response[ImageAnswer]:
+    user_id, project_id = api.user_of(app), str(uuid4())
+    upload = images.new_upload(user_id, project_id, new.content_type)
+    shown = NewProject(image_url=upload.image_url, resolution=new.resolution)
+    projects.create(user_id, shown, project_id)
+    form = UploadForm(url=upload.url, fields=upload.fields, expires_at=clock.iso(upload.expires_at))
+    answer = ImageAnswer(project_id=project_id, image_url=upload.image_url, upload=form)
+    headers = {"Location": f"/v1/projects/{project_id}"}
+    return api.json_response(HTTPStatus.CREATED, answer, headers)
 
 
 @app.post(

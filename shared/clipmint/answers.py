@@ -255,6 +255,23 @@ class ProjectAnswer(ProjectSummary):
         return cls(**ProjectSummary.of(project).model_dump(), scenes=scenes)
 
 
+class UploadForm(BaseModel):
+    """POST ``fields``, and then the file as ``file``, to ``url`` as multipart/form-data."""
+
+    url: str
+    fields: dict[str, str]
+    expires_at: str
+
+
+class ImageAnswer(BaseModel):
+    """A project made for a picture that is still to be uploaded. Anyone can read ``image_url`` once
+    it is; it is checked before a job first uses it."""
+
+    project_id: str
+    image_url: str
+    upload: UploadForm
+
+
 class Clip(BaseModel):
     """The newest job of one scene."""
 

@@ -120,10 +120,9 @@ def remove_uploads(user_id: str, project_id: str) -> None:
         keys = [found["Key"] for found in page.get("Contents", [])]
         # The note first: a picture without one is looked at again, a note without its picture
         # would vouch for nothing.
-        with ImageItem.batch_write() as batch:
-            for key in keys:
-                image_id = key.removeprefix(prefix).partition(".")[0]
-                batch.delete(ImageItem(user_id, _PREFIX + image_id))
+        for key in keys:
+            image_id = key.removeprefix(prefix).partition(".")[0]
+            ImageItem(user_id, _PREFIX + image_id).delete()
         storage.delete(_s3(), bucket, *keys)
 
 

@@ -25,6 +25,11 @@ _DIFFERENCES: dict[str, dict[str, Any]] = {
     "steady-t2v": {"poll_seconds": [4, 1]},
     # Nobody asks: only a webhook or the sweep moves its jobs.
     "patient-t2v": {"poll_seconds": [3600]},
+    "quick-i2v": {
+        "poll_seconds": [1, 2],
+        "image": "required",
+        "routes": [{"provider": "fal", "endpoint": "fal-ai/veo3.1/image-to-video"}],
+    },
     "retired-t2v": {"available": False},
 }
 

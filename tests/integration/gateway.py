@@ -24,6 +24,7 @@ ROUTES = (
     "GET /v1/models/{model_id}",
     "GET /v1/credits",
     "GET /v1/credits/entries",
+    "POST /v1/images",
     "POST /v1/projects",
     "GET /v1/projects",
     "GET /v1/projects/{project_id}",

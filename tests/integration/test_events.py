@@ -198,6 +198,16 @@ def test_projects_shows_what_it_was_given(project: str) -> None:
     assert ask("projects-clips").body["total_clips"] == 0
 
 
+def test_projects_hands_out_a_form_for_an_image(aws: Aws) -> None:
+    answer = ask("projects-image")
+    assert answer.status == 201
+    (listed,) = ask("projects-list").body["projects"]
+    assert answer.headers["location"] == f"/v1/projects/{listed['project_id']}"
+    assert (answer.body["project_id"], listed["resolution"]) == (listed["project_id"], "1280:720")
+    assert answer.body["image_url"] == listed["image_url"]
+    assert answer.body["upload"]["fields"]["Content-Type"] == "image/jpeg"
+
+
 def test_projects_changes_and_deletes(aws: Aws, project: str) -> None:
     assert ask("projects-change").body["name"] == "City at night"
     changed = ask("projects-scene-change").body

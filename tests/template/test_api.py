@@ -18,6 +18,7 @@ ROUTES = {
     "GET /v1/models/{model_id}": "Status",
     "GET /v1/credits": "Status",
     "GET /v1/credits/entries": "Status",
+    "POST /v1/images": "Projects",
     "POST /v1/projects": "Projects",
     "GET /v1/projects": "Projects",
     "GET /v1/projects/{project_id}": "Projects",

@@ -55,7 +55,7 @@ EXPECTED = {
         "JobsTable/index/by_user": "dynamodb:Query",
         "VideosBucket/*": "s3:GetObject",
         "ImagesBucket": "s3:ListBucket",
-        "ImagesBucket/uploads/*": "s3:DeleteObject",
+        "ImagesBucket/uploads/*": "s3:DeleteObject s3:PutObject",
     },
     "Cancel": {
         "LedgerTable": MONEY,

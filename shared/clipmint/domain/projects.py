@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated, ClassVar, TypeVar
+from typing import Annotated, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -197,6 +197,15 @@ class NewProject(ProjectChanges):
         super().check_image_urls(own_base, at)
         for index, scene in enumerate(self.scenes):
             scene.check_image_urls(own_base, f"{at}scenes.{index}.")
+
+
+class NewImage(BaseModel):
+    """The body of ``POST /v1/images``: what will be uploaded, and the shape of its project."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    content_type: Literal["image/png", "image/jpeg", "image/webp"]
+    resolution: Resolution | None = None
 
 
 def too_many_scenes() -> TooManyScenes:

@@ -1,0 +1,117 @@
+"""A picture on its way in: a form, S3's own refusals, and the public URL that providers fetch."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+import pytest
+from PIL import Image
+
+from local.stack import Stack
+from tests.e2e.customer import Customer
+
+MEGABYTE = 1024 * 1024
+
+
+def picture(form: str = "PNG") -> bytes:
+    file = io.BytesIO()
+    Image.effect_noise((96, 64), 50).convert("RGB").save(file, form)
+    return file.getvalue()
+
+
+def ask(customer: Customer, content_type: str = "image/png") -> dict[str, Any]:
+    answer = customer.http.post("/v1/images", json={"content_type": content_type})
+    assert answer.status_code == 201, answer.text
+    asked: dict[str, Any] = answer.json()
+    return asked
+
+
+def post(form: Mapping[str, Any], data: bytes, **changes: str) -> tuple[int, str]:
+    """What S3 says to a form that is sent with this file: a status and a code."""
+    with httpx.Client(trust_env=False, timeout=60) as http:
+        files = {"file": ("picture", data, "application/octet-stream")}
+        answer = http.post(form["url"], data={**form["fields"], **changes}, files=files)
+    code = re.search(r"<Code>(\w+)</Code>", answer.text)
+    return answer.status_code, code[1] if code else ""
+
+
+def read(url: str) -> httpx.Response:
+    with httpx.Client(trust_env=False, timeout=60) as http:
+        return http.get(url)
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP"])
+def test_a_picture_goes_in_by_a_form_and_out_through_the_distribution(
+    stack: Stack, ada: Customer, form: str
+) -> None:
+    content_type, data = f"image/{form.lower()}", picture(form)
+    asked = ask(ada, content_type)
+    assert read(asked["image_url"]).status_code == 403
+    assert post(asked["upload"], data) == (204, "")
+    answer = read(asked["image_url"])
+    assert (answer.status_code, answer.content) == (200, data)
+    assert answer.headers["content-type"] == content_type
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert asked["image_url"].startswith(f"{stack.images_url}/uploads/")
+    assert ada.user_id not in asked["image_url"]
+    project = ada.http.get(f"/v1/projects/{asked['project_id']}").json()
+    assert project["image_url"] == asked["image_url"]
+
+
+@pytest.mark.parametrize(
+    ("data", "changes", "refusal"),
+    [
+        (bytes(20 * MEGABYTE + 1), {}, (400, "EntityTooLarge")),
+        (b"", {}, (400, "EntityTooSmall")),
+        (b"<svg/>", {"Content-Type": "image/svg+xml"}, (403, "AccessDenied")),
+        (b"<html>", {"Content-Type": "text/html"}, (403, "AccessDenied")),
+        (b"bytes", {"key": "uploads/another.png"}, (403, "AccessDenied")),
+        (b"bytes", {"Cache-Control": "max-age=31536000"}, (403, "AccessDenied")),
+        (b"bytes", {"x-amz-meta-more": "more"}, (403, "AccessDenied")),
+        (b"bytes", {"x-amz-signature": "0" * 64}, (403, "SignatureDoesNotMatch")),
+    ],
+    ids=["20 MB and a byte", "nothing", "svg", "html", "key", "cache", "more", "forged"],
+)
+def test_the_bucket_takes_nothing_but_what_the_form_says(
+    ada: Customer, data: bytes, changes: dict[str, str], refusal: tuple[int, str]
+) -> None:
+    asked = ask(ada)
+    assert post(asked["upload"], data, **changes) == refusal
+    assert read(asked["image_url"]).status_code == 403
+
+
+def test_twenty_megabytes_are_taken(ada: Customer) -> None:
+    assert post(ask(ada)["upload"], bytes(20 * MEGABYTE)) == (204, "")
+
+
+def test_the_bucket_itself_is_closed(stack: Stack, ada: Customer) -> None:
+    asked = ask(ada)
+    assert post(asked["upload"], picture()) == (204, "")
+    key = asked["upload"]["fields"]["key"]
+    assert read(f"{stack.aws_endpoint}/{stack.buckets['ImagesBucket']}/{key}").status_code == 403
+    assert read(f"{stack.aws_endpoint}/{stack.buckets['ImagesBucket']}").status_code == 403
+
+
+def test_a_picture_is_gone_with_its_project(ada: Customer) -> None:
+    asked = ask(ada)
+    assert post(asked["upload"], picture()) == (204, "")
+    assert ada.http.delete(f"/v1/projects/{asked['project_id']}").status_code == 204
+    assert read(asked["image_url"]).status_code == 403
+
+
+def test_a_video_is_made_from_an_uploaded_picture(ada: Customer) -> None:
+    """The simulated provider fetches the public URL and would refuse what it cannot read."""
+    asked = ask(ada)
+    assert post(asked["upload"], picture()) == (204, "")
+    seen = ada.finish(model_id="quick-i2v", image_url=asked["image_url"])
+    assert seen["status"] == "completed"
+
+
+def test_another_address_on_this_machine_is_still_refused(stack: Stack, ada: Customer) -> None:
+    refused = ada.post(model_id="quick-i2v", image_url=f"{stack.aws_endpoint}/uploads/a.png")
+    assert (refused.status_code, refused.json()["code"]) == (400, "INVALID_REQUEST")
+    assert ada.kinds() == ["grant"]

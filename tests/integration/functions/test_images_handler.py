@@ -1,0 +1,76 @@
+"""POST /v1/images: a form for one picture, and the project that shows it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from clipmint import images, storage
+from clipmint.domain import clock
+from functions.projects.app import handler
+from tests.integration.gateway import Caller
+from tests.integration.moto_aws import IMAGES_BUCKET, IMAGES_URL, Aws
+
+
+@pytest.fixture
+def call(aws: Aws) -> Caller:
+    return Caller(handler)
+
+
+@pytest.mark.parametrize("content_type", sorted(storage.PICTURES))
+def test_a_form_comes_with_a_project_that_shows_its_picture(
+    aws: Aws, call: Caller, content_type: str
+) -> None:
+    answer = call("POST", "/v1/images", body={"content_type": content_type})
+    assert answer.status == 201
+    upload = answer.body["upload"]
+    assert upload["fields"]["Content-Type"] == content_type
+    assert answer.body["image_url"] == f"{IMAGES_URL}/{upload['fields']['key']}"
+    prefix = storage.upload_prefix("user-1", answer.body["project_id"])
+    assert upload["fields"]["key"].startswith(prefix)
+    left = clock.from_iso(upload["expires_at"]) - clock.now()
+    assert 0 < left.total_seconds() <= images.FORM_SECONDS
+    project = call("GET", answer.headers["location"]).body
+    assert project["project_id"] == answer.body["project_id"]
+    assert (project["image_url"], project["scenes"]) == (answer.body["image_url"], [])
+    assert project["resolution"] == "720:1280"
+
+
+def test_the_projects_resolution_may_be_chosen(aws: Aws, call: Caller) -> None:
+    body = {"content_type": "image/png", "resolution": "1280:720"}
+    answer = call("POST", "/v1/images", body=body)
+    assert call("GET", answer.headers["location"]).body["resolution"] == "1280:720"
+
+
+def test_two_forms_are_two_projects(aws: Aws, call: Caller) -> None:
+    answers = [call("POST", "/v1/images", body={"content_type": "image/png"}) for _ in range(2)]
+    assert len({answer.body["project_id"] for answer in answers}) == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({}, "INVALID_REQUEST"),
+        ({"content_type": "image/gif"}, "INVALID_REQUEST"),
+        ({"content_type": "image/svg+xml"}, "INVALID_REQUEST"),
+        ({"content_type": "IMAGE/PNG"}, "INVALID_REQUEST"),
+        ({"content_type": ["image/png"]}, "INVALID_REQUEST"),
+        ({"content_type": "image/png", "key": "uploads/mine.png"}, "INVALID_REQUEST"),
+        ({"content_type": "image/png", "resolution": "1:1"}, "RESOLUTION_NOT_ALLOWED"),
+    ],
+)
+def test_a_request_for_another_kind_of_file_makes_nothing(
+    aws: Aws, call: Caller, body: dict[str, Any], code: str
+) -> None:
+    answer = call("POST", "/v1/images", body=body)
+    assert (answer.status, answer.code) == (400, code)
+    assert aws.items("PROJECTS_TABLE") == []
+
+
+def test_deleting_the_project_removes_its_picture(aws: Aws, call: Caller) -> None:
+    made = call("POST", "/v1/images", body={"content_type": "image/png"})
+    key = made.body["upload"]["fields"]["key"]
+    aws.s3.put_object(Bucket=IMAGES_BUCKET, Key=key, Body=b"bytes")
+    assert call("DELETE", made.headers["location"]).status == 204
+    assert "Contents" not in aws.s3.list_objects_v2(Bucket=IMAGES_BUCKET)
