@@ -65,7 +65,7 @@ STATUS_OF: Mapping[type[ClipmintError], HTTPStatus] = {
 
 def resolver() -> APIGatewayHttpResolver:
     """A router for one HTTP function, answering every error in the common shape."""
-    app = APIGatewayHttpResolver(enable_validation=True)
+    app = APIGatewayHttpResolver(enable_validation=True, serializer=_to_json)
 
     def invalid(error: RequestValidationError) -> Response[str]:
         if any(found["loc"][0] == "response" for found in error.errors()):
@@ -84,6 +84,11 @@ def resolver() -> APIGatewayHttpResolver:
     app.exception_handler(ClipmintError)(expected)
     app.not_found(unknown)
     return app
+
+
+def _to_json(body: Any) -> str:
+    # As UTF-8: escaped, a page of prompts in emoji would be more than the 6 MB Lambda answers with.
+    return json.dumps(body, separators=(",", ":"), ensure_ascii=False)
 
 
 def resolve(app: APIGatewayHttpResolver, event: dict[str, Any], context: LambdaContext) -> Any:

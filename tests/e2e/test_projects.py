@@ -33,9 +33,13 @@ def items_of(stack: Stack, customer: Customer) -> list[Item]:
 
 
 def test_a_project_lives_from_its_creation_to_its_deletion(stack: Stack, ada: Customer) -> None:
-    path = new_project(ada, 2, name="Foxes", resolution="1280:720")
+    path = new_project(ada, 2, name="Füchse 🦊", resolution="1280:720")
     whole = ada.http.get(path).json()
-    assert (whole["name"], whole["resolution"], whole["scene_count"]) == ("Foxes", "1280:720", 2)
+    assert (whole["name"], whole["resolution"], whole["scene_count"]) == (
+        "Füchse 🦊",
+        "1280:720",
+        2,
+    )
     changed = ada.http.patch(path, json={"name": None}).json()
     assert (changed["name"], changed["scenes"]) == (None, whole["scenes"])
     scene = f"{path}/scenes/{whole['scenes'][0]['scene_id']}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,9 +16,9 @@ from botocore.model import OperationModel
 from clipmint import jobs, ledger, projects
 from clipmint.domain.jobs import Asset, Job, JobStatus, Stage, Verdict, verdict
 from clipmint.domain.outcomes import USER_MESSAGES, Failed, FailureCode, Succeeded
-from clipmint.domain.projects import RESOLUTIONS, Render
+from clipmint.domain.projects import MAX_SCENES, RESOLUTIONS, Render
 from functions.projects.app import handler
-from tests.integration.gateway import Answer, Caller
+from tests.integration.gateway import Answer, Caller, answer_of, event
 from tests.integration.moto_aws import (
     BUCKET,
     ROUTES,
@@ -215,6 +216,19 @@ def test_the_51st_scene_is_refused(call: Caller) -> None:
     assert added.headers["location"] == path(full.body, added.body)
     scenes = call("GET", path(full.body)).body["scenes"]
     assert scenes == [*full.body["scenes"][1:], added.body]
+
+
+def test_the_largest_project_fits_into_an_answer(call: Caller) -> None:
+    scene = dict.fromkeys(("image_prompt", "visual_prompt"), "🦊" * 5_000)
+    urls = ("first_frame", "last_frame", "image_url", "product_reference_image_url")
+    scene |= dict.fromkeys(urls, f"{PICTURE}?{'x' * 2_000}")
+    created = call("POST", "/v1/projects", body={"scenes": [scene] * MAX_SCENES})
+    assert created.status == 201
+    result = call.handler(event("GET", path(created.body)), call.context)
+    assert answer_of(result).body == created.body
+    # As Lambda's runtime sends it on, which takes 6 MB. Two presigned URLs a scene come on top.
+    sent = json.dumps(result, ensure_ascii=False).encode()
+    assert len(sent) + MAX_SCENES * 2 * 2_500 < 6 * 1024 * 1024
 
 
 def every_route(project: Any, scene: Any) -> Iterator[tuple[str, str, Any]]:
