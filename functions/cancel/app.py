@@ -61,8 +61,11 @@ def delete_video(job_id: Annotated[str, Path()]) -> Response[None]:
     if jobs.hide(job.job_id) is None:
         raise JobRunning("A running video cannot be deleted", details="Cancel it first")
     # All under the job's own prefix, also what an attempt that was killed left there.
-    bucket, prefix = os.environ["VIDEOS_BUCKET"], storage.job_prefix(job.user_id, job.job_id)
-    storage.delete_all(storage.s3_client(), bucket, prefix)
+    s3, videos = storage.s3_client(), storage.job_prefix(job.user_id, job.job_id)
+    storage.delete_all(s3, os.environ["VIDEOS_BUCKET"], videos)
+    if job.stage("image"):
+        pictures = storage.generated_prefix(job.user_id, job.job_id)
+        storage.delete_all(s3, os.environ["IMAGES_BUCKET"], pictures)
     return Response(HTTPStatus.NO_CONTENT)
 
 
@@ -85,7 +88,12 @@ def _withdraw(job: Job) -> None:
         ) from None
     if withdrawn:
         try:
-            jobs.record_outcome(job.job_id, stage.name, Failed(FailureCode.CANCELLED))
+            jobs.record_outcome(
+                job.job_id,
+                stage.name,
+                Failed(FailureCode.CANCELLED),
+                task_id=stage.submission.task_id if stage.submission else None,
+            )
         except (jobs.JobFinished, jobs.JobMoved):
             return
 

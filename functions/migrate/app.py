@@ -1,4 +1,4 @@
-"""Migrate: copy the provider's file into the owner's bucket, and prove that it plays.
+"""Migrate: copy the provider's file into the owner's bucket, and prove that it plays, or shows.
 
 Every attempt writes under keys of its own, and the job learns of the asset last and once: a crash
 anywhere, or two attempts at a time, cost a second copy and nothing else. An attempt whose file does
@@ -9,14 +9,25 @@ goes with the job, when that is deleted.
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from clipmint import download, jobs, media, storage, transfer
+from clipmint import download, images, jobs, media, pictures, storage, transfer
+from clipmint.domain import clock
 from clipmint.domain.jobs import Asset, Job, Stage
-from clipmint.domain.media import MediaInvalid, SourceExpired, StoredObject
+from clipmint.domain.media import (
+    MAX_IMAGE_BYTES,
+    MediaInvalid,
+    PictureInvalid,
+    SourceExpired,
+    StoredObject,
+)
 from clipmint.domain.outcomes import Succeeded
 from clipmint.jobs import JobFinished, JobMoved
 from clipmint.providers import registry
@@ -27,6 +38,8 @@ from clipmint.telemetry import count, logger
 if TYPE_CHECKING:
     import httpx
     from mypy_boto3_s3 import S3Client
+
+T = TypeVar("T")
 
 SPARE_SECONDS = 180
 """Kept back from the function's own timeout: parts on their way up are waited for, two minutes at
@@ -45,44 +58,118 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def _store(job: Job, stage: Stage, context: LambdaContext) -> Job:
-    bucket, attempt = os.environ["VIDEOS_BUCKET"], context.aws_request_id
+    store = _store_picture if stage.name == "image" else _store_video
+    seconds = context.get_remaining_time_in_millis() / 1000 - SPARE_SECONDS
+    return store(job, stage, context.aws_request_id, seconds)
+
+
+def _store_video(job: Job, stage: Stage, attempt: str, seconds: float) -> Job:
+    bucket = os.environ["VIDEOS_BUCKET"]
     video = storage.video_key(job.user_id, job.job_id, attempt)
     thumbnail = storage.thumbnail_key(job.user_id, job.job_id, attempt)
+    copy = functools.partial(
+        transfer.copy_from_url,
+        allowed_hosts=registry.media_hosts(stage.provider),
+        bucket=bucket,
+        key=video,
+        http=_http(),
+        s3=_s3(),
+        deadline_seconds=seconds,
+    )
+    with _removing(job, stage, bucket, video, thumbnail) as kept:
+        asset = _video_asset(_from_provider(job, stage, copy), thumbnail)
+        kept.job = jobs.record_asset(job.job_id, stage.name, asset, task_id=_task_id(stage))
+    return kept.job
+
+
+def _store_picture(job: Job, stage: Stage, attempt: str, seconds: float) -> Job:
+    read = functools.partial(
+        download.read_all,
+        allowed_hosts=registry.media_hosts(stage.provider),
+        http=_http(),
+        max_bytes=MAX_IMAGE_BYTES,
+        deadline_seconds=seconds,
+    )
+    content = _from_provider(job, stage, read)
     try:
-        seconds = context.get_remaining_time_in_millis() / 1000 - SPARE_SECONDS
-        stored = _copy(job, stage, bucket, video, seconds)
-        asset = _asset(stored, thumbnail)
-        return jobs.record_asset(job.job_id, stage.name, asset)
+        picture = pictures.check(content)
+    except PictureInvalid as error:
+        raise MediaInvalid(str(error)) from None  # the name the state machine knows
+    bucket = os.environ["IMAGES_BUCKET"]
+    key = storage.generated_key(job.user_id, job.job_id, attempt, picture.content_type)
+    with _removing(job, stage, bucket, key) as kept:
+        # Looked at before it is stored: everybody can read what lies there.
+        _put(bucket, key, content, picture.content_type)
+        asset = Asset(
+            bucket=bucket,
+            key=key,
+            content_type=picture.content_type,
+            size_bytes=len(content),
+            sha256=hashlib.sha256(content).hexdigest(),
+            width=picture.width,
+            height=picture.height,
+            duration_seconds=0.0,
+        )
+        kept.job = jobs.record_asset(
+            job.job_id,
+            stage.name,
+            asset,
+            task_id=_task_id(stage),
+            image_url=images.public_url(key),
+            next_deadline=_next_deadline(job, stage),
+        )
+    return kept.job
+
+
+def _next_deadline(job: Job, stage: Stage) -> int | None:
+    later = job.stages[job.stages.index(stage) + 1 :]
+    if not later:
+        return None
+    return clock.epoch(clock.now()) + later[0].deadline_seconds
+
+
+def _task_id(stage: Stage) -> str | None:
+    return stage.submission.task_id if stage.submission else None
+
+
+@dataclass
+class _Kept:
+    """The job that names what an attempt stored, or what came before it."""
+
+    job: Job
+
+
+@contextmanager
+def _removing(job: Job, stage: Stage, bucket: str, *keys: str) -> Iterator[_Kept]:
+    """Remove what an attempt stored for nothing: it does not play, or the attempt came second."""
+    kept = _Kept(job)
+    try:
+        yield kept
     except (JobMoved, JobFinished, MediaInvalid) as refused:
         # Refused may be our own write, repeated because its answer was lost: then these keys are
         # the job's. Otherwise nobody will ever ask for them.
-        if not _is_recorded(job.job_id, stage.name, video):
-            storage.delete(_s3(), bucket, video, thumbnail)
-        if isinstance(refused, JobMoved):
-            return refused.job
-        raise
+        if not _is_recorded(job.job_id, stage.name, keys[0]):
+            storage.delete(_s3(), bucket, *keys)
+        if not isinstance(refused, JobMoved):
+            raise
+        kept.job = refused.job
 
 
 def _is_recorded(job_id: str, stage_name: str, key: str) -> bool:
     job = jobs.get(job_id)
     stage = job.stage(stage_name) if job else None
-    return bool(stage and stage.asset and stage.asset.key == key)
+    if stage is None:
+        return False
+    assets = [stage.asset, *(one.asset for one in stage.earlier)]
+    return any(asset is not None and asset.key == key for asset in assets)
 
 
-def _copy(job: Job, stage: Stage, bucket: str, key: str, seconds: float) -> StoredObject:
+def _from_provider(job: Job, stage: Stage, fetch: Callable[[str], T]) -> T:
+    """Fetch the stage's file, from a fresh URL if the one we know has died."""
     if not isinstance(stage.outcome, Succeeded):
         raise JobFinished(f"stage {stage.name} of job {job.job_id} has no file")
-    copy = functools.partial(
-        transfer.copy_from_url,
-        allowed_hosts=registry.media_hosts(stage.provider),
-        bucket=bucket,
-        key=key,
-        http=_http(),
-        s3=_s3(),
-        deadline_seconds=seconds,
-    )
     try:
-        return copy(stage.outcome.media_url)
+        return fetch(stage.outcome.media_url)
     except SourceExpired:
         count("MediaUrlExpired", provider=stage.provider)
         handle = registry.handle_of(stage)
@@ -93,20 +180,14 @@ def _copy(job: Job, stage: Stage, bucket: str, key: str, seconds: float) -> Stor
         if not isinstance(fresh, Succeeded):
             raise
         logger.info("the URL had expired; fetching from a fresh one")
-        return copy(fresh.media_url)
+        return fetch(fresh.media_url)
 
 
-def _asset(stored: StoredObject, thumbnail_key: str) -> Asset:
+def _video_asset(stored: StoredObject, thumbnail_key: str) -> Asset:
     with storage.open_range(_s3(), stored.bucket, stored.key) as file:
         facts = media.probe(file)
         picture = media.thumbnail(file)
-    _s3().put_object(
-        Bucket=stored.bucket,
-        Key=thumbnail_key,
-        Body=picture,
-        ContentType="image/jpeg",
-        ChecksumAlgorithm="SHA256",
-    )
+    _put(stored.bucket, thumbnail_key, picture, "image/jpeg")
     return Asset(
         bucket=stored.bucket,
         key=stored.key,
@@ -117,6 +198,16 @@ def _asset(stored: StoredObject, thumbnail_key: str) -> Asset:
         height=facts.height,
         duration_seconds=facts.duration_seconds,
         thumbnail_key=thumbnail_key,
+    )
+
+
+def _put(bucket: str, key: str, content: bytes, content_type: str) -> None:
+    _s3().put_object(
+        Bucket=bucket,
+        Key=key,
+        Body=content,
+        ContentType=content_type,
+        ChecksumAlgorithm="SHA256",
     )
 
 

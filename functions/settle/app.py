@@ -18,7 +18,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
     job = ledger.settle(event["job_id"], functools.partial(verdict, error=event["error"] or None))
     failure = job.failure.value if job.failure else "none"
     if job.failure is FailureCode.OWNER_ACCOUNT:
-        count("OwnerAccountRefused", provider=job.stages[-1].provider)  # rings the owner's alarm
+        stage = job.current_stage or job.stages[-1]
+        count("OwnerAccountRefused", provider=stage.provider)  # rings the owner's alarm
     count("JobSettled", status=job.status.value, failure=failure)
     logger.info("settled", extra={"status": job.status.value, "failure": failure})
     return {"status": job.status.value}

@@ -62,8 +62,17 @@ def list_videos(
     limit: Limit = 20,
     cursor: Cursor = None,
     status: Annotated[JobStatus | None, Query()] = None,
+    project_id: Annotated[str | None, Query(max_length=64)] = None,
+    scene_id: Annotated[str | None, Query(max_length=64)] = None,
 ) -> VideoPage:
-    page = jobs.list_for_user(api.user_of(app), status=status, limit=limit, cursor=cursor)
+    page = jobs.list_for_user(
+        api.user_of(app),
+        status=status,
+        project_id=project_id,
+        scene_id=scene_id,
+        limit=limit,
+        cursor=cursor,
+    )
     return VideoPage(videos=[_video(job) for job in page.jobs], cursor=page.cursor)
 
 

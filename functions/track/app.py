@@ -39,7 +39,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
             _withdraw(stage)
             outcome = too_late
         if outcome is not None:
-            stage = _record(job_id, stage_name, outcome)
+            stage = _record(job_id, stage, outcome)
     # A crash before this line is mended by the next attempt: it finds the outcome.
     return {"woken": execution.wake(stage)}
 
@@ -73,12 +73,13 @@ def _withdraw(stage: Stage) -> None:
             registry.provider(stage.provider).cancel(handle)
 
 
-def _record(job_id: str, stage_name: str, outcome: Finished) -> Stage:
+def _record(job_id: str, stage: Stage, outcome: Finished) -> Stage:
+    task_id = stage.submission.task_id if stage.submission else None
     try:
-        job = jobs.record_outcome(job_id, stage_name, outcome)
+        job = jobs.record_outcome(job_id, stage.name, outcome, task_id=task_id)
     except JobMoved as moved:
         job = moved.job  # the webhook was quicker; what it recorded counts
-    stage = job.stage(stage_name)
-    if stage is None:
-        raise JobFinished(f"job {job_id} has no stage {stage_name}")
-    return stage
+    recorded = job.stage(stage.name)
+    if recorded is None:
+        raise JobFinished(f"job {job_id} has no stage {stage.name}")
+    return recorded

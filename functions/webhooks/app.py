@@ -97,7 +97,9 @@ def _receive(job: Job, stage: Stage, call: WebhookCall) -> str:
     if isinstance(outcome, Running):
         return "ignored"
     try:
-        job = jobs.record_outcome(job.job_id, stage.name, outcome, handle=handle)
+        job = jobs.record_outcome(
+            job.job_id, stage.name, outcome, handle=handle, task_id=ours or None
+        )
         result = "accepted"
     except jobs.JobMoved as moved:
         job, result = moved.job, "duplicate"

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from clipmint.domain import clock
 from clipmint.domain.catalog import AllowedSettings, Model, Need, Settings
 from clipmint.domain.jobs import TERMINAL, Job, JobStatus, progress
-from clipmint.domain.outcomes import USER_MESSAGES, FailureCode
+from clipmint.domain.outcomes import IMAGE_KEPT, USER_MESSAGES, FailureCode
 from clipmint.domain.pricing import Price
 from clipmint.domain.projects import Project, Scene, SceneState
 
@@ -23,14 +23,52 @@ class Accepted(BaseModel):
     credits_remaining: int
 
 
+class SceneAccepted(Accepted):
+    """As of any job; ``prices`` are its credits by action, held together, paid one by one."""
+
+    project_id: str
+    scene_id: str
+    prices: dict[str, int]
+
+
+class StartedClip(BaseModel):
+    scene_id: str
+    job_id: str
+    status: str
+    credits_used: int
+
+
+class ClipsAccepted(BaseModel):
+    """The clips that were started, none if there is nothing to do. ``remaining`` scenes are for
+    another call: one is full with 45."""
+
+    project_id: str
+    clips: list[StartedClip]
+    credits_used: int
+    credits_remaining: int
+    remaining: int
+
+
 class Estimate(BaseModel):
     credits: int
     available: int
     affordable: bool
 
 
+class VideoStage(BaseModel):
+    """One step of a job, its price, and whether that was paid."""
+
+    name: str
+    credits: int
+    charged: bool
+
+
 class Video(BaseModel):
-    """One job. URLs of a completed job are valid for an hour; ask again for fresh ones."""
+    """One job. URLs of a completed job are valid for an hour; ask again for fresh ones.
+
+    ``credits_used`` is what is held while it runs and what was paid once it has ended: the
+    ``stages`` that came out, and no others.
+    """
 
     job_id: str
     status: JobStatus
@@ -40,6 +78,9 @@ class Video(BaseModel):
     model_name: str
     prompt: str
     settings: Settings
+    project_id: str | None
+    scene_id: str | None
+    stages: list[VideoStage]
     credits_used: int
     video_url: str | None
     thumbnail_url: str | None
@@ -62,16 +103,33 @@ class Video(BaseModel):
             model_name=job.model_name,
             prompt=job.prompt,
             settings=job.settings,
+            project_id=job.project_id,
+            scene_id=job.scene_id,
+            stages=[
+                VideoStage(
+                    name=stage.name,
+                    credits=stage.credits,
+                    charged=job.is_terminal and stage.name in job.captured_stages,
+                )
+                for stage in job.stages
+            ],
             credits_used=job.credits_used,
             video_url=video_url,
             thumbnail_url=thumbnail_url,
             image_url=job.image_url,
-            error_message=USER_MESSAGES[job.failure] if job.failure else None,
+            error_message=_error_message(job),
             error_code=job.failure,
             created_at=clock.iso(job.created_at),
             updated_at=clock.iso(job.updated_at),
             completed_at=clock.iso(job.completed_at) if job.completed_at else None,
         )
+
+
+def _error_message(job: Job) -> str | None:
+    if job.failure is None:
+        return None
+    message = USER_MESSAGES[job.failure]
+    return f"{message} {IMAGE_KEPT}" if job.captured_stages else message
 
 
 class VideoPage(BaseModel):

@@ -7,6 +7,7 @@ job keeps the price it was started at.
 from __future__ import annotations
 
 import time
+from typing import Literal
 
 from pynamodb.exceptions import DoesNotExist, PutError
 
@@ -55,9 +56,14 @@ def open_routes(model: Model) -> list[Route]:
 
 
 def is_offered(model: Model) -> bool:
-    """Whether a user can order this model now."""
-    # Pictures are made on the way to a video, not by themselves.
-    return model.available and model.produces == "video" and bool(open_routes(model))
+    """Whether a user can choose this model for a video now."""
+    # Pictures are made on the way to a scene's video, not by themselves.
+    return is_orderable(model, "video")
+
+
+def is_orderable(model: Model, produces: Literal["video", "image"]) -> bool:
+    """Whether a model that makes this can be ordered now."""
+    return model.available and model.produces == produces and bool(open_routes(model))
 
 
 def put(model: Model) -> None:

@@ -227,3 +227,27 @@ def _as_unavailable(deadline: Deadline) -> Iterator[None]:
     except (httpx.HTTPError, httpx.StreamError) as error:
         deadline.check()
         raise SourceUnavailable(f"{type(error).__name__}: {error}") from error
+
+
+def read_all(
+    url: str,
+    *,
+    allowed_hosts: Iterable[str],
+    http: httpx.Client,
+    max_bytes: int,
+    deadline_seconds: float,
+    resolve: Resolve = resolve_by_system,
+) -> bytes:
+    """A whole file, for one small enough to be held in memory. Raises what `open_source` does."""
+    with (
+        Deadline(deadline_seconds) as deadline,
+        open_source(
+            url,
+            allowed_hosts=allowed_hosts,
+            http=http,
+            max_bytes=max_bytes,
+            deadline=deadline,
+            resolve=resolve,
+        ) as source,
+    ):
+        return b"".join(source.chunks())

@@ -8,57 +8,90 @@ retry comes, the sweep starts it.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from clipmint import catalog, execution, jobs, ledger
+from clipmint import catalog, execution, images, jobs, ledger, projects
 from clipmint.domain import clock
 from clipmint.domain.accounts import Limits
 from clipmint.domain.catalog import Model, Settings, utf16_units
 from clipmint.domain.errors import (
     ClipmintError,
     IdempotencyKeyReused,
+    ImageRequired,
     InvalidRequest,
     ModelUnavailable,
 )
-from clipmint.domain.jobs import Job, JobStatus, Stage
+from clipmint.domain.jobs import Job, JobStatus, PictureOrder, Stage
 from clipmint.domain.requests import GenerationRequest, check_image_url
 from clipmint.settings import ImagesSettings
 from clipmint.telemetry import logger
 
+STARTS_AT_ONCE = 8
+
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """A request judged against the catalog: which model, with which settings, for how much."""
+    """A request judged against the catalog: which model, with which settings, for how much.
+
+    ``image_url`` is the first frame: the request's, or that of its project.
+    """
 
     model: Model
     settings: Settings
     credits: int
+    image_url: str | None
 
 
-def quote(request: GenerationRequest) -> Quote:
+def quote(user_id: str, request: GenerationRequest) -> Quote:
     """Judge a request. The estimate and the real call both rest on this.
 
     Raises
     ------
-    ModelNotFound, ModelUnavailable, SettingNotAllowed, ImageRequired, InvalidRequest
+    ModelNotFound, ModelUnavailable, SettingNotAllowed, ImageRequired, ImageNotUploaded,
+    ImageInvalid, ProjectNotFound, InvalidRequest
     """
     own_images = ImagesSettings.read().images_base_url
     check_image_url("image_url", request.image_url, own_images)
     check_image_url("last_image_url", request.last_image_url, own_images)
-    model = catalog.find(request.model_id)
-    if not catalog.is_offered(model):
+    model = orderable(request.model_id)
+    check_prompt(model, request.prompt)
+    settings = model.resolve(request.preset, request.settings)
+    image_url = request.image_url
+    if request.project_id is not None:
+        project = projects.get(user_id, request.project_id)
+        if image_url is None and model.image != "none":
+            image_url = project.image_url
+            if image_url is None and model.image == "required":
+                raise ImageRequired(
+                    f"{model.model_id} needs an image, and this project has none",
+                    details="image_url: required by this model; upload one to the project",
+                )
+    model.check_images(image_url, request.last_image_url)
+    images.require_usable(user_id, [url for url in (image_url, request.last_image_url) if url])
+    return Quote(model, settings, model.credits(settings), image_url)
+
+
+def orderable(model_id: str, produces: Literal["video", "image"] = "video") -> Model:
+    """A model that can be ordered now. Raises `ModelNotFound`, `ModelUnavailable`."""
+    model = catalog.find(model_id)
+    if not catalog.is_orderable(model, produces):
         raise ModelUnavailable(f"{model.model_id} is not available at the moment")
-    if utf16_units(request.prompt) > model.max_prompt_units:
+    return model
+
+
+def check_prompt(model: Model, prompt: str, field: str = "prompt") -> None:
+    """Raise `InvalidRequest` for a prompt longer than the model takes."""
+    if utf16_units(prompt) > model.max_prompt_units:
         raise InvalidRequest(
             "The prompt is too long",
-            details=f"prompt: at most {model.max_prompt_units} characters for {model.model_id}",
+            details=f"{field}: at most {model.max_prompt_units} characters for {model.model_id}",
         )
-    settings = model.resolve(request.preset, request.settings)
-    model.check_images(request.image_url, request.last_image_url)
-    return Quote(model, settings, model.credits(settings))
 
 
 def start(
@@ -78,8 +111,24 @@ def start(
     ClipmintError
         Whatever is wrong with the request or the account; nothing was held.
     """
+
+    def attempt() -> Job:
+        beside = ledger.NOTHING
+        if request.project_id is not None:
+            beside = ledger.Beside(updates=(projects.in_use(user_id, request.project_id),))
+        try:
+            return ledger.open_job(_new_job(user_id, job_id, request), limits, beside)
+        except ledger.Outdated:
+            # The one condition is that the project is there.
+            raise projects.not_found() from None
+
+    return open_once(job_id, request.fingerprint(), attempt)
+
+
+def open_once(job_id: str, fingerprint: str, attempt: Callable[[], Job]) -> tuple[Job, bool]:
+    """Open a job unless it is there, and see to its execution. Returns and raises as `start`."""
     try:
-        job, replayed = ledger.open_job(_new_job(user_id, job_id, request), limits), False
+        job, replayed = attempt(), False
     except ledger.JobExists as found:
         job, replayed = found.job, True
     except ClipmintError:
@@ -89,14 +138,29 @@ def start(
         if existing is None:
             raise
         job, replayed = existing, True
-    if replayed and job.fingerprint != request.fingerprint():
-        raise IdempotencyKeyReused(
-            "This Idempotency-Key was used for another request",
-            details="Send a fresh key for a new generation",
-        )
+    if replayed and job.fingerprint != fingerprint:
+        raise key_reused()
     if not job.is_terminal:
-        _start_execution(job_id)
+        start_executions([job_id])
     return job, replayed
+
+
+def key_reused() -> IdempotencyKeyReused:
+    """What is said to whoever uses a key for something else."""
+    return IdempotencyKeyReused(
+        "This Idempotency-Key was used for another request",
+        details="Send a fresh key for a new generation",
+    )
+
+
+def start_executions(job_ids: Sequence[str]) -> None:
+    """Start the executions of recorded jobs; those that were started before are left alone."""
+    if not job_ids:
+        return
+    _start_execution(job_ids[0])  # and with it the client, which the threads share
+    if job_ids[1:]:
+        with ThreadPoolExecutor(STARTS_AT_ONCE) as pool:
+            list(pool.map(_start_execution, job_ids[1:]))
 
 
 def _start_execution(job_id: str) -> None:
@@ -108,12 +172,39 @@ def _start_execution(job_id: str) -> None:
         logger.exception("execution not started; the sweep will", extra={"job_id": job_id})
 
 
-def _new_job(user_id: str, job_id: str, request: GenerationRequest) -> Job:
-    quoted = quote(request)
-    model, now = quoted.model, clock.now()
-    routes = catalog.open_routes(model)[: None if request.fallback else 1]
+def new_stage(
+    name: str,
+    model: Model,
+    credits_: int,
+    picture: PictureOrder | None = None,
+    *,
+    fallback: bool = True,
+) -> Stage:
+    """A stage of a new job, made by whoever is on offer. Raises `ModelUnavailable`."""
+    routes = catalog.open_routes(model)[: None if fallback else 1]
     if not routes:
         raise ModelUnavailable(f"{model.model_id} is not available at the moment")
+    return Stage(
+        name=name,
+        routes=tuple(routes),
+        provider=routes[0].provider,
+        endpoint=routes[0].endpoint,
+        credits=credits_,
+        poll_seconds=tuple(model.poll_seconds),
+        deadline_seconds=model.deadline_seconds,
+        picture=picture,
+    )
+
+
+def deadline_of(stage: Stage, now: datetime) -> int:
+    """By when a stage that may begin now must have come out, in epoch seconds."""
+    return clock.epoch(now + timedelta(seconds=stage.deadline_seconds))
+
+
+def _new_job(user_id: str, job_id: str, request: GenerationRequest) -> Job:
+    quoted, now = quote(user_id, request), clock.now()
+    model = quoted.model
+    stage = new_stage("video", model, quoted.credits, fallback=request.fallback)
     return Job(
         job_id=job_id,
         user_id=user_id,
@@ -123,20 +214,12 @@ def _new_job(user_id: str, job_id: str, request: GenerationRequest) -> Job:
         prompt=request.prompt,
         settings=quoted.settings,
         preset=request.preset,
-        image_url=request.image_url,
+        project_id=request.project_id,
+        image_url=quoted.image_url,
         last_image_url=request.last_image_url,
         fingerprint=request.fingerprint(),
-        stages=(
-            Stage(
-                name="video",
-                routes=tuple(routes),
-                provider=routes[0].provider,
-                endpoint=routes[0].endpoint,
-                credits=quoted.credits,
-            ),
-        ),
-        deadline=clock.epoch(now + timedelta(seconds=model.deadline_seconds)),
-        poll_seconds=tuple(model.poll_seconds),
+        stages=(stage,),
+        deadline=deadline_of(stage, now),
         created_at=now,
         updated_at=now,
     )

@@ -28,7 +28,7 @@ from clipmint.domain.errors import InvalidRequest, TemporarilyUnavailable
 from clipmint.domain.jobs import Asset, Job, JobStatus, Refusal, SubmissionState
 from clipmint.domain.outcomes import Finished, Succeeded
 from clipmint.providers.base import Handle
-from clipmint.records import asset_map, outcome_map, to_job
+from clipmint.records import asset_map, earlier_map, outcome_map, to_job
 from clipmint.tables import (
     OPEN,
     ByUser,
@@ -52,9 +52,9 @@ _KEYS_PER_CALL = 100
 _READ_ATTEMPTS = 6
 """Attempts at the keys that DynamoDB left unread, with pauses of a second and a half together."""
 
-_OPEN_FOR = timedelta(days=3)
-"""A job older than this has ended: a model's deadline is a day at most, `MIGRATION_WINDOW` another,
-and the third is for the sweep that ends it."""
+_OPEN_FOR = timedelta(days=10)
+"""A job older than this has ended: a stage's deadline is a day at most, `MIGRATION_WINDOW` another,
+both stages may be made twice, and the rest is for the sweep that ends it."""
 
 
 class JobFinished(Exception):
@@ -122,6 +122,10 @@ def open_in_project(user_id: str, project_id: str, scene_id: str | None = None) 
     return [item.job_id for item in JobItem.by_user.query(user_id, since, condition)]
 
 
+SEARCHED = 1_000
+"""Jobs one page looks at, at most: some megabytes, in well under a second."""
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """Some of a user's jobs, newest first, and where the next page starts."""
@@ -131,38 +135,46 @@ class Page:
 
 
 def list_for_user(
-    user_id: str, *, status: JobStatus | None, limit: int, cursor: str | None
+    user_id: str,
+    *,
+    status: JobStatus | None = None,
+    project_id: str | None = None,
+    scene_id: str | None = None,
+    limit: int,
+    cursor: str | None,
 ) -> Page:
     """A user's jobs, newest first, without deleted ones.
 
-    A page starts behind the job its cursor names, so jobs that arrive meanwhile shift nothing.
+    A page starts behind the job its cursor names, so jobs that arrive meanwhile shift nothing. Of
+    `SEARCHED` jobs that do not fit the filters the page ends early: it may be short, even empty,
+    and still have a cursor.
 
     Raises
     ------
     InvalidRequest
         The cursor is not one of ours.
     """
-    visible = JobItem.deleted.does_not_exist()
-    if status is not None:
-        visible = visible & (JobItem.status == status.value)
+    wanted = {"status": status and status.value, "project_id": project_id, "scene_id": scene_id}
     results = JobItem.by_user.query(
         user_id,
-        filter_condition=visible,
         scan_index_forward=False,
         last_evaluated_key=_start_key(user_id, cursor) if cursor else None,
-        page_size=max(limit, 25),
+        page_size=max(limit + 1, 25),
     )
-    jobs: list[Job] = []
-    for item in results:
-        if len(jobs) == limit:
-            last = jobs[-1]
-            return Page(jobs, _cursor(last))
-        jobs.append(to_job(item))
-    return Page(jobs, None)
+    found: list[Job] = []
+    last: JobItem | None = None
+    for searched, item in enumerate(results):
+        if last is not None and (len(found) == limit or searched == SEARCHED):
+            return Page(found, _cursor(last))
+        last = item
+        fits = all(value in {None, getattr(item, name)} for name, value in wanted.items())
+        if fits and not item.deleted:
+            found.append(to_job(item))
+    return Page(found, None)
 
 
-def _cursor(last: Job) -> str:
-    text = json.dumps([clock.iso(last.created_at), last.job_id], separators=(",", ":"))
+def _cursor(last: JobItem) -> str:
+    text = json.dumps([last.created_at, last.job_id], separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
@@ -320,8 +332,25 @@ def store_task_token(job_id: str, stage: str, task_token: str) -> Job:
     return _write(job_id, [here.task_token.set(task_token)], here.exists())
 
 
-def record_asset(job_id: str, stage: str, asset: Asset) -> Job:
+def record_asset(
+    job_id: str,
+    stage: str,
+    asset: Asset,
+    *,
+    task_id: str | None = None,
+    image_url: str | None = None,
+    next_deadline: int | None = None,
+) -> Job:
     """Record that the stage's file is in our bucket, once.
+
+    Parameters
+    ----------
+    task_id
+        The submission the file came from, where another may have taken its place.
+    image_url
+        Where everybody finds a picture: the video's first frame from now on.
+    next_deadline
+        By when the stage after this one must have come out, in epoch seconds.
 
     Raises
     ------
@@ -331,7 +360,39 @@ def record_asset(job_id: str, stage: str, asset: Asset) -> Job:
         The stage has an asset already; that one counts.
     """
     here = getattr(JobItem, stage)
-    return _write(job_id, [here.asset.set(asset_map(asset))], here.asset.does_not_exist())
+    actions: list[Action] = [here.asset.set(asset_map(asset))]
+    if image_url is not None:
+        actions.append(JobItem.image_url.set(image_url))
+    if next_deadline is not None:
+        actions.append(JobItem.deadline.set(next_deadline))
+    condition = here.asset.does_not_exist()
+    if task_id is not None:
+        condition = condition & (here.submission.task_id == task_id)
+    return _write(job_id, actions, condition)
+
+
+def make_image_again(job: Job) -> Job:
+    """Put both stages' first try aside: the picture is made anew, and then the video.
+
+    What the first try came to stays on the job, because the owner has paid for it and the user
+    keeps the picture if there will be no other.
+
+    Raises
+    ------
+    JobFinished
+        The job has ended.
+    JobMoved
+        Somebody else wrote first.
+    """
+    actions: list[Action] = []
+    for stage in job.stages:
+        here = getattr(JobItem, stage.name)
+        actions.append(here.earlier.set([earlier_map(stage)]))
+        forgotten = ("submission", "outcome", "asset", "task_token")
+        actions.extend(getattr(here, attribute).remove() for attribute in forgotten)
+    until = clock.now() + timedelta(seconds=job.stages[0].deadline_seconds)
+    actions.append(JobItem.deadline.set(clock.epoch(until)))
+    return _write(job.job_id, actions, JobItem.revision == job.revision)
 
 
 def hide(job_id: str) -> Job | None:

@@ -1,6 +1,6 @@
 """The ledger: the only place where credits move.
 
-Three transactions, and no other writes, touch money: `open_job` (hold), `settle` (capture or
+Three transactions, and no other writes, touch money: `open_jobs` (hold), `settle` (capture or
 release), `grant`. Each writes the account, its new journal entries and what they are about, all or
 nothing. The account's sequence number is the optimistic lock: a transaction says which account it
 was computed from, and is computed again if another came first.
@@ -13,13 +13,15 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from pynamodb.connection import Connection
 from pynamodb.exceptions import DoesNotExist, TransactWriteError
+from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
+from pynamodb.models import Model
 from pynamodb.transactions import TransactWrite
 
 from clipmint import jobs, records
@@ -50,11 +52,29 @@ T = TypeVar("T")
 
 
 class JobExists(Exception):
-    """The transaction found the job already there."""
+    """The transaction found the job, or one of the jobs, already there."""
 
     def __init__(self, job: Job) -> None:
         super().__init__(job.job_id)
         self.job = job
+
+
+class Outdated(Exception):
+    """What was to be written beside the jobs no longer fits what is there: look again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What else a transaction that opens jobs writes, all or nothing with them."""
+
+    puts: tuple[tuple[Model, Condition], ...] = ()
+    updates: tuple[tuple[Model, list[Action], Condition], ...] = ()
+
+
+NOTHING = Beside()
+
+MakeBeside = Callable[[int], Beside]
+"""What is beside, where it depends on the credits left available."""
 
 
 def account_of(user_id: str) -> Account:
@@ -71,6 +91,7 @@ def account_of(user_id: str) -> Account:
         open_jobs=int(item.open_jobs),
         hour=int(item.hour),
         hour_jobs=int(item.hour_jobs),
+        open_clips=int(item.open_clips or 0),
     )
 
 
@@ -108,45 +129,71 @@ def entries_of(user_id: str, *, limit: int, before: int | None) -> EntryPage:
     return EntryPage(entries[:limit], entries[limit - 1].sequence if more else None)
 
 
-def open_job(job: Job, limits: Limits) -> Job:
-    """Hold the price of a new job and record the job, in one transaction.
+def open_jobs(
+    new: Sequence[Job],
+    limits: Limits,
+    beside: Beside | MakeBeside = NOTHING,
+    *,
+    clips: bool = False,
+) -> list[Job]:
+    """Hold the price of one user's new jobs and record them, in one transaction.
+
+    Parameters
+    ----------
+    new
+        At least one. A transaction takes 100 items: the account, what is ``beside``, and for each
+        job itself and one per stage.
+    clips
+        Whether they are clips of a project, which have a limit of their own.
 
     Returns
     -------
-    Job
-        As recorded: with ``balance_after``, the credits left available.
+    list
+        The jobs as recorded: with ``balance_after``, the credits left available.
 
     Raises
     ------
     JobExists
-        A job of this id is there; nothing was held.
+        A job of one of these ids is there; nothing was held.
+    Outdated
+        A condition of what is ``beside`` does not hold; nothing was held.
     InsufficientCredits, LimitReached
         Nothing was held.
     TemporarilyUnavailable
         Too many changes to this account at once; nothing was held.
     """
+    prices = {job.job_id: job.prices for job in new}
 
-    def attempt() -> Job:
-        before = account_of(job.user_id)
-        after, entries = accounts.hold(before, job.job_id, job.prices, limits, job.created_at)
-        opened = replace(job, balance_after=after.available)
+    def attempt() -> list[Job]:
+        before = account_of(new[0].user_id)
+        after, entries = accounts.hold(before, prices, limits, new[0].created_at, clips=clips)
+        opened = [replace(job, balance_after=after.available) for job in new]
+        also = beside if isinstance(beside, Beside) else beside(after.available)
         try:
             with _transaction() as transaction:
-                transaction.save(
-                    records.to_item(opened),
-                    condition=JobItem.job_id.does_not_exist(),
-                    return_values="ALL_OLD",
-                )
+                for job in opened:
+                    transaction.save(
+                        records.to_item(job),
+                        condition=JobItem.job_id.does_not_exist(),
+                        return_values="ALL_OLD",
+                    )
+                for item, condition in also.puts:
+                    transaction.save(item, condition=condition)
                 _save_entries(transaction, entries)
                 _save_account(transaction, before, after)
+                for item, actions, condition in also.updates:
+                    transaction.update(item, actions=actions, condition=condition)
         except TransactWriteError as error:
-            existing = _existing_item(error)
-            if existing is not None:
-                raise JobExists(existing) from None
+            _explain(error, len(new), also)
             raise
         return opened
 
     return _retrying(attempt)
+
+
+def open_job(job: Job, limits: Limits, beside: Beside = NOTHING) -> Job:
+    """`open_jobs` for one."""
+    return open_jobs([job], limits, beside)[0]
 
 
 def settle(job_id: str, decide: Callable[[Job], Verdict | None]) -> Job:
@@ -179,7 +226,9 @@ def settle(job_id: str, decide: Callable[[Job], Verdict | None]) -> Job:
             return job
         now = clock.now()
         before = account_of(job.user_id)
-        after, entries = accounts.resolve(before, job.job_id, job.prices, job.captured_stages, now)
+        after, entries = accounts.resolve(
+            before, job.job_id, job.prices, job.captured_stages, now, clip=job.batch_id is not None
+        )
         ended = replace(
             job,
             status=verdict.status,
@@ -304,19 +353,31 @@ def _save_account(transaction: TransactWrite, before: Account, after: Account) -
             open_jobs=after.open_jobs,
             hour=after.hour,
             hour_jobs=after.hour_jobs,
+            open_clips=after.open_clips,
         ),
         condition=unchanged,
     )
 
 
-def _existing_item(error: TransactWriteError) -> Job | None:
-    """The job our own put ran into: it is the transaction's first item."""
-    first = next(iter(error.cancellation_reasons), None)
-    if first is None or first.code != "ConditionalCheckFailed":
-        return None
-    if first.raw_item is None:
-        raise TypeError("DynamoDB did not return the item that exists")
-    return records.to_job(JobItem.from_raw_data(first.raw_item))
+def _explain(error: TransactWriteError, jobs_: int, beside: Beside) -> None:
+    """Raise what a cancelled opening means, unless another attempt may do better.
+
+    DynamoDB gives a reason per item, in the order of the request: PynamoDB sends puts, then
+    updates, each in the order they were made.
+    """
+    refused = [
+        reason if reason and reason.code == "ConditionalCheckFailed" else None
+        for reason in error.cancellation_reasons
+    ]
+    for reason in refused[:jobs_]:
+        if reason is not None:
+            if reason.raw_item is None:
+                raise TypeError("DynamoDB did not return the item that exists")
+            raise JobExists(records.to_job(JobItem.from_raw_data(reason.raw_item))) from None
+    puts = refused[jobs_ : jobs_ + len(beside.puts)]
+    updates = refused[len(refused) - len(beside.updates) :]
+    if any(puts) or any(updates):
+        raise Outdated from None
 
 
 def _retrying(attempt: Callable[[], T]) -> T:

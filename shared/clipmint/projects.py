@@ -23,7 +23,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from pynamodb.exceptions import DoesNotExist, TransactGetError, TransactWriteError, UpdateError
-from pynamodb.expressions.condition import size
+from pynamodb.expressions.condition import Condition, size
 from pynamodb.expressions.update import Action
 from pynamodb.pagination import ResultIterator
 from pynamodb.transactions import TransactGet, TransactWrite
@@ -95,7 +95,7 @@ def get(user_id: str, project_id: str) -> Project:
     """
     item = _find(user_id, project_id)
     if item.deleting:
-        raise _no_project()
+        raise not_found()
     return to_project(item)
 
 
@@ -117,7 +117,7 @@ def read(user_id: str, project_id: str) -> tuple[Project, list[Scene]]:
     )
     found = next((item for item in items if isinstance(item, ProjectItem)), None)
     if found is None or found.deleting:
-        raise _no_project()
+        raise not_found()
     project = to_project(found)
     scenes = {item.scene_id: to_scene(item) for item in items if isinstance(item, SceneItem)}
     # The project is read first: a scene that came or went right after it is not, or no longer, its.
@@ -134,9 +134,9 @@ def get_scene(user_id: str, project_id: str, scene_id: str) -> tuple[Project, Sc
         try:
             found = projects.get()
         except DoesNotExist:
-            raise _no_project() from None
+            raise not_found() from None
         if found.deleting:
-            raise _no_project()
+            raise not_found()
         try:
             return to_project(found), to_scene(scenes.get())
         except DoesNotExist:
@@ -269,7 +269,7 @@ def change(user_id: str, project_id: str, changes: ProjectChanges) -> Project:
         except UpdateError as error:
             if error.cause_response_code != "ConditionalCheckFailedException":
                 raise
-            raise _no_project() from None
+            raise not_found() from None
         return to_project(item)
 
     return _retrying(attempt)
@@ -331,18 +331,22 @@ def _check_idle(project: Project, scene_id: str | None = None) -> None:
         )
 
 
-def save_renders(
-    transaction: TransactWrite, project: Project, renders: Mapping[str, Render]
-) -> None:
-    """Let a transaction that opens jobs also note which scenes they render.
+Update = tuple[ProjectItem, list[Action], Condition]
+"""A write for somebody else's transaction."""
 
-    It is cancelled (``ConditionalCheckFailed``) if the project is no longer as it was read.
-    """
-    transaction.update(
+
+def rendering(project: Project, renders: Mapping[str, Render]) -> Update:
+    """Notes which jobs render scenes from now on, if the project is still as it was read."""
+    return (
         ProjectItem(project.user_id, project_sk(project.project_id)),
-        actions=_changed(ProjectItem.renders.set(renders_map({**project.renders, **renders}))),
-        condition=_HERE & (ProjectItem.revision == project.revision),
+        _changed(ProjectItem.renders.set(renders_map({**project.renders, **renders}))),
+        _HERE & (ProjectItem.revision == project.revision),
     )
+
+
+def in_use(user_id: str, project_id: str) -> Update:
+    """Notes that a job of the project is started, if the project is there."""
+    return ProjectItem(user_id, project_sk(project_id)), _changed(), _HERE
 
 
 # ── Scenes ───────────────────────────────────────────────────────────────────────────────────────
@@ -441,10 +445,11 @@ def _find(user_id: str, project_id: str) -> ProjectItem:
     try:
         return ProjectItem.get(user_id, project_sk(project_id), consistent_read=True)
     except DoesNotExist:
-        raise _no_project() from None
+        raise not_found() from None
 
 
-def _no_project() -> ProjectNotFound:
+def not_found() -> ProjectNotFound:
+    """What is said of a project that is not there, or not this user's."""
     return ProjectNotFound("There is no such project")
 
 

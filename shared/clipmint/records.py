@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-from typing import cast
+from dataclasses import asdict
+from typing import Any, cast
 
 from clipmint.domain import clock
 from clipmint.domain.catalog import Route, Settings
 from clipmint.domain.jobs import (
     Asset,
+    Earlier,
     Job,
     JobStatus,
+    PictureOrder,
     Refusal,
     Stage,
     Submission,
     SubmissionState,
 )
 from clipmint.domain.outcomes import Failed, FailureCode, Finished, Succeeded
-from clipmint.tables import OPEN, STAGE_NAMES, AssetMap, JobItem, OutcomeMap, StageMap
+from clipmint.tables import (
+    OPEN,
+    STAGE_NAMES,
+    AssetMap,
+    EarlierMap,
+    JobItem,
+    OutcomeMap,
+    StageMap,
+)
 
 
 def to_item(job: Job) -> JobItem:
@@ -38,8 +49,8 @@ def to_item(job: Job) -> JobItem:
         settings=job.settings.model_dump(exclude_none=True),
         preset=job.preset,
         fingerprint=job.fingerprint,
-        poll_seconds=list(job.poll_seconds),
         balance_after=job.balance_after,
+        batch_id=job.batch_id,
         created_at=clock.iso(job.created_at),
         updated_at=clock.iso(job.updated_at),
     )
@@ -47,9 +58,13 @@ def to_item(job: Job) -> JobItem:
         stage_map = StageMap(
             routes=[route.model_dump() for route in stage.routes],
             refusals=[],
+            earlier=[],
             provider=stage.provider,
             endpoint=stage.endpoint,
             credits=stage.credits,
+            poll_seconds=list(stage.poll_seconds),
+            deadline_seconds=stage.deadline_seconds,
+            picture=asdict(stage.picture) if stage.picture else None,
         )
         setattr(item, stage.name, stage_map)
     return item
@@ -71,12 +86,12 @@ def to_job(item: JobItem) -> Job:
         fingerprint=item.fingerprint,
         stages=tuple(_to_stage(name, stage) for name, stage in stages if stage is not None),
         deadline=int(item.deadline),
-        poll_seconds=tuple(map(int, cast("list[float]", item.poll_seconds))),
         created_at=clock.from_iso(item.created_at),
         updated_at=clock.from_iso(item.updated_at),
         revision=int(item.revision),
         balance_after=int(item.balance_after),
         preset=item.preset,
+        batch_id=item.batch_id,
         image_url=item.image_url,
         last_image_url=item.last_image_url,
         completed_at=clock.from_iso(item.completed_at) if item.completed_at else None,
@@ -86,7 +101,12 @@ def to_job(item: JobItem) -> Job:
 
 
 def _to_stage(name: str, stage: StageMap) -> Stage:
-    submission, outcome, asset = stage.submission, stage.outcome, stage.asset
+    submission, outcome, asset, picture = (
+        stage.submission,
+        stage.outcome,
+        stage.asset,
+        cast("dict[str, Any] | None", stage.picture),
+    )
     return Stage(
         name=name,
         routes=tuple(Route.model_validate(route) for route in stage.routes),
@@ -97,6 +117,23 @@ def _to_stage(name: str, stage: StageMap) -> Stage:
         provider=stage.provider,
         endpoint=stage.endpoint,
         credits=int(stage.credits),
+        poll_seconds=tuple(map(int, cast("list[float]", stage.poll_seconds))),
+        deadline_seconds=int(stage.deadline_seconds),
+        picture=PictureOrder(
+            **picture | {"reference_image_urls": tuple(picture["reference_image_urls"])}
+        )
+        if picture is not None
+        else None,
+        earlier=tuple(
+            Earlier(
+                provider=one.provider,
+                task_id=one.task_id,
+                request_id=one.request_id,
+                outcome=_to_outcome(one.outcome) if one.outcome is not None else None,
+                asset=_to_asset(one.asset) if one.asset is not None else None,
+            )
+            for one in stage.earlier
+        ),
         submission=Submission(
             state=SubmissionState(submission.state),
             webhook_token=submission.webhook_token,
@@ -107,19 +144,7 @@ def _to_stage(name: str, stage: StageMap) -> Stage:
         if submission is not None
         else None,
         outcome=_to_outcome(outcome) if outcome is not None else None,
-        asset=Asset(
-            bucket=asset.bucket,
-            key=asset.key,
-            content_type=asset.content_type,
-            size_bytes=int(asset.size_bytes),
-            sha256=asset.sha256,
-            width=int(asset.width),
-            height=int(asset.height),
-            duration_seconds=float(asset.duration_seconds),
-            thumbnail_key=asset.thumbnail_key,
-        )
-        if asset is not None
-        else None,
+        asset=_to_asset(asset) if asset is not None else None,
         task_token=stage.task_token,
     )
 
@@ -139,6 +164,18 @@ def _to_outcome(outcome: OutcomeMap) -> Finished:
     return Failed(FailureCode(recorded["code"]), recorded.get("detail", ""))
 
 
+def earlier_map(stage: Stage) -> EarlierMap:
+    """A stage's try so far, put aside for another."""
+    submission, outcome, asset = stage.submission, stage.outcome, stage.asset
+    return EarlierMap(
+        provider=stage.provider,
+        task_id=submission.task_id if submission else "",
+        request_id=submission.request_id if submission else None,
+        outcome=outcome_map(outcome) if outcome else None,
+        asset=asset_map(asset) if asset else None,
+    )
+
+
 def asset_map(asset: Asset) -> AssetMap:
     """An asset as a stage records it."""
     return AssetMap(
@@ -150,5 +187,19 @@ def asset_map(asset: Asset) -> AssetMap:
         width=asset.width,
         height=asset.height,
         duration_seconds=asset.duration_seconds,
+        thumbnail_key=asset.thumbnail_key,
+    )
+
+
+def _to_asset(asset: AssetMap) -> Asset:
+    return Asset(
+        bucket=asset.bucket,
+        key=asset.key,
+        content_type=asset.content_type,
+        size_bytes=int(asset.size_bytes),
+        sha256=asset.sha256,
+        width=int(asset.width),
+        height=int(asset.height),
+        duration_seconds=float(asset.duration_seconds),
         thumbnail_key=asset.thumbnail_key,
     )

@@ -23,11 +23,19 @@ import secrets
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from clipmint import circuit, jobs
 from clipmint.domain import clock
 from clipmint.domain.catalog import Route
-from clipmint.domain.jobs import Job, Refusal, Stage, Submission, SubmissionState
+from clipmint.domain.jobs import (
+    Job,
+    PictureOrder,
+    Refusal,
+    Stage,
+    Submission,
+    SubmissionState,
+)
 from clipmint.domain.outcomes import Failed, FailureCode, Running
 from clipmint.jobs import JobFinished, JobMoved
 from clipmint.providers import registry
@@ -294,19 +302,34 @@ def _task(job: Job, stage: Stage, attempt: Attempt) -> Task:
         raise DeadlineExceeded(job.job_id)
     base, route = ProviderSettings.read().webhook_base_url, attempt.route
     path = f"/webhooks/{route.provider}/{job.job_id}/{stage.name}/{attempt.webhook_token}"
+    asked = _asked_of_a_picture(stage.picture) if stage.picture else _asked_of_a_video(job)
     return Task(
         task_id=attempt.task_id,
         endpoint=route.endpoint,
-        prompt=job.prompt,
-        image_url=job.image_url,
-        last_image_url=job.last_image_url,
-        resolution=job.settings.resolution,
-        aspect_ratio=job.settings.aspect_ratio,
-        duration_seconds=job.settings.duration,
         webhook_url=base + path if base else None,
         start_within_seconds=max(seconds_left - GENERATION_SECONDS, seconds_left // 2),
         resent=attempt.resent,
+        **asked,
     )
+
+
+def _asked_of_a_picture(order: PictureOrder) -> dict[str, Any]:
+    return {
+        "prompt": order.prompt,
+        "aspect_ratio": order.aspect_ratio,
+        "reference_image_urls": order.reference_image_urls,
+    }
+
+
+def _asked_of_a_video(job: Job) -> dict[str, Any]:
+    return {
+        "prompt": job.prompt,
+        "image_url": job.image_url,
+        "last_image_url": job.last_image_url,
+        "resolution": job.settings.resolution,
+        "aspect_ratio": job.settings.aspect_ratio,
+        "duration_seconds": job.settings.duration,
+    }
 
 
 def _log(provider: Provider, answer: Submitted | circuit.Open) -> None:

@@ -72,6 +72,7 @@ class AccountItem(Model):
     open_jobs = NumberAttribute()
     hour = NumberAttribute()
     hour_jobs = NumberAttribute()
+    open_clips = NumberAttribute(default=0)
 
 
 class EntryItem(Model):
@@ -142,12 +143,24 @@ class RefusalMap(MapAttribute[str, Any]):
     at = UnicodeAttribute()
 
 
+class EarlierMap(MapAttribute[str, Any]):
+    provider = UnicodeAttribute()
+    task_id = UnicodeAttribute()
+    request_id = UnicodeAttribute(null=True)
+    outcome = OutcomeMap(null=True)
+    asset = AssetMap(null=True)
+
+
 class StageMap(MapAttribute[str, Any]):
     routes = JSONAttribute()
     refusals = ListAttribute(of=RefusalMap)
+    earlier = ListAttribute(of=EarlierMap)
     provider = UnicodeAttribute()
     endpoint = UnicodeAttribute()
     credits = NumberAttribute()
+    poll_seconds = ListAttribute(of=NumberAttribute)
+    deadline_seconds = NumberAttribute()
+    picture = JSONAttribute(null=True)
     submission = SubmissionMap(null=True)
     outcome = OutcomeMap(null=True)
     asset = AssetMap(null=True)
@@ -206,8 +219,9 @@ class JobItem(Model):
     settings = JSONAttribute()
     preset = UnicodeAttribute(null=True)
     fingerprint = UnicodeAttribute()
-    poll_seconds = ListAttribute(of=NumberAttribute)
     balance_after = NumberAttribute()
+    batch_id = UnicodeAttribute(null=True)
+    image = StageMap(null=True)
     video = StageMap(null=True)
     created_at = UnicodeAttribute()
     updated_at = UnicodeAttribute()
@@ -219,7 +233,7 @@ class JobItem(Model):
     by_deadline = ByDeadline()
 
 
-STAGE_NAMES = ("video",)
+STAGE_NAMES = ("image", "video")
 """The stage attributes of a `JobItem`, in the order they run."""
 
 
@@ -320,3 +334,19 @@ class ImageItem(Model):
     size_bytes = NumberAttribute()
     etag = UnicodeAttribute()
     checked_at = UnicodeAttribute()
+
+
+class BatchItem(Model):
+    """One accepted call for clips, at ``sk = BATCH#…``: what it started, as a list of scene id, job
+    id and credits."""
+
+    class Meta(_Meta):
+        table_name = _FromEnvironment("PROJECTS_TABLE")
+
+    user_id = UnicodeAttribute(hash_key=True)
+    sk = UnicodeAttribute(range_key=True)
+    project_id = UnicodeAttribute()
+    fingerprint = UnicodeAttribute()
+    clips = JSONAttribute()
+    balance_after = NumberAttribute()
+    remaining = NumberAttribute()

@@ -16,6 +16,8 @@ Handler = Callable[[dict[str, Any], Any], Any]
 ROUTES = (
     "POST /v1/videos",
     "POST /v1/videos/estimate",
+    "POST /v1/scenes/{scene_id}/video",
+    "POST /v1/projects/{project_id}/clips",
     "GET /v1/videos",
     "GET /v1/videos/{job_id}",
     "POST /v1/videos/{job_id}/cancel",

@@ -254,9 +254,18 @@ def new_job(
         "prompt": "a fox in the snow",
         "settings": Settings(resolution="720p", aspect_ratio="16:9", duration=8),
         "fingerprint": "f" * 64,
-        "stages": (Stage("video", routes, first.provider, first.endpoint, credits_),),
+        "stages": (
+            Stage(
+                "video",
+                routes,
+                first.provider,
+                first.endpoint,
+                credits_,
+                poll_seconds=(90, 30, 30, 60),
+                deadline_seconds=1_800,
+            ),
+        ),
         "deadline": clock.epoch(now + timedelta(seconds=deadline_in)),
-        "poll_seconds": (90, 30, 30, 60),
         "created_at": now,
         "updated_at": now,
     }

@@ -208,6 +208,27 @@ def test_projects_hands_out_a_form_for_an_image(aws: Aws) -> None:
     assert answer.body["upload"]["fields"]["Content-Type"] == "image/jpeg"
 
 
+def test_generate_makes_a_clip_between_two_frames(aws: Aws, project: str) -> None:
+    ask("admin")
+    # The first of the two scenes has no frames, and says so before anything is held.
+    assert ask("generate-clips").code == "FRAMES_REQUIRED"
+    assert assert_adds_up(USER).held == 0
+    ask("projects-scene-delete")
+    [clip] = ask("generate-clips").body["clips"]
+    assert ask("projects-clips").body["clips"][0]["job_id"] == clip["job_id"]
+    assert ask("generate-clips").headers["x-idempotent-replay"] == "true"
+    assert assert_adds_up(USER).held == clip["credits_used"]
+
+
+def test_generate_makes_a_scenes_picture_and_its_video(aws: Aws, project: str) -> None:
+    moto_aws.write_keys(moto_aws.KEYS)
+    ask("admin")
+    answer = ask("generate-scene")
+    assert answer.body["prices"] == {"generate_image": 1, "generate_scene": 8}
+    assert ask("projects-scene").body["status"] == "pending"
+    assert assert_adds_up(USER).held == 9
+
+
 def test_projects_changes_and_deletes(aws: Aws, project: str) -> None:
     assert ask("projects-change").body["name"] == "City at night"
     changed = ask("projects-scene-change").body

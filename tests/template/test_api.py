@@ -12,6 +12,8 @@ from tests.template.reading import ROOT, of_type, transformed, written
 ROUTES = {
     "POST /v1/videos": "Generate",
     "POST /v1/videos/estimate": "Generate",
+    "POST /v1/scenes/{scene_id}/video": "Generate",
+    "POST /v1/projects/{project_id}/clips": "Generate",
     "GET /v1/videos": "Status",
     "GET /v1/videos/{job_id}": "Status",
     "GET /v1/models": "Status",

@@ -144,7 +144,6 @@ def test_images_are_served_over_https_only_and_signed_for_the_bucket() -> None:
     assert behaviour["ViewerProtocolPolicy"] == "https-only"
     assert behaviour["TargetOriginId"] == origin["Id"]
     assert "ResponseHeadersPolicyId" in behaviour
-    assert configuration["CustomErrorResponses"] == [{"ErrorCode": 403, "ErrorCachingMinTTL": 0}]
     assert origin["OriginAccessControlId"] == {"Fn::GetAtt": ["ImagesAccess", "Id"]}
     access = of_type(written()["Resources"], "AWS::CloudFront::OriginAccessControl")
     control = access["ImagesAccess"]["OriginAccessControlConfig"]

@@ -28,10 +28,13 @@ KEYS = "secretsmanager:GetSecretValue"
 EXPECTED = {
     "Generate": {
         "LedgerTable": MONEY,
-        "JobsTable": f"{READ} dynamodb:PutItem",
+        "JobsTable": f"{READ} dynamodb:BatchGetItem dynamodb:PutItem",
         "ModelsTable": READ,
+        "ProjectsTable": (
+            f"{READ} dynamodb:BatchGetItem dynamodb:Query dynamodb:PutItem dynamodb:UpdateItem"
+        ),
+        "ProjectsTable/index/by_scene": "dynamodb:Query",
         "IdempotencyTable": f"{READ} dynamodb:PutItem dynamodb:UpdateItem dynamodb:DeleteItem",
-        "ProjectsTable": "dynamodb:BatchGetItem dynamodb:PutItem",
         "ImagesBucket": "s3:ListBucket",
         "ImagesBucket/uploads/*": "s3:GetObject",
         "ProviderKeys": KEYS,
@@ -64,6 +67,8 @@ EXPECTED = {
         "GenerationStateMachine": WAKE,
         "VideosBucket": "s3:ListBucket",
         "VideosBucket/*": "s3:DeleteObject",
+        "ImagesBucket": "s3:ListBucket",
+        "ImagesBucket/generated_images/*": "s3:DeleteObject",
     },
     "Webhooks": {
         "JobsTable": JOB,
@@ -88,6 +93,7 @@ EXPECTED = {
         "JobsTable": JOB,
         "ProviderKeys": KEYS,
         "VideosBucket/*": "s3:AbortMultipartUpload s3:DeleteObject s3:GetObject s3:PutObject",
+        "ImagesBucket/generated_images/*": "s3:DeleteObject s3:PutObject",
     },
     "Settle": {
         "LedgerTable": MONEY,
@@ -155,7 +161,11 @@ def test_a_bucket_is_listed_only_where_its_files_lie() -> None:
         for statement in statements(role)
         if "s3:ListBucket" in as_list(statement["Action"])
     }
-    assert listing == {("VideosBucket", "videos/*"), ("ImagesBucket", "uploads/*")}
+    assert listing == {
+        ("VideosBucket", "videos/*"),
+        ("ImagesBucket", "uploads/*"),
+        ("ImagesBucket", "generated_images/*"),
+    }
     assert storage.job_prefix("alice", "job-1").startswith("videos/")
     assert storage.upload_prefix("alice", "project-1").startswith("uploads/")
 

@@ -23,10 +23,15 @@ SECONDS_PER_HOUR = 3_600
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much one user may do at once and per clock hour."""
+    """How much one user may do at once and per clock hour.
+
+    A call for clips may start dozens, so they are counted apart from single jobs. The hour counts
+    both.
+    """
 
     open_jobs: int = 5
     jobs_per_hour: int = 60
+    open_clips: int = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,7 @@ class Account:
     open_jobs: int = 0
     hour: int = 0
     hour_jobs: int = 0
+    open_clips: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +91,21 @@ def grant(account: Account, amount: int, reference: str, now: datetime) -> tuple
 
 
 def hold(
-    account: Account, job_id: str, prices: Mapping[str, int], limits: Limits, now: datetime
+    account: Account,
+    jobs: Mapping[str, Mapping[str, int]],
+    limits: Limits,
+    now: datetime,
+    *,
+    clips: bool = False,
 ) -> tuple[Account, list[Entry]]:
-    """Set aside the price of every stage of a new job, all or nothing.
+    """Set aside the price of every stage of new jobs, all or nothing.
+
+    Parameters
+    ----------
+    jobs
+        By job id, the credits of each of its stages.
+    clips
+        Whether they are clips of a project.
 
     Raises
     ------
@@ -96,7 +114,7 @@ def hold(
     LimitReached
         Too many jobs open, or too many this hour.
     """
-    required = sum(prices.values())
+    required = sum(sum(prices.values()) for prices in jobs.values())
     if required > account.available:
         raise InsufficientCredits(
             "Insufficient credits",
@@ -109,19 +127,27 @@ def hold(
         )
     hour = clock.epoch(now) // SECONDS_PER_HOUR
     hour_jobs = account.hour_jobs if account.hour == hour else 0
-    _check_limits(account.open_jobs, hour_jobs, limits, now)
+    wait = SECONDS_PER_HOUR - clock.epoch(now) % SECONDS_PER_HOUR
+    _check_limit("an hour", limits.jobs_per_hour, hour_jobs, len(jobs), wait)
+    # When a running job will end is not known; half a minute is a fair time to look again.
+    if clips:
+        _check_limit("clips at a time", limits.open_clips, account.open_clips, len(jobs), 30)
+    else:
+        _check_limit("at a time", limits.open_jobs, account.open_jobs, len(jobs), 30)
 
-    after = replace(account, open_jobs=account.open_jobs + 1, hour=hour, hour_jobs=hour_jobs + 1)
+    after = _opened(account, len(jobs), clips=clips)
+    after = replace(after, hour=hour, hour_jobs=hour_jobs + len(jobs))
     entries = []
-    for stage, price in prices.items():
-        after = replace(
-            after,
-            available=after.available - price,
-            held=after.held + price,
-            sequence=after.sequence + 1,
-        )
-        entry_id = hold_id(job_id, stage)
-        entries.append(_entry(after, "hold", entry_id, price, now, job_id=job_id, stage=stage))
+    for job_id, prices in jobs.items():
+        for stage, price in prices.items():
+            after = replace(
+                after,
+                available=after.available - price,
+                held=after.held + price,
+                sequence=after.sequence + 1,
+            )
+            entry_id = hold_id(job_id, stage)
+            entries.append(_entry(after, "hold", entry_id, price, now, job_id=job_id, stage=stage))
     return after, entries
 
 
@@ -131,9 +157,11 @@ def resolve(
     prices: Mapping[str, int],
     captured_stages: frozenset[str],
     now: datetime,
+    *,
+    clip: bool = False,
 ) -> tuple[Account, list[Entry]]:
     """End a job's holds: capture those of the stages that succeeded, release the others."""
-    after = replace(account, open_jobs=account.open_jobs - 1)
+    after = _opened(account, -1, clips=clip)
     entries = []
     for stage, price in prices.items():
         kind: EntryKind = "capture" if stage in captured_stages else "release"
@@ -148,30 +176,22 @@ def resolve(
     return after, entries
 
 
-def _check_limits(open_jobs: int, hour_jobs: int, limits: Limits, now: datetime) -> None:
-    into_hour = clock.epoch(now) % SECONDS_PER_HOUR
-    if hour_jobs >= limits.jobs_per_hour:
-        wait = SECONDS_PER_HOUR - into_hour
+def _opened(account: Account, jobs: int, *, clips: bool) -> Account:
+    if clips:
+        return replace(account, open_clips=account.open_clips + jobs)
+    return replace(account, open_jobs=account.open_jobs + jobs)
+
+
+def _check_limit(per: str, limit: int, used: int, wanted: int, wait: int) -> None:
+    if used + wanted > limit:
         raise LimitReached(
-            "Too many generations this hour",
-            details=f"At most {limits.jobs_per_hour} an hour",
+            "Too many generations",
+            details=f"At most {limit} {per}; {used} are counted, {wanted} more were asked for",
             headers={
                 "Retry-After": str(wait),
-                "X-RateLimit-Limit": str(limits.jobs_per_hour),
-                "X-RateLimit-Remaining": "0",
+                "X-RateLimit-Limit": str(limit),
+                "X-RateLimit-Remaining": str(max(0, limit - used)),
                 "X-RateLimit-Reset": str(wait),
-            },
-        )
-    if open_jobs >= limits.open_jobs:
-        # When a running job will end is not known; half a minute is a fair time to look again.
-        raise LimitReached(
-            "Too many generations at once",
-            details=f"At most {limits.open_jobs} at a time",
-            headers={
-                "Retry-After": "30",
-                "X-RateLimit-Limit": str(limits.open_jobs),
-                "X-RateLimit-Remaining": "0",
-                "X-RateLimit-Reset": "30",
             },
         )
 

@@ -24,8 +24,8 @@ ShortText = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Need = Literal["none", "optional", "required"]
 PresetName = Literal["draft", "standard", "high"]
 
-MAX_POLLS = 3_000
-"""Each poll takes six of an execution's 25,000 events."""
+MAX_POLLS = {"video": 1_200, "image": 250}
+"""Each poll takes six of an execution's 25,000 events, and both stages may be made twice."""
 
 
 def utf16_units(text: str) -> int:
@@ -66,10 +66,11 @@ class Route(_Frozen):
 class Model(_Frozen):
     """One entry of the catalog.
 
-    ``routes`` are tried in order, the next one only when the one before certainly did not accept.
-    ``deadline_seconds`` counts from the request to the moment the provider must have finished;
-    ``poll_seconds`` are the waits between asking the provider when no webhook comes, the last one
-    repeating.
+    ``max_reference_images`` are the pictures a picture may take after. ``routes`` are tried in
+    order, the next one only when the one before certainly did not accept. ``deadline_seconds``
+    counts from the request, or the end of the stage before, to the moment the provider must have
+    finished; ``poll_seconds`` are the waits between asking the provider when no webhook comes, the
+    last one repeating.
     """
 
     model_id: ModelId
@@ -80,6 +81,7 @@ class Model(_Frozen):
     max_prompt_units: Annotated[int, Field(ge=1, le=5_000)] = 5_000
     image: Need = "none"
     last_image: Need = "none"
+    max_reference_images: Annotated[int, Field(ge=0, le=8)] = 0
     allowed: AllowedSettings
     defaults: Settings
     presets: dict[PresetName, Settings] = {}
@@ -109,8 +111,9 @@ class Model(_Frozen):
             unknown = set(self.price.resolution_percent) - set(self.allowed.resolution)
             if unknown:
                 raise ValueError(f"price: no such resolution: {sorted(unknown)}")
-        if self.deadline_seconds > MAX_POLLS * self.poll_seconds[-1]:
-            raise ValueError(f"poll_seconds: at most {MAX_POLLS} polls fit into deadline_seconds")
+        most = MAX_POLLS[self.produces]
+        if self.deadline_seconds > most * self.poll_seconds[-1]:
+            raise ValueError(f"poll_seconds: at most {most} polls fit into deadline_seconds")
         if len({route.provider for route in self.routes}) < len(self.routes):
             raise ValueError("routes: a provider twice")
         if self.last_image != "none" and self.image == "none":

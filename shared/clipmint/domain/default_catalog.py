@@ -164,8 +164,9 @@ _RUNWAY_MODELS = (
     Model(
         model_id="gen4-image",
         name="Gen-4 Image",
-        description="A picture from text.",
+        description="A picture from text and up to three reference images.",
         produces="image",
+        max_reference_images=3,
         allowed=AllowedSettings(aspect_ratio=_IMAGE_RATIOS),
         defaults=Settings(aspect_ratio="1280:720"),
         price=FixedPrice(credits=1),

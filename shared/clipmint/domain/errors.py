@@ -14,6 +14,8 @@ each becomes is one table in `clipmint.api`.
     │   ├── ImageInvalid
     │   ├── SettingNotAllowed
     │   ├── ModelUnavailable
+    │   ├── PromptRequired
+    │   ├── FramesRequired
     │   ├── TooManyScenes
     │   └── ResolutionNotAllowed
     ├── InsufficientCredits
@@ -29,6 +31,7 @@ each becomes is one table in `clipmint.api`.
     │   ├── CancelTooLate
     │   ├── JobRunning
     │   ├── ReferenceReused
+    │   ├── SceneBusy               it is being rendered
     │   └── ProjectBusy             jobs of it are still running
     ├── IdempotencyKeyReused        the same key with another body
     ├── LimitReached
@@ -110,6 +113,14 @@ class ImageInvalid(InvalidRequest):
     code = "IMAGE_INVALID"
 
 
+class PromptRequired(InvalidRequest):
+    code = "PROMPT_REQUIRED"
+
+
+class FramesRequired(InvalidRequest):
+    code = "FRAMES_REQUIRED"
+
+
 class SettingNotAllowed(InvalidRequest):
     code = "SETTING_NOT_ALLOWED"
 
@@ -172,6 +183,10 @@ class CancelTooLate(Conflict):
 
 class JobRunning(Conflict):
     code = "JOB_RUNNING"
+
+
+class SceneBusy(Conflict):
+    code = "SCENE_BUSY"
 
 
 class ReferenceReused(Conflict):

@@ -1,9 +1,10 @@
 """A job: one generation a user asked for, and how far it has come.
 
 ``pending → processing → completed | failed | cancelled``. A job has one or two stages, each one
-provider task; a stage knows its submission (what the provider knows it by, and how sure we are),
-its outcome, and the asset it became. Everything a user is told about progress, and how a job ends,
-follows from these recorded facts by the pure functions here.
+provider task: a video, or a picture and then a video that starts from it. A stage knows its
+submission (what the provider knows it by, and how sure we are), its outcome, and the asset it
+became. Everything a user is told about progress, and how a job ends, follows from these recorded
+facts by the pure functions here.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ class JobStatus(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
 
+
+ACTIONS = {"image": "generate_image", "video": "generate_scene"}
+"""What the price of each stage of a scene is called, in the documents this system comes from."""
 
 TERMINAL = frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED})
 
@@ -60,7 +64,8 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """A media file in the owner's bucket. ``sha256`` is of the whole file, in hex."""
+    """A media file in the owner's bucket. ``sha256`` is of the whole file, in hex; a picture lasts
+    0 seconds."""
 
     bucket: str
     key: str
@@ -83,11 +88,34 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class PictureOrder:
+    """What an image stage asks for. What a video stage asks for is the job's own."""
+
+    model_id: str
+    prompt: str
+    aspect_ratio: str | None
+    reference_image_urls: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """A stage's first try, where it was made twice: a picture that no video could be made from,
+    and that video."""
+
+    provider: str
+    task_id: str
+    request_id: str | None
+    outcome: Finished | None
+    asset: Asset | None
+
+
+@dataclass(frozen=True, slots=True)
 class Stage:
     """One provider task inside a job; ``credits`` is what its hold holds.
 
     ``provider`` and ``endpoint`` are the route it took or is taking, the first of ``routes`` until
-    then. ``refusals`` are the attempts before.
+    then. ``refusals`` are the attempts before. ``poll_seconds`` and ``deadline_seconds`` are its
+    model's when the job was ordered.
     """
 
     name: str
@@ -95,16 +123,30 @@ class Stage:
     provider: str
     endpoint: str
     credits: int
+    poll_seconds: tuple[int, ...]
+    deadline_seconds: int
+    picture: PictureOrder | None = None
     refusals: tuple[Refusal, ...] = ()
+    earlier: tuple[Earlier, ...] = ()
     submission: Submission | None = None
     outcome: Finished | None = None
     asset: Asset | None = None
     task_token: str | None = None
 
+    @property
+    def yielded(self) -> bool:
+        """Whether its file, or that of its first try, is in our bucket: then it is paid."""
+        return self.asset is not None or any(one.asset for one in self.earlier)
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One generation. ``deadline`` is epoch seconds; ``revision`` counts the item's changes."""
+    """One generation.
+
+    ``deadline`` is epoch seconds, of the current stage; ``revision`` counts the item's changes.
+    ``image_url`` is the first frame: as asked for, or the picture the image stage made.
+    ``batch_id`` is the call for clips that a clip was part of.
+    """
 
     job_id: str
     user_id: str
@@ -116,16 +158,16 @@ class Job:
     fingerprint: str
     stages: tuple[Stage, ...]
     deadline: int
-    poll_seconds: tuple[int, ...]
     created_at: datetime
     updated_at: datetime
     revision: int = 1
     balance_after: int = 0
     preset: str | None = None
-    image_url: str | None = None
-    last_image_url: str | None = None
     project_id: str | None = None
     scene_id: str | None = None
+    batch_id: str | None = None
+    image_url: str | None = None
+    last_image_url: str | None = None
     completed_at: datetime | None = None
     failure: FailureCode | None = None
     deleted: bool = False
@@ -147,7 +189,7 @@ class Job:
     @property
     def captured_stages(self) -> frozenset[str]:
         """Stages that would be paid if the job ended now: those whose file is in our bucket."""
-        return frozenset(stage.name for stage in self.stages if stage.asset)
+        return frozenset(stage.name for stage in self.stages if stage.yielded)
 
     @property
     def credits_used(self) -> int:
@@ -164,6 +206,29 @@ class Job:
     def stage(self, name: str) -> Stage | None:
         """The stage of that name, if the job has it."""
         return next((stage for stage in self.stages if stage.name == name), None)
+
+    @property
+    def made_image(self) -> bool:
+        """Whether ``image_url`` is a picture this job made."""
+        image = self.stage("image")
+        return image is not None and image.yielded
+
+    @property
+    def may_make_image_again(self) -> bool:
+        """Whether the video was declined for its content, and another picture may help: once.
+
+        The provider is paid for the second picture, the user is not.
+        """
+        image, stage = self.stage("image"), self.current_stage
+        return (
+            not self.is_terminal
+            and image is not None
+            and not image.earlier
+            and stage is not None
+            and stage is not image
+            and isinstance(stage.outcome, Failed)
+            and stage.outcome.code is FailureCode.CONTENT_POLICY
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +277,9 @@ def verdict(job: Job, error: str | None) -> Verdict:
     return Verdict(status, code)
 
 
+_GENERATING_VIDEO = 70
+
+
 def progress(job: Job) -> tuple[int, str]:
     """Percent done and the step's text, from recorded facts alone, so it never goes backwards.
 
@@ -221,6 +289,9 @@ def progress(job: Job) -> tuple[int, str]:
     if job.status is JobStatus.COMPLETED:
         return 100, "Completed"
     percent, step = _step(job)
+    if any(stage.earlier for stage in job.stages):
+        # Where the bar stood when the picture was to be made again.
+        percent = max(percent, _GENERATING_VIDEO)
     if job.status is JobStatus.FAILED:
         return percent, "Failed"
     if job.status is JobStatus.CANCELLED:
@@ -234,7 +305,7 @@ def _step(job: Job) -> tuple[int, str]:
         return 95, "Finalizing"
     making, storing = {
         "image": ((35, "Generating image"), (40, "Storing image")),
-        "video": ((70, "Generating video"), (75, "Storing video")),
+        "video": ((_GENERATING_VIDEO, "Generating video"), (75, "Storing video")),
     }[stage.name]
     if isinstance(stage.outcome, Succeeded):
         return storing

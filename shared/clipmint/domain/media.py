@@ -20,6 +20,9 @@ MAX_VIDEO_BYTES = 2 * 1024**3
 """2 GiB: several times what the longest clip weighs at the highest bitrate on offer, and still
 copied within a Lambda's quarter of an hour from a source that manages 3 MB a second."""
 
+MAX_IMAGE_BYTES = 32 * 1024**2
+"""32 MiB, of a generated picture: an uncompressed 1080 x 1920 one is a quarter of that."""
+
 _BOX_HEADER_BYTES = 8
 _LARGEST_FTYP_BYTES = 1024
 

@@ -52,7 +52,10 @@ USER_MESSAGES: dict[FailureCode, str] = {
     FailureCode.CANCELLED: "The generation was cancelled.",
     FailureCode.INTERNAL: "Video generation failed. Please try again.",
 }
-"""One sentence a user sees per failure; every one of them is free of charge."""
+"""What a user sees per failure; every one of them is free of charge."""
+
+IMAGE_KEPT = "The image was made and kept; only the image was charged."
+"""What is added where the picture came out and the video did not."""
 
 
 @dataclass(frozen=True, slots=True)

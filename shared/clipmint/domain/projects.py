@@ -21,9 +21,6 @@ T = TypeVar("T")
 
 MAX_SCENES = 50
 """Scenes of a project: they fit into one transaction, and reading them into one answer."""
-MAX_CLIPS = 45
-"""Clips one call may start: a job and a journal entry each, with the account, the project and the
-call itself, are as many items as a transaction takes (100)."""
 DEFAULT_SCENE_SECONDS = 5
 DEFAULT_RESOLUTION = "720:1280"
 
@@ -271,8 +268,7 @@ def _found(render: Render | None, jobs: Mapping[str, Job]) -> list[Job]:
 
 def image_of(job: Job) -> str | None:
     """Public URL of the picture a job has made, if it has."""
-    stage = job.stage("image")
-    return job.image_url if stage is not None and stage.asset is not None else None
+    return job.image_url if job.made_image else None
 
 
 def video_of(job: Job) -> Asset | None:

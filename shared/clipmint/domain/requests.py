@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 import uuid
+from collections.abc import Mapping
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -28,6 +29,9 @@ MAX_PROMPT_CHARACTERS = 5_000
 MAX_URL_CHARACTERS = 2_048
 """Runway's limit on image URLs, the tightest of the three providers."""
 MAX_IDEMPOTENCY_KEY_CHARACTERS = 255
+MAX_CLIPS = 45
+"""Clips one call may start: a job and a journal entry each, with the account, the project and the
+call itself, are as many items as a transaction takes (100)."""
 
 _JOB_NAMESPACE = uuid.UUID("6f1d0b5e-0c0b-5d0e-9a53-3f1f6c1b7a10")
 _PRINTABLE_ASCII = re.compile(r"[\x21-\x7e]+(?: +[\x21-\x7e]+)*")
@@ -89,26 +93,17 @@ ImageUrl = Annotated[
         examples=["https://example.com/frame.png"],
     ),
 ]
+ModelName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+SceneId = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Prompt = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_PROMPT_CHARACTERS),
 ]
 
 
-class GenerationRequest(BaseModel):
-    """The body of ``POST /v1/videos`` and of its estimate."""
-
+class _Order(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    model_id: Annotated[str, StringConstraints(min_length=1, max_length=64)]
-    prompt: Prompt
-    image_url: ImageUrl | None = None
-    last_image_url: ImageUrl | None = None
-    settings: Settings | None = None
-    preset: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = None
-    fallback: bool = Field(
-        True, description="False: only the first provider on offer, even if it is down"
-    )
     user_id: str | None = Field(None, description="If sent, must be the caller's own")
 
     def check_user(self, user_id: str) -> None:
@@ -116,13 +111,64 @@ class GenerationRequest(BaseModel):
         if self.user_id is not None and self.user_id != user_id:
             raise UserMismatch("user_id does not match the token")
 
+
+class GenerationRequest(_Order):
+    """The body of ``POST /v1/videos`` and of its estimate."""
+
+    model_id: ModelName
+    prompt: Prompt
+    image_url: ImageUrl | None = None
+    last_image_url: ImageUrl | None = None
+    project_id: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = Field(
+        None, description="Whose image the video starts from, unless image_url says otherwise"
+    )
+    settings: Settings | None = None
+    preset: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = None
+    fallback: bool = Field(
+        True, description="False: only the first provider on offer, even if it is down"
+    )
+
     def fingerprint(self) -> str:
         """SHA-256 of what is asked for, whatever the order or spacing of the JSON."""
         asked = self.model_dump(mode="json", exclude={"user_id"}, exclude_none=True)
         if self.fallback:
             del asked["fallback"]  # said or not, it is the same request
-        canonical = json.dumps(asked, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-        return hashlib.sha256(canonical.encode()).hexdigest()
+        return _digest(asked)
+
+
+class SceneVideoRequest(_Order):
+    """The body of ``POST /v1/scenes/{scene_id}/video``."""
+
+    model_id: ModelName | None = Field(None, description="Of the video")
+    image_model_id: ModelName | None = Field(None, description="Of the picture it starts from")
+    new_image: bool = Field(False, description="Make a picture even if the scene has one")
+
+    def fingerprint(self, scene_id: str) -> str:
+        """SHA-256 of what is asked for, of this scene."""
+        return _digest({"scene_id": scene_id, **_said(self)})
+
+
+class ClipsRequest(_Order):
+    """The body of ``POST /v1/projects/{project_id}/clips``."""
+
+    model_id: ModelName | None = Field(None, description="For scenes that name none")
+    scene_ids: Annotated[list[SceneId], Field(min_length=1, max_length=MAX_CLIPS)] | None = Field(
+        None, description="Only these scenes; all if left out"
+    )
+    force: bool = Field(False, description="Also scenes that have a finished clip")
+
+    def fingerprint(self, project_id: str) -> str:
+        """SHA-256 of what is asked for, of this project."""
+        return _digest({"project_id": project_id, **_said(self)})
+
+
+def _said(request: BaseModel) -> dict[str, object]:
+    return request.model_dump(mode="json", exclude={"user_id"}, exclude_defaults=True)
+
+
+def _digest(asked: Mapping[str, object]) -> str:
+    canonical = json.dumps(asked, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def parse_idempotency_key(header: str | None) -> str:

@@ -60,7 +60,8 @@ def project_of(*prompts: str, user: str = USER) -> Project:
 def render(project: Project, scene_id: str, job_id: str) -> Project:
     """The project once a job renders a scene of it."""
     with projects._transaction() as transaction:
-        projects.save_renders(transaction, project, {scene_id: Render(job_id)})
+        item, actions, condition = projects.rendering(project, {scene_id: Render(job_id)})
+        transaction.update(item, actions=actions, condition=condition)
     return projects.get(project.user_id, project.project_id)
 
 

@@ -137,7 +137,7 @@ def test_a_model_can_be_changed_and_added(call: Caller) -> None:
         ("veo-3.1", {"price": {"kind": "fixed", "credits": 0}}, "credits"),
         ("veo-3.1", {"defaults": VEO["defaults"] | {"duration": 5}}, "is not among"),
         ("veo-3.1", {"poll_seconds": []}, "poll_seconds"),
-        ("veo-3.1", {"poll_seconds": [1], "deadline_seconds": 86_400}, "at most 3000 polls"),
+        ("veo-3.1", {"poll_seconds": [1], "deadline_seconds": 86_400}, "at most 1200 polls"),
     ],
 )
 def test_a_model_that_makes_no_sense_changes_nothing(

@@ -143,7 +143,7 @@ def test_a_crash_before_the_record_costs_a_second_copy_and_no_more(
 ) -> None:
     job = finished(origin, "/good.mp4")
 
-    def kill(*_: object) -> None:
+    def kill(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -161,7 +161,7 @@ def test_a_crash_before_the_record_costs_a_second_copy_and_no_more(
     assert asset.key not in left
 
 
-@pytest.mark.parametrize("step", ["_copy", "_asset"])
+@pytest.mark.parametrize("step", ["_from_provider", "_video_asset"])
 def test_an_attempt_that_damages_its_copy_takes_nothing_from_the_one_that_was_quicker(
     aws: Aws, origin: Origin, video: bytes, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -182,7 +182,7 @@ def test_an_attempt_that_damages_its_copy_takes_nothing_from_the_one_that_was_qu
     assert_completed_with_its_files(aws, job, video)
 
 
-@pytest.mark.parametrize("step", ["_copy", "_asset"])
+@pytest.mark.parametrize("step", ["_from_provider", "_video_asset"])
 def test_of_two_good_attempts_the_second_removes_its_own_copy_and_goes_on(
     aws: Aws, origin: Origin, video: bytes, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -199,9 +199,10 @@ def test_a_record_whose_answer_was_lost_and_that_is_written_again_keeps_its_file
     job = finished(origin, "/good.mp4")
     record = jobs.record_asset
 
-    def written_twice(*args: Any) -> Job:
-        record(*args)  # reached DynamoDB; its answer did not reach us, and the client repeats it
-        return record(*args)
+    def written_twice(*args: Any, **members: Any) -> Job:
+        # Reached DynamoDB; its answer did not reach us, and the client repeats it.
+        record(*args, **members)
+        return record(*args, **members)
 
     monkeypatch.setattr(jobs, "record_asset", written_twice)
     assert migrate(job) == {"more": False}
@@ -214,10 +215,10 @@ def test_a_record_that_is_written_again_after_the_job_has_completed_keeps_its_fi
     job = finished(origin, "/good.mp4")
     record = jobs.record_asset
 
-    def settled_between(*args: Any) -> Job:
-        record(*args)
+    def settled_between(*args: Any, **members: Any) -> Job:
+        record(*args, **members)
         ledger.settle(job.job_id, lambda found: verdict(found, "ABORTED"))
-        return record(*args)
+        return record(*args, **members)
 
     monkeypatch.setattr(jobs, "record_asset", settled_between)
     with pytest.raises(JobFinished):
@@ -225,7 +226,7 @@ def test_a_record_that_is_written_again_after_the_job_has_completed_keeps_its_fi
     assert_completed_with_its_files(aws, job, video)
 
 
-@pytest.mark.parametrize("step", ["_copy", "_asset"])
+@pytest.mark.parametrize("step", ["_from_provider", "_video_asset"])
 def test_a_job_that_ends_while_its_file_is_copied_leaves_no_file(
     aws: Aws, origin: Origin, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:

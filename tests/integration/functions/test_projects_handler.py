@@ -62,7 +62,8 @@ def rendered(project: Any, scene: Any, job: Job | None = None) -> Job:
     if (before := found.renders.get(ids["scene_id"])) is not None:
         render = replace(render, video_job_id=before.job_id)
     with projects._transaction() as transaction:
-        projects.save_renders(transaction, found, {ids["scene_id"]: render})
+        item, actions, condition = projects.rendering(found, {ids["scene_id"]: render})
+        transaction.update(item, actions=actions, condition=condition)
     return job
 
 
@@ -367,7 +368,7 @@ def test_the_picture_is_the_users_own_until_a_job_has_made_one(
     assert call("GET", path(project, scene)).body["image_url"] == PICTURE
     asset = Asset(BUCKET, "generated_images/1.png", "image/png", 9, "0" * 64, 1_080, 1_920, 0.0)
     route = ROUTES["runway"]
-    image = Stage("image", (route,), route.provider, route.endpoint, 5, asset=asset)
+    image = Stage("image", (route,), "runway", route.endpoint, 5, (15,), 600, asset=asset)
     made = "https://images.example.com/1.png"
     two_staged = replace(job, stages=(image, *job.stages), image_url=made)
     monkeypatch.setattr(jobs, "get_many", lambda _: {job.job_id: two_staged})

@@ -51,7 +51,7 @@ class Ledger(RuleBasedStateMachine):
         affordable = sum(asked.values()) <= before.available
         within = len(self.open) < LIMITS.open_jobs and len(this_hour) < LIMITS.jobs_per_hour
         try:
-            self.account, entries = accounts.hold(before, job_id, asked, LIMITS, self.now)
+            self.account, entries = accounts.hold(before, {job_id: asked}, LIMITS, self.now)
         except InsufficientCredits:
             assert not affordable
             return multiple()
@@ -135,7 +135,7 @@ TestTheLedgerAgreesWithItsModel.settings = settings(
 def test_a_hold_says_what_is_there_what_is_held_and_what_is_needed() -> None:
     account = Account("user-1", available=7, held=20, sequence=3, open_jobs=1)
     with pytest.raises(InsufficientCredits) as refused:
-        accounts.hold(account, "job", {"image": 2, "video": 6}, LIMITS, NOON)
+        accounts.hold(account, {"job": {"image": 2, "video": 6}}, LIMITS, NOON)
     assert refused.value.extras == {
         "current_credits": 7,
         "held_credits": 20,
@@ -144,7 +144,7 @@ def test_a_hold_says_what_is_there_what_is_held_and_what_is_needed() -> None:
 
 
 def test_the_last_credit_can_be_spent() -> None:
-    after, _ = accounts.hold(Account("user-1", available=8), "job", {"video": 8}, LIMITS, NOON)
+    after, _ = accounts.hold(Account("user-1", available=8), {"job": {"video": 8}}, LIMITS, NOON)
     assert (after.available, after.held) == (0, 8)
 
 
@@ -153,9 +153,9 @@ def test_the_hours_count_starts_again_with_the_next_clock_hour() -> None:
     unhurried = replace(LIMITS, open_jobs=100)
     end_of_hour = NOON + timedelta(minutes=59, seconds=59)
     for number in range(LIMITS.jobs_per_hour):
-        account, _ = accounts.hold(account, f"job-{number}", {"video": 1}, unhurried, NOON)
+        account, _ = accounts.hold(account, {f"job-{number}": {"video": 1}}, unhurried, NOON)
     with pytest.raises(LimitReached) as refused:
-        accounts.hold(account, "one-more", {"video": 1}, unhurried, end_of_hour)
+        accounts.hold(account, {"one-more": {"video": 1}}, unhurried, end_of_hour)
     assert refused.value.headers == {
         "Retry-After": "1",
         "X-RateLimit-Limit": "5",
@@ -163,24 +163,24 @@ def test_the_hours_count_starts_again_with_the_next_clock_hour() -> None:
         "X-RateLimit-Reset": "1",
     }
     account, _ = accounts.hold(
-        account, "one-more", {"video": 1}, unhurried, end_of_hour + timedelta(seconds=1)
+        account, {"one-more": {"video": 1}}, unhurried, end_of_hour + timedelta(seconds=1)
     )
     assert account.hour_jobs == 1
 
 
 def test_a_job_that_ends_makes_room_for_another_but_not_in_the_hour() -> None:
     account = Account("user-1", available=1_000)
-    account, _ = accounts.hold(account, "first", {"video": 1}, Limits(1, 2), NOON)
+    account, _ = accounts.hold(account, {"first": {"video": 1}}, Limits(1, 2), NOON)
     with pytest.raises(LimitReached) as refused:
-        accounts.hold(account, "second", {"video": 1}, Limits(1, 2), NOON)
+        accounts.hold(account, {"second": {"video": 1}}, Limits(1, 2), NOON)
     assert refused.value.headers["X-RateLimit-Limit"] == "1"
     account, _ = accounts.resolve(account, "first", {"video": 1}, frozenset(), NOON)
-    account, _ = accounts.hold(account, "second", {"video": 1}, Limits(1, 2), NOON)
+    account, _ = accounts.hold(account, {"second": {"video": 1}}, Limits(1, 2), NOON)
     assert (account.open_jobs, account.hour_jobs) == (1, 2)
 
 
 def test_capture_and_release_of_one_hold_share_one_id() -> None:
-    account, _ = accounts.hold(Account("user-1", available=5), "job", {"video": 5}, LIMITS, NOON)
+    account, _ = accounts.hold(Account("user-1", available=5), {"job": {"video": 5}}, LIMITS, NOON)
     _, [captured] = accounts.resolve(account, "job", {"video": 5}, frozenset({"video"}), NOON)
     _, [released] = accounts.resolve(account, "job", {"video": 5}, frozenset(), NOON)
     assert (captured.kind, released.kind) == ("capture", "release")

@@ -12,6 +12,7 @@ from clipmint.domain.catalog import Route, Settings
 from clipmint.domain.jobs import (
     TERMINAL,
     Asset,
+    Earlier,
     Job,
     JobStatus,
     Stage,
@@ -33,7 +34,7 @@ ASSET = Asset("bucket", "key", "video/mp4", 1_000, "0" * 64, 1_280, 720, 8.0)
 
 def job(*names: str) -> Job:
     stages = tuple(
-        Stage(name, (ROUTE,), ROUTE.provider, ROUTE.endpoint, 10 + n)
+        Stage(name, (ROUTE,), ROUTE.provider, ROUTE.endpoint, 10 + n, (90,), 1_800)
         for n, name in enumerate(names)
     )
     return Job(
@@ -47,7 +48,6 @@ def job(*names: str) -> Job:
         fingerprint="f" * 64,
         stages=stages,
         deadline=1_800_000_000,
-        poll_seconds=(90,),
         created_at=NOW,
         updated_at=NOW,
     )
@@ -83,10 +83,22 @@ FOLLOWS: dict[SubmissionState | None, set[SubmissionState]] = {
 }
 
 
+def made_again(one: Job) -> Job:
+    """As `clipmint.jobs.make_image_again` records it; tests/integration holds that to it."""
+
+    def put_aside(stage: Stage) -> Stage:
+        earlier = Earlier(stage.provider, TASK_ID, None, stage.outcome, stage.asset)
+        return replace(stage, earlier=(earlier,), submission=None, outcome=None, asset=None)
+
+    return replace(one, stages=tuple(map(put_aside, one.stages)))
+
+
 def nexts(one: Job) -> Iterator[Job]:
     """Every job that one more recorded fact can make of this one."""
     if one.is_terminal:
         return
+    if one.may_make_image_again:
+        yield made_again(one)
     stage = one.current_stage
     if stage is None:
         yield replace(one, status=JobStatus.COMPLETED)
@@ -237,6 +249,71 @@ def test_an_image_that_was_stored_is_paid_even_if_its_video_fails() -> None:
     assert one.captured_stages == {"image"}
     assert one.credits_used == 21
     assert replace(one, status=JobStatus.FAILED).credits_used == 10
+
+
+def declined_after_its_image(failure: Failed = DECLINED) -> Job:
+    one = job("image", "video")
+    image, video = one.stages
+    sent = Submission(SubmissionState.SENT, "token", TASK_ID)
+    one = with_stage(one, replace(image, submission=sent, outcome=VIDEO, asset=ASSET))
+    return with_stage(one, replace(video, submission=sent, outcome=failure))
+
+
+def test_a_picture_is_made_again_once_if_its_video_is_declined() -> None:
+    one = declined_after_its_image()
+    assert one.may_make_image_again
+    again = made_again(one)
+    assert again.current_stage is again.stages[0]
+    image, video = declined_after_its_image().stages
+    declined_twice = replace(
+        again,
+        stages=(
+            replace(image, earlier=again.stages[0].earlier),
+            replace(video, earlier=again.stages[1].earlier),
+        ),
+    )
+    assert not declined_twice.may_make_image_again
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        declined_after_its_image(Failed(FailureCode.PROVIDER_ERROR)),
+        replace(declined_after_its_image(), status=JobStatus.FAILED),
+        DECLINED_JOB,  # its picture is the user's own
+        with_stage(
+            job("image", "video"),
+            replace(
+                job("image").stages[0],
+                submission=Submission(SubmissionState.SENT, "token", TASK_ID),
+                outcome=DECLINED,
+            ),
+        ),
+    ],
+    ids=["another failure", "has ended", "no image stage", "the picture itself declined"],
+)
+def test_a_picture_is_made_again_for_no_other_reason(one: Job) -> None:
+    assert not one.may_make_image_again
+
+
+def test_a_picture_that_was_made_is_paid_and_kept_though_no_other_comes_after_it() -> None:
+    again = made_again(declined_after_its_image())
+    failed = with_stage(
+        again,
+        replace(
+            again.stages[0],
+            submission=Submission(SubmissionState.SENT, "token", TASK_ID),
+            outcome=Failed(FailureCode.PROVIDER_ERROR),
+        ),
+    )
+    assert failed.made_image
+    assert replace(failed, status=JobStatus.FAILED).credits_used == 10
+
+
+def test_the_bar_stays_where_it_was_while_the_picture_is_made_again() -> None:
+    one = declined_after_its_image()
+    assert progress(one)[0] == 70
+    assert progress(made_again(one)) == (70, "Initializing")
 
 
 def test_what_a_job_costs_is_its_hold_until_it_ends_and_then_what_was_captured() -> None:

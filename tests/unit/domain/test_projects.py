@@ -196,7 +196,7 @@ def test_a_project_of_51_scenes_or_of_another_shape_is_refused() -> None:
 def stage(name: str, asset: bool) -> Stage:
     route = Route(provider="fal", endpoint="fal-ai/veo3.1")
     made = Asset("bucket", name, "video/mp4", 1_000, "0" * 64, 1_280, 720, 8.0) if asset else None
-    return Stage(name, (route,), route.provider, route.endpoint, 32, asset=made)
+    return Stage(name, (route,), route.provider, route.endpoint, 32, (90,), 1_800, asset=made)
 
 
 JOB = Job(
@@ -210,7 +210,6 @@ JOB = Job(
     fingerprint="f" * 64,
     stages=(stage("image", True), stage("video", True)),
     deadline=0,
-    poll_seconds=(90,),
     created_at=NOON,
     updated_at=NOON,
     image_url="https://images.example.com/made.png",

@@ -1,0 +1,387 @@
+"""A picture and then a video from it: two provider tasks, two holds, one job."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from clipmint import jobs, ledger
+from clipmint.domain.jobs import Job, JobStatus, PictureOrder, Stage
+from clipmint.domain.media import MediaInvalid
+from clipmint.domain.outcomes import Failed, FailureCode, Succeeded
+from clipmint.providers.base import Rejected
+from clipmint.submission import SubmissionRejected
+from functions.cancel.app import handler as cancel
+from functions.migrate import app as migrate_app
+from functions.settle.app import handler as settle
+from functions.status.app import handler as status
+from functions.submit.app import handler as submit
+from functions.track.app import handler as track
+from tests.integration.functions.test_migrate_state import paths
+from tests.integration.gateway import Caller, Context
+from tests.integration.moto_aws import (
+    BUCKET,
+    IMAGES_BUCKET,
+    IMAGES_URL,
+    ROUTES,
+    Aws,
+    Clock,
+    assert_adds_up,
+    journal,
+    new_job,
+    open_job,
+)
+from tests.integration.scripted_provider import ScriptedProvider
+from tests.integration.storage.origin import Exchange, Origin
+from tests.unit.mp4 import write_mp4
+
+DECLINED = Failed(FailureCode.CONTENT_POLICY, "flagged")
+
+
+def png(colour: str = "teal") -> bytes:
+    content = io.BytesIO()
+    Image.new("RGB", (108, 192), colour).save(content, "PNG")
+    return content.getvalue()
+
+
+@pytest.fixture
+def origin(
+    aws: Aws, provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> Iterator[Origin]:
+    """The provider's CDN: two pictures, a page that is none, and a video."""
+
+    def reply(kind: str, body: bytes) -> Any:
+        def serve(exchange: Exchange) -> None:
+            exchange.start(200, {"Content-Type": kind, "Content-Length": str(len(body))})
+            exchange.wfile.write(body)
+
+        return serve
+
+    def as_bytes(params: dict[str, Any], **_: Any) -> None:
+        params["Body"] = bytes(params["Body"])  # moto cannot read a bytearray; S3 can
+
+    migrate_app._s3().meta.events.register("before-parameter-build.s3.PutObject", as_bytes)
+    with Origin() as server:
+        server.replies = {
+            "/first.png": reply("image/png", png()),
+            "/second.png": reply("image/png", png("tomato")),
+            "/page.png": reply("image/png", b"<html>not a picture</html>" * 10),
+            "/video.mp4": reply("video/mp4", write_mp4(tmp_path / "v.mp4", seconds=0.5)),
+        }
+        monkeypatch.setenv("FAL_MEDIA_HOSTS", server.host)
+        yield server
+
+
+def scene_job(credits_: tuple[int, int] = (2, 5)) -> Job:
+    """A job as generate opens it for a scene without a picture."""
+    template = new_job()
+    order = PictureOrder(
+        "gen4-image", "a red kettle", "1080:1920", ("https://example.com/kettle.png",)
+    )
+    route = ROUTES["fal"]
+    image = Stage(
+        "image", (route,), "fal", route.endpoint, credits_[0], (15, 10), 600, picture=order
+    )
+    video = replace(template.stages[0], credits=credits_[1])
+    return open_job(stages=(image, video), prompt="it boils", deadline_in=600)
+
+
+def found(job: Job) -> Job:
+    now = jobs.get(job.job_id)
+    assert now
+    return now
+
+
+def send(job: Job) -> dict[str, Any]:
+    return submit({"job_id": job.job_id}, Context())
+
+
+def come_out(job: Job, stage: str, outcome: Succeeded | Failed) -> None:
+    jobs.record_outcome(job.job_id, stage, outcome)
+
+
+def migrate(job: Job, stage: str) -> dict[str, Any]:
+    context = Context(remaining_ms=800_000, aws_request_id=str(uuid.uuid4()))
+    return migrate_app.handler({"job_id": job.job_id, "stage": stage}, context)
+
+
+def make_image(job: Job, origin: Origin, path: str = "/first.png") -> None:
+    assert send(job)["stage"] == "image"
+    come_out(job, "image", Succeeded(origin.url(path)))
+    assert migrate(job, "image") == {"more": True}
+
+
+def end(job: Job, error: str = "") -> Job:
+    settle({"job_id": job.job_id, "error": error}, Context())
+    return found(job)
+
+
+def shown(job: Job) -> dict[str, Any]:
+    answer = Caller(status)("GET", f"/v1/videos/{job.job_id}")
+    assert answer.status == 200
+    video: dict[str, Any] = answer.body
+    return video
+
+
+def kinds(user_id: str = "user-1") -> list[tuple[str, str | None, int]]:
+    return [(e.kind, e.stage, e.credits) for e in journal(user_id) if e.kind != "grant"]
+
+
+def test_both_prices_are_held_together_and_captured_one_by_one(
+    aws: Aws, provider: ScriptedProvider, origin: Origin
+) -> None:
+    job = scene_job()
+    assert assert_adds_up("user-1").held == 7
+    make_image(job, origin)
+    assert send(job)["stage"] == "video"
+    come_out(job, "video", Succeeded(origin.url("/video.mp4")))
+    assert migrate(job, "video") == {"more": False}
+    ended = end(job)
+    assert (ended.status, ended.credits_used) == (JobStatus.COMPLETED, 7)
+    assert kinds() == [
+        ("hold", "image", 2),
+        ("hold", "video", 5),
+        ("capture", "image", 2),
+        ("capture", "video", 5),
+    ]
+    assert assert_adds_up("user-1").held == 0
+
+
+def test_the_picture_is_asked_for_as_the_scene_says_and_the_video_starts_from_it(
+    aws: Aws, provider: ScriptedProvider, origin: Origin
+) -> None:
+    job = scene_job()
+    make_image(job, origin)
+    send(job)
+    picture, video = provider.tasks
+    assert (picture.prompt, picture.aspect_ratio) == ("a red kettle", "1080:1920")
+    assert picture.reference_image_urls == ("https://example.com/kettle.png",)
+    assert (picture.image_url, picture.duration_seconds, picture.resolution) == (None, None, None)
+    assert (video.prompt, video.reference_image_urls) == ("it boils", ())
+    assert video.image_url == found(job).image_url
+    assert picture.task_id != video.task_id
+    assert (picture.webhook_url or "").split("/")[-2] == "image"
+
+
+def test_the_picture_is_public_under_a_key_that_says_nothing_of_its_user(
+    aws: Aws, provider: ScriptedProvider, origin: Origin
+) -> None:
+    job = scene_job()
+    make_image(job, origin)
+    url = str(found(job).image_url)
+    key = url.removeprefix(f"{IMAGES_URL}/")
+    owner = hashlib.sha256(b"user-1").hexdigest()
+    assert key.startswith(f"generated_images/{owner}/{job.job_id}/")
+    stored = aws.s3.get_object(Bucket=IMAGES_BUCKET, Key=key)
+    assert (stored["ContentType"], stored["Body"].read()) == ("image/png", png())
+    asset = found(job).stages[0].asset
+    assert asset
+    assert (asset.key, asset.width, asset.height) == (key, 108, 192)
+    assert asset.sha256 == hashlib.sha256(png()).hexdigest()
+
+
+def test_each_stage_has_its_models_waits_and_its_own_time(
+    aws: Aws, provider: ScriptedProvider, origin: Origin, hands: Clock
+) -> None:
+    job = scene_job()
+    assert send(job) == {"stage": "image", "poll_seconds": [15, 10], "deadline": job.deadline}
+    hands.forward(seconds=500)
+    come_out(job, "image", Succeeded(origin.url("/first.png")))
+    migrate(job, "image")
+    waits = send(job)
+    assert waits["poll_seconds"] == [90, 30, 30, 60]
+    assert waits["deadline"] == int(hands.moment.timestamp()) + 1_800
+
+
+def test_a_failed_video_costs_only_the_picture_and_the_answer_says_so(
+    aws: Aws, provider: ScriptedProvider, origin: Origin
+) -> None:
+    job = scene_job()
+    make_image(job, origin)
+    send(job)
+    come_out(job, "video", Failed(FailureCode.PROVIDER_ERROR))
+    with pytest.raises(SubmissionRejected):
+        send(job)  # as the state machine does after a failure: nothing to make again
+    ended = end(job, "SubmissionRejected")
+    assert (ended.status, ended.credits_used) == (JobStatus.FAILED, 2)
+    assert kinds()[2:] == [("capture", "image", 2), ("release", "video", 5)]
+    assert assert_adds_up("user-1").available == 5
+    answer = shown(job)
+    assert answer["image_url"].startswith(IMAGES_URL)
+    assert (answer["status"], answer["video_url"]) == ("failed", None)
+    assert answer["error_message"].endswith("only the image was charged.")
+    assert answer["stages"] == [
+        {"name": "image", "credits": 2, "charged": True},
+        {"name": "video", "credits": 5, "charged": False},
+    ]
+
+
+def test_a_failed_picture_costs_nothing(aws: Aws, provider: ScriptedProvider) -> None:
+    job = scene_job()
+    send(job)
+    come_out(job, "image", DECLINED)
+    with pytest.raises(SubmissionRejected):
+        send(job)
+    ended = end(job, "SubmissionRejected")
+    assert (ended.failure, ended.credits_used) == (FailureCode.CONTENT_POLICY, 0)
+    assert len(provider.tasks) == 1
+    assert assert_adds_up("user-1").available == 7
+    assert "only the image" not in shown(job)["error_message"]
+
+
+def test_a_declined_video_gets_one_other_picture(
+    aws: Aws, provider: ScriptedProvider, origin: Origin
+) -> None:
+    job = scene_job()
+    make_image(job, origin)
+    first_url = found(job).image_url
+    send(job)
+    before = shown(job)["progress"]
+    come_out(job, "video", DECLINED)
+    assert send(job)["stage"] == "image"  # as the state machine does after a failure
+    assert shown(job)["progress"] >= before
+    come_out(job, "image", Succeeded(origin.url("/second.png")))
+    assert migrate(job, "image") == {"more": True}
+    assert send(job)["stage"] == "video"
+    assert provider.tasks[-1].image_url == found(job).image_url != first_url
+    come_out(job, "video", Succeeded(origin.url("/video.mp4")))
+    migrate(job, "video")
+    ended = end(job)
+    # Two pictures were paid for, one is charged.
+    assert (ended.status, ended.credits_used, len(provider.tasks)) == (JobStatus.COMPLETED, 7, 4)
+    assert len({task.task_id for task in provider.tasks}) == 4
+    assert [len(stage.earlier) for stage in ended.stages] == [1, 1]
+    assert assert_adds_up("user-1").available == 0
+
+
+def test_a_video_declined_twice_is_given_up(
+    aws: Aws, provider: ScriptedProvider, origin: Origin
+) -> None:
+    job = scene_job()
+    make_image(job, origin)
+    send(job)
+    come_out(job, "video", DECLINED)
+    make_image(job, origin, "/second.png")
+    send(job)
+    come_out(job, "video", DECLINED)
+    with pytest.raises(SubmissionRejected):
+        send(job)
+    ended = end(job, "SubmissionRejected")
+    assert (ended.failure, ended.credits_used) == (FailureCode.CONTENT_POLICY, 2)
+    assert len(provider.tasks) == 4
+    assert paths(origin) == ["/first.png", "/second.png"]
+
+
+def test_a_video_declined_as_it_is_sent_gets_another_picture_at_once(
+    aws: Aws, provider: ScriptedProvider, origin: Origin
+) -> None:
+    job = scene_job()
+    make_image(job, origin)
+    provider.submissions = [Rejected(DECLINED)]
+    assert send(job)["stage"] == "image"
+    assert [len(task.reference_image_urls) for task in provider.tasks] == [1, 0, 1]
+
+
+def test_the_first_picture_is_kept_and_charged_if_no_other_can_be_made(
+    aws: Aws, provider: ScriptedProvider, origin: Origin
+) -> None:
+    job = scene_job()
+    make_image(job, origin)
+    first_url = found(job).image_url
+    send(job)
+    come_out(job, "video", DECLINED)
+    send(job)
+    come_out(job, "image", Failed(FailureCode.PROVIDER_ERROR))
+    ended = end(job, "SubmissionRejected")
+    assert (ended.image_url, ended.credits_used) == (first_url, 2)
+    assert assert_adds_up("user-1").available == 5
+
+
+def test_a_late_answer_about_the_first_picture_moves_nothing_of_the_second(
+    aws: Aws, provider: ScriptedProvider, origin: Origin
+) -> None:
+    job = scene_job()
+    make_image(job, origin)
+    send(job)
+    stale = found(job).stages[0].submission
+    assert stale
+    come_out(job, "video", DECLINED)
+    send(job)
+    with pytest.raises(jobs.JobMoved):
+        jobs.record_outcome(
+            job.job_id, "image", Succeeded(origin.url("/first.png")), task_id=stale.task_id
+        )
+    assert found(job).stages[0].outcome is None
+
+
+def test_a_page_instead_of_a_picture_never_becomes_public(
+    aws: Aws, provider: ScriptedProvider, origin: Origin
+) -> None:
+    job = scene_job()
+    send(job)
+    come_out(job, "image", Succeeded(origin.url("/page.png")))
+    with pytest.raises(MediaInvalid):
+        migrate(job, "image")
+    assert aws.s3.list_objects_v2(Bucket=IMAGES_BUCKET).get("Contents", []) == []
+    ended = end(job, "MediaInvalid")
+    assert (ended.failure, ended.credits_used) == (FailureCode.MEDIA_INVALID, 0)
+
+
+def test_a_job_cancelled_between_its_stages_costs_the_picture(
+    aws: Aws, provider: ScriptedProvider, origin: Origin
+) -> None:
+    job = scene_job()
+    make_image(job, origin)
+    answer = Caller(cancel)("POST", f"/v1/videos/{job.job_id}/cancel")
+    assert (answer.status, answer.body["credits_released"]) == (200, 5)
+    assert (found(job).status, found(job).credits_used) == (JobStatus.CANCELLED, 2)
+
+
+def test_a_deleted_job_takes_its_pictures_along(
+    aws: Aws, provider: ScriptedProvider, origin: Origin
+) -> None:
+    job = scene_job()
+    make_image(job, origin)
+    send(job)
+    come_out(job, "video", Succeeded(origin.url("/video.mp4")))
+    migrate(job, "video")
+    end(job)
+    answer = Caller(cancel)("DELETE", f"/v1/videos/{job.job_id}")
+    assert answer.status == 204
+    for bucket in (BUCKET, IMAGES_BUCKET):
+        assert aws.s3.list_objects_v2(Bucket=bucket).get("Contents", []) == []
+
+
+def test_a_sleeping_track_is_told_of_the_stage_it_waits_for(
+    aws: Aws, provider: ScriptedProvider, origin: Origin
+) -> None:
+    job = scene_job()
+    send(job)
+    come_out(job, "image", Succeeded(origin.url("/first.png")))
+    event = {"job_id": job.job_id, "stage": "image", "turn": 0, "task_token": "sleeper"}
+    aws.executions.sleeping.add("sleeper")
+    assert track(event, Context()) == {"woken": True}
+    [(token, told)] = aws.executions.told
+    assert (token, json.loads(told["output"])) == ("sleeper", {"stage": "image"})
+
+
+def test_a_job_with_two_stages_is_settled_in_one_transaction(
+    aws: Aws, provider: ScriptedProvider, origin: Origin
+) -> None:
+    job = scene_job()
+    make_image(job, origin)
+    before = len(journal("user-1"))
+    ledger.settle(job.job_id, lambda _: None)
+    assert len(journal("user-1")) == before
+    end(job, "DeadlineExceeded")
+    last = journal("user-1")[-2:]
+    assert [entry.sequence for entry in last] == [before + 1, before + 2]
+    assert end(job, "DeadlineExceeded").revision == found(job).revision
