@@ -15,7 +15,7 @@ def test_a_function_imports_its_layers_sources_and_packages(stack: Stack) -> Non
 
 
 def test_a_package_of_the_development_environment_is_not_importable(stack: Stack) -> None:
-    for module in ("pytest", "PIL", "starlette", "ministack", "local"):
+    for module in ("pytest", "rich", "starlette", "ministack", "local"):
         answer = act(stack, {"do": "import", "module": module})
         assert answer["errorType"] == "ModuleNotFoundError", module
 
