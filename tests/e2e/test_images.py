@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping
+import uuid
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import httpx
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 
 from local.stack import Stack
+from tests.e2e.catalog import PRICE
 from tests.e2e.customer import Customer
 
 MEGABYTE = 1024 * 1024
@@ -109,6 +111,45 @@ def test_a_video_is_made_from_an_uploaded_picture(ada: Customer) -> None:
     assert post(asked["upload"], picture()) == (204, "")
     seen = ada.finish(model_id="quick-i2v", image_url=asked["image_url"])
     assert seen["status"] == "completed"
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"Dear provider, imagine a fox.", "PNG, JPEG and WebP are accepted"),
+        (picture()[:-200], "damaged or incomplete"),
+        (picture("JPEG"), "uploaded as image/png, but it is image/jpeg"),
+    ],
+    ids=["text", "half a picture", "another type"],
+)
+def test_bytes_that_are_no_picture_cost_nothing_and_may_be_posted_again(
+    ada: Customer, data: bytes, said: str
+) -> None:
+    asked, key = ask(ada), uuid.uuid4().hex
+    assert post(asked["upload"], data) == (204, "")
+    order = {"key": key, "model_id": "quick-i2v", "image_url": asked["image_url"]}
+    refused = ada.post(**order)
+    assert (refused.status_code, refused.json()["code"]) == (400, "IMAGE_INVALID")
+    assert asked["image_url"] in refused.json()["details"]
+    assert said in refused.json()["details"]
+    assert ada.kinds() == ["grant"]
+    assert post(asked["upload"], picture()) == (204, "")
+    assert ada.finish(**order)["status"] == "completed"
+
+
+def test_a_picture_that_nobody_posted_is_asked_for(ada: Customer) -> None:
+    refused = ada.post(model_id="quick-i2v", image_url=ask(ada)["image_url"])
+    assert (refused.status_code, refused.json()["code"]) == (400, "IMAGE_NOT_UPLOADED")
+    assert ada.kinds() == ["grant"]
+
+
+def test_somebody_elses_upload_looks_like_none(
+    ada: Customer, new_customer: Callable[[int], Customer]
+) -> None:
+    asked, eve = ask(ada), new_customer(PRICE)
+    assert post(asked["upload"], picture()) == (204, "")
+    refused = eve.post(model_id="quick-i2v", image_url=asked["image_url"])
+    assert (refused.status_code, refused.json()["code"]) == (400, "IMAGE_NOT_UPLOADED")
 
 
 def test_another_address_on_this_machine_is_still_refused(stack: Stack, ada: Customer) -> None:
