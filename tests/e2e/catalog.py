@@ -22,7 +22,7 @@ _DIFFERENCES: dict[str, dict[str, Any]] = {
     # Asked about after a second, and every two from then on.
     "quick-t2v": {"poll_seconds": [1, 2]},
     # Asked about late enough for a test to look around before.
-    "steady-t2v": {"poll_seconds": [4, 1]},
+    "steady-t2v": {"poll_seconds": [4, 1], "deadline_seconds": 1_200},
     # Nobody asks: only a webhook or the sweep moves its jobs.
     "patient-t2v": {"poll_seconds": [3600]},
     "quick-i2v": {
