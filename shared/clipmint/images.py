@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 MAX_UPLOAD_BYTES = 20 * 1024 * 1024
-"""Of one picture; S3 itself refuses more. A provider may take less (Runway 16 MB): the job then ends
-as INPUT_UNREADABLE or INVALID_INPUT, and costs nothing."""
+"""Of one picture; S3 itself refuses more. A provider may take less (Runway 16 MB): the job then
+ends as INPUT_UNREADABLE or INVALID_INPUT, and costs nothing."""
 
 FORM_SECONDS = 15 * 60
 """How long a form for an upload is good: a large picture over a slow line, and a second try."""
