@@ -8,14 +8,15 @@ missing or different is found too.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from local.stack import Stack
 from tests.e2e.backstage import Item, ledger_items, scan
-from tests.proof.invariants import Snapshot, left_behind, stages_of, violations
+from tests.proof.invariants import Snapshot, left_behind, stages_of, tries_of, violations
 
 _JWT = re.compile(r"eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}")
 _PROMPTS = ("prompt", "promptText", "positivePrompt")
@@ -33,7 +34,8 @@ class Auditor:
         """All of it for one user. Raises AssertionError."""
         items = ledger_items(self._stack, user_id)
         jobs = [job for job in scan(self._stack, "JobsTable") if job["user_id"] == user_id]
-        self._check_user(user_id, items, jobs, self._paid())
+        projects = self._projects().get(user_id, [])
+        self._check_user(user_id, items, jobs, projects, self._paid())
 
     def check_everybody(self) -> None:
         """All of it for all users, and that no job paid twice or leaked a key to the CDN."""
@@ -44,26 +46,16 @@ class Auditor:
                 by_user.setdefault(item["user_id"], []).append(item)
         jobs = scan(self._stack, "JobsTable")
         assert {job["user_id"] for job in jobs} <= set(by_user)
+        projects = self._projects()
         for user_id, items in by_user.items():
             own = [job for job in jobs if job["user_id"] == user_id]
-            self._check_user(user_id, items, own, paid)
+            self._check_user(user_id, items, own, projects.get(user_id, []), paid)
         for simulator in self._stack.simulators.values():
             assert not simulator.media()["authorization_seen"]
 
     def check_logs(self) -> None:
         """No log line of any function holds what could spend money, open a door or embarrass."""
-        secrets = {}
-        for simulator in self._stack.simulators.values():
-            secrets[simulator.key] = "a provider's key"
-            for submission in simulator.submissions():
-                secrets[_prompt(submission)] = "a prompt"
-                if submission["webhook_url"]:
-                    secrets[submission["webhook_url"].rpartition("/")[2]] = "a webhook token"
-        for job in scan(self._stack, "JobsTable"):
-            secrets[job["prompt"]] = "a prompt"
-            for stage in stages_of(job).values():
-                if token := stage.get("task_token"):
-                    secrets[token] = "a task token"
+        secrets = self._secrets()
         logs = self._stack.boto3("logs")
         lines = 0
         for group in logs.describe_log_groups()["logGroups"]:
@@ -74,8 +66,24 @@ class Auditor:
                     _assert_discreet(event["message"], secrets)
         assert lines > 0, "there was no log to look at"
 
+    def _secrets(self) -> dict[str, str]:
+        """What no log may hold, and what it is."""
+        secrets = {}
+        for simulator in self._stack.simulators.values():
+            secrets[simulator.key] = "a provider's key"
+            for submission in simulator.submissions():
+                secrets[_prompt(submission)] = "a prompt"
+                if submission["webhook_url"]:
+                    secrets[submission["webhook_url"].rpartition("/")[2]] = "a webhook token"
+        for job in scan(self._stack, "JobsTable"):
+            for stage in stages_of(job).values():
+                secrets[_asked(job, stage)] = "a prompt"
+                if token := stage.get("task_token"):
+                    secrets[token] = "a task token"
+        return secrets
+
     def _paid(self) -> Counter[tuple[str, str]]:
-        """Paid submissions by job and stage, whichever provider took them.
+        """Paid submissions by job and stage, all tries of it, whichever provider took them.
 
         A webhook URL names its job. A provider without webhooks is known to the job by its task id,
         unless the answer was lost: then the prompt tells, and the job must have been given up.
@@ -83,13 +91,14 @@ class Auditor:
         jobs = scan(self._stack, "JobsTable")
         stages = [(job, *named) for job in jobs for named in stages_of(job).items()]
         by_task = {
-            stage["submission"]["request_id"]: (job["job_id"], name)
+            one["request_id"]: (job["job_id"], name)
             for job, name, stage in stages
-            if stage.get("submission", {}).get("request_id")
+            for one in tries_of(stage)
+            if one.get("request_id")
         }
         given_up = {
-            job["prompt"]: (job["job_id"], name)
-            for job, name, _ in stages
+            _asked(job, stage): (job["job_id"], name)
+            for job, name, stage in stages
             if job.get("failure") == "SUBMIT_UNKNOWN"
         }
         paid = Counter[tuple[str, str]]()
@@ -105,8 +114,20 @@ class Auditor:
                     paid[given_up[_prompt(submission)]] += 1
         return paid
 
+    def _projects(self) -> dict[str, list[Item]]:
+        """The items of the Projects table by user."""
+        by_user: dict[str, list[Item]] = {}
+        for item in scan(self._stack, "ProjectsTable"):
+            by_user.setdefault(item["user_id"], []).append(item)
+        return by_user
+
     def _check_user(
-        self, user_id: str, items: list[Item], jobs: list[Item], paid: Counter[tuple[str, str]]
+        self,
+        user_id: str,
+        items: list[Item],
+        jobs: list[Item],
+        projects: list[Item],
+        paid: Counter[tuple[str, str]],
     ) -> None:
         own = {job["job_id"] for job in jobs}
         now = Snapshot(
@@ -120,6 +141,7 @@ class Auditor:
                 if own & set(key.split("/"))
             },
             paid={key: times for key, times in paid.items() if key[0] in own},
+            projects=projects,
         )
         found = [*violations(now, self._before.get(user_id)), *left_behind(now)]
         self._before[user_id] = now
@@ -138,6 +160,12 @@ class Auditor:
             body = self._stack.boto3("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
             self._digests[bucket, key, etag] = hashlib.sha256(body).hexdigest()
         return self._digests[bucket, key, etag]
+
+
+def _asked(job: Item, stage: Mapping[str, Any]) -> str:
+    """What a stage shall show; a picture's own words are apart from its job's."""
+    picture = json.loads(stage["picture"]) if stage.get("picture") else job
+    return str(picture["prompt"])
 
 
 def _prompt(submission: dict[str, Any]) -> str:

@@ -17,6 +17,7 @@ import httpx
 from boto3.dynamodb.types import TypeDeserializer
 
 from local.stack import Stack, wait_for
+from tests.proof.invariants import stages_of, tries_of
 
 Item = dict[str, Any]
 
@@ -54,12 +55,12 @@ def ledger_items(stack: Stack, user_id: str) -> list[Item]:
     return [plain(item) for item in answer["Items"]]
 
 
-def until_tracked(stack: Stack, job_id: str) -> Item:
+def until_tracked(stack: Stack, job_id: str, stage: str = "video") -> Item:
     """The job once its submission is answered and Track sleeps."""
 
     def tracked() -> Item | None:
         item = job_item(stack, job_id)
-        return item if item["video"].get("task_token") else None
+        return item if item[stage].get("task_token") else None
 
     item = wait_for(tracked, 60)
     assert item is not None
@@ -182,21 +183,25 @@ def until_execution_ended(stack: Stack, job_id: str) -> str | None:
     return answer[0]
 
 
-def submissions(stack: Stack, job_id: str) -> list[dict[str, Any]]:
-    """What the providers, all of them, were paid for on behalf of a job.
+def submissions(stack: Stack, job_id: str, stage: str | None = None) -> list[dict[str, Any]]:
+    """What the providers, all of them, were paid for on behalf of a job, or of one stage of it.
 
     Those that call us know the job by their webhook URL; Runway knows only its own task id, which
     is the job's if its answer arrived.
     """
-    task_id = None
-    if "runway" in stack.simulators:
-        task_id = job_item(stack, job_id)["video"].get("submission", {}).get("request_id")
+    item = job_item(stack, job_id)
+    tasks = {
+        one["request_id"]
+        for name, found in stages_of(item).items()
+        for one in tries_of(found)
+        if stage in {None, name} and one.get("request_id")
+    }
     return [
         submission
         for simulator in stack.simulators.values()
         for submission in simulator.submissions()
-        if f"/{job_id}/" in (submission["webhook_url"] or "")
-        or (task_id and submission["request_id"] == task_id)
+        if f"/{job_id}/{stage or ''}" in (submission["webhook_url"] or "")
+        or submission["request_id"] in tasks
     ]
 
 

@@ -7,6 +7,7 @@ tests and the soak all ask it.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -41,6 +42,9 @@ class Snapshot:
     paid
         Submissions that a provider took, and the owner pays for, by job and stage, as the providers
         count them. None where no provider is there to ask.
+    projects
+        The user's items of the Projects table: projects, scenes, pictures, calls for clips. None
+        where nobody looked.
     """
 
     user_id: str
@@ -49,6 +53,7 @@ class Snapshot:
     jobs: Sequence[Item]
     objects: Mapping[tuple[str, str], str] = field(default_factory=dict)
     paid: Mapping[tuple[str, str], int] | None = None
+    projects: Sequence[Item] | None = None
 
     @property
     def journal(self) -> list[Item]:
@@ -72,6 +77,7 @@ def violations(now: Snapshot, before: Snapshot | None = None) -> list[str]:
         *_job_violations(now, holds),
         *_file_violations(now),
         *_payment_violations(now),
+        *_project_violations(now),
     ]
     return [f"{now.user_id}: {sentence}" for sentence in found]
 
@@ -79,6 +85,23 @@ def violations(now: Snapshot, before: Snapshot | None = None) -> list[str]:
 def stages_of(job: Item) -> dict[str, Item]:
     """The stages of a job's item, in the order they run."""
     return {name: job[name] for name in STAGES if job.get(name) is not None}
+
+
+def tries_of(stage: Item) -> list[Item]:
+    """How often a stage was made, or tried to be: those put aside for another, and the last one.
+
+    Each has an ``asset`` if its file was kept, and the ``request_id`` its provider knows it by.
+    """
+    last = {
+        "asset": stage.get("asset"),
+        "request_id": (stage.get("submission") or {}).get("request_id"),
+    }
+    return [*stage.get("earlier", ()), last]
+
+
+def has_file(stage: Item) -> bool:
+    """Whether any try of a stage has left a file: then it is paid for."""
+    return any(one.get("asset") for one in tries_of(stage))
 
 
 @dataclass
@@ -155,9 +178,10 @@ def _account_violations(now: Snapshot, holds: _Holds) -> Iterator[str]:
         yield f"{available} + {held} credits are there, {owned} were given and not used"
     if int(now.account["last_sequence"]) != len(now.entries):
         yield f"last_sequence is {now.account['last_sequence']} of {len(now.entries)} lines"
-    unfinished = sum(job["status"] not in TERMINAL for job in now.jobs)
-    if int(now.account["open_jobs"]) != unfinished:
-        yield f"open_jobs is {now.account['open_jobs']}, and {unfinished} jobs are open"
+    clips = [job.get("batch_id") is not None for job in now.jobs if job["status"] not in TERMINAL]
+    for counter, open_ in (("open_jobs", clips.count(False)), ("open_clips", clips.count(True))):
+        if (said := int(now.account.get(counter) or 0)) != open_:
+            yield f"{counter} is {said}, and {open_} are open"
 
 
 def _history_violations(now: Snapshot, before: Snapshot) -> Iterator[str]:
@@ -189,7 +213,7 @@ def _job_violations(now: Snapshot, holds: _Holds) -> Iterator[str]:
 
 
 def _hold_violations(job: Item, name: str, stage: Item, holds: _Holds) -> Iterator[str]:
-    key, has_file = (job["job_id"], name), stage.get("asset") is not None
+    key, yielded = (job["job_id"], name), has_file(stage)
     if job["status"] not in TERMINAL:
         if key in holds.resolved:
             yield f"the hold of {name} is resolved already"
@@ -200,40 +224,98 @@ def _hold_violations(job: Item, name: str, stage: Item, holds: _Holds) -> Iterat
         yield f"the hold of {name} is still open"
     elif key not in holds.resolved:
         yield f"nothing was ever held for {name}"
-    elif holds.resolved[key] != ("capture" if has_file else "release"):
-        yield f"the hold of {name} is a {holds.resolved[key]}, its file is there: {has_file}"
-    if job["status"] == "completed" and not has_file:
+    elif holds.resolved[key] != ("capture" if yielded else "release"):
+        yield f"the hold of {name} is a {holds.resolved[key]}, its file is there: {yielded}"
+    if job["status"] == "completed" and not stage.get("asset"):
         yield f"there is no file of {name}"
 
 
 def _file_violations(now: Snapshot) -> Iterator[str]:
     for job in now.jobs:
-        assets = {
-            name: stage["asset"] for name, stage in stages_of(job).items() if stage.get("asset")
-        }
         if job.get("deleted"):
             continue
-        for name, asset in assets.items():
-            here = now.objects.get((asset["bucket"], asset["key"]))
-            if here is None:
-                yield f"job {job['job_id']}: the file of {name} is not in the bucket"
-            elif here != asset["sha256"]:
-                yield f"job {job['job_id']}: the file of {name} is another than was recorded"
-            thumbnail = asset.get("thumbnail_key")
-            if thumbnail and (asset["bucket"], thumbnail) not in now.objects:
-                yield f"job {job['job_id']}: the thumbnail of {name} is not in the bucket"
+        for name, stage in stages_of(job).items():
+            for asset in (one["asset"] for one in tries_of(stage) if one.get("asset")):
+                here = now.objects.get((asset["bucket"], asset["key"]))
+                if here is None:
+                    yield f"job {job['job_id']}: the file of {name} is not in the bucket"
+                elif here != asset["sha256"]:
+                    yield f"job {job['job_id']}: the file of {name} is another than was recorded"
+                thumbnail = asset.get("thumbnail_key")
+                if thumbnail and (asset["bucket"], thumbnail) not in now.objects:
+                    yield f"job {job['job_id']}: the thumbnail of {name} is not in the bucket"
 
 
 def _payment_violations(now: Snapshot) -> Iterator[str]:
+    """A stage is paid for once, and once more for each try that its own job says was put aside."""
     if now.paid is None:
         return
-    for (job_id, paid_stage), times in sorted(now.paid.items()):
+    stages = {
+        (job["job_id"], name): stage for job in now.jobs for name, stage in stages_of(job).items()
+    }
+    for (job_id, name), times in sorted(now.paid.items()):
+        aside = stages.get((job_id, name), {}).get("earlier", ())
+        if times > 1 + sum(one.get("request_id") is not None for one in aside):
+            yield f"{name} of job {job_id} was paid for {times} times"
+    for (job_id, name), stage in stages.items():
+        files = sum(one.get("asset") is not None for one in tries_of(stage))
+        if files > (paid := now.paid.get((job_id, name), 0)):
+            yield f"{name} of job {job_id} has a file that no provider made: {files}, {paid} paid"
+
+
+def _project_violations(now: Snapshot) -> Iterator[str]:
+    if now.projects is None:
+        return
+    jobs = {job["job_id"]: job for job in now.jobs}
+    for item in now.projects:
+        kind, _, item_id = item["sk"].partition("#")
+        if kind == "BATCH":
+            found = _batch_violations(item_id, item, jobs)
+        elif "renders" in item:
+            found = _render_violations(item, jobs)
+        else:
+            continue
+        for sentence in found:
+            yield f"{kind.lower()} {item_id}: {sentence}"
+    newest = {
+        render["job_id"]
+        for item in now.projects
+        if "renders" in item
+        for render in json.loads(item["renders"]).values()
+    }
+    rendering = [job for job in now.jobs if job.get("scene_id") and job["status"] not in TERMINAL]
+    for scene_id, times in Counter(job["scene_id"] for job in rendering).items():
         if times > 1:
-            yield f"{paid_stage} of job {job_id} was paid for {times} times"
-    for job in now.jobs:
-        for name, stage in stages_of(job).items():
-            if stage.get("asset") and not now.paid.get((job["job_id"], name)):
-                yield f"{name} of job {job['job_id']} has a file that no provider made"
+            yield f"scene {scene_id} is rendered by {times} jobs at once"
+    for job_id in sorted({job["job_id"] for job in rendering} - newest):
+        yield f"job {job_id} renders a scene, and its project does not know"
+
+
+def _batch_violations(batch_id: str, item: Item, jobs: Mapping[str, Item]) -> Iterator[str]:
+    for scene_id, job_id, credits_ in json.loads(item["clips"]):
+        job = jobs.get(job_id)
+        if job is None:
+            yield f"{job_id} was started, which there is not"
+        elif (job.get("scene_id"), job.get("batch_id")) != (scene_id, batch_id):
+            yield f"{job_id} was started, which is no clip of its"
+        elif int(job["video"]["credits"]) != int(credits_):
+            yield f"{credits_} credits for {job_id}, which costs {job['video']['credits']}"
+
+
+def _render_violations(project: Item, jobs: Mapping[str, Item]) -> Iterator[str]:
+    for scene_id, render in json.loads(project["renders"]).items():
+        if scene_id not in project["scene_ids"]:
+            yield f"{scene_id} was rendered, which is no scene of its"
+        for role, job_id in render.items():
+            job = jobs.get(job_id)
+            if job is None:
+                yield f"{role} of {scene_id} is {job_id}, which there is not"
+            elif job.get("scene_id") != scene_id:
+                yield f"{role} of {scene_id} is {job_id}, which renders another"
+            elif role == "image_job_id" and not has_file(job.get("image") or {}):
+                yield f"{role} of {scene_id} is {job_id}, which has no picture"
+            elif role == "video_job_id" and job["status"] != "completed":
+                yield f"{role} of {scene_id} is {job_id}, which is {job['status']}"
 
 
 def left_behind(now: Snapshot) -> list[str]:

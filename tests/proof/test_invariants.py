@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from tests.proof.invariants import Snapshot, left_behind, unfinished, violations
 
 Job = dict[str, Any]
+Breakage = Callable[[Any], None]
 
 
 def entry(sequence: int, kind: str, credits_: int, after: tuple[int, int], **more: Any) -> Job:
@@ -36,14 +38,40 @@ def job(job_id: str, status: str, *, image: bool, video: bool) -> Job:
                 "sha256": f"digest of {name}",
                 "thumbnail_key": None,
             }
-    return made | ({"open": "1"} if status == "processing" else {"completed_at": "now"})
+    more: Job = {"scene_id": f"scene of {job_id}", "batch_id": None}
+    return made | more | ({"open": "1"} if status == "processing" else {"completed_at": "now"})
+
+
+def clip(job_id: str) -> Job:
+    """A job of one stage, a clip of a batch, and still under way."""
+    found = job(job_id, "processing", image=False, video=False) | {"batch_id": "batch-1"}
+    del found["image"]
+    return found
+
+
+def project() -> Job:
+    """The project of all scenes, as its item holds it."""
+    renders = {
+        "scene of done": {"job_id": "done"},
+        "scene of half": {"job_id": "half", "image_job_id": "half"},
+        "scene of open": {"job_id": "open"},
+        "scene of clip": {"job_id": "clip"},
+    }
+    return {"sk": "PROJECT#p", "scene_ids": list(renders), "renders": json.dumps(renders)}
 
 
 def sound() -> Snapshot:
-    """One job completed, one whose video failed, one under way: 100 credits, 12 used, 11 held."""
+    """One job completed, one whose video failed, one under way, and a clip: of 100 credits 12 are
+    used and 21 held."""
     return Snapshot(
         user_id="ada",
-        account={"available": 77, "held": 11, "last_sequence": 11, "open_jobs": 1},
+        account={
+            "available": 67,
+            "held": 21,
+            "last_sequence": 12,
+            "open_jobs": 1,
+            "open_clips": 1,
+        },
         entries=[
             entry(1, "grant", 100, (100, 0)),
             entry(2, "hold", 1, (99, 1), job_id="done", stage="image"),
@@ -56,11 +84,13 @@ def sound() -> Snapshot:
             entry(9, "release", 10, (88, 0), job_id="half", stage="video"),
             entry(10, "hold", 1, (87, 1), job_id="open", stage="image"),
             entry(11, "hold", 10, (77, 11), job_id="open", stage="video"),
+            entry(12, "hold", 10, (67, 21), job_id="clip", stage="video"),
         ],
         jobs=[
             job("done", "completed", image=True, video=True),
             job("half", "failed", image=True, video=False),
             job("open", "processing", image=True, video=False),
+            clip("clip"),
         ],
         objects={
             ("videos", f"videos/u-ada/{job_id}/a/{name}"): f"digest of {name}"
@@ -78,16 +108,32 @@ def sound() -> Snapshot:
             ("half", "video"): 1,
             ("open", "image"): 1,
         },
+        projects=[
+            project(),
+            {"sk": "PROJECT#p#SCENE#scene of done", "scene_id": "scene of done"},
+            {"sk": "BATCH#batch-1", "clips": json.dumps([["scene of clip", "clip", 10]])},
+        ],
     )
+
+
+def put_aside(asset: Job | None, request_id: str | None = "one") -> Breakage:
+    """The picture of the job under way was made before."""
+
+    def breakage(now: Any) -> None:
+        now.jobs[2]["image"]["earlier"] = [{"request_id": request_id, "asset": asset}]
+        if asset:
+            now.objects[asset["bucket"], asset["key"]] = asset["sha256"]
+
+    return breakage
+
+
+ASIDE: Job = {"bucket": "images", "key": "generated_images/x/open/1.png", "sha256": "first"}
 
 
 def test_sound_books_have_no_violation() -> None:
     assert violations(sound()) == []
     assert violations(sound(), sound()) == []
     assert violations(Snapshot("nobody", None, [], [])) == []
-
-
-Breakage = Callable[[Any], None]
 
 
 def entries(number: int, **changes: Any) -> Breakage:
@@ -109,6 +155,17 @@ def again(number: int, kind: str, sequence: int) -> Breakage:
     )
 
 
+def render(name: str, **changes: str) -> Breakage:
+    """The project's word about the scene of a job is another."""
+
+    def breakage(now: Any) -> None:
+        renders = json.loads(now.projects[0]["renders"])
+        renders[f"scene of {name}"].update(changes)
+        now.projects[0]["renders"] = json.dumps(renders)
+
+    return breakage
+
+
 VIDEO = ("videos", "videos/u-ada/done/a/video")
 
 
@@ -116,23 +173,25 @@ VIDEO = ("videos", "videos/u-ada/done/a/video")
     ("breakage", "sentence"),
     [
         (account(available=-1), "-1 credits are available"),
-        (account(held=10), "10 credits are held, but open holds are 11"),
-        (account(available=78), "the account says 78 + 11, its journal 77 + 11"),
-        (account(available=78), "78 + 11 credits are there, 88 were given and not used"),
-        (account(last_sequence=12), "last_sequence is 12 of 11 lines"),
-        (account(open_jobs=2), "open_jobs is 2, and 1 jobs are open"),
+        (account(held=10), "10 credits are held, but open holds are 21"),
+        (account(available=68), "the account says 68 + 21, its journal 67 + 21"),
+        (account(available=68), "68 + 21 credits are there, 88 were given and not used"),
+        (account(last_sequence=13), "last_sequence is 13 of 12 lines"),
+        (account(open_jobs=2), "open_jobs is 2, and 1 are open"),
+        (account(open_clips=0), "open_clips is 0, and 1 are open"),
+        (of_job(3, batch_id=None), "open_jobs is 1, and 2 are open"),
         (entries(1, credits=101), "line 1 of the journal (grant) says 100 available after it"),
         (entries(1, credits=0), "line 1 of the journal (grant) moves 0 credits"),
         (entries(3, held_after=12), "line 3 of the journal (hold) says 12 held after it"),
-        (entries(11, sequence=12), "line 12 of the journal (hold) should be line 11"),
+        (entries(12, sequence=13), "line 13 of the journal (hold) should be line 12"),
         (entries(1, kind="gift"), "is of no kind we know"),
         (entries(3, credits=200), "leaves -101 credits available"),
         (entries(4, credits=2), "resolves 2 of the 1 credits held for ('done', 'image')"),
         (entries(4, stage="sound"), "resolves a hold of ('done', 'sound') that never was"),
-        (again(9, "capture", 12), "resolves the hold of ('half', 'video') again, which was a"),
-        (again(9, "release", 12), "resolves the hold of ('half', 'video') again, which was a"),
-        (again(9, "hold", 12), "holds for ('half', 'video') a second time"),
-        (lambda now: now.jobs.pop(), "credits were held for image of open, which there is not"),
+        (again(9, "capture", 13), "resolves the hold of ('half', 'video') again, which was a"),
+        (again(9, "release", 13), "resolves the hold of ('half', 'video') again, which was a"),
+        (again(9, "hold", 13), "holds for ('half', 'video') a second time"),
+        (lambda now: now.jobs.pop(2), "credits were held for image of open, which there is not"),
         (of_job(2, status="failed"), "(failed): the hold of image is still open"),
         (of_job(2, status="failed"), "but the index of open jobs disagrees"),
         (of_job(2, status="failed"), "completed_at disagrees"),
@@ -153,12 +212,72 @@ VIDEO = ("videos", "videos/u-ada/done/a/video")
         ),
         (lambda now: now.paid.update({("half", "video"): 2}), "video of job half was paid for 2"),
         (lambda now: now.paid.pop(("done", "video")), "has a file that no provider made"),
+        (put_aside(ASIDE), "image of job open has a file that no provider made: 2, 1 paid"),
+        (
+            render("done", job_id="gone"),
+            "project p: job_id of scene of done is gone, which there is not",
+        ),
+        (render("done", job_id="half"), "is half, which renders another"),
+        (render("half", image_job_id="clip"), "is clip, which renders another"),
+        (render("clip", image_job_id="clip"), "is clip, which has no picture"),
+        (render("half", video_job_id="half"), "is half, which is failed"),
+        (render("open", job_id="done"), "job open renders a scene, and its project does not know"),
+        (
+            lambda now: now.projects[0]["scene_ids"].pop(),
+            "scene of clip was rendered, which is no scene of its",
+        ),
+        (of_job(3, scene_id="scene of open"), "scene scene of open is rendered by 2 jobs at once"),
+        (of_job(3, scene_id="another"), "batch batch-1: clip was started, which is no clip of its"),
+        (of_job(3, job_id="other"), "batch batch-1: clip was started, which there is not"),
+        (of_job(3, video={"credits": 9}), "batch batch-1: 10 credits for clip, which costs 9"),
     ],
 )
 def test_what_is_broken_is_named(breakage: Breakage, sentence: str) -> None:
     now = copy.deepcopy(sound())
     breakage(now)
     assert any(sentence in found for found in violations(now)), violations(now)
+
+
+def twice(now: Any) -> None:
+    now.paid["open", "image"] = 2
+
+
+@pytest.mark.parametrize(
+    ("breakage", "said"),
+    [
+        (put_aside(ASIDE), []),
+        (put_aside(None), []),
+        (put_aside(None, request_id=None), ["ada: image of job open was paid for 2 times"]),
+        (lambda _: None, ["ada: image of job open was paid for 2 times"]),
+    ],
+    ids=["it was kept", "it was declined", "nobody took it", "there was none"],
+)
+def test_paid_twice_is_right_only_where_the_job_knows_of_a_first_try(
+    breakage: Breakage, said: list[str]
+) -> None:
+    now = copy.deepcopy(sound())
+    twice(now)
+    breakage(now)
+    assert violations(now) == said
+
+
+def test_a_picture_put_aside_is_charged_and_kept() -> None:
+    now = copy.deepcopy(sound())
+    twice(now)
+    put_aside(ASIDE)(now)
+    del now.jobs[2]["image"]["asset"]
+    now.jobs[2].update(status="failed", completed_at="now")  # type: ignore[attr-defined]
+    del now.jobs[2]["open"]  # type: ignore[attr-defined]
+    now.account.update(available=77, held=10, last_sequence=14, open_jobs=0)  # type: ignore[union-attr]
+    now.entries.extend(  # type: ignore[attr-defined]
+        [
+            entry(13, "capture", 1, (67, 20), job_id="open", stage="image"),
+            entry(14, "release", 10, (77, 10), job_id="open", stage="video"),
+        ]
+    )
+    assert violations(now) == []
+    del now.objects["images", ASIDE["key"]]  # type: ignore[attr-defined]
+    assert violations(now) == ["ada: job open: the file of image is not in the bucket"]
 
 
 @pytest.mark.parametrize(
@@ -176,7 +295,7 @@ def test_what_was_written_stays_written(breakage: Breakage, sentence: str) -> No
 
 
 def test_money_and_jobs_without_an_account_are_named() -> None:
-    assert "11 entries and 3 jobs, but no account" in violations(replace(sound(), account=None))[0]
+    assert "12 entries and 4 jobs, but no account" in violations(replace(sound(), account=None))[0]
 
 
 def test_what_a_deletion_leaves_is_named() -> None:
@@ -188,4 +307,7 @@ def test_what_a_deletion_leaves_is_named() -> None:
 
 
 def test_a_job_that_never_ends_is_named() -> None:
-    assert unfinished(sound()) == ["ada: job open is processing for ever"]
+    assert unfinished(sound()) == [
+        "ada: job open is processing for ever",
+        "ada: job clip is processing for ever",
+    ]
