@@ -61,6 +61,49 @@ class Customer:
         assert answer.status_code == 202, answer.text
         return str(answer.json()["job_id"])
 
+    def create_project(self, *scenes: dict[str, Any], **members: Any) -> dict[str, Any]:
+        """A project of these scenes, as the app sees it."""
+        answer = self.http.post("/v1/projects", json={"scenes": list(scenes), **members})
+        assert answer.status_code == 201, answer.text
+        made: dict[str, Any] = answer.json()
+        return made
+
+    def post_scene(self, scene_id: str, key: str | None = None, **members: Any) -> httpx.Response:
+        """POST /v1/scenes/{scene_id}/video, with a fresh key unless one is given."""
+        headers = {"Idempotency-Key": key or uuid.uuid4().hex}
+        return self.http.post(f"/v1/scenes/{scene_id}/video", headers=headers, json=members)
+
+    def render(self, scene_id: str, **members: Any) -> str:
+        """A scene whose rendering was accepted; the job's id."""
+        answer = self.post_scene(scene_id, **members)
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["job_id"])
+
+    def post_clips(self, project_id: str, key: str | None = None, **members: Any) -> httpx.Response:
+        """POST /v1/projects/{project_id}/clips, with a fresh key unless one is given."""
+        headers = {"Idempotency-Key": key or uuid.uuid4().hex}
+        return self.http.post(f"/v1/projects/{project_id}/clips", headers=headers, json=members)
+
+    def start_clips(self, project_id: str, **members: Any) -> dict[str, str]:
+        """The jobs of a call for clips that was accepted, by scene."""
+        answer = self.post_clips(project_id, **members)
+        assert answer.status_code == 202, answer.text
+        return {clip["scene_id"]: clip["job_id"] for clip in answer.json()["clips"]}
+
+    def clips(self, project_id: str) -> dict[str, Any]:
+        """How a project's clips are doing."""
+        answer = self.http.get(f"/v1/projects/{project_id}/clips")
+        assert answer.status_code == 200, answer.text
+        seen: dict[str, Any] = answer.json()
+        return seen
+
+    def scene(self, project_id: str, scene_id: str) -> dict[str, Any]:
+        """A scene as the app sees it."""
+        answer = self.http.get(f"/v1/projects/{project_id}/scenes/{scene_id}")
+        assert answer.status_code == 200, answer.text
+        seen: dict[str, Any] = answer.json()
+        return seen
+
     def video(self, job_id: str) -> dict[str, Any]:
         """The job as the app sees it."""
         answer = self.http.get(f"/v1/videos/{job_id}")

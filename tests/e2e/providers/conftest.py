@@ -20,6 +20,13 @@ RUNWAY = {"pending_seconds": 0.05, "generation_seconds": 0.1, "concurrency": 40}
 POLLS = {"fal": [4], "runway": [1, 2, 4], "runware": [3, 4]}
 """Longer where a webhook tells, so that nobody asks before it came. They grow, because on a busy
 computer many functions that all ask every second keep each other from ever finishing."""
+UNWATCHED = {
+    "runware-unwatched": "runware-veo-3.1",
+    "image-unwatched": "runware-image",
+    "scene-unwatched": "veo-3.1-i2v",
+    "clip-unwatched": "veo-3.1-transition",
+}
+"""Models whose jobs nothing but a webhook moves, and what they are otherwise."""
 RUNWARE = {"generation_seconds": 0.1, "time_factor": 0.2}
 
 
@@ -31,12 +38,14 @@ def stack() -> Iterator[Stack]:
     ) as running:
         owner = Owner(running)
         for model in DEFAULT_CATALOG:
-            if model.produces == "video" and model.available:
+            if model.available:
                 # As shipped, but whoever is asked is asked soon.
                 waits = POLLS[model.routes[0].provider]
-                owner.put_model(**model.model_dump(mode="json") | {"poll_seconds": waits})
+                sooner = {"poll_seconds": waits, "deadline_seconds": 900}
+                owner.put_model(**model.model_dump(mode="json") | sooner)
         owner.put_model(**_runware_first())
-        owner.put_model(**_unwatched())
+        for name, unwatched in UNWATCHED.items():
+            owner.put_model(**_unwatched(name, unwatched))
         owner.close()
         yield running
 
@@ -48,11 +57,10 @@ def _runware_first() -> dict[str, object]:
     return veo.model_dump(mode="json") | {"model_id": "veo-3.1-runware-first", "routes": routes}
 
 
-def _unwatched() -> dict[str, object]:
-    """Runware's Veo, about which nobody asks: only its webhook moves a job."""
-    veo = next(model for model in DEFAULT_CATALOG if model.model_id == "runware-veo-3.1")
-    changed = {"model_id": "runware-unwatched", "poll_seconds": [3600]}
-    return veo.model_dump(mode="json") | changed
+def _unwatched(model_id: str, copied: str) -> dict[str, object]:
+    """A model about which nobody asks: only its webhook moves a job."""
+    model = next(model for model in DEFAULT_CATALOG if model.model_id == copied)
+    return model.model_dump(mode="json") | {"model_id": model_id, "poll_seconds": [3600]}
 
 
 @pytest.fixture(scope="package")
