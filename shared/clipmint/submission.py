@@ -194,7 +194,8 @@ def _send(provider: Provider, job: Job, stage: Stage, attempt: Attempt) -> Submi
         # A crash from here until the answer is recorded leaves ``sending``.
         return provider.submit(task)
 
-    answer = circuit.guarded(provider.name, call, blames_silence=task.image_url is None)
+    fetched = task.image_url or task.reference_image_urls
+    answer = circuit.guarded(provider.name, call, blames_silence=not fetched)
     _log(provider, answer)
     return answer
 

@@ -14,10 +14,11 @@ import pytest
 from PIL import Image
 
 from clipmint import jobs, ledger
+from clipmint.circuit import FAILURES_TO_OPEN
 from clipmint.domain.jobs import Job, JobStatus, PictureOrder, Stage
 from clipmint.domain.media import MediaInvalid
 from clipmint.domain.outcomes import Failed, FailureCode, Succeeded
-from clipmint.providers.base import Rejected
+from clipmint.providers.base import Rejected, Unanswered
 from clipmint.submission import SubmissionRejected
 from functions.cancel.app import handler as cancel
 from functions.migrate import app as migrate_app
@@ -320,6 +321,16 @@ def test_a_late_answer_about_the_first_picture_moves_nothing_of_the_second(
             job.job_id, "image", Succeeded(origin.url("/first.png")), task_id=stale.task_id
         )
     assert found(job).stages[0].outcome is None
+
+
+def test_a_slow_host_of_reference_pictures_shuts_nobody_out(
+    aws: Aws, provider: ScriptedProvider
+) -> None:
+    for _ in range(FAILURES_TO_OPEN):
+        provider.submissions = [Unanswered("fetching the reference took too long")]
+        send(scene_job())
+    send(scene_job())
+    assert len(provider.tasks) == FAILURES_TO_OPEN + 1
 
 
 def test_a_page_instead_of_a_picture_never_becomes_public(
