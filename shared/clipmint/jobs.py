@@ -203,12 +203,23 @@ def mark_sending(job_id: str, stage: str, route: Route, *, task_id: str, webhook
     JobFinished
         The job has ended.
     JobMoved
-        Somebody else is or was sending.
+        Somebody else is or was sending, or has put the picture aside that a video starts from.
     """
     here = getattr(JobItem, stage)
     submission = SubmissionMap(
         state=SubmissionState.SENDING.value, task_id=task_id, webhook_token=webhook_token
     )
+    condition = here.outcome.does_not_exist() & (
+        here.submission.does_not_exist()
+        | (here.submission.state == SubmissionState.REFUSED.value)
+        | (
+            (here.submission.state == SubmissionState.SENDING.value)
+            & (here.submission.task_id == task_id)
+        )
+    )
+    if stage == "video":
+        # The picture it starts from may have been put aside since the job was read.
+        condition = condition & (JobItem.image.does_not_exist() | JobItem.image.asset.exists())
     return _write(
         job_id,
         [
@@ -217,15 +228,7 @@ def mark_sending(job_id: str, stage: str, route: Route, *, task_id: str, webhook
             here.endpoint.set(route.endpoint),
             here.submission.set(submission),
         ],
-        here.outcome.does_not_exist()
-        & (
-            here.submission.does_not_exist()
-            | (here.submission.state == SubmissionState.REFUSED.value)
-            | (
-                (here.submission.state == SubmissionState.SENDING.value)
-                & (here.submission.task_id == task_id)
-            )
-        ),
+        condition,
     )
 
 

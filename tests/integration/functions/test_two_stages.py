@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from clipmint import jobs, ledger
+from clipmint import jobs, ledger, submission
 from clipmint.circuit import FAILURES_TO_OPEN
 from clipmint.domain.jobs import Job, JobStatus, PictureOrder, Stage
 from clipmint.domain.media import MediaInvalid
@@ -331,6 +331,21 @@ def test_a_slow_host_of_reference_pictures_shuts_nobody_out(
         send(scene_job())
     send(scene_job())
     assert len(provider.tasks) == FAILURES_TO_OPEN + 1
+
+
+def test_a_late_attempt_sends_no_video_of_a_picture_that_is_made_again(
+    aws: Aws, provider: ScriptedProvider, origin: Origin
+) -> None:
+    job = scene_job()
+    make_image(job, origin)
+    late = found(job)
+    send(job)
+    come_out(job, "video", DECLINED)
+    assert send(job)["stage"] == "image"
+    sent = len(provider.tasks)
+    with pytest.raises(jobs.JobMoved):
+        submission.ensure_sent(late, late.stages[1], lambda: True)
+    assert len(provider.tasks) == sent
 
 
 def test_a_page_instead_of_a_picture_never_becomes_public(
