@@ -214,11 +214,13 @@ def start_clips(
 
     try:
         batch, replayed = _up_to_date(attempt)
+        # Nothing to do, or nothing possible: maybe because a twin of this call was accepted since.
+        found = None if batch.clips else _recorded(record)
     except (ledger.JobExists, ClipmintError):
-        # Before saying no, look: a twin of this call may have been accepted meanwhile.
         found = _recorded(record)
         if found is None:
             raise
+    if found is not None:
         batch, replayed = found, True
     # Of a replay, those that have ended are left alone.
     generation.start_executions([clip.job_id for clip in batch.clips])

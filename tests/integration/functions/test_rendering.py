@@ -400,6 +400,34 @@ def test_of_two_batches_at_once_each_scene_is_in_one(aws: Aws, call: Caller) -> 
     assert assert_adds_up(USER).held == 32
 
 
+def test_a_retry_that_finds_its_scenes_just_started_answers_with_them(
+    aws: Aws, call: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rich(1_000)
+    project = project_of(framed(duration=4), framed(duration=4))
+    read = projects.read
+
+    def start() -> Answer:
+        app._idempotency.cache_clear()
+        return clips(call, project, "key-1")
+
+    first: list[Answer] = []
+
+    def after_the_first(user_id: str, project_id: str) -> Any:
+        # The first call, which was slow, comes through right here.
+        monkeypatch.setattr(projects, "read", read)
+        forget_answers(aws)
+        first.append(start())
+        return read(user_id, project_id)
+
+    monkeypatch.setattr(projects, "read", after_the_first)
+    retry = start()
+    assert len(first[0].body["clips"]) == 2
+    assert retry.body == first[0].body
+    assert retry.headers["x-idempotent-replay"] == "true"
+    assert assert_adds_up(USER).held == 32
+
+
 def test_a_batch_meets_a_busy_account_a_changed_project_and_goes_on(aws: Aws, call: Caller) -> None:
     rich(1_000)
     project = project_of(framed(duration=4))
