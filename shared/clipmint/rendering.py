@@ -39,8 +39,6 @@ from clipmint.tables import BatchItem
 ATTEMPTS = 5
 """At opening jobs for a project that others change at the same time."""
 
-_CLIPS_NAMESPACE = uuid.UUID("3d0a3a58-5a0b-4a25-9f2e-6f8f6f0f4a61")
-
 T = TypeVar("T")
 
 
@@ -202,7 +200,7 @@ def start_clips(
     ProjectNotFound, SceneNotFound, FramesRequired, IdempotencyKeyReused
         And what `generation.start` raises. Nothing was held.
     """
-    batch_id = str(uuid.uuid5(_CLIPS_NAMESPACE, job_id_for(user_id, key)))
+    batch_id = job_id_for(user_id, key)
     fingerprint = request.fingerprint(project_id)
     record = BatchItem(user_id, f"BATCH#{batch_id}", project_id=project_id, fingerprint=fingerprint)
 
@@ -216,10 +214,12 @@ def start_clips(
         batch, replayed = _up_to_date(attempt)
         # Nothing to do, or nothing possible: maybe because a twin of this call was accepted since.
         found = None if batch.clips else _recorded(record)
-    except (ledger.JobExists, ClipmintError):
+    except (ledger.JobExists, ClipmintError) as refusal:
         found = _recorded(record)
         if found is None:
-            raise
+            # A job without a call for clips: the key has started something else.
+            used = isinstance(refusal, ledger.JobExists)
+            raise generation.key_reused() if used else refusal from None
     if found is not None:
         batch, replayed = found, True
     # Of a replay, those that have ended are left alone.
@@ -314,10 +314,12 @@ def _clip_jobs(
             raise rendering.named(scene, error) from None
         # In the order of the scenes, also where jobs are listed by time.
         at = job.created_at + timedelta(milliseconds=position)
+        # The first has the id that any other job of this key would have: the key starts one thing.
+        job_id = str(uuid.uuid5(uuid.UUID(batch_id), scene.scene_id)) if position else batch_id
         new.append(
             replace(
                 job,
-                job_id=str(uuid.uuid5(uuid.UUID(batch_id), scene.scene_id)),
+                job_id=job_id,
                 batch_id=batch_id,
                 fingerprint=record.fingerprint,
                 created_at=at,

@@ -198,6 +198,6 @@ def parse_idempotency_key(header: str | None) -> str:
 
 
 def job_id_for(user_id: str, idempotency_key: str) -> str:
-    """The one job of this key of this user (UUIDv5)."""
+    """The one job of this key of this user, of many clips the first (UUIDv5)."""
     # The length makes the pair unambiguous: ("a", "b:c") and ("a:b", "c") differ.
     return str(uuid.uuid5(_JOB_NAMESPACE, f"{len(user_id)}:{user_id}:{idempotency_key}"))

@@ -159,6 +159,38 @@ def test_one_key_is_one_request_whatever_it_is_for(aws: Aws, call: Caller) -> No
     assert scene_video(call, one, "key-1", new_image=True).code == "IDEMPOTENCY_KEY_REUSED"
 
 
+@pytest.mark.parametrize("clips_first", [True, False])
+def test_a_key_that_started_clips_starts_nothing_else_however_long_ago(
+    aws: Aws, call: Caller, clips_first: bool
+) -> None:
+    rich()
+    project, drawing = project_of(framed(), framed()), project_of(drawn())
+    video = {"model_id": "veo-3.1", "prompt": "a fox"}
+
+    def start_clips() -> Answer:
+        return clips(call, project, "key-1")
+
+    def start_video() -> Answer:
+        return post(call, "/v1/videos", video, "key-1")
+
+    def start_scene() -> Answer:
+        return scene_video(call, drawing.scene_ids[0], "key-1")
+
+    first, *others = (
+        (start_clips, start_video, start_scene)
+        if clips_first
+        else (start_video, start_clips, start_scene)
+    )
+    assert first().status == 202
+    held = assert_adds_up(USER).held
+    for other in others:
+        forget_answers(aws)
+        assert other().code == "IDEMPOTENCY_KEY_REUSED"
+    forget_answers(aws)
+    assert first().headers["x-idempotent-replay"] == "true"
+    assert assert_adds_up(USER).held == held
+
+
 def test_a_scene_with_an_image_skips_the_first_stage_and_its_price(aws: Aws, call: Caller) -> None:
     rich(100)
     own = "https://example.com/own.png"
