@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import httpx
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -21,14 +22,19 @@ from local.simulator.faults import FaultBook
 from local.simulator.media import MediaStore
 
 
-def create_app(settings: FalSettings, base_url: str) -> Starlette:
-    """The simulator under ``base_url`` (scheme, host and port, without a path)."""
+def create_app(
+    settings: FalSettings, base_url: str, network: httpx.AsyncBaseTransport | None = None
+) -> Starlette:
+    """The simulator under ``base_url`` (scheme, host and port, without a path).
+
+    ``network`` is the way its webhooks take, instead of the real one.
+    """
     held = SettingsHolder(settings)
     faults = FaultBook(FAL_FAULTS)
     media = MediaStore(base_url, faults, lambda: held.now.media_ranges)
     signer = Signer()
     generator = Generator(held, media)
-    deliverer = Deliverer(held, signer)
+    deliverer = Deliverer(held, signer, network)
     queue = Queue(held, faults, generator, deliverer.deliver)
     control = Control(faults, media, held, queue.submissions, queue.clear)
     fal = FalRoutes(base_url, held, faults, queue, signer.jwks())

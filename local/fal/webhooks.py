@@ -80,11 +80,16 @@ class _Call:
 class Deliverer:
     """Tells webhook URLs about finished requests; hand `deliver` to the queue."""
 
-    def __init__(self, settings: SettingsHolder[FalSettings], signer: Signer) -> None:
+    def __init__(
+        self,
+        settings: SettingsHolder[FalSettings],
+        signer: Signer,
+        network: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
         self._settings = settings
         self._signer = signer
         # Neither proxies nor .netrc: a webhook goes where its URL says.
-        self._client = httpx.AsyncClient(follow_redirects=False, trust_env=False)
+        self._client = httpx.AsyncClient(transport=network, follow_redirects=False, trust_env=False)
 
     async def close(self) -> None:
         await self._client.aclose()

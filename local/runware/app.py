@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import httpx
 from starlette.applications import Starlette
 
 from local.runware.answers import Teller
@@ -21,14 +22,19 @@ from local.simulator.faults import FaultBook
 from local.simulator.media import MediaStore
 
 
-def create_app(settings: RunwareSettings, base_url: str) -> Starlette:
-    """The simulator under ``base_url`` (scheme, host and port, without a path)."""
+def create_app(
+    settings: RunwareSettings, base_url: str, network: httpx.AsyncBaseTransport | None = None
+) -> Starlette:
+    """The simulator under ``base_url`` (scheme, host and port, without a path).
+
+    ``network`` is the way its webhooks and uploads take, instead of the real one.
+    """
     held = SettingsHolder(settings)
     faults = FaultBook(RUNWARE_FAULTS)
     media = MediaStore(base_url, faults, lambda: held.now.media_ranges)
     teller = Teller(media.url_of)
-    generator = Generator(held, media)
-    deliverer = Deliverer(held, teller)
+    generator = Generator(held, media, network)
+    deliverer = Deliverer(held, teller, network)
     tasks = Tasks(held, faults, generator, deliverer.deliver)
     desk = Desk(held, faults, tasks, teller)
 

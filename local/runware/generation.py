@@ -37,12 +37,17 @@ PILLOW_NAMES: Mapping[str, ImageFormat] = {"JPG": "JPEG", "PNG": "PNG", "WEBP": 
 class Generator:
     """Runs tasks; hand it to `Tasks`. One result is rendered at a time, to spare the laptop."""
 
-    def __init__(self, settings: SettingsHolder[RunwareSettings], media: MediaStore) -> None:
+    def __init__(
+        self,
+        settings: SettingsHolder[RunwareSettings],
+        media: MediaStore,
+        network: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
         self._settings = settings
         self._media = media
         self._renderer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="renderer")
         # Neither proxies nor .netrc: an upload goes where its URL says.
-        self._client = httpx.AsyncClient(follow_redirects=False, trust_env=False)
+        self._client = httpx.AsyncClient(transport=network, follow_redirects=False, trust_env=False)
         self._expiries: set[asyncio.TimerHandle] = set()
 
     def forget(self) -> None:

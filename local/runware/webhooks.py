@@ -27,11 +27,16 @@ Body = Mapping[str, Any]
 class Deliverer:
     """Tells webhook URLs about finished tasks; hand `deliver` to `Tasks`."""
 
-    def __init__(self, settings: SettingsHolder[RunwareSettings], teller: Teller) -> None:
+    def __init__(
+        self,
+        settings: SettingsHolder[RunwareSettings],
+        teller: Teller,
+        network: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
         self._settings = settings
         self._teller = teller
         # Neither proxies nor .netrc: a webhook goes where its URL says.
-        self._client = httpx.AsyncClient(follow_redirects=False, trust_env=False)
+        self._client = httpx.AsyncClient(transport=network, follow_redirects=False, trust_env=False)
 
     async def close(self) -> None:
         await self._client.aclose()

@@ -403,8 +403,8 @@ class Clients(NamedTuple):
     secrets: SecretsManagerClient
 
 
-@pytest.fixture(scope="module")
-def aws_clients() -> Iterator[Clients]:
+@contextmanager
+def functions_environment() -> Iterator[Clients]:
     """The environment of a function, and clients for looking around."""
     environment = {
         "AWS_ACCESS_KEY_ID": "testing",
@@ -426,11 +426,18 @@ def aws_clients() -> Iterator[Clients]:
         _forget_clients()
 
 
-@pytest.fixture
-def aws_account(aws_clients: Clients, monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
+@pytest.fixture(scope="module")
+def aws_clients() -> Iterator[Clients]:
+    """The environment of a function, and clients for looking around."""
+    with functions_environment() as clients:
+        yield clients
+
+
+@contextmanager
+def empty_account(clients: Clients) -> Iterator[Aws]:
     """An AWS account with everything the functions use, empty but for the default catalog."""
-    dynamodb, s3, secrets = aws_clients
-    with mock_aws(), ExitStack() as hooks:
+    dynamodb, s3, secrets = clients
+    with mock_aws(), ExitStack() as hooks, pytest.MonkeyPatch.context() as monkeypatch:
         _forget_answers()
         for logical_id in TABLES:
             dynamodb.create_table(TableName=logical_id, **definition_of(logical_id))
@@ -462,6 +469,13 @@ def aws_account(aws_clients: Clients, monkeypatch: pytest.MonkeyPatch) -> Iterat
         assert catalog.seed() == [model.model_id for model in DEFAULT_CATALOG]
         yield account
         _forget_answers()
+
+
+@pytest.fixture
+def aws_account(aws_clients: Clients) -> Iterator[Aws]:
+    """An AWS account with everything the functions use, empty but for the default catalog."""
+    with empty_account(aws_clients) as account:
+        yield account
 
 
 @pytest.fixture

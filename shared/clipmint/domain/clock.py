@@ -10,6 +10,11 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def seconds() -> float:
+    """The current time in epoch seconds."""
+    return now().timestamp()
+
+
 def iso(moment: datetime) -> str:
     """RFC 3339 in UTC with milliseconds, e.g. ``2026-11-20T10:00:00.000Z``; sorts as text."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

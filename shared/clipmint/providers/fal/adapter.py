@@ -33,11 +33,11 @@ unstored one for minutes (docs). ``X-Fal-Queue-Priority`` neither: ``normal`` is
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal
 
+from clipmint.domain import clock
 from clipmint.domain.outcomes import Failed, FailureCode, Outcome, Running
 from clipmint.providers.base import (
     Accepted,
@@ -94,7 +94,7 @@ class Fal:
         self,
         settings: FalSettings,
         transport: httpx.BaseTransport | None = None,
-        now: Callable[[], float] = time.time,
+        now: Callable[[], float] = clock.seconds,
         patience: Patience = SUBMISSION,
     ) -> None:
         self._settings = settings
