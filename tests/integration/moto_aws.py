@@ -64,6 +64,8 @@ IMAGES_URL = "https://images.example.com"
 STATE_MACHINE = f"arn:aws:states:{REGION}:123456789012:stateMachine:clipmint-generation"
 WEBHOOKS = "https://api.example.com"
 TOKEN = "the-token"
+NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+"""Where clocks that are moved by hand start."""
 TABLES = {
     "LedgerTable": "LEDGER_TABLE",
     "JobsTable": "JOBS_TABLE",
@@ -478,12 +480,17 @@ def aws_account(aws_clients: Clients) -> Iterator[Aws]:
         yield account
 
 
+def move_by_hand(patch: pytest.MonkeyPatch, hands: Clock) -> None:
+    """Let the code see this clock, also where it keeps keys and circuits."""
+    patch.setattr(clock, "now", hands.now)
+    patch.setattr(registry, "time", hands)
+    for module in (breaker, breaker_memory, breaker_table):
+        patch.setattr(module, "dt", SimpleNamespace(datetime=hands))
+
+
 @pytest.fixture
 def hand_moved_clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """A clock that stands still until it is moved, also for keys and circuits."""
-    hands = Clock(datetime(2026, 11, 20, 12, 0, tzinfo=UTC))
-    monkeypatch.setattr(clock, "now", hands.now)
-    monkeypatch.setattr(registry, "time", hands)
-    for module in (breaker, breaker_memory, breaker_table):
-        monkeypatch.setattr(module, "dt", SimpleNamespace(datetime=hands))
+    """A clock that stands still until it is moved."""
+    hands = Clock(NOON)
+    move_by_hand(monkeypatch, hands)
     return hands

@@ -1,0 +1,186 @@
+"""The crash matrix: every side effect of every scenario, died at before and after.
+
+A scenario is run once to record its side effects. Then it is run again for each of them and each
+side, in a world of its own, up to there in exactly the same way; there the function dies, and
+production goes on. What is found broken afterwards, or right after the death, is a violation.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from tests.integration.moto_aws import Clients, functions_environment
+from tests.proof.boundary import Effect, Point
+from tests.proof.scenarios import SCENARIOS, Scenario
+from tests.proof.world import World, new_world
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: where it died (nowhere in a rehearsal), how the jobs ended, and what was wrong."""
+
+    scenario: str
+    points: tuple[Point, ...]
+    ends: tuple[str, ...]
+    found: tuple[str, ...]
+    effects: tuple[Effect, ...] = ()
+    log: tuple[str, ...] = ()
+
+
+@dataclass
+class Matrix:
+    """All runs, and what they add up to."""
+
+    rehearsals: list[Run]
+    runs: list[Run]
+
+    @property
+    def broken(self) -> list[Run]:
+        return [run for run in [*self.rehearsals, *self.runs] if run.found]
+
+
+def play(scenario: Scenario, clients: Clients, points: tuple[Point, ...] = ()) -> Run:
+    """Run a scenario, dying at these points."""
+    with new_world(clients, points, scenario.settings) as world:
+        scenario.play(world)
+        world.run()
+        found = [*world.found, *_not_as_told(scenario, world, points)]
+        return Run(
+            scenario=scenario.name,
+            points=points,
+            ends=tuple(sorted_ends(world)),
+            found=tuple(found),
+            effects=() if points else tuple(world.boundary.effects),
+            log=tuple(world.log) if found else (),
+        )
+
+
+def sorted_ends(world: World) -> Iterator[str]:
+    status = {job["job_id"]: str(job["status"]) for job in world.jobs()}
+    return (status[job_id] for job_id in world.job_ids())
+
+
+def _not_as_told(scenario: Scenario, world: World, points: tuple[Point, ...]) -> Iterator[str]:
+    ends = tuple(sorted_ends(world))
+    if not points and ends != scenario.ends:
+        yield f"undisturbed, the jobs ended as {ends}"
+    if len(world.boundary.died) != len(points):
+        yield f"{len(world.boundary.died)} of {len(points)} deaths happened"
+
+
+def points_of(rehearsal: Run) -> Iterator[Point]:
+    """Where a scenario can be died at."""
+    for number, effect in enumerate(rehearsal.effects, start=1):
+        yield Point(number, effect, "before")
+        yield Point(number, effect, "after")
+
+
+_clients: Clients | None = None
+_stack = ExitStack()
+
+
+def _enter() -> None:
+    """Once per worker process."""
+    global _clients  # noqa: PLW0603
+    _clients = _stack.enter_context(functions_environment())
+
+
+def _work(task: tuple[str, tuple[Point, ...]]) -> Run:
+    assert _clients is not None
+    name, points = task
+    return play(SCENARIOS[name], _clients, points)
+
+
+def run_matrix(
+    names: Sequence[str],
+    *,
+    processes: int = 2,
+    every: int = 1,
+    tell: Callable[[Run, int, int], None] = lambda _run, _done, _all: None,
+) -> Matrix:
+    """Rehearse these scenarios and die everywhere.
+
+    Parameters
+    ----------
+    every
+        Die at each n-th point only.
+    tell
+        Is told of each run with a death, and which of how many it is.
+    """
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(processes, initializer=_enter) as pool:
+        rehearsals = pool.map(_work, [(name, ()) for name in names], chunksize=1)
+        tasks = [
+            (rehearsal.scenario, (point,))
+            for rehearsal in rehearsals
+            for point in points_of(rehearsal)
+        ][::every]
+        runs = []
+        for run in pool.imap(_work, tasks, chunksize=4):
+            runs.append(run)
+            tell(run, len(runs), len(tasks))
+    return Matrix(rehearsals, runs)
+
+
+def table(matrix: Matrix) -> list[str]:
+    """Scenarios down, functions across, in Markdown: how often each died, and how jobs ended."""
+    functions = sorted({point.effect.function for run in matrix.runs for point in run.points})
+    rows = [
+        ["scenario", "side effects", *functions, "deaths", "jobs ended"],
+        ["---", *["--:"] * (len(functions) + 2), "---"],
+    ]
+    for rehearsal in matrix.rehearsals:
+        runs = [run for run in matrix.runs if run.scenario == rehearsal.scenario]
+        rows.append(
+            [
+                rehearsal.scenario,
+                str(len(rehearsal.effects)),
+                *(_cell(runs, function) for function in functions),
+                _cell(runs),
+                _ends(runs),
+            ]
+        )
+    rows.append(
+        [
+            "**all**",
+            str(sum(len(rehearsal.effects) for rehearsal in matrix.rehearsals)),
+            *(_cell(matrix.runs, function) for function in functions),
+            _cell(matrix.runs),
+            "",
+        ]
+    )
+    return ["| " + " | ".join(row) + " |" for row in rows]
+
+
+def effects_table(matrix: Matrix) -> list[str]:
+    """Each kind of side effect, in Markdown: in how many scenarios, and how often died at."""
+    kinds = sorted({point.effect for run in matrix.runs for point in run.points})
+    rows = [["side effect", "scenarios", "deaths", "violations"], ["---", "--:", "--:", "--:"]]
+    for kind in kinds:
+        runs = [run for run in matrix.runs if any(point.effect == kind for point in run.points)]
+        where = {run.scenario for run in runs}
+        broken = sum(bool(run.found) for run in runs)
+        rows.append([str(kind), str(len(where)), str(len(runs)), str(broken)])
+    return ["| " + " | ".join(row) + " |" for row in rows]
+
+
+def _cell(runs: Sequence[Run], function: str | None = None) -> str:
+    """Deaths, and how many of them broke something."""
+    here = [
+        run
+        for run in runs
+        if function is None or any(point.effect.function == function for point in run.points)
+    ]
+    broken = sum(bool(run.found) for run in here)
+    if not here:
+        return ""
+    return f"{len(here)} (**{broken}** broken)" if broken else str(len(here))
+
+
+def _ends(runs: Sequence[Run]) -> str:
+    counted = Counter(" + ".join(run.ends) or "never began" for run in runs)
+    return ", ".join(f"{times} {end}" for end, times in sorted(counted.items()))

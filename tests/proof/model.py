@@ -1,0 +1,240 @@
+"""What Clipmint must answer, worked out from the promises alone: integers, sets and a few flags.
+
+This shares no code with the product. Each function here is one thing that can happen; it changes
+the model and returns the answer that must be given: an HTTP status or the name of an error, and
+what goes with it. `tests.proof.stateful` does the same to the real thing and compares.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+OPEN_JOBS, JOBS_PER_HOUR = 3, 6
+"""The limits of the test, low enough to be met."""
+
+HOUR = 3_600
+LEAST_TO_SEND = 30
+GRACE = 120
+MIGRATION_WINDOW = 24 * HOUR
+DEADLINE = 600
+
+Answer = tuple[object, ...]
+
+
+@dataclass
+class Job:
+    """One job as it must be.
+
+    ``sent``: ``no`` (nothing was sent, or nobody had room for it), ``yes``, ``lost`` (accepted, and
+    we were never told its id), or ``refused`` for good. ``outcome``: what we know of the end:
+    ``ok``, or why not. ``there``: what the provider has made of it: ``queued``, ``running``,
+    ``ok``, ``bad`` or ``withdrawn``.
+    """
+
+    user: str
+    price: int
+    body: str
+    created: int
+    balance_after: int
+    deadline: int
+    status: str = "pending"
+    sent: str = "no"
+    attempted: bool = False
+    there: str = ""
+    outcome: str = ""
+    stored: bool = False
+    deleted: bool = False
+
+    @property
+    def ended(self) -> bool:
+        return self.status in {"completed", "failed", "cancelled"}
+
+
+@dataclass
+class Account:
+    available: int = 0
+    held: int = 0
+    lines: int = 0
+    open: int = 0
+    hour: int = 0
+    started: int = 0
+
+
+@dataclass
+class Model:
+    """Everybody's credits and jobs, and what time it is (epoch seconds)."""
+
+    now: int
+    accounts: dict[str, Account] = field(default_factory=dict)
+    jobs: dict[tuple[str, str], Job] = field(default_factory=dict)
+    grants: dict[str, tuple[str, int, int]] = field(default_factory=dict)
+
+    def account(self, user: str) -> Account:
+        return self.accounts.setdefault(user, Account())
+
+    # ── Money in ─────────────────────────────────────────────────────────────────────────────────
+
+    def grant(self, user: str, credits_: int, reference: str) -> Answer:
+        if reference in self.grants:
+            owner, amount, available = self.grants[reference]
+            return (200, available, True) if (owner, amount) == (user, credits_) else (409,)
+        account = self.account(user)
+        account.available += credits_
+        account.lines += 1
+        self.grants[reference] = (user, credits_, account.available)
+        return (200, account.available, False)
+
+    # ── What users do ────────────────────────────────────────────────────────────────────────────
+
+    def generate(self, user: str, key: str, body: str, price: int) -> Answer:
+        """``(202, credits used, credits remaining, replayed)`` or a refusal."""
+        job = self.jobs.get((user, key))
+        if job is not None:
+            return (202, job.price, job.balance_after, True) if job.body == body else (422,)
+        account = self.account(user)
+        if price > account.available:
+            return (402,)
+        started = account.started if account.hour == self.now // HOUR else 0
+        if started >= JOBS_PER_HOUR or account.open >= OPEN_JOBS:
+            return (429,)
+        account.available -= price
+        account.held += price
+        account.lines += 1
+        account.open += 1
+        account.hour, account.started = self.now // HOUR, started + 1
+        left, deadline = account.available, self.now + DEADLINE
+        self.jobs[user, key] = Job(user, price, body, self.now, left, deadline)
+        return (202, price, left, False)
+
+    def cancel(self, job: Job, caller: str) -> Answer:
+        """``(200, credits released)`` or a refusal."""
+        if caller != job.user or job.deleted:
+            return (404,)
+        if not job.ended:
+            if job.sent == "yes" and not job.outcome and job.there == "queued":
+                job.there, job.outcome = "withdrawn", "CANCELLED"
+            if not job.stored and (job.sent == "no" or job.outcome == "CANCELLED"):
+                self._end(job, "cancelled")
+        return (200, job.price) if job.status == "cancelled" else (409,)
+
+    def delete(self, job: Job, caller: str) -> Answer:
+        if caller != job.user:
+            return (404,)
+        if not job.ended:
+            return (409,)
+        job.deleted = True
+        return (204,)
+
+    def look(self, job: Job, caller: str) -> Answer:
+        """``(200, status, credits used)`` or a refusal."""
+        if caller != job.user or job.deleted:
+            return (404,)
+        return (200, job.status, job.price if not job.ended or job.status == "completed" else 0)
+
+    # ── What the state machine does ──────────────────────────────────────────────────────────────
+
+    def submit(self, job: Job, reply: str) -> Answer:
+        """The provider's reply, if it is asked: ``accepts``, ``busy``, ``refuses`` (the content),
+        or ``lost`` (it accepts and we never hear of it)."""
+        if job.ended or job.stored:
+            return ("JobFinished",)
+        if job.outcome not in {"", "ok"}:
+            return ("SubmissionRejected",)
+        if job.sent != "no":
+            return ("video",)
+        if job.deadline - self.now < LEAST_TO_SEND:
+            return ("DeadlineExceeded",)
+        job.status, job.attempted = "processing", True
+        if reply in {"accepts", "lost"}:
+            job.sent, job.there = {"accepts": "yes", "lost": "lost"}[reply], "queued"
+        if reply == "refuses":
+            job.sent, job.outcome = "refused", "CONTENT_POLICY"
+        return ({"busy": "ProviderBusy", "refuses": "SubmissionRejected"}.get(reply, "video"),)
+
+    def track(self, job: Job, turn: int) -> Answer:
+        """Whether the execution is woken."""
+        if job.ended:
+            return ("JobFinished",)
+        if not job.outcome:
+            late = self.now >= job.deadline
+            if job.sent == "yes" and (turn > 0 or late) and job.there in {"ok", "bad"}:
+                self._learn(job)
+            elif late and job.attempted:
+                if job.sent == "yes" and job.there == "queued":
+                    job.there = "withdrawn"
+                job.outcome = "SUBMIT_UNKNOWN" if job.sent == "lost" else "DEADLINE_EXCEEDED"
+        return (bool(job.outcome),)
+
+    def migrate(self, job: Job) -> Answer:
+        if job.ended or (not job.stored and job.outcome != "ok"):
+            return ("JobFinished",)
+        job.stored = True
+        return (False,)
+
+    def settle(self, job: Job) -> Answer:
+        if not job.ended:
+            self._end(job, self._verdict(job))
+        return (job.status,)
+
+    def execution_died(self, job: Job) -> Answer:
+        self.settle(job)
+        return (1,)
+
+    def sweep(self) -> Answer:
+        """``(settled, started)``."""
+        settled = started = 0
+        for job in self.jobs.values():
+            if job.ended:
+                continue
+            if job.deadline < self.now - GRACE:
+                self._end(job, self._verdict(job))
+                settled += 1
+            elif job.status == "pending" and job.created + GRACE < self.now:
+                started += 1
+        return (settled, started)
+
+    # ── What the provider does ───────────────────────────────────────────────────────────────────
+
+    def advance(self, job: Job, *, succeeds: bool) -> None:
+        """The provider goes on with it."""
+        if job.there == "queued":
+            job.there = "running"
+        elif job.there == "running":
+            job.there = "ok" if succeeds else "bad"
+
+    def webhook(self, job: Job, forgery: str) -> Answer:
+        """``(200, what became of it)`` or a refusal. Comes once the provider has finished."""
+        if forgery == "token" or not job.attempted:
+            return (404,)
+        if forgery:
+            return (401,)
+        if job.there not in {"ok", "bad"}:
+            raise ValueError("nothing to tell of")
+        if job.ended:
+            known = (
+                job.sent == "yes" and job.outcome and (job.outcome == "ok") == (job.there == "ok")
+            )
+            return (200, "duplicate" if known else "late")
+        if job.outcome:
+            return (200, "duplicate")
+        self._learn(job)
+        return (200, "accepted")
+
+    def _learn(self, job: Job) -> None:
+        job.sent = "yes"
+        job.outcome = "ok" if job.there == "ok" else "PROVIDER_ERROR"
+        if job.outcome == "ok":
+            job.deadline = self.now + MIGRATION_WINDOW
+
+    def _verdict(self, job: Job) -> str:
+        if job.stored:
+            return "completed"
+        return "cancelled" if job.outcome == "CANCELLED" else "failed"
+
+    def _end(self, job: Job, status: str) -> None:
+        account = self.account(job.user)
+        account.held -= job.price
+        account.available += 0 if status == "completed" else job.price
+        account.open -= 1
+        account.lines += 1
+        job.status = status

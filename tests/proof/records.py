@@ -1,0 +1,55 @@
+"""Snapshots of an account in process: what lies in its tables and buckets, read past our code."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from boto3.dynamodb.types import TypeDeserializer
+
+from tests.integration.moto_aws import Aws
+from tests.proof.invariants import Snapshot
+
+_reader = TypeDeserializer()
+
+
+def items(aws: Aws, table: str) -> list[dict[str, Any]]:
+    """A table's items without their type marks; ``table`` is the variable that names it."""
+    return [
+        {name: _reader.deserialize(value) for name, value in item.items()}
+        for item in aws.items(table)
+    ]
+
+
+def files(aws: Aws) -> dict[tuple[str, str], str]:
+    """SHA-256 in hex of every object there is, by bucket and key."""
+    found = {}
+    for bucket in aws.s3.list_buckets()["Buckets"]:
+        for item in aws.s3.list_objects_v2(Bucket=bucket["Name"]).get("Contents", []):
+            stored = aws.s3.get_object(Bucket=bucket["Name"], Key=item["Key"])
+            found[bucket["Name"], item["Key"]] = hashlib.sha256(stored["Body"].read()).hexdigest()
+    return found
+
+
+def snapshots(
+    aws: Aws, users: Iterable[str], paid: Mapping[tuple[str, str], int]
+) -> list[Snapshot]:
+    """Every one of these users, now."""
+    ledger, jobs, objects = items(aws, "LEDGER_TABLE"), items(aws, "JOBS_TABLE"), files(aws)
+    made = []
+    for user in users:
+        lines = [item for item in ledger if item["user_id"] == user]
+        own = [job for job in jobs if job["user_id"] == user]
+        ids = {job["job_id"] for job in own}
+        made.append(
+            Snapshot(
+                user_id=user,
+                account=next((item for item in lines if item["sk"] == "ACCOUNT"), None),
+                entries=[item for item in lines if item["sk"].startswith("ENTRY#")],
+                jobs=own,
+                objects={key: sha for key, sha in objects.items() if ids & set(key[1].split("/"))},
+                paid={key: times for key, times in paid.items() if key[0] in ids},
+            )
+        )
+    return made

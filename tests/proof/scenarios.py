@@ -1,0 +1,284 @@
+"""What may happen to a generation, each way once: the columns of the crash matrix.
+
+A scenario is what somebody does and what goes wrong meanwhile; it says how its jobs end when nobody
+dies. Write a new one whenever there is a new way for a job to go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from clipmint.domain.catalog import Model
+from tests.proof.world import Script, World
+
+USER = "ada"
+CREDITS = 100
+PRICE = 10
+
+FAL = {"queue_seconds": 5, "queue_ahead": 0, "generation_seconds": 10}
+RUNWAY = {"pending_seconds": 5, "generation_seconds": 10}
+RUNWARE = {"generation_seconds": 10}
+"""Fifteen seconds or so to a video; all in virtual time."""
+
+ROUTES = {
+    "fal": {"provider": "fal", "endpoint": "fal-ai/veo3.1"},
+    "runway": {"provider": "runway", "endpoint": "veo3.1"},
+    "runware": {"provider": "runware", "endpoint": "google:3@2"},
+}
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """``ends`` is how the jobs end when nobody dies, in the order they were asked for."""
+
+    name: str
+    play: Callable[[World], None]
+    ends: tuple[str, ...]
+    settings: Mapping[str, Mapping[str, Any]] = field(
+        default_factory=lambda: {"fal": FAL, "runway": RUNWAY, "runware": RUNWARE}
+    )
+
+
+SCENARIOS: dict[str, Scenario] = {}
+
+
+def scenario(
+    name: str, *ends: str, **settings: Mapping[str, Any]
+) -> Callable[[Callable[[World], None]], Callable[[World], None]]:
+    """Register what somebody does as a scenario."""
+
+    def register(play: Callable[[World], None]) -> Callable[[World], None]:
+        chosen = {"fal": FAL, "runway": RUNWAY, "runware": RUNWARE}
+        changed = {key: {**chosen[key], **value} for key, value in settings.items()}
+        SCENARIOS[name] = Scenario(name, play, ends, chosen | changed)
+        return play
+
+    return register
+
+
+def model(*providers: str, **changes: Any) -> Model:
+    """The shortest video there is, made by the first of these that takes it."""
+    sizes: dict[str, Any] = {"resolution": ["720p"], "aspect_ratio": ["16:9"], "duration": [4]}
+    if providers[0] == "runway":
+        sizes = {"aspect_ratio": ["1280:720"], "duration": [4]}
+    described: dict[str, Any] = {
+        "model_id": "-".join(providers),
+        "name": "A model",
+        "allowed": sizes,
+        "defaults": {name: values[0] for name, values in sizes.items()},
+        "price": {"kind": "fixed", "credits": PRICE},
+        "routes": [ROUTES[name] for name in providers],
+        "deadline_seconds": 600,
+        "poll_seconds": [30, 20],
+    }
+    return Model.model_validate(described | changes)
+
+
+def order(world: World, model_id: str, *, key: str = "the-key-of-one-order", **how: Any) -> Script:
+    """Ask for a video, until there is an answer."""
+    body = {"model_id": model_id, "prompt": f"a fox in the snow, {key}"}
+
+    def ask() -> Any:
+        return world.http(
+            "generate", "POST", "/v1/videos", user=USER, body=body, headers={"Idempotency-Key": key}
+        )
+
+    yield from world.persistently(ask, **how)
+
+
+def act(world: World, method: str, path: str) -> Script:
+    """Do something to every job there is, until there is an answer: cancel or delete it."""
+    for job_id in world.job_ids():
+
+        def ask(job_id: str = job_id) -> Any:
+            return world.http("cancel", method, path.format(job_id=job_id), user=USER)
+
+        yield from world.persistently(ask)
+
+
+CANCEL = ("POST", "/v1/videos/{job_id}/cancel")
+DELETE = ("DELETE", "/v1/videos/{job_id}")
+
+
+def start(world: World, *providers: str, **changes: Any) -> None:
+    """One user orders one video of a model of these providers."""
+    made = model(*providers, **changes)
+    world.offer(made)
+    world.grant(USER, CREDITS)
+    world.begin(order(world, made.model_id))
+
+
+# ── Each provider, and how we learn of the end ───────────────────────────────────────────────────
+
+
+@scenario("fal, webhook", "completed")
+def _(world: World) -> None:
+    start(world, "fal")
+
+
+@scenario("fal, webhook lost", "completed")
+def _(world: World) -> None:
+    world.network.arm("fal", "webhook_lost")
+    start(world, "fal")
+
+
+@scenario("Runway, polled", "completed")
+def _(world: World) -> None:
+    start(world, "runway")
+
+
+@scenario("Runware, webhook", "completed")
+def _(world: World) -> None:
+    start(world, "runware")
+
+
+@scenario("Runware, webhook lost", "completed")
+def _(world: World) -> None:
+    world.network.arm("runware", "webhook_lost")
+    start(world, "runware")
+
+
+# ── What a provider may do to us ─────────────────────────────────────────────────────────────────
+
+
+@scenario("webhook twice", "completed")
+def _(world: World) -> None:
+    world.network.arm("fal", "webhook_duplicate")
+    start(world, "fal")
+
+
+@scenario("webhook first", "completed", fal={"queue_seconds": 0, "generation_seconds": 0})
+def _(world: World) -> None:
+    """It overtakes the answer to the submission."""
+    world.network.arm("fal", "webhook_early")
+    start(world, "fal")
+
+
+@scenario("generation fails", "failed")
+def _(world: World) -> None:
+    world.network.arm("fal", "runner_error")
+    start(world, "fal")
+
+
+@scenario("content refused", "failed")
+def _(world: World) -> None:
+    world.network.arm("runware", "moderation")
+    start(world, "runware")
+
+
+@scenario("busy, next route", "completed")
+def _(world: World) -> None:
+    world.network.arm("fal", "submit_503")
+    start(world, "fal", "runware")
+
+
+@scenario("fal's answer lost", "completed")
+def _(world: World) -> None:
+    world.network.arm("fal", "submit_reset_after")
+    start(world, "fal")
+
+
+@scenario("Runway's answer lost", "failed")
+def _(world: World) -> None:
+    world.network.arm("runway", "submit_reset_after")
+    start(world, "runway")
+
+
+@scenario("Runware's answer lost", "completed")
+def _(world: World) -> None:
+    world.network.arm("runware", "submit_reset_after")
+    start(world, "runware")
+
+
+@scenario("URL expired", "completed")
+def _(world: World) -> None:
+    world.network.arm("fal", "media_expired")
+    start(world, "fal")
+
+
+@scenario("file in parts", "completed")
+def _(world: World) -> None:
+    world.network.arm("fal", "media_oversized", times=None, bytes=20_000_000)
+    start(world, "fal")
+
+
+@scenario("never finished", "failed")
+def _(world: World) -> None:
+    world.network.arm("fal", "stuck")
+    start(world, "fal")
+
+
+# ── What the user may do ─────────────────────────────────────────────────────────────────────────
+
+
+@scenario("cancelled unsent", "cancelled")
+def _(world: World) -> None:
+    world.network.arm("fal", "submit_429", times=4)
+    start(world, "fal")
+    world.begin(act(world, *CANCEL), in_seconds=12)
+
+
+@scenario("cancelled in the queue", "cancelled", fal={"queue_seconds": 60})
+def _(world: World) -> None:
+    start(world, "fal")
+    world.begin(act(world, *CANCEL), in_seconds=10)
+
+
+@scenario("cancelled at Runway", "cancelled", runway={"pending_seconds": 60})
+def _(world: World) -> None:
+    start(world, "runway")
+    world.begin(act(world, *CANCEL), in_seconds=10)
+
+
+@scenario("cancelled too late", "completed")
+def _(world: World) -> None:
+    start(world, "fal")
+    world.begin(act(world, *CANCEL), in_seconds=10)
+
+
+@scenario("deleted", "completed")
+def _(world: World) -> None:
+    start(world, "fal")
+    world.begin(act(world, *DELETE), in_seconds=900)
+
+
+@scenario("the caller gives up", "completed")
+def _(world: World) -> None:
+    """Whatever becomes of the first call, there is no second."""
+    made = model("fal")
+    world.offer(made)
+    world.grant(USER, CREDITS)
+    world.begin(order(world, made.model_id, attempts=1))
+
+
+# ── What AWS may do ──────────────────────────────────────────────────────────────────────────────
+
+
+@scenario("not started", "completed")
+def _(world: World) -> None:
+    """StartExecution is throttled, and the sweep starts it."""
+    world.machine.throttles = 1
+    start(world, "fal")
+
+
+def aborted(world: World) -> Script:
+    for job_id in world.job_ids():
+        world.abort(job_id)
+    yield from ()
+
+
+@scenario("aborted", "failed")
+def _(world: World) -> None:
+    start(world, "fal")
+    world.begin(aborted(world), in_seconds=10)
+
+
+@scenario("aborted unseen", "failed")
+def _(world: World) -> None:
+    """The event of the execution's end is lost; the sweep finds the job by its deadline."""
+    world.loses_events = True
+    world.network.arm("fal", "webhook_lost")
+    start(world, "fal")
+    world.begin(aborted(world), in_seconds=10)

@@ -1,0 +1,418 @@
+"""Anything, in any order: the real functions beside `tests.proof.model`, compared at every step.
+
+Hypothesis chooses what happens: grants, orders, repeats, webhooks (early, late, double, forged),
+polls, failures, cancellations, deadlines, sweeps, deletions. The functions run on an account in
+process, with fal's real adapter on fal's real wire protocol; what fal does is decided here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import re
+import uuid
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
+
+from clipmint import catalog, ledger
+from clipmint.domain.catalog import Model as CatalogModel
+from clipmint.telemetry import logger
+from functions.admin.app import handler as admin
+from functions.cancel.app import handler as cancel
+from functions.generate.app import handler as generate
+from functions.migrate.app import handler as migrate
+from functions.settle.app import handler as settle
+from functions.status.app import handler as status
+from functions.submit.app import handler as submit
+from functions.sweep.app import handler as sweep
+from functions.track.app import handler as track
+from functions.webhooks.app import handler as webhooks
+from tests.integration import moto_aws
+from tests.integration.gateway import Answer, Caller, Context, Handler
+from tests.integration.moto_aws import Clients, Clock
+from tests.proof import model as model_of
+from tests.proof.invariants import Snapshot, left_behind, violations
+from tests.proof.model import Model
+from tests.proof.records import snapshots
+from tests.unit.providers.fal_wire import Signer
+
+QUEUE = "https://queue.fal.run"
+MEDIA = "http://127.0.0.1:9009"
+USERS = ("ada", "bob")
+PRICES = {"small": 10, "large": 25}
+SCHEDULE = {"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}
+
+users = st.sampled_from(USERS)
+
+
+def offered(name: str, price: int) -> CatalogModel:
+    return CatalogModel.model_validate(
+        {
+            "model_id": name,
+            "name": name,
+            "allowed": {"resolution": ["720p"], "aspect_ratio": ["16:9"], "duration": [4]},
+            "defaults": {"resolution": "720p", "aspect_ratio": "16:9", "duration": 4},
+            "price": {"kind": "fixed", "credits": price},
+            "routes": [{"provider": "fal", "endpoint": "fal-ai/veo3.1"}],
+            "deadline_seconds": model_of.DEADLINE,
+        }
+    )
+
+
+class Fal:
+    """fal's side of the wire, which does what it is told.
+
+    ``reply`` is how it answers the next submission. A request is known by the path of the webhook
+    it came with, which names our job; ``states`` says what has become of each.
+    """
+
+    def __init__(self, video: bytes) -> None:
+        self.signer = Signer()
+        self.reply = "accepts"
+        self.requests: dict[str, str] = {}
+        self.states: dict[str, str] = {}
+        self._video = video
+
+    def handle(self, request: httpx.Request) -> httpx.Response:
+        path = request.url.path
+        if request.url.host == "127.0.0.1":
+            return httpx.Response(200, content=self._video, headers={"content-type": "video/mp4"})
+        if path.endswith("jwks.json"):
+            return httpx.Response(200, json={"keys": [self.signer.jwk]})
+        if request.method == "POST":
+            return self._submitted(request)
+        found = re.fullmatch(r"/fal-ai/veo3\.1/requests/([^/]+)(/status|/cancel)?", path)
+        assert found, path
+        request_id, what = found[1], found[2]
+        there = self.states[request_id]
+        if what == "/cancel":
+            assert there == "queued"
+            self.states[request_id] = "withdrawn"
+            return httpx.Response(200, json={"status": "OK"})
+        if what == "/status":
+            words = {"queued": "IN_QUEUE", "running": "IN_PROGRESS"}.get(there, "COMPLETED")
+            return httpx.Response(200, json={"status": words, "request_id": request_id})
+        return httpx.Response(200 if there == "ok" else 500, json=self.result(request_id))
+
+    def result(self, request_id: str) -> dict[str, Any]:
+        if self.states[request_id] == "ok":
+            return {"video": {"url": f"{MEDIA}/{request_id}.mp4"}}
+        return {"detail": "The runner failed", "error_type": "runner_disconnected"}
+
+    def _submitted(self, request: httpx.Request) -> httpx.Response:
+        if self.reply == "busy":
+            return httpx.Response(503, json={"detail": "No runner available"})
+        if self.reply == "refuses":
+            problem = {"loc": ["body", "prompt"], "msg": "no", "type": "content_policy_violation"}
+            return httpx.Response(422, json={"detail": [problem]})
+        request_id = str(uuid.uuid4())
+        path = httpx.URL(request.url.params["fal_webhook"]).path
+        job_id = path.split("/")[3]
+        assert job_id not in self.requests, "paid for twice"
+        self.requests[job_id] = request_id
+        self.states[request_id] = "queued"
+        if self.reply == "lost":
+            raise httpx.ReadError("reset", request=request)
+        return httpx.Response(
+            200,
+            json={
+                "status": "IN_QUEUE",
+                "request_id": request_id,
+                "response_url": f"{QUEUE}/fal-ai/veo3.1/requests/{request_id}",
+                "status_url": f"{QUEUE}/fal-ai/veo3.1/requests/{request_id}/status",
+                "cancel_url": f"{QUEUE}/fal-ai/veo3.1/requests/{request_id}/cancel",
+            },
+        )
+
+
+Key = tuple[str, str]
+
+
+class Anything(RuleBasedStateMachine):
+    """One account, two users, and everything that can happen to them. Set `clients` and `video`."""
+
+    clients: Clients
+    video: bytes
+
+    orders = Bundle("orders")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stack = ExitStack()
+        patch = self._stack.enter_context(pytest.MonkeyPatch.context())
+        self.clock = Clock(moto_aws.NOON)
+        moto_aws.move_by_hand(patch, self.clock)
+        patch.setattr(logger._logger, "disabled", True)
+        limits = {"MAX_OPEN_JOBS": model_of.OPEN_JOBS, "MAX_JOBS_PER_HOUR": model_of.JOBS_PER_HOUR}
+        for name, value in limits.items():
+            patch.setenv(name, str(value))
+        patch.setenv("FAL_MEDIA_HOSTS", MEDIA.removeprefix("http://"))
+        self.fal = Fal(self.video)
+        patch.setattr(
+            httpx.HTTPTransport, "handle_request", lambda _, request: self.fal.handle(request)
+        )
+        self.aws = self._stack.enter_context(moto_aws.empty_account(self.clients))
+        self._stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
+        for name, price in PRICES.items():
+            catalog.put(offered(name, price))
+        self.model = Model(now=int(self.clock.monotonic()))
+        self.ids: dict[Key, str] = {}
+        self.steps = 0
+        self._before: dict[str, Snapshot] = {}
+
+    def teardown(self) -> None:
+        try:
+            self._examine()
+        finally:
+            self._stack.close()
+
+    # ── Users ────────────────────────────────────────────────────────────────────────────────────
+
+    @initialize(credits_=st.integers(1, 120))
+    def begin(self, credits_: int) -> None:
+        self.grant(USERS[0], credits_, "r0")
+
+    @rule(
+        user=users,
+        credits_=st.sampled_from([1, 10, 60]),
+        reference=st.sampled_from(["r0", "r1", "r2", "r3"]),
+    )
+    def grant(self, user: str, credits_: int, reference: str) -> None:
+        body = {"user_id": user, "amount": credits_, "reference": reference}
+        answer = self._call(
+            admin, "POST", "/v1/admin/grants", user="admin", body=body, scope="clipmint/admin"
+        )
+        said: tuple[object, ...] = (answer.status,)
+        if answer.status == 200:
+            said += (answer.body["available"], answer.body["replayed"])
+        assert said == self.model.grant(user, credits_, reference)
+
+    @rule(
+        target=orders,
+        user=users,
+        key=st.sampled_from(["key-number-one", "key-number-two", "key-number-three", "key-four"]),
+        model_id=st.sampled_from(sorted(PRICES)),
+    )
+    def order(self, user: str, key: str, model_id: str) -> Key:
+        answer = self._call(
+            generate,
+            "POST",
+            "/v1/videos",
+            user=user,
+            body={"model_id": model_id, "prompt": f"a fox, {user}, {key}"},
+            headers={"Idempotency-Key": key},
+        )
+        said: tuple[object, ...] = (answer.status,)
+        if answer.status == 202:
+            replayed = answer.headers.get("x-idempotent-replay") == "true"
+            said += (answer.body["credits_used"], answer.body["credits_remaining"], replayed)
+            assert self.ids.setdefault((user, key), answer.body["job_id"]) == answer.body["job_id"]
+        assert said == self.model.generate(user, key, model_id, PRICES[model_id])
+        return user, key
+
+    @rule(order=orders, caller=users)
+    def cancel(self, order: Key, caller: str) -> None:
+        if found := self._found(order):
+            job_id, job = found
+            answer = self._call(cancel, "POST", f"/v1/videos/{job_id}/cancel", user=caller)
+            said: tuple[object, ...] = (answer.status,)
+            if answer.status == 200:
+                said += (answer.body["credits_released"],)
+            assert said == self.model.cancel(job, caller)
+
+    @rule(order=orders, caller=users)
+    def delete(self, order: Key, caller: str) -> None:
+        if found := self._found(order):
+            job_id, job = found
+            answer = self._call(cancel, "DELETE", f"/v1/videos/{job_id}", user=caller)
+            assert (answer.status,) == self.model.delete(job, caller)
+
+    @rule(order=orders, caller=users)
+    def look(self, order: Key, caller: str) -> None:
+        if found := self._found(order):
+            job_id, job = found
+            answer = self._call(status, "GET", f"/v1/videos/{job_id}", user=caller)
+            said: tuple[object, ...] = (answer.status,)
+            if answer.status == 200:
+                said += (answer.body["status"], answer.body["credits_used"])
+            assert said == self.model.look(job, caller)
+
+    # ── The state machine ────────────────────────────────────────────────────────────────────────
+
+    @rule(order=orders, reply=st.sampled_from(["accepts", "accepts", "busy", "refuses", "lost"]))
+    def submit(self, order: Key, reply: str) -> None:
+        if found := self._found(order):
+            job_id, job = found
+            self.fal.reply = reply
+            moto_aws._forget_answers()  # a new process, also so that no circuit ever opens
+            said = self._state(submit, {"job_id": job_id}, "stage")
+            assert said == self.model.submit(job, reply)
+
+    @rule(order=orders, turn=st.sampled_from([0, 1]))
+    def track(self, order: Key, turn: int) -> None:
+        if found := self._found(order):
+            job_id, job = found
+            token = str(uuid.uuid4())
+            self.aws.executions.sleeping.add(token)
+            event = {"job_id": job_id, "stage": "video", "turn": turn, "task_token": token}
+            assert self._state(track, event, "woken") == self.model.track(job, turn)
+            self._withdrawn_alike(job_id, job)
+
+    @rule(order=orders)
+    def migrate(self, order: Key) -> None:
+        if found := self._found(order):
+            job_id, job = found
+            event = {"job_id": job_id, "stage": "video"}
+            assert self._state(migrate, event, "more") == self.model.migrate(job)
+
+    @rule(order=orders)
+    def settle(self, order: Key) -> None:
+        if found := self._found(order):
+            job_id, job = found
+            said = self._state(settle, {"job_id": job_id, "error": ""}, "status")
+            assert said == self.model.settle(job)
+
+    @rule(order=orders, how=st.sampled_from(["FAILED", "TIMED_OUT", "ABORTED"]))
+    def execution_dies(self, order: Key, how: str) -> None:
+        if found := self._found(order):
+            job_id, job = found
+            event = {"source": "aws.states", "detail": {"name": job_id, "status": how}}
+            assert self._state(sweep, event, "settled") == self.model.execution_died(job)
+
+    @rule()
+    def sweep(self) -> None:
+        assert self._state(sweep, SCHEDULE, "settled", "started") == self.model.sweep()
+
+    # ── The provider, and time ───────────────────────────────────────────────────────────────────
+
+    @rule(order=orders, succeeds=st.booleans())
+    def provider_goes_on(self, order: Key, succeeds: bool) -> None:
+        if found := self._found(order):
+            job_id, job = found
+            self.model.advance(job, succeeds=succeeds)
+            if request_id := self.fal.requests.get(job_id):
+                self.fal.states[request_id] = job.there
+
+    @rule(
+        order=orders,
+        forgery=st.sampled_from(["", "", "", "token", "signature", "stale", "other request"]),
+    )
+    def webhook(self, order: Key, forgery: str) -> None:
+        if not (found := self._found(order)):
+            return
+        job_id, job = found
+        request_id = self.fal.requests.get(job_id, "")
+        if not forgery and job.there not in {"ok", "bad"}:
+            return
+        if forgery == "other request" and job.sent != "yes":
+            return  # nobody knows which request is ours: the signed one is believed
+        result = self._webhook(job_id, request_id or str(uuid.uuid4()), forgery)
+        said: tuple[object, ...] = (result["statusCode"],)
+        if result["statusCode"] == 200:
+            said += (json.loads(result["body"])["result"],)
+        assert said == self.model.webhook(job, forgery)
+
+    @rule(seconds=st.sampled_from([20, 130, 300, 700, 4_000, 90_000]))
+    def time_passes(self, seconds: int) -> None:
+        self.clock.forward(seconds=seconds)
+        self.model.now += seconds
+
+    # ── Every step ───────────────────────────────────────────────────────────────────────────────
+
+    @invariant()
+    def everybody_has_what_they_must_have(self) -> None:
+        self.steps += 1
+        for user, expected in self.model.accounts.items():
+            account = ledger.account_of(user)
+            assert (account.available, account.held) == (expected.available, expected.held)
+            assert (account.sequence, account.open_jobs) == (expected.lines, expected.open)
+        for order, job in self.model.jobs.items():
+            assert self.aws.job_item(self.ids[order])["status"]["S"] == job.status
+        if self.steps % 10 == 0:
+            self._examine()
+
+    def _examine(self) -> None:
+        paid = {(job_id, "video"): 1 for job_id in self.fal.requests}
+        for now in snapshots(self.aws, USERS, paid):
+            found = [*violations(now, self._before.get(now.user_id)), *left_behind(now)]
+            assert not found, found
+            self._before[now.user_id] = now
+
+    # ── Hands ────────────────────────────────────────────────────────────────────────────────────
+
+    def _found(self, order: Key) -> tuple[str, model_of.Job] | None:
+        """The order's job, if there was ever one."""
+        job_id, job = self.ids.get(order), self.model.jobs.get(order)
+        return (job_id, job) if job_id and job else None
+
+    def _call(self, handler: Handler, method: str, path: str, **parts: Any) -> Answer:
+        return Caller(handler)(method, path, **parts)
+
+    def _state(
+        self, handler: Handler, event: Mapping[str, Any], *members: str
+    ) -> tuple[object, ...]:
+        """What a state's function returns of these, or the name of its error."""
+        context = Context(aws_request_id=str(uuid.uuid4()), remaining_ms=800_000)
+        try:
+            result = handler(dict(event), context)
+        except Exception as error:  # noqa: BLE001  (the state machine tells them by name, too)
+            return (type(error).__name__,)
+        return tuple(result[member] for member in members)
+
+    def _webhook(self, job_id: str, request_id: str, forgery: str) -> Any:
+        recorded = self.aws.job_item(job_id)["video"]["M"].get("submission", {}).get("M", {})
+        token = recorded.get("webhook_token", {}).get("S", "none-yet")
+        there = self.fal.states.get(request_id)
+        body: dict[str, Any] = {"request_id": request_id, "gateway_request_id": request_id}
+        if there == "ok":
+            body |= {"status": "OK", "payload": self.fal.result(request_id)}
+        elif there:
+            body |= {
+                "status": "ERROR",
+                "error": "Invalid status code: 500",
+                "payload": self.fal.result(request_id),
+            }
+        if forgery == "other request":
+            body["request_id"] = body["gateway_request_id"] = request_id = str(uuid.uuid4())
+        if forgery == "token":
+            token = "a-guess"
+        signer = Signer(2) if forgery == "signature" else self.fal.signer
+        sent_at = int(self.clock.monotonic()) - (301 if forgery == "stale" else 0)
+        call = signer.call(body, request_id=request_id, timestamp=sent_at)
+        event = {
+            "headers": dict(call.headers),
+            "body": call.body.decode(),
+            "pathParameters": {
+                "provider": "fal",
+                "job_id": job_id,
+                "stage": "video",
+                "token": token,
+            },
+        }
+        return webhooks(event, Context())
+
+    def _withdrawn_alike(self, job_id: str, job: model_of.Job) -> None:
+        request_id = self.fal.requests.get(job_id)
+        if request_id is not None:
+            assert self.fal.states[request_id] == job.there
+
+
+def settings_for(examples: int, steps: int, *, derandomize: bool = True) -> settings:
+    """How much to try; the same every time unless told otherwise."""
+    return settings(
+        max_examples=examples,
+        stateful_step_count=steps,
+        derandomize=derandomize,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        print_blob=not derandomize,
+    )

@@ -1,0 +1,394 @@
+"""Everything production consists of, in one process: the real functions, the real state machine,
+the providers' simulators, an AWS account, and time.
+
+A `World` is one run of a scenario. The functions are the deployed handlers, unchanged; what they
+call passes `tests.proof.boundary`, where they may die. What AWS and callers do about that is done
+here:
+
+=====================  ==========================================================================
+a function that died   loses what it kept in memory; its caller sees a failure
+the HTTP API           answers 500
+a caller               sends the same request with the same key again, after a while
+the state machine      retries and catches as its definition says (``Runtime.ExitError``)
+a provider             delivers its webhook again, as its simulator knows it to
+EventBridge            tells `sweep` of executions that died; two more times if `sweep` fails
+the schedule           runs `sweep` every minute
+=====================  ==========================================================================
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import functools
+import importlib
+import io
+import json
+import random
+import re
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any, TypeVar
+
+import boto3
+import botocore.client
+import httpx
+import pytest
+import yaml
+from aws_lambda_powertools.utilities.idempotency import base as idempotency
+from aws_lambda_powertools.utilities.idempotency.persistence import base as keys_base
+from aws_lambda_powertools.utilities.idempotency.persistence import datarecord as key_record
+from aws_lambda_powertools.utilities.idempotency.persistence import dynamodb as keys_table
+
+from clipmint import ledger
+from clipmint.domain.catalog import Model
+from clipmint.telemetry import logger
+from tests.integration import moto_aws
+from tests.integration.gateway import Answer, Context, answer_of, event
+from tests.integration.moto_aws import NOON, Aws, Clients, Clock
+from tests.proof import records
+from tests.proof.boundary import Boundary, Death, Point
+from tests.proof.invariants import TERMINAL, Snapshot, left_behind, unfinished, violations
+from tests.proof.machine import Execution, FunctionFailed, Machine, Refused
+from tests.proof.network import KEYS, Call, Network, environment
+from tests.proof.timeline import Timeline
+from tests.template.reading import DEFINITION, of_type, written
+
+T = TypeVar("T")
+Script = Generator[float, Any, None]
+"""What somebody does: it yields the seconds until they do the next thing."""
+
+SWEEP_SECONDS = 60
+SCHEDULED = {"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}
+EVENT_RETRIES = (60, 120)
+"""Seconds after which Lambda runs a failed asynchronous invocation again."""
+
+CALLER_PAUSES = (1, 2, 4, 8, 15, 30, 60)
+"""Seconds a caller waits between attempts; they give up after the last."""
+
+CALM_SECONDS = 300
+"""Nothing that was still under way after this long is waited for: a generation that never ends."""
+
+OVERDUE_SECONDS = 120 + 2 * SWEEP_SECONDS
+"""The sweep's grace, and a sweep; and another one, in case the first of them was killed."""
+
+
+@functools.cache
+def _definition() -> dict[str, Any]:
+    text = re.sub(r"\$\{(\w+)FunctionArn\}", lambda found: found[1].lower(), DEFINITION.read_text())
+    loaded = yaml.safe_load(text.replace("${Partition}", "aws"))
+    assert isinstance(loaded, dict)
+    return loaded
+
+
+@functools.cache
+def _seconds_of(function: str) -> int:
+    functions = of_type(written()["Resources"], "AWS::Serverless::Function")
+    return int(functions[f"{function.capitalize()}Function"]["Timeout"])
+
+
+@dataclass
+class _Context(Context):
+    """A context whose time runs out as the world's clock goes."""
+
+    ends: float = 0.0
+    now: Callable[[], float] = time.time
+
+    def get_remaining_time_in_millis(self) -> int:  # type: ignore[override]
+        return max(0, int((self.ends - self.now()) * 1000))
+
+
+@dataclass
+class World:
+    """One run. ``found`` are the violations so far, ``log`` what happened, in order."""
+
+    aws: Aws
+    clock: Clock
+    boundary: Boundary
+    timeline: Timeline
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    found: list[str] = field(default_factory=list)
+    log: list[str] = field(default_factory=list)
+    users: list[str] = field(default_factory=list)
+    loses_events: bool = False
+    _busy: int = 0
+    _sweeps: int = 0
+    _last_seen: dict[str, Snapshot] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.machine = Machine(_definition(), self.timeline, self.invoke, self._execution_died)
+        self.network = Network(self.timeline, self.settings, self._webhook)
+        self.timeline.after(SWEEP_SECONDS, self._sweep)
+
+    # ── What a scenario does ─────────────────────────────────────────────────────────────────────
+
+    def grant(self, user: str, credits_: int) -> None:
+        """A new user's credits."""
+        ledger.grant(user, credits_, f"for {user}")
+        self.users.append(user)
+
+    def offer(self, *models: Model) -> None:
+        """What the catalog holds besides the default models."""
+        from clipmint import catalog
+
+        for model in models:
+            catalog.put(model)
+
+    def begin(self, script: Script, *, in_seconds: float = 0) -> None:
+        """Let somebody do something."""
+        self._busy += 1
+
+        def go_on() -> None:
+            try:
+                pause = next(script)
+            except StopIteration:
+                self._busy -= 1
+            else:
+                self.timeline.after(pause, go_on)
+
+        self.timeline.after(in_seconds, go_on)
+
+    def http(self, function: str, method: str, path: str, *, user: str, **parts: Any) -> Answer:
+        """One HTTP call of a user's."""
+        try:
+            answer = answer_of(self.invoke(function, event(method, path, user=user, **parts)))
+        except FunctionFailed:
+            answer = Answer(500, {}, {"message": "Internal Server Error"})
+        self.log.append(f"{self.seconds:8.1f} {method} {path.partition('?')[0]}: {answer.status}")
+        return answer
+
+    def persistently(
+        self, call: Callable[[], Answer], *, attempts: int = len(CALLER_PAUSES) + 1
+    ) -> Generator[float, Any, Answer]:
+        """A call that is made again until it is answered, one way or the other."""
+        for pause in CALLER_PAUSES[: attempts - 1]:
+            answer = call()
+            in_progress = answer.status == 409 and answer.body["code"] == "REQUEST_IN_PROGRESS"
+            if answer.status < 500 and not in_progress:
+                return answer
+            yield pause
+        return call()
+
+    def abort(self, job_id: str) -> None:
+        """Somebody stops the job's execution."""
+        if job_id in self.machine.executions:
+            self.machine.abort(job_id)
+
+    @property
+    def seconds(self) -> float:
+        """Since the world began."""
+        return self.timeline.now() - NOON.timestamp()
+
+    # ── What AWS does ────────────────────────────────────────────────────────────────────────────
+
+    def invoke(self, function: str, event_: Any) -> Any:
+        """Run a function, as Lambda does. Raises `FunctionFailed`."""
+        handler = importlib.import_module(f"functions.{function}.app").handler
+        ends = self.timeline.now() + _seconds_of(function)
+        context = _Context(aws_request_id=str(uuid.uuid4()), ends=ends, now=self.timeline.now)
+        self.boundary.begin(function)
+        error: FunctionFailed | None = None
+        result = None
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):
+                result = handler(json.loads(json.dumps(event_)), context)
+        except Death:
+            pass
+        except Exception as failed:  # noqa: BLE001  (so does Lambda)
+            error = FunctionFailed(type(failed).__name__, str(failed))
+        if self.boundary.end():
+            self.log.append(f"{self.seconds:8.1f} {function} died")
+            moto_aws._forget_answers()
+            self._examine()
+            raise FunctionFailed("Runtime.ExitError")
+        said = f": {error}" if error else ""
+        self.log.append(f"{self.seconds:8.1f} {function}{said}")
+        if error is not None:
+            raise error
+        return result
+
+    def _sweep(self) -> None:
+        self._sweeps += 1
+        with contextlib.suppress(FunctionFailed):
+            self.invoke("sweep", SCHEDULED)
+        self.timeline.after(SWEEP_SECONDS, self._sweep)
+
+    def _execution_died(self, execution: Execution) -> None:
+        self.log.append(
+            f"{self.seconds:8.1f} execution {execution.status} {execution.error}".rstrip()
+        )
+        if self.loses_events:
+            return
+        detail = {"name": execution.name, "status": execution.status}
+
+        def tell() -> Script:
+            for pause in (*EVENT_RETRIES, None):
+                try:
+                    self.invoke("sweep", {"source": "aws.states", "detail": detail})
+                except FunctionFailed:
+                    if pause is not None:
+                        yield pause
+                else:
+                    return
+
+        self.begin(tell(), in_seconds=1)
+
+    def _webhook(self, call: Call) -> httpx.Response:
+        try:
+            result = self.invoke(
+                "webhooks",
+                event("POST", call.path, user=None, headers=call.headers, body=call.body.decode()),
+            )
+        except FunctionFailed:
+            return httpx.Response(500, json={"message": "Internal Server Error"})
+        return httpx.Response(result["statusCode"], content=result["body"])
+
+    def call_aws(self, original: Callable[..., T], client: Any, operation: str, params: Any) -> T:
+        """One call of an AWS API, by a function or by whoever looks on."""
+        service = client.meta.service_model.service_id
+        if service == "S3" and isinstance(params.get("Body"), bytearray):
+            params = params | {"Body": bytes(params["Body"])}  # moto cannot read the other; S3 can
+
+        def call() -> Any:
+            if service == "SFN":
+                return self._call_machine(client, operation, params)
+            return original(client, operation, params)
+
+        return self.boundary.aws(service, operation, call)  # type: ignore[no-any-return]
+
+    def _call_machine(self, client: Any, operation: str, params: Mapping[str, Any]) -> Any:
+        try:
+            return self.machine.answer(operation, params)
+        except Refused as refused:
+            kind = client.exceptions.from_code(refused.code)
+            raise kind(
+                {"Error": {"Code": refused.code, "Message": refused.code}}, operation
+            ) from None
+
+    def call_http(self, request: httpx.Request) -> httpx.Response:
+        """One HTTP request of a function's."""
+        what = f"{self.network.provider(request)} {request.method}"
+        return self.boundary.effect(what, lambda: self.network.exchange(request))
+
+    # ── What is there to see ─────────────────────────────────────────────────────────────────────
+
+    def jobs(self) -> list[dict[str, Any]]:
+        return records.items(self.aws, "JOBS_TABLE")
+
+    def job_ids(self) -> list[str]:
+        """In the order they were asked for."""
+        return [job["job_id"] for job in sorted(self.jobs(), key=lambda job: job["created_at"])]
+
+    def paid(self) -> Counter[tuple[str, str]]:
+        """Paid submissions by job and stage. A webhook URL names both; who is told none, or whose
+        answer was lost, is known by the prompt, which no two jobs share."""
+        by_prompt = {job["prompt"]: job["job_id"] for job in self.jobs()}
+        paid = Counter[tuple[str, str]]()
+        for submission in self.network.submissions():
+            if submission["webhook_url"]:
+                *_, job_id, stage, _token = submission["webhook_url"].split("/")
+            else:
+                job_id = by_prompt[submission["input"]["promptText"]]
+                stage = "image" if "text_to_image" in submission["endpoint"] else "video"
+            paid[job_id, stage] += 1
+        return paid
+
+    def snapshots(self) -> list[Snapshot]:
+        """Every user, now."""
+        return records.snapshots(self.aws, self.users, self.paid())
+
+    def _examine(self) -> None:
+        """Hold what is there now against the invariants, and against what was there before."""
+        for now in self.snapshots():
+            self._note(violations(now, self._last_seen.get(now.user_id)))
+            self._last_seen[now.user_id] = now
+
+    def _note(self, sentences: list[str]) -> None:
+        self.found += [sentence for sentence in sentences if sentence not in self.found]
+
+    # ── The run ──────────────────────────────────────────────────────────────────────────────────
+
+    def run(self) -> None:
+        """Until everything is quiet, or a job is overdue; then examine what is left."""
+        quiet_since: float | None = None
+        while quiet_since is None or self.timeline.now() - quiet_since < CALM_SECONDS:
+            self._step_to_sweep()
+            jobs = self.jobs()
+            if any(self._is_overdue(job) for job in jobs):
+                break
+            if self._busy or self.machine.running() or not all(map(_has_ended, jobs)):
+                quiet_since = None
+            elif self.timeline.idle():
+                break
+            else:
+                quiet_since = quiet_since or self.timeline.now()
+        # A sweep after everything is over changes nothing.
+        self._sweep()
+        self._examine()
+        for now in self.snapshots():
+            self._note([*unfinished(now), *left_behind(now)])
+        self._note([f"{name}'s CDN was shown a key" for name in self.network.leaked()])
+        for execution in self.machine.executions.values():
+            if execution.status == "RUNNING":
+                self._note([f"the execution of {execution.name} runs for ever"])
+
+    def _step_to_sweep(self) -> None:
+        """Let everything happen up to and with the next scheduled sweep."""
+        sweeps = self._sweeps
+        while self._sweeps == sweeps:
+            self.timeline.step()
+
+    def _is_overdue(self, job: Mapping[str, Any]) -> bool:
+        late = self.timeline.now() - float(job["deadline"]) > OVERDUE_SECONDS
+        return late and not _has_ended(job)
+
+
+def _has_ended(job: Mapping[str, Any]) -> bool:
+    return job["status"] in TERMINAL
+
+
+def _client(clients: Clients, make: Callable[..., Any], service: str, **how: Any) -> Any:
+    return clients.secrets if service == "secretsmanager" else make(service, **how)
+
+
+@contextlib.contextmanager
+def new_world(
+    clients: Clients,
+    points: tuple[Point, ...] = (),
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Iterator[World]:
+    """An empty account, an hour on the clock, and nobody dead yet."""
+    clock = Clock(NOON)
+    with pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as stack:
+        moto_aws.move_by_hand(patch, clock)
+        powertools = SimpleNamespace(**{**vars(dt), "datetime": clock})
+        for module in (idempotency, keys_base, keys_table, key_record):
+            patch.setattr(module, "dt", powertools)
+        patch.setattr(time, "time", clock.monotonic)
+        patch.setattr(time, "monotonic", clock.monotonic)
+        patch.setattr(time, "sleep", lambda seconds: clock.forward(seconds=seconds))
+        for name, value in environment().items():
+            patch.setenv(name, value)
+        patch.setattr(logger._logger, "disabled", True)
+        random.seed(0)
+        # A client knows nothing but its service, and costs more to make than most runs' calls.
+        patch.setattr(boto3, "client", functools.partial(_client, clients, boto3.client))
+        aws = stack.enter_context(moto_aws.empty_account(clients))
+        moto_aws.write_keys(KEYS)
+        timeline = Timeline(clock)
+        stack.callback(timeline.close)
+        world = World(aws, clock, Boundary(points), timeline, settings or {})
+        original = getattr(botocore.client.BaseClient, "_make_api_call")  # noqa: B009
+
+        def make_api_call(client: Any, operation: str, params: Any) -> Any:
+            return world.call_aws(original, client, operation, params)
+
+        patch.setattr(botocore.client.BaseClient, "_make_api_call", make_api_call)
+        patch.setattr(
+            httpx.HTTPTransport, "handle_request", lambda _, request: world.call_http(request)
+        )
+        yield world
