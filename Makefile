@@ -32,7 +32,7 @@ SDKS := .envs/runware/.synced .envs/runware-legacy/.synced
 TYPED = $(wildcard shared/clipmint functions local layers tests benchmarks docs/*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up token test check build deploy openapi bench clean
+.PHONY: help demo up token test check proof build deploy openapi bench clean
 
 help:  ## Show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ check: $(STACK) $(SAM_READY)  ## Lint, types, template, state machine, imports, 
 	PYTHONPATH=shared $(RUN)lint-imports
 	$(RUN)pytest -q tests/template/test_state_machine.py
 	$(if $(wildcard docs/generate_openapi.py),$(RUN)python docs/generate_openapi.py --check)
+
+proof: $(DEV)  ## Die at every side effect, do anything in any order; ends with violations: N
+	PYTHONPATH=shared $(RUN)python -m tests.proof
 
 build: $(UV_READY) $(SAM_READY)  ## Build functions and layers for Lambda into .aws-sam/build
 	$(SAM) build

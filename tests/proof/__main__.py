@@ -1,7 +1,7 @@
-"""Prove it: ``python -m tests.proof [matrix]``; the last line is ``violations: N``.
+"""Prove it: ``python -m tests.proof [matrix] [model]``; the last line is ``violations: N``.
 
-``--write FILE`` renders the tables into a document, between its markers
-``<!-- matrix -->`` and ``<!-- /matrix -->``.
+``--write FILE`` renders the matrix into a document, between its lines ``<!-- matrix -->`` and
+``<!-- /matrix -->``.
 """
 
 from __future__ import annotations
@@ -9,10 +9,13 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tests.proof.matrix import Matrix, Run, effects_table, run_matrix, table
 from tests.proof.scenarios import SCENARIOS
+from tests.proof.stateful import try_everything
 
 BEGINS, ENDS = "<!-- matrix -->\n", "<!-- /matrix -->\n"
 MOST_SHOWN = 20
@@ -20,21 +23,58 @@ MOST_SHOWN = 20
 
 
 def main() -> int:
-    """The number of violations, as a process tells it: 0 or 1."""
+    """Whether anything was violated, as a process tells it: 0 or 1."""
     asked = _arguments()
+    violations = 0
+    for name in asked.what or list(PROOFS):
+        began = time.perf_counter()
+        found = PROOFS[name](asked)
+        print(f"\n{name}: {found} violations, {time.perf_counter() - began:.0f} s\n", flush=True)
+        violations += found
+    print(f"violations: {violations}")
+    return int(bool(violations))
+
+
+def prove_matrix(asked: argparse.Namespace) -> int:
+    """Die at every side effect of every scenario."""
     matrix = run_matrix(
         asked.scenario or list(SCENARIOS),
         processes=asked.processes,
         every=asked.every,
+        twice=asked.twice,
         tell=_tell,
     )
-    tables = [*table(matrix), "", *effects_table(matrix)]
+    again = [run for run in matrix.twice if run.found]
+    tables = [
+        *table(matrix),
+        "",
+        *effects_table(matrix),
+        "",
+        f"{len(matrix.twice)} more runs with two deaths, {len(again)} of them broken.",
+    ]
     print("\n".join(tables))
     _complain(matrix)
     if asked.write:
         write(asked.write, tables)
-    print(f"violations: {len(matrix.broken)}")
-    return int(bool(matrix.broken))
+    return len(matrix.broken)
+
+
+def prove_model(asked: argparse.Namespace) -> int:
+    """Do anything in any order, and compare every answer with the model's."""
+    answers, failures = try_everything(
+        examples=asked.examples, steps=asked.steps, processes=asked.processes
+    )
+    print(f"{asked.examples} examples of {asked.steps} steps: {answers.total()} answers compared")
+    for answer, times in sorted(answers.items()):
+        print(f"{times:8,}  {answer}")
+    print(*failures, sep="\n\n")
+    return len(failures)
+
+
+PROOFS: Mapping[str, Callable[[argparse.Namespace], int]] = {
+    "matrix": prove_matrix,
+    "model": prove_model,
+}
 
 
 def write(document: Path, lines: list[str]) -> None:
@@ -45,8 +85,7 @@ def write(document: Path, lines: list[str]) -> None:
     ValueError
         It has no such markers.
     """
-    text = document.read_text()
-    before, begins, rest = text.partition(BEGINS)
+    before, begins, rest = document.read_text().partition(BEGINS)
     _, ends, after = rest.partition(ENDS)
     if not (begins and ends):
         raise ValueError(f"{document} has no line {BEGINS.strip()} and {ENDS.strip()} after it")
@@ -72,10 +111,14 @@ def _tell(run: Run, done: int, of: int) -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.proof", description=__doc__)
-    parser.add_argument("--scenario", action="append", choices=list(SCENARIOS))
+    parser.add_argument("what", nargs="*", choices=[[], *PROOFS])
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 2)
+    parser.add_argument("--scenario", action="append", choices=list(SCENARIOS))
     parser.add_argument("--every", type=int, default=1, help="die at every n-th point only")
+    parser.add_argument("--twice", type=int, default=10, help="die again in every n-th run")
     parser.add_argument("--write", type=Path)
+    parser.add_argument("--examples", type=int, default=150)
+    parser.add_argument("--steps", type=int, default=40)
     return parser.parse_args()
 
 

@@ -37,10 +37,6 @@ class Death(BaseException):
     """The process is gone."""
 
 
-class NotTheSameRun(AssertionError):
-    """Another side effect stands at this place than in the run without a death."""
-
-
 @dataclass(frozen=True, order=True)
 class Effect:
     """One side effect: of which function, and what."""
@@ -121,10 +117,8 @@ class Boundary:
     def _die_if_planned(
         self, invocation: _Invocation, number: int, effect: Effect, moment: Moment
     ) -> None:
-        for point in self.points:
-            if (point.number, point.moment) == (number, moment):
-                if not self.died and point.effect != effect:
-                    raise NotTheSameRun(f"{effect} at {number}, where {point.effect} was")
-                self.died.append(point)
-                invocation.dead = True
-                raise Death
+        point = Point(number, effect, moment)
+        if point in self.points:
+            self.died.append(point)
+            invocation.dead = True
+            raise Death

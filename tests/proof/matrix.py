@@ -11,7 +11,7 @@ import multiprocessing
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tests.integration.moto_aws import Clients, functions_environment
 from tests.proof.boundary import Effect, Point
@@ -33,14 +33,15 @@ class Run:
 
 @dataclass
 class Matrix:
-    """All runs, and what they add up to."""
+    """All runs: without a death, with one, and some with two."""
 
     rehearsals: list[Run]
     runs: list[Run]
+    twice: list[Run] = field(default_factory=list)
 
     @property
     def broken(self) -> list[Run]:
-        return [run for run in [*self.rehearsals, *self.runs] if run.found]
+        return [run for run in [*self.rehearsals, *self.runs, *self.twice] if run.found]
 
 
 def play(scenario: Scenario, clients: Clients, points: tuple[Point, ...] = ()) -> Run:
@@ -54,7 +55,7 @@ def play(scenario: Scenario, clients: Clients, points: tuple[Point, ...] = ()) -
             points=points,
             ends=tuple(sorted_ends(world)),
             found=tuple(found),
-            effects=() if points else tuple(world.boundary.effects),
+            effects=tuple(world.boundary.effects),
             log=tuple(world.log) if found else (),
         )
 
@@ -79,6 +80,11 @@ def points_of(rehearsal: Run) -> Iterator[Point]:
         yield Point(number, effect, "after")
 
 
+def later_points(run: Run) -> list[Point]:
+    """Where a run with a death can be died at again."""
+    return [point for point in points_of(run) if point.number > run.points[-1].number]
+
+
 _clients: Clients | None = None
 _stack = ExitStack()
 
@@ -100,6 +106,7 @@ def run_matrix(
     *,
     processes: int = 2,
     every: int = 1,
+    twice: int = 0,
     tell: Callable[[Run, int, int], None] = lambda _run, _done, _all: None,
 ) -> Matrix:
     """Rehearse these scenarios and die everywhere.
@@ -108,6 +115,8 @@ def run_matrix(
     ----------
     every
         Die at each n-th point only.
+    twice
+        Let each n-th of these runs be died in again, at some later point; 0 for none.
     tell
         Is told of each run with a death, and which of how many it is.
     """
@@ -123,7 +132,19 @@ def run_matrix(
         for run in pool.imap(_work, tasks, chunksize=4):
             runs.append(run)
             tell(run, len(runs), len(tasks))
-    return Matrix(rehearsals, runs)
+        matrix = Matrix(rehearsals, runs)
+        if twice:
+            again = [
+                (run.scenario, (*run.points, *_one_of(later_points(run), number)))
+                for number, run in enumerate(runs[::twice])
+            ]
+            matrix.twice += pool.imap(_work, again, chunksize=4)
+    return matrix
+
+
+def _one_of(points: list[Point], number: int) -> list[Point]:
+    """One of them, another one for each number, and always the same."""
+    return [points[number * 7 % len(points)]] if points else []
 
 
 def table(matrix: Matrix) -> list[str]:

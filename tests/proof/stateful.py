@@ -10,17 +10,29 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import multiprocessing
 import re
+import tempfile
+import traceback
 import uuid
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from clipmint import catalog, ledger
 from clipmint.domain.catalog import Model as CatalogModel
@@ -42,6 +54,7 @@ from tests.proof import model as model_of
 from tests.proof.invariants import Snapshot, left_behind, violations
 from tests.proof.model import Model
 from tests.proof.records import snapshots
+from tests.unit.mp4 import write_mp4
 from tests.unit.providers.fal_wire import Signer
 
 QUEUE = "https://queue.fal.run"
@@ -141,6 +154,8 @@ class Anything(RuleBasedStateMachine):
 
     clients: Clients
     video: bytes
+    answers: ClassVar[Counter[str]] = Counter()
+    """How often which answer was compared, over all runs of this process."""
 
     orders = Bundle("orders")
 
@@ -193,7 +208,7 @@ class Anything(RuleBasedStateMachine):
         said: tuple[object, ...] = (answer.status,)
         if answer.status == 200:
             said += (answer.body["available"], answer.body["replayed"])
-        assert said == self.model.grant(user, credits_, reference)
+        self._same("grant", said, self.model.grant(user, credits_, reference))
 
     @rule(
         target=orders,
@@ -215,7 +230,7 @@ class Anything(RuleBasedStateMachine):
             replayed = answer.headers.get("x-idempotent-replay") == "true"
             said += (answer.body["credits_used"], answer.body["credits_remaining"], replayed)
             assert self.ids.setdefault((user, key), answer.body["job_id"]) == answer.body["job_id"]
-        assert said == self.model.generate(user, key, model_id, PRICES[model_id])
+        self._same("order", said, self.model.generate(user, key, model_id, PRICES[model_id]))
         return user, key
 
     @rule(order=orders, caller=users)
@@ -226,14 +241,14 @@ class Anything(RuleBasedStateMachine):
             said: tuple[object, ...] = (answer.status,)
             if answer.status == 200:
                 said += (answer.body["credits_released"],)
-            assert said == self.model.cancel(job, caller)
+            self._same("cancel", said, self.model.cancel(job, caller))
 
     @rule(order=orders, caller=users)
     def delete(self, order: Key, caller: str) -> None:
         if found := self._found(order):
             job_id, job = found
             answer = self._call(cancel, "DELETE", f"/v1/videos/{job_id}", user=caller)
-            assert (answer.status,) == self.model.delete(job, caller)
+            self._same("delete", (answer.status,), self.model.delete(job, caller))
 
     @rule(order=orders, caller=users)
     def look(self, order: Key, caller: str) -> None:
@@ -243,7 +258,7 @@ class Anything(RuleBasedStateMachine):
             said: tuple[object, ...] = (answer.status,)
             if answer.status == 200:
                 said += (answer.body["status"], answer.body["credits_used"])
-            assert said == self.model.look(job, caller)
+            self._same("look", said, self.model.look(job, caller))
 
     # ── The state machine ────────────────────────────────────────────────────────────────────────
 
@@ -254,7 +269,7 @@ class Anything(RuleBasedStateMachine):
             self.fal.reply = reply
             moto_aws._forget_answers()  # a new process, also so that no circuit ever opens
             said = self._state(submit, {"job_id": job_id}, "stage")
-            assert said == self.model.submit(job, reply)
+            self._same("submit", said, self.model.submit(job, reply))
 
     @rule(order=orders, turn=st.sampled_from([0, 1]))
     def track(self, order: Key, turn: int) -> None:
@@ -263,7 +278,7 @@ class Anything(RuleBasedStateMachine):
             token = str(uuid.uuid4())
             self.aws.executions.sleeping.add(token)
             event = {"job_id": job_id, "stage": "video", "turn": turn, "task_token": token}
-            assert self._state(track, event, "woken") == self.model.track(job, turn)
+            self._same("track", self._state(track, event, "woken"), self.model.track(job, turn))
             self._withdrawn_alike(job_id, job)
 
     @rule(order=orders)
@@ -271,25 +286,27 @@ class Anything(RuleBasedStateMachine):
         if found := self._found(order):
             job_id, job = found
             event = {"job_id": job_id, "stage": "video"}
-            assert self._state(migrate, event, "more") == self.model.migrate(job)
+            self._same("migrate", self._state(migrate, event, "more"), self.model.migrate(job))
 
     @rule(order=orders)
     def settle(self, order: Key) -> None:
         if found := self._found(order):
             job_id, job = found
             said = self._state(settle, {"job_id": job_id, "error": ""}, "status")
-            assert said == self.model.settle(job)
+            self._same("settle", said, self.model.settle(job))
 
     @rule(order=orders, how=st.sampled_from(["FAILED", "TIMED_OUT", "ABORTED"]))
     def execution_dies(self, order: Key, how: str) -> None:
         if found := self._found(order):
             job_id, job = found
             event = {"source": "aws.states", "detail": {"name": job_id, "status": how}}
-            assert self._state(sweep, event, "settled") == self.model.execution_died(job)
+            said = self._state(sweep, event, "settled")
+            self._same("execution dies", said, self.model.execution_died(job))
 
     @rule()
     def sweep(self) -> None:
-        assert self._state(sweep, SCHEDULE, "settled", "started") == self.model.sweep()
+        said = self._state(sweep, SCHEDULE, "settled", "started")
+        self._same("sweep", said, self.model.sweep())
 
     # ── The provider, and time ───────────────────────────────────────────────────────────────────
 
@@ -318,7 +335,7 @@ class Anything(RuleBasedStateMachine):
         said: tuple[object, ...] = (result["statusCode"],)
         if result["statusCode"] == 200:
             said += (json.loads(result["body"])["result"],)
-        assert said == self.model.webhook(job, forgery)
+        self._same(f"webhook{forgery and ' forged'}", said, self.model.webhook(job, forgery))
 
     @rule(seconds=st.sampled_from([20, 130, 300, 700, 4_000, 90_000]))
     def time_passes(self, seconds: int) -> None:
@@ -352,6 +369,11 @@ class Anything(RuleBasedStateMachine):
         """The order's job, if there was ever one."""
         job_id, job = self.ids.get(order), self.model.jobs.get(order)
         return (job_id, job) if job_id and job else None
+
+    def _same(self, what: str, said: tuple[object, ...], expected: tuple[object, ...]) -> None:
+        """The answer that must be given has been given."""
+        assert said == expected
+        self.answers[f"{what}: {_kind(expected)}"] += 1
 
     def _call(self, handler: Handler, method: str, path: str, **parts: Any) -> Answer:
         return Caller(handler)(method, path, **parts)
@@ -405,14 +427,64 @@ class Anything(RuleBasedStateMachine):
             assert self.fal.states[request_id] == job.there
 
 
-def settings_for(examples: int, steps: int, *, derandomize: bool = True) -> settings:
-    """How much to try; the same every time unless told otherwise."""
-    return settings(
-        max_examples=examples,
-        stateful_step_count=steps,
-        derandomize=derandomize,
-        database=None,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-        print_blob=not derandomize,
+def _kind(answer: tuple[object, ...]) -> str:
+    """An answer without its figures."""
+    words = [
+        str(part)
+        for part in answer
+        if isinstance(part, str | bool) or (isinstance(part, int) and 200 <= part < 600)
+    ]
+    return " ".join(words) or "counted"
+
+
+def try_anything(
+    clients: Clients, *, examples: int, steps: int, part: int = 0, shrink: bool = True
+) -> Counter[str]:
+    """Try so many examples of so many steps. Each part is the same every time, and unlike others.
+
+    Parameters
+    ----------
+    shrink
+        Look for the shortest way to a wrong answer, which takes minutes.
+
+    Raises
+    ------
+    AssertionError
+        An answer was not the one that must be given; its notes say how that came about.
+    """
+    Anything.clients, Anything.answers = clients, Counter()
+    with tempfile.TemporaryDirectory() as folder:
+        Anything.video = write_mp4(Path(folder) / "video.mp4", seconds=0.5)
+    run_state_machine_as_test(
+        seed(part)(Anything),
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            phases=[Phase.generate, *([Phase.shrink] if shrink else [])],
+            database=None,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            print_blob=False,
+        ),
     )
+    return Anything.answers
+
+
+def try_everything(*, examples: int, steps: int, processes: int) -> tuple[Counter[str], list[str]]:
+    """`try_anything` in several processes at once: the answers compared, and what was wrong."""
+    parts = [(examples // processes, steps, part) for part in range(processes)]
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(processes) as pool:
+        results = pool.map(_try_part, parts, chunksize=1)
+    answers = sum((answers for answers, _ in results), Counter[str]())
+    return answers, [failure for _, failure in results if failure]
+
+
+def _try_part(what: tuple[int, int, int]) -> tuple[Counter[str], str]:
+    examples, steps, part = what
+    with moto_aws.functions_environment() as clients:
+        try:
+            try_anything(clients, examples=examples, steps=steps, part=part)
+        except Exception:  # noqa: BLE001  (whatever it is, it is to be told)
+            return Anything.answers, traceback.format_exc()
+    return Anything.answers, ""

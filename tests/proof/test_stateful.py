@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from hypothesis.stateful import run_state_machine_as_test
+import pytest
 
 from tests.integration import moto_aws
-from tests.proof.stateful import Anything, settings_for
-from tests.unit.mp4 import write_mp4
+from tests.proof.model import Model
+from tests.proof.stateful import try_anything
 
 aws_clients = moto_aws.aws_clients
 
 
-def test_every_answer_is_the_one_that_must_be_given(
-    aws_clients: moto_aws.Clients, tmp_path: Path
+def test_every_answer_is_the_one_that_must_be_given(aws_clients: moto_aws.Clients) -> None:
+    answers = try_anything(aws_clients, examples=5, steps=30)
+    assert answers.total() > 100
+
+
+def test_a_model_that_expects_something_else_is_contradicted(
+    aws_clients: moto_aws.Clients, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Anything.clients = aws_clients
-    Anything.video = write_mp4(tmp_path / "video.mp4", seconds=0.5)
-    run_state_machine_as_test(Anything, settings=settings_for(examples=6, steps=30))
+    monkeypatch.setattr(Model, "delete", lambda *_: (204,))
+    with pytest.raises(AssertionError):
+        try_anything(aws_clients, examples=20, steps=30, shrink=False)

@@ -1,0 +1,105 @@
+"""A sample of the crash matrix, and that it can fail; all of it is ``make proof``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from clipmint import circuit, jobs, submission
+from clipmint.domain.jobs import Job, Stage
+from clipmint.providers.base import Provider, Submitted
+from clipmint.submission import Attempt
+from tests.integration import moto_aws
+from tests.proof.__main__ import write
+from tests.proof.boundary import Effect, Point
+from tests.proof.matrix import Matrix, Run, effects_table, play, points_of, table
+from tests.proof.scenarios import SCENARIOS
+
+aws_clients = moto_aws.aws_clients
+
+FUNCTIONS = {"generate", "webhooks", "submit", "track", "migrate", "settle", "cancel", "sweep"}
+
+
+@pytest.fixture(scope="module")
+def rehearsals(aws_clients: moto_aws.Clients) -> dict[str, Run]:
+    return {name: play(scenario, aws_clients) for name, scenario in SCENARIOS.items()}
+
+
+@pytest.mark.parametrize("name", list(SCENARIOS))
+def test_undisturbed_a_scenario_ends_as_it_says(rehearsals: dict[str, Run], name: str) -> None:
+    assert rehearsals[name].found == ()
+    assert rehearsals[name].ends == SCENARIOS[name].ends
+
+
+def test_every_function_that_writes_is_died_in(rehearsals: dict[str, Run]) -> None:
+    effects = {effect for run in rehearsals.values() for effect in run.effects}
+    assert {effect.function for effect in effects} == FUNCTIONS
+
+
+def test_a_scenario_has_the_same_side_effects_every_time(
+    aws_clients: moto_aws.Clients, rehearsals: dict[str, Run]
+) -> None:
+    again = play(SCENARIOS["Runware, webhook"], aws_clients)
+    assert again.effects == rehearsals["Runware, webhook"].effects
+
+
+@pytest.mark.parametrize("name", ["fal, webhook", "Runway, polled", "Runware's answer lost"])
+def test_a_death_breaks_nothing(
+    aws_clients: moto_aws.Clients, rehearsals: dict[str, Run], name: str
+) -> None:
+    for point in list(points_of(rehearsals[name]))[::9]:
+        run = play(SCENARIOS[name], aws_clients, (point,))
+        assert run.found == (), (point, run.log)
+
+
+def test_a_submit_that_calls_before_it_notes_is_found_out(
+    aws_clients: moto_aws.Clients, rehearsals: dict[str, Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def careless(
+        provider: Provider, job: Job, stage: Stage, attempt: Attempt
+    ) -> Submitted | circuit.Open:
+        answer = provider.submit(submission._task(job, stage, attempt))
+        jobs.mark_sending(
+            job.job_id,
+            stage.name,
+            attempt.route,
+            task_id=attempt.task_id,
+            webhook_token=attempt.webhook_token,
+        )
+        return answer
+
+    monkeypatch.setattr(submission, "_send", careless)
+    called = Effect("submit", "runway POST")
+    number = play(SCENARIOS["Runway, polled"], aws_clients).effects.index(called) + 1
+    run = play(SCENARIOS["Runway, polled"], aws_clients, (Point(number, called, "after"),))
+    assert any("was paid for 2 times" in sentence for sentence in run.found)
+
+
+EFFECT = Effect("settle", "DynamoDB TransactWriteItems")
+RUNS = [
+    Run("one way", (Point(1, EFFECT, "before"),), ("completed",), ()),
+    Run("one way", (Point(1, EFFECT, "after"),), ("failed",), ("something is wrong",)),
+]
+MATRIX = Matrix([Run("one way", (), ("completed",), (), (EFFECT,))], RUNS)
+
+
+def test_the_tables_count_deaths_and_what_they_broke() -> None:
+    assert table(MATRIX)[2:] == [
+        "| one way | 1 | 2 (**1** broken) | 2 (**1** broken) | 1 completed, 1 failed |",
+        "| **all** | 1 | 2 (**1** broken) | 2 (**1** broken) |  |",
+    ]
+    assert effects_table(MATRIX)[2:] == ["| settle: DynamoDB TransactWriteItems | 1 | 2 | 1 |"]
+
+
+def test_the_tables_replace_what_stood_between_the_markers(tmp_path: Path) -> None:
+    document = tmp_path / "guarantees.md"
+    document.write_text("before\n\n<!-- matrix -->\nold\n<!-- /matrix -->\n\nafter\n")
+    write(document, ["new"])
+    write(document, ["newer"])
+    assert document.read_text() == (
+        "before\n\n<!-- matrix -->\n\nnewer\n\n<!-- /matrix -->\n\nafter\n"
+    )
+    document.write_text("no markers")
+    with pytest.raises(ValueError, match="has no line"):
+        write(document, ["new"])
