@@ -133,9 +133,19 @@ class Network:
         content = response.read()
         return json.loads(content) if content else None
 
-    def arm(self, provider: str, kind: str, *, times: int | None = 1, **params: Any) -> None:
-        """Let something go wrong there."""
-        rule = {"times": times, "fault": {"kind": kind, **params}}
+    def arm(
+        self,
+        provider: str,
+        kind: str,
+        *,
+        times: int | None = 1,
+        endpoint: str | None = None,
+        prompt_contains: str | None = None,
+        **params: Any,
+    ) -> None:
+        """Let something go wrong there, with one model or with any."""
+        match = {"endpoint": endpoint, "prompt_contains": prompt_contains}
+        rule = {"match": match, "times": times, "fault": {"kind": kind, **params}}
         self.control(provider, "POST", "faults", rule)
 
     def submissions(self) -> list[dict[str, Any]]:

@@ -10,7 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from clipmint import projects
 from clipmint.domain.catalog import Model
+from clipmint.domain.projects import NewProject, NewScene
 from tests.proof.world import Script, World
 
 USER = "ada"
@@ -19,7 +21,7 @@ PRICE = 10
 
 FAL = {"queue_seconds": 5, "queue_ahead": 0, "generation_seconds": 10}
 RUNWAY = {"pending_seconds": 5, "generation_seconds": 10}
-RUNWARE = {"generation_seconds": 10}
+RUNWARE = {"generation_seconds": 10, "image_seconds": 5}
 """Fifteen seconds or so to a video; all in virtual time."""
 
 ROUTES = {
@@ -207,7 +209,7 @@ def _(world: World) -> None:
 @scenario("never finished", "failed")
 def _(world: World) -> None:
     world.network.arm("fal", "stuck")
-    start(world, "fal")
+    start(world, "fal", deadline_seconds=120, poll_seconds=[30, 60])
 
 
 # ── What the user may do ─────────────────────────────────────────────────────────────────────────
@@ -251,6 +253,94 @@ def _(world: World) -> None:
     world.offer(made)
     world.grant(USER, CREDITS)
     world.begin(order(world, made.model_id, attempts=1))
+
+
+# ── Two stages, and many clips ───────────────────────────────────────────────────────────────────
+
+PICTURE, VIDEO = "runware:101@1", "google:3@2"
+"""Runware's names of the models that make a scene's picture and its video."""
+
+
+def begin_with(world: World, path: str, body: dict[str, Any]) -> None:
+    """One user posts an order, until there is an answer."""
+    key = {"Idempotency-Key": "the-key-of-one-order"}
+
+    def ask() -> Any:
+        return world.http("generate", "POST", path, user=USER, body=body, headers=key)
+
+    world.begin(world.persistently(ask))
+
+
+def start_scene(world: World, **models: str) -> None:
+    """One user orders a scene's picture and a video from it."""
+    world.grant(USER, CREDITS)
+    scene = NewScene(image_prompt="a red kettle", visual_prompt="it boils", duration=4)
+    project, _ = projects.create(USER, NewProject(scenes=[scene]))
+    begin_with(world, f"/v1/scenes/{project.scene_ids[0]}/video", models)
+
+
+BY_RUNWARE = {"image_model_id": "runware-image", "model_id": "runware-veo-3.1-lite"}
+LITE = "google:veo@3.1-lite"
+
+
+@scenario("two stages, Runway", "completed")
+def _(world: World) -> None:
+    start_scene(world)
+
+
+@scenario("two stages, Runware", "completed")
+def _(world: World) -> None:
+    start_scene(world, **BY_RUNWARE)
+
+
+@scenario("picture fails", "failed")
+def _(world: World) -> None:
+    world.network.arm("runware", "task_error", endpoint=PICTURE)
+    start_scene(world, **BY_RUNWARE)
+
+
+@scenario("picture kept, video fails", "failed")
+def _(world: World) -> None:
+    world.network.arm("runware", "task_error", endpoint=LITE)
+    start_scene(world, **BY_RUNWARE)
+
+
+@scenario("video declined once", "completed")
+def _(world: World) -> None:
+    """Another picture is made, and another video from it: the owner pays for both again."""
+    world.network.arm("runware", "moderation", endpoint=LITE)
+    start_scene(world, **BY_RUNWARE)
+
+
+@scenario("video declined twice", "failed")
+def _(world: World) -> None:
+    world.network.arm("runware", "moderation", endpoint=LITE, times=2)
+    start_scene(world, **BY_RUNWARE)
+
+
+@scenario("cancelled between", "cancelled", runway={"pending_seconds": 60})
+def _(world: World) -> None:
+    """The picture is there, and the video waits in the provider's queue."""
+    start_scene(world, **BY_RUNWARE | {"model_id": "gen4-turbo"})
+    world.begin(act(world, *CANCEL), in_seconds=30)
+
+
+@scenario("scene deleted", "completed")
+def _(world: World) -> None:
+    start_scene(world, **BY_RUNWARE)
+    world.begin(act(world, *DELETE), in_seconds=900)
+
+
+@scenario("three clips, one fails", "completed", "failed", "completed")
+def _(world: World) -> None:
+    world.network.arm("runware", "task_error", prompt_contains="scene 2")
+    world.grant(USER, CREDITS)
+    frames = {"first_frame": "https://example.com/1.png", "last_frame": "https://example.com/2.png"}
+    scenes = [
+        NewScene(visual_prompt=f"scene {number}", duration=4, **frames) for number in (1, 2, 3)
+    ]
+    project, _ = projects.create(USER, NewProject(scenes=scenes))
+    begin_with(world, f"/v1/projects/{project.project_id}/clips", {})
 
 
 # ── What AWS may do ──────────────────────────────────────────────────────────────────────────────

@@ -18,15 +18,18 @@ from tests.proof.scenarios import SCENARIOS
 
 aws_clients = moto_aws.aws_clients
 
+SAMPLE = ("fal, webhook", "Runway, polled", "not started", "deleted", "video declined once")
+"""Enough to have each function die."""
+
 FUNCTIONS = {"generate", "webhooks", "submit", "track", "migrate", "settle", "cancel", "sweep"}
 
 
 @pytest.fixture(scope="module")
 def rehearsals(aws_clients: moto_aws.Clients) -> dict[str, Run]:
-    return {name: play(scenario, aws_clients) for name, scenario in SCENARIOS.items()}
+    return {name: play(SCENARIOS[name], aws_clients) for name in SAMPLE}
 
 
-@pytest.mark.parametrize("name", list(SCENARIOS))
+@pytest.mark.parametrize("name", SAMPLE)
 def test_undisturbed_a_scenario_ends_as_it_says(rehearsals: dict[str, Run], name: str) -> None:
     assert rehearsals[name].found == ()
     assert rehearsals[name].ends == SCENARIOS[name].ends
@@ -40,15 +43,15 @@ def test_every_function_that_writes_is_died_in(rehearsals: dict[str, Run]) -> No
 def test_a_scenario_has_the_same_side_effects_every_time(
     aws_clients: moto_aws.Clients, rehearsals: dict[str, Run]
 ) -> None:
-    again = play(SCENARIOS["Runware, webhook"], aws_clients)
-    assert again.effects == rehearsals["Runware, webhook"].effects
+    again = play(SCENARIOS["deleted"], aws_clients)
+    assert again.effects == rehearsals["deleted"].effects
 
 
-@pytest.mark.parametrize("name", ["fal, webhook", "Runway, polled", "Runware's answer lost"])
+@pytest.mark.parametrize("name", ["fal, webhook", "video declined once"])
 def test_a_death_breaks_nothing(
     aws_clients: moto_aws.Clients, rehearsals: dict[str, Run], name: str
 ) -> None:
-    for point in list(points_of(rehearsals[name]))[::9]:
+    for point in list(points_of(rehearsals[name]))[::11]:
         run = play(SCENARIOS[name], aws_clients, (point,))
         assert run.found == (), (point, run.log)
 

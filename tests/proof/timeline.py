@@ -118,10 +118,11 @@ class Timeline:
 
     def step(self) -> None:
         """Let the next thing happen."""
-        due, _, timer = heapq.heappop(self._coming)
-        while self.now() < due:
-            self._run(asyncio.sleep(max(due - self.now(), _TICK)))
+        # Looked at again after each wait: a provider's call may bring something earlier.
+        while (left := self._coming[0][0] - self.now()) > 0:
+            self._run(asyncio.sleep(max(left, _TICK)))
             self._answer_calls()
+        _, _, timer = heapq.heappop(self._coming)
         if timer.action is not None:
             timer.action()
         self._answer_calls()

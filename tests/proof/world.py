@@ -44,7 +44,7 @@ from aws_lambda_powertools.utilities.idempotency.persistence import base as keys
 from aws_lambda_powertools.utilities.idempotency.persistence import datarecord as key_record
 from aws_lambda_powertools.utilities.idempotency.persistence import dynamodb as keys_table
 
-from clipmint import ledger
+from clipmint import generation, ledger
 from clipmint.domain.catalog import Model
 from clipmint.telemetry import logger
 from tests.integration import moto_aws
@@ -59,7 +59,7 @@ from tests.proof.timeline import Timeline
 from tests.template.reading import DEFINITION, of_type, written
 
 T = TypeVar("T")
-Script = Generator[float, Any, None]
+Script = Generator[float, Any, Any]
 """What somebody does: it yields the seconds until they do the next thing."""
 
 SWEEP_SECONDS = 60
@@ -286,14 +286,17 @@ class World:
     def paid(self) -> Counter[tuple[str, str]]:
         """Paid submissions by job and stage. A webhook URL names both; who is told none, or whose
         answer was lost, is known by the prompt, which no two jobs share."""
-        by_prompt = {job["prompt"]: job["job_id"] for job in self.jobs()}
+        by_prompt = {}
+        for job in self.jobs():
+            by_prompt[job["prompt"]] = job["job_id"], "video"
+            if "image" in job:
+                by_prompt[json.loads(job["image"]["picture"])["prompt"]] = job["job_id"], "image"
         paid = Counter[tuple[str, str]]()
         for submission in self.network.submissions():
             if submission["webhook_url"]:
                 *_, job_id, stage, _token = submission["webhook_url"].split("/")
             else:
-                job_id = by_prompt[submission["input"]["promptText"]]
-                stage = "image" if "text_to_image" in submission["endpoint"] else "video"
+                job_id, stage = by_prompt[submission["input"]["promptText"]]
             paid[job_id, stage] += 1
         return paid
 
@@ -301,11 +304,13 @@ class World:
         """Every user, now."""
         return records.snapshots(self.aws, self.users, self.paid())
 
-    def _examine(self) -> None:
+    def _examine(self) -> list[Snapshot]:
         """Hold what is there now against the invariants, and against what was there before."""
-        for now in self.snapshots():
+        seen = self.snapshots()
+        for now in seen:
             self._note(violations(now, self._last_seen.get(now.user_id)))
             self._last_seen[now.user_id] = now
+        return seen
 
     def _note(self, sentences: list[str]) -> None:
         self.found += [sentence for sentence in sentences if sentence not in self.found]
@@ -328,8 +333,7 @@ class World:
                 quiet_since = quiet_since or self.timeline.now()
         # A sweep after everything is over changes nothing.
         self._sweep()
-        self._examine()
-        for now in self.snapshots():
+        for now in self._examine():
             self._note([*unfinished(now), *left_behind(now)])
         self._note([f"{name}'s CDN was shown a key" for name in self.network.leaked()])
         for execution in self.machine.executions.values():
@@ -374,6 +378,7 @@ def new_world(
         for name, value in environment().items():
             patch.setenv(name, value)
         patch.setattr(logger._logger, "disabled", True)
+        patch.setattr(generation, "STARTS_AT_ONCE", 1)  # in the same order every time
         random.seed(0)
         # A client knows nothing but its service, and costs more to make than most runs' calls.
         patch.setattr(boto3, "client", functools.partial(_client, clients, boto3.client))
@@ -388,7 +393,10 @@ def new_world(
             return world.call_aws(original, client, operation, params)
 
         patch.setattr(botocore.client.BaseClient, "_make_api_call", make_api_call)
-        patch.setattr(
-            httpx.HTTPTransport, "handle_request", lambda _, request: world.call_http(request)
-        )
+        for name, instead in (
+            ("__init__", lambda *_, **__: None),  # no certificates to load, no sockets to close
+            ("handle_request", lambda _, request: world.call_http(request)),
+            ("close", lambda _: None),
+        ):
+            patch.setattr(httpx.HTTPTransport, name, instead)
         yield world
