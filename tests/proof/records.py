@@ -37,6 +37,7 @@ def snapshots(
 ) -> list[Snapshot]:
     """Every one of these users, now."""
     ledger, jobs, objects = items(aws, "LEDGER_TABLE"), items(aws, "JOBS_TABLE"), files(aws)
+    projects = items(aws, "PROJECTS_TABLE")
     made = []
     for user in users:
         lines = [item for item in ledger if item["user_id"] == user]
@@ -50,6 +51,7 @@ def snapshots(
                 jobs=own,
                 objects={key: sha for key, sha in objects.items() if ids & set(key[1].split("/"))},
                 paid={key: times for key, times in paid.items() if key[0] in ids},
+                projects=[item for item in projects if item["user_id"] == user],
             )
         )
     return made
