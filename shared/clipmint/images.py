@@ -45,8 +45,8 @@ FORM_SECONDS = 15 * 60
 """How long a form for an upload is good: a large picture over a slow line, and a second try."""
 
 CHECK_SECONDS = 8.0
-"""How long `require_usable` goes on starting checks. One that has begun takes another second or
-two, or as long as S3 keeps us waiting; the function's own time ends well after that."""
+"""How long `require_usable` goes on starting reads and decodings. One that has begun takes another
+second or two, or as long as S3 keeps us waiting; the function's own time ends well after that."""
 
 _READERS = 4  # 20 MB each at worst; decoding takes turns
 _PREFIX = "IMAGE#"
@@ -210,14 +210,14 @@ def _check_all(user_id: str, wanted: list[_Wanted], deadline: float) -> None:
 
 
 def _check(user_id: str, wanted: _Wanted, deadline: float) -> None:
-    if time.monotonic() > deadline:
-        raise _ask_again("Not all pictures could be checked in time")
+    _require_time(deadline)
     try:
         found = _read(wanted)
         if found is None:
             raise _not_uploaded(wanted.url)
         data, etag, content_type = found
         with _decoding:
+            _require_time(deadline)  # it may have waited for the others
             picture = pictures.check(data)
     except PictureInvalid as invalid:
         raise _invalid(wanted.url, f"{invalid}") from None
@@ -241,6 +241,11 @@ def _check(user_id: str, wanted: _Wanted, deadline: float) -> None:
         etag=etag,
         checked_at=clock.iso(clock.now()),
     ).save()
+
+
+def _require_time(deadline: float) -> None:
+    if time.monotonic() > deadline:
+        raise _ask_again("Not all pictures could be checked in time")
 
 
 def _read(wanted: _Wanted) -> tuple[bytes, str, str] | None:

@@ -247,13 +247,38 @@ def test_what_was_checked_in_time_is_not_checked_again(
     ticks = iter(range(1_000))
     monkeypatch.setattr(images, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
     monkeypatch.setattr(images, "_READERS", 1)
-    for checked in (3, 6):
+    for checked in (3, 6):  # the time is looked at twice for each
         with pytest.raises(TemporarilyUnavailable) as later:
-            images.require_usable(ADA, urls, seconds=3)
+            images.require_usable(ADA, urls, seconds=6)
         assert later.value.headers == {"Retry-After": "1"}
         assert len(notes(aws)) == checked
-    images.require_usable(ADA, urls, seconds=3)
+    images.require_usable(ADA, urls, seconds=6)
     assert asked.count("GetObject") == 8
+
+
+def test_a_picture_whose_turn_comes_too_late_is_not_decoded(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each may take seconds, and the function's own time ends soon after."""
+    read, both_read = images._read, threading.Barrier(2)
+    now, decoded = [0.0], []
+
+    def read_together(wanted: Any) -> Any:
+        found = read(wanted)
+        both_read.wait(timeout=10)
+        return found
+
+    def check(data: bytes) -> Picture:
+        decoded.append(data)
+        now[0] += 9
+        return Picture("image/png", 32, 32)
+
+    monkeypatch.setattr(images, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(images, "_read", read_together)
+    monkeypatch.setattr(pictures, "check", check)
+    with pytest.raises(TemporarilyUnavailable):
+        images.require_usable(ADA, [uploaded(aws), uploaded(aws)], seconds=8)
+    assert (len(decoded), len(notes(aws))) == (1, 1)
 
 
 def test_a_picture_that_s3_will_not_give_is_asked_for_later(
