@@ -259,7 +259,7 @@ class SceneAnswer(BaseModel):
             image_url=state.image_url,
             video_url=video_url,
             thumbnail_url=thumbnail_url,
-            error_message=USER_MESSAGES[failure] if failure else None,
+            error_message=_error_message(job) if job else None,
             error_code=failure,
             created_at=clock.iso(scene.created_at),
             updated_at=clock.iso(scene.updated_at),

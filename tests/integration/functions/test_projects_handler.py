@@ -15,7 +15,7 @@ from botocore.model import OperationModel
 
 from clipmint import jobs, ledger, projects
 from clipmint.domain.jobs import Asset, Job, JobStatus, Stage, Verdict, verdict
-from clipmint.domain.outcomes import USER_MESSAGES, Failed, FailureCode, Succeeded
+from clipmint.domain.outcomes import IMAGE_KEPT, USER_MESSAGES, Failed, FailureCode, Succeeded
 from clipmint.domain.projects import MAX_SCENES, RESOLUTIONS, Render
 from functions.projects.app import handler
 from tests.integration.gateway import Answer, Caller, answer_of, event
@@ -308,6 +308,24 @@ def test_a_scene_never_rendered_is_pending_without_a_job(project: Any) -> None:
         "created_at": project["created_at"],
         "updated_at": project["created_at"],
     }
+
+
+def test_a_scene_whose_video_failed_says_that_its_image_was_charged(
+    aws: Aws, call: Caller, project: Any
+) -> None:
+    scene, route = project["scenes"][0], ROUTES["runway"]
+    asset = Asset(BUCKET, "generated_images/1.png", "image/png", 9, "0" * 64, 1_080, 1_920, 0.0)
+    image = Stage("image", (route,), "runway", route.endpoint, 1, (15,), 600)
+    video = Stage("video", (route,), "runway", route.endpoint, 5, (15,), 600)
+    ids = {"project_id": project["project_id"], "scene_id": scene["scene_id"]}
+    job = open_job(stages=(image, video), **ids)
+    jobs.record_asset(job.job_id, "image", asset, image_url="https://images.example.com/1.png")
+    ended = fail(rendered(project, scene, job))
+    assert ended.credits_used == 1
+    message = f"{USER_MESSAGES[FailureCode.CONTENT_POLICY]} {IMAGE_KEPT}"
+    assert call("GET", path(project, scene)).body["error_message"] == message
+    [clip] = call("GET", f"{path(project)}/clips").body["clips"]
+    assert clip["error_message"] == message
 
 
 def test_a_scene_is_as_its_newest_job(call: Caller, project: Any) -> None:
