@@ -49,6 +49,13 @@ def read(base: str, key: str, method: str = "GET", **headers: str) -> httpx.Resp
         return http.request(method, f"{base}/{key}", headers=headers)
 
 
+def test_a_posted_picture_is_read_where_iam_is_not_enforced(stack: Stack) -> None:
+    url, fields = form(stack)
+    assert post(url, fields) == (204, "")
+    answer = read(stack.images_url, fields["key"])
+    assert (answer.status_code, answer.content) == (200, PICTURE)
+
+
 def test_a_posted_picture_is_read_through_the_distribution(guarded: Stack) -> None:
     url, fields = form(guarded)
     assert post(url, fields) == (204, "")
