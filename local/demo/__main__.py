@@ -19,6 +19,7 @@ from PIL import UnidentifiedImageError
 from local.demo.app import UnexpectedAnswer
 from local.demo.checks import Checks
 from local.demo.screen import Screen
+from local.demo.second_act import SecondAct
 from local.demo.shots import NAMES, Shot, bill, rerouted, shots, side_by_side
 from local.demo.side_by_side import SideBySide
 from local.demo.story import USER, Story
@@ -92,8 +93,9 @@ def _run(
     if not (everybody or keys or options.image_url):
         screen.say("It takes the default image unread; --image-url URL shows one of yours.")
     by_name = {PROVIDERS[name].key_name: key for name, key in keys.items()}
-    settings = dict.fromkeys(names, simulated)
-    with Stack(simulate=names, keys=by_name, settings=settings) as stack:
+    # The second act is for all three; whoever does not take part in the first is played.
+    settings = dict.fromkeys(NAMES, simulated)
+    with Stack(simulate=tuple(NAMES), keys=by_name, settings=settings) as stack:
         screen.say(f"The stack is ready after {time.monotonic() - began:.1f} s: {stack.api_url}")
         try:
             if everybody:
@@ -101,12 +103,17 @@ def _run(
                 story.tell_all(chosen, rerouted(options.prompt))
             else:
                 Story(stack, screen, checks, options.out).tell(chosen)
+                if checks.wrong:
+                    screen.heading("The second act is left out, because the first went wrong")
+                else:
+                    SecondAct(stack, screen, checks, options.out).tell_on()
             if not checks.wrong:
                 screen.heading(
                     f"Done in {time.monotonic() - began:.1f} s; {checks.made} checks passed"
                 )
+                pictures = "" if everybody else ", pictures (.png)"
                 screen.say(
-                    f"The videos (.mp4) and thumbnails (.jpg) are in {options.out.resolve()}"
+                    f"Videos (.mp4){pictures} and thumbnails (.jpg) are in {options.out.resolve()}"
                 )
         except TROUBLE as error:
             if not options.keep:
@@ -127,6 +134,8 @@ def _introduce(
         who = _listed([NAMES[name] for name in played], "and")
         players = "a simulator plays" if len(played) == 1 else "simulators play"
         screen.say(f"No {unset} is set: {players} {who}.")
+    if others := [NAMES[name] for name in NAMES if name not in names]:
+        screen.say(f"Simulators play {_listed(others, 'and')} too, in the second act.")
     for name in keys:
         asked = [shot for shot in chosen if shot.provider == name]
         key_name = PROVIDERS[name].key_name

@@ -6,6 +6,7 @@ A start carries an Idempotency-Key, so it may be sent again whatever became of t
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import time
 from collections.abc import Mapping
@@ -55,6 +56,9 @@ class App:
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
         return self._call("POST", path, json=body, headers=headers)
 
+    def put(self, path: str, body: Mapping[str, Any]) -> httpx.Response:
+        return self._call("PUT", path, json=body)
+
     def all_entries(self) -> list[dict[str, Any]]:
         """The user's whole journal, oldest line first."""
         newest_first: list[dict[str, Any]] = []
@@ -85,6 +89,21 @@ def retry_after(answer: httpx.Response) -> float:
     return float(answer.headers.get("Retry-After", 2))
 
 
+def upload(form: Mapping[str, Any], content: bytes) -> int:
+    """Send a file with a presigned form; what S3 answers, 204 if it has taken it.
+
+    The form is the permission: no token goes with it.
+    """
+    answer = _anybody().post(form["url"], data=form["fields"], files={"file": content})
+    return answer.status_code
+
+
+def look(url: str) -> tuple[int, bytes]:
+    """What anybody gets from a public URL: a status and a body."""
+    answer = _anybody().get(url)
+    return answer.status_code, answer.content
+
+
 def download(url: str, path: Path) -> str:
     """Save what a presigned URL leads to; the SHA-256 of what came, in hex.
 
@@ -94,7 +113,7 @@ def download(url: str, path: Path) -> str:
     digest = hashlib.sha256()
     unfinished = path.with_name(path.name + ".part")
     with (
-        httpx.stream("GET", url, timeout=TIMEOUT_SECONDS, trust_env=False) as answer,
+        _anybody().stream("GET", url) as answer,
         unfinished.open("wb") as file,
     ):
         answer.raise_for_status()
@@ -103,3 +122,9 @@ def download(url: str, path: Path) -> str:
             file.write(chunk)
     unfinished.replace(path)
     return digest.hexdigest()
+
+
+@functools.cache
+def _anybody() -> httpx.Client:
+    """For URLs and forms that are their own permission."""
+    return httpx.Client(timeout=TIMEOUT_SECONDS, trust_env=False)

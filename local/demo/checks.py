@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import av
-from PIL import Image
+from PIL import Image, ImageChops, ImageStat
 
 DURATION_TOLERANCE_SECONDS = 0.25
 THUMBNAIL_SIDE = 640
@@ -94,6 +94,27 @@ def check_thumbnail(checks: Checks, name: str, path: Path, size: tuple[int, int]
         checks.that(skew < 0.01, f"{name}: {picture.size} is not in the proportions of {size}")
 
 
+def ends(path: Path) -> tuple[Image.Image, Image.Image]:
+    """The first and the last frame of a video, in RGB."""
+    with av.open(str(path)) as container:
+        frames = container.decode(container.streams.video[0])
+        first = last = next(frames)
+        for last in frames:  # noqa: B007
+            pass
+        pictures: tuple[Image.Image, Image.Image] = (
+            first.to_image(),  # type: ignore[no-untyped-call]
+            last.to_image(),  # type: ignore[no-untyped-call]
+        )
+        return pictures
+
+
+def unlikeness(one: Image.Image, other: Image.Image) -> float:
+    """How far two pictures are apart, from 0 (alike) to 255: by their colours, part by part."""
+    small = [each.convert("RGB").resize((9, 16)) for each in (one, other)]
+    bands = ImageStat.Stat(ImageChops.difference(*small)).mean
+    return sum(bands) / len(bands)
+
+
 # What one credit of an entry does to the available and to the held credits.
 _EFFECTS: Mapping[str, tuple[int, int]] = {
     "grant": (1, 0),
@@ -107,11 +128,11 @@ def faults_of_journal(entries: Iterable[Mapping[str, Any]], available: int, held
     """What does not add up in a journal (oldest line first) of an account as it stands now.
 
     Every line must follow from the one before, the last one must be the account, and every hold
-    must have ended, once, as a whole.
+    (one per stage of a job) must have ended, once, as a whole.
     """
     faults: list[str] = []
     balance = reserved = 0
-    holds: defaultdict[str, list[tuple[str, int]]] = defaultdict(list)
+    holds: defaultdict[tuple[str, str], list[tuple[str, int]]] = defaultdict(list)
     for number, entry in enumerate(entries, start=1):
         if entry["sequence"] != number:
             faults.append(f"line {number} has the number {entry['sequence']}")
@@ -121,13 +142,14 @@ def faults_of_journal(entries: Iterable[Mapping[str, Any]], available: int, held
         if (entry["balance_after"], entry["held_after"]) != (balance, reserved):
             faults.append(f"line {number} does not follow from the lines before it")
         if entry["job_id"] is not None:
-            holds[entry["job_id"]].append((entry["kind"], entry["credits"]))
+            stage = entry.get("stage") or "video"
+            holds[entry["job_id"], stage].append((entry["kind"], entry["credits"]))
     if (balance, reserved) != (available, held):
         faults.append(f"the journal ends with {balance} and {reserved}, not as the account is")
-    for job_id, lines in holds.items():
+    for (job_id, stage), lines in holds.items():
         kinds = [kind for kind, _ in lines]
         if kinds not in (["hold", "capture"], ["hold", "release"]):
-            faults.append(f"job {job_id} went through {kinds}")
+            faults.append(f"{stage} of job {job_id} went through {kinds}")
         elif lines[0][1] != lines[1][1]:
-            faults.append(f"job {job_id} held {lines[0][1]} and ended {lines[1][1]}")
+            faults.append(f"{stage} of job {job_id} held {lines[0][1]} and ended {lines[1][1]}")
     return faults

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 PROMPT = "A paper boat crosses a still lake at dawn"
@@ -27,6 +28,7 @@ class Product:
 
 
 _VEO = Product("fal", "Veo 3.1 with sound, 720p", 0.40)
+_VEO_BY_RUNWARE = Product("runware", "Veo 3.1 with sound, 720p", 0.40)
 _GEN45 = Product("runway", "Gen-4.5", 0.12)
 _GEN4_TURBO = Product("runway", "Gen-4 Turbo", 0.05)
 _LITE = Product("runware", "Veo 3.1 Lite with sound, 720p", 0.05)
@@ -47,6 +49,8 @@ class Shot:
     aspect_ratio: str = "16:9"
     resolution: str | None = "720p"
     image_url: str | None = None
+    last_image_url: str | None = None
+    project_id: str | None = None
 
     @property
     def provider(self) -> str:
@@ -60,7 +64,12 @@ class Shot:
         if self.resolution:
             settings["resolution"] = self.resolution
         body = {"model_id": self.model_id, "prompt": self.prompt, "settings": settings}
-        return body | ({"image_url": self.image_url} if self.image_url else {})
+        whence = {
+            "image_url": self.image_url,
+            "last_image_url": self.last_image_url,
+            "project_id": self.project_id,
+        }
+        return body | {name: value for name, value in whence.items() if value}
 
     @property
     def looks(self) -> str:
@@ -139,6 +148,39 @@ def doomed(first: Shot) -> Shot:
     prompt = "A video the provider fails to make"
     ratio, resolution = first.aspect_ratio, first.resolution
     return Shot("failing", first.model_id, first.product, prompt, first.seconds, ratio, resolution)
+
+
+def from_project(project_id: str) -> Shot:
+    """A video of a portrait that a project shows."""
+    prompt = "The harbour wakes up"
+    return Shot("from-project", "veo-3.1-i2v", _VEO, prompt, 4, "9:16", project_id=project_id)
+
+
+def clips(frames: Sequence[str]) -> list[Shot]:
+    """A portrait clip from each frame (a URL) to the next; of four, so three. The last one is by a
+    model of its own, and longer."""
+    pairs = [{"image_url": first, "last_image_url": last} for first, last in pairwise(frames)]
+    usual, lite = "runware-veo-3.1", "runware-veo-3.1-lite"
+    words = "The {} passes over the harbour"
+    return [
+        Shot(name, model_id, product, words.format(name), seconds, "9:16", **pair)
+        for (name, model_id, product, seconds), pair in zip(
+            [
+                ("morning", usual, _VEO_BY_RUNWARE, 4),
+                ("afternoon", usual, _VEO_BY_RUNWARE, 4),
+                ("evening", lite, _LITE, 6),
+            ],
+            pairs,
+            strict=True,
+        )
+    ]
+
+
+def scene(picture: str) -> Shot:
+    """A square video that starts from a picture of its scene. Until that is made, any will do to
+    ask for the price."""
+    prompt = "The boat turns into the wind"
+    return Shot("scene", "gen4-turbo", _GEN4_TURBO, prompt, 2, "960:960", None, picture)
 
 
 def bill(asked: Sequence[Shot]) -> str:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
-from itertools import groupby
 
+from local.demo.behind import told
 from local.demo.checks import decode, faults_of_journal
 from local.demo.shots import NAMES, Shot
 from local.demo.story import Story, Take
@@ -85,7 +85,7 @@ class SideBySide(Story):
 
         self._screen.heading("How it went")
         self._screen.say(f"history: {' → '.join(self._behind.transitions(take.job_id))}")
-        refusals = self._behind.stage(take.job_id)["refusals"]
+        refusals = self._behind.stages(take.job_id)[0]["refusals"]
         for refusal in refusals:
             self._screen.say(
                 f"refused: by {refusal['provider']}, {refusal['reason']}, at {refusal['at']}"
@@ -110,12 +110,6 @@ class SideBySide(Story):
         self._screen.say("paid submissions: " + ", ".join(f"{n} {c}" for n, c in paid.items()))
         expected = {name: int(name == second) for name in paid}
         self._checks.equal("failover: paid submissions", paid, expected)
-
-
-def told(states: Sequence[str]) -> str:
-    """State names, those that repeat counted: ``Submit → Track x3 → …``."""
-    runs = [(state, len(list(alike))) for state, alike in groupby(states)]
-    return " → ".join(f"{state} x{count}" if count > 1 else state for state, count in runs)
 
 
 def _seconds(take: Take) -> float:

@@ -139,12 +139,13 @@ class Story:
             f"{take.name}: Location", answer.headers.get("Location"), f"/v1/videos/{take.job_id}"
         )
 
-    def _watch(self, takes: Sequence[Take]) -> None:
-        """Poll each job when the API wants to be asked, until all have ended."""
+    def _watch(self, takes: Sequence[Take], until: Sequence[Take] | None = None) -> None:
+        """Poll each job when the API wants to be asked, until all, or ``until``, have ended."""
         began = time.monotonic()
         give_up = began + (PATIENCE_WITH_REAL_SECONDS if self._real else PATIENCE_SECONDS)
         with self._screen.bars([take.name for take in takes]) as bars:
-            while waiting := [take for take in takes if not take.ended]:
+            while not all(take.ended for take in (takes if until is None else until)):
+                waiting = [take for take in takes if not take.ended]
                 take = min(waiting, key=lambda each: each.ask_at)
                 time.sleep(max(0.0, take.ask_at - time.monotonic()))
                 answer = self._app.get(f"/v1/videos/{take.job_id}")
@@ -157,7 +158,8 @@ class Story:
                 if now > give_up:
                     raise TimeoutError(f"{take.name} has not ended: {take.video['current_step']}")
         for take in takes:
-            self._checks.equal(f"{take.name}: progress", take.percents, sorted(take.percents))
+            if take.ended:
+                self._checks.equal(f"{take.name}: progress", take.percents, sorted(take.percents))
 
     def _account_after(self, takes: Sequence[Take]) -> None:
         spent = 0
@@ -242,30 +244,36 @@ class Story:
     def _estimated(self, shot: Shot) -> Take:
         return Take(shot, self._app.post("/v1/videos/estimate", shot.body).json()["credits"])
 
-    def _journal(self, takes: Sequence[Take]) -> None:
-        self._screen.heading("The user's journal")
+    def _journal(self, takes: Sequence[Take], after: int = 0) -> list[dict[str, Any]]:
+        """Show the lines after the number ``after``; the whole journal must add up."""
+        self._screen.heading("The user's journal" + (", continued" if after else ""))
         entries = self._app.all_entries()
         names = {take.job_id: take.name for take in takes}
-        rows = [
-            (
-                entry["sequence"],
-                entry["kind"],
-                entry["credits"],
-                entry["balance_after"],
-                entry["held_after"],
-                names.get(entry["job_id"], "credits bought"),
-            )
-            for entry in entries
-        ]
+        in_stages = {take.job_id for take in takes if len(take.video["stages"]) > 1}
+        rows = []
+        for entry in entries[after:]:
+            about = names.get(entry["job_id"], "credits bought")
+            if entry["job_id"] in in_stages:
+                about += f": {entry['stage']}"
+            figures = (entry["credits"], entry["balance_after"], entry["held_after"])
+            rows.append((entry["sequence"], entry["kind"], *figures, about))
         self._screen.table(("line", "entry", "credits", "available", "held", "for"), rows)
         for fault in faults_of_journal(entries, self._balance, 0):
             self._checks.that(False, f"journal: {fault}")
         for take in takes:
-            kinds = [line["kind"] for line in entries if line["job_id"] == take.job_id]
+            lines = [line for line in entries if line["job_id"] == take.job_id]
             end = "capture" if take.video["status"] == "completed" else "release"
-            self._checks.equal(f"{take.name}: journal", kinds, ["hold", end])
-            charged = {line["credits"] for line in entries if line["job_id"] == take.job_id}
-            self._checks.equal(f"{take.name}: credits in the journal", charged, {take.estimate})
+            stages = take.video["stages"]
+            expected = [
+                (kind, stage["name"], stage["credits"])
+                for kind in ("hold", end)
+                for stage in stages
+            ]
+            found = [(line["kind"], line["stage"], line["credits"]) for line in lines]
+            self._checks.equal(f"{take.name}: journal", found, expected)
+            price = sum(stage["credits"] for stage in stages)
+            self._checks.equal(f"{take.name}: credits of its stages", price, take.estimate)
+        return entries
 
 
 def _clip_row(name: str, clip: Clip, digest: str) -> tuple[object, ...]:

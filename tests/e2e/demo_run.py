@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,12 @@ class Run:
     errors: str
     out: Path
 
+    @property
+    def second_act(self) -> Run:
+        """The same run, from the second act on."""
+        _, heading, rest = self.text.partition("\nSecond act:")
+        return replace(self, text=heading + rest)
+
     def section(self, heading: str) -> list[str]:
         """The lines below a heading, up to the next one."""
         lines = self.text.partition(f"\n{heading}\n")[2].splitlines()
@@ -38,9 +44,10 @@ class Run:
         assert found, f"nothing is said of the account {moment}"
         return int(found[1]), int(found[2])
 
-    def journal(self) -> list[dict[str, Any]]:
-        """The journal as printed, with the members the API gives it."""
-        found = map(JOURNAL_LINE.fullmatch, self.section("The user's journal")[1:])
+    def journal(self, heading: str = "The user's journal") -> list[dict[str, Any]]:
+        """The journal as printed below a heading, with the members the API gives it; a job's
+        stages are told apart by its name."""
+        found = map(JOURNAL_LINE.fullmatch, self.section(heading)[1:])
         return [
             {
                 "sequence": int(line[1]),

@@ -24,9 +24,21 @@ from PIL import Image
 from local.demo.checks import faults_of_journal
 from tests.e2e.demo_run import PATIENCE_SECONDS, PROGRESS_LINE, ROOT, Run, environment, run
 
-VIDEOS: Mapping[str, tuple[int, tuple[int, int]]] = {
+FIRST_ACT: Mapping[str, tuple[int, tuple[int, int]]] = {
     "text-to-video": (4, (1280, 720)),
     "image-to-video": (6, (720, 1280)),
+}
+SECOND_ACT: Mapping[str, tuple[int, tuple[int, int]]] = {
+    "from-project": (4, (720, 1280)),
+    "scene": (2, (960, 960)),
+    "morning": (4, (720, 1280)),
+    "evening": (6, (720, 1280)),
+    "afternoon-again": (4, (720, 1280)),
+}
+VIDEOS = {**FIRST_ACT, **SECOND_ACT}
+PICTURES = {
+    **dict.fromkeys(("dawn", "noon", "dusk", "night"), (720, 1280)),
+    "scene": (1024, 1024),
 }
 
 
@@ -46,7 +58,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Run:
 def test_it_checks_a_lot_and_finds_nothing_wrong(demo: Run) -> None:
     passed = re.search(r"Done in [\d.]+ s; (\d+) checks passed", demo.text)
     assert passed is not None
-    assert int(passed[1]) > 50
+    assert int(passed[1]) > 300
     assert "WRONG" not in demo.text
     assert demo.errors == ""
 
@@ -67,19 +79,32 @@ def test_it_leaves_thumbnails_that_show_something(demo: Run, name: str) -> None:
     _, (width, height) = VIDEOS[name]
     with Image.open(demo.out / f"{name}.jpg") as picture:
         assert picture.format == "JPEG"
-        assert picture.size == (width // 2, height // 2)
+        assert picture.size == (
+            width * 640 // max(width, height),
+            height * 640 // max(width, height),
+        )
         dark, light = picture.convert("L").getextrema()
     assert light - dark > 100  # type: ignore[operator]
 
 
 def test_it_leaves_nothing_else(demo: Run) -> None:
     expected = {f"{name}{end}" for name in VIDEOS for end in (".mp4", ".jpg")}
+    expected |= {f"{name}.png" for name in PICTURES}
     assert {path.name for path in demo.out.iterdir()} == expected
 
 
-def test_the_table_of_videos_says_what_is_on_the_disk(demo: Run) -> None:
-    rows = demo.section("Downloaded from the owner's bucket")[1:]
-    assert [row.split()[0] for row in rows] == list(VIDEOS)
+@pytest.mark.parametrize("name", PICTURES)
+def test_it_leaves_the_pictures_as_anybody_reads_them(demo: Run, name: str) -> None:
+    with Image.open(demo.out / f"{name}.png") as picture:
+        picture.load()
+        assert (picture.format, picture.size) == ("PNG", PICTURES[name])
+
+
+@pytest.mark.parametrize("act", [1, 2])
+def test_the_table_of_videos_says_what_is_on_the_disk(demo: Run, act: int) -> None:
+    played, videos = (demo, FIRST_ACT) if act == 1 else (demo.second_act, SECOND_ACT)
+    rows = played.section("Downloaded from the owner's bucket")[1:]
+    assert [row.split()[0] for row in rows] == list(videos)
     for row in rows:
         name = row.split()[0]
         seconds, (width, height) = VIDEOS[name]
@@ -109,7 +134,58 @@ def test_the_figures_add_up(demo: Run) -> None:
     assert demo.account("refunded") == after
 
 
-@pytest.mark.parametrize("name", VIDEOS)
+def test_the_figures_of_the_second_act_go_on_from_the_first(demo: Run) -> None:
+    continued = demo.journal("The user's journal, continued")
+    assert faults_of_journal(demo.journal() + continued, *demo.account("after all")) == []
+    by_job = {
+        name: [line["kind"] for line in continued if line["job_id"] == name]
+        for name in {line["job_id"] for line in continued}
+    }
+    paid = ["hold", "capture"]
+    assert by_job == {
+        **dict.fromkeys(("from-project", "morning", "evening", "afternoon-again"), paid),
+        "afternoon": ["hold", "release"],
+        "scene: image": paid,
+        "scene: video": paid,
+    }
+    available, held = demo.account("while all run")
+    assert demo.account("refunded") == (available + held, 0)
+
+
+def test_the_summary_of_the_clips_is_shown_before_while_and_after(demo: Run) -> None:
+    names = ("total_clips", "completed", "pending", "failed", "all_complete")
+    said = "clips ([a-z ]+): " + ", ".join(rf"{name} (\w+)" for name in names)
+    assert re.findall(said, demo.text) == [
+        ("before", "0", "0", "0", "0", "false"),
+        ("while they run", "3", "0", "3", "0", "false"),
+        ("after", "3", "2", "0", "1", "false"),
+        ("again", "3", "2", "1", "0", "false"),
+        ("in the end", "3", "3", "0", "0", "true"),
+    ]
+
+
+def test_everything_of_the_second_act_moves_at_once(demo: Run) -> None:
+    played = ["from-project", "scene", "morning", "afternoon", "evening"]
+    lines = demo.section("All at once: a video, a scene in two stages, three clips")
+    seen = [(line[1], line[3]) for line in map(PROGRESS_LINE.fullmatch, lines) if line]
+    assert [name for name, _ in seen[:5]] == played
+    last = dict(seen)
+    last.pop("scene")  # which may be on its way when the others have ended
+    played.remove("scene")
+    assert last == dict.fromkeys(played, "Completed") | {"afternoon": "Failed"}
+
+
+def test_a_scene_shows_its_two_stages(demo: Run) -> None:
+    seen = demo.second_act.progress("scene")
+    assert [percent for percent, _ in seen] == sorted(percent for percent, _ in seen)
+    assert {"Generating image", "Generating video", "Completed"} <= {step for _, step in seen}
+    told = [line.strip() for line in demo.section("How the scene went")]
+    assert re.fullmatch(r"picture: Submit → Track x\d+ → Migrate → NextStage", told[0])
+    assert re.fullmatch(r"video:   Submit → Track x\d+ → Migrate → NextStage → Settle", told[1])
+    assert told[2] == "journal: hold image 1, hold video 2, capture image 1, capture video 2"
+
+
+@pytest.mark.parametrize("name", FIRST_ACT)
 def test_progress_is_a_plain_line_per_change(demo: Run, name: str) -> None:
     seen = demo.progress(name)
     assert seen[-1] == (100, "Completed")
@@ -159,6 +235,7 @@ def test_a_prompt_that_is_declined_costs_nothing_and_fails_the_demo(tmp_path: Pa
     assert declined.account("account after") == declined.account("account before")
     assert faults_of_journal(declined.journal(), *declined.account("refunded")) == []
     assert not (tmp_path / "out").exists()
+    assert "The second act is left out, because the first went wrong" in declined.text
 
 
 def test_in_a_terminal_bars_move_and_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:

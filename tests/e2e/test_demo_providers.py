@@ -11,7 +11,10 @@ from pathlib import Path
 import av
 import pytest
 
-from local.demo.checks import faults_of_journal
+from local.demo.checks import Checks, faults_of_journal
+from local.demo.screen import Screen
+from local.demo.second_act import SecondAct
+from local.stack import Stack
 from tests.e2e.demo_run import KEYS, PROGRESS_LINE, ROOT, Run, environment, run
 
 
@@ -76,6 +79,22 @@ def test_a_provider_that_is_down_costs_neither_the_video_nor_a_second_charge(
     assert after == (before[0] - 16, 0)
     with av.open(str(side_by_side.out / "failover.mp4")) as container:
         assert container.duration == pytest.approx(4e6, abs=0.25e6)
+
+
+def test_what_a_real_provider_could_not_fetch_is_left_out_and_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keys = dict.fromkeys(KEYS.values(), "not-a-key")
+    checks = Checks(pytest.fail)
+    with Stack(simulate=(), keys=keys) as stack:
+        SecondAct(stack, Screen(), checks, tmp_path).tell_on()
+    text = capsys.readouterr().out
+    for who in ("fal", "Runway", "Runware"):
+        assert f"is left out: the real {who} cannot fetch from this machine." in text
+    assert checks.made >= 24  # the pictures' own
+    assert {path.name for path in tmp_path.iterdir()} == {
+        f"{name}.png" for name in ("dawn", "noon", "dusk", "night")
+    }
 
 
 def test_real_providers_name_their_price_before_anything_is_started(tmp_path: Path) -> None:
