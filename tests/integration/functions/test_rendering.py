@@ -278,6 +278,20 @@ def test_a_scene_of_somebody_else_is_no_scene(aws: Aws, call: Caller) -> None:
         assert (answer.status, answer.code) == (404, "SCENE_NOT_FOUND")
 
 
+def test_a_body_that_names_another_user_renders_nothing(aws: Aws, call: Caller) -> None:
+    rich(1_000)
+    project = project_of(framed(duration=4), drawn())
+    scene_id = project.scene_ids[1]
+    for answer in (
+        scene_video(call, scene_id, user_id=STRANGER),
+        clips(call, project, user_id=STRANGER),
+    ):
+        assert (answer.status, answer.code) == (403, "USER_MISMATCH")
+    assert assert_adds_up(USER).held == 0
+    assert scene_video(call, scene_id, user_id=USER).status == 202
+    assert clips(call, project, user_id=USER, scene_ids=[project.scene_ids[0]]).status == 202
+
+
 def test_a_scene_that_is_not_affordable_starts_nothing(aws: Aws, call: Caller) -> None:
     rich(5)
     [scene_id] = project_of(drawn()).scene_ids
@@ -490,6 +504,35 @@ def test_a_scene_that_cannot_become_a_clip_is_named_and_nothing_is_started(
         assert says in answer.body["details"]
     assert assert_adds_up(USER).held == 0
     assert aws.executions.started() == []
+
+
+@pytest.mark.parametrize(
+    ("resolution", "by_runware", "by_fal"),
+    [
+        ("1280:720", "16:9", "16:9"),
+        ("720:1280", "9:16", "9:16"),
+        ("1280:768", "16:9", "16:9"),
+        ("768:1280", "9:16", "9:16"),
+        # Veo makes two shapes and no others; fal takes the frames as they are.
+        ("1104:832", None, "auto"),
+        ("832:1104", None, "auto"),
+        ("960:960", None, "auto"),
+        ("1584:672", None, "auto"),
+    ],
+)
+def test_a_clip_is_made_in_a_shape_its_model_has_or_not_started(
+    aws: Aws, call: Caller, resolution: str, by_runware: str | None, by_fal: str
+) -> None:
+    rich(1_000)
+    for model_id, aspect_ratio in (("runware-veo-3.1", by_runware), ("veo-3.1-transition", by_fal)):
+        project = project_of(framed(duration=4), resolution=resolution)
+        answer = clips(call, project, model_id=model_id)
+        if aspect_ratio is None:
+            assert (answer.status, answer.code) == (400, "SETTING_NOT_ALLOWED")
+            assert project.scene_ids[0] in answer.body["details"]
+        else:
+            [clip] = answer.body["clips"]
+            assert found(clip["job_id"]).settings.aspect_ratio == aspect_ratio
 
 
 def test_more_than_forty_five_named_scenes_are_refused(aws: Aws, call: Caller) -> None:

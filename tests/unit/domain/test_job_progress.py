@@ -174,7 +174,17 @@ def test_a_two_stage_job_shows_the_image_steps_as_well() -> None:
             assert stage
             one = with_stage(one, replace(stage, **change))
             told.append(progress(one))
-    assert [percent for percent, _ in told] == [5, 15, 35, 40, 40, 70, 70, 75, 95]
+    assert told == [
+        (5, "Initializing"),
+        (15, "Fetching scene configuration"),
+        (35, "Generating image"),
+        (40, "Storing image"),
+        (40, "Storing image"),  # stored, and nothing sent yet
+        (70, "Generating video"),
+        (70, "Generating video"),
+        (75, "Storing video"),
+        (95, "Finalizing"),
+    ]
 
 
 @pytest.mark.parametrize(
