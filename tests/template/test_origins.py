@@ -1,0 +1,160 @@
+"""`docs/origins.md` keeps what it says: files, routes and tests it names exist."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.template.reading import ROOT, of_type, written
+
+PAGE = ROOT / "docs" / "origins.md"
+HEADER = "| Described | Here | Otherwise, and why | Shown by |"
+PARTS = 5  # one per description
+
+ROUTE = re.compile(r"(GET|POST|PUT|PATCH|DELETE) /\S+")
+FILE = re.compile(r"[\w./-]+\.(py|yaml|toml|json|md)")
+
+
+class Row(NamedTuple):
+    """``line`` is its number in the page; the others are its cells."""
+
+    line: int
+    described: str
+    here: str
+    otherwise: str
+    shown_by: str
+
+
+def read(text: str) -> dict[str, list[Row]]:
+    """The rows of each part's table."""
+    parts: dict[str, list[Row]] = {}
+    part = ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.startswith("## "):
+            part = line.removeprefix("## ")
+        elif line.startswith("|") and line != HEADER and not line.startswith("|--"):
+            cells = [cell.strip() for cell in line.removeprefix("|").removesuffix("|").split("|")]
+            assert len(cells) == 4, f"line {number} has {len(cells)} cells"
+            parts.setdefault(part, []).append(Row(number, *cells))
+    return parts
+
+
+def quoted(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)
+
+
+@functools.cache
+def names_in(path: Path) -> frozenset[str]:
+    """Its tests, as pytest names them after the file: ``test_x``, ``TestY::test_x``."""
+    module = ast.parse(path.read_text())
+    found = set()
+    for node in module.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            found.add(node.name)
+        elif isinstance(node, ast.ClassDef):
+            found |= {
+                f"{node.name}::{inner.name}"
+                for inner in node.body
+                if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef)
+            }
+    return frozenset(name for name in found if name.rpartition("::")[2].startswith("test_"))
+
+
+@functools.cache
+def routes() -> frozenset[str]:
+    functions = of_type(written()["Resources"], "AWS::Serverless::Function").values()
+    return frozenset(
+        f"{event['Properties']['Method'].upper()} {event['Properties']['Path']}"
+        for properties in functions
+        for event in properties.get("Events", {}).values()
+        if event["Type"] == "HttpApi"
+    )
+
+
+def fault_of_place(place: str) -> str | None:
+    if ROUTE.fullmatch(place):
+        return None if place in routes() else f"no route {place}"
+    if not FILE.fullmatch(place):
+        return f"neither a file nor a route: {place}"
+    return None if (ROOT / place).is_file() else f"no file {place}"
+
+
+def fault_of_test(test: str) -> str | None:
+    file, _, name = test.partition("::")
+    if not file.startswith("tests/") or not (ROOT / file).is_file():
+        return f"no file of tests {file}"
+    return None if name in names_in(ROOT / file) else f"no test {test}"
+
+
+def faults_of(row: Row) -> list[str]:
+    """What is wrong with a row, in words."""
+    places, tests = quoted(row.here), quoted(row.shown_by)
+    faults = [
+        None if places else "lives nowhere",
+        *map(fault_of_place, places),
+        None if tests else "no test",
+        *map(fault_of_test, tests),
+        "what is otherwise is no sentence" if row.otherwise and row.otherwise[-1] != "." else None,
+    ]
+    return [f"line {row.line}: {fault}" for fault in faults if fault]
+
+
+ROWS = read(PAGE.read_text())
+
+
+def test_each_description_has_its_rows() -> None:
+    assert len(ROWS) == PARTS
+    assert all(len(rows) >= 25 for rows in ROWS.values())
+
+
+@pytest.mark.parametrize("part", ROWS)
+def test_every_row_lives_somewhere_and_is_shown_by_a_test(part: str) -> None:
+    faults = [fault for row in ROWS[part] for fault in faults_of(row)]
+    assert not faults, "\n".join(faults)
+
+
+def test_no_row_is_there_twice() -> None:
+    for rows in ROWS.values():
+        described = [row.described for row in rows]
+        assert len(set(described)) == len(described)
+
+
+GOOD = Row(
+    7,
+    "Errors have a shape",
+    "`POST /v1/videos` · `shared/clipmint/api.py`",
+    "",
+    "`tests/template/test_origins.py::test_no_row_is_there_twice`",
+)
+
+
+@pytest.mark.parametrize(
+    ("damage", "fault"),
+    [
+        ({"here": ""}, "lives nowhere"),
+        ({"here": "`POST /v1/films`"}, "no route POST /v1/films"),
+        ({"here": "`shared/clipmint/films.py`"}, "no file shared/clipmint/films.py"),
+        ({"here": "`the cloud`"}, "neither a file nor a route: the cloud"),
+        ({"otherwise": "better"}, "what is otherwise is no sentence"),
+        ({"shown_by": "later"}, "no test"),
+        ({"shown_by": "`tests/test_films.py::test_x`"}, "no file of tests tests/test_films.py"),
+        ({"shown_by": "`README.md::test_x`"}, "no file of tests README.md"),
+        (
+            {"shown_by": "`tests/template/test_origins.py`"},
+            "no test tests/template/test_origins.py",
+        ),
+        (
+            {"shown_by": "`tests/template/test_origins.py::faults_of`"},
+            "no test tests/template/test_origins.py::faults_of",
+        ),
+    ],
+)
+def test_a_row_that_says_too_much_is_noticed(damage: dict[str, str], fault: str) -> None:
+    assert faults_of(GOOD) == []
+    damaged = Row(**{**GOOD._asdict(), **damage})
+    assert faults_of(damaged) == [f"line 7: {fault}"]
