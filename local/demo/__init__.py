@@ -5,5 +5,7 @@ asks for prices, starts the generations, polls as often as the API says, and dow
 out. Then it looks behind the scenes (journal, bucket, execution history, what the provider was
 asked) and checks every figure it prints; the exit code is 0 only if all of them are right.
 
+In a second act pictures are uploaded, and a project's image, frame pairs and scene become videos.
+
 With ``--provider all`` the same wish goes to every provider at once, and then to one that is down.
 """
