@@ -103,6 +103,11 @@ class Packager:
                 properties["DefinitionUri"] = self._upload(json.dumps(definition).encode(), "json")
         return self._template
 
+    def url_of(self, template: Mapping[str, Any]) -> str:
+        """Where CloudFormation finds the packaged template, which is too long for a request."""
+        location = self._upload(json.dumps(template, separators=(",", ":")).encode(), "json")
+        return f"https://s3.amazonaws.com/{location.removeprefix('s3://')}"
+
     def _upload(self, content: bytes, suffix: str) -> str:
         key = f"{hashlib.sha256(content).hexdigest()}.{suffix}"
         self._s3.put_object(Bucket=ARTIFACTS, Key=key, Body=content)
@@ -181,11 +186,12 @@ def deploy(
     `client` makes a boto3 client of a service. A parameter the template does not have is left out.
     """
     cloudformation = client("cloudformation")
-    packaged = Packager(client("s3"), template, layers).packaged()
+    packager = Packager(client("s3"), template, layers)
+    packaged = packager.packaged()
     try:
         cloudformation.create_stack(
             StackName=stack,
-            TemplateBody=json.dumps(packaged, separators=(",", ":")),
+            TemplateURL=packager.url_of(packaged),
             Parameters=[
                 {"ParameterKey": key, "ParameterValue": value}
                 for key, value in parameters.items()

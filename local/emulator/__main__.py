@@ -67,10 +67,19 @@ async def serve(settings: Settings, *, stock: bool) -> None:
     from hypercorn.config import Config  # type: ignore[import-not-found]
     from ministack.app import app
 
-    from local.emulator import callbacks, cdn, executions, functions, http_api, identity, tasks
+    from local.emulator import (
+        alarms,
+        callbacks,
+        cdn,
+        executions,
+        functions,
+        http_api,
+        identity,
+        tasks,
+    )
 
     if not stock:
-        for area in (functions, http_api, callbacks, tasks, executions, identity):
+        for area in (functions, http_api, callbacks, tasks, executions, identity, alarms):
             area.apply(settings)
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -272,6 +272,42 @@ def stopped_execution_stays_stopped(stack: Stack) -> Any:
     return status()
 
 
+def alarm_on_metric_math(stack: Stack) -> Any:
+    """A template may have an alarm on metric math."""
+    metrics = [
+        {"Id": "rate", "Expression": "bad / all"},
+        *(
+            {
+                "Id": name,
+                "ReturnData": False,
+                "MetricStat": {
+                    "Stat": "Sum",
+                    "Period": 60,
+                    "Metric": {"Namespace": "Probe", "MetricName": name},
+                },
+            }
+            for name in ("bad", "all")
+        ),
+    ]
+    alarm = {
+        "Type": "AWS::CloudWatch::Alarm",
+        "Properties": {
+            "Metrics": metrics,
+            "EvaluationPeriods": 1,
+            "Threshold": 1,
+            "ComparisonOperator": "GreaterThanThreshold",
+        },
+    }
+    name, client = f"math-{uuid.uuid4().hex}", stack.boto3("cloudformation")
+    client.create_stack(StackName=name, TemplateBody=json.dumps({"Resources": {"Alarm": alarm}}))
+
+    def status() -> str:
+        return str(client.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"])
+
+    wait_for(lambda: not status().endswith("_IN_PROGRESS"), 30)
+    return status()
+
+
 def burst_of_calls(stack: Stack) -> Any:
     """Thirty calls at once take no more workers than the cap."""
     with ThreadPoolExecutor(30) as pool:
@@ -307,6 +343,7 @@ CASES: list[tuple[Question, Any]] = [
     (invented_token, "InvalidToken"),
     (output_that_is_not_json, "InvalidOutput"),
     (stopped_execution_stays_stopped, "ABORTED"),
+    (alarm_on_metric_math, "CREATE_COMPLETE"),
     (burst_of_calls, True),
 ]
 EACH = pytest.mark.parametrize(("ask", "on_aws"), CASES, ids=[ask.__name__ for ask, _ in CASES])
