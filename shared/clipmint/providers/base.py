@@ -8,6 +8,7 @@ so its answer says precisely how sure we are: `Accepted`, `Busy` and `Rejected` 
 
     ProviderError
     ├── ProviderUnavailable   a question (poll, cancel) got no usable answer; ask again later
+    │   └── AccountRefused    because the owner's key or funds are no good
     └── WebhookRejected       the call is not proven to come from the provider
 """
 
@@ -26,6 +27,10 @@ class ProviderError(Exception):
 
 class ProviderUnavailable(ProviderError):
     """No usable answer to a question that is free to ask again."""
+
+
+class AccountRefused(ProviderUnavailable):
+    """The question was refused for the owner's key or funds: somebody has to mend them."""
 
 
 class WebhookRejected(ProviderError):
@@ -106,9 +111,13 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Unanswered:
-    """The bytes may have arrived and nobody told us: maybe paid for. Never send again blindly."""
+    """The bytes may have arrived and nobody told us: maybe paid for. Never send again blindly.
+
+    ``account_refused``: what there was of an answer is about the owner's key or funds.
+    """
 
     detail: str
+    account_refused: bool = False
 
 
 Submitted = Accepted | Busy | Rejected | Unanswered
@@ -157,7 +166,8 @@ class Provider(Protocol):
         Raises
         ------
         ProviderUnavailable
-            No usable answer; ask again later.
+            No usable answer; ask again later. `AccountRefused` if the owner has to mend something
+            first.
         """
         ...
 

@@ -55,6 +55,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
 _BUSY = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
+_ACCOUNT = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.FORBIDDEN})
 # A proxy says these when it gave up on either side: what happened behind it is not known.
 _INCONCLUSIVE = frozenset({HTTPStatus.REQUEST_TIMEOUT, 499})
 
@@ -127,6 +128,11 @@ class Answer:
         if self.busy or self.accepts:
             return False
         return self.status in _INCONCLUSIVE or not self.refuses
+
+    @property
+    def refuses_account(self) -> bool:
+        """401, 402 and 403: about the key or the funds, whatever was asked."""
+        return self.status in _ACCOUNT
 
     def json_object(self) -> dict[str, object] | None:
         """The body, if it is a JSON object."""

@@ -41,6 +41,7 @@ from clipmint.domain import clock
 from clipmint.domain.outcomes import Failed, FailureCode, Outcome, Running
 from clipmint.providers.base import (
     Accepted,
+    AccountRefused,
     Busy,
     Handle,
     Notice,
@@ -193,7 +194,8 @@ class Fal:
             return body.get("success") is not False and body.get("status") in (None, "OK")
         if answer.status in _TOO_LATE:
             return False
-        raise ProviderUnavailable(f"fal answered {answer.status} to a cancellation")
+        unusable = AccountRefused if answer.refuses_account else ProviderUnavailable
+        raise unusable(f"fal answered {answer.status} to a cancellation")
 
     def read_webhook(self, call: WebhookCall, endpoint: str) -> Notice:
         """Prove and read a webhook; see `clipmint.providers.fal.webhooks`.
@@ -218,10 +220,9 @@ class Fal:
         # 202 while it runs, 200 when it is completed (docs); the body is what counts.
         if answer.status in (200, 202) and said and isinstance(said.get("status"), str):
             return said
+        unusable = AccountRefused if answer.refuses_account else ProviderUnavailable
         words = excerpt(failures.message(said))
-        raise ProviderUnavailable(
-            f"fal answered {answer.status} to a question for a status {words}"
-        )
+        raise unusable(f"fal answered {answer.status} to a question for a status {words}")
 
     def _ask(self, method: str, handle: Handle, which: str) -> Answer:
         url = handle.urls.get(which, "")

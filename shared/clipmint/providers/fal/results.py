@@ -13,13 +13,12 @@ from collections.abc import Mapping
 from http import HTTPStatus
 
 from clipmint.domain.outcomes import Failed, FailureCode, Outcome, Running, Succeeded
-from clipmint.providers.base import ProviderUnavailable
+from clipmint.providers.base import AccountRefused, ProviderUnavailable
 from clipmint.providers.fal import failures
 from clipmint.providers.transport import Answer, excerpt
 from clipmint.providers.urls import usable_media_url
 
 _GONE = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
-_ACCOUNT = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.FORBIDDEN})
 
 
 def video_url(output: object) -> str | None:
@@ -57,7 +56,8 @@ def read_result(completed: Mapping[str, object], answer: Answer) -> Outcome:
                 FailureCode.MEDIA_UNAVAILABLE, f"HTTP {answer.status}: the result has expired"
             )
         if _is_passing(answer, body):
-            raise ProviderUnavailable(f"fal answered {answer.status} to a question for a result")
+            unusable = AccountRefused if answer.refuses_account else ProviderUnavailable
+            raise unusable(f"fal answered {answer.status} to a question for a result")
     return failures.failed(
         [*types, *by_status], answer.status, failures.message(body), completed.get("error")
     )
@@ -81,7 +81,7 @@ def _is_passing(answer: Answer, body: Mapping[str, object] | None) -> bool:
     """
     if answer.status == HTTPStatus.REQUEST_TIMEOUT:
         return True
-    if answer.status in _ACCOUNT and "x-fal-billable-units" not in answer.headers:
+    if answer.refuses_account and "x-fal-billable-units" not in answer.headers:
         # About our key or funds, not about this request, which has been made and paid for: it is
         # still there when the account is mended.
         return True

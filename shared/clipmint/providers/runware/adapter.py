@@ -130,7 +130,9 @@ class Runware:
         if any(item.get("taskUUID") for item in said.items):
             return accepted  # should an error stand beside it, the poll will tell
         if task.resent and not any(error.addressed for error in said.errors):
-            return Unanswered(words)  # nothing that is about our task
+            # Nothing that is about our task; but maybe about our account.
+            of_account = any(error.kind in failures.ACCOUNT for error in said.errors)
+            return Unanswered(words, account_refused=of_account or answer.refuses_account)
         return _refused(answer, said)
 
     def poll(self, handle: Handle) -> Outcome:
@@ -204,6 +206,7 @@ def _doubted(submitted: Submitted) -> Submitted:
         return Unanswered(submitted.detail)
     if isinstance(submitted, Rejected):
         failure = submitted.failure
-        if failure.transient or failure.code is FailureCode.OWNER_ACCOUNT:
-            return Unanswered(failure.detail)
+        of_account = failure.code is FailureCode.OWNER_ACCOUNT
+        if failure.transient or of_account:
+            return Unanswered(failure.detail, account_refused=of_account)
     return submitted

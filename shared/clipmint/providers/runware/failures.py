@@ -188,6 +188,10 @@ _UNKNOWN = Meaning(Kind.UNKNOWN, FailureCode.PROVIDER_ERROR)
 _OWNERS = frozenset({401, 402})  # never said of anything but a key or a purse (docs)
 
 
+ACCOUNT = frozenset({Kind.ACCESS, Kind.FUNDS})
+"""Of the owner's key or purse, whatever was asked."""
+
+
 def meaning(code: str, status: int, parameter: str = "") -> Meaning:
     """What an error with this code, in an answer with this HTTP status, means."""
     if status in _OWNERS:

@@ -19,9 +19,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from clipmint.domain.outcomes import Failed, FailureCode, Outcome, Running, Succeeded
-from clipmint.providers.base import ProviderUnavailable
+from clipmint.providers.base import AccountRefused, ProviderUnavailable
 from clipmint.providers.runware.envelope import Envelope, Error
-from clipmint.providers.runware.failures import Kind
+from clipmint.providers.runware.failures import ACCOUNT, Kind
 from clipmint.providers.transport import Answer, excerpt
 from clipmint.providers.urls import usable_media_url
 
@@ -43,17 +43,20 @@ def read_result(answer: Answer, task_id: str, secrets: Iterable[str]) -> Outcome
         The answer does not say; ask again.
     """
     said = Envelope.read(answer, task_id, secrets)
+    unusable = AccountRefused if answer.refuses_account else ProviderUnavailable
     if said is None:
-        raise ProviderUnavailable(f"HTTP {answer.status}: a result that is no JSON object")
+        raise unusable(f"HTTP {answer.status}: a result that is no JSON object")
     if (outcome := _file(said.items)) is not None:
         return outcome
     if fate := next((error for error in said.errors if _is_fate(error, answer)), None):
         return fate.failed
+    if any(error.kind in ACCOUNT for error in said.errors):
+        raise AccountRefused(said.words(answer.status))
     if any(error.kind is not Kind.NO_SUCH_TASK for error in said.errors):
         raise ProviderUnavailable(said.words(answer.status))
     if said.errors or (answer.accepts and said.has_data):
         return Running()
-    raise ProviderUnavailable(f"HTTP {answer.status}: an answer without data")
+    raise unusable(f"HTTP {answer.status}: an answer without data")
 
 
 def _file(items: Iterable[Mapping[str, object]]) -> Outcome | None:

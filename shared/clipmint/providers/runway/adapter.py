@@ -34,6 +34,7 @@ from typing import TYPE_CHECKING, Literal
 from clipmint.domain.outcomes import Failed, FailureCode, Outcome, Running, Succeeded
 from clipmint.providers.base import (
     Accepted,
+    AccountRefused,
     Busy,
     Handle,
     ProviderUnavailable,
@@ -199,7 +200,8 @@ class Runway:
 
     def _unusable(self, answer: Answer) -> ProviderUnavailable:
         words = self._words(answer)
-        return ProviderUnavailable(f"Runway answered {answer.status} about a task: {words}")
+        unusable = AccountRefused if answer.refuses_account else ProviderUnavailable
+        return unusable(f"Runway answered {answer.status} about a task: {words}")
 
 
 def _output(output: object) -> Outcome:
