@@ -18,7 +18,6 @@ from clipmint.domain.errors import (
     TemporarilyUnavailable,
 )
 from clipmint.providers import registry
-from clipmint.telemetry import count
 
 app = api.resolver()
 
@@ -47,8 +46,6 @@ class GrantRequest(BaseModel):
 def grant(request: GrantRequest) -> Granted:
     api.require_admin(app)
     available, replayed = ledger.grant(request.user_id, request.amount, request.reference)
-    if not replayed:
-        count("CreditsGranted")
     return Granted(
         user_id=request.user_id,
         amount=request.amount,

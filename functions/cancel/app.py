@@ -11,7 +11,7 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Path
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from clipmint import api, execution, jobs, ledger, storage
+from clipmint import api, execution, health, jobs, ledger, storage
 from clipmint.answers import Cancelled
 from clipmint.domain.errors import CancelTooLate, JobNotFound, JobRunning, TemporarilyUnavailable
 from clipmint.domain.jobs import Job, JobStatus, SubmissionState, Verdict
@@ -81,7 +81,8 @@ def _withdraw(job: Job) -> None:
         return
     try:
         withdrawn = registry.provider(stage.provider).cancel(handle)
-    except (ProviderUnavailable, ProviderNotConfigured):
+    except (ProviderUnavailable, ProviderNotConfigured) as error:
+        health.silent(stage.provider, error)
         raise TemporarilyUnavailable(
             "It is not known whether this can be cancelled; ask again",
             headers={"Retry-After": "5"},

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from clipmint import download, images, jobs, media, pictures, storage, transfer
+from clipmint import download, health, images, jobs, media, pictures, storage, transfer
 from clipmint.domain import clock
 from clipmint.domain.jobs import Asset, Job, Stage
 from clipmint.domain.media import (
@@ -33,7 +33,7 @@ from clipmint.jobs import JobFinished, JobMoved
 from clipmint.providers import registry
 from clipmint.providers.base import ProviderUnavailable
 from clipmint.providers.registry import ProviderNotConfigured
-from clipmint.telemetry import count, logger
+from clipmint.telemetry import MEDIA_URL_EXPIRED, count, logger
 
 if TYPE_CHECKING:
     import httpx
@@ -171,11 +171,12 @@ def _from_provider(job: Job, stage: Stage, fetch: Callable[[str], T]) -> T:
     try:
         return fetch(stage.outcome.media_url)
     except SourceExpired:
-        count("MediaUrlExpired", provider=stage.provider)
+        count(MEDIA_URL_EXPIRED, provider=stage.provider)
         handle = registry.handle_of(stage)
         try:
             fresh = registry.provider(stage.provider).poll(handle) if handle else None
-        except (ProviderUnavailable, ProviderNotConfigured):
+        except (ProviderUnavailable, ProviderNotConfigured) as error:
+            health.silent(stage.provider, error)
             fresh = None
         if not isinstance(fresh, Succeeded):
             raise

@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from clipmint import ledger
 from clipmint.domain.jobs import verdict
 from clipmint.domain.outcomes import FailureCode
-from clipmint.telemetry import count, logger
+from clipmint.telemetry import OWNER_ACCOUNT_REFUSED, count, logger
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001
@@ -19,7 +19,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
     failure = job.failure.value if job.failure else "none"
     if job.failure is FailureCode.OWNER_ACCOUNT:
         stage = job.current_stage or job.stages[-1]
-        count("OwnerAccountRefused", provider=stage.provider)  # rings the owner's alarm
-    count("JobSettled", status=job.status.value, failure=failure)
+        count(OWNER_ACCOUNT_REFUSED, provider=stage.provider)  # rings the owner's alarm
     logger.info("settled", extra={"status": job.status.value, "failure": failure})
     return {"status": job.status.value}

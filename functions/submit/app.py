@@ -15,7 +15,7 @@ from clipmint import jobs, submission
 from clipmint.domain.jobs import Job, Stage
 from clipmint.jobs import JobFinished
 from clipmint.submission import SubmissionRejected
-from clipmint.telemetry import count, logger
+from clipmint.telemetry import IMAGE_MADE_AGAIN, count, logger
 
 CALL_MS = 60_000
 """What one call to a provider may take at worst, with room to note down its answer."""
@@ -42,7 +42,7 @@ def _next_stage(job_id: str) -> tuple[Job, Stage]:
     if job is None or job.is_terminal:
         raise JobFinished(f"job {job_id} has nothing to submit")
     if job.may_make_image_again:
-        count("ImageMadeAgain")
+        count(IMAGE_MADE_AGAIN)
         job = jobs.make_image_again(job)
     stage = job.current_stage
     if stage is None:

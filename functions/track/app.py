@@ -13,15 +13,15 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from clipmint import execution, jobs
+from clipmint import execution, health, jobs, orphans
 from clipmint.domain import clock
 from clipmint.domain.jobs import Job, Stage, SubmissionState
 from clipmint.domain.outcomes import Failed, FailureCode, Finished, Running
 from clipmint.jobs import JobFinished, JobMoved
 from clipmint.providers import registry
-from clipmint.providers.base import ProviderUnavailable
+from clipmint.providers.base import ProviderUnavailable, WebhookSender
 from clipmint.providers.registry import ProviderNotConfigured
-from clipmint.telemetry import count, logger
+from clipmint.telemetry import logger
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001
@@ -36,7 +36,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
         outcome = _ask(stage) if turn > 0 or too_late else None
         if outcome is None and too_late:
             # Asked first: what was taken back would be found cancelled, which the user never did.
-            _withdraw(stage)
+            _withdraw(job, stage)
             outcome = too_late
         if outcome is not None:
             stage = _record(job_id, stage, outcome)
@@ -51,9 +51,7 @@ def _ask(stage: Stage) -> Finished | None:
     try:
         outcome = registry.provider(stage.provider).poll(handle)
     except (ProviderUnavailable, ProviderNotConfigured) as error:
-        count("PollUnanswered", provider=stage.provider)
-        logger.warning("poll unanswered", extra={"detail": str(error)})
-        registry.forget_keys()  # a refused key is among the reasons, and may be mended
+        health.silent(stage.provider, error)
         return None
     return None if isinstance(outcome, Running) else outcome
 
@@ -65,21 +63,34 @@ def _out_of_time(job: Job, stage: Stage) -> Failed | None:
     return Failed(FailureCode.SUBMIT_UNKNOWN if unknown else FailureCode.DEADLINE_EXCEEDED)
 
 
-def _withdraw(stage: Stage) -> None:
-    """Take back what has not begun, so that it never costs anything for a job that has ended."""
+def _withdraw(job: Job, stage: Stage) -> None:
+    """Take back what has not begun, so that it never costs anything for a job that has ended.
+
+    What goes on all the same will be paid for. A provider with webhooks tells if it comes to that;
+    of one without nobody would ever hear again, so its task is an orphan from now on.
+    """
     handle = registry.handle_of(stage)
-    if handle is not None:
-        with suppress(ProviderUnavailable, ProviderNotConfigured):
-            registry.provider(stage.provider).cancel(handle)
+    if handle is None:
+        return
+    withdrawn, will_tell = False, False
+    with suppress(ProviderUnavailable, ProviderNotConfigured):
+        provider = registry.provider(stage.provider)
+        will_tell = isinstance(provider, WebhookSender)
+        withdrawn = provider.cancel(handle)
+    if not (withdrawn or will_tell):
+        orphans.record(job, stage, handle.request_id)
 
 
 def _record(job_id: str, stage: Stage, outcome: Finished) -> Stage:
     task_id = stage.submission.task_id if stage.submission else None
+    moved = False
     try:
         job = jobs.record_outcome(job_id, stage.name, outcome, task_id=task_id)
-    except JobMoved as moved:
-        job = moved.job  # the webhook was quicker; what it recorded counts
+    except JobMoved as overtaken:
+        job, moved = overtaken.job, True  # the webhook was quicker; what it recorded counts
     recorded = job.stage(stage.name)
     if recorded is None:
         raise JobFinished(f"job {job_id} has no stage {stage.name}")
+    if not moved:
+        health.finished(stage.provider, outcome)
     return recorded

@@ -12,31 +12,50 @@ from __future__ import annotations
 import base64
 import hmac
 import json
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from clipmint import api, execution, jobs
+from clipmint import api, execution, health, jobs, orphans
 from clipmint.domain.errors import (
     ClipmintError,
     NotFound,
     TemporarilyUnavailable,
     WebhookNotProven,
 )
-from clipmint.domain.jobs import Job, Stage
-from clipmint.domain.outcomes import Running
+from clipmint.domain.jobs import Job, Stage, given_up
+from clipmint.domain.outcomes import Finished, Running, Succeeded
 from clipmint.providers import registry
 from clipmint.providers.base import (
-    Notice,
+    Handle,
     ProviderUnavailable,
     WebhookCall,
     WebhookRejected,
     WebhookSender,
 )
 from clipmint.providers.registry import ProviderNotConfigured
-from clipmint.telemetry import count, logger
+from clipmint.telemetry import (
+    WEBHOOK_ACCEPTED,
+    WEBHOOK_DUPLICATE,
+    WEBHOOK_IGNORED,
+    WEBHOOK_LATE,
+    WEBHOOK_REJECTED,
+    Metric,
+    count,
+    logger,
+)
+
+Result = Literal["accepted", "duplicate", "ignored", "late"]
+
+RESULTS: Mapping[Result, Metric] = {
+    "accepted": WEBHOOK_ACCEPTED,
+    "duplicate": WEBHOOK_DUPLICATE,
+    "ignored": WEBHOOK_IGNORED,
+    "late": WEBHOOK_LATE,
+}
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001
@@ -48,12 +67,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
         result = _receive(job, stage, _call(event))
     except ClipmintError as error:
         known = provider_name if provider_name in registry.NAMES else "unknown"
-        count("WebhookRejected", provider=known, reason=error.code)
+        count(WEBHOOK_REJECTED, provider=known, reason=error.code)
         logger.warning("webhook rejected", extra={"code": error.code, "details": error.details})
         return _answer(api.status_of(error), error.body())
     finally:
         logger.remove_keys(["job_id", "stage"])
-    count(f"Webhook{result.capitalize()}", provider=provider_name)
+    count(RESULTS[result], provider=provider_name)
     return _answer(HTTPStatus.OK, {"result": result})
 
 
@@ -72,7 +91,7 @@ def _addressed(path: dict[str, str]) -> tuple[Job, Stage]:
     raise NotFound("There is nothing at this path")
 
 
-def _receive(job: Job, stage: Stage, call: WebhookCall) -> str:
+def _receive(job: Job, stage: Stage, call: WebhookCall) -> Result:
     try:
         provider = registry.provider(stage.provider)
         if not isinstance(provider, WebhookSender):
@@ -86,13 +105,14 @@ def _receive(job: Job, stage: Stage, call: WebhookCall) -> str:
         expected = ours if provider.after_unanswered == "resubmit" else handle.request_id
         if notice.handle.request_id != expected:
             raise WebhookNotProven("The webhook is about another submission")
-        if notice.outcome is None and (job.is_terminal or stage.outcome is not None):
+        if notice.outcome is None and not _has_news(job, stage, handle):
             execution.wake(stage)  # nothing to learn; the first delivery may have died before this
             return "duplicate"
         outcome = notice.outcome or provider.poll(handle)
     except WebhookRejected as error:
         raise WebhookNotProven("The webhook is not proven", details=str(error)) from None
-    except (ProviderUnavailable, ProviderNotConfigured):
+    except (ProviderUnavailable, ProviderNotConfigured) as error:
+        health.silent(stage.provider, error)
         raise TemporarilyUnavailable("The webhook could not be checked; deliver it again") from None
     if isinstance(outcome, Running):
         return "ignored"
@@ -100,28 +120,49 @@ def _receive(job: Job, stage: Stage, call: WebhookCall) -> str:
         job = jobs.record_outcome(
             job.job_id, stage.name, outcome, handle=handle, task_id=ours or None
         )
-        result = "accepted"
     except jobs.JobMoved as moved:
-        job, result = moved.job, "duplicate"
+        return _come_late(moved.job, stage, outcome, handle)
     except jobs.JobFinished:
-        job = jobs.get(job.job_id) or job
-        result = "duplicate" if _knows(job, stage.name, notice) else "late"
-    recorded = job.stage(stage.name)
-    if recorded and not job.is_terminal:
-        execution.wake(recorded)
-    return result
+        return _come_late(jobs.get(job.job_id) or job, stage, outcome, handle)
+    health.finished(stage.provider, outcome)
+    _wake(job, stage)
+    return "accepted"
 
 
-def _knows(job: Job, stage_name: str, notice: Notice) -> bool:
-    """Whether the outcome was recorded before, as opposed to: too late for a job that ended."""
-    stage = job.stage(stage_name)
-    return bool(
-        stage
-        and stage.outcome is not None
-        and stage.submission
-        and stage.submission.request_id == notice.handle.request_id
-        and (notice.outcome is None or type(stage.outcome) is type(notice.outcome))
-    )
+def _has_news(job: Job, stage: Stage, handle: Handle) -> bool:
+    """Whether asking can tell anything: of a stage that goes on, or that was given up and may
+    have become something the owner pays for."""
+    if stage.outcome is None and not job.is_terminal:
+        return True
+    return given_up(job, stage) and not orphans.is_known(job, handle.request_id)
+
+
+def _come_late(job: Job, called: Stage, outcome: Finished, handle: Handle) -> Result:
+    """The stage has an outcome already, or the job has ended."""
+    stage = job.stage(called.name) or called
+    _wake(job, stage)
+    if type(_recorded(stage, called)) is type(outcome):
+        return "duplicate"
+    if isinstance(outcome, Succeeded):
+        # Made, and paid for, after we had given it up.
+        if orphans.is_known(job, handle.request_id):
+            return "duplicate"
+        orphans.record(job, stage, handle.request_id)
+    return "late"
+
+
+def _recorded(stage: Stage, called: Stage) -> Finished | None:
+    """What is on record of the submission that was called about; another may have taken its place."""
+    ours = called.submission.task_id if called.submission else None
+    if stage.submission and stage.submission.task_id == ours:
+        return stage.outcome
+    return next((one.outcome for one in stage.earlier if one.task_id == ours), stage.outcome)
+
+
+def _wake(job: Job, called: Stage) -> None:
+    stage = job.stage(called.name)
+    if stage and not job.is_terminal:
+        execution.wake(stage)
 
 
 def _call(event: dict[str, Any]) -> WebhookCall:

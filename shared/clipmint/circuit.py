@@ -26,7 +26,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from clipmint.domain.outcomes import FailureCode
 from clipmint.providers.base import Busy, Rejected, Submitted, Unanswered
-from clipmint.telemetry import count, logger
+from clipmint.telemetry import CIRCUIT, count, logger
 
 FAILURES_TO_OPEN = 5
 SECONDS_OPEN = 60
@@ -92,7 +92,7 @@ def _is_unwell(answer: Submitted) -> bool:
 
 def _report(transition: CircuitTransition) -> None:
     name = transition.circuit_name.removeprefix("provider#")
-    count("Circuit", provider=name, to=transition.to_state.value)
+    count(CIRCUIT, provider=name, to=transition.to_state.value)
 
 
 class _Store(CircuitBreakerDynamoDBPersistence):

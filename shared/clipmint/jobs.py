@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from pynamodb.exceptions import DoesNotExist, UpdateError
+from pynamodb.exceptions import AttributeDeserializationError, DoesNotExist, UpdateError
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
@@ -427,18 +427,35 @@ class OpenJob:
     created_at: datetime
 
 
-def open_jobs() -> Iterator[OpenJob]:
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """An open job whose entry in the index says nothing we understand."""
+
+    reason: str
+
+
+def open_jobs() -> Iterator[OpenJob | Unreadable]:
     """Jobs that have not ended, those with the earliest deadline first, page by page.
 
-    Eventually consistent (it reads a global index), so a job may have ended meanwhile.
+    Eventually consistent (it reads a global index), so a job may have ended meanwhile. An entry
+    that cannot be read does not hide the ones behind it.
     """
-    for item in JobItem.by_deadline.query(OPEN):
-        yield OpenJob(
-            job_id=item.job_id,
-            status=JobStatus(item.status),
-            deadline=int(item.deadline),
-            created_at=clock.from_iso(item.created_at),
-        )
+    entries = JobItem.by_deadline.query(OPEN)
+    while True:
+        try:
+            item = next(entries)
+            found = OpenJob(
+                job_id=item.job_id,
+                status=JobStatus(item.status),
+                deadline=int(item.deadline),
+                created_at=clock.from_iso(item.created_at),
+            )
+        except StopIteration:
+            return
+        except (AttributeDeserializationError, AttributeError, TypeError, ValueError) as error:
+            yield Unreadable(f"{type(error).__name__}: {error}")
+        else:
+            yield found
 
 
 def _write(job_id: str, actions: Sequence[Action], condition: Condition) -> Job:

@@ -30,6 +30,18 @@ from clipmint.domain.accounts import Account, Entry, Limits
 from clipmint.domain.errors import InvalidRequest, ReferenceReused, TemporarilyUnavailable
 from clipmint.domain.jobs import Job, Verdict
 from clipmint.tables import AccountItem, EntryItem, GrantItem, JobItem
+from clipmint.telemetry import (
+    CREDITS_CAPTURED,
+    CREDITS_GRANTED,
+    CREDITS_HELD,
+    CREDITS_RELEASED,
+    JOB_ENDED,
+    JOB_FAILED,
+    JOB_SECONDS,
+    JOB_STARTED,
+    count,
+    emit,
+)
 
 MAX_ATTEMPTS = 8
 """Attempts at one transaction when others change the same account. Eight with the pauses below
@@ -188,7 +200,9 @@ def open_jobs(
             raise
         return opened
 
-    return _retrying(attempt)
+    opened = _retrying(attempt)
+    emit({JOB_STARTED: len(opened), CREDITS_HELD: sum(job.credits for job in opened)})
+    return opened
 
 
 def open_job(job: Job, limits: Limits, beside: Beside = NOTHING) -> Job:
@@ -217,13 +231,13 @@ def settle(job_id: str, decide: Callable[[Job], Verdict | None]) -> Job:
         Too many changes to this account or job at once; nothing was written.
     """
 
-    def attempt() -> Job:
+    def attempt() -> tuple[Job, bool]:
         job = jobs.get(job_id)
         if job is None:
             raise LookupError(f"no job {job_id}")
         verdict = None if job.is_terminal else decide(job)
         if verdict is None:
-            return job
+            return job, False
         now = clock.now()
         before = account_of(job.user_id)
         after, entries = accounts.resolve(
@@ -256,9 +270,12 @@ def settle(job_id: str, decide: Callable[[Job], Verdict | None]) -> Job:
                 condition=JobItem.open.exists() & (JobItem.revision == job.revision),
             )
             _save_account(transaction, before, after)
-        return ended
+        return ended, True
 
-    return _retrying(attempt)
+    job, by_us = _retrying(attempt)
+    if by_us:
+        _count_end(job)
+    return job
 
 
 def grant(user_id: str, amount: int, reference: str) -> tuple[int, bool]:
@@ -306,7 +323,21 @@ def grant(user_id: str, amount: int, reference: str) -> tuple[int, bool]:
             _save_account(transaction, before, after)
         return after.available, False
 
-    return _retrying(attempt)
+    available, replayed = _retrying(attempt)
+    if not replayed:
+        count(CREDITS_GRANTED, amount)
+    return available, replayed
+
+
+def _count_end(job: Job) -> None:
+    """Counted by whoever ended it, right after: a job ends once, so it is counted once."""
+    stage = job.current_stage or job.stages[-1]
+    seconds = (job.updated_at - job.created_at).total_seconds()
+    emit({JOB_ENDED: 1, JOB_SECONDS: seconds}, outcome=job.status.value, provider=stage.provider)
+    used = job.credits_used
+    emit({CREDITS_CAPTURED: used, CREDITS_RELEASED: job.credits - used})
+    if job.failure is not None:
+        count(JOB_FAILED, reason=job.failure.value)
 
 
 def _transaction() -> TransactWrite:

@@ -12,6 +12,7 @@ from clipmint.domain.jobs import (
     Earlier,
     Job,
     JobStatus,
+    Orphan,
     PictureOrder,
     Refusal,
     Stage,
@@ -25,6 +26,7 @@ from clipmint.tables import (
     AssetMap,
     EarlierMap,
     JobItem,
+    OrphanMap,
     OutcomeMap,
     StageMap,
 )
@@ -97,6 +99,17 @@ def to_job(item: JobItem) -> Job:
         completed_at=clock.from_iso(item.completed_at) if item.completed_at else None,
         failure=FailureCode(item.failure) if item.failure else None,
         deleted=bool(item.deleted),
+        orphans=tuple(
+            Orphan(
+                stage=orphan.stage,
+                provider=orphan.provider,
+                endpoint=orphan.endpoint,
+                request_id=orphan.request_id,
+                credits=int(orphan.credits),
+                found_at=clock.from_iso(orphan.found_at),
+            )
+            for orphan in item.orphans or ()
+        ),
     )
 
 
@@ -173,6 +186,18 @@ def earlier_map(stage: Stage) -> EarlierMap:
         request_id=submission.request_id if submission else None,
         outcome=outcome_map(outcome) if outcome else None,
         asset=asset_map(asset) if asset else None,
+    )
+
+
+def orphan_map(orphan: Orphan) -> OrphanMap:
+    """An orphan as its job records it."""
+    return OrphanMap(
+        stage=orphan.stage,
+        provider=orphan.provider,
+        endpoint=orphan.endpoint,
+        request_id=orphan.request_id,
+        credits=orphan.credits,
+        found_at=clock.iso(orphan.found_at),
     )
 
 

@@ -22,10 +22,10 @@ from __future__ import annotations
 import secrets
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from clipmint import circuit, jobs
+from clipmint import circuit, health, jobs, orphans
 from clipmint.domain import clock
 from clipmint.domain.catalog import Route
 from clipmint.domain.jobs import (
@@ -36,7 +36,7 @@ from clipmint.domain.jobs import (
     Submission,
     SubmissionState,
 )
-from clipmint.domain.outcomes import Failed, FailureCode, Running
+from clipmint.domain.outcomes import Failed, FailureCode, Running, Succeeded
 from clipmint.jobs import JobFinished, JobMoved
 from clipmint.providers import registry
 from clipmint.providers.base import (
@@ -52,7 +52,14 @@ from clipmint.providers.base import (
 )
 from clipmint.providers.registry import ProviderNotConfigured
 from clipmint.settings import ProviderSettings
-from clipmint.telemetry import count, logger
+from clipmint.telemetry import (
+    PROVIDER_NOT_CONFIGURED,
+    SUBMISSION_ACCEPTED,
+    SUBMISSION_REFUSED,
+    SUBMISSION_UNANSWERED,
+    count,
+    logger,
+)
 
 GENERATION_SECONDS = 300
 """More than a generation takes once it has begun. One that begins later than this before the
@@ -147,7 +154,7 @@ def _send_by_some_route(job: Job, stage: Stage, has_time: Callable[[], bool]) ->
         try:
             provider = registry.provider(route.provider)
         except ProviderNotConfigured:
-            count("ProviderNotConfigured", provider=route.provider)
+            count(PROVIDER_NOT_CONFIGURED, provider=route.provider)
             continue
         attempt = _attempt(provider, stage, route)
         answer = _send(provider, job, stage, attempt)
@@ -213,6 +220,7 @@ def _ask_and_send_again(provider: Provider, job: Job, stage: Stage, attempt: Att
         outcome = Running()
     if not isinstance(outcome, Running):
         jobs.record_outcome(job.job_id, stage.name, outcome, handle=handle, task_id=attempt.task_id)
+        health.finished(provider.name, outcome)
         return
     try:
         task = _task(job, stage, attempt)
@@ -249,10 +257,7 @@ def _end_if_the_request_is_at_fault(
 
 def _note_refusal(job: Job, stage: Stage, attempt: Attempt, reason: str) -> None:
     provider = attempt.route.provider
-    count("SubmissionRefused", provider=provider, reason=reason)
-    if reason == FailureCode.OWNER_ACCOUNT:
-        count("OwnerAccountRefused", provider=provider)  # rings the owner's alarm
-        registry.forget_keys()  # a mended key shall be found without a cold start
+    count(SUBMISSION_REFUSED, provider=provider, reason=reason)
     refusal = Refusal(provider, reason, clock.now())
     jobs.mark_refused(job.job_id, stage.name, attempt.task_id, refusal)
 
@@ -260,14 +265,35 @@ def _note_refusal(job: Job, stage: Stage, attempt: Attempt, reason: str) -> None
 def _accepted(
     provider: Provider, job: Job, stage: Stage, attempt: Attempt, answer: Accepted
 ) -> None:
-    count("SubmissionAccepted", provider=provider.name)
+    count(SUBMISSION_ACCEPTED, provider=provider.name)
     try:
         jobs.mark_sent(job.job_id, stage.name, attempt.task_id, answer.handle)
     except (JobFinished, JobMoved):
-        # The owner pays for something nobody waits for any more: say so loudly.
-        count("PaidOrphan", provider=provider.name)
-        logger.error("the job went on without a submission that was accepted")
+        now = jobs.get(job.job_id) or job
+        # Unless its webhook was so early that the job has all it wanted, nobody waits for it.
+        if not _came_to_something(now.stage(stage.name), attempt):
+            _disown(provider, now, stage, attempt, answer.handle)
         raise
+
+
+def _came_to_something(stage: Stage | None, attempt: Attempt) -> bool:
+    return bool(
+        stage
+        and stage.submission
+        and stage.submission.task_id == attempt.task_id
+        and isinstance(stage.outcome, Succeeded)
+    )
+
+
+def _disown(provider: Provider, job: Job, stage: Stage, attempt: Attempt, handle: Handle) -> None:
+    """Take back what was accepted for nobody, or tell the owner who pays for it."""
+    try:
+        if provider.cancel(handle):
+            return
+    except ProviderUnavailable as error:
+        health.silent(provider.name, error)
+    sent = replace(stage, provider=attempt.route.provider, endpoint=attempt.route.endpoint)
+    orphans.record(job, sent, handle.request_id)
 
 
 def _unanswered(provider: Provider, job: Job, stage: Stage, attempt: Attempt) -> None:
@@ -281,7 +307,7 @@ def _note_doubt(provider: Provider, job: Job, stage: Stage, attempt: Attempt) ->
 
     From here on a late no to the attempt in doubt moves nothing.
     """
-    count("SubmissionUnanswered", provider=provider.name)
+    count(SUBMISSION_UNANSWERED, provider=provider.name)
     if provider.after_unanswered == "fail":
         # It can neither be asked whether it has it, nor will it call.
         _reject(job, stage, attempt, Failed(FailureCode.SUBMIT_UNKNOWN))
@@ -334,6 +360,8 @@ def _asked_of_a_video(job: Job) -> dict[str, Any]:
 
 
 def _log(provider: Provider, answer: Submitted | circuit.Open) -> None:
+    if not isinstance(answer, circuit.Open):
+        health.answered(provider.name, answer)
     if isinstance(answer, Accepted):
         return
     detail = getattr(answer, "detail", "")

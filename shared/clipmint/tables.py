@@ -151,6 +151,15 @@ class EarlierMap(MapAttribute[str, Any]):
     asset = AssetMap(null=True)
 
 
+class OrphanMap(MapAttribute[str, Any]):
+    stage = UnicodeAttribute()
+    provider = UnicodeAttribute()
+    endpoint = UnicodeAttribute()
+    request_id = UnicodeAttribute()
+    credits = NumberAttribute()
+    found_at = UnicodeAttribute()
+
+
 class StageMap(MapAttribute[str, Any]):
     routes = JSONAttribute()
     refusals = ListAttribute(of=RefusalMap)
@@ -228,6 +237,7 @@ class JobItem(Model):
     completed_at = UnicodeAttribute(null=True)
     failure = UnicodeAttribute(null=True)
     deleted = BooleanAttribute(null=True)
+    orphans = ListAttribute(of=OrphanMap, null=True)
 
     by_user = ByUser()
     by_deadline = ByDeadline()

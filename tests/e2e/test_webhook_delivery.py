@@ -10,6 +10,7 @@ from local.stack import Stack, wait_for
 from tests.e2e.backstage import (
     counted,
     job_item,
+    metric,
     pass_the_deadline,
     submissions,
     sweep,
@@ -68,7 +69,14 @@ def test_a_webhook_for_a_job_that_was_given_up_neither_revives_nor_charges_it(
     before = job_item(stack, job_id)
     with counted(stack, "WebhooksFunction", "WebhookLate", provider="fal"):
         wait_for(lambda: deliveries(stack, job_id), 60)
-    assert job_item(stack, job_id) == before
+    after = job_item(stack, job_id)
+    # The owner is told what it was paid for nobody; all else stays as it was.
+    [orphan] = after.pop("orphans")
+    assert after == before
+    (paid,) = submissions(stack, job_id)
+    assert (orphan["provider"], orphan["request_id"]) == ("fal", paid["request_id"])
+    assert orphan["credits"] == before["video"]["credits"]
+    assert metric(stack, "WebhooksFunction", "PaidOrphan") == 1
     assert ada.kinds() == ["grant", "hold", "release"]
 
 

@@ -110,6 +110,22 @@ class Earlier:
 
 
 @dataclass(frozen=True, slots=True)
+class Orphan:
+    """What the owner pays a provider for and nobody gets: it was made, or is being made, for a job
+    that goes on or has ended without it.
+
+    ``credits`` is what the user would have paid, the nearest we know to what it costs.
+    """
+
+    stage: str
+    provider: str
+    endpoint: str
+    request_id: str
+    credits: int
+    found_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Stage:
     """One provider task inside a job; ``credits`` is what its hold holds.
 
@@ -171,6 +187,7 @@ class Job:
     completed_at: datetime | None = None
     failure: FailureCode | None = None
     deleted: bool = False
+    orphans: tuple[Orphan, ...] = ()
 
     @property
     def is_terminal(self) -> bool:
@@ -237,6 +254,18 @@ class Verdict:
 
     status: JobStatus
     failure: FailureCode | None = None
+
+
+_GIVEN_UP = frozenset(
+    {FailureCode.DEADLINE_EXCEEDED, FailureCode.SUBMIT_UNKNOWN, FailureCode.CANCELLED}
+)
+
+
+def given_up(job: Job, stage: Stage) -> bool:
+    """Whether we stopped waiting for a stage that its provider may yet finish, and bill."""
+    if stage.outcome is None:
+        return job.is_terminal
+    return isinstance(stage.outcome, Failed) and stage.outcome.code in _GIVEN_UP
 
 
 # What an execution's error means for a job that recorded no failure of its own.

@@ -86,3 +86,17 @@ class Failed:
 
 Outcome = Running | Succeeded | Failed
 Finished = Succeeded | Failed
+
+PROVIDERS_FAULT = frozenset(
+    {
+        FailureCode.PROVIDER_ERROR,
+        FailureCode.PROVIDER_TIMEOUT,
+        FailureCode.PROVIDER_UNAVAILABLE,
+        FailureCode.OWNER_ACCOUNT,
+        FailureCode.SUBMIT_UNKNOWN,
+        FailureCode.DEADLINE_EXCEEDED,
+        FailureCode.MEDIA_UNAVAILABLE,
+    }
+)
+"""What counts against a provider: another request would fare no better. A refused account is the
+owner's to mend, and until then that provider makes nothing."""

@@ -3,21 +3,38 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 import pytest
 
 from clipmint import jobs
 from clipmint.domain.jobs import Job, SubmissionState
-from clipmint.domain.outcomes import Failed, FailureCode
-from clipmint.providers.base import Rejected
+from clipmint.domain.outcomes import Failed, FailureCode, Running, Succeeded
+from clipmint.providers import registry
+from clipmint.providers.base import (
+    AccountRefused,
+    Busy,
+    Handle,
+    ProviderUnavailable,
+    Rejected,
+    Unanswered,
+)
 from clipmint.providers.registry import ProviderNotConfigured
-from clipmint.submission import SubmissionRejected
+from clipmint.submission import ProviderBusy, SubmissionInDoubt, SubmissionRejected
+from functions.cancel.app import handler as cancel
 from functions.settle.app import handler as settle
 from functions.submit.app import handler as submit
+from functions.track.app import handler as track
 from tests.integration.fal_on_loopback import REFUSED_KEY, FalOnLoopback
-from tests.integration.gateway import Context
-from tests.integration.moto_aws import assert_adds_up, open_job, write_keys
-from tests.integration.scripted_provider import ScriptedProvider
+from tests.integration.gateway import Caller, Context
+from tests.integration.moto_aws import (
+    TASK_ID,
+    assert_adds_up,
+    begin_sending,
+    open_job,
+    write_keys,
+)
+from tests.integration.scripted_provider import ACCEPTED, HANDLE, ScriptedProvider
 
 
 def send() -> SubmissionState | None:
@@ -89,3 +106,90 @@ def test_a_failure_that_is_not_the_accounts_rings_no_alarm(
     provider.submissions = [Rejected(Failed(FailureCode.CONTENT_POLICY))]
     assert refused().failure is FailureCode.CONTENT_POLICY
     assert alarms(capsys) == []
+
+
+def ask(job: Job) -> None:
+    event = {"job_id": job.job_id, "stage": "video", "turn": 1, "task_token": "sleeper"}
+    track(event, Context())
+
+
+def sent_to(provider: str) -> Job:
+    job = begin_sending(open_job(providers=[provider]), provider=provider)
+    handle = Handle(TASK_ID) if provider == "runware" else HANDLE
+    return jobs.mark_sent(job.job_id, "video", TASK_ID, handle)
+
+
+@pytest.mark.parametrize("name", sorted(registry.NAMES))
+def test_a_key_refused_to_a_question_rings(
+    providers: dict[str, ScriptedProvider], capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    job = sent_to(name)
+    providers[name].polls = [AccountRefused("HTTP 401"), ProviderUnavailable("timed out")]
+    ask(job)
+    assert alarms(capsys) == [name]
+    ask(job)
+    assert alarms(capsys) == []
+    assert found(job).stages[0].outcome is None
+
+
+def test_a_key_that_is_missing_for_what_is_under_way_rings(
+    provider: ScriptedProvider, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = sent_to("fal")
+    write_keys({})
+    registry.forget_keys()
+    ask(job)
+    assert alarms(capsys) == ["fal"]
+    assert provider.polled == []
+
+
+@pytest.mark.parametrize("refused", [True, False])
+def test_a_doubt_that_cannot_be_settled_for_want_of_funds_rings(
+    providers: dict[str, ScriptedProvider], capsys: pytest.CaptureFixture[str], refused: bool
+) -> None:
+    job = begin_sending(open_job(providers=["runware"]), provider="runware")
+    providers["runware"].submissions = [Unanswered("HTTP 402", account_refused=refused)]
+    with pytest.raises(SubmissionInDoubt):
+        submit({"job_id": job.job_id}, Context())
+    assert alarms(capsys) == (["runware"] if refused else [])
+
+
+def test_a_cancellation_refused_for_the_account_rings(
+    provider: ScriptedProvider, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = sent_to("fal")
+    provider.cancellations = [AccountRefused("HTTP 403")]
+    assert Caller(cancel)("POST", f"/v1/videos/{job.job_id}/cancel").status == 503
+    assert alarms(capsys) == ["fal"]
+
+
+def test_the_share_of_answers_that_are_a_providers_fault_is_told(
+    provider: ScriptedProvider, capsys: pytest.CaptureFixture[str]
+) -> None:
+    provider.submissions = [
+        ACCEPTED,
+        Busy("429"),
+        Rejected(Failed(FailureCode.PROVIDER_ERROR)),
+        Rejected(Failed(FailureCode.CONTENT_POLICY)),
+        Unanswered("timed out"),
+    ]
+    for expected in ([0], [1], [1], [0], [1]):
+        with suppress(ProviderBusy, SubmissionRejected):
+            submit({"job_id": open_job().job_id}, Context())
+        assert faults(capsys) == expected
+    for outcome, expected in (
+        (Succeeded("https://v3.fal.media/files/b/video.mp4"), [0]),
+        (Failed(FailureCode.PROVIDER_TIMEOUT), [1]),
+        (Failed(FailureCode.NO_OUTPUT), [0]),
+        (Running(), []),
+    ):
+        job = sent_to("fal")
+        provider.polls = [outcome]
+        ask(job)
+        ask(job)
+        assert faults(capsys) == expected
+
+
+def faults(capsys: pytest.CaptureFixture[str]) -> list[float]:
+    lines = [line for line in capsys.readouterr().out.splitlines() if '"ProviderError"' in line]
+    return [json.loads(line)["ProviderError"][0] for line in lines]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from clipmint import jobs, ledger
+from clipmint import audit, jobs, ledger
 from clipmint.domain.jobs import Asset, Job, JobStatus, verdict
 from clipmint.domain.outcomes import Failed, FailureCode, Succeeded
 from functions.settle.app import handler as settle
@@ -42,6 +43,17 @@ def died(job: Job, status: str) -> dict[str, object]:
 def sent(**changes: Any) -> Job:
     job = begin_sending(open_job(**changes))
     return jobs.mark_sent(job.job_id, "video", TASK_ID, HANDLE)
+
+
+def counters(capsys: pytest.CaptureFixture[str]) -> dict[str, list[float]]:
+    """The values of all metrics printed so far, by name."""
+    counted: dict[str, list[float]] = {}
+    for line in capsys.readouterr().out.splitlines():
+        if '"_aws"' in line:
+            said = json.loads(line)
+            for metric in said["_aws"]["CloudWatchMetrics"][0]["Metrics"]:
+                counted.setdefault(metric["Name"], []).extend(said[metric["Name"]])
+    return counted
 
 
 def end_of(job: Job) -> tuple[JobStatus, FailureCode | None]:
@@ -89,11 +101,132 @@ def test_how_a_job_ended_is_counted_by_status_and_reason(
     settle({"job_id": stored.job_id, "error": ""}, Context())
     settle({"job_id": late.job_id, "error": "DeadlineExceeded"}, Context())
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
-    assert [
-        (line["JobSettled"], line["status"], line["failure"])
-        for line in lines
-        if "JobSettled" in line
-    ] == [([1.0], "completed", "none"), ([1.0], "failed", "DEADLINE_EXCEEDED")]
+    assert [(line["outcome"], line["provider"]) for line in lines if "JobEnded" in line] == [
+        ("completed", "fal"),
+        ("failed", "fal"),
+    ]
+    assert [line["reason"] for line in lines if "JobFailed" in line] == ["DEADLINE_EXCEEDED"]
+
+
+@pytest.mark.parametrize("by_the_sweep", [True, False])
+def test_what_a_job_came_to_is_counted_once_in_credits_and_seconds(
+    aws: Aws, hands: Clock, capsys: pytest.CaptureFixture[str], by_the_sweep: bool
+) -> None:
+    stored, given_up = sent(), sent(deadline_in=60)
+    jobs.record_outcome(stored.job_id, "video", VIDEO)
+    jobs.record_asset(stored.job_id, "video", ASSET)
+    hands.forward(seconds=400)
+    capsys.readouterr()
+    for _ in range(2):
+        if by_the_sweep:
+            sweep(died(stored, "ABORTED"), Context())
+            sweep(SCHEDULE, Context())
+        else:
+            settle({"job_id": stored.job_id, "error": ""}, Context())
+            settle({"job_id": given_up.job_id, "error": "DeadlineExceeded"}, Context())
+    counted = counters(capsys)
+    assert counted["JobEnded"] == [1, 1]
+    assert counted["JobSeconds"] == [400, 400]
+    assert counted["CreditsCaptured"] == [32, 0]
+    assert counted["CreditsReleased"] == [0, 32]
+
+
+def test_a_batch_of_starts_and_grants_is_counted_in_credits(
+    aws: Aws, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger.grant("user-2", 500, "receipt")
+    ledger.grant("user-2", 500, "receipt")
+    for _ in range(2):
+        open_job("user-2")
+    assert counters(capsys) == {
+        "CreditsGranted": [500],
+        "JobStarted": [1, 1],
+        "CreditsHeld": [32, 32],
+    }
+
+
+def test_a_sweep_says_how_long_holds_are_open_and_that_the_books_agree(
+    aws: Aws, hands: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep(SCHEDULE, Context())
+    quiet = {"OpenJobs": [0], "OldestOpenHoldSeconds": [0], "OverdueSeconds": [0]}
+    assert counters(capsys) == quiet | {"AccountsAudited": [0], "LedgerDrift": [0]}
+    late, young = sent(deadline_in=60), sent(deadline_in=1_800)
+    hands.forward(seconds=100)
+    capsys.readouterr()
+    sweep(SCHEDULE, Context())
+    counted = counters(capsys)
+    assert (counted["OpenJobs"], counted["OverdueSeconds"]) == ([2], [40])
+    assert counted["OldestOpenHoldSeconds"] == [100]
+    hands.forward(seconds=100)
+    sweep(SCHEDULE, Context())
+    counted = counters(capsys)
+    assert (counted["OpenJobs"], counted["OverdueSeconds"]) == ([1], [0])
+    assert end_of(late)[0] is JobStatus.FAILED
+    assert end_of(young)[0] is JobStatus.PROCESSING
+
+
+def test_a_sweep_audits_the_slice_of_its_minute_and_tells_what_is_off(
+    aws: Aws, hands: Clock, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, int]] = []
+
+    def all_of_it(which: int, slices: int, has_time: Callable[[], bool]) -> audit.Audit:
+        asked.append((which, slices))
+        return whole_audit(0, 1, has_time)
+
+    whole_audit = audit.audit
+    monkeypatch.setattr(audit, "audit", all_of_it)
+    monkeypatch.setattr(audit, "PAUSE_SECONDS", 0)
+    ledger.grant("user-2", 5, "receipt")
+    key = {"user_id": {"S": "user-2"}, "sk": {"S": "ACCOUNT"}}
+    item = aws.dynamodb.get_item(TableName="LedgerTable", Key=key)["Item"]
+    aws.dynamodb.put_item(TableName="LedgerTable", Item={**item, "available": {"N": "8"}})
+    assert sweep(SCHEDULE, Context())["failed"] == 0
+    counted = counters(capsys)
+    assert (counted["AccountsAudited"], counted["LedgerDrift"]) == ([1], [3])
+    # Noon is minute 720.
+    assert asked == [(720, 1_440)]
+    assert sweep({"audit": "user-2"}, Context()) == {"drift": 3}
+    assert sweep({"audit": "nobody"}, Context()) == {"drift": 0}
+
+
+def test_books_that_cannot_be_read_keep_no_job_waiting(
+    aws: Aws, hands: Clock, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit, "SLICES", 1)
+    torn = {"user_id": {"S": "user-2"}, "sk": {"S": "ENTRY#GRANT#torn"}}
+    aws.dynamodb.put_item(TableName="LedgerTable", Item=torn)
+    job = sent(deadline_in=60)
+    hands.forward(seconds=61 + DEADLINE_GRACE.total_seconds())
+    capsys.readouterr()
+    with pytest.raises(SweepIncomplete, match="audit"):
+        sweep(SCHEDULE, Context())
+    assert end_of(job) == (JobStatus.FAILED, FailureCode.DEADLINE_EXCEEDED)
+    counted = counters(capsys)
+    assert (counted["SweepFailed"], counted["OpenJobs"]) == ([1], [0])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"status": {"S": "dreaming"}},
+        {"created_at": {"S": "once upon a time"}},
+        {"created_at": {"N": "7"}},
+    ],
+)
+def test_an_open_job_that_cannot_be_read_hides_none_behind_it(
+    aws: Aws, hands: Clock, capsys: pytest.CaptureFixture[str], change: dict[str, Any]
+) -> None:
+    first, late = sent(deadline_in=50), sent(deadline_in=60)
+    item = aws.job_item(first.job_id)
+    aws.dynamodb.put_item(TableName="JobsTable", Item={**item, **change})
+    hands.forward(seconds=61 + DEADLINE_GRACE.total_seconds())
+    capsys.readouterr()
+    with pytest.raises(SweepIncomplete, match="1 jobs"):
+        sweep(SCHEDULE, Context())
+    assert end_of(late) == (JobStatus.FAILED, FailureCode.DEADLINE_EXCEEDED)
+    assert counters(capsys)["SweepFailed"] == [1]
 
 
 def test_a_job_past_its_deadline_is_refunded_and_its_execution_ended(

@@ -18,6 +18,7 @@ from tests.integration.moto_aws import TASK_ID, Aws, begin_sending, open_job, re
 from tests.integration.scripted_provider import HANDLE, ScriptedProvider, ScriptedWebhookSender
 
 VIDEO = Succeeded("https://v3.fal.media/files/b/video.mp4")
+GIVEN_UP = Verdict(JobStatus.FAILED, FailureCode.DEADLINE_EXCEEDED)
 DECLINED = Failed(FailureCode.CONTENT_POLICY, "flagged")
 
 
@@ -279,13 +280,13 @@ def test_a_webhook_that_cannot_be_checked_for_want_of_a_key_is_to_be_delivered_a
     assert outcome_of(job) is None
 
 
-def test_a_webhook_for_a_job_that_has_ended_is_taken_note_of_and_no_more(
+def test_a_failure_of_a_job_that_has_ended_is_taken_note_of_and_no_more(
     aws: Aws, call: Caller, provider: ScriptedWebhookSender
 ) -> None:
     job = submitted()
-    ledger.settle(job.job_id, lambda _: Verdict(JobStatus.FAILED, FailureCode.DEADLINE_EXCEEDED))
+    ledger.settle(job.job_id, lambda _: GIVEN_UP)
     before = aws.job_item(job.job_id)
-    provider.notices = [Notice(Handle("request-1"), VIDEO)]
+    provider.notices = [Notice(Handle("request-1"), DECLINED)]
     answer = deliver(call, job)
     assert (answer.status, answer.body) == (200, {"result": "late"})
     assert aws.job_item(job.job_id) == before

@@ -1,0 +1,101 @@
+"""Paid orphans: what a provider makes, and bills, for a job that goes on or has ended without it.
+
+The user is never charged for one. The owner is told: by a metric that rings an alarm, by a line in
+the log, and by a record on the job, which outlives both.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+
+from pynamodb.exceptions import UpdateError
+from pynamodb.expressions.condition import size
+
+from clipmint import jobs
+from clipmint.domain import clock
+from clipmint.domain.jobs import Job, Orphan, Stage
+from clipmint.records import orphan_map
+from clipmint.tables import JobItem
+from clipmint.telemetry import PAID_ORPHAN, PAID_ORPHAN_CREDITS, emit, logger
+
+MAX_ATTEMPTS = 5
+
+_PASSING = frozenset({"ConditionalCheckFailedException", "TransactionConflictException"})
+
+
+class OrphanNotRecorded(Exception):
+    """Others kept changing the job's orphans; whoever told of this one shall tell again."""
+
+
+def record(job: Job, stage: Stage, request_id: str) -> None:
+    """Tell the owner of an orphan, once per request of the provider's.
+
+    Parameters
+    ----------
+    job, stage
+        As they stand. ``stage`` says which provider, and what the user would have paid.
+    request_id
+        What the provider knows it by.
+
+    Raises
+    ------
+    OrphanNotRecorded
+    """
+    orphan = Orphan(
+        stage=stage.name,
+        provider=stage.provider,
+        endpoint=stage.endpoint,
+        request_id=request_id,
+        credits=stage.credits,
+        found_at=clock.now(),
+    )
+    if is_known(job, request_id):
+        return
+    # Said before it is written down: after a crash between the two the alarm has rung, and a
+    # delivery that repeats itself writes it down. The other way round it would never ring.
+    emit({PAID_ORPHAN: 1, PAID_ORPHAN_CREDITS: orphan.credits})
+    logger.error(
+        "paid orphan",
+        extra={
+            "job_id": job.job_id,
+            "stage": orphan.stage,
+            "provider": orphan.provider,
+            "endpoint": orphan.endpoint,
+            "model_id": job.model_id,
+            "credits": orphan.credits,
+            "request_id": request_id,
+        },
+    )
+    _write(job, orphan)
+
+
+def is_known(job: Job, request_id: str) -> bool:
+    """Whether the owner has been told of it."""
+    return any(known.request_id == request_id for known in job.orphans)
+
+
+def _write(found: Job, orphan: Orphan) -> None:
+    """Nothing else of the job changes, not even its revision: no decision rests on it."""
+    job: Job | None = found
+    for _ in range(MAX_ATTEMPTS):
+        if job is None or is_known(job, orphan.request_id):
+            return
+        as_seen = (
+            size(JobItem.orphans) == len(job.orphans)
+            if job.orphans
+            else JobItem.orphans.does_not_exist()
+        )
+        noted = [orphan_map(one) for one in (*job.orphans, orphan)]
+        try:
+            JobItem(job.job_id).update(
+                [JobItem.orphans.set(noted)], condition=JobItem.job_id.exists() & as_seen
+            )
+        except UpdateError as error:
+            if error.cause_response_code not in _PASSING:
+                raise
+        else:
+            return
+        time.sleep(random.uniform(0, 0.05))  # noqa: S311
+        job = jobs.get(job.job_id)
+    raise OrphanNotRecorded(orphan.request_id)

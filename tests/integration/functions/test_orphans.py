@@ -1,0 +1,231 @@
+"""Paid orphans: what a provider makes for nobody is told to the owner and charged to nobody."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from clipmint import jobs, ledger, orphans
+from clipmint.domain.jobs import Asset, Job, JobStatus, Verdict
+from clipmint.domain.outcomes import Failed, FailureCode, Running, Succeeded
+from clipmint.jobs import JobFinished
+from clipmint.providers.base import Accepted, Handle, Notice, ProviderUnavailable, Submitted
+from functions.settle.app import handler as settle
+from functions.submit.app import handler as submit
+from functions.track.app import handler as track
+from functions.webhooks.app import handler as webhooks
+from tests.integration.gateway import Caller, Context
+from tests.integration.moto_aws import (
+    TASK_ID,
+    Aws,
+    assert_adds_up,
+    begin_sending,
+    journal,
+    open_job,
+)
+from tests.integration.scripted_provider import HANDLE, ScriptedProvider, ScriptedWebhookSender
+
+VIDEO = Succeeded("https://v3.fal.media/files/b/video.mp4")
+ASSET = Asset("bucket", "key", "video/mp4", 1_000, "0" * 64, 1_280, 720, 8.0)
+GIVEN_UP = Verdict(JobStatus.FAILED, FailureCode.DEADLINE_EXCEEDED)
+
+
+def deliver(job: Job, provider: ScriptedProvider, outcome: Any) -> str:
+    """A webhook; a provider that only hints says the outcome when asked."""
+    assert isinstance(provider, ScriptedWebhookSender)
+    if provider.name == "runware":
+        provider.notices, provider.polls = [Notice(Handle(TASK_ID), None)], [outcome]
+    else:
+        provider.notices = [Notice(HANDLE, outcome)]
+    path = f"/webhooks/{provider.name}/{job.job_id}/video/the-token"
+    answer = Caller(webhooks, user=None)("POST", path, body={})
+    assert answer.status == 200
+    return str(answer.body["result"])
+
+
+def sent(provider: str = "fal", **changes: Any) -> Job:
+    job = begin_sending(open_job(providers=[provider], **changes), provider=provider)
+    handle = Handle(TASK_ID) if provider == "runware" else HANDLE
+    return jobs.mark_sent(job.job_id, "video", TASK_ID, handle)
+
+
+def now(job: Job) -> Job:
+    found = jobs.get(job.job_id)
+    assert found
+    return found
+
+
+@pytest.fixture
+def rung(capsys: pytest.CaptureFixture[str]) -> Callable[[], list[tuple[float, float]]]:
+    """Orphans counted since the last time, and what they cost."""
+
+    def since() -> list[tuple[float, float]]:
+        lines = [line for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+        said = [json.loads(line) for line in lines if '"PaidOrphan"' in line]
+        return [(line["PaidOrphan"][0], line["PaidOrphanCredits"][0]) for line in said]
+
+    return since
+
+
+Rung = Callable[[], list[tuple[float, float]]]
+
+
+@pytest.mark.parametrize("name", ["fal", "runware"])
+def test_a_video_that_is_finished_after_the_job_was_given_up_is_told_once(
+    aws: Aws,
+    providers: dict[str, ScriptedProvider],
+    rung: Rung,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+) -> None:
+    job = sent(name)
+    ended = ledger.settle(job.job_id, lambda _: GIVEN_UP)
+    item = aws.job_item(job.job_id)
+    results = [deliver(job, providers[name], VIDEO) for _ in range(3)]
+    assert results == ["late", "duplicate", "duplicate"]
+    assert rung() == [(1, 32)]
+    [orphan] = now(job).orphans
+    request_id = TASK_ID if name == "runware" else HANDLE.request_id
+    assert (orphan.stage, orphan.provider, orphan.credits) == ("video", name, 32)
+    assert (orphan.request_id, orphan.endpoint) == (request_id, job.stages[0].endpoint)
+    [line] = [record.__dict__ for record in caplog.records if record.message == "paid orphan"]
+    assert (line["job_id"], line["provider"], line["credits"]) == (job.job_id, name, 32)
+    assert (line["request_id"], line["model_id"]) == (request_id, "veo-3.1")
+    # Nothing else has changed, least of all what the user has.
+    assert {**aws.job_item(job.job_id), "orphans": None} == {**item, "orphans": None}
+    assert now(job).status is ended.status
+    assert [entry.kind for entry in journal("user-1")] == ["grant", "hold", "release"]
+    assert assert_adds_up("user-1").available == 32
+
+
+@pytest.mark.parametrize("name", ["fal", "runware"])
+def test_a_video_that_is_finished_while_the_job_is_being_given_up_is_told_too(
+    aws: Aws, providers: dict[str, ScriptedProvider], rung: Rung, name: str
+) -> None:
+    job = sent(name)
+    jobs.record_outcome(job.job_id, "video", Failed(FailureCode.DEADLINE_EXCEEDED))
+    assert deliver(job, providers[name], VIDEO) == "late"
+    assert now(job).stages[0].outcome == Failed(FailureCode.DEADLINE_EXCEEDED)
+    settle({"job_id": job.job_id, "error": "GenerationFailed"}, Context())
+    assert deliver(job, providers[name], VIDEO) == "duplicate"
+    assert rung() == [(1, 32)]
+    assert len(now(job).orphans) == 1
+
+
+@pytest.mark.parametrize("name", ["fal", "runware"])
+@pytest.mark.parametrize("outcome", [Failed(FailureCode.PROVIDER_ERROR), Running()])
+def test_what_failed_or_goes_on_is_no_orphan(
+    aws: Aws, providers: dict[str, ScriptedProvider], rung: Rung, name: str, outcome: Any
+) -> None:
+    job = sent(name)
+    ledger.settle(job.job_id, lambda _: GIVEN_UP)
+    deliver(job, providers[name], outcome)
+    assert (rung(), now(job).orphans) == ([], ())
+
+
+@pytest.mark.parametrize("name", ["fal", "runware"])
+def test_the_video_of_a_completed_job_is_no_orphan(
+    aws: Aws, providers: dict[str, ScriptedProvider], rung: Rung, name: str
+) -> None:
+    job = sent(name)
+    assert deliver(job, providers[name], VIDEO) == "accepted"
+    jobs.record_asset(job.job_id, "video", ASSET)
+    settle({"job_id": job.job_id, "error": ""}, Context())
+    polls = len(providers[name].polled)
+    assert deliver(job, providers[name], VIDEO) == "duplicate"
+    assert len(providers[name].polled) == polls
+    assert (rung(), now(job).orphans) == ([], ())
+
+
+def test_a_delivery_that_died_before_it_wrote_is_written_down_by_the_next(
+    provider: ScriptedWebhookSender, rung: Rung, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = sent()
+    ledger.settle(job.job_id, lambda _: GIVEN_UP)
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(orphans, "_write", die)
+        with pytest.raises(KeyboardInterrupt):
+            deliver(job, provider, VIDEO)
+    assert deliver(job, provider, VIDEO) == "late"
+    assert rung() == [(1, 32)] * 2, "rather twice than never"
+    assert len(now(job).orphans) == 1
+
+
+def test_two_orphans_told_at_once_are_both_kept(aws: Aws) -> None:
+    job = sent()
+    stage = job.stages[0]
+    stale = now(job)
+    orphans.record(stale, stage, "first")
+    orphans.record(stale, stage, "second")
+    orphans.record(stale, stage, "first")
+    assert [orphan.request_id for orphan in now(job).orphans] == ["first", "second"]
+    assert now(job).revision == job.revision
+
+
+def cancelled_meanwhile(job: Job) -> Callable[[], Submitted]:
+    def answer() -> Submitted:
+        ledger.settle(job.job_id, lambda _: Verdict(JobStatus.CANCELLED, FailureCode.CANCELLED))
+        return Accepted(HANDLE)
+
+    return answer
+
+
+@pytest.mark.parametrize("cancellation", [True, False, ProviderUnavailable("timed out")])
+def test_what_was_accepted_for_a_job_that_has_ended_is_taken_back_or_told(
+    provider: ScriptedWebhookSender, rung: Rung, cancellation: Any
+) -> None:
+    job = open_job()
+    provider.submissions = [cancelled_meanwhile(job)]
+    provider.cancellations = [cancellation]
+    with pytest.raises(JobFinished):
+        submit({"job_id": job.job_id}, Context())
+    assert provider.cancelled == [HANDLE]
+    told = [] if cancellation is True else [(1, 32)]
+    assert rung() == told
+    assert [orphan.request_id for orphan in now(job).orphans] == ["request-1"] * len(told)
+    assert assert_adds_up("user-1").held == 0
+
+
+def test_a_job_its_webhook_completed_before_the_answer_was_noted_has_no_orphan(
+    provider: ScriptedWebhookSender, rung: Rung
+) -> None:
+    job = open_job()
+
+    def overtaken() -> Submitted:
+        jobs.record_outcome(job.job_id, "video", VIDEO, handle=HANDLE)
+        jobs.record_asset(job.job_id, "video", ASSET)
+        settle({"job_id": job.job_id, "error": ""}, Context())
+        return Accepted(HANDLE)
+
+    provider.submissions = [overtaken]
+    with pytest.raises(JobFinished):
+        submit({"job_id": job.job_id}, Context())
+    assert (provider.cancelled, rung(), now(job).orphans) == ([], [], ())
+
+
+@pytest.mark.parametrize(
+    ("name", "withdrawn", "told"),
+    [
+        ("runway", False, 1),
+        ("runway", True, 0),
+        ("runway", ProviderUnavailable("timed out"), 1),
+        ("fal", False, 0),  # its webhook tells, should it come to that
+    ],
+)
+@pytest.mark.usefixtures("hands")
+def test_what_nobody_will_hear_of_again_is_told_when_it_is_given_up(
+    providers: dict[str, ScriptedProvider], rung: Rung, name: str, withdrawn: Any, told: int
+) -> None:
+    job = sent(name, deadline_in=0)
+    providers[name].cancellations = [withdrawn]
+    event = {"job_id": job.job_id, "stage": "video", "turn": 1, "task_token": "sleeper"}
+    track(event, Context())
+    assert len(rung()) == len(now(job).orphans) == told
+    assert now(job).stages[0].outcome == Failed(FailureCode.DEADLINE_EXCEEDED)
