@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 
-from clipmint.providers.registry import KEY_NAMES
 from clipmint.settings import ProviderSettings
 from tests.template.reading import FUNCTIONS, ROOT, of_type, transformed, written
 
 # Powertools reads these itself.
 POWERTOOLS = {
-    "POWERTOOLS_SERVICE_NAME": "clipmint",
+    "POWERTOOLS_SERVICE_NAME": {"Ref": "AWS::StackName"},
     "POWERTOOLS_METRICS_NAMESPACE": "Clipmint",
 }
 PROVIDERS = (
@@ -189,18 +188,3 @@ def test_a_new_catalog_is_seeded_by_the_deploy_that_brings_it() -> None:
 def test_provider_keys_start_empty() -> None:
     secret = of_type(written()["Resources"], "AWS::SecretsManager::Secret")["ProviderKeys"]
     assert set(re.findall(r'": "([^"]*)"', secret["SecretString"])) == {""}
-
-
-@pytest.mark.parametrize("provider", sorted(KEY_NAMES))
-def test_the_owner_is_alarmed_when_a_provider_refuses_the_account(provider: str) -> None:
-    alarms = of_type(written()["Resources"], "AWS::CloudWatch::Alarm")
-    alarm = alarms[f"{provider.capitalize()}AccountRefused"]
-    source = (ROOT / "functions/settle/app.py").read_text()
-    assert f'count("{alarm["MetricName"]}", provider=' in source
-    assert KEY_NAMES[provider] in alarm["AlarmDescription"]
-    assert alarm["Namespace"] == POWERTOOLS["POWERTOOLS_METRICS_NAMESPACE"]
-    # Powertools adds its service to the dimensions; an alarm on fewer would never see a value.
-    assert {item["Name"]: item["Value"] for item in alarm["Dimensions"]} == {
-        "provider": provider,
-        "service": POWERTOOLS["POWERTOOLS_SERVICE_NAME"],
-    }

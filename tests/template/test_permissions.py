@@ -13,7 +13,7 @@ from aws_lambda_powertools.utilities.circuit_breaker.persistence import (
 )
 
 from clipmint import storage
-from tests.template.reading import FUNCTIONS, as_list, of_type, target, transformed
+from tests.template.reading import FUNCTIONS, TEMPLATE, as_list, of_type, target, transformed
 
 Statement = dict[str, Any]
 
@@ -100,7 +100,8 @@ EXPECTED = {
         "JobsTable": JOB,
     },
     "Sweep": {
-        "LedgerTable": MONEY,
+        # It also audits: scans the table in slices, queries an account it suspects.
+        "LedgerTable": f"{MONEY} dynamodb:Query dynamodb:Scan",
         "JobsTable": JOB,
         "JobsTable/index/by_deadline": "dynamodb:Query",
         "GenerationStateMachine": "states:SendTaskFailure states:StartExecution",
@@ -212,6 +213,46 @@ def test_nothing_is_allowed_by_wildcard_action() -> None:
     ]
     assert len(actions) > len(FUNCTIONS)
     assert [action for action in actions if "*" in action] == []
+
+
+def test_a_policy_names_its_resources_or_says_why_it_cannot() -> None:
+    source = TEMPLATE.read_text().splitlines()
+    wildcards = [
+        (name, statement)
+        for name, role in roles().items()
+        for statement in statements(role)
+        if any(target(resource) == "*" for resource in as_list(statement["Resource"]))
+    ]
+    assert {name for name, _ in wildcards} == {"GenerationRole"}
+    assert all(
+        action.startswith(WITHOUT_RESOURCE)
+        for _, statement in wildcards
+        for action in as_list(statement["Action"])
+    )
+    written_out = [number for number, line in enumerate(source) if line.strip() == 'Resource: "*"']
+    assert len(written_out) == len(wildcards)
+    for number in written_out:
+        statement_start = max(
+            n for n in range(number) if source[n].lstrip().startswith("- Effect:")
+        )
+        assert source[statement_start - 1].lstrip().startswith("# Any resource:")
+
+
+def test_only_services_assume_roles_and_no_policy_opens_a_resource_to_everybody() -> None:
+    for name, role in roles().items():
+        for statement in as_list(role["AssumeRolePolicyDocument"]["Statement"]):
+            assert set(statement["Principal"]) == {"Service"}, name
+    documents = [
+        properties["PolicyDocument"]
+        for kind in ("AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy")
+        for properties in of_type(transformed(), kind).values()
+    ]
+    assert len(documents) == 3
+    for document in documents:
+        for statement in document["Statement"]:
+            if statement["Effect"] == "Allow":
+                assert set(statement["Principal"]) == {"Service"}
+                assert "aws:SourceArn" in str(statement["Condition"])
 
 
 def test_each_function_is_invoked_only_by_what_the_template_names() -> None:

@@ -1,0 +1,272 @@
+"""Metrics, alarms, dashboard and runbook speak of the same things.
+
+What the code can send is `clipmint.telemetry`'s list; that each place sends a metric of the list,
+with its dimensions, is read from the source.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from clipmint import jobs, telemetry
+from clipmint.domain.catalog import Model
+from clipmint.domain.outcomes import FailureCode
+from clipmint.providers.registry import KEY_NAMES
+from clipmint.telemetry import Metric
+from functions.sweep.app import DEADLINE_GRACE
+from tests.template.reading import ROOT, of_type, written
+
+METRICS = {name: found for name, found in vars(telemetry).items() if isinstance(found, Metric)}
+BY_NAME = {metric.name: metric for metric in METRICS.values()}
+SERVICE = {"Name": "service", "Value": {"Ref": "AWS::StackName"}}
+RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
+SWEEP_SECONDS = 60
+TAKEN_ELSEWHERE = {"AWS/SQS", "AWS/States", "AWS/ApiGateway", "AWS/Lambda"}
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A metric as an alarm or a widget names it."""
+
+    where: str
+    namespace: str
+    name: str
+    dimensions: frozenset[str]
+
+
+def alarms() -> dict[str, dict[str, Any]]:
+    return of_type(written()["Resources"], "AWS::CloudWatch::Alarm")
+
+
+def watched(alarm: dict[str, Any]) -> list[dict[str, Any]]:
+    """The metrics an alarm looks at, each as CloudWatch's Metric."""
+    if "Metrics" not in alarm:
+        return [alarm]
+    return [part["MetricStat"]["Metric"] for part in alarm["Metrics"] if "MetricStat" in part]
+
+
+def of_alarms() -> Iterator[Drawn]:
+    for name, alarm in alarms().items():
+        for metric in watched(alarm):
+            dimensions = frozenset(item["Name"] for item in metric.get("Dimensions", []))
+            yield Drawn(name, metric["Namespace"], metric["MetricName"], dimensions)
+
+
+def widgets() -> list[dict[str, Any]]:
+    """The dashboard's body, its references left in place."""
+    (dashboard,) = of_type(written()["Resources"], "AWS::CloudWatch::Dashboard").values()
+    body = json.loads(dashboard["DashboardBody"]["Fn::Sub"])
+    found: list[dict[str, Any]] = body["widgets"]
+    return found
+
+
+_SEARCH = re.compile(
+    r"SEARCH\('\{Clipmint,(?P<dimensions>[\w,]+)\} service=\"\$\{AWS::StackName\}\""
+    r" MetricName=\(?(?P<names>\"\w+\"(?: OR \"\w+\")*)\)?', '(?P<stat>\w+)', 300\)"
+)
+
+
+def of_dashboard() -> Iterator[Drawn]:
+    for widget in widgets():
+        for metric in widget["properties"].get("metrics", []):
+            title = widget["properties"]["title"]
+            if isinstance(metric[0], dict):
+                found = _SEARCH.fullmatch(metric[0]["expression"])
+                assert found, metric
+                dimensions = frozenset(found["dimensions"].split(","))
+                for name in re.findall(r"\w+", found["names"].replace(" OR ", " ")):
+                    yield Drawn(title, "Clipmint", name, dimensions)
+            else:
+                namespace, name, *rest = [part for part in metric if isinstance(part, str)]
+                assert len(rest) == 2, metric
+                yield Drawn(title, namespace, name, frozenset(rest[::2]))
+
+
+def sent() -> Iterator[tuple[str, str, frozenset[str]]]:
+    """Where the code sends which metric with which dimensions."""
+    for folder in ("shared/clipmint", "functions"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            where = str(path.relative_to(ROOT))
+            if where == "shared/clipmint/telemetry.py":
+                continue
+            for call in ast.walk(ast.parse(path.read_text())):
+                if isinstance(call, ast.Call) and isinstance(call.func, ast.Name):
+                    yield from _sent_by(call, call.func.id, where)
+
+
+def _sent_by(
+    call: ast.Call, function: str, where: str
+) -> Iterator[tuple[str, str, frozenset[str]]]:
+    dimensions = frozenset(keyword.arg for keyword in call.keywords if keyword.arg)
+    if function == "emit":
+        (values,) = call.args
+        assert isinstance(values, ast.Dict), f"{where}: emit is given a dict as it is"
+        names = values.keys
+    elif function == "count":
+        names = [call.args[0]]
+    else:
+        return
+    for name in names:
+        if isinstance(name, ast.Subscript):  # a table of metrics that differ in nothing but name
+            assert isinstance(name.value, ast.Name)
+            yield where, name.value.id, dimensions
+        else:
+            assert isinstance(name, ast.Name), f"{where}: a metric of telemetry's list"
+            yield where, name.id, dimensions
+
+
+def test_every_metric_is_sent_with_its_own_dimensions() -> None:
+    from functions.webhooks.app import RESULTS
+
+    found = set()
+    for where, name, dimensions in sent():
+        metrics = list(RESULTS.values()) if name == "RESULTS" else [METRICS[name]]
+        for metric in metrics:
+            assert set(metric.dimensions) == dimensions, f"{where}: {metric.name}"
+            found.add(metric.name)
+    assert found == BY_NAME.keys()
+    assert len(BY_NAME) == len(METRICS)
+
+
+def test_no_dimension_names_a_job_a_user_or_anything_else_there_is_no_end_of() -> None:
+    few = {"provider", "outcome", "status", "reason", "to"}
+    assert {name for metric in BY_NAME.values() for name in metric.dimensions} <= few
+
+
+@pytest.mark.parametrize(
+    "drawn", [*of_alarms(), *of_dashboard()], ids=lambda drawn: str(drawn.name)
+)
+def test_what_is_watched_is_sent(drawn: Drawn) -> None:
+    if drawn.namespace in TAKEN_ELSEWHERE:
+        return
+    assert drawn.namespace == "Clipmint"
+    # Powertools adds its service; on fewer or other dimensions nothing would ever be seen.
+    assert drawn.dimensions == {*BY_NAME[drawn.name].dimensions, "service"}, drawn.where
+
+
+def test_what_is_sent_is_drawn() -> None:
+    assert {drawn.name for drawn in of_dashboard() if drawn.namespace == "Clipmint"} == set(BY_NAME)
+
+
+def test_an_alarm_is_this_stacks_and_tells_somebody() -> None:
+    for name, alarm in alarms().items():
+        assert alarm["AlarmActions"] == [{"Ref": "Alarms"}], name
+        # Silence is an answer for one of them alone: the sweep always says something.
+        silence = "breaching" if name == "SweepSilent" else "notBreaching"
+        assert alarm["TreatMissingData"] == silence
+        for metric in watched(alarm):
+            if metric["Namespace"] == "Clipmint":
+                assert SERVICE in metric["Dimensions"], name
+
+
+def test_a_reason_an_alarm_waits_for_is_one_there_is() -> None:
+    from clipmint.domain.errors import WebhookNotProven
+
+    reasons = {
+        metric["MetricName"]: {
+            item["Value"] for item in metric.get("Dimensions", []) if item["Name"] == "reason"
+        }
+        for alarm in alarms().values()
+        for metric in watched(alarm)
+    }
+    assert reasons["WebhookRejected"] == {WebhookNotProven.code}
+    assert reasons["JobFailed"] <= {code.value for code in FailureCode}
+
+
+def test_metric_math_names_metrics_that_are_there() -> None:
+    for name, alarm in alarms().items():
+        parts = {part["Id"]: part for part in alarm.get("Metrics", [])}
+        returned = [part for part in parts.values() if part.get("ReturnData", True)]
+        assert len(returned) == ("Metrics" in alarm), name
+        for part in parts.values():
+            words = set(re.findall(r"[a-z]\w*", part.get("Expression", "")))
+            assert words <= parts.keys(), name
+
+
+@pytest.mark.parametrize("provider", sorted(KEY_NAMES))
+def test_every_provider_is_watched(provider: str) -> None:
+    refused = alarms()[f"{provider.capitalize()}AccountRefused"]
+    assert refused["MetricName"] == telemetry.OWNER_ACCOUNT_REFUSED.name
+    assert {"Name": "provider", "Value": provider} in refused["Dimensions"]
+    assert KEY_NAMES[provider] in refused["AlarmDescription"]
+    failing = [
+        item["Value"]
+        for metric in watched(alarms()["ProvidersFailing"])
+        for item in metric["Dimensions"]
+        if item["Name"] == "provider"
+    ]
+    assert failing.count(provider) == 2, "errors and answers"
+
+
+def test_thresholds_follow_from_what_the_code_promises() -> None:
+    ended_by = DEADLINE_GRACE.total_seconds() + SWEEP_SECONDS
+    assert ended_by < alarms()["HoldOverdue"]["Threshold"] <= ended_by + 3 * SWEEP_SECONDS
+    (longest,) = (
+        limit.le
+        for limit in Model.model_fields["deadline_seconds"].metadata
+        if hasattr(limit, "le")
+    )
+    allowed = longest + jobs.MIGRATION_WINDOW.total_seconds() + ended_by
+    oldest = alarms()["OldestOpenHold"]["Threshold"]
+    assert allowed < oldest <= allowed + 3 * SWEEP_SECONDS
+    drift = alarms()["LedgerDrift"]
+    assert drift["Period"] * drift["EvaluationPeriods"] == 86_400, "until it is audited again"
+
+
+# ── Runbook ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def entries() -> dict[str, str]:
+    _, *parts = re.split(r"^## ", RUNBOOK, flags=re.MULTILINE)
+    return {title: text for title, _, text in (part.partition("\n") for part in parts)}
+
+
+def test_every_alarm_has_an_entry_and_every_entry_an_alarm() -> None:
+    told = {
+        title: set(re.findall(r"`(\w+)`", text.strip().partition("\n")[0]))
+        for title, text in entries().items()
+    }
+    by_description: dict[str, set[str]] = {}
+    for name, alarm in alarms().items():
+        description = " ".join(alarm["AlarmDescription"].split())
+        by_description.setdefault(description.rpartition("Runbook: ")[2], set()).add(name)
+    assert told == by_description
+
+
+@pytest.mark.parametrize("title", entries())
+def test_an_entry_says_what_what_users_see_where_to_look_how_to_mend_and_when_it_is(
+    title: str,
+) -> None:
+    text = entries()[title]
+    parts = ["**Means", "**Users see", "**Look", "**Mend", "**Mended"]
+    found = [text.index(f"\n{part}") for part in parts]
+    assert found == sorted(found)
+    assert "```sh\n" in text[found[2] : found[3]], "something to type"
+
+
+def test_what_the_runbook_asks_for_is_there() -> None:
+    template = written()
+    assert set(re.findall(r"\$\(out (\w+)", RUNBOOK)) <= template["Outputs"].keys()
+    made_by_sam = {"SweepFunctionEveryMinute"}
+    assert set(re.findall(r"\$\(res (\w+)", RUNBOOK)) <= template["Resources"].keys() | made_by_sam
+    groups = " ".join(re.findall(r'^logs "([\w ]+)"', RUNBOOK, re.MULTILINE)).split()
+    assert set(groups) <= {path.parent.name for path in (ROOT / "functions").glob("*/app.py")}
+    for parameter in re.findall(r"`(\w+MediaHosts)`", RUNBOOK):
+        assert parameter in template["Parameters"]
+
+
+def test_lines_the_runbook_looks_for_are_logged() -> None:
+    files = [path for folder in ("shared", "functions") for path in (ROOT / folder).rglob("*.py")]
+    source = "".join(path.read_text() for path in files)
+    lines = set(re.findall(r'message = "([^"]+)"', RUNBOOK))
+    for listed in re.findall(r"message in \[([^\]]+)\]", RUNBOOK):
+        lines |= set(re.findall(r'"([^"]+)"', listed))
+    assert len(lines) >= 8
+    assert {line for line in lines if f'"{line}"' not in source} == set()
