@@ -26,6 +26,7 @@ SAM := .envs/sam/bin/sam
 DEV := .venv/.synced
 STACK := $(DEV) .envs/emulator/.synced .envs/lambda/.synced .envs/lambda-media/.synced
 SAM_READY := .envs/sam/.synced
+CHECKOV_READY := .envs/checkov/.synced
 # Runware's two official SDKs share an import name: contract tests run each in a place of its own.
 SDKS := .envs/runware/.synced .envs/runware-legacy/.synced
 
@@ -49,12 +50,13 @@ token: $(STACK)  ## Print a token the running stack accepts: make token NAME=ada
 test: $(STACK) $(SAM_READY) $(SDKS)  ## Run every test; TESTS=tests/unit runs some
 	$(RUN)pytest $(PYTEST_OPTIONS) $(TESTS)
 
-check: $(STACK) $(SAM_READY)  ## Lint, types, template, state machine, imports, OpenAPI
+check: $(STACK) $(SAM_READY) $(CHECKOV_READY)  ## Lint, types, template, state machine, imports, OpenAPI
 	$(RUN)ruff check
 	$(RUN)ruff format --check
 	$(RUN)mypy $(TYPED)
 	$(RUN)cfn-lint template.yaml
 	$(SAM) validate --lint
+	.envs/checkov/bin/checkov --config-file .checkov.yaml
 	PYTHONPATH=shared $(RUN)lint-imports
 	$(RUN)pytest -q tests/template/test_state_machine.py
 	$(if $(wildcard docs/generate_openapi.py),$(RUN)python docs/generate_openapi.py --check)
@@ -96,6 +98,7 @@ $(DEV): uv.lock | $(UV_READY)
 .envs/lambda/.synced: GROUPS := --only-group runtime
 .envs/lambda-media/.synced: GROUPS := --only-group runtime --only-group media
 .envs/sam/.synced: GROUPS := --only-group sam
+.envs/checkov/.synced: GROUPS := --only-group checkov
 .envs/runware/.synced: GROUPS := --only-group runware
 .envs/runware-legacy/.synced: GROUPS := --only-group runware-legacy
 
