@@ -262,6 +262,11 @@ def test_what_the_runbook_asks_for_is_there() -> None:
         assert parameter in template["Parameters"]
 
 
+def test_the_runbook_counts_the_alarms_it_gives_a_price_for() -> None:
+    metrics = sum(len(watched(alarm)) for alarm in alarms().values())
+    assert f"{len(alarms())} alarms on {metrics} metrics ${metrics / 10:.2f} a month" in RUNBOOK
+
+
 def test_lines_the_runbook_looks_for_are_logged() -> None:
     files = [path for folder in ("shared", "functions") for path in (ROOT / folder).rglob("*.py")]
     source = "".join(path.read_text() for path in files)

@@ -21,7 +21,7 @@ from clipmint.domain import clock
 from clipmint.domain.errors import InvalidRequest
 from clipmint.domain.jobs import Asset, Job, JobStatus, Refusal, SubmissionState, Verdict
 from clipmint.domain.outcomes import Failed, FailureCode, Succeeded
-from clipmint.jobs import JobFinished, JobMoved
+from clipmint.jobs import JobFinished, JobMoved, OpenJob
 from clipmint.providers.base import Handle
 from clipmint.tables import JobItem
 from tests.integration.moto_aws import (
@@ -489,7 +489,7 @@ def test_open_jobs_are_found_by_deadline_and_ended_ones_are_not(aws: Aws) -> Non
     soon = open_job(deadline_in=60)
     ended = open_job(deadline_in=30)
     ledger.settle(ended.job_id, lambda _: FAILED)
-    found = list(jobs.open_jobs())
+    found = [job for job in jobs.open_jobs() if isinstance(job, OpenJob)]
     assert [job.job_id for job in found] == [soon.job_id, later.job_id]
     assert [job.status for job in found] == [JobStatus.PENDING] * 2
     assert [job.deadline for job in found] == [soon.deadline, later.deadline]
