@@ -158,6 +158,13 @@ def test_a_delivery_that_died_before_it_wrote_is_written_down_by_the_next(
     assert len(now(job).orphans) == 1
 
 
+def test_an_orphan_that_is_written_down_does_not_ring_again(aws: Aws, rung: Rung) -> None:
+    job = sent()
+    for expected in ([(1, 32)], []):
+        orphans.record(now(job), job.stages[0], "first")
+        assert rung() == expected
+
+
 def test_two_orphans_told_at_once_are_both_kept(aws: Aws) -> None:
     job = sent()
     stage = job.stages[0]
