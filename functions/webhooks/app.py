@@ -152,7 +152,7 @@ def _come_late(job: Job, called: Stage, outcome: Finished, handle: Handle) -> Re
 
 
 def _recorded(stage: Stage, called: Stage) -> Finished | None:
-    """What is on record of the submission that was called about; another may have taken its place."""
+    """What is on record of the submission called about; another may have taken its place."""
     ours = called.submission.task_id if called.submission else None
     if stage.submission and stage.submission.task_id == ours:
         return stage.outcome

@@ -32,7 +32,7 @@ def books(*, grant: int = 100, ends: str = "capture release open") -> tuple[Acco
     entries = [entry]
     for number, end in enumerate(ends.split()):
         job_id, prices = f"job-{number}", {"image": 3, "video": 10}
-        account, more = accounts.hold(account, job_id, prices, LIMITS, NOW)
+        account, more = accounts.hold(account, {job_id: prices}, LIMITS, NOW)
         entries += more
         if end != "open":
             captured = {"capture": {"image", "video"}, "release": set[str](), "image": {"image"}}
