@@ -34,7 +34,12 @@ RUNWARE = {"generation_seconds": 0.1, "time_factor": 0.2}
 def stack() -> Iterator[Stack]:
     settings = {"fal": FAL, "runway": RUNWAY, "runware": RUNWARE}
     with Stack(
-        enforce_iam=True, simulate=tuple(settings), parameters=LIMITS, settings=settings
+        enforce_iam=True,
+        simulate=tuple(settings),
+        parameters=LIMITS,
+        settings=settings,
+        # Clips run side by side: with fewer, the functions push each other out and start anew.
+        worker_cap=24,
     ) as running:
         owner = Owner(running)
         for model in DEFAULT_CATALOG:
