@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+CACHE_CONTROL = "public, max-age=300"
+"""Of a public picture: one that its user deletes is gone from the CDN in five minutes."""
+
 SPARE_SECONDS = 180
 """Kept back from the function's own timeout: parts on their way up are waited for, two minutes at
 worst, and the probe, the thumbnail and the record need a few seconds."""
@@ -99,7 +102,7 @@ def _store_picture(job: Job, stage: Stage, attempt: str, seconds: float) -> Job:
     key = storage.generated_key(job.user_id, job.job_id, attempt, picture.content_type)
     with _removing(job, stage, bucket, key) as kept:
         # Looked at before it is stored: everybody can read what lies there.
-        _put(bucket, key, content, picture.content_type)
+        _put(bucket, key, content, picture.content_type, CACHE_CONTROL)
         asset = Asset(
             bucket=bucket,
             key=key,
@@ -202,12 +205,15 @@ def _video_asset(stored: StoredObject, thumbnail_key: str) -> Asset:
     )
 
 
-def _put(bucket: str, key: str, content: bytes, content_type: str) -> None:
+def _put(
+    bucket: str, key: str, content: bytes, content_type: str, cache_control: str = "private"
+) -> None:
     _s3().put_object(
         Bucket=bucket,
         Key=key,
         Body=content,
         ContentType=content_type,
+        CacheControl=cache_control,
         ChecksumAlgorithm="SHA256",
     )
 

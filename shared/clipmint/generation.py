@@ -115,7 +115,7 @@ def start(
     def attempt() -> Job:
         beside = ledger.NOTHING
         if request.project_id is not None:
-            beside = ledger.Beside(updates=(projects.in_use(user_id, request.project_id),))
+            beside = ledger.Beside(updates=(projects.in_use(user_id, request.project_id, job_id),))
         try:
             return ledger.open_job(_new_job(user_id, job_id, request), limits, beside)
         except ledger.Outdated:

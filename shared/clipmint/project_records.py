@@ -55,6 +55,7 @@ def to_project(item: ProjectItem) -> Project:
         scene_ids=tuple(item.scene_ids),
         created_at=clock.from_iso(item.created_at),
         updated_at=clock.from_iso(item.updated_at),
+        last_job_id=item.last_job_id,
         renders={scene_id: Render(**render) for scene_id, render in item.renders.items()},
         revision=int(item.revision),
     )

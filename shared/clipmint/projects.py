@@ -322,6 +322,8 @@ def _check_idle(project: Project, scene_id: str | None = None) -> None:
         for of_scene, render in project.renders.items()
         if scene_id in {None, of_scene}
     ]
+    if scene_id is None and project.last_job_id:
+        newest.append(project.last_job_id)  # the index below may not have it yet
     listed = jobs.open_in_project(project.user_id, project.project_id, scene_id)
     if any(not job.is_terminal for job in jobs.get_many([*newest, *listed]).values()):
         what = "project" if scene_id is None else "scene"
@@ -344,9 +346,10 @@ def rendering(project: Project, renders: Mapping[str, Render]) -> Update:
     )
 
 
-def in_use(user_id: str, project_id: str) -> Update:
+def in_use(user_id: str, project_id: str, job_id: str) -> Update:
     """Notes that a job of the project is started, if the project is there."""
-    return ProjectItem(user_id, project_sk(project_id)), _changed(), _HERE
+    noted = _changed(ProjectItem.last_job_id.set(job_id))
+    return ProjectItem(user_id, project_sk(project_id)), noted, _HERE
 
 
 # ── Scenes ───────────────────────────────────────────────────────────────────────────────────────

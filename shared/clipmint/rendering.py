@@ -11,6 +11,8 @@ a retry is answered from that record, whatever has become of the project since.
 
 from __future__ import annotations
 
+import random
+import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -344,7 +346,7 @@ def _up_to_date(attempt: Callable[[], T]) -> T:
         try:
             return attempt()
         except ledger.Outdated:
-            continue
+            time.sleep(random.uniform(0, 0.05))  # noqa: S311
     raise TemporarilyUnavailable(
         "The project is being changed",
         details="Nothing was charged; send the same request again",

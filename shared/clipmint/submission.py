@@ -147,6 +147,7 @@ def _resolve_doubt(job: Job, stage: Stage, submission: Submission) -> None:
 
 def _send_by_some_route(job: Job, stage: Stage, has_time: Callable[[], bool]) -> None:
     failure: Failed | None = None
+    task_id = ""
     busy = False
     for route in stage.routes:
         if not has_time():
@@ -163,7 +164,7 @@ def _send_by_some_route(job: Job, stage: Stage, has_time: Callable[[], bool]) ->
         if isinstance(answer, Unanswered):
             return _unanswered(provider, job, stage, attempt)
         if isinstance(answer, Rejected):
-            failure = answer.failure
+            failure, task_id = answer.failure, attempt.task_id
             _end_if_the_request_is_at_fault(job, stage, attempt, failure)
             _note_refusal(job, stage, attempt, failure.code.value)
         else:
@@ -174,7 +175,8 @@ def _send_by_some_route(job: Job, stage: Stage, has_time: Callable[[], bool]) ->
         raise ProviderBusy(job.job_id)
     if failure is None:
         raise ProviderNotConfigured(", ".join(route.provider for route in stage.routes))
-    jobs.record_outcome(job.job_id, stage.name, failure)
+    # Unless an overlapping attempt sends it at this very moment: then that one counts.
+    jobs.record_outcome(job.job_id, stage.name, failure, task_id=task_id)
     raise SubmissionRejected(failure.code.value)
 
 

@@ -285,6 +285,7 @@ class ProjectItem(Model):
     image_url = UnicodeAttribute(null=True)
     scene_ids: ListAttribute[Any] = ListAttribute(of=UnicodeAttribute)
     renders = JSONAttribute()
+    last_job_id = UnicodeAttribute(null=True)
     revision = NumberAttribute()
     deleting = BooleanAttribute(null=True)
     created_at = UnicodeAttribute(attr_name="project_created_at")

@@ -89,6 +89,7 @@ class Project:
 
     ``revision`` counts the item's changes: whoever starts jobs for a project does so for exactly
     the revision it has read.
+    ``last_job_id`` is the newest job of the project that renders none of its scenes.
     """
 
     project_id: str
@@ -100,6 +101,7 @@ class Project:
     created_at: datetime
     updated_at: datetime
     renders: Mapping[str, Render] = field(default_factory=dict)
+    last_job_id: str | None = None
     revision: int = 1
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from clipmint import execution, jobs, ledger, projects
+from clipmint.domain.errors import ProjectBusy
 from clipmint.domain.jobs import Asset, Job, JobStatus, Verdict, verdict
 from clipmint.domain.outcomes import FailureCode
 from clipmint.domain.projects import NewProject, NewScene, Project
@@ -628,6 +629,21 @@ def test_no_job_is_started_of_a_project_that_is_deleted_meanwhile(aws: Aws, call
     answer = post(call, "/v1/videos", I2V | {"project_id": project.project_id})
     assert answer.code == "PROJECT_NOT_FOUND"
     assert assert_adds_up(USER).held == 0
+
+
+def test_a_project_whose_job_has_just_begun_is_not_deleted(
+    aws: Aws, call: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rich(100)
+    project = project_of(image_url=FIRST)
+    body = I2V | {"project_id": project.project_id}
+    job_id = post(call, "/v1/videos", body).body["job_id"]
+    # The index of a user's jobs lags behind.
+    monkeypatch.setattr(jobs, "open_in_project", lambda *_: [])
+    with pytest.raises(ProjectBusy):
+        projects.delete(USER, project.project_id)
+    finish(job_id, FAILED)
+    projects.delete(USER, project.project_id)
 
 
 def test_jobs_are_listed_by_project_scene_and_status(aws: Aws, call: Caller) -> None:

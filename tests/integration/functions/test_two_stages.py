@@ -183,6 +183,7 @@ def test_the_picture_is_public_under_a_key_that_says_nothing_of_its_user(
     assert key.startswith(f"generated_images/{owner}/{job.job_id}/")
     stored = aws.s3.get_object(Bucket=IMAGES_BUCKET, Key=key)
     assert (stored["ContentType"], stored["Body"].read()) == ("image/png", png())
+    assert stored["CacheControl"] == "public, max-age=300"
     asset = found(job).stages[0].asset
     assert asset
     assert (asset.key, asset.width, asset.height) == (key, 108, 192)
