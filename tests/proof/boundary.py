@@ -60,17 +60,23 @@ class Point:
 @dataclass
 class _Invocation:
     function: str
+    number: int
     dead: bool = False
 
 
 @dataclass
 class Boundary:
-    """Records side effects, and lets the invocation die at some of them."""
+    """Records side effects, and lets the invocation die at some of them.
+
+    ``owners`` number the invocation of each of the ``effects``.
+    """
 
     points: tuple[Point, ...] = ()
     effects: list[Effect] = field(default_factory=list)
+    owners: list[int] = field(default_factory=list)
     died: list[Point] = field(default_factory=list)
     _running: list[_Invocation] = field(default_factory=list)
+    _invocations: int = 0
 
     @property
     def inside(self) -> bool:
@@ -78,7 +84,8 @@ class Boundary:
         return bool(self._running)
 
     def begin(self, function: str) -> None:
-        self._running.append(_Invocation(function))
+        self._invocations += 1
+        self._running.append(_Invocation(function, self._invocations))
 
     def end(self) -> bool:
         """Whether the invocation that ends here has died."""
@@ -102,6 +109,7 @@ class Boundary:
             raise Death
         effect = Effect(invocation.function, what)
         self.effects.append(effect)
+        self.owners.append(invocation.number)
         number = len(self.effects)
         self._die_if_planned(invocation, number, effect, "before")
         try:

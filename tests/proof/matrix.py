@@ -7,12 +7,15 @@ production goes on. What is found broken afterwards, or right after the death, i
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from typing import Any
 
+from clipmint.domain import clock
 from tests.integration.moto_aws import Clients, functions_environment
 from tests.proof.boundary import Effect, Point
 from tests.proof.scenarios import SCENARIOS, Scenario
@@ -21,14 +24,20 @@ from tests.proof.world import World, new_world
 
 @dataclass(frozen=True)
 class Run:
-    """One run: where it died (nowhere in a rehearsal), how the jobs ended, and what was wrong."""
+    """One run: where it died (nowhere in a rehearsal), how the jobs ended, and what was wrong.
+
+    ``owners`` number the invocation that each side effect belongs to. ``seconds`` is how long, by
+    the world's clock, the slowest job took from its order to its end.
+    """
 
     scenario: str
     points: tuple[Point, ...]
     ends: tuple[str, ...]
     found: tuple[str, ...]
     effects: tuple[Effect, ...] = ()
+    owners: tuple[int, ...] = ()
     log: tuple[str, ...] = ()
+    seconds: float = 0.0
 
 
 @dataclass
@@ -56,13 +65,22 @@ def play(scenario: Scenario, clients: Clients, points: tuple[Point, ...] = ()) -
             ends=tuple(sorted_ends(world)),
             found=tuple(found),
             effects=tuple(world.boundary.effects),
+            owners=tuple(world.boundary.owners),
             log=tuple(world.log) if found else (),
+            seconds=max(map(_lifetime, world.jobs()), default=0.0),
         )
 
 
 def sorted_ends(world: World) -> Iterator[str]:
     status = {job["job_id"]: str(job["status"]) for job in world.jobs()}
     return (status[job_id] for job_id in world.job_ids())
+
+
+def _lifetime(job: Mapping[str, Any]) -> float:
+    if not job.get("completed_at"):
+        return math.inf
+    ended, began = (clock.from_iso(job[name]) for name in ("completed_at", "created_at"))
+    return (ended - began).total_seconds()
 
 
 def _not_as_told(scenario: Scenario, world: World, points: tuple[Point, ...]) -> Iterator[str]:
@@ -74,10 +92,18 @@ def _not_as_told(scenario: Scenario, world: World, points: tuple[Point, ...]) ->
 
 
 def points_of(rehearsal: Run) -> Iterator[Point]:
-    """Where a scenario can be died at."""
-    for number, effect in enumerate(rehearsal.effects, start=1):
+    """Where a scenario can be died at.
+
+    To die after one side effect of an invocation and to die before its next one is the same death,
+    for nothing but memory is touched between the two. It is died once.
+    """
+    nexts = (*rehearsal.owners[1:], None)
+    for number, (effect, owner, following) in enumerate(
+        zip(rehearsal.effects, rehearsal.owners, nexts, strict=True), start=1
+    ):
         yield Point(number, effect, "before")
-        yield Point(number, effect, "after")
+        if following != owner:
+            yield Point(number, effect, "after")
 
 
 def later_points(run: Run) -> list[Point]:
@@ -148,11 +174,12 @@ def _one_of(points: list[Point], number: int) -> list[Point]:
 
 
 def table(matrix: Matrix) -> list[str]:
-    """Scenarios down, functions across, in Markdown: how often each died, and how jobs ended."""
+    """Scenarios down, functions across, in Markdown: how often each died, how jobs ended, how soon
+    undisturbed, and how late at most."""
     functions = sorted({point.effect.function for run in matrix.runs for point in run.points})
     rows = [
-        ["scenario", "side effects", *functions, "deaths", "jobs ended"],
-        ["---", *["--:"] * (len(functions) + 2), "---"],
+        ["scenario", "side effects", *functions, "deaths", "jobs ended", "within", "at most"],
+        ["---", *["--:"] * (len(functions) + 2), "---", "--:", "--:"],
     ]
     for rehearsal in matrix.rehearsals:
         runs = [run for run in matrix.runs if run.scenario == rehearsal.scenario]
@@ -163,6 +190,8 @@ def table(matrix: Matrix) -> list[str]:
                 *(_cell(runs, function) for function in functions),
                 _cell(runs),
                 _ends(runs),
+                f"{rehearsal.seconds:.0f} s",
+                f"{max((run.seconds for run in runs), default=0):.0f} s",
             ]
         )
     rows.append(
@@ -171,6 +200,8 @@ def table(matrix: Matrix) -> list[str]:
             str(sum(len(rehearsal.effects) for rehearsal in matrix.rehearsals)),
             *(_cell(matrix.runs, function) for function in functions),
             _cell(matrix.runs),
+            "",
+            "",
             "",
         ]
     )

@@ -79,18 +79,30 @@ def test_a_submit_that_calls_before_it_notes_is_found_out(
     assert any("was paid for 2 times" in sentence for sentence in run.found)
 
 
+def test_after_one_side_effect_and_before_the_next_is_one_death() -> None:
+    effects = (Effect("a", "1"), Effect("a", "2"), Effect("b", "3"))
+    rehearsal = Run("two functions", (), ("completed",), (), effects, owners=(1, 1, 2))
+    assert [(point.number, point.moment) for point in points_of(rehearsal)] == [
+        (1, "before"),
+        (2, "before"),
+        (2, "after"),
+        (3, "before"),
+        (3, "after"),
+    ]
+
+
 EFFECT = Effect("settle", "DynamoDB TransactWriteItems")
 RUNS = [
-    Run("one way", (Point(1, EFFECT, "before"),), ("completed",), ()),
-    Run("one way", (Point(1, EFFECT, "after"),), ("failed",), ("something is wrong",)),
+    Run("one way", (Point(1, EFFECT, "before"),), ("failed",), (), seconds=70),
+    Run("one way", (Point(1, EFFECT, "after"),), ("lost",), ("something is wrong",)),
 ]
-MATRIX = Matrix([Run("one way", (), ("completed",), (), (EFFECT,))], RUNS)
+MATRIX = Matrix([Run("one way", (), ("completed",), (), (EFFECT,), (1,), seconds=9)], RUNS)
 
 
 def test_the_tables_count_deaths_and_what_they_broke() -> None:
     assert table(MATRIX)[2:] == [
-        "| one way | 1 | 2 (**1** broken) | 2 (**1** broken) | 1 completed, 1 failed |",
-        "| **all** | 1 | 2 (**1** broken) | 2 (**1** broken) |  |",
+        "| one way | 1 | 2 (**1** broken) | 2 (**1** broken) | 1 failed, 1 lost | 9 s | 70 s |",
+        "| **all** | 1 | 2 (**1** broken) | 2 (**1** broken) |  |  |  |",
     ]
     assert effects_table(MATRIX)[2:] == ["| settle: DynamoDB TransactWriteItems | 1 | 2 | 1 |"]
 
