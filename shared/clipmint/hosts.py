@@ -8,6 +8,7 @@ does not resolve the name again, cannot be led inside the network by a name that
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -19,7 +20,17 @@ from clipmint.domain.media import SourceNotAllowed, SourceUnavailable
 
 _MAX_ADDRESSES = 4  # of one name, tried in turn
 _HTTPS_PORT = 443
+_NAME = re.compile(r"[a-z0-9_.-]+")
+"""What a name is written with once httpx has made it ASCII; a parser that left a backslash or a
+percent sign in it has read another URL than others would."""
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_IPV6_INTERNET = ipaddress.ip_network("2000::/3")
+"""All of IPv6 that is given out for the internet; the rest is reserved, or wraps an IPv4."""
+_RESERVED = tuple(
+    ipaddress.ip_network(network)
+    # Protocol assignments, relays to 6to4, documentation: not the same to every Python's is_global.
+    for network in ("192.0.0.0/24", "192.88.99.0/24", "3fff::/20")
+)
 
 Resolve = Callable[[str, int], list[str]]
 """Host name and port to IP addresses; raises `OSError` where there are none."""
@@ -36,13 +47,17 @@ def is_public(address: str) -> bool:
     """Whether an address is out on the internet, also when wrapped in an IPv6 transition form."""
     ip = ipaddress.ip_address(address)
     if isinstance(ip, ipaddress.IPv6Address):
+        if ip.scope_id is not None:
+            return False  # a zone is one of this machine's links
         inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
         if ip in _NAT64:
             inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
         if inner is not None:
             return is_public(str(inner))
-        if ip.is_site_local:
+        if ip not in _IPV6_INTERNET:
             return False
+    if any(ip in network for network in _RESERVED):
+        return False
     return ip.is_global and not ip.is_multicast and not ip.is_unspecified
 
 
@@ -120,7 +135,9 @@ class AllowedHosts:
         return addresses[:_MAX_ADDRESSES]
 
     def _below_a_suffix(self, host: str) -> bool:
-        return any(host.endswith(suffix) or host == suffix[1:] for suffix in self.suffixes)
+        return _NAME.fullmatch(host) is not None and any(
+            host.endswith(suffix) or host == suffix[1:] for suffix in self.suffixes
+        )
 
 
 def _is_ip(host: str) -> bool:
