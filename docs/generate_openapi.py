@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 import tomllib
 from pathlib import Path
@@ -16,6 +17,10 @@ ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "docs" / "openapi.json"
 sys.path[:0] = [str(ROOT / "shared"), str(ROOT)]
 
+from clipmint import api  # noqa: E402
+from clipmint.domain.default_catalog import DEFAULT_CATALOG  # noqa: E402
+from clipmint.domain.errors import ClipmintError, InvalidRequest, NotFound  # noqa: E402
+from clipmint.domain.requests import MAX_IDEMPOTENCY_KEY_CHARACTERS  # noqa: E402
 from functions.admin import app as admin  # noqa: E402
 from functions.cancel import app as cancel  # noqa: E402
 from functions.generate import app as generate  # noqa: E402
@@ -24,7 +29,7 @@ from functions.status import app as status  # noqa: E402
 
 ERROR_SCHEMA = {
     "type": "object",
-    "description": "Every error has this shape; some add members such as required_credits.",
+    "description": "Every error of ours; some add members such as required_credits.",
     "required": ["error", "code", "details", "timestamp"],
     "properties": {
         "error": {"type": "string", "description": "One sentence"},
@@ -34,6 +39,63 @@ ERROR_SCHEMA = {
     },
     "additionalProperties": True,
 }
+GATEWAY_ERROR_SCHEMA = {
+    "type": "object",
+    "description": "What the gateway answers before, or instead of, a function.",
+    "required": ["message"],
+    "properties": {"message": {"type": "string", "examples": ["Unauthorized"]}},
+    "additionalProperties": False,
+}
+GATEWAY_ERROR = {"$ref": "#/components/schemas/GatewayError"}
+# What the gateway answers on its own: on any route, and 413 on those that take a body.
+BY_THE_GATEWAY = {
+    "401": "no token, or not a valid one",
+    "413": "more than 10 MB",
+    "429": "too many requests, of all users together",
+    "500": "the function died",
+    "503": "the function took too long",
+}
+# The answers that are the same on every route.
+SHARED = {
+    "401": "Unauthorized",
+    "413": "TooLarge",
+    "429": "Throttled",
+    "500": "Broken",
+    "503": "Unavailable",
+}
+# Optional to the router only, so that its absence gets an error of ours.
+KEY_SCHEMA = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": MAX_IDEMPOTENCY_KEY_CHARACTERS,
+    # Printable ASCII, and more than an empty pair of quotes.
+    "pattern": r'^(?!" *"$)[!-~]+( +[!-~]+)*$',
+}
+# Where an answer's id leads that no name in its schema tells.
+OF_A_JOB = (
+    "GET /v1/videos/{job_id}",
+    "DELETE /v1/videos/{job_id}",
+    "POST /v1/videos/{job_id}/cancel",
+)
+LINKS = {
+    "POST /v1/videos": ("202", "job_id", OF_A_JOB),
+    "POST /v1/scenes/{scene_id}/video": ("202", "job_id", OF_A_JOB),
+    "POST /v1/projects/{project_id}/scenes": (
+        "201",
+        "scene_id",
+        ("POST /v1/scenes/{scene_id}/video",),
+    ),
+}
+LIMIT_HEADERS = {
+    name: {"schema": {"type": "integer", "minimum": 0}, "description": meaning}
+    for name, meaning in {
+        "Retry-After": "Seconds",
+        "X-RateLimit-Limit": "How many a user may have",
+        "X-RateLimit-Remaining": "How many more now",
+        "X-RateLimit-Reset": "Seconds",
+    }.items()
+}
+CODE = re.compile(r"[A-Z][A-Z_]+")
 # What Powertools adds by itself and our resolver never answers with.
 FOREIGN_SCHEMAS = ("HTTPValidationError", "ValidationError", "ResponseValidationError")
 
@@ -54,16 +116,18 @@ def document() -> dict[str, Any]:
         schemas.update(part.get("components", {}).get("schemas", {}))
     for name in FOREIGN_SCHEMAS:
         schemas.pop(name, None)
+    schemas["Model"]["examples"] = [DEFAULT_CATALOG[0].model_dump(mode="json")]
     schemas["Error"] = ERROR_SCHEMA
-    for operations in paths.values():
+    schemas["GatewayError"] = GATEWAY_ERROR_SCHEMA
+    for path, operations in paths.items():
         for operation in operations.values():
-            operation["responses"] = _responses(operation["responses"])
-            operation["security"] = [{"jwt": []}]
+            operation["responses"] = _responses(path, operation)
+            operation["security"] = [{"jwt": [api.ADMIN_SCOPE] if "/admin/" in path else []}]
             for parameter in operation.get("parameters", []):
                 if parameter["name"] == "idempotency-key":
-                    # Optional to the router only, so that its absence gets an error of ours.
                     parameter["required"] = True
-                    parameter["schema"] = {"type": "string", "minLength": 1, "maxLength": 255}
+                    parameter["schema"] = KEY_SCHEMA
+    _link(paths)
     merged["info"] = {
         "title": "Clipmint",
         "version": version,
@@ -79,6 +143,7 @@ def document() -> dict[str, Any]:
     merged["paths"] = dict(sorted(paths.items()))
     merged["components"] = {
         "schemas": dict(sorted(schemas.items())),
+        "responses": {name: _shared(code) for code, name in SHARED.items()},
         "securitySchemes": {
             "jwt": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
         },
@@ -86,26 +151,103 @@ def document() -> dict[str, Any]:
     return merged
 
 
-def _responses(declared: dict[str, Any]) -> dict[str, Any]:
+def _responses(path: str, operation: dict[str, Any]) -> dict[str, Any]:
+    """Everything a route can answer, the gateway's own answers among it."""
     responses = {
         code: response
-        for code, response in declared.items()
+        for code, response in operation["responses"].items()
         if "ValidationError" not in json.dumps(response)
     }
-    responses.get("204", {}).pop("content", None)
-    responses["401"] = {"description": "No token, or not a valid one (the gateway's own body)"}
-    responses["500"] = {"description": "INTERNAL"}
+    for bodiless in ("204", "304"):
+        responses.get(bodiless, {}).pop("content", None)
+    for media in responses.get("200", {}).get("content", {}).values():
+        # The route's type allows for no body because of its 304.
+        present = [part for part in media["schema"].get("anyOf", []) if "$ref" in part]
+        if present:
+            media["schema"] = present[0]
+    errors = _codes(path, responses)
+    foreign = {
+        code: why
+        for code, why in BY_THE_GATEWAY.items()
+        if code != "413" or "requestBody" in operation
+    }
+    if "/admin/" in path:
+        foreign["403"] = "the token lacks the scope"
+    for code in errors.keys() | foreign.keys():
+        responses[code] = _error(errors.get(code, []), foreign.get(code))
+        if code in SHARED and responses[code] == _shared(code):
+            responses[code] = {"$ref": f"#/components/responses/{SHARED[code]}"}
+        if code == "429" and code in errors:
+            responses[code]["headers"] = LIMIT_HEADERS
     for code, response in responses.items():
-        if code >= "400" and code != "401":
-            response["content"] = {
-                "application/json": {"schema": {"$ref": "#/components/schemas/Error"}}
-            }
-        for media in response.get("content", {}).values():
-            # The route's type allows for no body because of its 304.
-            present = [part for part in media["schema"].get("anyOf", []) if "$ref" in part]
-            if present:
-                media["schema"] = present[0]
+        headers = _headers(path, code)
+        if headers:
+            response["headers"] = headers
     return dict(sorted(responses.items()))
+
+
+def _codes(path: str, responses: dict[str, Any]) -> dict[str, list[str]]:
+    """The codes of our errors by status."""
+    errors = {
+        code: CODE.findall(response["description"])
+        for code, response in responses.items()
+        if code >= "400"
+    }
+    # Any route may be sent a body nobody can parse, or a token whose subject is no key of ours.
+    errors["400"] = list(dict.fromkeys([*errors.get("400", []), InvalidRequest.code]))
+    errors["500"] = [ClipmintError.code]
+    if "{" in path:
+        # What is no id at all matches no path.
+        errors["404"] = list(dict.fromkeys([*errors.get("404", []), NotFound.code]))
+    return errors
+
+
+def _error(codes: list[str], foreign: str | None) -> dict[str, Any]:
+    """An error answer: ours with one of ``codes``, or the gateway's own, or either."""
+    said = [*codes, *([f"the gateway's own: {foreign}"] if foreign else [])]
+    schemas: list[dict[str, Any]] = [GATEWAY_ERROR] if foreign else []
+    if codes:
+        ours = {"properties": {"code": {"enum": codes}}}
+        schemas.insert(0, {"allOf": [{"$ref": "#/components/schemas/Error"}, ours]})
+    schema = schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
+    return {
+        "description": " · ".join(said),
+        "content": {"application/json": {"schema": schema}},
+    }
+
+
+def _shared(code: str) -> dict[str, Any]:
+    return _error([ClipmintError.code] if code == "500" else [], BY_THE_GATEWAY[code])
+
+
+def _link(paths: dict[str, Any]) -> None:
+    """Write down which ids of an answer are for which operations."""
+
+    def operation(route: str) -> dict[str, Any]:
+        method, path = route.split()
+        found: dict[str, Any] = paths[path][method.lower()]
+        return found
+
+    for route, (code, name, targets) in LINKS.items():
+        operation(route)["responses"][code]["links"] = {
+            operation(target)["operationId"]: {
+                "operationId": operation(target)["operationId"],
+                "parameters": {name: f"$response.body#/{name}"},
+            }
+            for target in targets
+        }
+
+
+def _headers(path: str, code: str) -> dict[str, Any]:
+    """The headers that mean something."""
+    text = {"type": "string"}
+    if code in {"201", "202"}:
+        location = {"required": True, "description": "Where to read it", "schema": text}
+        replay = {"description": "Answered before under this key", "schema": {"enum": ["true"]}}
+        return {"Location": location} | ({"X-Idempotent-Replay": replay} if code == "202" else {})
+    if code == "200" and path == "/v1/models":
+        return {"ETag": {"required": True, "schema": text}}
+    return {}
 
 
 def main() -> int:

@@ -60,7 +60,7 @@ def grant(request: GrantRequest) -> Granted:
     summary="Add or replace a model",
     responses=api.answers(Model, InvalidRequest, ScopeRequired),
 )
-def put_model(model_id: Annotated[str, Path()], model: Model) -> Model:
+def put_model(model_id: Annotated[str, Path(examples=["veo-3.1"])], model: Model) -> Model:
     api.require_admin(app)
     if model.model_id != model_id:
         raise InvalidRequest(

@@ -13,10 +13,18 @@ from pydantic import BaseModel, ConfigDict, Field
 Credits = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
+# Which of the two a price is, a request has to say; the default is for our own code.
+
+
 class FixedPrice(BaseModel):
     """The same for every generation."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        json_schema_extra={"required": ["kind", "credits"]},
+    )
 
     kind: Literal["fixed"] = "fixed"
     credits: Credits
@@ -25,7 +33,12 @@ class FixedPrice(BaseModel):
 class PerSecondPrice(BaseModel):
     """By length, with a multiplier per resolution in percent (100 where none is named)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        json_schema_extra={"required": ["kind", "credits_per_second"]},
+    )
 
     kind: Literal["per_second"] = "per_second"
     credits_per_second: Credits

@@ -135,7 +135,7 @@ Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max
 Resolution = Annotated[
     str,
     StringConstraints(max_length=16),
-    Field(description=f"One of {', '.join(RESOLUTIONS)}", examples=[DEFAULT_RESOLUTION]),
+    Field(examples=[DEFAULT_RESOLUTION], json_schema_extra={"enum": [*RESOLUTIONS]}),
 ]
 
 

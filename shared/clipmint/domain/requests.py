@@ -15,7 +15,14 @@ from collections.abc import Mapping
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+)
 
 from clipmint.domain.catalog import Settings
 from clipmint.domain.errors import (
@@ -33,12 +40,25 @@ MAX_CLIPS = 45
 """Clips one call may start: a job and a journal entry each, with the account, the project and the
 call itself, are as many items as a transaction takes (100)."""
 
+_EXAMPLE_VIDEO: dict[str, JsonValue] = {
+    "model_id": "veo-3.1",
+    "prompt": "A glowing cityscape at night",
+    "preset": "draft",
+}
 _JOB_NAMESPACE = uuid.UUID("6f1d0b5e-0c0b-5d0e-9a53-3f1f6c1b7a10")
 _PRINTABLE_ASCII = re.compile(r"[\x21-\x7e]+(?: +[\x21-\x7e]+)*")
-_PRIVATE_LABELS = {"local", "localhost", "internal", "localdomain", "home", "lan"}
+# No domain of the internet ends like this: private networks and clusters do.
+_PRIVATE_LABELS = {
+    *("local", "localhost", "localdomain", "internal", "intranet", "private", "home", "lan"),
+    *("corp", "svc", "consul"),
+}
 # The last label of a real domain begins with a letter: this refuses IPv4 in decimal, octal,
 # hexadecimal and shortened forms too, and percent signs, behind which some clients find one.
 _DOMAIN = re.compile(r"(?:[a-z0-9_-]+\.)+[a-z][a-z0-9-]*\.?")
+_DOCUMENTED_URL = (
+    r"^[Hh][Tt][Tt][Pp][Ss]://([A-Za-z0-9_-]+\.)+[A-Za-z][A-Za-z0-9-]*\.?(:443)?"
+    r"([/?#][!-\[\]-~]*)?$"
+)
 
 
 def _plain_url(url: str) -> str:
@@ -91,6 +111,8 @@ ImageUrl = Annotated[
     Field(
         description="Public https URL, at most 2,048 characters",
         examples=["https://example.com/frame.png"],
+        # What `_plain_url` and `check_image_url` make of it, for whoever reads the document.
+        json_schema_extra={"maxLength": MAX_URL_CHARACTERS, "pattern": _DOCUMENTED_URL},
     ),
 ]
 ModelName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
@@ -114,6 +136,8 @@ class _Order(BaseModel):
 
 class GenerationRequest(_Order):
     """The body of ``POST /v1/videos`` and of its estimate."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE_VIDEO]})
 
     model_id: ModelName
     prompt: Prompt
@@ -139,6 +163,10 @@ class GenerationRequest(_Order):
 class SceneVideoRequest(_Order):
     """The body of ``POST /v1/scenes/{scene_id}/video``."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"model_id": "gen4-turbo", "image_model_id": "gen4-image"}]}
+    )
+
     model_id: ModelName | None = Field(None, description="Of the video")
     image_model_id: ModelName | None = Field(None, description="Of the picture it starts from")
     new_image: bool = Field(False, description="Make a picture even if the scene has one")
@@ -150,6 +178,8 @@ class SceneVideoRequest(_Order):
 
 class ClipsRequest(_Order):
     """The body of ``POST /v1/projects/{project_id}/clips``."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"force": False}]})
 
     model_id: ModelName | None = Field(None, description="For scenes that name none")
     scene_ids: Annotated[list[SceneId], Field(min_length=1, max_length=MAX_CLIPS)] | None = Field(

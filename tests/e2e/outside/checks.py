@@ -1,0 +1,78 @@
+"""What schemathesis is to check of every answer, beside what it checks itself.
+
+It loads this file by its path, in its own process.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from pathlib import Path
+from typing import Any
+
+import schemathesis
+from schemathesis import Case, CheckContext, GenerationMode, HookContext, Response
+
+INSIDES = re.compile(
+    r"Traceback|File \"|\.py\b|Error:|Exception|botocore|pydantic|boto3|dynamodb|arn:aws|/var/task"
+    r"|errors\.pydantic\.dev|ConditionalCheckFailed|ValidationError",
+    re.IGNORECASE,
+)
+"""Of what an answer is made of, which is nobody's business."""
+
+BEYOND_A_SCHEMA = re.compile(
+    # An integer with a fraction of zero is an integer to a JSON schema, and not to us.
+    r"^[\w.]+: Input should be a valid integer$"
+    # What the parts of a model say about each other.
+    r"|^body: Value error, "
+)
+ANSWERS = "answers.txt"
+"""In the working directory: a line per answer, of operation and status."""
+
+
+_requests = itertools.count()
+
+
+@schemathesis.hook
+def before_call(context: HookContext, case: Case[Any], kwargs: dict[str, Any]) -> None:
+    """Give most requests that would start something a key of their own: made up, they repeat."""
+    if case.meta and case.meta.generation.mode is GenerationMode.POSITIVE:
+        number = next(_requests)
+        if "idempotency-key" in case.headers and number % 4:
+            case.headers["idempotency-key"] = f"request-{number}"
+
+
+@schemathesis.check
+def is_written_down(ctx: CheckContext, response: Response, case: Case[Any]) -> None:
+    """For the test to see how far the requests came."""
+    with Path(ANSWERS).open("a", encoding="utf-8") as answers:
+        answers.write(f"{response.status_code} {case.operation.label}\n")
+
+
+@schemathesis.check
+def nothing_of_the_insides(ctx: CheckContext, response: Response, case: Case[Any]) -> None:
+    """Neither body nor headers of an error say how it came about inside."""
+    if response.status_code < 400:
+        return
+    said = [response.text, *(value for values in response.headers.values() for value in values)]
+    found = INSIDES.search("\n".join(said))
+    # What was sent may come back, as in: there is no such model.
+    if found and found[0] not in repr((case.body, case.path_parameters, case.query)):
+        raise AssertionError(f"an error names {found[0]!r}")
+
+
+@schemathesis.check
+def what_follows_the_document_is_valid(
+    ctx: CheckContext, response: Response, case: Case[Any]
+) -> None:
+    """A request that the document allows may be refused for what it means, never for its form."""
+    if case.meta is None or case.meta.generation.mode is not GenerationMode.POSITIVE:
+        return
+    if response.status_code != 400:
+        return
+    said = response.json()
+    if said["error"] != "The request is not valid":
+        return
+    problems = said["details"].split("; ")
+    if not all(BEYOND_A_SCHEMA.match(problem) for problem in problems):
+        raise AssertionError(f"the document allows it, we do not: {said['details']}")

@@ -1,0 +1,53 @@
+"""The whole stack for strangers: three providers played, its roles enforced, nothing of it trusted.
+
+What is sent here is made up by machines, so these tests have a stack of their own, and limits that
+do not answer for what is tested.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from clipmint.domain.default_catalog import DEFAULT_CATALOG
+from local.stack import Stack
+from tests.e2e.audit import Auditor
+from tests.e2e.backstage import Owner
+from tests.e2e.catalog import MODELS
+from tests.e2e.conftest import FAL
+from tests.e2e.providers.conftest import POLLS, RUNWARE, RUNWAY
+
+UNLIMITED = dict.fromkeys(("MaxOpenJobs", "MaxJobsPerHour", "MaxOpenClips"), "100000")
+
+
+@pytest.fixture(scope="package")
+def stack() -> Iterator[Stack]:
+    settings = {"fal": FAL, "runway": RUNWAY, "runware": RUNWARE}
+    with Stack(
+        enforce_iam=True, simulate=tuple(settings), parameters=UNLIMITED, settings=settings
+    ) as running:
+        owner = Owner(running)
+        for model in DEFAULT_CATALOG:
+            # As shipped, but whoever is asked is asked soon.
+            waits = [*POLLS[model.routes[0].provider], 8]
+            owner.put_model(**model.model_dump(mode="json") | {"poll_seconds": waits})
+        for quick in MODELS:
+            owner.put_model(**quick)
+        owner.close()
+        yield running
+
+
+@pytest.fixture(scope="package")
+def auditor(stack: Stack) -> Iterator[Auditor]:
+    auditor = Auditor(stack)
+    yield auditor
+    auditor.check_everybody()
+    auditor.check_logs()
+
+
+@pytest.fixture(scope="package")
+def owner(stack: Stack) -> Iterator[Owner]:
+    owner = Owner(stack)
+    yield owner
+    owner.close()

@@ -1,0 +1,67 @@
+"""docs/openapi.json is the truth, and nothing that can be said to the API breaks it.
+
+schemathesis makes requests that follow the document, requests that miss it by one thing, and
+sequences of them; each answer has to be one that the document announces. OPENAPI_EXAMPLES=200 in
+the environment makes more of them.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from local.stack import Stack
+from tests.e2e.audit import Auditor
+from tests.e2e.backstage import Owner, scan, until_execution_ended
+from tests.e2e.outside.schemathesis_run import Run, run
+
+EXAMPLES = int(os.environ.get("OPENAPI_EXAMPLES", "3"))
+
+
+def flawless(went: Run) -> None:
+    print(went)
+    assert went.complete
+    assert (went.failures, went.errors) == ([], []), went.output
+    assert went.tested == went.operations
+    # Refusals alone would prove little.
+    served = {operation for operation, status in went.answers if status < 400}
+    tried = {operation for operation, _ in went.answers}
+    assert tried - served == set(), "nothing that was sent there ever succeeded"
+
+
+def test_the_api_does_what_its_document_says(
+    stack: Stack, owner: Owner, auditor: Auditor, tmp_path: Path
+) -> None:
+    users = ("ada", "eve")
+    for user in users:
+        assert owner.grant(user, 100_000_000).status_code == 200
+    went = run(
+        stack.api_url,
+        {user: stack.token(user) for user in users},
+        tmp_path,
+        examples=EXAMPLES,
+        peers=True,
+        only="^/v1/(?!admin/)",
+    )
+    flawless(went)
+    assert went.operations == 24
+    jobs = [job for job in scan(stack, "JobsTable") if job["user_id"] in users]
+    assert jobs
+    for job in jobs:
+        until_execution_ended(stack, job["job_id"])
+    for user in users:
+        auditor.check(user)
+
+
+def test_the_owners_part_of_it_too(stack: Stack, tmp_path: Path) -> None:
+    token = stack.token("back-office", admin=True)
+    went = run(
+        stack.api_url,
+        {"back-office": token},
+        tmp_path,
+        examples=EXAMPLES,
+        phases=("examples", "coverage", "fuzzing"),
+        only="^/v1/admin/",
+    )
+    flawless(went)
+    assert went.operations == 2

@@ -1,0 +1,185 @@
+"""Ids of somebody else's things are ids of nothing, wherever the document has room for an id.
+
+The places are found in docs/openapi.json: whoever adds a route with an id has it tested here, and
+whoever adds a new kind of id is told to say whose it is.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+
+from local.deploy import ROOT
+from local.stack import Stack
+from tests.e2e.backstage import ledger_items, scan
+from tests.e2e.catalog import PRICE
+from tests.e2e.customer import Customer
+
+DOCUMENT = json.loads((ROOT / "docs" / "openapi.json").read_text(encoding="utf-8"))
+OF_EVERYBODY = {"model_id", "image_model_id"}
+"""Ids in the document that belong to no user."""
+NAMES = ("job_id", "project_id", "scene_id")
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One of the document's, with what it takes."""
+
+    method: str
+    path: str
+    parameters: Mapping[tuple[str, str], Any]
+    body: Mapping[str, Any] | None
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+    def names(self, where: str) -> list[str]:
+        """The names of its parameters in the path, or in the query."""
+        return [name for place, name in self.parameters if place == where]
+
+    def send(
+        self,
+        http: httpx.Client,
+        ids: Mapping[str, str],
+        *,
+        query: Mapping[str, str] | None = None,
+        members: Mapping[str, Any] | None = None,
+    ) -> httpx.Response:
+        """As the document asks for it: its example of a body, and a key of its own."""
+        body = None
+        if self.body is not None:
+            body = {**self.body.get("examples", [{}])[0], **(members or {})}
+        keyed = ("header", "idempotency-key") in self.parameters
+        return http.request(
+            self.method,
+            self.path.format(**ids),
+            params=query,
+            headers={"Idempotency-Key": uuid.uuid4().hex} if keyed else {},
+            json=body,
+        )
+
+
+def operations() -> Iterator[Operation]:
+    schemas = DOCUMENT["components"]["schemas"]
+    for path, methods in DOCUMENT["paths"].items():
+        for method, said in methods.items():
+            asked = said.get("requestBody", {}).get("content", {}).get("application/json", {})
+            name = asked.get("schema", {}).get("$ref", "").rpartition("/")[2]
+            parameters = {(p["in"], p["name"]): p["schema"] for p in said.get("parameters", [])}
+            yield Operation(method.upper(), path, parameters, schemas[name] if name else None)
+
+
+USERS = [operation for operation in operations() if "/admin/" not in operation.path]
+IN_PATHS = [one for one in USERS if set(one.names("path")) - OF_EVERYBODY]
+IN_QUERIES = [
+    (one, name)
+    for one in USERS
+    for name in one.names("query")
+    if name.endswith("_id") or name == "cursor"
+]
+IN_BODIES = [
+    (one, name)
+    for one in USERS
+    if one.body
+    for name in one.body.get("properties", {})
+    if name.removesuffix("s").endswith("_id") and name not in {*OF_EVERYBODY, "user_id"}
+]
+
+
+@pytest.fixture
+def things(stack: Stack, ada: Customer) -> dict[str, str]:
+    """What Ada has: a project with a scene, and a finished video."""
+    made = ada.http.post("/v1/projects", json={"scenes": [{"visual_prompt": ada.word}]}).json()
+    return {
+        "job_id": ada.finish()["job_id"],
+        "project_id": made["project_id"],
+        "scene_id": made["scenes"][0]["scene_id"],
+    }
+
+
+@pytest.fixture
+def eve(new_customer: Callable[[int], Customer]) -> Customer:
+    return new_customer(10 * PRICE)
+
+
+def belongings(stack: Stack, customer: Customer) -> list[Any]:
+    """Every record there is of a user."""
+    tables = [scan(stack, table) for table in ("JobsTable", "ProjectsTable")]
+    own = [item for table in tables for item in table if item["user_id"] == customer.user_id]
+    return [*sorted(own, key=str), *ledger_items(stack, customer.user_id)]
+
+
+def said(answer: httpx.Response) -> tuple[int, dict[str, Any]]:
+    return answer.status_code, {k: v for k, v in answer.json().items() if k != "timestamp"}
+
+
+def test_the_document_has_all_the_places() -> None:
+    # Three kinds of ids, and no fourth that nobody thought of.
+    named = {name for one in USERS for name in one.names("path")}
+    assert named == {*NAMES, "model_id"}
+    assert len(IN_PATHS) >= 14
+    assert {name for _, name in IN_QUERIES} == {"project_id", "scene_id", "cursor"}
+    assert {name for _, name in IN_BODIES} == {"project_id", "scene_ids"}
+
+
+def test_an_id_of_somebody_elses_in_a_path_is_the_id_of_nothing(
+    stack: Stack, ada: Customer, eve: Customer, things: dict[str, str]
+) -> None:
+    before = belongings(stack, ada), belongings(stack, eve)
+    for operation in IN_PATHS:
+        nothing = {name: str(uuid.uuid4()) for name in NAMES}
+        answer = operation.send(eve.http, things)
+        assert answer.status_code == 404, f"{operation}: {answer.text}"
+        # Not even the words tell the two apart.
+        assert said(answer) == said(operation.send(eve.http, nothing)), str(operation)
+    assert (belongings(stack, ada), belongings(stack, eve)) == before
+    # To their owner they are all there; what deletes comes last, and the innermost first.
+    for operation in sorted(
+        IN_PATHS, key=lambda one: (one.method == "DELETE", -len(one.names("path")))
+    ):
+        answer = operation.send(ada.http, things)
+        assert answer.status_code != 404, f"{operation}: {answer.text}"
+
+
+def test_an_id_of_somebody_elses_in_a_query_finds_nothing(
+    stack: Stack, ada: Customer, eve: Customer, things: dict[str, str]
+) -> None:
+    another = ada.finish()["job_id"]
+    assert ada.http.post("/v1/projects", json={}).status_code == 201
+    for operation, name in IN_QUERIES:
+        value = things.get(name)
+        if name == "cursor":
+            page = operation.send(ada.http, things, query={"limit": "1"}).json()
+            value = page["cursor"]
+            assert value, f"{operation} has one page only"
+        assert value
+        answer = operation.send(eve.http, things, query={name: value})
+        assert answer.status_code in {200, 400}, f"{operation}: {answer.text}"
+        hers = [*things.values(), another, ada.user_id, ada.word]
+        assert [word for word in hers if word in answer.text] == [], f"{operation}: {answer.text}"
+
+
+def test_an_id_of_somebody_elses_in_a_body_is_the_id_of_nothing(
+    stack: Stack, ada: Customer, eve: Customer, things: dict[str, str]
+) -> None:
+    mine = eve.http.post("/v1/projects", json={"scenes": [{"visual_prompt": "mine"}]}).json()
+    hers = {**things, "project_id": mine["project_id"], "scene_id": mine["scenes"][0]["scene_id"]}
+    before = belongings(stack, ada), belongings(stack, eve)
+    for operation, name in IN_BODIES:
+        theirs, nobodys = things[name.removesuffix("s")], str(uuid.uuid4())
+
+        def ask(value: str, operation: Operation = operation, name: str = name) -> httpx.Response:
+            sent: Any = [value] if name.endswith("s") else value
+            return operation.send(eve.http, hers, members={name: sent})
+
+        answer = ask(theirs)
+        assert answer.status_code == 404, f"{operation} {name}: {answer.text}"
+        text = json.dumps(said(ask(nobodys))).replace(nobodys, theirs)
+        assert json.dumps(said(answer)) == text, f"{operation} {name}"
+    assert (belongings(stack, ada), belongings(stack, eve)) == before
