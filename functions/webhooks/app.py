@@ -85,7 +85,7 @@ def _addressed(path: dict[str, str]) -> tuple[Job, Stage]:
     stage = job.stage(path.get("stage", "")) if job else None
     if job and stage and stage.submission and stage.provider == path.get("provider"):
         ours = stage.submission.webhook_token.encode()
-        if hmac.compare_digest(ours, path.get("token", "").encode()):
+        if hmac.compare_digest(ours, path.get("token", "").encode(errors="surrogatepass")):
             return job, stage
     # One answer for all of it: which part was wrong is nobody's business.
     raise NotFound("There is nothing at this path")
