@@ -1,0 +1,87 @@
+"""A cold start imports what its function needs at once, and nothing that can wait.
+
+Counted are modules, which do not depend on how busy a computer is: loaded in a fresh interpreter
+with the function's own search path, the standard library left out.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+import pytest
+
+from benchmarks import imports
+
+MOST_MODULES = {
+    "generate": 421,
+    "status": 396,
+    "projects": 397,
+    "cancel": 396,
+    "webhooks": 381,
+    "admin": 395,
+    "submit": 322,
+    "track": 308,
+    "migrate": 396,
+    "settle": 265,
+    "sweep": 307,
+    "seed": 305,
+}
+"""How many a function may load. The room above what it loads today is ten: a module of ours fits
+in, a package of somebody else's does not. Raise one knowingly, with `make bench` before and after.
+"""
+
+NEVER = (
+    # Tracing is the platform's; boto3 and httpx are how providers and AWS are spoken to.
+    "aws_xray_sdk",
+    "fal_client",
+    "runwayml",
+    "runware",
+    "aiohttp",
+    "requests",
+    "numpy",
+    # Of development and the local stack.
+    "hypothesis",
+    "moto",
+    "pytest",
+    "yaml",
+)
+"""What no function loads, ever."""
+
+LATER = ("httpx", "httpcore", "anyio", "cryptography", "PIL", "av", "email_validator")
+"""What a function loads only when a request needs it."""
+
+AT_ONCE: Mapping[str, frozenset[str]] = {"migrate": frozenset({"httpx", "av"})}
+"""What of it a function may load at once after all, because every request of its needs it."""
+
+
+@pytest.fixture(scope="module")
+def loaded() -> Iterator[dict[str, Counter[str]]]:
+    """Modules by package, by function."""
+    with imports.search_paths() as paths:
+        yield {
+            name: Counter(module.partition(".")[0] for module in imports.modules(path))
+            for name, path in paths.items()
+        }
+
+
+def test_every_function_has_a_ceiling(loaded: dict[str, Counter[str]]) -> None:
+    assert loaded.keys() == MOST_MODULES.keys()
+    assert imports.http_functions() <= loaded.keys()
+
+
+@pytest.mark.parametrize("name", MOST_MODULES)
+def test_a_function_stays_light(name: str, loaded: dict[str, Counter[str]]) -> None:
+    packages = loaded[name]
+    # One that is far too high keeps nobody out.
+    assert MOST_MODULES[name] - 20 <= packages.total() <= MOST_MODULES[name], packages.most_common()
+
+
+@pytest.mark.parametrize("name", MOST_MODULES)
+def test_a_function_imports_nothing_that_can_wait(
+    name: str, loaded: dict[str, Counter[str]]
+) -> None:
+    packages = loaded[name]
+    assert {"clipmint", "botocore"} <= packages.keys()
+    assert not packages.keys() & set(NEVER)
+    assert packages.keys() & set(LATER) <= AT_ONCE.get(name, frozenset())
