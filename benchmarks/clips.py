@@ -1,6 +1,6 @@
 """What a project's clips cost in time, state transitions and writes, against one clip.
 
-    python -m benchmarks.clips [--clips 20] [--provider-seconds 20] [--workers 24] [--json]
+    python -m benchmarks.clips [--clips 20] [--provider-seconds 20] [--workers 24]
 
 It runs on the local stack, where all functions together share this computer's few cores and at
 most ``--workers`` processes; AWS gives every run its own. The ratio of a batch's wall time to that
@@ -16,7 +16,6 @@ from the tables: each job counts its own changes, the journal has a line per mov
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
 import uuid
@@ -28,6 +27,7 @@ from typing import Any
 
 import httpx
 
+from benchmarks.results import Figure
 from local.journal import Call, Invocation
 from local.stack import Stack, wait_for
 
@@ -182,8 +182,8 @@ def _changes(stack: Stack, job_id: str) -> int:
     return int(found["Item"]["revision"]["N"])
 
 
-def measure(clips: int, provider_seconds: float, workers: int) -> dict[str, Any]:
-    """Everything this benchmark has to say; see the module's docstring."""
+def report(clips: int, provider_seconds: float, workers: int) -> dict[str, Any]:
+    """Everything there is to say of so many clips and of one; see the module's docstring."""
     fal = {"queue_seconds": 0, "generation_seconds": provider_seconds, "concurrency": clips + 1}
     with Stack(settings={"fal": fal}, worker_cap=workers) as stack:
         stack.fal.change(generation_seconds=0.1)
@@ -221,34 +221,68 @@ def _of(stack: Stack, clips: int) -> tuple[Batch, dict[str, Any]]:
         customer.close()
 
 
+def figures(clips: int, provider_seconds: float, workers: int) -> list[Figure]:
+    """What a reader wants of a report."""
+    said = report(clips, provider_seconds, workers)
+    one, many, books = said["one"], said["all"], said["all"]["books"]
+    name = f"{clips} clips"
+    return [
+        Figure(
+            f"{name}, time to the end of the last",
+            said["ratio"],
+            "x one clip",
+            note=f"{said['all_wall_seconds']} beside {said['one_wall_seconds']} s, of which the "
+            f"provider takes {provider_seconds:g}; answered after {said['answered_seconds']} s",
+        ),
+        Figure(
+            f"{name}, state transitions of each",
+            many["transitions_per_clip"],
+            "states",
+            budget=6,
+            note=f"{one['transitions_per_clip']:g} of one clip",
+        ),
+        Figure(
+            f"{name}, write calls of each",
+            many["write_calls_per_clip"],
+            "calls",
+            note=f"{one['write_calls_per_clip']} of one clip; {many['of_them_refused']} of them "
+            "refused and made again",
+        ),
+        Figure(
+            f"{name}, items written for each",
+            many["items_written_per_clip"],
+            "items",
+            note=f"{one['items_written_per_clip']} for one clip",
+        ),
+        Figure(
+            f"{name}, submissions paid",
+            said["paid_submissions"],
+            "submissions",
+            budget=clips,
+        ),
+        Figure(
+            f"{name}, credits held after the last",
+            books["held"],
+            "credits",
+            budget=0,
+            note=f"{books['hold']} held, {books['capture']} captured",
+        ),
+    ]
+
+
+def measure(quick: bool) -> list[Figure]:
+    """This part of the benchmarks."""
+    return figures(2, 1, 12) if quick else figures(20, 20, 24)
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description="A batch of clips against one clip.")
     options.add_argument("--clips", type=int, default=20)
     options.add_argument("--provider-seconds", type=float, default=20)
     options.add_argument("--workers", type=int, default=24, help="functions running at once")
-    options.add_argument("--json", action="store_true")
     chosen = options.parse_args()
-    report = measure(chosen.clips, chosen.provider_seconds, chosen.workers)
-    if chosen.json:
-        print(json.dumps(report))
-        return
-    costs_, books = report["all"], report["all"]["books"]
-    print(
-        f"clips: {report['clips']} in {report['all_wall_seconds']} s, one in "
-        f"{report['one_wall_seconds']} s ({report['ratio']} x; the provider alone takes "
-        f"{report['provider_seconds']} s), accepted after {report['answered_seconds']} s, "
-        f"{costs_['cold_starts_per_clip']} cold starts per clip"
-    )
-    print(
-        f"clips: {costs_['transitions_per_clip']} state transitions, "
-        f"{costs_['write_calls_per_clip']} write calls ({costs_['of_them_refused']} refused), "
-        f"{costs_['items_written_per_clip']} items written, per clip"
-    )
-    print(
-        f"clips: {books['lines']} lines in the journal: {books['grant']} granted, "
-        f"{books['hold']} held, {books['capture']} captured, {books['available']} available, "
-        f"{books['held']} held now; {report['paid_submissions']} submissions paid"
-    )
+    for figure in figures(chosen.clips, chosen.provider_seconds, chosen.workers):
+        print(f"{figure.name}: {figure.value:g} {figure.unit} {figure.note}")
 
 
 if __name__ == "__main__":

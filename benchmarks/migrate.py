@@ -1,10 +1,11 @@
 """How fast and in how much memory a provider's file gets into the bucket.
 
-    python -m benchmarks.migrate [--megabytes 256] [--runs 5] [--endpoint-url URL] [--json]
+    python -m benchmarks.migrate [--megabytes 256] [--runs 5] [--endpoint-url URL]
 
 Throughput is a ratio: `clipmint.transfer.copy_from_url` against a bare download piped into a bare
 multipart upload: the same HTTP client, parts of the same size and as many at once, no checks. All
-kinds alternate in the same run, so that a busy machine slows them alike. The bare pipe sends what
+kinds alternate in the same run, so that a busy machine slows them alike; by processor time, the
+ratio does not depend on who else is busy at all. The bare pipe sends what
 boto3 sends by itself, a CRC-32 per part; the floor below it sends no checksum at all, where we
 compute two SHA-256. Memory is the peak over idle of a fresh process per file size.
 
@@ -16,7 +17,6 @@ bucket that costs nothing, which makes our own cost as visible as it can be.
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import os
 import re
@@ -25,7 +25,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -40,6 +40,7 @@ from botocore.config import Config
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "shared"))
 
+from benchmarks.results import Figure  # noqa: E402
 from clipmint.download import media_client  # noqa: E402
 from clipmint.storage import s3_client  # noqa: E402
 from clipmint.transfer import PART_BYTES, UPLOADS, copy_from_url  # noqa: E402
@@ -52,7 +53,13 @@ if TYPE_CHECKING:
 MIB = 1024 * 1024
 BUCKET = "benchmark-videos"
 KEY = "benchmark/video.mp4"
-MEMORY_SIZES_MIB = (10, 100)
+SIZES_MIB = (10, 100, 1024)
+QUICK_SIZES_MIB = (10, 20)
+MEMORY_BUDGET_MIB = 64
+RATIO_BUDGET = 0.8
+RUNS = {10: 15, 100: 9}
+"""Rounds per size; fewer where a round takes long and varies little."""
+LARGE_RUNS = 5
 HEAD = b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom"
 
 
@@ -194,24 +201,31 @@ def throughput(url: str, megabytes: int, runs: int) -> dict[str, float]:
         "ours": (ours, checked),
     }
     seconds: dict[str, list[float]] = {name: [] for name in kinds}
+    busy: dict[str, list[float]] = {name: [] for name in kinds}
     with media_client() as http:
         for _ in range(runs + 1):
             for name, (copy, s3) in kinds.items():
-                started = time.perf_counter()
+                started, began = time.perf_counter(), time.process_time()
                 copy(url, http, s3)
                 seconds[name].append(time.perf_counter() - started)
-    for measured in seconds.values():
+                busy[name].append(time.process_time() - began)
+    for measured in (*seconds.values(), *busy.values()):
         del measured[0]  # connections and models warm up
 
-    def ratio(name: str) -> float:
-        rounds = zip(seconds[name], seconds["ours"], strict=True)
+    def ratio(name: str, spent: dict[str, list[float]]) -> float:
+        rounds = zip(spent[name], spent["ours"], strict=True)
         return round(statistics.median(theirs / ours for theirs, ours in rounds), 2)
 
     speeds = {
         f"{name}_mib_per_second": round(megabytes / statistics.median(measured))
         for name, measured in seconds.items()
     }
-    return {**speeds, "ratio": ratio("bare"), "ratio_to_floor": ratio("floor")}
+    return {
+        **speeds,
+        "ratio": ratio("bare", seconds),
+        "ratio_to_floor": ratio("floor", seconds),
+        "ratio_of_processor_time": ratio("bare", busy),
+    }
 
 
 def peak_mib() -> float:
@@ -232,9 +246,10 @@ def memory_of_one_copy(url: str) -> None:
     print(round(peak_mib() - idle, 1))
 
 
-def measure(megabytes: int, runs: int, endpoint_url: str | None) -> dict[str, Any]:
-    """Everything this benchmark has to say; see the module's docstring."""
-    with serving(Origin) as origin, serving(Sink) as sink:
+@contextmanager
+def bucket_at(endpoint_url: str | None) -> Iterator[None]:
+    """AWS is a sink, or the S3 at this address."""
+    with serving(Sink) as sink:
         os.environ["AWS_ENDPOINT_URL"] = endpoint_url or f"http://{sink}"
         for name, value in (
             ("AWS_ACCESS_KEY_ID", "test"),
@@ -244,21 +259,50 @@ def measure(megabytes: int, runs: int, endpoint_url: str | None) -> dict[str, An
             os.environ.setdefault(name, value)
         if endpoint_url:
             s3_client().create_bucket(Bucket=BUCKET)
-        report: dict[str, Any] = {"megabytes": megabytes, "runs": runs}
-        report |= throughput(f"http://{origin}/{megabytes}", megabytes, runs)
-        report["memory_over_idle_mib"] = {
-            str(size): float(
-                subprocess.run(
-                    [sys.executable, __file__, "--memory-of", f"http://{origin}/{size}"],
-                    capture_output=True,
-                    check=True,
-                    text=True,
-                    cwd=ROOT,
-                ).stdout
+        try:
+            yield
+        finally:
+            del os.environ["AWS_ENDPOINT_URL"]
+
+
+def memory_over_idle(origin: str, megabytes: int) -> float:
+    """MiB, of a fresh process that copies one file."""
+    command = [sys.executable, "-m", "benchmarks.migrate"]
+    copied = subprocess.run(
+        [*command, "--memory-of", f"http://{origin}/{megabytes}"],
+        capture_output=True,
+        check=True,
+        text=True,
+        cwd=ROOT,
+    )
+    return float(copied.stdout)
+
+
+def figures(sizes: Sequence[int], runs: int | None, endpoint_url: str | None) -> list[Figure]:
+    """For each size in MiB, memory and throughput."""
+    made: list[Figure] = []
+    with serving(Origin) as origin, bucket_at(endpoint_url):
+        for size in sizes:
+            budget = MEMORY_BUDGET_MIB
+            memory = memory_over_idle(origin, size)
+            made.append(Figure(f"{size} MiB, peak memory over idle", memory, "MiB", budget))
+        for size in sizes:
+            rounds = runs or RUNS.get(size, LARGE_RUNS)
+            speed = throughput(f"http://{origin}/{size}", size, rounds)
+            note = (
+                f"{speed['ours_mib_per_second']:.0f} beside {speed['bare_mib_per_second']:.0f} "
+                f"MiB/s; {speed['ratio_of_processor_time']} x by processor time, "
+                f"{speed['ratio_to_floor']} x a pipe without any checksum"
             )
-            for size in sorted({*MEMORY_SIZES_MIB, megabytes})
-        }
-    return report
+            ratio = speed["ratio"]
+            name = f"{size} MiB, throughput"
+            made.append(Figure(name, ratio, "x bare pipe", RATIO_BUDGET, at_least=True, note=note))
+    return made
+
+
+def measure(quick: bool) -> list[Figure]:
+    """This part of the benchmarks."""
+    return figures(QUICK_SIZES_MIB, 1, None) if quick else figures(SIZES_MIB, None, None)
 
 
 def main() -> None:
@@ -266,22 +310,13 @@ def main() -> None:
     options.add_argument("--megabytes", type=int, default=256)
     options.add_argument("--runs", type=int, default=5)
     options.add_argument("--endpoint-url", help="a real S3 or an emulator, instead of the sink")
-    options.add_argument("--json", action="store_true")
     options.add_argument("--memory-of", help=argparse.SUPPRESS)
     chosen = options.parse_args()
     if chosen.memory_of:
         memory_of_one_copy(chosen.memory_of)
         return
-    report = measure(chosen.megabytes, chosen.runs, chosen.endpoint_url)
-    if chosen.json:
-        print(json.dumps(report))
-        return
-    print(
-        f"migrate: {report['ours_mib_per_second']} MiB/s, {report['ratio']} x a bare pipe "
-        f"(budget 0.8), {report['ratio_to_floor']} x one without any checksum"
-    )
-    for size, mib in report["memory_over_idle_mib"].items():
-        print(f"migrate: {mib} MiB over idle for a file of {size} MiB (budget 64)")
+    for figure in figures([chosen.megabytes], chosen.runs, chosen.endpoint_url):
+        print(f"{figure.name}: {figure.value} {figure.unit} {figure.note}")
 
 
 if __name__ == "__main__":

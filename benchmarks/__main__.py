@@ -1,0 +1,171 @@
+"""Measures the budgets: every part in turn, one table, and how many budgets are not kept.
+
+    python -m benchmarks [--write] [--strict] [--quick] [--only PART …]
+
+The last line is ``over budget: N``. With ``--write`` docs/benchmarks.md is written anew from this
+run; the prose in it is the parts' own docstrings. ``--quick`` takes the least of everything: it
+shows that the parts still run, and its figures mean nothing. A part that fails ends the run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import inspect
+import os
+import platform
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks.results import Figure
+
+ROOT = Path(__file__).parents[1]
+DOCUMENT = ROOT / "docs" / "benchmarks.md"
+PARTS = ("imports", "handlers", "cost", "migrate", "ledger", "scale", "clips")
+"""The modules beside this one that have a `measure`, in the order they run."""
+COMMAND = "make bench"
+
+COLUMNS = ("", "figure", "value", "unit", "budget", "note")
+TO_THE_RIGHT = frozenset({"value", "budget"})
+
+OPENING = """\
+# Benchmarks
+
+What `{command}` measured, against the budgets Clipmint gives itself. Times are ratios of two things
+that ran in turn in the same call, wherever that is possible, because a computer has good and bad
+minutes; counts are exact. ✗ marks a figure that is over its budget.
+
+| | |
+|---|---|
+{machine}
+"""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a part had to say, and how many seconds it took."""
+
+    figures: Sequence[Figure]
+    seconds: float
+
+
+def parts() -> list[str]:
+    """The parts there are."""
+    return [name for name in PARTS if (Path(__file__).parent / f"{name}.py").exists()]
+
+
+def measure(names: Sequence[str], *, quick: bool) -> dict[str, Measured]:
+    """Run these parts, one after the other."""
+    measured: dict[str, Measured] = {}
+    for name in names:
+        print(f"{name} …", file=sys.stderr, flush=True)
+        started = time.monotonic()
+        figures = importlib.import_module(f"benchmarks.{name}").measure(quick)
+        measured[name] = Measured(figures, time.monotonic() - started)
+    return measured
+
+
+def table(measured: Mapping[str, Measured]) -> str:
+    """All figures as a Markdown table whose columns are aligned, so that it reads anywhere."""
+    rows = [COLUMNS] + [
+        (
+            "✗" if figure.over_budget else "",
+            f"{part}: {figure.name}",
+            number(figure.value),
+            figure.unit,
+            "" if figure.budget is None else f"{'≥' if figure.at_least else '≤'} {figure.budget:g}",
+            figure.note,
+        )
+        for part, made in measured.items()
+        for figure in made.figures
+    ]
+    widths = [max(3, *(len(row[n]) for row in rows)) for n in range(len(COLUMNS))]
+    rule = [
+        "-" * (width - 1) + ":" if column in TO_THE_RIGHT else "-" * width
+        for column, width in zip(COLUMNS, widths, strict=True)
+    ]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = (
+            cell.rjust(width) if column in TO_THE_RIGHT else cell.ljust(width)
+            for cell, column, width in zip(cells, COLUMNS, widths, strict=True)
+        )
+        return f"| {' | '.join(padded)} |"
+
+    return "\n".join([line(rows[0]), line(rule), *map(line, rows[1:])])
+
+
+def number(value: float) -> str:
+    """As many digits as mean something."""
+    if value == int(value):
+        return str(int(value))
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def over_budget(measured: Mapping[str, Measured]) -> int:
+    return sum(figure.over_budget for made in measured.values() for figure in made.figures)
+
+
+def machine() -> dict[str, str]:
+    """Where this ran, and what else went on there."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3
+    return {
+        "processor": f"{_processor()}, {os.cpu_count()} cores",
+        "memory": f"{memory:.0f} GiB",
+        "system": f"{platform.system()} {platform.machine()}",
+        "Python": platform.python_version(),
+        "load before": f"{os.getloadavg()[0]:.1f}",
+    }
+
+
+def _processor() -> str:
+    about = Path("/proc/cpuinfo")
+    for line in about.read_text().splitlines() if about.exists() else ():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def document(about: Mapping[str, str], measured: Mapping[str, Measured]) -> str:
+    """docs/benchmarks.md."""
+    seconds = sum(made.seconds for made in measured.values())
+    facts = {
+        **about,
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "command": f"`{COMMAND}`, {seconds / 60:.0f} minutes",
+    }
+    prose = [
+        f"## {name}\n\n{inspect.getdoc(importlib.import_module(f'benchmarks.{name}'))}"
+        for name in measured
+    ]
+    opening = OPENING.format(
+        command=COMMAND, machine="\n".join(f"| {name} | {fact} |" for name, fact in facts.items())
+    )
+    verdict = f"over budget: {over_budget(measured)}"
+    return "\n\n".join([opening.rstrip(), table(measured), verdict, *prose]) + "\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = argparse.ArgumentParser(description="Measure against the budgets.")
+    options.add_argument("--write", action="store_true", help=f"write {DOCUMENT.relative_to(ROOT)}")
+    options.add_argument("--strict", action="store_true", help="exit 1 if anything is over budget")
+    options.add_argument("--quick", action="store_true", help="only see that every part runs")
+    options.add_argument("--only", action="append", choices=parts(), metavar="PART")
+    chosen = options.parse_args(arguments)
+    if chosen.write and (chosen.quick or chosen.only):
+        options.error("--write wants everything, measured in earnest")
+    about = machine()
+    measured = measure(chosen.only or parts(), quick=chosen.quick)
+    if chosen.write:
+        DOCUMENT.write_text(document(about, measured), encoding="utf-8")
+    print(table(measured))
+    print(f"over budget: {over_budget(measured)}")
+    return int(chosen.strict and over_budget(measured) > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
