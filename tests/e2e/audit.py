@@ -19,6 +19,10 @@ from tests.e2e.backstage import Item, ledger_items, scan
 from tests.proof.invariants import Snapshot, left_behind, stages_of, tries_of, violations
 
 _JWT = re.compile(r"eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}")
+# What makes a URL, or the form of an upload, a key.
+_PRESIGNED = re.compile(r"X-Amz-(Signature|Credential|Security-Token)\W{1,6}\w{16}", re.IGNORECASE)
+_TELLING = 10
+_SCENE_PROMPTS = ("image_prompt", "visual_prompt")
 _PROMPTS = ("prompt", "promptText", "positivePrompt")
 
 
@@ -53,9 +57,12 @@ class Auditor:
         for simulator in self._stack.simulators.values():
             assert not simulator.media()["authorization_seen"]
 
-    def check_logs(self) -> None:
-        """No log line of any function holds what could spend money, open a door or embarrass."""
-        secrets = self._secrets()
+    def check_logs(self, also: Mapping[str, str] | None = None) -> None:
+        """No log line of any function holds what could spend money, open a door or embarrass.
+
+        ``also`` are further secrets, and what they are.
+        """
+        secrets = self._secrets() | dict(also or {})
         logs = self._stack.boto3("logs")
         lines = 0
         for group in logs.describe_log_groups()["logGroups"]:
@@ -68,19 +75,26 @@ class Auditor:
 
     def _secrets(self) -> dict[str, str]:
         """What no log may hold, and what it is."""
-        secrets = {}
+        found = [*self._secrets_of_providers(), *self._secrets_of_jobs()]
+        for item in scan(self._stack, "ProjectsTable"):
+            found += [(item.get(name), "a scene's prompt") for name in _SCENE_PROMPTS]
+        # A prompt may be a letter, which is in every line; secrets are long.
+        return {secret: what for secret, what in found if secret and len(secret) >= _TELLING}
+
+    def _secrets_of_providers(self) -> Iterator[tuple[str | None, str]]:
         for simulator in self._stack.simulators.values():
-            secrets[simulator.key] = "a provider's key"
+            for part in simulator.key.split(":"):
+                yield part, "a provider's key"
             for submission in simulator.submissions():
-                secrets[_prompt(submission)] = "a prompt"
-                if submission["webhook_url"]:
-                    secrets[submission["webhook_url"].rpartition("/")[2]] = "a webhook token"
+                yield _prompt(submission), "a prompt"
+                yield (submission["webhook_url"] or "").rpartition("/")[2], "a webhook token"
+
+    def _secrets_of_jobs(self) -> Iterator[tuple[str | None, str]]:
         for job in scan(self._stack, "JobsTable"):
             for stage in stages_of(job).values():
-                secrets[_asked(job, stage)] = "a prompt"
-                if token := stage.get("task_token"):
-                    secrets[token] = "a task token"
-        return secrets
+                yield _asked(job, stage), "a prompt"
+                yield stage.get("task_token"), "a task token"
+                yield (stage.get("submission") or {}).get("webhook_token"), "a webhook token"
 
     def _paid(self) -> Counter[tuple[str, str]]:
         """Paid submissions by job and stage, all tries of it, whichever provider took them.
@@ -178,3 +192,4 @@ def _assert_discreet(line: str, secrets: dict[str, str]) -> None:
     for secret, what in secrets.items():
         assert secret not in line, f"{what} was logged: {line[:200]}"
     assert not _JWT.search(line), f"somebody's token was logged: {line[:200]}"
+    assert not _PRESIGNED.search(line), f"a presigned URL was logged: {line[:200]}"

@@ -19,13 +19,18 @@ from tests.e2e.conftest import FAL
 from tests.e2e.providers.conftest import POLLS, RUNWARE, RUNWAY
 
 UNLIMITED = dict.fromkeys(("MaxOpenJobs", "MaxJobsPerHour", "MaxOpenClips"), "100000")
+AT_LENGTH = {"LogLevel": "DEBUG"}
+"""All that is logged at all, for the auditor to look through."""
 
 
 @pytest.fixture(scope="package")
 def stack() -> Iterator[Stack]:
     settings = {"fal": FAL, "runway": RUNWAY, "runware": RUNWARE}
     with Stack(
-        enforce_iam=True, simulate=tuple(settings), parameters=UNLIMITED, settings=settings
+        enforce_iam=True,
+        simulate=tuple(settings),
+        parameters=UNLIMITED | AT_LENGTH,
+        settings=settings,
     ) as running:
         owner = Owner(running)
         for model in DEFAULT_CATALOG:

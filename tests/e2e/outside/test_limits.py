@@ -1,0 +1,130 @@
+"""The limits of a user's account, over HTTP and all at once: exactly as many as there may be.
+
+A stack of its own, because its limits are small.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import httpx
+import pytest
+
+from local.stack import Stack
+from tests.e2e.audit import Auditor
+from tests.e2e.backstage import Owner
+from tests.e2e.catalog import MODELS
+from tests.e2e.conftest import FAL
+from tests.e2e.customer import Customer
+from tests.e2e.test_races import at_once, patiently
+from tests.e2e.test_webhook_forgery import give_up
+
+OPEN, HOURLY, CLIPS = 4, 7, 4
+FRAMES = {"first_frame": "https://example.com/a.png", "last_frame": "https://example.com/b.png"}
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    parameters = {
+        "MaxOpenJobs": str(OPEN),
+        "MaxJobsPerHour": str(HOURLY),
+        "MaxOpenClips": str(CLIPS),
+    }
+    with Stack(enforce_iam=True, parameters=parameters, settings={"fal": FAL}) as running:
+        owner = Owner(running)
+        for model in MODELS:
+            owner.put_model(**model)
+        owner.close()
+        yield running
+
+
+@pytest.fixture(scope="module")
+def auditor(stack: Stack) -> Auditor:
+    return Auditor(stack)
+
+
+@pytest.fixture(scope="module")
+def owner(stack: Stack) -> Iterator[Owner]:
+    owner = Owner(stack)
+    yield owner
+    owner.close()
+
+
+@pytest.fixture
+def eager(stack: Stack, new_customer: Callable[[int], Customer]) -> Customer:
+    """A customer with credits for everything, whose jobs end when they are given up, not before."""
+    customer = new_customer(100_000)
+    stack.fal.arm("webhook_lost", times=None, prompt_contains=customer.word)
+    return customer
+
+
+def begin_where_the_hour_has_room() -> None:
+    """Wait for the next hour if this one, which is counted in, ends within minutes."""
+    left = 3_600 - time.time() % 3_600
+    if left < 240:
+        time.sleep(left + 1)
+
+
+def ordered(customer: Customer) -> Callable[[], httpx.Response]:
+    key = uuid.uuid4().hex
+    return partial(patiently, partial(customer.post, key, model_id="patient-t2v"))
+
+
+def refused_for(answer: httpx.Response, limit: int, left: int) -> None:
+    """It says what the limit is, what is left of it, and when to come again."""
+    assert answer.json()["code"] == "RATE_LIMITED"
+    assert answer.headers["X-RateLimit-Limit"] == str(limit)
+    assert answer.headers["X-RateLimit-Remaining"] == str(left)
+    assert 0 < int(answer.headers["X-RateLimit-Reset"]) <= 3_600
+    assert answer.headers["Retry-After"] == answer.headers["X-RateLimit-Reset"]
+
+
+def thirty(customer: Customer, limit: int, expected: int) -> list[str]:
+    """The jobs that were started of thirty ordered at once: as many as expected, no others."""
+    answers = at_once([ordered(customer) for _ in range(30)])
+    counted = Counter(answer.status_code for answer in answers)
+    assert counted == {202: expected, 429: 30 - expected}
+    for answer in answers:
+        if answer.status_code == 429:
+            refused_for(answer, limit, 0)
+    return [str(answer.json()["job_id"]) for answer in answers if answer.status_code == 202]
+
+
+def test_of_thirty_requests_as_many_start_as_may_be_open_and_then_as_the_hour_has_left(
+    stack: Stack, eager: Customer
+) -> None:
+    begin_where_the_hour_has_room()
+    give_up(stack, eager, *thirty(eager, OPEN, OPEN))
+    # What failed is free, and counts: else failing would be a way to ask without end.
+    give_up(stack, eager, *thirty(eager, HOURLY, HOURLY - OPEN))
+    assert eager.kinds().count("hold") == eager.kinds().count("release") == HOURLY
+    assert eager.credits() == {"available": 100_000, "held": 0}
+
+
+def test_of_two_batches_that_do_not_fit_together_one_starts(stack: Stack, eager: Customer) -> None:
+    scenes = [{"visual_prompt": eager.body()["prompt"], **FRAMES}] * 3
+    made = [
+        eager.http.post("/v1/projects", json={"resolution": "1280:720", "scenes": scenes}).json()
+        for _ in range(2)
+    ]
+
+    def batch(project_id: str) -> Callable[[], httpx.Response]:
+        key = uuid.uuid4().hex
+        asked = partial(eager.post_clips, project_id, key, model_id="veo-3.1-transition")
+        return partial(patiently, asked)
+
+    answers = at_once([batch(project["project_id"]) for project in made])
+    assert Counter(answer.status_code for answer in answers) == {202: 1, 429: 1}
+    (refused,) = (answer for answer in answers if answer.status_code == 429)
+    (started,) = (answer for answer in answers if answer.status_code == 202)
+    refused_for(refused, CLIPS, CLIPS - 3)
+    # A clip is no job of the other kind: those may be open beside.
+    job = ordered(eager)()
+    assert job.status_code == 202, job.text
+    clips = [clip["job_id"] for clip in started.json()["clips"]]
+    assert len(clips) == 3
+    give_up(stack, eager, *clips, job.json()["job_id"])
