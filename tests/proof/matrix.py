@@ -72,8 +72,7 @@ def play(scenario: Scenario, clients: Clients, points: tuple[Point, ...] = ()) -
 
 
 def sorted_ends(world: World) -> Iterator[str]:
-    status = {job["job_id"]: str(job["status"]) for job in world.jobs()}
-    return (status[job_id] for job_id in world.job_ids())
+    return (str(job["status"]) for job in world.jobs_in_order())
 
 
 def _lifetime(job: Mapping[str, Any]) -> float:
@@ -87,6 +86,14 @@ def _not_as_told(scenario: Scenario, world: World, points: tuple[Point, ...]) ->
     ends = tuple(sorted_ends(world))
     if not points and ends != scenario.ends:
         yield f"undisturbed, the jobs ended as {ends}"
+    for expected, job in zip(scenario.ends, world.jobs_in_order(), strict=False):
+        # One death must not cost a user the video, unless nobody can know whether it was ordered.
+        if (
+            len(points) == 1
+            and expected == "completed" != job["status"]
+            and job.get("failure") != "SUBMIT_UNKNOWN"
+        ):
+            yield f"job {job['job_id']} would have completed: {job['status']} {job.get('failure')}"
     if len(world.boundary.died) != len(points):
         yield f"{len(world.boundary.died)} of {len(points)} deaths happened"
 

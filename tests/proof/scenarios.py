@@ -372,3 +372,11 @@ def _(world: World) -> None:
     world.network.arm("fal", "webhook_lost")
     start(world, "fal")
     world.begin(aborted(world), in_seconds=10)
+
+
+@scenario("aborted while storing", "failed")
+def _(world: World) -> None:
+    """The video is made, the CDN does not hand it out, and the execution is stopped."""
+    world.network.arm("fal", "media_error", times=None)
+    start(world, "fal")
+    world.begin(aborted(world), in_seconds=40)

@@ -194,8 +194,7 @@ class World:
         error: FunctionFailed | None = None
         result = None
         try:
-            with contextlib.redirect_stdout(io.StringIO()):
-                result = handler(json.loads(json.dumps(event_)), context)
+            result = handler(json.loads(json.dumps(event_)), context)
         except Death:
             pass
         except Exception as failed:  # noqa: BLE001  (so does Lambda)
@@ -279,9 +278,13 @@ class World:
     def jobs(self) -> list[dict[str, Any]]:
         return records.items(self.aws, "JOBS_TABLE")
 
+    def jobs_in_order(self) -> list[dict[str, Any]]:
+        """In the order they were asked for; those of one call by their prompts."""
+        return sorted(self.jobs(), key=lambda job: (job["created_at"], job["prompt"]))
+
     def job_ids(self) -> list[str]:
         """In the order they were asked for."""
-        return [job["job_id"] for job in sorted(self.jobs(), key=lambda job: job["created_at"])]
+        return [job["job_id"] for job in self.jobs_in_order()]
 
     def paid(self) -> Counter[tuple[str, str]]:
         """Paid submissions by job and stage. A webhook URL names both; who is told none, or whose
@@ -380,6 +383,7 @@ def new_world(
         patch.setattr(logger._logger, "disabled", True)
         patch.setattr(generation, "STARTS_AT_ONCE", 1)  # in the same order every time
         random.seed(0)
+        stack.enter_context(contextlib.redirect_stdout(io.StringIO()))  # metrics
         # A client knows nothing but its service, and costs more to make than most runs' calls.
         patch.setattr(boto3, "client", functools.partial(_client, clients, boto3.client))
         aws = stack.enter_context(moto_aws.empty_account(clients))
