@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Annotated, Any
 from uuid import UUID
@@ -15,7 +16,7 @@ from clipmint import api, execution, health, jobs, ledger, storage
 from clipmint.answers import Cancelled
 from clipmint.domain.errors import CancelTooLate, JobNotFound, JobRunning, TemporarilyUnavailable
 from clipmint.domain.jobs import Job, JobStatus, SubmissionState, Verdict
-from clipmint.domain.outcomes import Failed, FailureCode
+from clipmint.domain.outcomes import Failed, FailureCode, Outcome
 from clipmint.providers import registry
 from clipmint.providers.base import ProviderUnavailable
 from clipmint.providers.registry import ProviderNotConfigured
@@ -33,8 +34,10 @@ _CANCELLED = Verdict(JobStatus.CANCELLED, FailureCode.CANCELLED)
 def cancel_video(job_id: Annotated[str, Path()]) -> Cancelled:
     job = _owned(job_id)
     if not job.is_terminal:
-        _withdraw(job)
+        asked = _withdraw(job)
         job = ledger.settle(job.job_id, _verdict)
+        if not asked and _is_sent(job):
+            raise _not_known(seconds=1)
     if job.status is not JobStatus.CANCELLED:
         raise CancelTooLate(
             "It is too late to cancel this video",
@@ -53,7 +56,9 @@ def cancel_video(job_id: Annotated[str, Path()]) -> Cancelled:
     "/v1/videos/<job_id>",
     summary="Remove an ended job's media, and hide the job",
     status_code=HTTPStatus.NO_CONTENT,
-    responses=api.answers(None, JobNotFound, JobRunning, status=HTTPStatus.NO_CONTENT),
+    responses=api.answers(
+        None, JobNotFound, JobRunning, TemporarilyUnavailable, status=HTTPStatus.NO_CONTENT
+    ),
 )
 def delete_video(job_id: Annotated[str, Path()]) -> Response[None]:
     job = _owned(job_id, deleted_too=True)
@@ -73,30 +78,36 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
     return api.resolve(app, event, context)
 
 
-def _withdraw(job: Job) -> None:
-    """Take a submission back from its provider, if it was sent and not begun."""
+def _withdraw(job: Job) -> bool:
+    """Take a submission back from its provider, if it was sent and not begun.
+
+    One that was taken back before, by a call that runs beside this one or died before it wrote that
+    down, is taken back all the same.
+
+    Returns
+    -------
+    bool
+        Whether the provider was asked.
+    """
     stage = job.current_stage
     handle = registry.handle_of(stage) if stage else None
     if stage is None or handle is None or stage.outcome is not None:
-        return
+        return False
     try:
-        withdrawn = registry.provider(stage.provider).cancel(handle)
+        provider = registry.provider(stage.provider)
+        withdrawn = provider.cancel(handle) or _is_withdrawn(provider.poll(handle))
     except (ProviderUnavailable, ProviderNotConfigured) as error:
         health.silent(stage.provider, error)
-        raise TemporarilyUnavailable(
-            "It is not known whether this can be cancelled; ask again",
-            headers={"Retry-After": "5"},
-        ) from None
+        raise _not_known(seconds=5) from None
     if withdrawn:
-        try:
+        with suppress(jobs.JobFinished, jobs.JobMoved):
             jobs.record_outcome(
                 job.job_id,
                 stage.name,
                 Failed(FailureCode.CANCELLED),
                 task_id=stage.submission.task_id if stage.submission else None,
             )
-        except (jobs.JobFinished, jobs.JobMoved):
-            return
+    return True
 
 
 def _verdict(job: Job) -> Verdict | None:
@@ -105,8 +116,29 @@ def _verdict(job: Job) -> Verdict | None:
     if stage is None:
         return None
     unsent = stage.submission is None or stage.submission.state is SubmissionState.REFUSED
-    withdrawn = isinstance(stage.outcome, Failed) and stage.outcome.code is FailureCode.CANCELLED
-    return _CANCELLED if unsent or withdrawn else None
+    return _CANCELLED if unsent or _is_withdrawn(stage.outcome) else None
+
+
+def _is_withdrawn(outcome: Outcome | None) -> bool:
+    return isinstance(outcome, Failed) and outcome.code is FailureCode.CANCELLED
+
+
+def _is_sent(job: Job) -> bool:
+    """Whether a provider has a submission, or is about to: a second later it can be asked."""
+    stage = None if job.is_terminal else job.current_stage
+    return bool(
+        stage
+        and stage.outcome is None
+        and stage.submission
+        and stage.submission.state in {SubmissionState.SENDING, SubmissionState.SENT}
+    )
+
+
+def _not_known(seconds: int) -> TemporarilyUnavailable:
+    return TemporarilyUnavailable(
+        "It is not known whether this can be cancelled; ask again",
+        headers={"Retry-After": str(seconds)},
+    )
 
 
 def _owned(job_id: str, *, deleted_too: bool = False) -> Job:

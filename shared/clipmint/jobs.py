@@ -399,22 +399,12 @@ def make_image_again(job: Job) -> Job:
 
 
 def hide(job_id: str) -> Job | None:
-    """Take a terminal job out of the user's sight; None if it has not ended. Idempotent."""
-    item = JobItem(job_id)
-    try:
-        item.update(
-            [
-                JobItem.deleted.set(True),
-                JobItem.updated_at.set(clock.iso(clock.now())),
-                JobItem.revision.set(JobItem.revision + 1),
-            ],
-            condition=JobItem.job_id.exists() & JobItem.open.does_not_exist(),
-        )
-    except UpdateError as error:
-        if error.cause_response_code != "ConditionalCheckFailedException":
-            raise
-        return None
-    return to_job(item)
+    """Take a terminal job out of the user's sight; None if it has not ended. Idempotent.
+
+    Raises `TemporarilyUnavailable`.
+    """
+    condition = JobItem.job_id.exists() & JobItem.open.does_not_exist()
+    return _update(job_id, [JobItem.deleted.set(True)], condition)
 
 
 @dataclass(frozen=True, slots=True)
@@ -459,8 +449,22 @@ def open_jobs() -> Iterator[OpenJob | Unreadable]:
 
 
 def _write(job_id: str, actions: Sequence[Action], condition: Condition) -> Job:
+    job = _update(job_id, actions, JobItem.open.exists() & condition)
+    if job is None:
+        raise _why(job_id)
+    return job
+
+
+def _update(job_id: str, actions: Sequence[Action], condition: Condition) -> Job | None:
+    """The job once it is changed; None if the condition does not hold.
+
+    Raises
+    ------
+    TemporarilyUnavailable
+        Transactions were in the way, each time it was tried; nothing was written.
+    """
     item = JobItem(job_id)
-    for attempts_left in reversed(range(_CONFLICT_ATTEMPTS)):
+    for _ in range(_CONFLICT_ATTEMPTS):
         try:
             item.update(
                 [
@@ -468,16 +472,17 @@ def _write(job_id: str, actions: Sequence[Action], condition: Condition) -> Job:
                     JobItem.updated_at.set(clock.iso(clock.now())),
                     JobItem.revision.set(JobItem.revision + 1),
                 ],
-                condition=JobItem.open.exists() & condition,
+                condition=condition,
             )
-            break
         except UpdateError as error:
             if error.cause_response_code == "ConditionalCheckFailedException":
-                raise _why(job_id) from None
-            if error.cause_response_code != "TransactionConflictException" or not attempts_left:
+                return None
+            if error.cause_response_code != "TransactionConflictException":
                 raise
+        else:
+            return to_job(item)
         time.sleep(random.uniform(0, 0.05))  # noqa: S311
-    return to_job(item)
+    raise TemporarilyUnavailable("The job is busy; ask again", headers={"Retry-After": "1"})
 
 
 def _why(job_id: str) -> JobFinished | JobMoved:

@@ -18,7 +18,7 @@ from pynamodb.exceptions import UpdateError
 
 from clipmint import jobs, ledger
 from clipmint.domain import clock
-from clipmint.domain.errors import InvalidRequest
+from clipmint.domain.errors import InvalidRequest, TemporarilyUnavailable
 from clipmint.domain.jobs import Asset, Job, JobStatus, Refusal, SubmissionState, Verdict
 from clipmint.domain.outcomes import Failed, FailureCode, Succeeded
 from clipmint.jobs import JobFinished, JobMoved, OpenJob
@@ -322,8 +322,10 @@ def refused_updates(code: str, times: int) -> Iterator[list[str]]:
 
     events: Any = JobItem._get_connection().connection.client.meta.events
     events.register("before-call.dynamodb.UpdateItem", refuse)
-    yield seen
-    events.unregister("before-call.dynamodb.UpdateItem", refuse)
+    try:
+        yield seen
+    finally:
+        events.unregister("before-call.dynamodb.UpdateItem", refuse)
 
 
 @pytest.mark.parametrize("times", [1, 4])
@@ -342,12 +344,14 @@ def test_an_update_waits_for_a_transaction_on_its_item(
     assert sum(pauses) < 1
 
 
-def test_an_update_that_always_meets_a_transaction_is_an_error_at_last(
+def test_an_update_that_always_meets_a_transaction_is_to_be_asked_for_later(
     aws: Aws, pauses: list[float]
 ) -> None:
     job = in_state(SubmissionState.SENDING)
-    with refused_updates("TransactionConflictException", 100) as seen, pytest.raises(UpdateError):
-        jobs.mark_sent(job.job_id, "video", TASK_ID, HANDLE)
+    with refused_updates("TransactionConflictException", 100) as seen:
+        with pytest.raises(TemporarilyUnavailable) as refused:
+            jobs.mark_sent(job.job_id, "video", TASK_ID, HANDLE)
+    assert refused.value.headers["Retry-After"] == "1"
     assert len(seen) == 5
     assert jobs.get(job.job_id) == job
 
@@ -362,6 +366,16 @@ def test_an_update_that_is_refused_otherwise_is_not_tried_again(
 
 
 # ── Hiding ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_hiding_a_job_waits_for_a_transaction_on_it(aws: Aws, pauses: list[float]) -> None:
+    job = open_job()
+    ledger.settle(job.job_id, lambda _: FAILED)
+    with refused_updates("TransactionConflictException", 2):
+        hidden = jobs.hide(job.job_id)
+    assert hidden
+    assert hidden.deleted
+    assert len(pauses) == 2
 
 
 def test_only_a_job_that_has_ended_can_be_hidden(aws: Aws) -> None:

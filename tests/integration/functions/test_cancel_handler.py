@@ -99,19 +99,42 @@ def test_a_job_the_provider_has_begun_runs_on(call: Caller, provider: ScriptedPr
     assert still_runs(job)
 
 
-@pytest.mark.parametrize("state", [SubmissionState.SENDING, SubmissionState.UNKNOWN])
 def test_a_job_that_may_have_been_paid_for_runs_on(
-    call: Caller, provider: ScriptedProvider, state: SubmissionState
+    call: Caller, provider: ScriptedProvider
 ) -> None:
     job = begin_sending(open_job())
-    if state is SubmissionState.UNKNOWN:
-        job = jobs.mark_unknown(job.job_id, "video", TASK_ID)
+    job = jobs.mark_unknown(job.job_id, "video", TASK_ID)
     answer = cancel(call, job)
     assert (answer.status, answer.code) == (409, "CANCEL_TOO_LATE")
     assert provider.cancelled == []
     found = jobs.get(job.job_id)
     assert found
     assert not found.is_terminal
+
+
+def test_while_a_job_is_being_sent_it_is_not_known_whether_it_is_too_late(
+    call: Caller, provider: ScriptedProvider
+) -> None:
+    job = begin_sending(open_job())
+    answer = cancel(call, job)
+    assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+    assert provider.cancelled == []
+    assert still_runs(job)
+    jobs.mark_sent(job.job_id, "video", TASK_ID, HANDLE)
+    provider.cancellations = [True]
+    assert cancel(call, job).status == 200
+    assert is_free(job)
+
+
+def test_what_another_call_has_taken_back_is_cancelled(
+    call: Caller, provider: ScriptedProvider
+) -> None:
+    # That call died, or has not got to writing it down. The provider has nothing left to cancel.
+    job = sent()
+    provider.cancellations = [False]
+    provider.polls = [Failed(FailureCode.CANCELLED)]
+    assert cancel(call, job).status == 200
+    assert is_free(job)
 
 
 def test_a_job_whose_video_is_there_runs_on_to_its_end(
@@ -149,7 +172,7 @@ def test_a_job_sent_while_we_decide_runs_on(
         begin_sending(job)
 
     aws.before_each_transaction(submit)
-    assert cancel(call, job).code == "CANCEL_TOO_LATE"
+    assert cancel(call, job).code == "TEMPORARILY_UNAVAILABLE"
     assert assert_adds_up("user-1").held == 32
 
 
