@@ -348,9 +348,11 @@ def test_an_update_that_always_meets_a_transaction_is_to_be_asked_for_later(
     aws: Aws, pauses: list[float]
 ) -> None:
     job = in_state(SubmissionState.SENDING)
-    with refused_updates("TransactionConflictException", 100) as seen:
-        with pytest.raises(TemporarilyUnavailable) as refused:
-            jobs.mark_sent(job.job_id, "video", TASK_ID, HANDLE)
+    with (
+        refused_updates("TransactionConflictException", 100) as seen,
+        pytest.raises(TemporarilyUnavailable) as refused,
+    ):
+        jobs.mark_sent(job.job_id, "video", TASK_ID, HANDLE)
     assert refused.value.headers["Retry-After"] == "1"
     assert len(seen) == 5
     assert jobs.get(job.job_id) == job

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from clipmint import jobs, ledger, storage
-from clipmint.domain.jobs import Asset, Job, JobStatus, SubmissionState, Verdict, verdict
+from clipmint.domain.jobs import Asset, Job, JobStatus, Verdict, verdict
 from clipmint.domain.outcomes import Failed, FailureCode, Succeeded
 from clipmint.providers.base import ProviderUnavailable
 from functions.cancel.app import handler
