@@ -6,6 +6,7 @@ PYTHON ?= python3
 ENV ?= dev
 TESTS ?= tests
 PROVIDER ?= fal
+MINUTES ?= 5
 # Three processes for two cores, because the stacks mostly wait. A file stays on one of them, so a
 # stack started by a module starts once; in the order of the folders, because the slow ones come
 # first and small files fill the gaps at the end.
@@ -33,7 +34,7 @@ SDKS := .envs/runware/.synced .envs/runware-legacy/.synced
 TYPED = $(wildcard shared/clipmint functions local layers tests benchmarks docs/*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up token test check proof build deploy openapi bench clean
+.PHONY: help demo up token test check proof soak build deploy openapi bench clean
 
 help:  ## Show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,8 +62,11 @@ check: $(STACK) $(SAM_READY) $(CHECKOV_READY)  ## Lint, types, template, state m
 	$(RUN)pytest -q tests/template/test_state_machine.py
 	$(if $(wildcard docs/generate_openapi.py),$(RUN)python docs/generate_openapi.py --check)
 
-proof: $(DEV)  ## Die at every side effect, do anything in any order; ends with violations: N
+proof: $(STACK)  ## Die at every side effect, do anything in any order, race; ends with violations: N
 	PYTHONPATH=shared $(RUN)python -m tests.proof
+
+soak: $(STACK)  ## Users and faults of all sorts, for a while: make soak [MINUTES=5] [SEED=text]
+	PYTHONPATH=shared $(RUN)python -m tests.proof.soak --minutes $(MINUTES) $(if $(SEED),--seed "$(SEED)")
 
 build: $(UV_READY) $(SAM_READY)  ## Build functions and layers for Lambda into .aws-sam/build
 	$(SAM) build

@@ -1,4 +1,6 @@
-"""Prove it: ``python -m tests.proof [matrix] [model]``; the last line is ``violations: N``.
+"""Prove it: ``python -m tests.proof [matrix] [model] [races] [soak]``.
+
+The last line is ``violations: N``.
 
 ``--write FILE`` renders the matrix into a document, between its lines ``<!-- matrix -->`` and
 ``<!-- /matrix -->``.
@@ -13,6 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from tests.proof import races, soak
 from tests.proof.matrix import Matrix, Run, effects_table, run_matrix, table
 from tests.proof.scenarios import SCENARIOS
 from tests.proof.stateful import try_everything
@@ -71,9 +74,28 @@ def prove_model(asked: argparse.Namespace) -> int:
     return len(failures)
 
 
+def prove_races(asked: argparse.Namespace) -> int:
+    """Let many do things at once, in orders drawn from a seed."""
+    rows = races.run(
+        rounds=asked.rounds, seed=asked.seed, processes=asked.processes, requests=asked.requests
+    )
+    found = [what for row in rows for what in row.found]
+    print(*races.table(rows), *(f"✗ {what}" for what in found[:MOST_SHOWN]), sep="\n")
+    return len(found)
+
+
+def prove_soak(asked: argparse.Namespace) -> int:
+    """Users and faults of all sorts, for a little while; `make soak` takes longer."""
+    done, found = soak.soak(asked.soak_minutes, asked.seed, users=3)
+    print(*soak.table(done), *(f"✗ {what}" for what in found), sep="\n")
+    return len(found)
+
+
 PROOFS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "matrix": prove_matrix,
     "model": prove_model,
+    "races": prove_races,
+    "soak": prove_soak,
 }
 
 
@@ -119,6 +141,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--write", type=Path)
     parser.add_argument("--examples", type=int, default=150)
     parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--rounds", type=int, default=100, help="of the races; see races.SHARES")
+    parser.add_argument("--requests", type=int, default=200, help="at once, over HTTP; 0 for none")
+    parser.add_argument("--soak-minutes", type=float, default=0.75)
+    parser.add_argument("--seed", default="the same every time", help="of races and soak")
     return parser.parse_args()
 
 

@@ -1,0 +1,438 @@
+"""One job, and everybody who may end it at the same time.
+
+`play` is one round: a job somewhere on its way, its execution, its provider, its user who cancels,
+time that passes its deadline, the sweep, somebody who stops the execution; all of them real
+handlers but for the execution, which goes from state to state as `statemachine/` says, and the
+provider. `judge` says what is wrong afterwards.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal
+
+from clipmint import execution, ledger
+from clipmint.domain import clock
+from clipmint.domain.accounts import Limits
+from clipmint.domain.jobs import Job, PictureOrder, Stage
+from clipmint.domain.outcomes import Failed, FailureCode, Outcome, Running, Succeeded
+from clipmint.providers import registry
+from clipmint.providers.base import (
+    Accepted,
+    Handle,
+    Notice,
+    Submitted,
+    Task,
+    Unanswered,
+    WebhookCall,
+)
+from functions.cancel.app import handler as cancel
+from functions.migrate.app import handler as migrate
+from functions.settle.app import handler as settle
+from functions.submit.app import handler as submit
+from functions.sweep.app import DEADLINE_GRACE
+from functions.sweep.app import handler as sweep
+from functions.track.app import handler as track
+from functions.webhooks.app import handler as webhooks
+from tests.integration.gateway import Answer, Context, answer_of, event
+from tests.integration.moto_aws import ROUTES, WEBHOOKS, new_job
+from tests.proof.emulated import Emulated
+from tests.proof.invariants import (
+    TERMINAL,
+    Item,
+    left_behind,
+    stages_of,
+    unfinished,
+    violations,
+)
+from tests.proof.turns import Actor, Turns
+
+Kind = Literal["one stage", "two stages", "clip"]
+KINDS: tuple[Kind, ...] = ("one stage", "two stages", "clip")
+
+SCHEDULED = {"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}
+CALM = Limits(open_jobs=1_000, jobs_per_hour=1_000, open_clips=1_000)
+CONTEXT = Context(remaining_ms=150_000)
+FINAL = {"SubmissionRejected", "JobFinished", "DeadlineExceeded", "ProviderNotConfigured"}
+"""Errors of Submit that its state does not retry."""
+
+MOST_ATTEMPTS = 20
+"""At anything, by anybody here; what AWS or a user would do more often goes on to the sweep."""
+
+
+@dataclass
+class Generation:
+    """A task at the provider. ``queued → begun → finished``, or ``withdrawn`` while queued."""
+
+    task: Task
+    state: str = "queued"
+    outcome: Outcome = field(default_factory=Running)
+
+    @property
+    def path(self) -> str:
+        return (self.task.webhook_url or "").removeprefix(WEBHOOKS)
+
+    @property
+    def stage(self) -> tuple[str, str]:
+        """Job and stage."""
+        *_, job_id, stage, _ = self.path.split("/")
+        return job_id, stage
+
+
+@dataclass
+class Provider:
+    """Takes its time with everything, and now and then loses an answer or a webhook."""
+
+    turns: Turns
+    name: str = "fal"
+    after_unanswered: str = "wait"
+    media_hosts: tuple[str, ...] = (".fal.media",)
+    generations: dict[str, Generation] = field(default_factory=dict)
+
+    def submit(self, task: Task) -> Submitted:
+        self._turn("submit")
+        request_id = f"request-{len(self.generations)}"
+        made = self.generations[request_id] = Generation(task)
+        self.turns.begin(f"provider {request_id}", lambda: self._generate(request_id, made))
+        self._turn("answer to submit")
+        lost = self.turns.random.random() < 0.1
+        return Unanswered("lost") if lost else Accepted(Handle(request_id))
+
+    def poll(self, handle: Handle) -> Outcome:
+        self._turn("poll")
+        return self.generations[handle.request_id].outcome
+
+    def cancel(self, handle: Handle) -> bool:
+        self._turn("cancel")
+        made = self.generations[handle.request_id]
+        if made.state != "queued":
+            return False
+        made.state, made.outcome = "withdrawn", Failed(FailureCode.CANCELLED)
+        self._turn("answer to cancel")
+        return True
+
+    def read_webhook(self, call: WebhookCall, endpoint: str) -> Notice:
+        del endpoint
+        request_id = json.loads(call.body)["request_id"]
+        return Notice(Handle(request_id), self.generations[request_id].outcome)
+
+    def paid(self) -> Counter[tuple[str, str]]:
+        """Submissions by job and stage."""
+        return Counter(made.stage for made in self.generations.values())
+
+    def _turn(self, what: str) -> None:
+        self.turns.pause()
+        self.turns.note(f"provider: {what}")
+
+    def _generate(self, request_id: str, made: Generation) -> None:
+        chance = self.turns.random
+        self.turns.linger(12)
+        if made.state != "queued":
+            return
+        made.state = "begun"
+        self.turns.linger(6)
+        made.state, made.outcome = "finished", _some_outcome(chance.random())
+        self.turns.note(f"finished: {type(made.outcome).__name__}")
+        if chance.random() < 0.2:
+            return  # its webhook is lost
+        for copy in range(chance.choice((1, 1, 2))):
+            self.turns.begin(f"webhook {copy}", lambda: self._deliver(request_id, made))
+
+    def _deliver(self, request_id: str, made: Generation) -> None:
+        call = event("POST", made.path, user=None, body={"request_id": request_id})
+        _until_done(lambda: answer_of(webhooks(call, CONTEXT)).status < 500)
+
+
+def _some_outcome(chance: float) -> Outcome:
+    if chance < 0.55:
+        return Succeeded("https://v3.fal.media/files/video.mp4")
+    return Failed(FailureCode.CONTENT_POLICY if chance < 0.85 else FailureCode.PROVIDER_ERROR)
+
+
+def _until_done(attempt: Callable[[], bool]) -> bool:
+    """Again and again, as whoever calls functions does when one fails."""
+    for _ in range(MOST_ATTEMPTS):
+        with suppress(Exception):  # whatever a function fails with, its caller tries again
+            if attempt():
+                return True
+    return False
+
+
+@dataclass
+class Execution:
+    """The state machine's way through one job."""
+
+    account: Emulated
+    turns: Turns
+    job_id: str
+
+    def run(self) -> None:
+        """From Submit to Settle."""
+        self.turns.pause(lambda: self.job_id in self.account.executions.started)
+        if self.job_id not in self.account.executions.started:
+            return  # nobody ever started it
+        state, self._stage, self._turn_, self._error = "submit", "", 0, ""
+        while state != "end":
+            self.turns.note(f"enters {state}")
+            state = getattr(self, f"_{state}")()
+        self.account.executions.ended.add(self.job_id)
+
+    def _submit(self) -> str:
+        said = self._invoke(submit, {}, FINAL)
+        if said is None:
+            return "settle"
+        self._stage, self._turn_ = said["stage"], 0
+        return "track"
+
+    def _track(self) -> str:
+        executions = self.account.executions
+        for _ in range(MOST_ATTEMPTS):
+            token = str(uuid.uuid4())
+            executions.sleeping.add(token)
+            call = {"stage": self._stage, "turn": self._turn_, "task_token": token}
+            try:
+                track({"job_id": self.job_id, **call}, CONTEXT)
+            except Exception as error:  # noqa: BLE001  (as the state machine does)
+                # A token that was used before its function failed counts.
+                if token not in executions.told:
+                    executions.sleeping.discard(token)
+                    if type(error).__name__ == "JobFinished":
+                        self._error = "JobFinished"
+                        return "settle"
+                    continue
+            self.turns.pause(partial(executions.told.__contains__, token))
+            executions.sleeping.discard(token)
+            if token in executions.told:
+                return "submit" if executions.told[token] else "migrate"
+            self._turn_ += 1  # time to look
+        self._error = "States.Timeout"
+        return "end"  # it would go on like this: the sweep's turn
+
+    def _migrate(self) -> str:
+        said = self._invoke(migrate, {"stage": self._stage}, {"JobFinished", "MediaInvalid"})
+        if said is None:
+            return "settle"
+        self._error = ""
+        return "submit" if said["more"] else "settle"
+
+    def _settle(self) -> str:
+        self._invoke(settle, {"error": self._error}, set())
+        return "end"
+
+    def _invoke(self, function: Any, more: dict[str, Any], given_up: set[str]) -> Any:
+        """What a function answers; None where its state is left for Settle."""
+        for _ in range(MOST_ATTEMPTS):
+            try:
+                return function({"job_id": self.job_id, **more}, CONTEXT)
+            except Exception as error:  # noqa: BLE001  (as the state machine does)
+                self._error = type(error).__name__
+                self.turns.note(f"{function.__module__}: {error!r}")
+                if self._error in given_up:
+                    return None
+        return None
+
+
+@dataclass
+class Round:
+    """One round, as `judge` sees it."""
+
+    seed: str
+    user: str
+    provider: Provider
+    log: list[str]
+    answers: list[Answer] = field(default_factory=list)
+    deletions: list[Answer] = field(default_factory=list)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    found: list[str] = field(default_factory=list)
+
+
+def play(account: Emulated, kind: Kind, seed: str, *, conflicts: float = 0.0) -> Round:
+    """One job of this kind, and everybody at it; the interleaving is drawn from the seed."""
+    turns = account.begin_round(seed)
+    chance = turns.random
+    provider = Provider(turns)
+    user = f"user-{uuid.uuid4()}"
+    this = Round(seed, user, provider, turns.log)
+    registry._adapter = lambda *_: provider  # type: ignore[assignment]
+    job = _open(kind, user)
+    execution.start(job.job_id)
+    account.conflicts = conflicts
+    running = turns.begin("execution", Execution(account, turns, job.job_id).run)
+    for _ in range(chance.choice((0, 1, 1, 2))):
+        turns.begin("user", lambda: _cancel(this, turns, job))
+    if chance.random() < 0.5:
+        turns.begin("time", lambda: _pass_the_deadline(account, turns, job))
+    for _ in range(chance.choice((0, 1, 1, 2))):
+        turns.begin("sweep", lambda: _sweep(turns))
+    if chance.random() < 0.3:
+        turns.begin("abort", lambda: _abort(account, turns, job, running))
+    if chance.random() < 0.2:
+        turns.begin("deletion", lambda: _delete(this, turns, job))
+    turns.run()
+    account.conflicts = 0.0
+    account.turns = None
+    judge(account, this, job)
+    account.clear_files()
+    return this
+
+
+def _open(kind: Kind, user: str) -> Job:
+    """A job as generate leaves it, its credits held."""
+    credits_ = 10
+    made = new_job(user, credits_=credits_, deadline_in=600)
+    if kind == "two stages":
+        video = made.stages[0]
+        picture = PictureOrder("a model", "a red kettle", "16:9")
+        image = Stage(
+            "image",
+            (ROUTES["fal"],),
+            "fal",
+            "fal-ai/nano-banana",
+            3,
+            poll_seconds=(10,),
+            deadline_seconds=600,
+            picture=picture,
+        )
+        made = new_job(user, stages=(image, video), deadline_in=600)
+    if kind == "clip":
+        made = new_job(user, credits_=credits_, deadline_in=600, batch_id=str(uuid.uuid4()))
+    ledger.grant(user, 20, f"for {user}")
+    return ledger.open_jobs([made], CALM, clips=kind == "clip")[0]
+
+
+def _cancel(this: Round, turns: Turns, job: Job) -> None:
+    turns.linger(25)
+    call = event("POST", f"/v1/videos/{job.job_id}/cancel", user=this.user)
+
+    def ask() -> bool:
+        answer = answer_of(cancel(call, CONTEXT))
+        turns.note(f"cancel is answered {answer.status}")
+        this.answers.append(answer)
+        return answer.status not in {500, 503}
+
+    _until_done(ask)
+
+
+def _delete(this: Round, turns: Turns, job: Job) -> None:
+    turns.linger(60)
+    call = event("DELETE", f"/v1/videos/{job.job_id}", user=this.user)
+
+    def ask() -> bool:
+        answer = answer_of(cancel(call, CONTEXT))
+        turns.note(f"deletion is answered {answer.status}")
+        this.deletions.append(answer)
+        if answer.status == 409:
+            turns.linger(20)
+        return answer.status == 204
+
+    for _ in range(3):
+        if ask():
+            break
+
+
+def _pass_the_deadline(account: Emulated, turns: Turns, job: Job) -> None:
+    turns.linger(40)
+    late = turns.random.choice((1, DEADLINE_GRACE.total_seconds() + 1))
+    account.hands.forward(seconds=max(0, job.deadline - clock.epoch(clock.now())) + late)
+    turns.note("the deadline passes")
+
+
+def _sweep(turns: Turns) -> None:
+    turns.linger(40)
+    _until_done(lambda: sweep(dict(SCHEDULED), CONTEXT) is not None)
+
+
+def _abort(account: Emulated, turns: Turns, job: Job, running: Actor) -> None:
+    turns.linger(40)
+    if running.ended:
+        return
+    turns.note("stops the execution")
+    running.doomed = True
+    turns.pause(lambda: running.ended)
+    account.executions.ended.add(job.job_id)
+    account.executions.sleeping.clear()
+    if turns.random.random() < 0.3:
+        return  # its event is lost
+    died = {"source": "aws.states", "detail": {"name": job.job_id, "status": "ABORTED"}}
+    _until_done(lambda: sweep(died, CONTEXT) is not None)
+
+
+def judge(account: Emulated, this: Round, job: Job) -> None:
+    """Whatever happened: the job ends by its deadline and one sweep, everything adds up, and what
+    the user was told is true."""
+    [before] = account.jobs(this.user)
+    if before["status"] not in TERMINAL:
+        this.outcomes["left to the sweep"] += 1
+        late = int(before["deadline"]) - clock.epoch(clock.now())
+        account.hands.forward(seconds=max(0, late) + DEADLINE_GRACE.total_seconds() + 1)
+        sweep(dict(SCHEDULED), CONTEXT)
+    now = account.snapshot(this.user, dict(this.provider.paid()))
+    this.found += [*violations(now), *unfinished(now)]
+    if any(answer.status == 204 for answer in this.deletions):
+        this.found += left_behind(now)
+    [ended] = now.jobs
+    status = ended["status"]
+    this.outcomes[status] += 1
+    resolved = Counter(e["stage"] for e in now.entries if e["kind"] in {"capture", "release"})
+    if resolved != Counter(stages_of(ended).keys()):
+        this.found.append(f"{this.user}: resolved {dict(resolved)}")
+    this.found += [f"{this.user}: {what}" for what in _untruths(this, ended, now.journal)]
+
+
+def _untruths(this: Round, ended: Item, journal: list[Item]) -> list[str]:
+    """What the user was told and is not so."""
+    this.outcomes.update(f"cancel {answer.status}" for answer in this.answers)
+    this.outcomes.update(f"delete {answer.status}" for answer in this.deletions)
+    released = sum(int(entry["credits"]) for entry in journal if entry["kind"] == "release")
+    found = [
+        wrong
+        for answer in this.answers
+        if (wrong := _wrong_cancellation(answer, ended, released)) is not None
+    ]
+    if ended["status"] == "cancelled":
+        found += _not_cancelled(this, ended)
+    for answer in this.deletions:
+        if answer.status not in {204, 409, 503}:
+            found.append(f"delete was answered {answer.status}: {answer.body}")
+        if answer.status == 204 and not ended.get("deleted"):
+            found.append("delete was answered 204, and the job is still to be seen")
+    return found
+
+
+def _wrong_cancellation(answer: Answer, ended: Item, released: int) -> str | None:
+    status = ended["status"]
+    if answer.status not in {200, 404, 409, 503}:
+        return f"cancel was answered {answer.status}: {answer.body}"
+    if answer.status == 404 and not ended.get("deleted"):
+        return "cancel was answered 404, and the job is there"
+    if answer.status == 200 and status != "cancelled":
+        return f"cancel was answered 200, and the job is {status}"
+    if answer.status == 200 and answer.body["credits_released"] != released:
+        return f"{answer.body['credits_released']} said, {released} released"
+    return None
+
+
+def _not_cancelled(this: Round, ended: Item) -> list[str]:
+    """What speaks against a job's having been cancelled."""
+    found = []
+    told = [answer.status for answer in this.answers]
+    # Too late for the first of two stages may be in time for the second.
+    after = told[told.index(409) :] if 409 in told else []
+    if after and not (ended.get("image") and 200 in after):
+        found.append("cancel was answered 409, and the job is cancelled")
+    if not {200, 503} & {*told}:
+        found.append("the job is cancelled, and nobody did it")
+    stages = stages_of(ended)
+    current = next((name for name, stage in stages.items() if not stage.get("asset")), None)
+    if current is None:
+        return [*found, "the job is cancelled, and all of its files are there"]
+    made = [made for made in this.provider.generations.values() if made.stage[1] == current]
+    if stages[current].get("submission") and made[-1].state != "withdrawn":
+        found.append(f"the job is cancelled, and its provider has {made[-1].state} {current}")
+    return found

@@ -1,0 +1,82 @@
+"""The races find what is wrong, and find it again from the seed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pynamodb.exceptions import DoesNotExist
+
+from clipmint import ledger
+from clipmint.domain.jobs import JobStatus, Verdict
+from clipmint.domain.outcomes import FailureCode
+from clipmint.tables import AccountItem, EntryItem, GrantItem
+from functions.cancel import app as cancel
+from tests.proof.emulated import Emulated, emulated
+from tests.proof.project_rounds import play_grants, play_project
+from tests.proof.rounds import KINDS, Kind, play
+
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+@pytest.fixture(scope="module")
+def account() -> Iterator[Emulated]:
+    with emulated() as running:
+        yield running
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_round_is_the_same_from_the_same_seed(account: Emulated, kind: Kind) -> None:
+    first, second = (play(account, kind, "again", conflicts=0.2) for _ in range(2))
+    assert first.found == second.found == []
+    assert first.outcomes == second.outcomes
+    assert [_ID.sub("", line) for line in first.log] == [_ID.sub("", line) for line in second.log]
+    assert len(first.log) > 5
+
+
+def test_a_cancellation_that_does_not_look_is_found(
+    account: Emulated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    always = Verdict(JobStatus.CANCELLED, FailureCode.CANCELLED)
+    monkeypatch.setattr(cancel, "_verdict", lambda _: always)
+    found = [what for n in range(8) for what in play(account, "one stage", f"blind {n}").found]
+    assert any("the job is cancelled, and its provider has" in what for what in found)
+
+
+def test_an_account_written_unseen_is_found(
+    account: Emulated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As if the account's sequence number were no condition of the transaction.
+    def save(transaction: Any, before: Any, after: Any) -> None:
+        del before
+        transaction.save(
+            AccountItem(
+                user_id=after.user_id,
+                available=after.available,
+                held=after.held,
+                last_sequence=after.sequence,
+                open_jobs=after.open_jobs,
+                hour=after.hour,
+                hour_jobs=after.hour_jobs,
+                open_clips=after.open_clips,
+            )
+        )
+
+    monkeypatch.setattr(ledger, "_save_account", save)
+    found = [what for n in range(3) for what in play_project(account, f"unseen {n}", 0.0)[1]]
+    assert any("the account says" in what or "should be line" in what for what in found)
+
+
+def test_a_reference_that_is_not_kept_is_found(
+    account: Emulated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nobody finds it, and nothing keeps two from writing it.
+    def nobody(*_: Any, **__: Any) -> Any:
+        raise DoesNotExist
+
+    monkeypatch.setattr(GrantItem, "get", nobody)
+    monkeypatch.setattr(GrantItem, "reference", EntryItem.reference)
+    _, found = play_grants(account, "forgetful", 0.0)
+    assert found

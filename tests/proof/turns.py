@@ -1,0 +1,123 @@
+"""Threads that take turns at every call they make, in an order drawn from a seed.
+
+What races in production are calls to AWS and to providers: what happens in between, nobody else
+sees. So a thread here runs until it is about to make a call, and then another one, drawn at random,
+may go on. One runs at a time, which makes every interleaving possible and each one repeatable.
+
+What Powertools keeps per process (one per worker, on Lambda) is kept per thread.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from aws_lambda_powertools.event_handler.api_gateway import BaseRouter
+
+Condition = Callable[[], bool]
+
+PATIENCE_SECONDS = 120
+"""For a thread to reach its next call. A thread that takes longer hangs."""
+
+IMPATIENCE = 0.04
+"""How likely somebody who waits is to give up waiting, each time it is somebody's turn."""
+
+
+class Killed(BaseException):
+    """The end of a thread that somebody else has stopped. Nothing may catch it."""
+
+
+@dataclass(eq=False)
+class Actor:
+    """Somebody who does something."""
+
+    name: str
+    action: Callable[[], Any]
+    waits_for: Condition | None = None
+    timed_out: bool = False
+    doomed: bool = False
+    ended: bool = False
+    error: BaseException | None = None
+    may_go: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    thread: threading.Thread | None = None
+    kept: tuple[Any, Any] = (None, None)
+
+
+class Turns:
+    """One round: begin some actors, then `run` until the last one has ended."""
+
+    def __init__(self, seed: str) -> None:
+        self.random = random.Random(seed)
+        self.actors: list[Actor] = []
+        self.log: list[str] = []
+        self._back = threading.Semaphore(0)
+        self._local = threading.local()
+
+    def begin(self, name: str, action: Callable[[], Any]) -> Actor:
+        """Let somebody do something; they do not run before it is their turn."""
+        actor = Actor(name, action)
+        actor.thread = threading.Thread(target=self._play, args=(actor,), daemon=True, name=name)
+        self.actors.append(actor)
+        actor.thread.start()
+        return actor
+
+    def run(self) -> None:
+        """Give turns until everybody has ended. Raises what an actor raised."""
+        while living := [actor for actor in self.actors if not actor.ended]:
+            ready = [
+                actor
+                for actor in living
+                if actor.doomed
+                or actor.waits_for is None
+                or actor.waits_for()
+                or self.random.random() < IMPATIENCE
+            ]
+            actor = self.random.choice(ready or living)
+            actor.timed_out = actor.waits_for is not None and not actor.waits_for()
+            actor.may_go.release()
+            if not self._back.acquire(timeout=PATIENCE_SECONDS):
+                raise TimeoutError(f"{actor.name} hangs")
+            if actor.error is not None:
+                raise actor.error
+
+    def pause(self, until: Condition | None = None) -> bool:
+        """Let others go first. False if ``until`` did not come true. Nothing for outsiders."""
+        actor: Actor | None = getattr(self._local, "actor", None)
+        if actor is None:
+            return True
+        actor.waits_for = until
+        actor.kept = (BaseRouter.current_event, BaseRouter.lambda_context)
+        self._back.release()
+        actor.may_go.acquire()
+        BaseRouter.current_event, BaseRouter.lambda_context = actor.kept
+        if actor.doomed:
+            raise Killed
+        return not actor.timed_out
+
+    def note(self, what: str) -> None:
+        """Remember that somebody is about to do something."""
+        actor: Actor | None = getattr(self._local, "actor", None)
+        if actor is not None:
+            self.log.append(f"{actor.name}: {what}")
+
+    def linger(self, most: int) -> None:
+        """Let others go first, up to so many times."""
+        for _ in range(self.random.randrange(most + 1)):
+            self.pause()
+
+    def _play(self, actor: Actor) -> None:
+        self._local.actor = actor
+        actor.may_go.acquire()
+        BaseRouter.current_event = BaseRouter.lambda_context = None  # type: ignore[assignment]
+        try:
+            if not actor.doomed:
+                actor.action()
+        except Killed:
+            pass
+        except BaseException as error:  # noqa: BLE001  (it is raised where the round is run)
+            actor.error = error
+        actor.ended = True
+        self._back.release()
