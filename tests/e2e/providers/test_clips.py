@@ -15,14 +15,17 @@ from local.stack import Stack, wait_for
 from tests.e2e.backstage import (
     Item,
     age,
+    events_of_executions_lost,
     execution,
     metric,
+    pass_the_deadline,
     plain,
     release_key,
     scan,
     submissions,
     sweep,
     until_execution_ended,
+    until_tracked,
 )
 from tests.e2e.customer import Customer
 from tests.e2e.test_races import at_once, patiently
@@ -294,3 +297,26 @@ def test_killed_and_never_retried_the_sweep_starts_every_clip(stack: Stack, ada:
     # The schedule may have been a moment quicker.
     wait_for(lambda: metric(stack, "SweepFunction", "ExecutionEnsured") >= before + 2, 60)
     assert_each_scene_once(stack, ada, project_id, scene_ids)
+
+
+def test_of_two_aborted_clips_both_are_found_by_the_event_or_by_the_sweep(
+    stack: Stack, ada: Customer
+) -> None:
+    stack.fal.arm("stuck", times=None, prompt_contains=ada.word)
+    project_id, _ = new_project(ada)
+    heard, unheard = ada.start_clips(project_id).values()
+    states = stack.boto3("stepfunctions")
+    for job_id in (heard, unheard):
+        until_tracked(stack, job_id)
+    states.stop_execution(executionArn=stack.execution_arn(heard))
+    assert ada.until_ended(heard)["status"] == "failed"
+    with events_of_executions_lost(stack):
+        states.stop_execution(executionArn=stack.execution_arn(unheard))
+        assert until_execution_ended(stack, unheard) == "ABORTED"
+        sweep(stack)
+        assert ada.video(unheard)["status"] == "processing"
+        pass_the_deadline(stack, unheard)
+        sweep(stack)
+        assert ada.until_ended(unheard)["error_code"] == "DEADLINE_EXCEEDED"
+    assert counts(ada.clips(project_id)) == (2, 0, 0, 2)
+    assert ada.credits() == {"available": CREDITS, "held": 0}

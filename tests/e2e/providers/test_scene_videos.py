@@ -16,8 +16,11 @@ from local.stack import Stack, wait_for
 from tests.e2e.backstage import (
     Item,
     crashed,
+    events_of_executions_lost,
     job_item,
+    pass_the_deadline,
     submissions,
+    sweep,
     until_execution_ended,
     until_tracked,
 )
@@ -458,3 +461,51 @@ def test_migrate_killed_at_the_picture_makes_no_second_one(
     # A killed attempt may leave its picture behind, but not beyond the life of the job.
     assert ada.http.delete(f"/v1/videos/{job_id}").status_code == 204
     assert files_of(stack, job_id) == []
+
+
+# ── Lost and found ───────────────────────────────────────────────────────────────────────────────
+
+
+def between_the_stages(stack: Stack, customer: Customer) -> str:
+    """A scene whose picture is stored, and whose video no provider takes yet."""
+    stack.fal.arm("submit_429", times=None, prompt_contains=customer.word)
+    _, scene_id = new_scene(customer)
+    job_id = customer.render(scene_id, **BY_WEBHOOK)
+    wait_for(lambda: job_item(stack, job_id)["image"].get("asset"), 60)
+    return job_id
+
+
+def abort(stack: Stack, job_id: str) -> None:
+    stack.boto3("stepfunctions").stop_execution(executionArn=stack.execution_arn(job_id))
+
+
+def assert_the_picture_alone_is_charged(
+    stack: Stack, customer: Customer, job_id: str, code: str
+) -> None:
+    ended = customer.until_ended(job_id)
+    assert (ended["status"], ended["error_code"]) == ("failed", code)
+    assert ended["credits_used"] == IMAGE
+    assert entries(customer) == ONLY_THE_IMAGE
+    assert paid(stack, job_id) == (1, 0)
+
+
+def test_aborted_between_its_stages_a_scene_is_settled_by_the_event(
+    stack: Stack, ada: Customer
+) -> None:
+    job_id = between_the_stages(stack, ada)
+    abort(stack, job_id)
+    assert_the_picture_alone_is_charged(stack, ada, job_id, "INTERNAL")
+
+
+def test_aborted_unheard_between_its_stages_a_scene_ends_with_the_sweep_after_its_deadline(
+    stack: Stack, ada: Customer
+) -> None:
+    job_id = between_the_stages(stack, ada)
+    with events_of_executions_lost(stack):
+        abort(stack, job_id)
+        assert until_execution_ended(stack, job_id) == "ABORTED"
+        sweep(stack)
+        assert ada.video(job_id)["status"] == "processing"
+        pass_the_deadline(stack, job_id)
+        sweep(stack)
+        assert_the_picture_alone_is_charged(stack, ada, job_id, "DEADLINE_EXCEEDED")

@@ -1,0 +1,321 @@
+"""``make soak MINUTES=N``: users of all sorts, and whatever may go wrong, for N minutes.
+
+::
+
+    python -m tests.proof.soak [--minutes N] [--seed TEXT] [--users N]
+
+Every user's plan is drawn from the seed: what they ask for, which faults strike their jobs, when
+workers die and executions are stopped. What the computer makes of it differs from run to run. In
+the end all faults are called off, every job gets until its deadline and one sweep, and everybody's
+books, files and submissions are audited. The last line is ``violations: N``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+
+from botocore.exceptions import ClientError
+
+from clipmint.domain.default_catalog import DEFAULT_CATALOG
+from local.stack import Stack, wait_for
+from tests.e2e.audit import Auditor
+from tests.e2e.backstage import (
+    Item,
+    Owner,
+    age,
+    call_off_crashes,
+    close_circuits,
+    execution,
+    pass_the_deadline,
+    scan,
+    sweep,
+)
+from tests.proof.invariants import TERMINAL, stages_of
+from tests.proof.soak_user import MODELS, User
+
+PROVIDERS = {
+    "fal": {"queue_seconds": 0.5, "generation_seconds": 0.5, "concurrency": 6, "time_factor": 0.05},
+    "runway": {"pending_seconds": 0.5, "generation_seconds": 0.5, "concurrency": 6},
+    "runware": {"generation_seconds": 0.5, "time_factor": 0.1},
+}
+LIMITS = {"MaxOpenJobs": "8", "MaxOpenClips": "12", "MaxJobsPerHour": "10000"}
+LOST = 0.4
+"""How likely events of executions are lost, each time somebody thinks of it."""
+
+SWEEP_SECONDS = 20
+DRAIN_SECONDS = 40
+"""For jobs to end by themselves when the faults are over; then their deadlines pass."""
+
+DEADLINES = 3
+"""A success that is recorded meanwhile moves the deadline: a job has three of them at most."""
+
+EXECUTION_SECONDS = 150
+"""For the execution of a job that has ended to find out: a state waits a minute between attempts,
+and may have to try twice."""
+
+
+class Soak:
+    """One soak on a running stack."""
+
+    def __init__(self, stack: Stack, seed: str, users: int) -> None:
+        self.stack = stack
+        self.done = Counter[str]()
+        self.found: list[str] = []
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self._random = random.Random(f"{seed}: the world")
+        self.owner = Owner(stack)
+        for model in DEFAULT_CATALOG:
+            if model.model_id in MODELS:
+                sooner = {"poll_seconds": [4, 3, 6], "deadline_seconds": 900}
+                self.owner.put_model(**model.model_dump(mode="json") | sooner)
+        self.users = [User(self, f"{seed}: user {number}") for number in range(users)]
+
+    def count(self, what: str) -> None:
+        with self._lock:
+            self.done[what] += 1
+
+    def wrong(self, what: str) -> None:
+        """A violation."""
+        with self._lock:
+            self.found.append(what)
+        print(f"✗ {what}", file=sys.stderr, flush=True)
+
+    def open_jobs(self) -> list[Item]:
+        return [job for job in scan(self.stack, "JobsTable") if job["status"] not in TERMINAL]
+
+    def run(self, minutes: float) -> None:
+        """Everything at once, then peace, then the audit."""
+        until = time.monotonic() + minutes * 60
+        with ThreadPoolExecutor(len(self.users) + 1) as threads:
+            begun = [threads.submit(user.live, until) for user in self.users]
+            begun.append(threads.submit(self._trouble, until))
+            for one in begun:
+                try:
+                    one.result()
+                except Exception as error:  # noqa: BLE001  (it is a finding, and the rest counts)
+                    self.wrong(f"somebody's day broke off: {error!r}")
+        self._calm()
+        self._drain()
+        self._audit()
+
+    # ── What goes wrong with AWS ─────────────────────────────────────────────────────────────────
+
+    def _trouble(self, until: float) -> None:
+        troubles = (self._crash, self._kill, self._abort, self._outlive, self._lose_events)
+        swept = time.monotonic()
+        while time.monotonic() < until:
+            time.sleep(self._random.uniform(1, 5))
+            self._random.choice(troubles)()
+            if time.monotonic() - swept > SWEEP_SECONDS:
+                self._sweep()
+                swept = time.monotonic()
+
+    def _crash(self) -> None:
+        function, operation = self._random.choice(
+            [
+                ("GenerateFunction", "TransactWriteItems"),
+                ("GenerateFunction", "StartExecution"),
+                ("SubmitFunction", "UpdateItem"),
+                ("SubmitFunction", "Return"),
+                ("TrackFunction", "UpdateItem"),
+                ("MigrateFunction", "UpdateItem"),
+                ("MigrateFunction", "PutObject"),
+                ("SettleFunction", "TransactWriteItems"),
+                ("WebhooksFunction", "UpdateItem"),
+                ("WebhooksFunction", "SendTaskSuccess"),
+                ("CancelFunction", "UpdateItem"),
+                ("CancelFunction", "TransactWriteItems"),
+                ("SweepFunction", "TransactWriteItems"),
+            ]
+        )
+        self.stack.crash(function, operation, moment=self._random.choice(("before", "after")))
+        self.count(f"crash planned: {function.removesuffix('Function')} at {operation}")
+
+    def _kill(self) -> None:
+        functions = ("GenerateFunction", "SubmitFunction", "TrackFunction", "MigrateFunction")
+        with suppress(ProcessLookupError, FileNotFoundError):
+            if self.stack.kill_workers(self._random.choice(functions)):
+                self.count("workers killed")
+
+    def _abort(self) -> None:
+        with suppress(ClientError, IndexError):  # it has ended, or was never begun
+            job_id = self._random.choice(self.open_jobs())["job_id"]
+            arn = self.stack.execution_arn(job_id)
+            self.stack.boto3("stepfunctions").stop_execution(executionArn=arn)
+            self.count("executions stopped")
+
+    def _outlive(self) -> None:
+        with suppress(IndexError):
+            pass_the_deadline(self.stack, self._random.choice(self.open_jobs())["job_id"])
+            self.count("deadlines passed")
+
+    def _lose_events(self) -> None:
+        events = self.stack.boto3("events")
+        rules = [rule for rule in events.list_rules()["Rules"] if "EventPattern" in rule]
+        for rule in rules:
+            if rule["State"] == "ENABLED" and self._random.random() < LOST:
+                events.disable_rule(Name=rule["Name"])
+                self.count("events of executions lost for a while")
+            else:
+                events.enable_rule(Name=rule["Name"])
+
+    def _sweep(self) -> None:
+        answer = self.stack.boto3("lambda").invoke(
+            FunctionName=self.stack.functions["SweepFunction"],
+            Payload=b'{"source": "aws.events"}',
+        )
+        self.count("sweeps that died" if "FunctionError" in answer else "sweeps")
+
+    # ── Peace ────────────────────────────────────────────────────────────────────────────────────
+
+    def _calm(self) -> None:
+        left = self.stack.planned_crashes()
+        self.done["workers crashed"] = (
+            sum(times for what, times in self.done.items() if what.startswith("crash planned"))
+            - left
+        )
+        call_off_crashes(self.stack)
+        for name, simulator in self.stack.simulators.items():
+            for rule in simulator.faults():
+                self.done[f"fault: {name} {rule['fault']['kind']}"] += rule["fired"]
+            simulator.disarm()
+        events = self.stack.boto3("events")
+        for rule in events.list_rules()["Rules"]:
+            if "EventPattern" in rule:
+                events.enable_rule(Name=rule["Name"])
+        close_circuits(self.stack)
+
+    def _drain(self) -> None:
+        """Everybody's jobs end by themselves; at the latest past their deadline, by one sweep."""
+        for user in self.users:
+            user.ask_again()
+        until = time.monotonic() + DRAIN_SECONDS
+        while self.open_jobs() and time.monotonic() < until:
+            time.sleep(2)
+        for _ in range(DEADLINES):
+            left = self.open_jobs()
+            for job in left:
+                age(self.stack, job["job_id"])
+                pass_the_deadline(self.stack, job["job_id"])
+            self.done["ended by the last sweep"] += len(left)
+            sweep(self.stack)
+        for job in self.open_jobs():
+            self.wrong(f"job {job['job_id']} is {job['status']} past its deadline and a sweep")
+        for job in scan(self.stack, "JobsTable"):
+            try:
+                wait_for(partial(_has_ended, self.stack, job["job_id"]), EXECUTION_SECONDS)
+            except TimeoutError:
+                self.wrong(f"the execution of job {job['job_id']} runs on")
+
+    def _audit(self) -> None:
+        for user in self.users:
+            user.finish()
+        auditor = _Auditor(self.stack)
+        for check in (auditor.check_everybody, auditor.check_logs):
+            try:
+                check()
+            except (AssertionError, LookupError) as error:
+                for line in repr(error).split("\\n"):
+                    self.wrong(line)
+        jobs = scan(self.stack, "JobsTable")
+        self.done.update(f"job {job['status']}" for job in jobs)
+        self.done.update(f"failed: {job['failure']}" for job in jobs if "failure" in job)
+        for name, simulator in self.stack.simulators.items():
+            self.done[f"submissions that {name} was paid for"] += len(simulator.submissions())
+        self._add_up()
+
+    def _add_up(self) -> None:
+        """Money in is money out."""
+        ledger = scan(self.stack, "LedgerTable")
+        kinds = ("grant", "hold", "capture", "release")
+        moved = Counter(dict.fromkeys(kinds, 0))
+        left = 0
+        for item in ledger:
+            if item["sk"] == "ACCOUNT":
+                left += int(item["available"]) + int(item["held"])
+            elif item["sk"].startswith("ENTRY#"):
+                moved[item["kind"]] += int(item["credits"])
+        for kind in kinds:
+            self.done[f"credits: {kind}"] = moved[kind]
+        self.done["credits: left"] = left
+        if moved["grant"] != moved["capture"] + left:
+            self.wrong(f"{moved['grant']} credits in, {moved['capture']} + {left} out")
+        if moved["hold"] != moved["capture"] + moved["release"]:
+            self.wrong(f"{moved['hold']} held, {moved['capture']} + {moved['release']} resolved")
+
+
+class _Auditor(Auditor):
+    """Knows a submission whose answer was lost by its prompt, which no two orders share."""
+
+    def _paid(self) -> Counter[tuple[str, str]]:
+        by_task: dict[str, tuple[str, str]] = {}
+        unanswered: dict[str, list[tuple[str, str]]] = {}
+        for job in scan(self._stack, "JobsTable"):
+            for name, stage in stages_of(job).items():
+                where = (job["job_id"], name)
+                for one in (stage.get("submission", {}), *stage.get("earlier", ())):
+                    if "request_id" in one:
+                        by_task[one["request_id"]] = where
+                    else:
+                        prompt = stage["picture"]["prompt"] if "picture" in stage else job["prompt"]
+                        unanswered.setdefault(prompt, []).append(where)
+        paid = Counter[tuple[str, str]]()
+        for simulator in self._stack.simulators.values():
+            for submission in simulator.submissions():
+                if submission["webhook_url"]:
+                    *_, job_id, stage_name, _ = submission["webhook_url"].split("/")
+                    paid[job_id, stage_name] += 1
+                elif submission["request_id"] in by_task:
+                    paid[by_task[submission["request_id"]]] += 1
+                else:
+                    # LookupError here: paid for, and no job knows what became of it.
+                    paid[unanswered[submission["input"]["promptText"]].pop()] += 1
+        return paid
+
+
+def _has_ended(stack: Stack, job_id: str) -> bool:
+    found = execution(stack, job_id)
+    return found is None or found["status"] != "RUNNING"
+
+
+def soak(minutes: float, seed: str, users: int) -> tuple[Counter[str], list[str]]:
+    """What was done, and what was wrong."""
+    with Stack(
+        enforce_iam=True, simulate=tuple(PROVIDERS), parameters=LIMITS, settings=PROVIDERS
+    ) as stack:
+        run = Soak(stack, seed, users)
+        run.run(minutes)
+        run.owner.close()
+    return run.done, run.found
+
+
+def table(done: Counter[str]) -> list[str]:
+    """What was done, a line each."""
+    return [f"{times:8,}  {what}" for what, times in sorted(done.items()) if times]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.proof.soak", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=5)
+    parser.add_argument("--seed", default=f"{time.time():.0f}")
+    parser.add_argument("--users", type=int, default=4)
+    asked = parser.parse_args(arguments)
+    print(f"seed: {asked.seed}", flush=True)
+    done, found = soak(asked.minutes, asked.seed, asked.users)
+    print(*table(done), *(f"✗ {what}" for what in found), sep="\n")
+    print(f"violations: {len(found)}")
+    return int(bool(found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
