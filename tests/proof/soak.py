@@ -13,6 +13,7 @@ books, files and submissions are audited. The last line is ``violations: N``.
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import sys
 import threading
@@ -267,7 +268,8 @@ class _Auditor(Auditor):
                     if "request_id" in one:
                         by_task[one["request_id"]] = where
                     else:
-                        prompt = stage["picture"]["prompt"] if "picture" in stage else job["prompt"]
+                        order = json.loads(stage.get("picture", "{}"))
+                        prompt = order.get("prompt", job["prompt"])
                         unanswered.setdefault(prompt, []).append(where)
         paid = Counter[tuple[str, str]]()
         for simulator in self._stack.simulators.values():
