@@ -1,8 +1,9 @@
 """Many who spend on one project at once, and many who are given the same credits.
 
 A round of a project: calls for clips of overlapping scenes, one of them twice under one key, a
-scene's video, and changes and deletions of scenes and the project, for an account that cannot pay
-for all of it. A round of grants: one reference, fifty times, for two users.
+scene's video, videos of no project, and changes and deletions of scenes and the project, for an
+account that cannot always pay for all of it. A round of grants: one reference, fifty times, for two
+users.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ GRANTS = 50
 EXPECTED = frozenset({200, 202, 204, 402, 404, 409, 429, 503})
 MOST_ATTEMPTS = 12
 """At a call that is answered 503, or 409 because its twin is being answered."""
+
+VIDEO = {"model_id": "veo-3.1", "prompt": "a fox", "settings": {"duration": 4}}
 
 ADMIN = "clipmint/admin"
 
@@ -90,7 +93,7 @@ def play_project(account: Emulated, seed: str, likely: float) -> tuple[Counter[s
     project = _project(user)
     ledger.grant(user, chance.choice((40, 80, 400)), f"for {user}")
     caller = Caller(turns, user)
-    keys = [str(uuid.uuid4()) for _ in range(4)]
+    keys = [str(uuid.uuid4()) for _ in range(6)]
     account.conflicts = likely
     clips = f"/v1/projects/{project.project_id}/clips"
     some = project.scene_ids[: chance.randrange(1, SCENES)]
@@ -98,6 +101,8 @@ def play_project(account: Emulated, seed: str, likely: float) -> tuple[Counter[s
         caller.begin(generate.handler, "POST", clips, body, key)
     scene = chance.choice(project.scene_ids)
     caller.begin(generate.handler, "POST", f"/v1/scenes/{scene}/video", {}, keys[2])
+    for key in keys[3:]:  # about no project: only the account is what they fight for
+        caller.begin(generate.handler, "POST", "/v1/videos", VIDEO, key)
     path = f"/v1/projects/{project.project_id}"
     changed = {"name": "Another name"}
     for likelihood, method, where, said in (
@@ -134,7 +139,9 @@ def _wrong_with(account: Emulated, caller: Caller, project: Project) -> list[str
             for answer in called.answers
             if answer.status not in EXPECTED
         ]
-    rendering = Counter(job["scene_id"] for job in now.jobs if job["status"] not in TERMINAL)
+    rendering = Counter(
+        job["scene_id"] for job in now.jobs if "scene_id" in job and job["status"] not in TERMINAL
+    )
     found += [f"{n} jobs render scene {scene}" for scene, n in rendering.items() if n > 1]
     named: dict[str, str | None] = {}
     for called in caller.called:
@@ -184,7 +191,7 @@ def _gone(account: Emulated, caller: Caller, project: Project, jobs: Any) -> lis
     return [
         f"job {job['job_id']} is made for a project that is gone"
         for job in jobs
-        if job["status"] not in TERMINAL
+        if "project_id" in job and job["status"] not in TERMINAL
     ]
 
 
