@@ -23,7 +23,7 @@ from tests.e2e.customer import Customer
 from tests.e2e.test_races import at_once, patiently
 from tests.e2e.test_webhook_forgery import give_up
 
-OPEN, HOURLY, CLIPS = 4, 7, 4
+OPEN, HOURLY, CLIPS = 4, 7, 5
 FRAMES = {"first_frame": "https://example.com/a.png", "last_frame": "https://example.com/b.png"}
 
 
