@@ -37,6 +37,10 @@ from clipmint.domain import clock
 from clipmint.domain.media import StoredObject
 from clipmint.providers import registry
 from clipmint.telemetry import logger
+from functions.admin.app import app as admin
+from functions.cancel.app import app as cancel
+from functions.generate.app import app as generate
+from functions.projects.app import app as projects
 from local.deploy import ROOT
 from local.processes import Child
 from local.stack import EMULATOR_PYTHON
@@ -49,6 +53,8 @@ REGION = "us-east-1"
 CONFLICTING = frozenset({"PutItem", "UpdateItem", "DeleteItem"})
 IN_TRANSACTIONS = frozenset({"LedgerTable", "JobsTable", "ProjectsTable"})
 """Tables whose items transactions write: only there can one be in the way."""
+
+ROUTERS = (admin, cancel, generate, projects)
 
 START = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 """When each round begins."""
@@ -103,7 +109,7 @@ class Emulated:
     def begin_round(self, seed: str, *, conflicts: float = 0.0) -> Turns:
         moto_aws._forget_answers()
         self.hands.moment = START
-        self.turns = Turns(seed)
+        self.turns = Turns(seed, ROUTERS)
         self.executions = Executions()
         self.conflicts = conflicts
         return self.turns

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from aws_lambda_powertools.event_handler.api_gateway import BaseRouter
 
@@ -30,6 +30,14 @@ class Killed(BaseException):
     """The end of a thread that somebody else has stopped. Nothing may catch it."""
 
 
+class Kept(NamedTuple):
+    """What Powertools knows of the call it is answering: in its classes, and in each router."""
+
+    event: Any
+    context: Any
+    routes: tuple[dict[str, Any], ...]
+
+
 @dataclass(eq=False)
 class Actor:
     """Somebody who does something."""
@@ -43,13 +51,16 @@ class Actor:
     error: BaseException | None = None
     may_go: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     thread: threading.Thread | None = None
-    kept: tuple[Any, Any] = (None, None)
 
 
 class Turns:
-    """One round: begin some actors, then `run` until the last one has ended."""
+    """One round: begin some actors, then `run` until the last one has ended.
 
-    def __init__(self, seed: str) -> None:
+    ``routers`` are those that the actors share.
+    """
+
+    def __init__(self, seed: str, routers: Sequence[BaseRouter] = ()) -> None:
+        self._routers = routers
         self.random = random.Random(seed)
         self.actors: list[Actor] = []
         self.log: list[str] = []
@@ -89,13 +100,23 @@ class Turns:
         if actor is None:
             return True
         actor.waits_for = until
-        actor.kept = (BaseRouter.current_event, BaseRouter.lambda_context)
+        kept = self._keep()
         self._back.release()
         actor.may_go.acquire()
-        BaseRouter.current_event, BaseRouter.lambda_context = actor.kept
+        self._restore(kept)
         if actor.doomed:
             raise Killed
         return not actor.timed_out
+
+    def _keep(self) -> Kept:
+        routes = tuple(dict(router.context) for router in self._routers)
+        return Kept(BaseRouter.current_event, BaseRouter.lambda_context, routes)
+
+    def _restore(self, kept: Kept) -> None:
+        BaseRouter.current_event, BaseRouter.lambda_context = kept.event, kept.context
+        for router, route in zip(self._routers, kept.routes, strict=True):
+            router.context.clear()
+            router.context.update(route)
 
     def note(self, what: str) -> None:
         """Remember that somebody is about to do something."""
@@ -111,7 +132,7 @@ class Turns:
     def _play(self, actor: Actor) -> None:
         self._local.actor = actor
         actor.may_go.acquire()
-        BaseRouter.current_event = BaseRouter.lambda_context = None  # type: ignore[assignment]
+        self._restore(Kept(None, None, tuple({} for _ in self._routers)))
         try:
             if not actor.doomed:
                 actor.action()
