@@ -11,7 +11,8 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Call:
-    """One AWS call. `resource` is the table, bucket, … it was about; `error` the AWS error code."""
+    """One AWS call. `resource` is the table, bucket, … it was about; `error` the AWS error code,
+    `capacity` DynamoDB's units."""
 
     at: float
     service: str
@@ -23,6 +24,7 @@ class Call:
     status: int | None
     retries: int | None
     error: str | None
+    capacity: float | None
 
 
 @dataclass
@@ -37,6 +39,7 @@ class Invocation:
     calls: list[Call] = field(default_factory=list)
     ended: bool = False
     milliseconds: float | None = None
+    cpu_milliseconds: float | None = None
     result: Any = None
     error: dict[str, Any] | None = None
 
@@ -60,5 +63,6 @@ def read_journal(path: Path) -> list[Invocation]:
             elif kind == "end":
                 ended = invocations[request_id]
                 ended.ended, ended.milliseconds = True, line["milliseconds"]
+                ended.cpu_milliseconds = line["cpu_milliseconds"]
                 ended.result, ended.error = line["result"], line["error"]
     return list(invocations.values())

@@ -4,11 +4,14 @@ Every invocation and every AWS call becomes one line of JSON appended to the sta
 
     {"kind": "begin", "function", "request_id", "at", "cold", "event"}
     {"kind": "call", "function", "request_id", "at", "milliseconds", "service", "operation",
-     "resource", "request_bytes", "response_bytes", "status", "retries", "error"}
-    {"kind": "end", "function", "request_id", "at", "milliseconds", "result", "error"}
+     "resource", "request_bytes", "response_bytes", "capacity", "status", "retries", "error"}
+    {"kind": "end", "function", "request_id", "at", "milliseconds", "cpu_milliseconds", "result",
+     "error"}
 
 `at` is in epoch seconds, `resource` the table, bucket, function, secret or state machine called (a
-transaction names its tables, comma separated), `error` the AWS error code or null.
+transaction names its tables, comma separated), `error` the AWS error code or null. `capacity` is
+what DynamoDB says the call consumed, indexes included, in units; null where it does not say. It
+says so because every call is made to ask.
 An invocation that died has a `begin` and no `end`.
 
 A crash is a file in the stack's crash folder, {"function", "operation", "resource", "moment",
@@ -41,6 +44,7 @@ RESOURCE_PARAMETERS = {
     "secretsmanager": "SecretId",
     "ssm": "Name",
 }
+ASK_CAPACITY = "ReturnConsumedCapacity"
 # What we keep in botocore's own context of a call, between its events.
 CALL, STARTED = "clipmint_call", "clipmint_started"
 
@@ -53,7 +57,7 @@ class Observer:
         self._journal = os.open(journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         self._crashes = crashes
         self._request_id = ""
-        self._began = 0.0
+        self._began = self._cpu = 0.0
         self._cold = True
         self._seen: Counter[tuple[str, str]] = Counter()
         self._lock = threading.Lock()
@@ -61,6 +65,7 @@ class Observer:
 
     def begin(self, request_id: str, event: object) -> None:
         self._request_id, self._began = request_id, time.monotonic()
+        self._cpu = time.process_time()
         self._seen.clear()
         self._write({"kind": "begin", "cold": self._cold, "event": event})
         self._cold = False
@@ -71,6 +76,7 @@ class Observer:
             {
                 "kind": "end",
                 "milliseconds": _milliseconds_since(self._began),
+                "cpu_milliseconds": round((time.process_time() - self._cpu) * 1000, 3),
                 "result": json.loads(result),
                 "error": error,
             }
@@ -78,7 +84,9 @@ class Observer:
 
     # The botocore events of a call, in their order; the keyword arguments are botocore's.
 
-    def on_parameters(self, params: dict[str, Any], model: Any, context: Any, **_: Any) -> None:
+    def on_parameters(
+        self, params: dict[str, Any], model: Any, context: Any, **_: Any
+    ) -> dict[str, Any] | None:
         service = model.service_model.service_name
         context[CALL] = {
             "kind": "call",
@@ -86,6 +94,9 @@ class Observer:
             "operation": model.name,
             "resource": resource_of(service, params),
         }
+        if ASK_CAPACITY not in getattr(model.input_shape, "members", {}):
+            return None
+        return {ASK_CAPACITY: "TOTAL", **params}
 
     def on_before(self, params: dict[str, Any], context: Any, **_: Any) -> None:
         call = context[CALL]
@@ -104,6 +115,7 @@ class Observer:
                 "status": http_response.status_code,
                 "retries": parsed.get("ResponseMetadata", {}).get("RetryAttempts", 0),
                 "error": parsed.get("Error", {}).get("Code"),
+                "capacity": capacity_of(parsed),
                 # A stream has not been read yet, and is not ours to read.
                 "response_bytes": None
                 if model.has_streaming_output
@@ -120,6 +132,7 @@ class Observer:
                 "status": None,
                 "retries": None,
                 "error": type(exception).__name__,
+                "capacity": None,
                 "response_bytes": 0,
             }
         )
@@ -176,6 +189,15 @@ def resource_of(service: str, params: dict[str, Any]) -> str:
     if service == "stepfunctions":
         return str(params.get("stateMachineArn") or params.get("executionArn") or "")
     return str(params.get(RESOURCE_PARAMETERS.get(service, ""), ""))
+
+
+def capacity_of(parsed: dict[str, Any]) -> float | None:
+    """The capacity units an answer of DynamoDB reports, over all its tables."""
+    consumed = parsed.get("ConsumedCapacity")
+    if not consumed:
+        return None
+    tables = consumed if isinstance(consumed, list) else [consumed]
+    return float(sum(table["CapacityUnits"] for table in tables))
 
 
 def _tables(params: dict[str, Any]) -> list[str]:

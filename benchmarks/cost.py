@@ -1,0 +1,481 @@
+"""What a generation costs the owner at AWS: calls, state transitions, and the list price of it all.
+
+    python -m benchmarks.cost [--quick]
+
+Jobs run on the local stack as an app would have them run: one order, then a look every two seconds,
+as ``Retry-After`` says, until the video is there. The providers are simulated and take a minute.
+There are three ways: fal's webhook comes; fal's webhook is lost, and Track's own question finds the
+video; Runway, which has no webhooks, is asked again and again.
+
+**Counted exactly**, from the journal of AWS calls that botocore itself makes: calls by operation,
+DynamoDB's capacity units (the emulator computes them by DynamoDB's published rules, indexes and
+transactions included; a read of more than 4 KB is scaled up here, which the emulator does not do; a
+refused write counts as one unit), requests, transitions from the executions' histories (retries
+count), log lines.
+
+**Taken from this computer**: how long a function runs (see `prices.lambda_run`). Medians of warm
+runs; a cold start is none of the job's own. Providers are next door here, so a function that calls
+one is given `PROVIDER_SECONDS` more.
+
+**Beside it**, by the same prices and the same units, what the documents describe that this system
+comes from: a status endpoint that asks the provider at each look of the app and fetches the video
+itself when it is done, and a loop that asks every ten seconds for up to thirty minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import statistics
+import sys
+import time
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import httpx
+
+from benchmarks.prices import PRICE_LIST, TRACED, Usage, dollars, lambda_run
+from benchmarks.results import Figure
+from local.deploy import ROOT, load_template
+from local.journal import Call, Invocation
+from local.stack import Stack, wait_for
+
+GENERATIONS = 1_000
+"""What a price is quoted for."""
+
+PROVIDER_SECONDS = 0.3
+"""What a provider's API takes to answer over the internet: an assumption, the same for each design.
+"""
+
+PLATFORM_LOG_BYTES = 600
+"""Lambda's own lines of a traced run (start and report, as JSON), billed like ours: an assumption.
+"""
+
+EVENT_BYTES = 26
+"""What CloudWatch Logs adds to each line it bills."""
+
+PROMPT = "A paper boat crosses a still lake at dawn, mist over the water. ".ljust(900, ".")
+"""Some words, and then as much as AWS's task tokens are longer than the emulator's 36 characters:
+they lie on the job, and DynamoDB bills its writes by the size of the whole item."""
+LOOK_SECONDS = 2.0
+LOOP_SECONDS, LOOP_TRANSITIONS = 10.0, 3
+"""The documents' loop: as states, a turn is a Wait, a Task and a Choice."""
+LONGEST_SECONDS = 1_800.0
+"""When the documents' loop gives up."""
+
+WRITES = frozenset({"PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems"})
+S3_WRITES = frozenset(
+    {
+        "PutObject",
+        "CopyObject",
+        "CreateMultipartUpload",
+        "UploadPart",
+        "CompleteMultipartUpload",
+        "ListObjectsV2",
+    }
+)
+S3_FREE = frozenset({"DeleteObject", "DeleteObjects", "AbortMultipartUpload"})
+HTTP = frozenset({"generate", "status", "webhooks"})
+TALKS_TO_PROVIDER = frozenset({"submit", "track, asking", "migrate"})
+STATES = ("submit", "track", "track, asking", "migrate", "settle")
+READ_UNIT_BYTES = 4_096
+MINUTES_A_MONTH = 730 * 60
+DEFAULT_POLL_SECONDS = (90.0, 30.0, 30.0, 60.0)
+"""When Track asks, of a model that says nothing else; the last interval repeats."""
+
+GENERATE_BUDGET, STATUS_BUDGET, TRANSITIONS_BUDGET, DOLLARS_BUDGET = 5, 1, 6, 0.25
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way for a job to go: whose model is ordered, and whether its webhook gets lost."""
+
+    name: str
+    model_id: str
+    lost: bool = False
+
+
+WEBHOOK = Way("webhook", "veo-3.1")
+LOST = Way("lost webhook", "veo-3.1", lost=True)
+POLL = Way("no webhooks (Runway)", "gen4.5")
+WAYS = (WEBHOOK, LOST, POLL)
+
+
+class DidNotComplete(Exception):
+    """A job of the benchmark ended otherwise."""
+
+
+@dataclass(frozen=True)
+class Generation:
+    """A job that is over: the functions that ran for it, its execution's transitions."""
+
+    runs: Sequence[Invocation]
+    transitions: int
+
+    def of(self, kind: str) -> list[Invocation]:
+        return [run for run in self.runs if kind_of(run) == kind]
+
+
+def kind_of(run: Invocation) -> str:
+    """The function, and for Track whether it asks the provider on this turn."""
+    name = run.function.removesuffix("Function").lower()
+    return f"{name}, asking" if name == "track" and run.event["turn"] else name
+
+
+class App:
+    """One user with credits, and what their app does."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self._user = f"bench-{uuid.uuid4().hex}"
+        self._http = httpx.Client(
+            base_url=stack.api_url, headers=stack.bearer(self._user), timeout=60, trust_env=False
+        )
+        self._http.post(
+            "/v1/admin/grants",
+            json={"user_id": self._user, "amount": 1_000, "reference": self._user},
+            headers=stack.bearer("bench", admin=True),
+        ).raise_for_status()
+
+    def generate(self, way: Way, every: float = LOOK_SECONDS) -> str:
+        """Order a video and look every so often until it is there; the job's id."""
+        word = f"word{uuid.uuid4().hex}"
+        if way.lost:
+            self._stack.fal.arm("webhook_lost", prompt_contains=word)
+        answer = self._http.post(
+            "/v1/videos",
+            json={"model_id": way.model_id, "preset": "draft", "prompt": f"{PROMPT}, {word}"},
+            headers={"Idempotency-Key": uuid.uuid4().hex},
+        )
+        answer.raise_for_status()
+        job_id = str(answer.json()["job_id"])
+        while True:
+            time.sleep(every)
+            seen = self._http.get(f"/v1/videos/{job_id}").raise_for_status().json()
+            if seen["status"] == "completed":
+                return job_id
+            if seen["status"] in {"failed", "cancelled"}:
+                raise DidNotComplete(f"{way.name}: {seen['status']}, {seen['error_code']}")
+
+
+@dataclass(frozen=True)
+class Model:
+    """What turns recorded runs into usage: memory and log bytes by function, times by kind."""
+
+    megabytes: Mapping[str, int]
+    log_bytes: Mapping[str, float]
+    milliseconds: Mapping[str, float]
+    cpu_milliseconds: Mapping[str, float]
+
+    @classmethod
+    def of(cls, stack: Stack) -> Model:
+        template = load_template(ROOT / "template.yaml")["Resources"]
+        runs = [run for run in stack.invocations() if run.ended and run.error is None]
+        by_kind = defaultdict(list)
+        for run in runs:
+            by_kind[kind_of(run)].append(run)
+        # Of a kind that only ever ran in new workers the cold runs have to do.
+        warm = {kind: [run for run in ran if not run.cold] or ran for kind, ran in by_kind.items()}
+        times_run = Counter(run.function for run in runs)
+        return cls(
+            {name: template[name]["Properties"]["MemorySize"] for name in times_run},
+            {name: _log_bytes(stack.logs(name)) / n for name, n in times_run.items()},
+            {
+                kind: statistics.median(run.milliseconds or 0 for run in ran)
+                for kind, ran in warm.items()
+            },
+            {
+                kind: statistics.median(run.cpu_milliseconds or 0 for run in ran)
+                for kind, ran in warm.items()
+            },
+        )
+
+    def run(self, kind: str, seconds_away: float | None = None) -> Usage:
+        """One run of this kind, without its calls."""
+        function = f"{kind.partition(',')[0].capitalize()}Function"
+        if seconds_away is None:
+            seconds_away = PROVIDER_SECONDS if kind in TALKS_TO_PROVIDER else 0
+        usage = lambda_run(
+            self.milliseconds[kind],
+            self.cpu_milliseconds[kind],
+            self.megabytes[function],
+            seconds_away,
+        )
+        usage["log bytes"] += self.log_bytes[function] + PLATFORM_LOG_BYTES
+        if kind in HTTP:
+            usage += Usage({"HTTP API requests": 1, "traces": TRACED})
+        return usage
+
+    def all_of(self, generation: Generation) -> Usage:
+        """Everything a generation used."""
+        usage = Usage({"state transitions": generation.transitions})
+        for run in generation.runs:
+            usage += self.run(kind_of(run)) + called(run.calls)
+        return usage
+
+
+def called(calls: Iterable[Call]) -> Usage:
+    """What AWS bills for calls."""
+    usage = Usage()
+    for call in calls:
+        if call.service == "dynamodb":
+            units = 1.0 if call.capacity is None else call.capacity
+            if call.operation in WRITES:
+                usage["DynamoDB write units"] += units
+            else:
+                kilobytes = math.ceil((call.response_bytes or 1) / READ_UNIT_BYTES)
+                usage["DynamoDB read units"] += units * kilobytes
+        elif call.service == "s3" and call.operation not in S3_FREE:
+            usage["S3 writes" if call.operation in S3_WRITES else "S3 reads"] += 1
+        elif call.service == "secretsmanager":
+            usage["secret reads"] += 1
+    return usage
+
+
+def measure(quick: bool) -> list[Figure]:
+    """Calls, transitions and prices; see the module's docstring."""
+    seconds, each = (12.0, 1) if quick else (60.0, 3)
+    simulators = {
+        "fal": {"queue_seconds": 0, "generation_seconds": 0.1, "concurrency": 40},
+        "runway": {"pending_seconds": 0, "generation_seconds": 0.1, "concurrency": 40},
+    }
+    with Stack(simulate=("fal", "runway"), settings=simulators, worker_cap=24) as stack:
+        print("cost: warming up", file=sys.stderr)
+        _generate(stack, [WEBHOOK, POLL] * (each + 1), every=0.5)
+        for simulator in stack.simulators.values():
+            simulator.change(generation_seconds=seconds)
+        print(f"cost: {each * len(WAYS)} generations of {seconds:g} s", file=sys.stderr)
+        found = _generate(stack, [way for way in WAYS for _ in range(each)])
+        model = Model.of(stack)
+        sweeps = [run for run in stack.invocations(function="SweepFunction") if not run.cold]
+    return [
+        *_counts(found),
+        *_capacity(found),
+        *_prices(model, found, seconds),
+        *_idle(model, sweeps),
+    ]
+
+
+def _generate(
+    stack: Stack, ways: Sequence[Way], every: float = LOOK_SECONDS
+) -> dict[Way, list[Generation]]:
+    """Generations side by side, each by a user of its own, once their executions have ended."""
+
+    def one(way: Way) -> tuple[Way, Generation]:
+        job_id = App(stack).generate(way, every)
+        execution = stack.execution_arn(job_id)
+        steps = stack.boto3("stepfunctions")
+        wait_for(
+            lambda: steps.describe_execution(executionArn=execution)["status"] != "RUNNING", 60
+        )
+        events = Counter(event["type"] for event in stack.history(job_id))
+        # A retry enters no state, and is billed like one.
+        retries = events["TaskScheduled"] - events["TaskStateEntered"]
+        runs = [run for run in stack.invocations(about=job_id) if kind_of(run) in (*HTTP, *STATES)]
+        return way, Generation(runs, len(stack.transitions(job_id)) + retries)
+
+    found = defaultdict(list)
+    with ThreadPoolExecutor(len(ways)) as apps:
+        for way, generation in apps.map(one, ways):
+            found[way].append(generation)
+    return dict(found)
+
+
+def _log_bytes(lines: Iterable[str]) -> int:
+    # Ours are JSON; whatever else is there is the emulator's idea of Lambda's own.
+    return sum(len(line.encode()) + EVENT_BYTES for line in lines if line.startswith("{"))
+
+
+def _counts(found: Mapping[Way, Sequence[Generation]]) -> list[Figure]:
+    """AWS calls of a request, state transitions of a job."""
+    generations = [generation for ways in found.values() for generation in ways]
+    figures = []
+    for kind, name, budget in (
+        ("generate", "generate, warm: AWS calls", GENERATE_BUDGET),
+        ("status", "status read, warm: AWS calls", STATUS_BUDGET),
+        ("webhooks", "webhook, warm: AWS calls", None),
+    ):
+        runs = [run for one in generations for run in one.of(kind) if not run.cold]
+        made = Counter(tuple(call.operation for call in run.calls) for run in runs)
+        usual, times_made = made.most_common(1)[0]
+        figures.append(
+            Figure(
+                f"cost: {name}",
+                len(usual),
+                "calls",
+                budget=budget,
+                note=f"{', '.join(usual)}: {times_made} of {len(runs)} runs, at most "
+                f"{max(map(len, made))}; the catalog is read once a minute, the keys every five",
+            )
+        )
+    figures += [
+        Figure(
+            f"cost: state transitions, {way.name}",
+            statistics.median(one.transitions for one in jobs),
+            "transitions",
+            budget=TRANSITIONS_BUDGET if way is WEBHOOK else None,
+            note=f"per one-stage job; AWS calls by its functions: {_calls(jobs)}",
+        )
+        for way, jobs in found.items()
+    ]
+    return figures
+
+
+def _calls(jobs: Sequence[Generation]) -> str:
+    """Calls per job by operation, without those of the app's looks."""
+    made = Counter(
+        call.operation
+        for job in jobs
+        for run in job.runs
+        if kind_of(run) != "status"
+        for call in run.calls
+    )
+    return ", ".join(f"{name} {n / len(jobs):g}" for name, n in sorted(made.items()))
+
+
+def _capacity(found: Mapping[Way, Sequence[Generation]]) -> list[Figure]:
+    figures = []
+    for way, jobs in found.items():
+        usage = Usage()
+        for job in jobs:
+            for run in job.runs:
+                if kind_of(run) != "status":
+                    usage += called(run.calls)
+        figures += [
+            Figure(
+                f"cost: {unit}, {way.name}",
+                round(usage[unit] / len(jobs), 1),
+                "units",
+                note="per job, indexes included, without the app's looks",
+            )
+            for unit in ("DynamoDB write units", "DynamoDB read units")
+        ]
+    return figures
+
+
+def _prices(
+    model: Model, found: Mapping[Way, Sequence[Generation]], seconds: float
+) -> list[Figure]:
+    """Ours as recorded and for half an hour, and the documents' designs for the same."""
+    figures = []
+    for way, jobs in found.items():
+        usage = sum((model.all_of(job) for job in jobs), Usage()) * (1 / len(jobs))
+        looks = statistics.mean(len(job.of("status")) for job in jobs)
+        figures.append(
+            _price(
+                f"ours, {way.name}, {seconds:g} s",
+                usage,
+                f"{looks:g} looks of the app",
+                DOLLARS_BUDGET if way is WEBHOOK else None,
+            )
+        )
+    ours = found[WEBHOOK][0]
+    for length in (seconds, LONGEST_SECONDS):
+        if length != seconds:
+            figures.append(
+                _price(f"ours, webhook, {length:g} s", _longer(model, ours, length), "computed")
+            )
+        figures += [
+            _price(
+                f"documents, asked at each look, {length:g} s",
+                _asked_at_each_look(model, ours, length),
+                f"{length / LOOK_SECONDS:g} looks, each asking the provider",
+            ),
+            _price(
+                f"documents, 10-second loop, {length:g} s",
+                _loop(model, ours, length),
+                f"{length / LOOP_SECONDS:g} turns of {LOOP_TRANSITIONS} transitions, "
+                f"{length / LOOK_SECONDS:g} plain looks",
+            ),
+        ]
+    return figures
+
+
+def _price(name: str, usage: Usage, about: str, budget: float | None = None) -> Figure:
+    shares = sorted(
+        ((dollars({unit: amount}) * GENERATIONS, unit) for unit, amount in usage.items()),
+        reverse=True,
+    )
+    listed = ", ".join(f"{unit} ${price:.4f}" for price, unit in shares if price >= 0.00005)
+    return Figure(
+        f"cost of {GENERATIONS:,}: {name}",
+        round(dollars(usage) * GENERATIONS, 4),
+        "USD",
+        budget=budget,
+        note=f"{about}; {listed}",
+    )
+
+
+def _one_look(model: Model, job: Generation, seconds_away: float) -> Usage:
+    """A look of the app at a job that goes on."""
+    return model.run("status", seconds_away) + called(job.of("status")[0].calls)
+
+
+def _longer(model: Model, job: Generation, seconds: float) -> Usage:
+    """Our webhook's way, if the provider takes this long: more looks, and Track asks in between."""
+    looks = round(seconds / LOOK_SECONDS) - len(job.of("status"))
+    turns, waited = 0, 0.0
+    intervals = DEFAULT_POLL_SECONDS
+    while (waited := waited + intervals[min(turns, len(intervals) - 1)]) < seconds:
+        turns += 1
+    turn = model.run("track, asking") + called(job.of("track")[0].calls)
+    return (
+        model.all_of(job)
+        + _one_look(model, job, 0) * looks
+        + (turn + Usage({"state transitions": 1})) * turns
+    )
+
+
+def _documents(model: Model, job: Generation) -> Usage:
+    """What both of the documents' designs do once: take the order and send it to the provider in
+    one request, and fetch the finished video."""
+    usage = model.run("generate", PROVIDER_SECONDS) + model.run("migrate")
+    for kind in ("generate", "submit", "migrate"):
+        for run in job.of(kind):
+            usage += called(run.calls)
+    return usage
+
+
+def _asked_at_each_look(model: Model, job: Generation, seconds: float) -> Usage:
+    looks = seconds / LOOK_SECONDS
+    return _documents(model, job) + _one_look(model, job, PROVIDER_SECONDS) * looks
+
+
+def _loop(model: Model, job: Generation, seconds: float) -> Usage:
+    turn = model.run("track, asking") + called(job.of("status")[0].calls)
+    turn["state transitions"] += LOOP_TRANSITIONS
+    looks = _one_look(model, job, 0) * (seconds / LOOK_SECONDS)
+    return _documents(model, job) + turn * (seconds / LOOP_SECONDS) + looks
+
+
+def _idle(model: Model, sweeps: Sequence[Invocation]) -> list[Figure]:
+    """What the sweep costs in a month, with or without jobs."""
+    if not sweeps:
+        return []
+    usage = model.run("sweep")
+    for run in sweeps:
+        usage += called(run.calls) * (1 / len(sweeps))
+    return [
+        Figure(
+            "cost of a month: the sweep",
+            round(dollars(usage * MINUTES_A_MONTH), 2),
+            "USD",
+            note="once a minute, whether there are jobs or not",
+        )
+    ]
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description="AWS calls, transitions and list prices.")
+    options.add_argument("--quick", action="store_true", help="shorter generations, fewer of them")
+    print(f"prices: {PRICE_LIST}")
+    for figure in measure(options.parse_args().quick):
+        over = " OVER" if figure.over_budget else ""
+        print(f"{figure.name}: {figure.value} {figure.unit}{over} ({figure.note})")
+
+
+if __name__ == "__main__":
+    main()
