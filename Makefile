@@ -77,8 +77,8 @@ deploy: build  ## Deploy to AWS with your credentials: make deploy ENV=dev|prod
 openapi: $(DEV)  ## Write docs/openapi.json from the handlers
 	$(RUN)python docs/generate_openapi.py
 
-bench: $(STACK)  ## Measure against the budgets
-	$(RUN)python -m benchmarks
+bench: $(STACK)  ## Measure against the budgets, and write docs/benchmarks.md; ends with over budget: N
+	$(RUN)python -m benchmarks --write
 
 clean:  ## Remove what was built, and the environments
 	rm -rf .aws-sam .venv .envs out build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,430 @@
+"""How many holds and settlements the ledger makes, alone on an account and crowded.
+
+Each worker, a process of its own as on AWS, opens a job (one hold) and ends it (one settlement),
+again and again, against the tables of the local stack, which are exact under concurrency. Beside
+it, in turn in the same run, a bare loop sends what the ledger was seen to send: the same reads and
+the same transactions through one boto3 client, with nothing computed and no wait before it tries a
+refused one again. The rate says more about the emulator and the computer than about DynamoDB; the
+ratio says what our code costs.
+
+One user's changes are in line: the account is one item, and its number is the lock. What a crowd on
+it costs is refused transactions, counted where botocore gets the answer, by DynamoDB's own reason.
+(The emulator takes one transaction after the other, so it never says TransactionConflict, which
+DynamoDB would say instead of some of them.) ``told to ask again`` are requests that were refused
+eight times, which the API answers with 503; here they ask again at once, so all jobs end and the
+books can be checked: every account as it began, every journal with two lines per job.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import multiprocessing
+import os
+import statistics
+import sys
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import boto3
+import botocore.handlers
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from benchmarks.results import Figure
+from local.stack import Stack
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "shared"))
+
+from clipmint import ledger  # noqa: E402
+from clipmint.domain import clock  # noqa: E402
+from clipmint.domain.accounts import Limits  # noqa: E402
+from clipmint.domain.catalog import Route, Settings  # noqa: E402
+from clipmint.domain.errors import TemporarilyUnavailable  # noqa: E402
+from clipmint.domain.jobs import Job, JobStatus, Stage, Verdict  # noqa: E402
+from clipmint.domain.outcomes import FailureCode  # noqa: E402
+
+CREDITS = 1_000_000
+PRICE = 32
+UNLIMITED = Limits(open_jobs=1_000_000, jobs_per_hour=1_000_000)
+RELEASED = Verdict(JobStatus.FAILED, FailureCode.PROVIDER_ERROR)
+FIRST = 1
+"""The sequence number of an account that has credits and no jobs yet."""
+HEAD_START_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """So many workers that make so many jobs of so many users, ``rounds`` times."""
+
+    users: int
+    workers: int
+    jobs: int
+    rounds: int
+
+    @property
+    def name(self) -> str:
+        users, workers = f"{self.users} user", f"{self.workers} worker"
+        return f"{users}{'s' * (self.users > 1)}, {workers}{'s' * (self.workers > 1)}"
+
+
+CROWDS = (
+    Crowd(users=1, workers=1, jobs=96, rounds=3),
+    Crowd(users=1, workers=4, jobs=96, rounds=3),
+    Crowd(users=1, workers=16, jobs=96, rounds=3),
+    Crowd(users=1_000, workers=16, jobs=1_000, rounds=1),
+)
+QUICK_CROWDS = (
+    Crowd(users=1, workers=2, jobs=4, rounds=1),
+    Crowd(users=4, workers=2, jobs=4, rounds=1),
+)
+
+
+class DoesNotAddUp(Exception):
+    """An account, or its journal, is not what its jobs have made of it."""
+
+
+@dataclass(frozen=True)
+class Transactions:
+    """What the ledger sends, as JSON: the items of a hold and of the settlement that ended it."""
+
+    user_id: str
+    job_id: str
+    hold: str
+    settlement: str
+
+    def of(self, template: str, user_id: str, job_id: str, sequence: int) -> list[dict[str, Any]]:
+        """The same for another user's job, computed from their account at this number."""
+        text = template.replace(self.user_id, user_id).replace(self.job_id, job_id)
+        items: list[dict[str, Any]] = json.loads(text)
+        for put in (item["Put"] for item in items if "Put" in item):
+            if put["Item"].get("sk") == {"S": "ACCOUNT"}:
+                put["Item"]["last_sequence"] = {"N": str(sequence + 1)}
+                put["ExpressionAttributeValues"] = {":0": {"N": str(sequence)}}
+        return items
+
+
+@dataclass
+class Shift:
+    """What one worker did between two moments (epoch seconds). ``refused`` are cancelled
+    transactions by reason, ``told_to_ask_again`` the calls that gave up."""
+
+    began: float
+    ended: float = 0.0
+    refused: Counter[str] = field(default_factory=Counter)
+    told_to_ask_again: int = 0
+
+
+# ── In a worker's process ────────────────────────────────────────────────────────────────────────
+
+_sent: list[str] = []
+_refused: Counter[str] = Counter()
+
+
+def _settle_in(environment: Mapping[str, str]) -> None:
+    """Where the tables are; and an ear on botocore, before anybody makes a client."""
+    os.environ.update(environment)
+    # The metrics our code prints are part of its work; nobody wants to read them.
+    sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - until this process ends
+    botocore.handlers.BUILTIN_HANDLERS += [
+        ("provide-client-params.dynamodb.TransactWriteItems", _on_sent),
+        ("after-call.dynamodb.TransactWriteItems", _on_answer),
+    ]
+
+
+def _on_sent(params: dict[str, Any], **_: Any) -> None:
+    _sent.append(json.dumps(params["TransactItems"]))
+
+
+def _on_answer(parsed: dict[str, Any], **_: Any) -> None:
+    reasons = {reason["Code"] for reason in parsed.get("CancellationReasons", ())} - {"None"}
+    if reasons:
+        _refused["+".join(sorted(reasons))] += 1
+    elif "Error" in parsed:
+        _refused[parsed["Error"]["Code"]] += 1
+
+
+def _record(user_id: str) -> Transactions:
+    """Let the ledger make one job, and see what it sends. It also makes this process's clients."""
+    _sent.clear()
+    job_id = str(uuid.uuid4())
+    ledger.open_job(_job(user_id, job_id), UNLIMITED)
+    ledger.settle(job_id, lambda _: RELEASED)
+    hold, settlement = _sent
+    return Transactions(user_id, job_id, hold, settlement)
+
+
+def _by_the_ledger(start_at: float, users: Sequence[str]) -> Shift:
+    """One job of each of these users, a user as often as they are named."""
+    shift = _begin(start_at)
+    for user_id in users:
+        job = _job(user_id, str(uuid.uuid4()))
+        _until_accepted(shift, partial(ledger.open_job, job, UNLIMITED))
+        _until_accepted(shift, partial(ledger.settle, job.job_id, lambda _: RELEASED))
+    return _end(shift)
+
+
+def _until_accepted(shift: Shift, call: Callable[[], object]) -> None:
+    while True:
+        with contextlib.suppress(TemporarilyUnavailable):
+            call()
+            return
+        shift.told_to_ask_again += 1
+
+
+def _bare(start_at: float, users: Sequence[str], sent: Transactions) -> Shift:
+    """The same calls, with nothing around them."""
+    dynamodb = boto3.client("dynamodb", config=Config(retries={"max_attempts": 3}))
+    ledger_table, jobs_table = os.environ["LEDGER_TABLE"], os.environ["JOBS_TABLE"]
+
+    def read(table: str, **key: str) -> dict[str, Any]:
+        typed = {name: {"S": value} for name, value in key.items()}
+        answer = dynamodb.get_item(
+            TableName=table, Key=typed, ConsistentRead=True, ReturnConsumedCapacity="TOTAL"
+        )
+        return dict(answer["Item"])
+
+    def change(user_id: str, job_id: str, template: str) -> None:
+        while True:
+            if template is sent.settlement:
+                read(jobs_table, job_id=job_id)
+            account = read(ledger_table, user_id=user_id, sk="ACCOUNT")
+            items: Any = sent.of(template, user_id, job_id, int(account["last_sequence"]["N"]))
+            try:
+                dynamodb.transact_write_items(TransactItems=items, ReturnConsumedCapacity="TOTAL")
+            except ClientError as error:
+                if error.response["Error"]["Code"] != "TransactionCanceledException":
+                    raise
+            else:
+                return
+
+    read(ledger_table, user_id=users[0], sk="ACCOUNT")  # the connection is there, as the ledger's
+    shift = _begin(start_at)
+    for user_id in users:
+        job_id = str(uuid.uuid4())
+        change(user_id, job_id, sent.hold)
+        change(user_id, job_id, sent.settlement)
+    return _end(shift)
+
+
+def _begin(start_at: float) -> Shift:
+    time.sleep(max(0.0, start_at - time.time()))
+    _sent.clear()
+    _refused.clear()
+    return Shift(began=time.time())
+
+
+def _end(shift: Shift) -> Shift:
+    shift.ended = time.time()
+    shift.refused.update(_refused)
+    return shift
+
+
+def _job(user_id: str, job_id: str) -> Job:
+    now = clock.now()
+    route = Route(provider="fal", endpoint="fal-ai/veo3.1")
+    stage = Stage(
+        "video",
+        (route,),
+        route.provider,
+        route.endpoint,
+        PRICE,
+        poll_seconds=(90, 30, 30, 60),
+        deadline_seconds=1_800,
+    )
+    return Job(
+        job_id=job_id,
+        user_id=user_id,
+        status=JobStatus.PENDING,
+        model_id="veo-3.1",
+        model_name="Veo 3.1",
+        prompt="A paper boat crosses a still lake at dawn",
+        settings=Settings(resolution="720p", aspect_ratio="16:9", duration=8),
+        fingerprint="f" * 64,
+        stages=(stage,),
+        deadline=clock.epoch(now + timedelta(seconds=1_800)),
+        created_at=now,
+        updated_at=now,
+    )
+
+
+# ── Around them ──────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Round:
+    """A crowd's work, done: changes of an account per second, and what was refused meanwhile."""
+
+    rate: float
+    refused: Counter[str]
+    told_to_ask_again: int
+
+
+class Bench:
+    """The tables, and workers that are ready to use them."""
+
+    def __init__(self, stack: Stack, workers: Sequence[ProcessPoolExecutor]) -> None:
+        self._workers = workers
+        self._table = stack.tables["LedgerTable"]
+        self._dynamodb = stack.boto3("dynamodb")
+        # Each warms up on an account of its own; what is sent is the same for all.
+        warm = self.open_accounts(len(workers))
+        recordings = [
+            worker.submit(_record, user_id) for worker, user_id in zip(workers, warm, strict=True)
+        ]
+        self._sent, *_ = [recording.result() for recording in recordings]
+
+    def open_accounts(self, users: int) -> list[str]:
+        """New users with credits."""
+        names = [f"bench-{uuid.uuid4().hex}" for _ in range(users)]
+        numbers = {"available": CREDITS, "last_sequence": FIRST} | dict.fromkeys(
+            ("held", "open_jobs", "hour", "hour_jobs", "open_clips"), 0
+        )
+        counters = {name: {"N": str(number)} for name, number in numbers.items()}
+        puts = [
+            {"PutRequest": {"Item": {"user_id": {"S": name}, "sk": {"S": "ACCOUNT"}, **counters}}}
+            for name in names
+        ]
+        for begin in range(0, len(puts), 25):
+            self._dynamodb.batch_write_item(RequestItems={self._table: puts[begin : begin + 25]})
+        return names
+
+    def by_the_ledger(self, crowd: Crowd, users: Sequence[str]) -> Round:
+        return self._work(
+            crowd, users, lambda worker, at, own: worker.submit(_by_the_ledger, at, own)
+        )
+
+    def bare(self, crowd: Crowd, users: Sequence[str]) -> Round:
+        return self._work(
+            crowd, users, lambda worker, at, own: worker.submit(_bare, at, own, self._sent)
+        )
+
+    def _work(
+        self,
+        crowd: Crowd,
+        users: Sequence[str],
+        submit: Callable[[ProcessPoolExecutor, float, Sequence[str]], Future[Shift]],
+    ) -> Round:
+        whose = [users[n % len(users)] for n in range(crowd.jobs)]
+        start_at = time.time() + HEAD_START_SECONDS
+        working = [
+            submit(worker, start_at, whose[n :: crowd.workers])
+            for n, worker in enumerate(self._workers[: crowd.workers])
+        ]
+        shifts = [future.result() for future in working]
+        seconds = max(shift.ended for shift in shifts) - min(shift.began for shift in shifts)
+        return Round(
+            2 * crowd.jobs / seconds,
+            sum((shift.refused for shift in shifts), Counter()),
+            sum(shift.told_to_ask_again for shift in shifts),
+        )
+
+    def check(self, users: Sequence[str], jobs: int) -> None:
+        """That so many jobs, shared out evenly, left the books of these users right."""
+        asked, lines, accounts = set(users), Counter[str](), {}
+        for page in self._dynamodb.get_paginator("scan").paginate(
+            TableName=self._table, ConsistentRead=True
+        ):
+            for item in page["Items"]:
+                if item["user_id"]["S"] not in asked:
+                    continue
+                if item["sk"]["S"] == "ACCOUNT":
+                    accounts[item["user_id"]["S"]] = {
+                        name: int(item[name]["N"])
+                        for name in ("available", "held", "open_jobs", "last_sequence")
+                    }
+                else:
+                    lines[item["user_id"]["S"]] += 1
+        changes = 2 * jobs // len(users)
+        right = {
+            "available": CREDITS,
+            "held": 0,
+            "open_jobs": 0,
+            "last_sequence": FIRST + changes,
+        }
+        wrong = [user for user in users if (accounts[user], lines[user]) != (right, changes)]
+        if wrong:
+            first = wrong[0]
+            raise DoesNotAddUp(
+                f"{len(wrong)} of {len(users)} accounts; one is {accounts[first]} "
+                f"with {lines[first]} lines after {changes} changes"
+            )
+
+
+@contextmanager
+def benches(workers: int) -> Iterator[Bench]:
+    with Stack(simulate=()) as stack, ExitStack() as processes:
+        environment = {
+            "AWS_ENDPOINT_URL": stack.aws_endpoint,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": stack.region,
+            "LEDGER_TABLE": stack.tables["LedgerTable"],
+            "JOBS_TABLE": stack.tables["JobsTable"],
+            "POWERTOOLS_SERVICE_NAME": "clipmint",
+            "POWERTOOLS_METRICS_NAMESPACE": "Clipmint",
+        }
+        # One executor per worker, so that it is known who does what.
+        alone = [
+            processes.enter_context(
+                ProcessPoolExecutor(
+                    1,
+                    mp_context=multiprocessing.get_context("spawn"),
+                    initializer=_settle_in,
+                    initargs=(environment,),
+                )
+            )
+            for _ in range(workers)
+        ]
+        yield Bench(stack, alone)
+
+
+def figures(bench: Bench, crowd: Crowd) -> list[Figure]:
+    """A crowd's, ours and bare in turn. Raises `DoesNotAddUp`."""
+    ours: list[Round] = []
+    bare: list[Round] = []
+    our_users, bare_users = bench.open_accounts(crowd.users), bench.open_accounts(crowd.users)
+    for _ in range(crowd.rounds):
+        ours.append(bench.by_the_ledger(crowd, our_users))
+        bare.append(bench.bare(crowd, bare_users))
+    bench.check(our_users, crowd.jobs * crowd.rounds)
+
+    rates = [statistics.median(done.rate for done in kind) for kind in (ours, bare)]
+    ratio = statistics.median(a.rate / b.rate for a, b in zip(ours, bare, strict=True))
+    refused, refused_bare = (
+        sum((done.refused for done in kind), Counter[str]()) for kind in (ours, bare)
+    )
+    changes = 2 * crowd.jobs * crowd.rounds
+    gave_up = sum(done.told_to_ask_again for done in ours)
+    reasons = ", ".join(f"{times} {reason}" for reason, times in sorted(refused.items()))
+    return [
+        Figure(f"{crowd.name}: holds and settlements", rates[0], "per second"),
+        Figure(
+            f"{crowd.name}: their rate", ratio, "x bare loop", note=f"bare: {rates[1]:.0f} a second"
+        ),
+        Figure(
+            f"{crowd.name}: refused transactions",
+            refused.total() / changes,
+            "per change",
+            note=f"{reasons or 'none'} of {changes} changes; "
+            f"bare: {refused_bare.total() / changes:.2f}",
+        ),
+        Figure(f"{crowd.name}: told to ask again", gave_up, "calls", note=f"of {changes}"),
+    ]
+
+
+def measure(quick: bool) -> list[Figure]:
+    """This part of the benchmarks."""
+    crowds = QUICK_CROWDS if quick else CROWDS
+    with benches(max(crowd.workers for crowd in crowds)) as bench:
+        return [figure for crowd in crowds for figure in figures(bench, crowd)]

@@ -1,0 +1,227 @@
+"""What a job costs when it is alone, and when a hundred are in flight: nothing should grow.
+
+One local stack makes 1, 10 and 100 jobs of one user at once (its limits are raised for that), then
+100 of as many users. The simulated provider takes the same time for each and calls back; the model
+is one that Track need not ask about, so that a slow computer adds no polls. All functions share
+this computer and a bounded number of workers, where AWS gives every run its own: the seconds say
+how the computer fills up, and only the counts are ours.
+
+Counts come from the stack's journal of AWS calls, all functions but the sweep, divided by the jobs,
+and from the histories of the executions. Reads of the provider keys, of the catalog and
+of the circuit breakers are left out and noted: a worker keeps the answers for a while, so they
+count workers, not jobs. Refused writes are those that met another change of the same user's account
+and were computed again; AWS charges for them, too. The sweep is called once while all jobs are in
+flight.
+"""
+
+from __future__ import annotations
+
+import statistics
+import uuid
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import httpx
+
+from benchmarks.clips import WRITES
+from benchmarks.results import Figure
+from local.journal import Call, Invocation
+from local.stack import Stack, wait_for
+
+MODEL_ID, CREDITS = "bench", 10
+MODEL = {
+    "model_id": MODEL_ID,
+    "name": "Bench",
+    "description": "A short clip that nobody asks about before its webhook.",
+    "allowed": {"resolution": ["720p"], "aspect_ratio": ["16:9"], "duration": [4]},
+    "defaults": {"resolution": "720p", "aspect_ratio": "16:9", "duration": 4},
+    "price": {"kind": "fixed", "credits": CREDITS},
+    "routes": [{"provider": "fal", "endpoint": "fal-ai/veo3.1"}],
+    "poll_seconds": [3600],
+}
+ORDER = {"model_id": MODEL_ID, "prompt": "A paper boat crosses a still lake at dawn"}
+POSTED_AT_ONCE = 8
+LIMITS = {"MaxOpenJobs": "1000", "MaxJobsPerHour": "100000"}
+PATIENCE_SECONDS = 300
+
+
+class DoesNotAddUp(Exception):
+    """Not every job was completed."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """So many jobs at once, shared out among so many users."""
+
+    jobs: int
+    users: int
+
+    @property
+    def name(self) -> str:
+        if self.jobs == 1:
+            return "1 job"
+        return f"{self.jobs} jobs of {self.users} user{'s' * (self.users > 1)}"
+
+
+LOADS = (Load(1, 1), Load(10, 1), Load(100, 1), Load(100, 100))
+QUICK_LOADS = (Load(1, 1), Load(3, 1))
+
+
+@dataclass(frozen=True)
+class Flight:
+    """What became of a load. ``seconds`` are each job's, from its start to its end."""
+
+    jobs: int
+    seconds: Sequence[float]
+    in_flight: int
+    transitions: Sequence[int]
+    runs: Sequence[Invocation]
+    sweep: Invocation
+
+    @property
+    def calls(self) -> list[Call]:
+        """AWS calls about jobs."""
+        return [call for run in self.runs for call in run.calls if not cached(call)]
+
+    @property
+    def cached_reads(self) -> int:
+        return sum(cached(call) for run in self.runs for call in run.calls)
+
+    @property
+    def writes(self) -> list[Call]:
+        return [call for call in self.calls if call.operation in WRITES]
+
+    def per_job(self, number: int) -> float:
+        return round(number / self.jobs, 2)
+
+
+def cached(call: Call) -> bool:
+    """Whether a worker keeps the answer for other jobs: keys, catalog, and circuits, which lie
+    beside the idempotency records (those are never read: they are written, or found there)."""
+    return (
+        call.service == "secretsmanager"
+        or "ModelsTable" in call.resource
+        or (call.operation == "GetItem" and "IdempotencyTable" in call.resource)
+    )
+
+
+def grant(stack: Stack, load: Load) -> list[str]:
+    """Users with credits for their share of a load."""
+    users = [f"bench-{uuid.uuid4().hex}" for _ in range(load.users)]
+    with _client(stack) as owner:
+        for user in users:
+            amount = CREDITS * load.jobs // load.users
+            body = {"user_id": user, "amount": amount, "reference": user}
+            headers = stack.bearer("bench", admin=True)
+            owner.post("/v1/admin/grants", json=body, headers=headers).raise_for_status()
+    return users
+
+
+def fly(stack: Stack, load: Load) -> Flight:
+    """Start a load and wait for its end. Raises `DoesNotAddUp` unless all jobs are completed."""
+    users = grant(stack, load)
+    bearers = [stack.bearer(user) for user in users]
+    before = len(stack.invocations())
+    with _client(stack) as http, ThreadPoolExecutor(POSTED_AT_ONCE) as pool:
+
+        def start(number: int) -> str:
+            headers = bearers[number % len(bearers)] | {"Idempotency-Key": uuid.uuid4().hex}
+            answer = http.post("/v1/videos", json=ORDER, headers=headers)
+            answer.raise_for_status()
+            return str(answer.json()["job_id"])
+
+        job_ids = list(pool.map(start, range(load.jobs)))
+    sweep = stack.functions["SweepFunction"]
+    stack.boto3("lambda").invoke(FunctionName=sweep, Payload=b"{}")
+    wait_for(lambda: not _running(stack), PATIENCE_SECONDS, every=1)
+
+    items = [_job(stack, job_id) for job_id in job_ids]
+    if any(item["status"]["S"] != "completed" for item in items):
+        raise DoesNotAddUp(f"{[item['status']['S'] for item in items]}")
+    lives = [(_moment(item["created_at"]), _moment(item["completed_at"])) for item in items]
+    runs = stack.invocations()[before:]
+    return Flight(
+        jobs=load.jobs,
+        seconds=[ended - began for began, ended in lives],
+        in_flight=max(sum(began <= at < ended for began, ended in lives) for at, _ in lives),
+        transitions=[len(stack.transitions(job_id)) for job_id in job_ids],
+        runs=[run for run in runs if run.function != "SweepFunction"],
+        sweep=next(run for run in runs if run.function == "SweepFunction"),
+    )
+
+
+def _client(stack: Stack) -> httpx.Client:
+    return httpx.Client(base_url=stack.api_url, timeout=120, trust_env=False)
+
+
+def _running(stack: Stack) -> bool:
+    listed = stack.boto3("stepfunctions").list_executions(
+        stateMachineArn=stack.state_machine_arn, statusFilter="RUNNING", maxResults=1
+    )
+    return bool(listed["executions"])
+
+
+def _job(stack: Stack, job_id: str) -> dict[str, Any]:
+    found = stack.boto3("dynamodb").get_item(
+        TableName=stack.tables["JobsTable"], Key={"job_id": {"S": job_id}}, ConsistentRead=True
+    )
+    return dict(found["Item"])
+
+
+def _moment(attribute: dict[str, str]) -> float:
+    return datetime.fromisoformat(attribute["S"]).timestamp()
+
+
+def figures(load: Load, flight: Flight, provider_seconds: float) -> list[Figure]:
+    """What a load has to say."""
+    refused = sum(call.error is not None for call in flight.writes)
+    cold = sum(run.cold for run in flight.runs)
+    took = statistics.median(flight.seconds)
+    return [
+        Figure(
+            f"{load.name}: AWS calls of each",
+            flight.per_job(len(flight.calls)),
+            "calls",
+            note=f"and {flight.cached_reads} reads of keys and catalog by {cold} new workers",
+        ),
+        Figure(
+            f"{load.name}: writes of each",
+            flight.per_job(len(flight.writes)),
+            "calls",
+            note=f"{refused} of {len(flight.writes)} refused",
+        ),
+        Figure(
+            f"{load.name}: state transitions of each",
+            statistics.mean(flight.transitions),
+            "states",
+            budget=6,
+        ),
+        Figure(
+            f"{load.name}: time of each, without the provider's",
+            took - provider_seconds,
+            "s",
+            note=f"median; up to {flight.in_flight} in flight; the longest "
+            f"{max(flight.seconds) - provider_seconds:.1f} s",
+        ),
+        Figure(f"{load.name}: AWS calls of a sweep", len(flight.sweep.calls), "calls"),
+    ]
+
+
+def measure(quick: bool) -> list[Figure]:
+    """This part of the benchmarks."""
+    loads, provider_seconds, workers = (QUICK_LOADS, 0.5, 12) if quick else (LOADS, 30, 24)
+    fal = {"queue_seconds": 0, "generation_seconds": 0.1, "concurrency": 1_000}
+    with Stack(settings={"fal": fal}, parameters=LIMITS, worker_cap=workers) as stack:
+        with _client(stack) as owner:
+            headers = stack.bearer("bench", admin=True)
+            path = f"/v1/admin/models/{MODEL_ID}"
+            owner.put(path, json=MODEL, headers=headers).raise_for_status()
+        fly(stack, Load(3, 1))  # the functions, and the simulator's drawing, warm up
+        stack.fal.change(generation_seconds=provider_seconds)
+        made: list[Figure] = []
+        for load in loads:
+            made += figures(load, fly(stack, load), provider_seconds)
+        return made
