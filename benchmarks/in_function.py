@@ -1,0 +1,96 @@
+"""Runs one function again and again, and then the same AWS calls bare, in one process.
+
+Started by `benchmarks.handlers` on the functions' own interpreter, without a site, so that nothing
+is importable but what the layers hold. Standard input is one JSON object,
+``{"path", "event", "fresh", "status", "warm_up", "rounds"}``: where to import from, the event, the
+header to put a fresh value into (or null), the HTTP status that is right, how many rounds are not
+counted, and how many are. Standard output is a list of rounds,
+``{"handler_ms", "bare_ms", "cpu_ms", "calls"}``.
+"""
+
+import copy
+import importlib
+import json
+import os
+import re
+import sys
+import time
+import uuid
+from contextlib import redirect_stdout
+from typing import Any
+
+
+class Context:
+    """The `context` argument of a handler."""
+
+    function_name = "bench"
+    function_version = "$LATEST"
+    memory_limit_in_mb = 1024
+    invoked_function_arn = "arn:aws:lambda:us-east-1:000000000000:function:bench"
+    aws_request_id = "8f5f0d0e-52a1-4a55-9c4e-5b6f6c8fb2a3"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 20_000
+
+
+class Recorder:
+    """The AWS calls a handler makes, as the parameters that botocore was given."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, str, dict[str, Any]]] = []
+
+    def note(self, params: dict[str, Any], model: Any, **_: Any) -> None:
+        service = model.service_model.service_name
+        self.calls.append((service, model.name, copy.deepcopy(params)))
+
+
+def main() -> None:
+    task = json.load(sys.stdin)
+    sys.path[:0] = task["path"]
+
+    # Importable only from here on.
+    import boto3  # noqa: PLC0415
+    from botocore import handlers  # noqa: PLC0415
+
+    bare = {name: boto3.client(name) for name in ("dynamodb", "stepfunctions", "secretsmanager")}
+    handler = importlib.import_module("app").handler
+    recorder = Recorder()
+    # Every Session copies this list when it is made; those of the bare clients are made.
+    handlers.BUILTIN_HANDLERS.append(("provide-client-params", recorder.note))
+    boto3.setup_default_session()
+
+    rounds = []
+    with open(os.devnull, "w", encoding="utf-8") as log:
+        for _ in range(task["warm_up"] + task["rounds"]):
+            event = copy.deepcopy(task["event"])
+            if task["fresh"]:
+                event["headers"][task["fresh"]] = uuid.uuid4().hex
+            recorder.calls.clear()
+            with redirect_stdout(log):
+                cpu, started = time.process_time(), time.perf_counter()
+                answer = handler(event, Context())
+                ended, cpu_ended = time.perf_counter(), time.process_time()
+            if answer["statusCode"] != task["status"]:
+                raise RuntimeError(f"the handler answered {answer}")
+            rounds.append(
+                {
+                    "handler_ms": (ended - started) * 1000,
+                    "cpu_ms": (cpu_ended - cpu) * 1000,
+                    "bare_ms": replay(bare, recorder.calls) * 1000,
+                    "calls": [operation for _, operation, _ in recorder.calls],
+                }
+            )
+    json.dump(rounds[task["warm_up"] :], sys.stdout)
+
+
+def replay(clients: dict[str, Any], calls: list[tuple[str, str, dict[str, Any]]]) -> float:
+    """Seconds that the same calls take with plain clients, one after the other."""
+    started = time.perf_counter()
+    for service, operation, params in calls:
+        name = re.sub(r"(?<!^)(?=[A-Z])", "_", operation).lower()
+        getattr(clients[service], name)(**params)
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main()
