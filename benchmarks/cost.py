@@ -61,6 +61,7 @@ PROMPT = "A paper boat crosses a still lake at dawn, mist over the water. ".ljus
 """Some words, and then as much as AWS's task tokens are longer than the emulator's 36 characters:
 they lie on the job, and DynamoDB bills its writes by the size of the whole item."""
 LOOK_SECONDS = 2.0
+PAUSE_SECONDS = 1.5
 LOOP_SECONDS, LOOP_TRANSITIONS = 10.0, 3
 """The documents' loop: as states, a turn is a Wait, a Task and a Choice."""
 LONGEST_SECONDS = 1_800.0
@@ -244,27 +245,32 @@ def measure(quick: bool) -> list[Figure]:
     }
     with Stack(simulate=("fal", "runway"), settings=simulators, worker_cap=24) as stack:
         print("cost: warming up", file=sys.stderr)
-        _generate(stack, [WEBHOOK, POLL] * (each + 1), every=0.5)
+        for _ in range(2):  # those of the second round find the first one's workers
+            _generate(stack, [WEBHOOK, POLL], every=0.5)
         for simulator in stack.simulators.values():
             simulator.change(generation_seconds=seconds)
         print(f"cost: {each * len(WAYS)} generations of {seconds:g} s", file=sys.stderr)
         found = _generate(stack, [way for way in WAYS for _ in range(each)])
         model = Model.of(stack)
-        sweeps = [run for run in stack.invocations(function="SweepFunction") if not run.cold]
+        warm = [run for run in stack.invocations() if run.ended and not run.cold]
     return [
-        *_counts(found),
+        *_counts(found, warm),
         *_capacity(found),
         *_prices(model, found, seconds),
-        *_idle(model, sweeps),
+        *_idle(model, [run for run in warm if kind_of(run) == "sweep"]),
     ]
 
 
 def _generate(
     stack: Stack, ways: Sequence[Way], every: float = LOOK_SECONDS
 ) -> dict[Way, list[Generation]]:
-    """Generations side by side, each by a user of its own, once their executions have ended."""
+    """Generations side by side, each by a user of its own, once their executions have ended.
 
-    def one(way: Way) -> tuple[Way, Generation]:
+    They begin one after the other: at once, each would meet new workers.
+    """
+
+    def one(number: int, way: Way) -> tuple[Way, Generation]:
+        time.sleep(number * PAUSE_SECONDS)
         job_id = App(stack).generate(way, every)
         execution = stack.execution_arn(job_id)
         steps = stack.boto3("stepfunctions")
@@ -279,7 +285,7 @@ def _generate(
 
     found = defaultdict(list)
     with ThreadPoolExecutor(len(ways)) as apps:
-        for way, generation in apps.map(one, ways):
+        for way, generation in apps.map(one, range(len(ways)), ways):
             found[way].append(generation)
     return dict(found)
 
@@ -289,16 +295,15 @@ def _log_bytes(lines: Iterable[str]) -> int:
     return sum(len(line.encode()) + EVENT_BYTES for line in lines if line.startswith("{"))
 
 
-def _counts(found: Mapping[Way, Sequence[Generation]]) -> list[Figure]:
+def _counts(found: Mapping[Way, Sequence[Generation]], warm: Sequence[Invocation]) -> list[Figure]:
     """AWS calls of a request, state transitions of a job."""
-    generations = [generation for ways in found.values() for generation in ways]
     figures = []
     for kind, name, budget in (
         ("generate", "generate, warm: AWS calls", GENERATE_BUDGET),
         ("status", "status read, warm: AWS calls", STATUS_BUDGET),
         ("webhooks", "webhook, warm: AWS calls", None),
     ):
-        runs = [run for one in generations for run in one.of(kind) if not run.cold]
+        runs = [run for run in warm if kind_of(run) == kind]
         made = Counter(tuple(call.operation for call in run.calls) for run in runs)
         usual, times_made = made.most_common(1)[0]
         figures.append(

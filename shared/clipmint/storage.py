@@ -13,7 +13,6 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import quote
 
-import boto3
 from botocore.config import Config
 
 if TYPE_CHECKING:
@@ -99,6 +98,9 @@ def s3_client(*, read_seconds: int = 30, attempts: int = 4) -> S3Client:
     Virtual addressing makes botocore sign for the regional host; at an endpoint that is an IP
     address (an emulator) it uses paths by itself.
     """
+    # Here, because only who has a file in hand needs it: a look at a job that goes on does not.
+    import boto3  # noqa: PLC0415
+
     return boto3.client(
         "s3",
         config=Config(

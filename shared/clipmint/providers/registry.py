@@ -11,7 +11,6 @@ import json
 import time
 from collections.abc import Mapping
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -110,6 +109,9 @@ def _keys() -> Mapping[str, str]:
     """The owner's keys, never logged."""
     global _read  # noqa: PLW0603
     if _read is None or time.monotonic() - _read[0] >= KEYS_FOR_SECONDS:
+        # Here, because looking at a job needs neither keys nor boto3, a tenth of its cold start.
+        import boto3  # noqa: PLC0415
+
         client = boto3.client(
             "secretsmanager",
             config=Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard"}),
