@@ -52,7 +52,7 @@ PROVIDER_SECONDS = 0.3
 
 PLATFORM_LOG_BYTES = 600
 """Lambda's own lines of a traced run (start and report, as JSON), billed like ours: an assumption.
-"""
+Where the template asks for warnings only, a run that went well has none."""
 
 EVENT_BYTES = 26
 """What CloudWatch Logs adds to each line it bills."""
@@ -173,7 +173,8 @@ class Model:
 
     @classmethod
     def of(cls, stack: Stack) -> Model:
-        template = load_template(ROOT / "template.yaml")["Resources"]
+        document = load_template(ROOT / "template.yaml")
+        template, shared = document["Resources"], document["Globals"]["Function"]["LoggingConfig"]
         runs = [run for run in stack.invocations() if run.ended and run.error is None]
         by_kind = defaultdict(list)
         for run in runs:
@@ -181,9 +182,17 @@ class Model:
         # Of a kind that only ever ran in new workers the cold runs have to do.
         warm = {kind: [run for run in ran if not run.cold] or ran for kind, ran in by_kind.items()}
         times_run = Counter(run.function for run in runs)
+
+        def platform_bytes(name: str) -> int:
+            logging = shared | template[name]["Properties"]["LoggingConfig"]
+            return PLATFORM_LOG_BYTES if logging["SystemLogLevel"] == "INFO" else 0
+
         return cls(
             {name: template[name]["Properties"]["MemorySize"] for name in times_run},
-            {name: _log_bytes(stack.logs(name)) / n for name, n in times_run.items()},
+            {
+                name: _log_bytes(stack.logs(name)) / n + platform_bytes(name)
+                for name, n in times_run.items()
+            },
             {
                 kind: statistics.median(run.milliseconds or 0 for run in ran)
                 for kind, ran in warm.items()
@@ -205,7 +214,7 @@ class Model:
             self.megabytes[function],
             seconds_away,
         )
-        usage["log bytes"] += self.log_bytes[function] + PLATFORM_LOG_BYTES
+        usage["log bytes"] += self.log_bytes[function]
         if kind in HTTP:
             usage += Usage({"HTTP API requests": 1, "traces": TRACED})
         return usage
