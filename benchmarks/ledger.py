@@ -17,47 +17,22 @@ books can be checked: every account as it began, every journal with two lines pe
 
 from __future__ import annotations
 
-import contextlib
-import json
 import multiprocessing
-import os
 import statistics
-import sys
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from datetime import timedelta
-from functools import partial
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
-import boto3
-import botocore.handlers
-from botocore.config import Config
-from botocore.exceptions import ClientError
-
+from benchmarks import ledger_worker
+from benchmarks.ledger_worker import Shift
 from benchmarks.results import Figure
 from local.stack import Stack
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "shared"))
-
-from clipmint import ledger  # noqa: E402
-from clipmint.domain import clock  # noqa: E402
-from clipmint.domain.accounts import Limits  # noqa: E402
-from clipmint.domain.catalog import Route, Settings  # noqa: E402
-from clipmint.domain.errors import TemporarilyUnavailable  # noqa: E402
-from clipmint.domain.jobs import Job, JobStatus, Stage, Verdict  # noqa: E402
-from clipmint.domain.outcomes import FailureCode  # noqa: E402
-
 CREDITS = 1_000_000
-PRICE = 32
-UNLIMITED = Limits(open_jobs=1_000_000, jobs_per_hour=1_000_000)
-RELEASED = Verdict(JobStatus.FAILED, FailureCode.PROVIDER_ERROR)
 FIRST = 1
 """The sequence number of an account that has credits and no jobs yet."""
 HEAD_START_SECONDS = 0.5
@@ -95,173 +70,6 @@ class DoesNotAddUp(Exception):
 
 
 @dataclass(frozen=True)
-class Transactions:
-    """What the ledger sends, as JSON: the items of a hold and of the settlement that ended it."""
-
-    user_id: str
-    job_id: str
-    hold: str
-    settlement: str
-
-    def of(self, template: str, user_id: str, job_id: str, sequence: int) -> list[dict[str, Any]]:
-        """The same for another user's job, computed from their account at this number."""
-        text = template.replace(self.user_id, user_id).replace(self.job_id, job_id)
-        items: list[dict[str, Any]] = json.loads(text)
-        for put in (item["Put"] for item in items if "Put" in item):
-            if put["Item"].get("sk") == {"S": "ACCOUNT"}:
-                put["Item"]["last_sequence"] = {"N": str(sequence + 1)}
-                put["ExpressionAttributeValues"] = {":0": {"N": str(sequence)}}
-        return items
-
-
-@dataclass
-class Shift:
-    """What one worker did between two moments (epoch seconds). ``refused`` are cancelled
-    transactions by reason, ``told_to_ask_again`` the calls that gave up."""
-
-    began: float
-    ended: float = 0.0
-    refused: Counter[str] = field(default_factory=Counter)
-    told_to_ask_again: int = 0
-
-
-# ── In a worker's process ────────────────────────────────────────────────────────────────────────
-
-_sent: list[str] = []
-_refused: Counter[str] = Counter()
-
-
-def _settle_in(environment: Mapping[str, str]) -> None:
-    """Where the tables are; and an ear on botocore, before anybody makes a client."""
-    os.environ.update(environment)
-    # The metrics our code prints are part of its work; nobody wants to read them.
-    sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - until this process ends
-    botocore.handlers.BUILTIN_HANDLERS += [
-        ("provide-client-params.dynamodb.TransactWriteItems", _on_sent),
-        ("after-call.dynamodb.TransactWriteItems", _on_answer),
-    ]
-
-
-def _on_sent(params: dict[str, Any], **_: Any) -> None:
-    _sent.append(json.dumps(params["TransactItems"]))
-
-
-def _on_answer(parsed: dict[str, Any], **_: Any) -> None:
-    reasons = {reason["Code"] for reason in parsed.get("CancellationReasons", ())} - {"None"}
-    if reasons:
-        _refused["+".join(sorted(reasons))] += 1
-    elif "Error" in parsed:
-        _refused[parsed["Error"]["Code"]] += 1
-
-
-def _record(user_id: str) -> Transactions:
-    """Let the ledger make one job, and see what it sends. It also makes this process's clients."""
-    _sent.clear()
-    job_id = str(uuid.uuid4())
-    ledger.open_job(_job(user_id, job_id), UNLIMITED)
-    ledger.settle(job_id, lambda _: RELEASED)
-    hold, settlement = _sent
-    return Transactions(user_id, job_id, hold, settlement)
-
-
-def _by_the_ledger(start_at: float, users: Sequence[str]) -> Shift:
-    """One job of each of these users, a user as often as they are named."""
-    shift = _begin(start_at)
-    for user_id in users:
-        job = _job(user_id, str(uuid.uuid4()))
-        _until_accepted(shift, partial(ledger.open_job, job, UNLIMITED))
-        _until_accepted(shift, partial(ledger.settle, job.job_id, lambda _: RELEASED))
-    return _end(shift)
-
-
-def _until_accepted(shift: Shift, call: Callable[[], object]) -> None:
-    while True:
-        with contextlib.suppress(TemporarilyUnavailable):
-            call()
-            return
-        shift.told_to_ask_again += 1
-
-
-def _bare(start_at: float, users: Sequence[str], sent: Transactions) -> Shift:
-    """The same calls, with nothing around them."""
-    dynamodb = boto3.client("dynamodb", config=Config(retries={"max_attempts": 3}))
-    ledger_table, jobs_table = os.environ["LEDGER_TABLE"], os.environ["JOBS_TABLE"]
-
-    def read(table: str, **key: str) -> dict[str, Any]:
-        typed = {name: {"S": value} for name, value in key.items()}
-        answer = dynamodb.get_item(
-            TableName=table, Key=typed, ConsistentRead=True, ReturnConsumedCapacity="TOTAL"
-        )
-        return dict(answer["Item"])
-
-    def change(user_id: str, job_id: str, template: str) -> None:
-        while True:
-            if template is sent.settlement:
-                read(jobs_table, job_id=job_id)
-            account = read(ledger_table, user_id=user_id, sk="ACCOUNT")
-            items: Any = sent.of(template, user_id, job_id, int(account["last_sequence"]["N"]))
-            try:
-                dynamodb.transact_write_items(TransactItems=items, ReturnConsumedCapacity="TOTAL")
-            except ClientError as error:
-                if error.response["Error"]["Code"] != "TransactionCanceledException":
-                    raise
-            else:
-                return
-
-    read(ledger_table, user_id=users[0], sk="ACCOUNT")  # the connection is there, as the ledger's
-    shift = _begin(start_at)
-    for user_id in users:
-        job_id = str(uuid.uuid4())
-        change(user_id, job_id, sent.hold)
-        change(user_id, job_id, sent.settlement)
-    return _end(shift)
-
-
-def _begin(start_at: float) -> Shift:
-    time.sleep(max(0.0, start_at - time.time()))
-    _sent.clear()
-    _refused.clear()
-    return Shift(began=time.time())
-
-
-def _end(shift: Shift) -> Shift:
-    shift.ended = time.time()
-    shift.refused.update(_refused)
-    return shift
-
-
-def _job(user_id: str, job_id: str) -> Job:
-    now = clock.now()
-    route = Route(provider="fal", endpoint="fal-ai/veo3.1")
-    stage = Stage(
-        "video",
-        (route,),
-        route.provider,
-        route.endpoint,
-        PRICE,
-        poll_seconds=(90, 30, 30, 60),
-        deadline_seconds=1_800,
-    )
-    return Job(
-        job_id=job_id,
-        user_id=user_id,
-        status=JobStatus.PENDING,
-        model_id="veo-3.1",
-        model_name="Veo 3.1",
-        prompt="A paper boat crosses a still lake at dawn",
-        settings=Settings(resolution="720p", aspect_ratio="16:9", duration=8),
-        fingerprint="f" * 64,
-        stages=(stage,),
-        deadline=clock.epoch(now + timedelta(seconds=1_800)),
-        created_at=now,
-        updated_at=now,
-    )
-
-
-# ── Around them ──────────────────────────────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True)
 class Round:
     """A crowd's work, done: changes of an account per second, and what was refused meanwhile."""
 
@@ -280,7 +88,8 @@ class Bench:
         # Each warms up on an account of its own; what is sent is the same for all.
         warm = self.open_accounts(len(workers))
         recordings = [
-            worker.submit(_record, user_id) for worker, user_id in zip(workers, warm, strict=True)
+            worker.submit(ledger_worker.record, user_id)
+            for worker, user_id in zip(workers, warm, strict=True)
         ]
         self._sent, *_ = [recording.result() for recording in recordings]
 
@@ -301,12 +110,16 @@ class Bench:
 
     def by_the_ledger(self, crowd: Crowd, users: Sequence[str]) -> Round:
         return self._work(
-            crowd, users, lambda worker, at, own: worker.submit(_by_the_ledger, at, own)
+            crowd,
+            users,
+            lambda worker, at, own: worker.submit(ledger_worker.by_the_ledger, at, own),
         )
 
     def bare(self, crowd: Crowd, users: Sequence[str]) -> Round:
         return self._work(
-            crowd, users, lambda worker, at, own: worker.submit(_bare, at, own, self._sent)
+            crowd,
+            users,
+            lambda worker, at, own: worker.submit(ledger_worker.bare, at, own, self._sent),
         )
 
     def _work(
@@ -380,7 +193,7 @@ def benches(workers: int) -> Iterator[Bench]:
                 ProcessPoolExecutor(
                     1,
                     mp_context=multiprocessing.get_context("spawn"),
-                    initializer=_settle_in,
+                    initializer=ledger_worker.settle_in,
                     initargs=(environment,),
                 )
             )

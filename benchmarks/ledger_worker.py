@@ -1,0 +1,204 @@
+"""A worker of the ledger's benchmark: in a process of its own, by the ledger and bare.
+
+`benchmarks.ledger` says what is compared. A worker calls `settle_in`, then `record` once, and then
+works shifts: `by_the_ledger` or `bare`. It notes what it sends and what is refused where botocore
+does the talking.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import boto3
+import botocore.handlers
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "shared"))
+
+from clipmint import ledger  # noqa: E402
+from clipmint.domain import clock  # noqa: E402
+from clipmint.domain.accounts import Limits  # noqa: E402
+from clipmint.domain.catalog import Route, Settings  # noqa: E402
+from clipmint.domain.errors import TemporarilyUnavailable  # noqa: E402
+from clipmint.domain.jobs import Job, JobStatus, Stage, Verdict  # noqa: E402
+from clipmint.domain.outcomes import FailureCode  # noqa: E402
+
+PRICE = 32
+UNLIMITED = Limits(open_jobs=1_000_000, jobs_per_hour=1_000_000)
+RELEASED = Verdict(JobStatus.FAILED, FailureCode.PROVIDER_ERROR)
+
+
+@dataclass(frozen=True)
+class Transactions:
+    """What the ledger sends, as JSON: the items of a hold and of the settlement that ended it."""
+
+    user_id: str
+    job_id: str
+    hold: str
+    settlement: str
+
+    def of(self, template: str, user_id: str, job_id: str, sequence: int) -> list[dict[str, Any]]:
+        """The same for another user's job, computed from their account at this number."""
+        text = template.replace(self.user_id, user_id).replace(self.job_id, job_id)
+        items: list[dict[str, Any]] = json.loads(text)
+        for put in (item["Put"] for item in items if "Put" in item):
+            if put["Item"].get("sk") == {"S": "ACCOUNT"}:
+                put["Item"]["last_sequence"] = {"N": str(sequence + 1)}
+                put["ExpressionAttributeValues"] = {":0": {"N": str(sequence)}}
+        return items
+
+
+@dataclass
+class Shift:
+    """What one worker did between two moments (epoch seconds). ``refused`` are cancelled
+    transactions by reason, ``told_to_ask_again`` the calls that gave up."""
+
+    began: float
+    ended: float = 0.0
+    refused: Counter[str] = field(default_factory=Counter)
+    told_to_ask_again: int = 0
+
+
+_sent: list[str] = []
+_refused: Counter[str] = Counter()
+
+
+def settle_in(environment: Mapping[str, str]) -> None:
+    """Where the tables are; and an ear on botocore, before anybody makes a client."""
+    os.environ.update(environment)
+    # The metrics our code prints are part of its work; nobody wants to read them.
+    sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - until this process ends
+    botocore.handlers.BUILTIN_HANDLERS += [
+        ("provide-client-params.dynamodb.TransactWriteItems", _on_sent),
+        ("after-call.dynamodb.TransactWriteItems", _on_answer),
+    ]
+
+
+def _on_sent(params: dict[str, Any], **_: Any) -> None:
+    _sent.append(json.dumps(params["TransactItems"]))
+
+
+def _on_answer(parsed: dict[str, Any], **_: Any) -> None:
+    reasons = {reason["Code"] for reason in parsed.get("CancellationReasons", ())} - {"None"}
+    if reasons:
+        _refused["+".join(sorted(reasons))] += 1
+    elif "Error" in parsed:
+        _refused[parsed["Error"]["Code"]] += 1
+
+
+def record(user_id: str) -> Transactions:
+    """Let the ledger make one job, and see what it sends. It also makes this process's clients."""
+    _sent.clear()
+    job_id = str(uuid.uuid4())
+    ledger.open_job(_job(user_id, job_id), UNLIMITED)
+    ledger.settle(job_id, lambda _: RELEASED)
+    hold, settlement = _sent
+    return Transactions(user_id, job_id, hold, settlement)
+
+
+def by_the_ledger(start_at: float, users: Sequence[str]) -> Shift:
+    """One job of each of these users, a user as often as they are named."""
+    shift = _begin(start_at)
+    for user_id in users:
+        job = _job(user_id, str(uuid.uuid4()))
+        _until_accepted(shift, partial(ledger.open_job, job, UNLIMITED))
+        _until_accepted(shift, partial(ledger.settle, job.job_id, lambda _: RELEASED))
+    return _end(shift)
+
+
+def _until_accepted(shift: Shift, call: Callable[[], object]) -> None:
+    while True:
+        with contextlib.suppress(TemporarilyUnavailable):
+            call()
+            return
+        shift.told_to_ask_again += 1
+
+
+def bare(start_at: float, users: Sequence[str], sent: Transactions) -> Shift:
+    """The same calls, with nothing around them."""
+    dynamodb = boto3.client("dynamodb", config=Config(retries={"max_attempts": 3}))
+    ledger_table, jobs_table = os.environ["LEDGER_TABLE"], os.environ["JOBS_TABLE"]
+
+    def read(table: str, **key: str) -> dict[str, Any]:
+        typed = {name: {"S": value} for name, value in key.items()}
+        answer = dynamodb.get_item(
+            TableName=table, Key=typed, ConsistentRead=True, ReturnConsumedCapacity="TOTAL"
+        )
+        return dict(answer["Item"])
+
+    def change(user_id: str, job_id: str, template: str) -> None:
+        while True:
+            if template is sent.settlement:
+                read(jobs_table, job_id=job_id)
+            account = read(ledger_table, user_id=user_id, sk="ACCOUNT")
+            items: Any = sent.of(template, user_id, job_id, int(account["last_sequence"]["N"]))
+            try:
+                dynamodb.transact_write_items(TransactItems=items, ReturnConsumedCapacity="TOTAL")
+            except ClientError as error:
+                if error.response["Error"]["Code"] != "TransactionCanceledException":
+                    raise
+            else:
+                return
+
+    read(ledger_table, user_id=users[0], sk="ACCOUNT")  # the connection is there, as the ledger's
+    shift = _begin(start_at)
+    for user_id in users:
+        job_id = str(uuid.uuid4())
+        change(user_id, job_id, sent.hold)
+        change(user_id, job_id, sent.settlement)
+    return _end(shift)
+
+
+def _begin(start_at: float) -> Shift:
+    time.sleep(max(0.0, start_at - time.time()))
+    _sent.clear()
+    _refused.clear()
+    return Shift(began=time.time())
+
+
+def _end(shift: Shift) -> Shift:
+    shift.ended = time.time()
+    shift.refused.update(_refused)
+    return shift
+
+
+def _job(user_id: str, job_id: str) -> Job:
+    now = clock.now()
+    route = Route(provider="fal", endpoint="fal-ai/veo3.1")
+    stage = Stage(
+        "video",
+        (route,),
+        route.provider,
+        route.endpoint,
+        PRICE,
+        poll_seconds=(90, 30, 30, 60),
+        deadline_seconds=1_800,
+    )
+    return Job(
+        job_id=job_id,
+        user_id=user_id,
+        status=JobStatus.PENDING,
+        model_id="veo-3.1",
+        model_name="Veo 3.1",
+        prompt="A paper boat crosses a still lake at dawn",
+        settings=Settings(resolution="720p", aspect_ratio="16:9", duration=8),
+        fingerprint="f" * 64,
+        stages=(stage,),
+        deadline=clock.epoch(now + timedelta(seconds=1_800)),
+        created_at=now,
+        updated_at=now,
+    )
