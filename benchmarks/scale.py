@@ -17,6 +17,7 @@ flight.
 from __future__ import annotations
 
 import statistics
+import time
 import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -46,6 +47,10 @@ ORDER = {"model_id": MODEL_ID, "prompt": "A paper boat crosses a still lake at d
 POSTED_AT_ONCE = 8
 LIMITS = {"MaxOpenJobs": "1000", "MaxJobsPerHour": "100000"}
 PATIENCE_SECONDS = 300
+MAX_REPEATS = 5
+ASK_AGAIN = frozenset({409, 500, 503})
+"""What an app answers by sending the same order with the same key: a function that this computer
+did not start in time, the account is busy, the first request is still under way."""
 
 
 class DoesNotAddUp(Exception):
@@ -72,9 +77,11 @@ QUICK_LOADS = (Load(1, 1), Load(3, 1))
 
 @dataclass(frozen=True)
 class Flight:
-    """What became of a load. ``seconds`` are each job's, from its start to its end."""
+    """What became of a load. ``asked_again`` are orders sent once more; ``seconds`` are each job's,
+    from its start to its end."""
 
     jobs: int
+    asked_again: int
     seconds: Sequence[float]
     in_flight: int
     transitions: Sequence[int]
@@ -127,13 +134,22 @@ def fly(stack: Stack, load: Load) -> Flight:
     before = len(stack.invocations())
     with _client(stack) as http, ThreadPoolExecutor(POSTED_AT_ONCE) as pool:
 
-        def start(number: int) -> str:
+        def start(number: int) -> tuple[str, int]:
+            """A job's id, and how often its order was sent again."""
             headers = bearers[number % len(bearers)] | {"Idempotency-Key": uuid.uuid4().hex}
-            answer = http.post("/v1/videos", json=ORDER, headers=headers)
-            answer.raise_for_status()
-            return str(answer.json()["job_id"])
+            again = 0
 
-        job_ids = list(pool.map(start, range(load.jobs)))
+            def post() -> httpx.Response:
+                return http.post("/v1/videos", json=ORDER, headers=headers)
+
+            while (answer := post()).status_code in ASK_AGAIN and again < MAX_REPEATS:
+                again += 1
+                time.sleep(1)
+            answer.raise_for_status()
+            return str(answer.json()["job_id"]), again
+
+        started = list(pool.map(start, range(load.jobs)))
+    job_ids = [job_id for job_id, _ in started]
     sweep = stack.functions["SweepFunction"]
     stack.boto3("lambda").invoke(FunctionName=sweep, Payload=b"{}")
     wait_for(lambda: not _running(stack), PATIENCE_SECONDS, every=1)
@@ -145,6 +161,7 @@ def fly(stack: Stack, load: Load) -> Flight:
     runs = stack.invocations()[before:]
     return Flight(
         jobs=load.jobs,
+        asked_again=sum(again for _, again in started),
         seconds=[ended - began for began, ended in lives],
         in_flight=max(sum(began <= at < ended for began, ended in lives) for at, _ in lives),
         transitions=[len(stack.transitions(job_id)) for job_id in job_ids],
@@ -191,7 +208,8 @@ def figures(load: Load, flight: Flight, provider_seconds: float) -> list[Figure]
             f"{load.name}: writes of each",
             flight.per_job(len(flight.writes)),
             "calls",
-            note=f"{refused} of {len(flight.writes)} refused",
+            note=f"{refused} of {len(flight.writes)} refused; "
+            f"{flight.asked_again} orders sent again",
         ),
         Figure(
             f"{load.name}: state transitions of each",
