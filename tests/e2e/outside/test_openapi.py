@@ -15,7 +15,7 @@ from tests.e2e.audit import Auditor
 from tests.e2e.backstage import Owner, scan, until_execution_ended
 from tests.e2e.outside.schemathesis_run import Run, run
 
-EXAMPLES = int(os.environ.get("OPENAPI_EXAMPLES", "3"))
+EXAMPLES = int(os.environ.get("OPENAPI_EXAMPLES", "1"))
 
 
 def flawless(went: Run) -> None:
