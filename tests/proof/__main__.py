@@ -18,7 +18,7 @@ from pathlib import Path
 from tests.proof import races, soak
 from tests.proof.matrix import Matrix, Run, effects_table, run_matrix, table
 from tests.proof.scenarios import SCENARIOS
-from tests.proof.stateful import try_everything
+from tests.proof.stateful import NEEDED, try_everything
 
 BEGINS, ENDS = "<!-- matrix -->\n", "<!-- /matrix -->\n"
 MOST_SHOWN = 20
@@ -70,6 +70,8 @@ def prove_model(asked: argparse.Namespace) -> int:
     print(f"{asked.examples} examples of {asked.steps} steps: {answers.total()} answers compared")
     for answer, times in sorted(answers.items()):
         print(f"{times:8,}  {answer}")
+    for answer in sorted(NEEDED - answers.keys()):
+        print(f"   never  {answer}")
     print(*failures, sep="\n\n")
     return len(failures)
 
@@ -139,7 +141,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--every", type=int, default=1, help="die at every n-th point only")
     parser.add_argument("--twice", type=int, default=10, help="die again in every n-th run")
     parser.add_argument("--write", type=Path)
-    parser.add_argument("--examples", type=int, default=150)
+    parser.add_argument("--examples", type=int, default=120)
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--rounds", type=int, default=100, help="of the races; see races.SHARES")
     parser.add_argument("--requests", type=int, default=200, help="at once, over HTTP; 0 for none")
