@@ -6,6 +6,8 @@ PYTHON ?= python3
 ENV ?= dev
 TESTS ?= tests
 PROVIDER ?= fal
+# How much of it, such as PROOF="matrix --every 5"; nothing means all of it.
+PROOF ?=
 MINUTES ?= 5
 # Three processes for two cores, because the stacks mostly wait. A file stays on one of them, so a
 # stack started by a module starts once; in the order of the folders, because the slow ones come
@@ -63,7 +65,7 @@ check: $(STACK) $(SAM_READY) $(CHECKOV_READY)  ## Lint, types, template, state m
 	$(if $(wildcard docs/generate_openapi.py),$(RUN)python docs/generate_openapi.py --check)
 
 proof: $(STACK)  ## Die at every side effect, do anything in any order, race; ends with violations: N
-	PYTHONPATH=shared $(RUN)python -m tests.proof
+	PYTHONPATH=shared $(RUN)python -m tests.proof $(PROOF)
 
 soak: $(STACK)  ## Users and faults of all sorts, for a while: make soak [MINUTES=5] [SEED=text]
 	PYTHONPATH=shared $(RUN)python -m tests.proof.soak --minutes $(MINUTES) $(if $(SEED),--seed "$(SEED)")

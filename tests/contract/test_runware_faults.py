@@ -89,7 +89,7 @@ def ask(http: httpx.Client, task: dict[str, Any]) -> httpx.Response:
 
 def finish(http: httpx.Client, task: dict[str, Any]) -> dict[str, Any]:
     """The answer once the task is not processing any more."""
-    until = time.monotonic() + 10
+    until = time.monotonic() + 40
     while True:
         answer = dict(ask(http, task).json())
         if not any(item.get("status") == "processing" for item in answer["data"]):

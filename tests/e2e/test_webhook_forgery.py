@@ -67,7 +67,8 @@ def webhook_url(stack: Stack, job_id: str) -> str:
 
 def test_a_forged_webhook_changes_nothing(stack: Stack, ada: Customer) -> None:
     jobs: dict[str, str] = {}
-    stack.fal.arm("slow_generation", seconds=2.5, times=None, prompt_contains=ada.word)
+    # Slow enough that all are tracked before the first of them is forged.
+    stack.fal.arm("slow_generation", seconds=12, times=None, prompt_contains=ada.word)
     for how in FORGERIES:
         stack.fal.arm(
             "webhook_forged",

@@ -14,6 +14,7 @@ from clipmint.domain.jobs import JobStatus, Verdict
 from clipmint.domain.outcomes import FailureCode
 from clipmint.tables import AccountItem, EntryItem, GrantItem
 from functions.cancel import app as cancel
+from tests.proof import project_rounds
 from tests.proof.emulated import Emulated, emulated
 from tests.proof.project_rounds import play_grants, play_project
 from tests.proof.rounds import KINDS, Kind, play
@@ -76,6 +77,7 @@ def test_a_reference_that_is_not_kept_is_found(
     def nobody(*_: Any, **__: Any) -> Any:
         raise DoesNotExist
 
+    monkeypatch.setattr(project_rounds, "GRANTS", 8)
     monkeypatch.setattr(GrantItem, "get", nobody)
     monkeypatch.setattr(GrantItem, "reference", EntryItem.reference)
     _, found = play_grants(account, "forgetful", 0.0)

@@ -59,6 +59,7 @@ def eager(stack: Stack, new_customer: Callable[[int], Customer]) -> Customer:
     """A customer with credits for everything, whose jobs end when they are given up, not before."""
     customer = new_customer(100_000)
     stack.fal.arm("webhook_lost", times=None, prompt_contains=customer.word)
+    stack.fal.arm("slow_generation", seconds=900, times=None, prompt_contains=customer.word)
     return customer
 
 

@@ -144,14 +144,27 @@ def test_the_token_of_an_earlier_turn_wakes_nobody(play: Play) -> None:
     assert play.finish() == "SUCCEEDED"
 
 
-def test_a_failed_generation_is_settled_with_its_error(play: Play) -> None:
+def test_a_failed_generation_goes_by_submit_and_is_settled(play: Play) -> None:
+    play.write(Submit=[SENT, {"raise": "SubmissionRejected"}])
     play.start()
     play.stack.boto3("stepfunctions").send_task_failure(
         taskToken=play.turn("Track", 1)["task_token"], error="GenerationFailed", cause="declined"
     )
     assert play.finish() == "SUCCEEDED"
-    assert play.turn("Settle", 1)["error"] == "GenerationFailed"
-    assert "Migrate" not in play.stack.transitions(play.job_id)
+    assert play.turn("Settle", 1)["error"] == "SubmissionRejected"
+    assert play.stack.transitions(play.job_id) == ["Submit", "Track", "Submit", "Settle"]
+
+
+def test_a_failed_generation_that_is_sent_again_goes_on(play: Play) -> None:
+    play.write(Submit=[SENT, sent("image")])
+    play.start()
+    play.stack.boto3("stepfunctions").send_task_failure(
+        taskToken=play.turn("Track", 1)["task_token"], error="GenerationFailed", cause="declined"
+    )
+    assert play.turn("Track", 2)["stage"] == "image"
+    play.wake(turn=2)
+    assert play.finish() == "SUCCEEDED"
+    assert play.turn("Settle", 1)["error"] == ""
 
 
 def test_a_rejected_submission_is_not_tried_again(play: Play) -> None:
