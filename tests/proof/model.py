@@ -28,7 +28,8 @@ class Job:
     ``sent``: ``no`` (nothing was sent, or nobody had room for it), ``yes``, ``lost`` (accepted, and
     we were never told its id), or ``refused`` for good. ``outcome``: what we know of the end:
     ``ok``, or why not. ``there``: what the provider has made of it: ``queued``, ``running``,
-    ``ok``, ``bad`` or ``withdrawn``.
+    ``ok``, ``bad`` or ``withdrawn``. ``orphaned``: the owner has been told that it was made and
+    paid for after it was given up.
     """
 
     user: str
@@ -43,6 +44,7 @@ class Job:
     there: str = ""
     outcome: str = ""
     stored: bool = False
+    orphaned: bool = False
     deleted: bool = False
 
     @property
@@ -210,13 +212,14 @@ class Model:
             return (401,)
         if job.there not in {"ok", "bad"}:
             raise ValueError("nothing to tell of")
-        if job.ended:
-            known = (
-                job.sent == "yes" and job.outcome and (job.outcome == "ok") == (job.there == "ok")
-            )
-            return (200, "duplicate" if known else "late")
-        if job.outcome:
-            return (200, "duplicate")
+        if job.ended or job.outcome:
+            made = job.there == "ok"
+            if job.outcome and (job.outcome == "ok") == made:
+                return (200, "duplicate")
+            if made and job.orphaned:
+                return (200, "duplicate")
+            job.orphaned = job.orphaned or made
+            return (200, "late")
         self._learn(job)
         return (200, "accepted")
 
