@@ -86,13 +86,14 @@ def _not_as_told(scenario: Scenario, world: World, points: tuple[Point, ...]) ->
     ends = tuple(sorted_ends(world))
     if not points and ends != scenario.ends:
         yield f"undisturbed, the jobs ended as {ends}"
+    allowed = {"SUBMIT_UNKNOWN"} | ({"CANCELLED"} if "cancel" in scenario.name else set())
     for expected, job in zip(scenario.ends, world.jobs_in_order(), strict=False):
         # One death must not cost a user the video, unless nobody can know whether it was ordered,
         # or it was the user who cancelled it and only the death made that early enough.
         if (
             len(points) == 1
             and expected == "completed" != job["status"]
-            and job.get("failure") not in {"SUBMIT_UNKNOWN", "CANCELLED"}
+            and job.get("failure") not in allowed
         ):
             yield f"job {job['job_id']} would have completed: {job['status']} {job.get('failure')}"
     if len(world.boundary.died) != len(points):
