@@ -102,6 +102,9 @@ class Emulated:
     dynamodb: Any
     s3: Any
     executions: Executions = field(default_factory=Executions)
+    provider: Any = None
+    """The one that all routes lead to; whoever plays a round says which."""
+
     turns: Turns | None = None
     conflicts: float = 0.0
     injected: int = 0
@@ -248,6 +251,7 @@ def _play_the_rest(patch: pytest.MonkeyPatch, account: Emulated) -> None:
     patch.setattr(time, "sleep", sleep)
     patch.setattr(clock, "now", account.hands.now)
     patch.setattr(registry, "_keys", lambda: KEYS)
+    patch.setattr(registry, "_adapter", lambda *_: account.provider)
     patch.setattr(transfer, "copy_from_url", _copy)
     patch.setattr(download, "read_all", lambda *_, **__: _picture())
     patch.setattr(storage, "open_range", lambda *_: contextlib.nullcontext())

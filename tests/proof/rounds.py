@@ -22,7 +22,6 @@ from clipmint.domain import clock
 from clipmint.domain.accounts import Limits
 from clipmint.domain.jobs import Job, PictureOrder, Stage
 from clipmint.domain.outcomes import Failed, FailureCode, Outcome, Running, Succeeded
-from clipmint.providers import registry
 from clipmint.providers.base import (
     Accepted,
     Handle,
@@ -259,7 +258,7 @@ def play(account: Emulated, kind: Kind, seed: str, *, conflicts: float = 0.0) ->
     provider = Provider(turns)
     user = f"user-{uuid.uuid4()}"
     this = Round(seed, user, provider, turns.log)
-    registry._adapter = lambda *_: provider  # type: ignore[assignment]
+    account.provider = provider
     job = _open(kind, user)
     execution.start(job.job_id)
     account.conflicts = conflicts
