@@ -334,7 +334,7 @@ class Anything(RuleBasedStateMachine):
         said = self._state(sweep, SCHEDULE, "settled", "started")
         self._same("sweep", said, self.model.sweep())
 
-    @rule(order=orders, steps=st.integers(1, 7), webhook=st.booleans())
+    @rule(order=orders, steps=st.sampled_from([*range(1, 8), 8, 8, 8]), webhook=st.booleans())
     def go_well(self, order: Key, steps: int, *, webhook: bool) -> None:
         """So many steps of the way that most orders take."""
         way: list[Callable[[], None]] = [
@@ -345,9 +345,23 @@ class Anything(RuleBasedStateMachine):
             (lambda: self.webhook(order, "")) if webhook else (lambda: self.track(order, 1)),
             lambda: self.migrate(order),
             lambda: self.settle(order, patient=False),
+            lambda: self.look(order, own=True),
         ]
         for step in way[:steps]:
             step()
+
+    @rule(order=orders, succeeds=mostly, settled=st.booleans(), again=st.booleans())
+    def go_too_slowly(self, order: Key, *, succeeds: bool, settled: bool, again: bool) -> None:
+        """The provider finishes what has been given up."""
+        self.submit(order, "accepts")
+        self.provider_goes_on(order, 1, succeeds=succeeds)
+        self.time_passes(700)
+        self.track(order, 1)
+        if settled:
+            self.settle(order, patient=False)
+        self.provider_goes_on(order, 1, succeeds=succeeds)
+        for _ in range(1 + again):
+            self.webhook(order, "")
 
     # ── The provider, and time ───────────────────────────────────────────────────────────────────
 
