@@ -148,7 +148,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--write", type=Path)
     parser.add_argument("--examples", type=int, default=EXAMPLES)
     parser.add_argument("--steps", type=int, default=40)
-    parser.add_argument("--rounds", type=int, default=50, help="of the races; see races.SHARES")
+    parser.add_argument("--rounds", type=int, default=300, help="of the races; see races.SHARES")
     parser.add_argument("--requests", type=int, default=200, help="at once, over HTTP; 0 for none")
     parser.add_argument("--soak-minutes", type=float, default=0.75)
     parser.add_argument("--seed", default="the same every time", help="of races and soak")
