@@ -17,6 +17,9 @@ count), log lines.
 runs; a cold start is none of the job's own. Providers are next door here, so a function that calls
 one is given `PROVIDER_SECONDS` more.
 
+**Memory**: the most that a worker of each function ever had, against what the template gives it;
+and what other sizes would make of its time and price, because memory buys the processor's share.
+
 **Beside it**, by the same prices and the same units, what the documents describe that this system
 comes from: a status endpoint that asks the provider at each look of the app and fetches the video
 itself when it is done, and a loop that asks every ten seconds for up to thirty minutes.
@@ -64,6 +67,8 @@ LOOK_SECONDS = 2.0
 PAUSE_SECONDS = 1.5
 LOOP_SECONDS, LOOP_TRANSITIONS = 10.0, 3
 """The documents' loop: as states, a turn is a Wait, a Task and a Choice."""
+SIZES_MEGABYTES = (256, 512, 1_024, 1_769)
+"""Memory to compare for each function; the last buys a whole vCPU."""
 LONGEST_SECONDS = 1_800.0
 """When the documents' loop gives up."""
 
@@ -126,6 +131,11 @@ def kind_of(run: Invocation) -> str:
     return f"{name}, asking" if name == "track" and run.event["turn"] else name
 
 
+def function_of(kind: str) -> str:
+    """The logical id of the function whose runs are of this kind."""
+    return f"{kind.partition(',')[0].capitalize()}Function"
+
+
 class App:
     """One user with credits, and what their app does."""
 
@@ -164,9 +174,13 @@ class App:
 
 @dataclass(frozen=True)
 class Model:
-    """What turns recorded runs into usage: memory and log bytes by function, times by kind."""
+    """What turns recorded runs into usage: memory and log bytes by function, times by kind.
+
+    ``peak_megabytes`` is the most memory that any run of a function had, cold ones included.
+    """
 
     megabytes: Mapping[str, int]
+    peak_megabytes: Mapping[str, float]
     log_bytes: Mapping[str, float]
     milliseconds: Mapping[str, float]
     cpu_milliseconds: Mapping[str, float]
@@ -190,6 +204,10 @@ class Model:
         return cls(
             {name: template[name]["Properties"]["MemorySize"] for name in times_run},
             {
+                name: max(run.peak_megabytes or 0 for run in runs if run.function == name)
+                for name in times_run
+            },
+            {
                 name: _log_bytes(stack.logs(name)) / n + platform_bytes(name)
                 for name, n in times_run.items()
             },
@@ -203,17 +221,18 @@ class Model:
             },
         )
 
-    def run(self, kind: str, seconds_away: float | None = None) -> Usage:
-        """One run of this kind, without its calls."""
-        function = f"{kind.partition(',')[0].capitalize()}Function"
+    def sized(self, kind: str, megabytes: int, seconds_away: float | None = None) -> Usage:
+        """What Lambda bills for one run of this kind with so much memory."""
         if seconds_away is None:
             seconds_away = PROVIDER_SECONDS if kind in TALKS_TO_PROVIDER else 0
-        usage = lambda_run(
-            self.milliseconds[kind],
-            self.cpu_milliseconds[kind],
-            self.megabytes[function],
-            seconds_away,
+        return lambda_run(
+            self.milliseconds[kind], self.cpu_milliseconds[kind], megabytes, seconds_away
         )
+
+    def run(self, kind: str, seconds_away: float | None = None) -> Usage:
+        """One run of this kind, without its calls."""
+        function = function_of(kind)
+        usage = self.sized(kind, self.megabytes[function], seconds_away)
         usage["log bytes"] += self.log_bytes[function]
         if kind in HTTP:
             usage += Usage({"HTTP API requests": 1, "traces": TRACED})
@@ -267,6 +286,7 @@ def measure(quick: bool) -> list[Figure]:
         *_capacity(found),
         *_prices(model, found, seconds),
         *_idle(model, [run for run in warm if kind_of(run) == "sweep"]),
+        *_sizes(model),
     ]
 
 
@@ -480,6 +500,32 @@ def _idle(model: Model, sweeps: Sequence[Invocation]) -> list[Figure]:
             note="once a minute, whether there are jobs or not",
         )
     ]
+
+
+def _sizes(model: Model) -> list[Figure]:
+    """How much memory each function needs, and what it would be with more or less of it."""
+    figures = []
+    for kind in sorted(model.milliseconds):
+        function = function_of(kind)
+        peak, given = model.peak_megabytes[function], model.megabytes[function]
+        choices = []
+        for megabytes in SIZES_MEGABYTES:
+            usage = model.sized(kind, megabytes)
+            milliseconds = usage["Lambda GB-seconds"] * 1024 / megabytes * 1000
+            price = dollars(usage) * 1_000_000
+            if peak < megabytes:
+                mark = "*" if megabytes == given else ""
+                choices.append(f"{megabytes:,} MB{mark}: {milliseconds:.0f} ms, ${price:.2f}")
+        figures.append(
+            Figure(
+                f"memory: {kind}",
+                peak,
+                "MB",
+                budget=given,
+                note=f"a warm run, and a million of them: {'; '.join(choices)}",
+            )
+        )
+    return figures
 
 
 def main() -> None:

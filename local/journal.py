@@ -40,6 +40,7 @@ class Invocation:
     ended: bool = False
     milliseconds: float | None = None
     cpu_milliseconds: float | None = None
+    peak_megabytes: float | None = None
     result: Any = None
     error: dict[str, Any] | None = None
 
@@ -64,5 +65,6 @@ def read_journal(path: Path) -> list[Invocation]:
                 ended = invocations[request_id]
                 ended.ended, ended.milliseconds = True, line["milliseconds"]
                 ended.cpu_milliseconds = line["cpu_milliseconds"]
+                ended.peak_megabytes = line["peak_megabytes"]
                 ended.result, ended.error = line["result"], line["error"]
     return list(invocations.values())

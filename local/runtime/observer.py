@@ -5,13 +5,14 @@ Every invocation and every AWS call becomes one line of JSON appended to the sta
     {"kind": "begin", "function", "request_id", "at", "cold", "event"}
     {"kind": "call", "function", "request_id", "at", "milliseconds", "service", "operation",
      "resource", "request_bytes", "response_bytes", "capacity", "status", "retries", "error"}
-    {"kind": "end", "function", "request_id", "at", "milliseconds", "cpu_milliseconds", "result",
-     "error"}
+    {"kind": "end", "function", "request_id", "at", "milliseconds", "cpu_milliseconds",
+     "peak_megabytes", "result", "error"}
 
 `at` is in epoch seconds, `resource` the table, bucket, function, secret or state machine called (a
 transaction names its tables, comma separated), `error` the AWS error code or null. `capacity` is
 what DynamoDB says the call consumed, indexes included, in units; null where it does not say. It
-says so because every call is made to ask.
+says so because every call is made to ask. `peak_megabytes` is the most memory this worker ever had,
+null where the system does not say.
 An invocation that died has a `begin` and no `end`.
 
 A crash is a file in the stack's crash folder, {"function", "operation", "resource", "moment",
@@ -77,6 +78,7 @@ class Observer:
                 "kind": "end",
                 "milliseconds": _milliseconds_since(self._began),
                 "cpu_milliseconds": round((time.process_time() - self._cpu) * 1000, 3),
+                "peak_megabytes": _peak_megabytes(),
                 "result": json.loads(result),
                 "error": error,
             }
@@ -216,6 +218,16 @@ def _length(body: object) -> int:
 
 def _milliseconds_since(started: float) -> float:
     return round((time.monotonic() - started) * 1000, 3)
+
+
+def _peak_megabytes() -> float | None:
+    # Not getrusage: what it says outlives exec, so it would tell of whoever started us.
+    try:
+        with open("/proc/self/status", encoding="ascii") as status:
+            [kilobytes] = [line.split()[1] for line in status if line.startswith("VmHWM:")]
+    except (OSError, ValueError):
+        return None
+    return round(int(kilobytes) / 1024, 1)
 
 
 class _BotocoreHook(importlib.abc.MetaPathFinder):

@@ -139,6 +139,7 @@ def test_the_journal_holds_each_call_of_an_invocation(stack: Stack) -> None:
     assert invocation.ended
     assert invocation.milliseconds is not None
     assert 0 < (invocation.cpu_milliseconds or 0) < invocation.milliseconds
+    assert 5 < (invocation.peak_megabytes or 0) < 512
     assert invocation.result == "written"
 
 
