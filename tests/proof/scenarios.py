@@ -279,6 +279,21 @@ def start_scene(world: World, **models: str) -> None:
     begin_with(world, f"/v1/scenes/{project.scene_ids[0]}/video", models)
 
 
+FRAMES = {"first_frame": "https://example.com/1.png", "last_frame": "https://example.com/2.png"}
+
+
+def start_clips(world: World, clips: int, **asked: str) -> str:
+    """One user orders the clips of a new project; its id."""
+    world.grant(USER, CREDITS)
+    scenes = [
+        NewScene(visual_prompt=f"scene {number + 1}", duration=4, **FRAMES)
+        for number in range(clips)
+    ]
+    project, _ = projects.create(USER, NewProject(scenes=scenes))
+    begin_with(world, f"/v1/projects/{project.project_id}/clips", asked)
+    return project.project_id
+
+
 BY_RUNWARE = {"image_model_id": "runware-image", "model_id": "runware-veo-3.1-lite"}
 LITE = "google:veo@3.1-lite"
 
@@ -291,6 +306,12 @@ def _(world: World) -> None:
 @scenario("two stages, Runware", "completed")
 def _(world: World) -> None:
     start_scene(world, **BY_RUNWARE)
+
+
+@scenario("two stages, fal", "completed")
+def _(world: World) -> None:
+    """Runware makes the picture, because fal's models here make none."""
+    start_scene(world, image_model_id="runware-image", model_id="veo-3.1-i2v")
 
 
 @scenario("picture fails", "failed")
@@ -334,13 +355,39 @@ def _(world: World) -> None:
 @scenario("three clips, one fails", "completed", "failed", "completed")
 def _(world: World) -> None:
     world.network.arm("runware", "task_error", prompt_contains="scene 2")
-    world.grant(USER, CREDITS)
-    frames = {"first_frame": "https://example.com/1.png", "last_frame": "https://example.com/2.png"}
-    scenes = [
-        NewScene(visual_prompt=f"scene {number}", duration=4, **frames) for number in (1, 2, 3)
-    ]
-    project, _ = projects.create(USER, NewProject(scenes=scenes))
-    begin_with(world, f"/v1/projects/{project.project_id}/clips", {})
+    start_clips(world, 3)
+
+
+@scenario("two clips, fal", "completed", "completed")
+def _(world: World) -> None:
+    start_clips(world, 2, model_id="veo-3.1-transition")
+
+
+@scenario("two clips, Runway", "completed", "completed")
+def _(world: World) -> None:
+    start_clips(world, 2, model_id="runway-veo-3.1")
+
+
+@scenario("clips cancelled", "cancelled", "cancelled", fal={"queue_seconds": 60})
+def _(world: World) -> None:
+    start_clips(world, 2, model_id="veo-3.1-transition")
+    world.begin(act(world, *CANCEL), in_seconds=10)
+
+
+@scenario("project deleted", "completed")
+def _(world: World) -> None:
+    """Its clip stays, and nothing else does."""
+    path = f"/v1/projects/{start_clips(world, 1)}"
+
+    def delete() -> Script:
+        yield from world.persistently(lambda: world.http("projects", "DELETE", path, user=USER))
+        answer = yield from world.persistently(
+            lambda: world.http("projects", "GET", path, user=USER)
+        )
+        if answer.status != 404:
+            world.found.append(f"the deleted project is answered {answer.status}")
+
+    world.begin(delete(), in_seconds=900)
 
 
 # ── What AWS may do ──────────────────────────────────────────────────────────────────────────────

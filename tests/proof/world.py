@@ -158,7 +158,9 @@ class World:
             answer = answer_of(self.invoke(function, event(method, path, user=user, **parts)))
         except FunctionFailed:
             answer = Answer(500, {}, {"message": "Internal Server Error"})
-        self.log.append(f"{self.seconds:8.1f} {method} {path.partition('?')[0]}: {answer.status}")
+        said = answer.body if answer.status >= 400 else ""
+        what = f"{method} {path.partition('?')[0]}: {answer.status} {said}".rstrip()
+        self.log.append(f"{self.seconds:8.1f} {what}")
         return answer
 
     def persistently(
