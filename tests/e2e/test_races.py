@@ -1,4 +1,7 @@
-"""Many requests at once: no credit is spent twice, and none is lost."""
+"""Many requests at once: no credit is spent twice, and none is lost.
+
+As many as every run of the tests can afford; ``make proof`` sends two hundred.
+"""
 
 from __future__ import annotations
 
@@ -45,8 +48,8 @@ def patiently(call: Callable[[], httpx.Response]) -> httpx.Response:
         time.sleep(int(answer.headers["Retry-After"]))
 
 
-def test_fifty_requests_with_one_key_are_one_job(stack: Stack, ada: Customer) -> None:
-    answers = at_once([partial(ada.post, "pressed fifty times", model_id="patient-t2v")] * 50)
+def test_twenty_requests_with_one_key_are_one_job(stack: Stack, ada: Customer) -> None:
+    answers = at_once([partial(ada.post, "pressed twenty times", model_id="patient-t2v")] * 20)
     assert {answer.status_code for answer in answers} <= {202, 409}
     for answer in answers:
         if answer.status_code == 409:
@@ -64,13 +67,13 @@ def test_fifty_requests_with_one_key_are_one_job(stack: Stack, ada: Customer) ->
     ]
 
 
-def test_thirty_requests_for_credits_that_cover_four_start_four(
+def test_twelve_requests_for_credits_that_cover_four_start_four(
     stack: Stack, new_customer: Callable[[int], Customer]
 ) -> None:
     customer = new_customer(4 * PRICE + PRICE - 1)
-    keys = [uuid.uuid4().hex for _ in range(30)]
+    keys = [uuid.uuid4().hex for _ in range(12)]
     answers = at_once([partial(order_patiently, customer, key) for key in keys])
-    assert Counter(answer.status_code for answer in answers) == {202: 4, 402: 26}
+    assert Counter(answer.status_code for answer in answers) == {202: 4, 402: 8}
     for answer in answers:
         if answer.status_code == 402:
             assert answer.json()["required_credits"] == PRICE
@@ -98,14 +101,14 @@ def test_jobs_that_end_together_settle_one_account_exactly(
     assert Counter(customer.kinds()) == {"grant": 1, "hold": 6, "capture": 3, "release": 3}
 
 
-def test_a_grant_sent_twenty_times_at_once_is_given_once(
+def test_a_grant_sent_ten_times_at_once_is_given_once(
     owner: Owner, new_customer: Callable[[int], Customer]
 ) -> None:
     customer = new_customer(0)
     receipt = uuid.uuid4().hex
-    answers = at_once([lambda: patiently(lambda: owner.grant(customer.user_id, 5, receipt))] * 20)
+    answers = at_once([lambda: patiently(lambda: owner.grant(customer.user_id, 5, receipt))] * 10)
     assert {answer.status_code for answer in answers} == {200}
-    assert Counter(answer.json()["replayed"] for answer in answers) == {False: 1, True: 19}
+    assert Counter(answer.json()["replayed"] for answer in answers) == {False: 1, True: 9}
     assert {answer.json()["available"] for answer in answers} == {5}
     assert customer.kinds() == ["grant"]
 
