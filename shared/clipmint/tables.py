@@ -177,14 +177,20 @@ class StageMap(MapAttribute[str, Any]):
 
 
 class ByUser(GlobalSecondaryIndex[Any]):
-    """A user's jobs by time."""
+    """A user's jobs by time, with what lists are filtered by."""
 
     class Meta:
         index_name = "by_user"
-        projection = AllProjection()
+        projection = IncludeProjection(["status", "open", "project_id", "scene_id", "deleted"])
 
     user_id = UnicodeAttribute(hash_key=True)
     created_at = UnicodeAttribute(range_key=True)
+    job_id = UnicodeAttribute()
+    status = UnicodeAttribute()
+    open = UnicodeAttribute(null=True)
+    project_id = UnicodeAttribute(null=True)
+    scene_id = UnicodeAttribute(null=True)
+    deleted = BooleanAttribute(null=True)
 
 
 class ByDeadline(GlobalSecondaryIndex[Any]):

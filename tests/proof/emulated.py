@@ -155,7 +155,13 @@ class Emulated:
             KeyConditionExpression="user_id = :user",
             ExpressionAttributeValues={":user": {"S": user_id}},
         )
-        return [_plain(item) for item in found["Items"]]
+        return [self._job(item["job_id"]) for item in found["Items"]]
+
+    def _job(self, job_id: dict[str, str]) -> dict[str, Any]:
+        read = self.dynamodb.get_item(
+            TableName="JobsTable", Key={"job_id": job_id}, ConsistentRead=True
+        )
+        return _plain(read["Item"])
 
     def snapshot(self, user_id: str, paid: dict[tuple[str, str], int] | None) -> Snapshot:
         """Everything there is about a user, read past our code."""

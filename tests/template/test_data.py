@@ -14,7 +14,7 @@ TABLES = {
     "JobsTable": (
         "job_id:S",
         {
-            "by_user": ("user_id:S created_at:S", "ALL"),
+            "by_user": ("user_id:S created_at:S", "status open project_id scene_id deleted"),
             "by_deadline": ("open:S deadline:N", "status user_id created_at"),
         },
     ),

@@ -43,7 +43,7 @@ EXPECTED = {
     "Status": {
         "LedgerTable": READ,
         "LedgerTable/index/by_sequence": "dynamodb:Query",
-        "JobsTable": READ,
+        "JobsTable": f"{READ} dynamodb:BatchGetItem",
         "JobsTable/index/by_user": "dynamodb:Query",
         "ModelsTable": f"{READ} dynamodb:Scan",
         "ProviderKeys": KEYS,
