@@ -1,8 +1,10 @@
 """Sweep: what nobody else will finish any more.
 
-On a schedule: jobs past their deadline, and jobs whose execution was never started. At once, by an
-event: jobs whose execution failed, timed out or was aborted. All of it settles through the ledger
-like everybody else, so coming second to a running execution changes nothing.
+On a schedule: jobs past their deadline, jobs whose execution was never started, and those whose
+execution has ended without anybody hearing of it. At once, by an event: jobs whose execution
+failed, timed out or was aborted. All of it settles through the ledger like everybody else, so
+coming second to a running execution changes nothing. What a provider still has of such a job is
+taken back, or told to the owner.
 
 Each scheduled sweep also says how long the oldest hold has been open, and audits a slice of the
 ledger. ``{"audit": "<user id>"}`` audits one account now.
@@ -17,12 +19,13 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from clipmint import audit, execution, jobs, ledger
+from clipmint import audit, execution, jobs, ledger, orphans
 from clipmint.domain import clock
-from clipmint.domain.jobs import Job, JobStatus, Verdict, verdict
+from clipmint.domain.jobs import Job, JobStatus, Verdict, given_up, verdict
 from clipmint.domain.outcomes import Failed, FailureCode
 from clipmint.execution import Started
-from clipmint.jobs import OpenJob, Unreadable
+from clipmint.jobs import JobFinished, JobMoved, OpenJob, Unreadable
+from clipmint.providers import registry
 from clipmint.telemetry import (
     ACCOUNTS_AUDITED,
     EXECUTION_DIED,
@@ -38,8 +41,15 @@ from clipmint.telemetry import (
     logger,
 )
 
+SWEEP_EVERY = timedelta(minutes=1)
+"""As the template schedules it."""
+
 START_GRACE = timedelta(minutes=2)
 """How long generate may take to start an execution before the sweep does."""
+
+LOOK_EVERY = timedelta(minutes=10)
+"""How often the sweep makes sure that a job in progress has its execution: the event of an
+execution's end may be lost, and a finished video has a day to arrive."""
 
 DEADLINE_GRACE = timedelta(minutes=2)
 """How long Track may take to end a job at its deadline, before the sweep does. Track asks the
@@ -50,8 +60,12 @@ class SweepIncomplete(Exception):
     """Some jobs could not be swept, or a slice not audited; the others were."""
 
 
-RESERVE_MS = 10_000
-"""Stop with this much of the function's own time left; the next sweep goes on."""
+RESERVE_MS = 20_000
+"""Begin no job with less than this of the function's own time left; the next sweep goes on. It
+covers a provider that does not answer: about the same sweep's other jobs it is not asked."""
+
+AUDIT_RESERVE_MS = 10_000
+"""The same for the accounts of the audit."""
 
 
 @dataclass(slots=True)
@@ -74,11 +88,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     if "audit" in event:
         return {"drift": audit.look_again(event["audit"])}
 
-    def has_time() -> bool:
-        return context.get_remaining_time_in_millis() >= RESERVE_MS
-
-    swept, holds = _sweep_all(has_time)
-    audited = _audit_safely(has_time)
+    swept, holds = _sweep_all(lambda: context.get_remaining_time_in_millis() >= RESERVE_MS)
+    audited = _audit_safely(lambda: context.get_remaining_time_in_millis() >= AUDIT_RESERVE_MS)
     _report(holds, audited or audit.Audit(0, 0))
     if swept["failed"] or audited is None:
         also = "" if audited else ", and the audit"
@@ -89,10 +100,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
 def _sweep_all(has_time: Callable[[], bool]) -> tuple[dict[str, int], Holds]:
     """What was done, and what was left open."""
     swept, holds = {"settled": 0, "started": 0, "failed": 0}, Holds()
+    silent = set[str]()
     for found in jobs.open_jobs():
         if not has_time():
             break
-        action = _sweep_safely(found)
+        action = _sweep_safely(found, silent)
         if action:
             swept[action] += 1
         if action != "settled" and isinstance(found, OpenJob):
@@ -102,13 +114,13 @@ def _sweep_all(has_time: Callable[[], bool]) -> tuple[dict[str, int], Holds]:
     return swept, holds
 
 
-def _sweep_safely(found: OpenJob | Unreadable) -> str | None:
+def _sweep_safely(found: OpenJob | Unreadable, silent: set[str]) -> str | None:
     if isinstance(found, Unreadable):
         logger.error("open job could not be read", extra={"reason": found.reason})
         count(SWEEP_FAILED)
         return "failed"
     try:
-        return _sweep(found)
+        return _sweep(found, silent)
     except Exception:  # noqa: BLE001  (one broken job must not keep the others waiting)
         logger.exception("job could not be swept", extra={"job_id": found.job_id})
         count(SWEEP_FAILED)
@@ -146,34 +158,67 @@ def _execution_died(detail: dict[str, Any]) -> bool:
     count(EXECUTION_DIED, status=detail["status"])
     if jobs.get(detail["name"]) is None:
         return False  # an execution somebody started by hand
-    return _settle(detail["name"], detail["status"])
+    return _settle(detail["name"], detail["status"], set())
 
 
-def _sweep(found: OpenJob) -> str | None:
+def _sweep(found: OpenJob, silent: set[str]) -> str | None:
+    """What was done about an open job. ``silent``: providers that did not answer in this sweep."""
     now = clock.now()
     if found.deadline < clock.epoch(now - DEADLINE_GRACE):
-        return "settled" if _settle(found.job_id, "DeadlineExceeded", late_only=True) else None
-    if found.status is JobStatus.PENDING and found.created_at + START_GRACE < now:
-        # Starting is idempotent: a job that is merely waiting for a busy provider is left alone.
-        if execution.start(found.job_id) is Started.RUNNING:
-            count(EXECUTION_ENSURED)
-            return "started"
-        return "settled" if _settle(found.job_id, "ExecutionEnded") else None
+        settled = _settle(found.job_id, "DeadlineExceeded", silent, late_only=True)
+        return "settled" if settled else None
+    age = now - found.created_at
+    unstarted = found.status is JobStatus.PENDING and age > START_GRACE
+    if not unstarted and (age < LOOK_EVERY or age % LOOK_EVERY >= SWEEP_EVERY):
+        return None
+    # Starting is idempotent: a job that is under way, or waits for a busy provider, is left alone.
+    if execution.start(found.job_id) is Started.ENDED:
+        return "settled" if _settle(found.job_id, "ExecutionEnded", silent) else None
+    if unstarted:
+        count(EXECUTION_ENSURED)
+        return "started"
     return None
 
 
-def _settle(job_id: str, error: str, *, late_only: bool = False) -> bool:
-    def decide(job: Job) -> Verdict | None:
-        # The index lags: a success recorded meanwhile has moved the deadline.
-        if late_only and job.deadline >= clock.epoch(clock.now()):
-            return None
-        return verdict(job, error)
+def _settle(job_id: str, error: str, silent: set[str], *, late_only: bool = False) -> bool:
+    by_us = False
 
+    def decide(job: Job) -> Verdict | None:
+        nonlocal by_us
+        # The index lags: a success recorded meanwhile has moved the deadline.
+        by_us = not late_only or job.deadline < clock.epoch(clock.now())
+        return verdict(job, error) if by_us else None
+
+    _give_up(job_id, decide, silent)
     job = ledger.settle(job_id, decide)
     if not job.is_terminal:
         return False
-    count(JOB_SWEPT, status=job.status.value)
+    if by_us:
+        count(JOB_SWEPT, status=job.status.value)
     for stage in job.stages:
         if stage.task_token and stage.asset is None:
             execution.release(stage.task_token, Failed(job.failure or FailureCode.INTERNAL))
     return True
+
+
+def _give_up(job_id: str, decide: Callable[[Job], Verdict | None], silent: set[str]) -> None:
+    """Take back what a provider has of a job that is about to end, or tell the owner.
+
+    Before it ends, because no later sweep would look at it again; and with the stage's outcome on
+    record before the provider is asked, because its word of it would count instead.
+    """
+    job = jobs.get(job_id)
+    judged = None if job is None or job.is_terminal else decide(job)
+    stage = job.current_stage if job else None
+    if job is None or judged is None or stage is None or registry.handle_of(stage) is None:
+        return
+    try:
+        if stage.outcome is None:
+            task_id = stage.submission.task_id if stage.submission else None
+            outcome = Failed(judged.failure or FailureCode.INTERNAL)
+            job = jobs.record_outcome(job_id, stage.name, outcome, task_id=task_id)
+            stage = job.stage(stage.name) or stage
+        if given_up(job, stage):
+            orphans.leave(job, stage, silent=silent)
+    except (JobFinished, JobMoved):
+        return  # its webhook was quicker; what that recorded counts

@@ -8,18 +8,17 @@ own, so one of the two always wakes the execution.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from clipmint import execution, health, jobs, orphans
 from clipmint.domain import clock
-from clipmint.domain.jobs import Job, Stage, SubmissionState
+from clipmint.domain.jobs import Job, Stage, SubmissionState, given_up
 from clipmint.domain.outcomes import Failed, FailureCode, Finished, Running
 from clipmint.jobs import JobFinished, JobMoved
 from clipmint.providers import registry
-from clipmint.providers.base import ProviderUnavailable, WebhookSender
+from clipmint.providers.base import ProviderUnavailable
 from clipmint.providers.registry import ProviderNotConfigured
 from clipmint.telemetry import logger
 
@@ -33,14 +32,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
         raise JobFinished(f"job {job_id} has no stage {stage_name}")
     if stage.outcome is None:
         too_late = _out_of_time(job, stage)
-        outcome = _ask(stage) if turn > 0 or too_late else None
-        if outcome is None and too_late:
-            # Asked first: what was taken back would be found cancelled, which the user never did.
-            _withdraw(job, stage)
-            outcome = too_late
+        # Asked first: what is there at the deadline counts.
+        outcome = (_ask(stage) if turn > 0 or too_late else None) or too_late
         if outcome is not None:
-            stage = _record(job_id, stage, outcome)
-    # A crash before this line is mended by the next attempt: it finds the outcome.
+            job, stage = _record(job_id, stage, outcome)
+    # A crash before these lines is mended by the next attempt: it finds the outcome.
+    if given_up(job, stage):
+        orphans.leave(job, stage)
     return {"woken": execution.wake(stage)}
 
 
@@ -63,25 +61,7 @@ def _out_of_time(job: Job, stage: Stage) -> Failed | None:
     return Failed(FailureCode.SUBMIT_UNKNOWN if unknown else FailureCode.DEADLINE_EXCEEDED)
 
 
-def _withdraw(job: Job, stage: Stage) -> None:
-    """Take back what has not begun, so that it never costs anything for a job that has ended.
-
-    What goes on all the same will be paid for. A provider with webhooks tells if it comes to that;
-    of one without nobody would ever hear again, so its task is an orphan from now on.
-    """
-    handle = registry.handle_of(stage)
-    if handle is None:
-        return
-    withdrawn, will_tell = False, False
-    with suppress(ProviderUnavailable, ProviderNotConfigured):
-        provider = registry.provider(stage.provider)
-        will_tell = isinstance(provider, WebhookSender)
-        withdrawn = provider.cancel(handle)
-    if not (withdrawn or will_tell):
-        orphans.record(job, stage, handle.request_id)
-
-
-def _record(job_id: str, stage: Stage, outcome: Finished) -> Stage:
+def _record(job_id: str, stage: Stage, outcome: Finished) -> tuple[Job, Stage]:
     task_id = stage.submission.task_id if stage.submission else None
     moved = False
     try:
@@ -93,4 +73,4 @@ def _record(job_id: str, stage: Stage, outcome: Finished) -> Stage:
         raise JobFinished(f"job {job_id} has no stage {stage.name}")
     if not moved:
         health.finished(stage.provider, outcome)
-    return recorded
+    return job, recorded

@@ -9,12 +9,17 @@ from __future__ import annotations
 import random
 import time
 
+from botocore.exceptions import BotoCoreError, ClientError
 from pynamodb.exceptions import UpdateError
 from pynamodb.expressions.condition import size
 
-from clipmint import jobs
+from clipmint import health, jobs
 from clipmint.domain import clock
 from clipmint.domain.jobs import Job, Orphan, Stage
+from clipmint.domain.outcomes import Finished, Running, Succeeded
+from clipmint.providers import registry
+from clipmint.providers.base import Provider, ProviderUnavailable, WebhookSender
+from clipmint.providers.registry import ProviderNotConfigured
 from clipmint.records import orphan_map
 from clipmint.tables import JobItem
 from clipmint.telemetry import PAID_ORPHAN, PAID_ORPHAN_CREDITS, emit, logger
@@ -26,6 +31,56 @@ _PASSING = frozenset({"ConditionalCheckFailedException", "TransactionConflictExc
 
 class OrphanNotRecorded(Exception):
     """Others kept changing the job's orphans; whoever told of this one shall tell again."""
+
+
+def leave(job: Job, stage: Stage, *, silent: set[str] | None = None) -> None:
+    """Take back what a provider has not begun for a stage that was given up; else see who pays.
+
+    What goes on all the same will be paid for. A provider with webhooks tells if it comes to that;
+    of one without nobody would ever hear again, so its task is an orphan from now on. May be done
+    twice.
+
+    Parameters
+    ----------
+    job, stage
+        As they stand, with the stage's outcome on record: what is taken back would be told of as
+        cancelled, which the user never did.
+    silent
+        Providers that are not asked, because they did not answer before; one that does not answer
+        now is added.
+
+    Raises
+    ------
+    OrphanNotRecorded
+    """
+    handle = registry.handle_of(stage)
+    if handle is None or is_known(job, handle.request_id):
+        return
+    silent = set() if silent is None else silent
+    outcome: Running | Finished = Running()
+    provider = _provider(stage.provider)
+    if provider and stage.provider not in silent:
+        try:
+            outcome = provider.poll(handle)
+            if isinstance(outcome, Running) and provider.cancel(handle):
+                return
+        except ProviderUnavailable as error:
+            health.silent(stage.provider, error)
+            silent.add(stage.provider)
+    will_tell = isinstance(provider, WebhookSender)
+    if isinstance(outcome, Succeeded) or (isinstance(outcome, Running) and not will_tell):
+        record(job, stage, handle.request_id)
+
+
+def _provider(name: str) -> Provider | None:
+    try:
+        return registry.provider(name)
+    except ProviderNotConfigured as error:
+        health.silent(name, error)
+    except (BotoCoreError, ClientError):
+        # A hold does not wait for the owner's keys to be readable.
+        logger.exception("provider keys could not be read")
+    return None
 
 
 def record(job: Job, stage: Stage, request_id: str) -> None:

@@ -35,6 +35,7 @@ from clipmint.domain.jobs import (
     Stage,
     Submission,
     SubmissionState,
+    given_up,
 )
 from clipmint.domain.outcomes import Failed, FailureCode, Running, Succeeded
 from clipmint.jobs import JobFinished, JobMoved
@@ -269,7 +270,11 @@ def _accepted(
 ) -> None:
     count(SUBMISSION_ACCEPTED, provider=provider.name)
     try:
-        jobs.mark_sent(job.job_id, stage.name, attempt.task_id, answer.handle)
+        noted = jobs.mark_sent(job.job_id, stage.name, attempt.task_id, answer.handle)
+        sent = noted.stage(stage.name)
+        if sent and given_up(noted, sent):
+            # An overlapping attempt took this one for dead, of which nothing can be asked.
+            _disown(provider, noted, stage, attempt, answer.handle)
     except (JobFinished, JobMoved):
         now = jobs.get(job.job_id) or job
         # Unless its webhook was so early that the job has all it wanted, nobody waits for it.

@@ -18,6 +18,9 @@ GRACE = 120
 MIGRATION_WINDOW = 24 * HOUR
 DEADLINE = 600
 
+GIVEN_UP = frozenset({"DEADLINE_EXCEEDED", "INTERNAL", "CANCELLED"})
+"""Outcomes that are our own word, while the provider may go on."""
+
 Answer = tuple[object, ...]
 
 
@@ -162,9 +165,8 @@ class Model:
             if job.sent == "yes" and (turn > 0 or late) and job.there in {"ok", "bad"}:
                 self._learn(job)
             elif late and job.attempted:
-                if job.sent == "yes" and job.there == "queued":
-                    job.there = "withdrawn"
                 job.outcome = "SUBMIT_UNKNOWN" if job.sent == "lost" else "DEADLINE_EXCEEDED"
+        self._leave(job)
         return (bool(job.outcome),)
 
     def migrate(self, job: Job) -> Answer:
@@ -179,7 +181,7 @@ class Model:
         return (job.status,)
 
     def execution_died(self, job: Job) -> Answer:
-        self.settle(job)
+        self._give_up(job, "INTERNAL")
         return (1,)
 
     def sweep(self) -> Answer:
@@ -189,7 +191,7 @@ class Model:
             if job.ended:
                 continue
             if job.deadline < self.now - GRACE:
-                self._end(job, self._verdict(job))
+                self._give_up(job, "DEADLINE_EXCEEDED")
                 settled += 1
             elif job.status == "pending" and job.created + GRACE < self.now:
                 started += 1
@@ -228,6 +230,24 @@ class Model:
         job.outcome = "ok" if job.there == "ok" else "PROVIDER_ERROR"
         if job.outcome == "ok":
             job.deadline = self.now + MIGRATION_WINDOW
+
+    def _give_up(self, job: Job, outcome: str) -> None:
+        """The sweep ends a job: what its provider has of it is taken back, or told of."""
+        if job.ended:
+            return
+        if not job.stored:
+            if job.sent == "yes" and not job.outcome:
+                job.outcome = outcome
+            self._leave(job)
+        self._end(job, self._verdict(job))
+
+    def _leave(self, job: Job) -> None:
+        """Nobody waits for it any more: an orphan, if it was made."""
+        if job.sent != "yes" or job.outcome not in GIVEN_UP:
+            return
+        if job.there == "queued":
+            job.there = "withdrawn"
+        job.orphaned = job.orphaned or job.there == "ok"
 
     def _verdict(self, job: Job) -> str:
         if job.stored:

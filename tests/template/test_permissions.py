@@ -104,6 +104,7 @@ EXPECTED = {
         "LedgerTable": f"{MONEY} dynamodb:Query dynamodb:Scan",
         "JobsTable": JOB,
         "JobsTable/index/by_deadline": "dynamodb:Query",
+        "ProviderKeys": KEYS,
         "GenerationStateMachine": "states:SendTaskFailure states:StartExecution",
         "SweepDeadLetters": "sqs:SendMessage",
     },

@@ -257,7 +257,12 @@ class Verdict:
 
 
 _GIVEN_UP = frozenset(
-    {FailureCode.DEADLINE_EXCEEDED, FailureCode.SUBMIT_UNKNOWN, FailureCode.CANCELLED}
+    {
+        FailureCode.DEADLINE_EXCEEDED,
+        FailureCode.SUBMIT_UNKNOWN,
+        FailureCode.CANCELLED,
+        FailureCode.INTERNAL,
+    }
 )
 
 

@@ -13,6 +13,7 @@ from clipmint.domain.jobs import Asset, Job, JobStatus, Verdict
 from clipmint.domain.outcomes import Failed, FailureCode, Running, Succeeded
 from clipmint.jobs import JobFinished
 from clipmint.providers.base import Accepted, Handle, Notice, ProviderUnavailable, Submitted
+from clipmint.submission import SubmissionRejected
 from functions.settle.app import handler as settle
 from functions.submit.app import handler as submit
 from functions.track.app import handler as track
@@ -198,6 +199,28 @@ def test_what_was_accepted_for_a_job_that_has_ended_is_taken_back_or_told(
     assert rung() == told
     assert [orphan.request_id for orphan in now(job).orphans] == ["request-1"] * len(told)
     assert assert_adds_up("user-1").held == 0
+
+
+@pytest.mark.parametrize("cancellation", [True, False])
+def test_what_was_accepted_for_an_attempt_taken_for_dead_is_taken_back_or_told(
+    providers: dict[str, ScriptedProvider], rung: Rung, cancellation: bool
+) -> None:
+    job = open_job(providers=["runway"])
+
+    def overtaken() -> Submitted:
+        # The next attempt finds ``sending``; of Runway nothing more can be known.
+        with pytest.raises(SubmissionRejected):
+            submit({"job_id": job.job_id}, Context())
+        return Accepted(HANDLE)
+
+    providers["runway"].submissions = [overtaken]
+    providers["runway"].cancellations = [cancellation]
+    submit({"job_id": job.job_id}, Context())
+    assert len(providers["runway"].tasks) == 1
+    assert providers["runway"].cancelled == [HANDLE]
+    told = [] if cancellation else [(1, 32)]
+    assert rung() == told
+    assert [orphan.request_id for orphan in now(job).orphans] == ["request-1"] * len(told)
 
 
 def test_a_job_its_webhook_completed_before_the_answer_was_noted_has_no_orphan(

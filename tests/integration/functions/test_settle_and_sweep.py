@@ -8,10 +8,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
-from clipmint import audit, jobs, ledger
+from clipmint import audit, execution, jobs, ledger
 from clipmint.domain.jobs import Asset, Job, JobStatus, verdict
-from clipmint.domain.outcomes import Failed, FailureCode, Succeeded
+from clipmint.domain.outcomes import Failed, FailureCode, Running, Succeeded
+from clipmint.providers import registry
+from clipmint.providers.base import ProviderUnavailable
 from functions.settle.app import handler as settle
 from functions.sweep.app import DEADLINE_GRACE, SweepIncomplete
 from functions.sweep.app import handler as sweep
@@ -25,10 +28,11 @@ from tests.integration.moto_aws import (
     journal,
     open_job,
 )
-from tests.integration.scripted_provider import HANDLE
+from tests.integration.scripted_provider import HANDLE, ScriptedProvider
 
 VIDEO = Succeeded("https://v3.fal.media/files/b/video.mp4")
 ASSET = Asset("bucket", "key", "video/mp4", 1_000, "0" * 64, 1_280, 720, 8.0)
+pytestmark = pytest.mark.usefixtures("providers")  # what a sweep asks, it asks of these
 SCHEDULE = {"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}
 
 
@@ -355,3 +359,100 @@ def test_a_sweep_stops_in_time_and_the_next_one_goes_on(aws: Aws, hands: Clock) 
     account = assert_adds_up("user-1")
     assert (account.held, account.open_jobs) == (0, 0)
     assert ledger.account_of("user-1") == account
+
+
+# ── What a provider has of a job that the sweep ends ─────────────────────────────────────────────
+
+
+def orphans_of(job: Job) -> list[str]:
+    found = jobs.get(job.job_id)
+    assert found
+    return [orphan.request_id for orphan in found.orphans]
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("fal", Running(), True, []),
+        ("fal", Running(), False, []),  # its webhook tells
+        ("fal", VIDEO, False, ["request-1"]),  # its webhook came to nobody, or is lost
+        ("fal", Failed(FailureCode.PROVIDER_ERROR), False, []),
+        ("fal", ProviderUnavailable("timed out"), False, []),
+        ("runway", Running(), True, []),
+        ("runway", Running(), False, ["request-1"]),
+        ("runway", ProviderUnavailable("timed out"), False, ["request-1"]),
+    ],
+)
+@pytest.mark.parametrize("event", ["died", "late"])
+def test_what_a_provider_has_is_taken_back_or_the_owner_told(
+    providers: dict[str, ScriptedProvider],
+    hands: Clock,
+    case: tuple[str, Any, bool, list[str]],
+    event: str,
+) -> None:
+    name, polled, withdrawn, told = case
+    job = begin_sending(open_job(providers=[name], deadline_in=60), provider=name)
+    job = jobs.mark_sent(job.job_id, "video", TASK_ID, HANDLE)
+    recorded: list[Any] = []
+
+    def ask() -> Any:
+        recorded.append(jobs.get(job.job_id))
+        if isinstance(polled, Exception):
+            raise polled
+        return polled
+
+    providers[name].polls = [ask]
+    providers[name].cancellations = [withdrawn]
+    if event == "late":
+        hands.forward(seconds=61 + DEADLINE_GRACE.total_seconds())
+    code = FailureCode.DEADLINE_EXCEEDED if event == "late" else FailureCode.INTERNAL
+    for _ in range(2):
+        sweep(SCHEDULE if event == "late" else died(job, "ABORTED"), Context())
+    # Asked once it stands that nobody waits: a webhook of the cancellation says nothing new.
+    [asked] = recorded
+    assert (asked.is_terminal, asked.stages[0].outcome) == (False, Failed(code))
+    assert end_of(job) == (JobStatus.FAILED, code)
+    assert orphans_of(job) == told
+    assert assert_adds_up("user-1").held == 0
+
+
+def test_a_provider_that_does_not_answer_is_asked_once_a_sweep(
+    providers: dict[str, ScriptedProvider], hands: Clock
+) -> None:
+    late = [sent(deadline_in=60) for _ in range(3)]
+    providers["fal"].polls = [ProviderUnavailable("timed out")]
+    hands.forward(seconds=61 + DEADLINE_GRACE.total_seconds())
+    assert sweep(SCHEDULE, Context())["settled"] == 3
+    assert len(providers["fal"].polled) == 1
+    assert {end_of(job)[0] for job in late} == {JobStatus.FAILED}
+
+
+def test_no_hold_waits_for_the_owners_keys(
+    aws: Aws, hands: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable() -> Any:
+        raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "GetSecretValue")
+
+    job = sent(deadline_in=60)
+    monkeypatch.setattr(registry, "_keys", unreadable)
+    hands.forward(seconds=61 + DEADLINE_GRACE.total_seconds())
+    assert sweep(SCHEDULE, Context())["settled"] == 1
+    assert end_of(job)[0] is JobStatus.FAILED
+
+
+@pytest.mark.parametrize("outcome", [None, VIDEO])
+def test_an_execution_that_ended_unheard_of_is_missed_within_ten_minutes(
+    aws: Aws, hands: Clock, outcome: Succeeded | None
+) -> None:
+    job = sent(deadline_in=3_000)
+    execution.start(job.job_id)
+    if outcome:
+        jobs.record_outcome(job.job_id, "video", outcome)
+    for minute in range(1, 25):
+        hands.forward(minutes=1)
+        if minute == 12:
+            aws.executions.end(job.job_id)
+        ended = minute >= 20
+        assert sweep(SCHEDULE, Context())["settled"] == (minute == 20)
+        assert (end_of(job)[0] is JobStatus.FAILED) is ended
+    assert aws.executions.attempts_to_start == 3
