@@ -86,10 +86,18 @@ def _not_as_told(scenario: Scenario, world: World, points: tuple[Point, ...]) ->
     ends = tuple(sorted_ends(world))
     if not points and ends != scenario.ends:
         yield f"undisturbed, the jobs ended as {ends}"
-    allowed = {"SUBMIT_UNKNOWN"} | ({"CANCELLED"} if "cancel" in scenario.name else set())
+    if not scenario.gives_up:
+        if len(ends) != len(scenario.ends):
+            yield f"there are {len(ends)} jobs, not {len(scenario.ends)}"
+        yield from _untrue(world)
+    billed = {job_id for job_id, _, _ in world.billed()}
     for expected, job in zip(scenario.ends, world.jobs_in_order(), strict=False):
         # One death must not cost a user the video, unless nobody can know whether it was ordered,
         # or it was the user who cancelled it and only the death made that early enough.
+        unknowable = job["video"]["provider"] == "runway" or job["job_id"] not in billed
+        allowed = {"SUBMIT_UNKNOWN"} if unknowable else set()
+        if "cancel" in scenario.name:
+            allowed.add("CANCELLED")
         if (
             len(points) == 1
             and expected == "completed" != job["status"]
@@ -98,6 +106,25 @@ def _not_as_told(scenario: Scenario, world: World, points: tuple[Point, ...]) ->
             yield f"job {job['job_id']} would have completed: {job['status']} {job.get('failure')}"
     if len(world.boundary.died) != len(points):
         yield f"{len(world.boundary.died)} of {len(points)} deaths happened"
+
+
+def _untrue(world: World) -> Iterator[str]:
+    """What somebody was told in the end, and is not so."""
+    jobs = {job["job_id"]: job for job in world.jobs()}
+    for told in world.told:
+        what, status = f"{told.method} {told.path}", told.answer.status
+        job = next((job for job_id, job in jobs.items() if job_id in told.path), None)
+        if told.path.endswith("/cancel") and job:
+            if (status, job["status"] == "cancelled") not in {(200, True), (409, False)}:
+                yield f"{what} was answered {status}, and the job is {job['status']}"
+        elif told.method == "DELETE" and job:
+            if (status, bool(job.get("deleted"))) not in {(204, True), (409, False)}:
+                yield f"{what} was answered {status}"
+        elif told.method == "POST":
+            body = told.answer.body
+            named = {body.get("job_id"), *(clip["job_id"] for clip in body.get("clips", []))}
+            if status != 202 or not named - {None} <= jobs.keys():
+                yield f"{what} was answered {status}, naming {named}"
 
 
 def points_of(rehearsal: Run) -> Iterator[Point]:

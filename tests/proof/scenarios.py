@@ -33,7 +33,10 @@ ROUTES = {
 
 @dataclass(frozen=True)
 class Scenario:
-    """``ends`` is how the jobs end when nobody dies, in the order they were asked for."""
+    """``ends`` is how the jobs end when nobody dies, in the order they were asked for.
+
+    ``gives_up``: the user asks once, and does not wait for an answer.
+    """
 
     name: str
     play: Callable[[World], None]
@@ -41,20 +44,21 @@ class Scenario:
     settings: Mapping[str, Mapping[str, Any]] = field(
         default_factory=lambda: {"fal": FAL, "runway": RUNWAY, "runware": RUNWARE}
     )
+    gives_up: bool = False
 
 
 SCENARIOS: dict[str, Scenario] = {}
 
 
 def scenario(
-    name: str, *ends: str, **settings: Mapping[str, Any]
+    name: str, *ends: str, gives_up: bool = False, **settings: Mapping[str, Any]
 ) -> Callable[[Callable[[World], None]], Callable[[World], None]]:
     """Register what somebody does as a scenario."""
 
     def register(play: Callable[[World], None]) -> Callable[[World], None]:
         chosen = {"fal": FAL, "runway": RUNWAY, "runware": RUNWARE}
         changed = {key: {**chosen[key], **value} for key, value in settings.items()}
-        SCENARIOS[name] = Scenario(name, play, ends, chosen | changed)
+        SCENARIOS[name] = Scenario(name, play, ends, chosen | changed, gives_up)
         return play
 
     return register
@@ -212,6 +216,12 @@ def _(world: World) -> None:
     start(world, "fal", deadline_seconds=120, poll_seconds=[30, 60])
 
 
+@scenario("never finished at Runway", "failed")
+def _(world: World) -> None:
+    world.network.arm("runway", "stuck")
+    start(world, "runway", deadline_seconds=120, poll_seconds=[30, 60])
+
+
 # ── What the user may do ─────────────────────────────────────────────────────────────────────────
 
 
@@ -246,7 +256,7 @@ def _(world: World) -> None:
     world.begin(act(world, *DELETE), in_seconds=900)
 
 
-@scenario("the caller gives up", "completed")
+@scenario("the caller gives up", "completed", gives_up=True)
 def _(world: World) -> None:
     """Whatever becomes of the first call, there is no second."""
     made = model("fal")
@@ -417,6 +427,33 @@ def _(world: World) -> None:
     """The event of the execution's end is lost; the sweep finds the job by its deadline."""
     world.loses_events = True
     world.network.arm("fal", "webhook_lost")
+    start(world, "fal")
+    world.begin(aborted(world), in_seconds=10)
+
+
+@scenario("aborted at Runway", "failed")
+def _(world: World) -> None:
+    """Its task has begun, and Runway calls nobody."""
+    start(world, "runway")
+    world.begin(aborted(world), in_seconds=10)
+
+
+@scenario("aborted in Runway's queue", "failed", runway={"pending_seconds": 60})
+def _(world: World) -> None:
+    start(world, "runway")
+    world.begin(aborted(world), in_seconds=10)
+
+
+@scenario("aborted at Runware", "failed")
+def _(world: World) -> None:
+    start(world, "runware")
+    world.begin(aborted(world), in_seconds=5)
+
+
+@scenario("aborted unseen, webhook", "failed")
+def _(world: World) -> None:
+    """The webhook finds nobody to wake, and gives the finished video a day to arrive."""
+    world.loses_events = True
     start(world, "fal")
     world.begin(aborted(world), in_seconds=10)
 

@@ -102,6 +102,15 @@ class _Context(Context):
         return max(0, int((self.ends - self.now()) * 1000))
 
 
+@dataclass(frozen=True)
+class Told:
+    """What somebody was told in the end."""
+
+    method: str
+    path: str
+    answer: Answer
+
+
 @dataclass
 class World:
     """One run. ``found`` are the violations so far, ``log`` what happened, in order."""
@@ -114,9 +123,13 @@ class World:
     found: list[str] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
     users: list[str] = field(default_factory=list)
+    told: list[Told] = field(default_factory=list)
+    """The last answer to each thing that somebody kept asking for."""
+
     loses_events: bool = False
     _busy: int = 0
     _sweeps: int = 0
+    _last_told: Told | None = None
     _last_seen: dict[str, Snapshot] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -158,6 +171,7 @@ class World:
             answer = answer_of(self.invoke(function, event(method, path, user=user, **parts)))
         except FunctionFailed:
             answer = Answer(500, {}, {"message": "Internal Server Error"})
+        self._last_told = Told(method, path, answer)
         said = answer.body if answer.status >= 400 else ""
         what = f"{method} {path.partition('?')[0]}: {answer.status} {said}".rstrip()
         self.log.append(f"{self.seconds:8.1f} {what}")
@@ -171,9 +185,13 @@ class World:
             answer = call()
             in_progress = answer.status == 409 and answer.body["code"] == "REQUEST_IN_PROGRESS"
             if answer.status < 500 and not in_progress:
-                return answer
+                break
             yield pause
-        return call()
+        else:
+            answer = call()
+        assert self._last_told is not None
+        self.told.append(self._last_told)
+        return answer
 
     def abort(self, job_id: str) -> None:
         """Somebody stops the job's execution."""
@@ -291,19 +309,44 @@ class World:
     def paid(self) -> Counter[tuple[str, str]]:
         """Paid submissions by job and stage. A webhook URL names both; who is told none, or whose
         answer was lost, is known by the prompt, which no two jobs share."""
+        return Counter(self._order_of(submission) for submission in self.network.submissions())
+
+    def _order_of(self, submission: Mapping[str, Any]) -> tuple[str, str]:
+        """The job and stage that a provider was asked for."""
+        if submission["webhook_url"]:
+            *_, job_id, stage, _token = submission["webhook_url"].split("/")
+            return job_id, stage
         by_prompt = {}
         for job in self.jobs():
             by_prompt[job["prompt"]] = job["job_id"], "video"
             if "image" in job:
                 by_prompt[json.loads(job["image"]["picture"])["prompt"]] = job["job_id"], "image"
-        paid = Counter[tuple[str, str]]()
-        for submission in self.network.submissions():
-            if submission["webhook_url"]:
-                *_, job_id, stage, _token = submission["webhook_url"].split("/")
-            else:
-                job_id, stage = by_prompt[submission["input"]["promptText"]]
-            paid[job_id, stage] += 1
-        return paid
+        return by_prompt[submission["input"]["promptText"]]
+
+    def billed(self) -> list[tuple[str, str, dict[str, Any]]]:
+        """Job and stage of all that was made and billed, and the provider's record of it."""
+        return [
+            (*self._order_of(submission), submission)
+            for submission in self.network.submissions()
+            if submission["billed"]
+        ]
+
+    def _unaccounted(self) -> Iterator[str]:
+        """What was billed and neither used nor told to the owner."""
+        jobs = {job["job_id"]: job for job in self.jobs()}
+        for job_id, name, submission in self.billed():
+            job, request_id = jobs[job_id], submission["request_id"]
+            tries = [job[name], *job[name].get("earlier", [])]
+            made = {
+                (one.get("submission") or one).get("request_id")
+                for one in tries
+                if "media_url" in one.get("outcome", {})
+            }
+            told = {orphan["request_id"] for orphan in job.get("orphans", [])}
+            # The answer to our submission is lost, and no call came: nobody can know of it.
+            known = job[name]["submission"].get("request_id") or submission["deliveries"]
+            if known and request_id not in made | told:
+                yield f"{name} of job {job_id} was billed, not used, and the owner was not told"
 
     def snapshots(self) -> list[Snapshot]:
         """Every user, now."""
@@ -341,6 +384,7 @@ class World:
         for now in self._examine():
             self._note([*unfinished(now), *left_behind(now)])
         self._note([f"{name}'s CDN was shown a key" for name in self.network.leaked()])
+        self._note([*self._unaccounted()])
         for execution in self.machine.executions.values():
             if execution.status == "RUNNING":
                 self._note([f"the execution of {execution.name} runs for ever"])
