@@ -337,7 +337,7 @@ def _counts(found: Mapping[Way, Sequence[Generation]], warm: Sequence[Invocation
         usual, times_made = made.most_common(1)[0]
         figures.append(
             Figure(
-                f"cost: {name}",
+                name,
                 len(usual),
                 "calls",
                 budget=budget,
@@ -347,7 +347,7 @@ def _counts(found: Mapping[Way, Sequence[Generation]], warm: Sequence[Invocation
         )
     figures += [
         Figure(
-            f"cost: state transitions, {way.name}",
+            f"state transitions, {way.name}",
             statistics.median(one.transitions for one in jobs),
             "transitions",
             budget=TRANSITIONS_BUDGET if way is WEBHOOK else None,
@@ -380,7 +380,7 @@ def _capacity(found: Mapping[Way, Sequence[Generation]]) -> list[Figure]:
                     usage += called(run.calls)
         figures += [
             Figure(
-                f"cost: {unit}, {way.name}",
+                f"{unit}, {way.name}",
                 round(usage[unit] / len(jobs), 1),
                 "units",
                 note="per job, indexes included, without the app's looks",
@@ -435,7 +435,7 @@ def _price(name: str, usage: Usage, about: str, budget: float | None = None) -> 
     )
     listed = ", ".join(f"{unit} ${price:.4f}" for price, unit in shares if price >= 0.00005)
     return Figure(
-        f"cost of {GENERATIONS:,}: {name}",
+        f"price of {GENERATIONS:,}, {name}",
         round(dollars(usage) * GENERATIONS, 4),
         "USD",
         budget=budget,
@@ -494,7 +494,7 @@ def _idle(model: Model, sweeps: Sequence[Invocation]) -> list[Figure]:
         usage += called(run.calls) * (1 / len(sweeps))
     return [
         Figure(
-            "cost of a month: the sweep",
+            "price of a month of sweeps",
             round(dollars(usage * MINUTES_A_MONTH), 2),
             "USD",
             note="once a minute, whether there are jobs or not",
@@ -518,7 +518,7 @@ def _sizes(model: Model) -> list[Figure]:
                 choices.append(f"{megabytes:,} MB{mark}: {milliseconds:.0f} ms, ${price:.2f}")
         figures.append(
             Figure(
-                f"memory: {kind}",
+                f"peak memory of {kind}",
                 peak,
                 "MB",
                 budget=given,

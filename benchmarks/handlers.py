@@ -182,7 +182,7 @@ def _figures(request: Request, rounds: list[dict[str, Any]]) -> list[Figure]:
     ratio = statistics.median(one["handler_ms"] / one["bare_ms"] for one in rounds)
     ours = statistics.median(one["handler_cpu_ms"] - one["bare_cpu_ms"] for one in rounds)
     calls = statistics.mode(len(one["calls"]) for one in rounds)
-    name = f"handler: {request.function}, warm"
+    name = f"{request.function}, warm"
     return [
         Figure(
             name,

@@ -122,7 +122,7 @@ def measure(quick: bool) -> list[Figure]:
     bare = taken.pop(("", CLIENT))
     figures = [
         Figure(
-            "import: boto3 and one DynamoDB client",
+            "boto3 and one DynamoDB client",
             round(statistics.median(bare) * 1000),
             "ms",
             note=f"a whole process, median of {rounds}; what the ratios below are to",
@@ -134,7 +134,7 @@ def measure(quick: bool) -> list[Figure]:
         with_client = code != APP
         figures.append(
             Figure(
-                f"import: {name}{' and one client' if with_client else ''}",
+                f"{name}{' and one client' if with_client else ''}",
                 round(ratio, 2),
                 "x",
                 budget=HTTP_BUDGET if name in behind_api else None,
