@@ -121,9 +121,17 @@ def test_tracks_last_turn_comes_right_after_the_deadline() -> None:
     assert waits(([90], 0, 90), ([90], 0, 89), ([90], 0, 88)) == [90, 90, 89]
 
 
-@pytest.mark.parametrize("left", [0, -1, -2, -3_600])
-def test_a_wait_is_never_shorter_than_the_second_that_step_functions_asks_for(left: int) -> None:
-    assert waits(([90, 30], 0, left), ([90, 30], 5, left)) == [1, 1]
+@pytest.mark.parametrize("left", [-1, -2, -3_600])
+def test_after_the_deadline_the_function_has_all_its_time(left: int) -> None:
+    # Else another turn would begin, and ask, while this one waits for the provider's answer.
+    seconds = of_type(written()["Resources"], "AWS::Serverless::Function")["TrackFunction"][
+        "Timeout"
+    ]
+    assert waits(([90, 30], 0, left), ([90, 30], 5, left)) == [seconds, seconds]
+
+
+def test_a_wait_is_never_shorter_than_the_second_that_step_functions_asks_for() -> None:
+    assert waits(([90, 30], 0, 0), ([90, 30], 5, 0)) == [1, 1]
 
 
 def test_a_wait_is_a_whole_number() -> None:
