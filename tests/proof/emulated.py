@@ -3,7 +3,8 @@ take turns in this process.
 
 DynamoDB and S3 are the emulator's. Every call of them, and of Step Functions, which is played
 here, is a turn (`tests.proof.turns`). DynamoDB may be told to answer that another transaction is in
-the way, as it does when two touch an item at the same moment.
+the way, as it does when two touch an item at the same moment. The index of open jobs lags now and
+then, as global indexes do.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from clipmint import catalog, download, media, storage, transfer
 from clipmint.domain import clock
 from clipmint.domain.media import StoredObject
 from clipmint.providers import registry
+from clipmint.tables import OPEN
 from clipmint.telemetry import logger
 from functions.admin.app import app as admin
 from functions.cancel.app import app as cancel
@@ -53,6 +55,9 @@ REGION = "us-east-1"
 CONFLICTING = frozenset({"PutItem", "UpdateItem", "DeleteItem"})
 IN_TRANSACTIONS = frozenset({"LedgerTable", "JobsTable", "ProjectsTable"})
 """Tables whose items transactions write: only there can one be in the way."""
+
+LAG = 0.3
+"""How likely the index of open jobs answers as of some earlier moment of the round."""
 
 ROUTERS = (admin, cancel, generate, projects)
 
@@ -108,12 +113,15 @@ class Emulated:
     turns: Turns | None = None
     conflicts: float = 0.0
     injected: int = 0
+    earlier: list[Any] = field(default_factory=list)
+    """What the index of open jobs answered before each of the round's writes to a job."""
 
     def begin_round(self, seed: str, *, conflicts: float = 0.0) -> Turns:
         moto_aws._forget_answers()
         self.hands.moment = START
         self.turns = Turns(seed, ROUTERS)
         self.executions = Executions()
+        self.earlier = []
         self.conflicts = conflicts
         return self.turns
 
@@ -126,6 +134,11 @@ class Emulated:
                 self.injected += 1
                 self.turns.note("… meets another transaction")
                 raise _conflict(operation, params, self.turns)
+            if _writes_jobs(operation, params):
+                self.earlier.append(self._open_jobs())
+            if params.get("IndexName") == "by_deadline" and self._lags():
+                self.turns.note("… answers what it did earlier")
+                return self.turns.random.choice(self.earlier)
         if client.meta.service_model.service_id == "SFN":
             return self.executions.answer(client, operation, params)
         return _make_call(client, operation, params)
@@ -136,6 +149,19 @@ class Emulated:
         if not self.conflicts or not (single or operation.startswith("Transact")):
             return False
         return self.turns.random.random() < self.conflicts
+
+    def _lags(self) -> bool:
+        assert self.turns is not None
+        return bool(self.earlier) and self.turns.random.random() < LAG
+
+    def _open_jobs(self) -> Any:
+        return self.dynamodb.query(
+            TableName="JobsTable",
+            IndexName="by_deadline",
+            KeyConditionExpression="#open = :open",
+            ExpressionAttributeNames={"#open": "open"},
+            ExpressionAttributeValues={":open": {"S": OPEN}},
+        )
 
     def items(self, table: str, user_id: str) -> list[dict[str, Any]]:
         """A user's items in the ledger or among the projects."""
@@ -195,6 +221,13 @@ class Emulated:
 
 def _plain(item: dict[str, Any]) -> dict[str, Any]:
     return {name: _reader.deserialize(value) for name, value in item.items()}
+
+
+def _writes_jobs(operation: str, params: dict[str, Any]) -> bool:
+    if operation != "TransactWriteItems":
+        return operation in CONFLICTING and params["TableName"] == "JobsTable"
+    requests = (request for item in params["TransactItems"] for request in item.values())
+    return any(request["TableName"] == "JobsTable" for request in requests)
 
 
 def _conflict(operation: str, params: dict[str, Any], turns: Turns) -> ClientError:

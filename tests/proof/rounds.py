@@ -165,21 +165,29 @@ def _until_done(attempt: Callable[[], bool]) -> bool:
 
 @dataclass
 class Execution:
-    """The state machine's way through one job."""
+    """The state machine's way through one job.
+
+    Somebody may have ``stopped`` it: a function that runs then runs on to its end, for nobody tells
+    Lambda, but no state comes after it. It ``gave_up`` on a function when that failed too often;
+    that is sooner than `statemachine/` says.
+    """
 
     account: Emulated
     turns: Turns
     job_id: str
+    stopped: bool = False
+    gave_up: bool = False
+    state: str = "submit"
 
     def run(self) -> None:
         """From Submit to Settle."""
         self.turns.pause(lambda: self.job_id in self.account.executions.started)
         if self.job_id not in self.account.executions.started:
             return  # nobody ever started it
-        state, self._stage, self._turn_, self._error = "submit", "", 0, ""
-        while state != "end":
-            self.turns.note(f"enters {state}")
-            state = getattr(self, f"_{state}")()
+        self._stage, self._turn_, self._error = "", 0, ""
+        while self.state != "end" and not self.stopped:
+            self.turns.note(f"enters {self.state}")
+            self.state = getattr(self, f"_{self.state}")()
         self.account.executions.ended.add(self.job_id)
 
     def _submit(self) -> str:
@@ -192,6 +200,8 @@ class Execution:
     def _track(self) -> str:
         executions = self.account.executions
         for _ in range(MOST_ATTEMPTS):
+            if self.stopped:
+                return "end"
             token = str(uuid.uuid4())
             executions.sleeping.add(token)
             call = {"stage": self._stage, "turn": self._turn_, "task_token": token}
@@ -205,13 +215,17 @@ class Execution:
                         self._error = "JobFinished"
                         return "settle"
                     continue
-            self.turns.pause(partial(executions.told.__contains__, token))
+            self.turns.pause(partial(self._is_over, token))
             executions.sleeping.discard(token)
             if token in executions.told:
                 return "submit" if executions.told[token] else "migrate"
             self._turn_ += 1  # time to look
         self._error = "States.Timeout"
         return "end"  # it would go on like this: the sweep's turn
+
+    def _is_over(self, token: str) -> bool:
+        """Whether a state that sleeps with this token need sleep no longer."""
+        return self.stopped or token in self.account.executions.told
 
     def _migrate(self) -> str:
         said = self._invoke(migrate, {"stage": self._stage}, {"JobFinished", "MediaInvalid"})
@@ -225,8 +239,10 @@ class Execution:
         return "end"
 
     def _invoke(self, function: Any, more: dict[str, Any], given_up: set[str]) -> Any:
-        """What a function answers; None where its state is left for Settle."""
+        """What a function answers; None where its state is left for Settle, or for good."""
         for _ in range(MOST_ATTEMPTS):
+            if self.stopped:
+                return None
             try:
                 return function({"job_id": self.job_id, **more}, CONTEXT)
             except Exception as error:  # noqa: BLE001  (as the state machine does)
@@ -234,6 +250,7 @@ class Execution:
                 self.turns.note(f"{function.__module__}: {error!r}")
                 if self._error in given_up:
                     return None
+        self.gave_up = True
         return None
 
 
@@ -245,6 +262,7 @@ class Round:
     user: str
     provider: Provider
     log: list[str]
+    machine: Execution
     answers: list[Answer] = field(default_factory=list)
     deletions: list[Answer] = field(default_factory=list)
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -257,20 +275,21 @@ def play(account: Emulated, kind: Kind, seed: str, *, conflicts: float = 0.0) ->
     chance = turns.random
     provider = Provider(turns)
     user = f"user-{uuid.uuid4()}"
-    this = Round(seed, user, provider, turns.log)
     account.provider = provider
     job = _open(kind, user)
+    machine = Execution(account, turns, job.job_id)
+    this = Round(seed, user, provider, turns.log, machine)
     execution.start(job.job_id)
     account.conflicts = conflicts
-    running = turns.begin("execution", Execution(account, turns, job.job_id).run)
+    running = turns.begin("execution", machine.run)
     for _ in range(chance.choice((0, 1, 1, 2))):
         turns.begin("user", lambda: _cancel(this, turns, job))
     if chance.random() < 0.5:
-        turns.begin("time", lambda: _pass_the_deadline(account, turns, job))
+        turns.begin("time", lambda: _pass_the_deadline(machine, job))
     for _ in range(chance.choice((0, 1, 1, 2))):
         turns.begin("sweep", lambda: _sweep(turns))
     if chance.random() < 0.3:
-        turns.begin("abort", lambda: _abort(account, turns, job, running))
+        turns.begin("abort", lambda: _abort(machine, running))
     if chance.random() < 0.2:
         turns.begin("deletion", lambda: _delete(this, turns, job))
     turns.run()
@@ -335,30 +354,46 @@ def _delete(this: Round, turns: Turns, job: Job) -> None:
             break
 
 
-def _pass_the_deadline(account: Emulated, turns: Turns, job: Job) -> None:
-    turns.linger(40)
+def _await_a_moment(machine: Execution) -> None:
+    """Any, or one while a file is stored: there most is at stake."""
+    if machine.turns.random.random() < 0.5:
+        machine.turns.linger(40)
+    else:
+        while not (machine.stopped or machine.state in {"migrate", "end"}):
+            machine.turns.pause(lambda: machine.state == "migrate")
+        machine.turns.linger(3)
+
+
+def _pass_the_deadline(machine: Execution, job: Job) -> None:
+    account, turns = machine.account, machine.turns
+    _await_a_moment(machine)
     late = turns.random.choice((1, DEADLINE_GRACE.total_seconds() + 1))
     account.hands.forward(seconds=max(0, job.deadline - clock.epoch(clock.now())) + late)
     turns.note("the deadline passes")
+    _sweep(turns, 3)
 
 
-def _sweep(turns: Turns) -> None:
-    turns.linger(40)
+def _sweep(turns: Turns, within: int = 40) -> None:
+    turns.linger(within)
     _until_done(lambda: sweep(dict(SCHEDULED), CONTEXT) is not None)
 
 
-def _abort(account: Emulated, turns: Turns, job: Job, running: Actor) -> None:
-    turns.linger(40)
+def _abort(machine: Execution, running: Actor) -> None:
+    turns, executions = machine.turns, machine.account.executions
+    _await_a_moment(machine)
     if running.ended:
         return
     turns.note("stops the execution")
-    running.doomed = True
-    turns.pause(lambda: running.ended)
-    account.executions.ended.add(job.job_id)
-    account.executions.sleeping.clear()
+    machine.stopped = True
+    executions.ended.add(machine.job_id)
+    executions.sleeping.clear()
+    if turns.random.random() < 0.3:
+        # Out of time, or its host is gone, at this very moment.
+        turns.note("the function dies")
+        running.doomed = True
     if turns.random.random() < 0.3:
         return  # its event is lost
-    died = {"source": "aws.states", "detail": {"name": job.job_id, "status": "ABORTED"}}
+    died = {"source": "aws.states", "detail": {"name": machine.job_id, "status": "ABORTED"}}
     _until_done(lambda: sweep(died, CONTEXT) is not None)
 
 
@@ -382,6 +417,8 @@ def judge(account: Emulated, this: Round, job: Job) -> None:
     if resolved != Counter(stages_of(ended).keys()):
         this.found.append(f"{this.user}: resolved {dict(resolved)}")
     this.found += [f"{this.user}: {what}" for what in _untruths(this, ended, now.journal)]
+    if not (this.machine.stopped or this.machine.gave_up):
+        this.found += [f"{this.user}: {what}" for what in _thrown_away(ended)]
 
 
 def _untruths(this: Round, ended: Item, journal: list[Item]) -> list[str]:
@@ -402,6 +439,19 @@ def _untruths(this: Round, ended: Item, journal: list[Item]) -> list[str]:
         if answer.status == 204 and not ended.get("deleted"):
             found.append("delete was answered 204, and the job is still to be seen")
     return found
+
+
+def _thrown_away(ended: Item) -> list[str]:
+    """Stages that came out, and were given up before their time to be fetched was over."""
+    # A success moves the deadline to the end of that time, and ending a job leaves it there.
+    in_time = clock.epoch(clock.from_iso(ended["completed_at"])) < int(ended["deadline"])
+    if ended["status"] != "failed" or not in_time:
+        return []
+    return [
+        f"the job is failed, and its {name} was there to be fetched"
+        for name, stage in stages_of(ended).items()
+        if (stage.get("outcome") or {}).get("media_url") and not stage.get("asset")
+    ]
 
 
 def _wrong_cancellation(answer: Answer, ended: Item, released: int) -> str | None:
