@@ -11,6 +11,7 @@ from clipmint.domain.jobs import Job, Stage
 from clipmint.providers.base import Provider, Submitted
 from clipmint.submission import Attempt
 from tests.integration import moto_aws
+from tests.proof import memory
 from tests.proof.__main__ import write
 from tests.proof.boundary import Effect, Point
 from tests.proof.matrix import Matrix, Run, effects_table, play, points_of, table
@@ -77,6 +78,27 @@ def test_a_submit_that_calls_before_it_notes_is_found_out(
     number = play(SCENARIOS["Runway, polled"], aws_clients).effects.index(called) + 1
     run = play(SCENARIOS["Runway, polled"], aws_clients, (Point(number, called, "after"),))
     assert any("was paid for 2 times" in sentence for sentence in run.found)
+
+
+def test_memory_that_outlives_its_process_is_found_out(
+    aws_clients: moto_aws.Clients, rehearsals: dict[str, Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts = set[str]()
+    original = submission._send
+
+    def remembering(
+        provider: Provider, job: Job, stage: Stage, attempt: Attempt
+    ) -> Submitted | circuit.Open:
+        attempts.add(job.job_id)
+        return original(provider, job, stage, attempt)
+
+    monkeypatch.setattr(submission, "_attempts", attempts, raising=False)
+    monkeypatch.setattr(memory, "_AT_IMPORT", memory.taken())
+    monkeypatch.setattr(submission, "_send", remembering)
+    called = Effect("submit", "fal POST")
+    number = rehearsals["fal, webhook"].effects.index(called) + 1
+    run = play(SCENARIOS["fal, webhook"], aws_clients, (Point(number, called, "after"),))
+    assert "clipmint.submission._attempts survived a death" in run.found
 
 
 def test_after_one_side_effect_and_before_the_next_is_one_death() -> None:

@@ -50,7 +50,7 @@ from clipmint.telemetry import logger
 from tests.integration import moto_aws
 from tests.integration.gateway import Answer, Context, answer_of, event
 from tests.integration.moto_aws import NOON, Aws, Clients, Clock
-from tests.proof import records
+from tests.proof import memory, records
 from tests.proof.boundary import Boundary, Death, Point
 from tests.proof.invariants import TERMINAL, Snapshot, left_behind, unfinished, violations
 from tests.proof.machine import Execution, FunctionFailed, Machine, Refused
@@ -222,6 +222,7 @@ class World:
         if self.boundary.end():
             self.log.append(f"{self.seconds:8.1f} {function} died")
             moto_aws._forget_answers()
+            self._note(memory.survivors())
             self._examine()
             raise FunctionFailed("Runtime.ExitError")
         said = f": {error}" if error else ""

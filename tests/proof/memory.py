@@ -1,0 +1,197 @@
+"""What our code keeps in memory from one call to the next, and whether a death took it away.
+
+A process that is gone has forgotten everything. All deaths of the matrix happen in one process, so
+what a function kept is dropped by hand (`moto_aws._forget_answers`), from a list that somebody has
+to keep. `survivors` compares every module of ours with what it was when it had just been imported,
+and names what that list has left out.
+
+What a library's object keeps inside itself is not looked into, unless it is a container, too.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import pkgutil
+import sys
+from collections import deque
+from collections.abc import Hashable, Iterator, Mapping, Sequence, Set
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import Any
+
+import clipmint
+from clipmint import tables
+from local.deploy import ROOT
+
+WATCHED = (
+    "clipmint",
+    "functions",
+    "aws_lambda_powertools.utilities.circuit_breaker",
+    "aws_lambda_powertools.utilities.idempotency",
+)
+"""Our modules, and those that keep answers for us."""
+
+_CLIENT = "a client or connection: it knows an endpoint, and no answers"
+_WORLD = "the world's own, for the whole run"
+
+STAYS: Mapping[str, str] = {
+    "clipmint.circuit._store": "a client; its answers are inside, and are forgotten there",
+    "clipmint.execution._client": _CLIENT,
+    "clipmint.generation.STARTS_AT_ONCE": _WORLD,
+    "clipmint.images._s3": _CLIENT,
+    "clipmint.ledger._connection": _CLIENT,
+    "clipmint.providers.registry.time": _WORLD,
+    **{
+        f"clipmint.tables.{name}._connection": _CLIENT
+        for name, model in vars(tables).items()
+        if hasattr(model, "_connection")
+    },
+    "functions.generate.app._idempotency": "a client and settings; its local cache is off",
+    "functions.migrate.app._http": _CLIENT,
+    "functions.migrate.app._s3": _CLIENT,
+    "functions.projects.app._s3": _CLIENT,
+    "functions.status.app._s3": _CLIENT,
+    **{
+        f"aws_lambda_powertools.utilities.{module}.dt": _WORLD
+        for module in (
+            "circuit_breaker.base",
+            "circuit_breaker.persistence.base",
+            "circuit_breaker.persistence.dynamodb",
+            "idempotency.base",
+            "idempotency.persistence.base",
+            "idempotency.persistence.datarecord",
+            "idempotency.persistence.dynamodb",
+        )
+    },
+}
+"""What a process here may keep although one on Lambda would not, and why that hides nothing."""
+
+_FIXED = ("fixed",)
+"""How states begin that cannot change while a name stands for the same value."""
+
+_Cached = type(functools.cache(lambda: None))
+
+
+def survivors() -> list[str]:
+    """What is otherwise than when it was imported, one sentence each."""
+    now = dict(_everything())
+    return [
+        f"{name} survived a death"
+        for name in sorted(now.keys() | _AT_IMPORT.keys())
+        if name not in STAYS and _has_changed(name, now)
+    ]
+
+
+def taken() -> dict[str, tuple[Any, tuple[Hashable, ...]]]:
+    """Everything as it is now, and its state, by name."""
+    return {name: (value, _state(value)) for name, value in _everything()}
+
+
+def _has_changed(name: str, now: Mapping[str, Any]) -> bool:
+    if name not in now or name not in _AT_IMPORT:
+        return True
+    before, state = _AT_IMPORT[name]
+    if now[name] is before and state[:1] == _FIXED:
+        return False  # most are, and there are thousands
+    return _state(now[name]) != state
+
+
+def _import_all() -> None:
+    """So that no module of ours is first seen after something ran."""
+    for module in pkgutil.walk_packages(clipmint.__path__, "clipmint."):
+        importlib.import_module(module.name)
+    for app in sorted(Path(ROOT, "functions").glob("*/app.py")):
+        importlib.import_module(f"functions.{app.parent.name}.app")
+
+
+def _everything() -> Iterator[tuple[str, Any]]:
+    """Every global of every module of ours, and every attribute of its classes."""
+    for name, module in [*sys.modules.items()]:
+        if not _is_ours(name):
+            continue
+        for attribute, value in _attributes(module):
+            if isinstance(value, type) and value.__module__ == name:
+                for inner, kept in _attributes(value):
+                    yield f"{name}.{attribute}.{inner}", kept
+            else:
+                yield f"{name}.{attribute}", value
+
+
+def _is_ours(module: str) -> bool:
+    return module.startswith(WATCHED)
+
+
+def _attributes(of: ModuleType | type) -> Iterator[tuple[str, Any]]:
+    return (
+        (name, getattr(value, "__func__", value))  # of a static or class method
+        for name, value in [*vars(of).items()]
+        if not name.startswith("__")
+    )
+
+
+def _state(value: Any, within: tuple[int, ...] = ()) -> tuple[Hashable, ...]:
+    """What a value consists of, as something that stays as it is."""
+    if id(value) in within:
+        return ("itself",)
+    if value is None or isinstance(value, bool | int | float | complex | str | bytes):
+        return *_FIXED, type(value).__name__, value
+    parts = _parts(value)
+    if parts is None:
+        return *_FIXED, type(value).__module__, type(value).__qualname__
+    inside = (_state(part, (*within, id(value))) for part in parts)
+    name = "function" if callable(value) else type(value).__qualname__
+    return name, frozenset(inside) if isinstance(value, Set) else tuple(inside)
+
+
+def _parts(value: Any) -> Sequence[Any] | None:
+    """What is inside a value; None for what cannot be looked into."""
+    if isinstance(value, _Cached):
+        size = value.cache_info().currsize if _is_ours(value.__module__) else 0
+        return [size] if size else []
+    if isinstance(value, FunctionType):
+        return _kept_by(value)
+    if isinstance(value, Mapping):
+        return [*value.items()]
+    if isinstance(value, Set | list | tuple | deque | bytearray):
+        return [*value]
+    if _is_ours(type(value).__module__) and not _is_frozen(type(value)):
+        return [*_members(value)]
+    return [] if callable(value) else None
+
+
+def _kept_by(function: FunctionType) -> list[Any]:
+    """Default arguments, attributes and what it encloses, and nothing else: a test may put another
+    in its place."""
+    if not _is_ours(function.__module__):
+        return []
+    enclosed = [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
+    kept = [function.__defaults__, function.__kwdefaults__, vars(function), enclosed]
+    return [one for one in kept if one]
+
+
+def _is_filled(cell: Any) -> bool:
+    try:
+        _ = cell.cell_contents
+    except ValueError:
+        return False
+    return True
+
+
+def _is_frozen(kind: type) -> bool:
+    """Whether instances are values, which are taken at their word."""
+    settings = getattr(kind, "model_config", None) or {}
+    dataclass_ = getattr(kind, "__dataclass_params__", None)
+    return bool(settings.get("frozen") or (dataclass_ and dataclass_.frozen))
+
+
+def _members(value: Any) -> Iterator[tuple[str, Any]]:
+    yield from vars(value).items() if hasattr(value, "__dict__") else ()
+    for kind in type(value).__mro__:
+        for name in getattr(kind, "__slots__", ()):
+            if hasattr(value, name):
+                yield name, getattr(value, name)
+
+
+_import_all()
+_AT_IMPORT = taken()
