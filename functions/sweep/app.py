@@ -153,12 +153,13 @@ def _report(holds: Holds, audited: audit.Audit) -> None:
 
 
 def _execution_died(detail: dict[str, Any]) -> bool:
-    logger.append_keys(job_id=detail["name"])
-    logger.error("execution died", extra={"status": detail["status"]})
-    count(EXECUTION_DIED, status=detail["status"])
-    if jobs.get(detail["name"]) is None:
-        return False  # an execution somebody started by hand
-    return _settle(detail["name"], detail["status"], set())
+    # For this event alone: the next run of this process may be a scheduled sweep.
+    with logger.append_context_keys(job_id=detail["name"]):
+        logger.error("execution died", extra={"status": detail["status"]})
+        count(EXECUTION_DIED, status=detail["status"])
+        if jobs.get(detail["name"]) is None:
+            return False  # an execution somebody started by hand
+        return _settle(detail["name"], detail["status"], set())
 
 
 def _sweep(found: OpenJob, silent: set[str]) -> str | None:
