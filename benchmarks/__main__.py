@@ -25,6 +25,9 @@ from benchmarks.results import Figure
 
 ROOT = Path(__file__).parents[1]
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
+HISTORY = Path(__file__).with_name("before-and-after.md")
+"""What was changed because of a figure, and what it was before and after; by hand."""
+
 PARTS = ("imports", "handlers", "cost", "migrate", "ledger", "scale", "clips")
 """The modules beside this one that have a `measure`, in the order they run."""
 COMMAND = "make bench"
@@ -55,7 +58,7 @@ class Measured:
 
 def parts() -> list[str]:
     """The parts there are."""
-    return [name for name in PARTS if (Path(__file__).parent / f"{name}.py").exists()]
+    return list(PARTS)
 
 
 def measure(names: Sequence[str], *, quick: bool) -> dict[str, Measured]:
@@ -146,7 +149,8 @@ def document(about: Mapping[str, str], measured: Mapping[str, Measured]) -> str:
         command=COMMAND, machine="\n".join(f"| {name} | {fact} |" for name, fact in facts.items())
     )
     verdict = f"over budget: {over_budget(measured)}"
-    return "\n\n".join([opening.rstrip(), table(measured), verdict, *prose]) + "\n"
+    told = HISTORY.read_text(encoding="utf-8").strip()
+    return "\n\n".join([opening.rstrip(), table(measured), verdict, *prose, told]) + "\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

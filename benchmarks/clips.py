@@ -224,6 +224,8 @@ def _of(stack: Stack, clips: int) -> tuple[Batch, dict[str, Any]]:
 def figures(clips: int, provider_seconds: float, workers: int) -> list[Figure]:
     """What a reader wants of a report."""
     said = report(clips, provider_seconds, workers)
+    if said["paid_submissions"] != clips:
+        raise DoesNotAddUp(f"{said['paid_submissions']} submissions were paid, of {clips} clips")
     one, many, books = said["one"], said["all"], said["all"]["books"]
     name = f"{clips} clips"
     return [
@@ -258,13 +260,11 @@ def figures(clips: int, provider_seconds: float, workers: int) -> list[Figure]:
             f"{name}, submissions paid",
             said["paid_submissions"],
             "submissions",
-            budget=clips,
         ),
         Figure(
             f"{name}, credits held after the last",
             books["held"],
             "credits",
-            budget=0,
             note=f"{books['hold']} held, {books['capture']} captured",
         ),
     ]

@@ -13,16 +13,27 @@ transactions included; a read of more than 4 KB is scaled up here, which the emu
 refused write counts as one unit), requests, transitions from the executions' histories (retries
 count), log lines.
 
+Each request that a traced function answers is taken for a trace: X-Ray keeps the first of each
+second and a twentieth of the rest, so a busy owner pays less. The file is `VIDEO_BYTES` long.
+
 **Taken from this computer**: how long a function runs (see `prices.lambda_run`). Medians of warm
-runs; a cold start is none of the job's own. Providers are next door here, so a function that calls
-one is given `PROVIDER_SECONDS` more.
+runs; what Lambda bills for starting functions is a line of its own, with each of a job's functions
+starting for it, as an owner with few users has it. Providers are next door here, so a function that
+calls one is given `PROVIDER_SECONDS` more.
 
 **Memory**: the most that a worker of each function ever had, against what the template gives it;
 and what other sizes would make of its time and price, because memory buys the processor's share.
 
 **Beside it**, by the same prices and the same units, what the documents describe that this system
 comes from: a status endpoint that asks the provider at each look of the app and fetches the video
-itself when it is done, and a loop that asks every ten seconds for up to thirty minutes.
+itself when it is done, and a loop that asks every ten seconds for up to thirty minutes. How they
+would run at AWS is our reading, at its cheapest: `DOCUMENTS_MEGABYTES` of memory, a turn of the
+loop one state transition.
+
+**Prices**: AWS's public pricing pages for us-east-1, on demand and without the free tier, November
+2026. Left out: storage, what leaves for the internet (a video of 6 MB costs twice what making it
+did), and what is paid by the month whatever happens: about a dollar and a half each for the alarms
+and for the sweep's metrics, forty cents for the secret, and the keys DynamoDB asks KMS for.
 """
 
 from __future__ import annotations
@@ -40,8 +51,10 @@ from dataclasses import dataclass
 
 import httpx
 
-from benchmarks.prices import PRICE_LIST, TRACED, Usage, dollars, lambda_run
+from benchmarks import imports
+from benchmarks.prices import Usage, dollars, lambda_run
 from benchmarks.results import Figure
+from benchmarks.scale import cached
 from local.deploy import ROOT, load_template
 from local.journal import Call, Invocation
 from local.stack import Stack, wait_for
@@ -57,6 +70,14 @@ PLATFORM_LOG_BYTES = 600
 """Lambda's own lines of a traced run (start and report, as JSON), billed like ours: an assumption.
 Where the template asks for warnings only, a run that went well has none."""
 
+VIDEO_BYTES = 6_000_000
+"""Eight seconds at six megabits a second: an assumption."""
+
+ACCESS_LOG_BYTES = 376
+"""The gateway's line about a request, as the template's format writes it: an assumption."""
+
+DOCUMENTS_MEGABYTES = 256
+
 EVENT_BYTES = 26
 """What CloudWatch Logs adds to each line it bills."""
 
@@ -65,10 +86,13 @@ PROMPT = "A paper boat crosses a still lake at dawn, mist over the water. ".ljus
 they lie on the job, and DynamoDB bills its writes by the size of the whole item."""
 LOOK_SECONDS = 2.0
 PAUSE_SECONDS = 1.5
-LOOP_SECONDS, LOOP_TRANSITIONS = 10.0, 3
-"""The documents' loop: as states, a turn is a Wait, a Task and a Choice."""
+LOOP_SECONDS, LOOP_TRANSITIONS = 10.0, 1
+"""The documents' loop: as states, a turn is at least a Task."""
 SIZES_MEGABYTES = (256, 512, 1_024, 1_769)
 """Memory to compare for each function; the last buys a whole vCPU."""
+LENGTHS_SECONDS = (120.0, 1_800.0)
+"""How long generations may take, beside the one that was recorded."""
+
 LONGEST_SECONDS = 1_800.0
 """When the documents' loop gives up."""
 
@@ -83,7 +107,14 @@ S3_WRITES = frozenset(
         "ListObjectsV2",
     }
 )
+S3_READS = frozenset({"GetObject", "HeadObject"})
 S3_FREE = frozenset({"DeleteObject", "DeleteObjects", "AbortMultipartUpload"})
+BILLED = frozenset({"dynamodb", "s3", "secretsmanager", "stepfunctions"})
+"""Services that are called; Step Functions bills transitions instead."""
+
+REFUSED_UNITS = 10.0
+"""A transaction that was refused is billed as if it had been made; ours are of about that size."""
+
 HTTP = frozenset({"generate", "status", "webhooks"})
 TALKS_TO_PROVIDER = frozenset({"submit", "track, asking", "migrate"})
 STATES = ("submit", "track", "track, asking", "migrate", "settle")
@@ -108,6 +139,10 @@ WEBHOOK = Way("webhook", "veo-3.1")
 LOST = Way("lost webhook", "veo-3.1", lost=True)
 POLL = Way("no webhooks (Runway)", "gen4.5")
 WAYS = (WEBHOOK, LOST, POLL)
+
+
+class NotCounted(Exception):
+    """Something was used that this model has no price for, or that was to be seen and was not."""
 
 
 class DidNotComplete(Exception):
@@ -154,8 +189,10 @@ class App:
     def generate(self, way: Way, every: float = LOOK_SECONDS) -> str:
         """Order a video and look every so often until it is there; the job's id."""
         word = f"word{uuid.uuid4().hex}"
+        simulator = self._stack.simulators["runway" if way is POLL else "fal"]
+        simulator.arm("media_oversized", prompt_contains=word, times=None, bytes=VIDEO_BYTES)
         if way.lost:
-            self._stack.fal.arm("webhook_lost", prompt_contains=word)
+            simulator.arm("webhook_lost", prompt_contains=word)
         answer = self._http.post(
             "/v1/videos",
             json={"model_id": way.model_id, "preset": "draft", "prompt": f"{PROMPT}, {word}"},
@@ -176,7 +213,9 @@ class App:
 class Model:
     """What turns recorded runs into usage: memory and log bytes by function, times by kind.
 
-    ``peak_megabytes`` is the most memory that any run of a function had, cold ones included.
+    ``peak_megabytes`` is the most memory that any run of a function had, cold ones included;
+    ``traced`` are the functions whose requests leave a trace, ``import_seconds`` what starting
+    each of them takes.
     """
 
     megabytes: Mapping[str, int]
@@ -184,11 +223,14 @@ class Model:
     log_bytes: Mapping[str, float]
     milliseconds: Mapping[str, float]
     cpu_milliseconds: Mapping[str, float]
+    traced: frozenset[str]
+    import_seconds: Mapping[str, float]
 
     @classmethod
     def of(cls, stack: Stack) -> Model:
         document = load_template(ROOT / "template.yaml")
-        template, shared = document["Resources"], document["Globals"]["Function"]["LoggingConfig"]
+        template, general = document["Resources"], document["Globals"]["Function"]
+        shared = general["LoggingConfig"]
         runs = [run for run in stack.invocations() if run.ended and run.error is None]
         by_kind = defaultdict(list)
         for run in runs:
@@ -208,7 +250,7 @@ class Model:
                 for name in times_run
             },
             {
-                name: _log_bytes(stack.logs(name)) / n + platform_bytes(name)
+                name: _log_bytes(name, stack.logs(name)) / n + platform_bytes(name)
                 for name, n in times_run.items()
             },
             {
@@ -219,6 +261,12 @@ class Model:
                 kind: statistics.median(run.cpu_milliseconds or 0 for run in ran)
                 for kind, ran in warm.items()
             },
+            frozenset(
+                name
+                for name in times_run
+                if template[name]["Properties"].get("Tracing", general["Tracing"]) == "Active"
+            ),
+            imports.seconds_to_import(),
         )
 
     def sized(self, kind: str, megabytes: int, seconds_away: float | None = None) -> Usage:
@@ -235,7 +283,21 @@ class Model:
         usage = self.sized(kind, self.megabytes[function], seconds_away)
         usage["log bytes"] += self.log_bytes[function]
         if kind in HTTP:
-            usage += Usage({"HTTP API requests": 1, "traces": TRACED})
+            usage += Usage(
+                {
+                    "HTTP API requests": 1,
+                    "log bytes": ACCESS_LOG_BYTES,
+                    "traces": function in self.traced,
+                }
+            )
+        return usage
+
+    def starting(self, kinds: Iterable[str]) -> Usage:
+        """What Lambda bills for starting each of these functions once."""
+        usage = Usage()
+        for function in {function_of(kind) for kind in kinds}:
+            seconds = self.import_seconds[function.removesuffix("Function").lower()]
+            usage["Lambda GB-seconds"] += seconds * self.megabytes[function] / 1024
         return usage
 
     def all_of(self, generation: Generation) -> Usage:
@@ -250,14 +312,20 @@ def called(calls: Iterable[Call]) -> Usage:
     """What AWS bills for calls."""
     usage = Usage()
     for call in calls:
+        if call.service not in BILLED:
+            raise NotCounted(f"{call.service} {call.operation}")
         if call.service == "dynamodb":
-            units = 1.0 if call.capacity is None else call.capacity
+            if call.capacity is None and call.error is None:
+                raise NotCounted(f"{call.operation} of {call.resource} names no capacity")
+            units = REFUSED_UNITS if call.capacity is None else call.capacity
             if call.operation in WRITES:
                 usage["DynamoDB write units"] += units
             else:
                 kilobytes = math.ceil((call.response_bytes or 1) / READ_UNIT_BYTES)
                 usage["DynamoDB read units"] += units * kilobytes
         elif call.service == "s3" and call.operation not in S3_FREE:
+            if call.operation not in S3_WRITES | S3_READS:
+                raise NotCounted(f"S3 {call.operation}")
             usage["S3 writes" if call.operation in S3_WRITES else "S3 reads"] += 1
         elif call.service == "secretsmanager":
             usage["secret reads"] += 1
@@ -319,9 +387,12 @@ def _generate(
     return dict(found)
 
 
-def _log_bytes(lines: Iterable[str]) -> int:
+def _log_bytes(function: str, lines: Iterable[str]) -> int:
     # Ours are JSON; whatever else is there is the emulator's idea of Lambda's own.
-    return sum(len(line.encode()) + EVENT_BYTES for line in lines if line.startswith("{"))
+    found = sum(len(line.encode()) + EVENT_BYTES for line in lines if line.startswith("{"))
+    if not found and function == "GenerateFunction":
+        raise NotCounted("the functions' logs")
+    return found
 
 
 def _counts(found: Mapping[Way, Sequence[Generation]], warm: Sequence[Invocation]) -> list[Figure]:
@@ -333,22 +404,26 @@ def _counts(found: Mapping[Way, Sequence[Generation]], warm: Sequence[Invocation
         ("webhooks", "webhook, warm: AWS calls", None),
     ):
         runs = [run for run in warm if kind_of(run) == kind]
-        made = Counter(tuple(call.operation for call in run.calls) for run in runs)
-        usual, times_made = made.most_common(1)[0]
+        if not runs:
+            raise NotCounted(f"no warm run of {kind}")
+        # The catalog, the keys and the circuits are read now and then, whatever is asked.
+        own = [[call.operation for call in run.calls if not cached(call)] for run in runs]
+        most = max(own, key=len)
+        kept = sum(len(run.calls) for run in runs) - sum(map(len, own))
         figures.append(
             Figure(
                 name,
-                len(usual),
+                len(most),
                 "calls",
                 budget=budget,
-                note=f"{', '.join(usual)}: {times_made} of {len(runs)} runs, at most "
-                f"{max(map(len, made))}; the catalog is read once a minute, the keys every five",
+                note=f"{', '.join(most)}: the most of {len(runs)} runs; beside them {kept} reads "
+                "of the catalog (once a minute) and the keys (every five)",
             )
         )
     figures += [
         Figure(
             f"state transitions, {way.name}",
-            statistics.median(one.transitions for one in jobs),
+            max(one.transitions for one in jobs),
             "transitions",
             budget=TRANSITIONS_BUDGET if way is WEBHOOK else None,
             note=f"per one-stage job; AWS calls by its functions: {_calls(jobs)}",
@@ -406,8 +481,13 @@ def _prices(
                 DOLLARS_BUDGET if way is WEBHOOK else None,
             )
         )
+    kinds = {kind_of(run) for job in found[WEBHOOK] for run in job.runs}
+    warm = sum((model.all_of(job) for job in found[WEBHOOK]), Usage()) * (1 / len(found[WEBHOOK]))
+    figures.append(
+        _price("ours, webhook, each function started for it", warm + model.starting(kinds), "")
+    )
     ours = found[WEBHOOK][0]
-    for length in (seconds, LONGEST_SECONDS):
+    for length in (seconds, *LENGTHS_SECONDS):
         if length != seconds:
             figures.append(
                 _price(f"ours, webhook, {length:g} s", _longer(model, ours, length), "computed")
@@ -421,8 +501,7 @@ def _prices(
             _price(
                 f"documents, 10-second loop, {length:g} s",
                 _loop(model, ours, length),
-                f"{length / LOOP_SECONDS:g} turns of {LOOP_TRANSITIONS} transitions, "
-                f"{length / LOOK_SECONDS:g} plain looks",
+                f"{length / LOOP_SECONDS:g} turns, {length / LOOK_SECONDS:g} plain looks",
             ),
         ]
     return figures
@@ -443,9 +522,9 @@ def _price(name: str, usage: Usage, about: str, budget: float | None = None) -> 
     )
 
 
-def _one_look(model: Model, job: Generation, seconds_away: float) -> Usage:
+def _one_look(model: Model, job: Generation) -> Usage:
     """A look of the app at a job that goes on."""
-    return model.run("status", seconds_away) + called(job.of("status")[0].calls)
+    return model.run("status") + called(job.of("status")[0].calls)
 
 
 def _longer(model: Model, job: Generation, seconds: float) -> Usage:
@@ -458,15 +537,25 @@ def _longer(model: Model, job: Generation, seconds: float) -> Usage:
     turn = model.run("track, asking") + called(job.of("track")[0].calls)
     return (
         model.all_of(job)
-        + _one_look(model, job, 0) * looks
+        + _one_look(model, job) * looks
         + (turn + Usage({"state transitions": 1})) * turns
     )
+
+
+def _theirs(model: Model, kind: str, seconds_away: float) -> Usage:
+    """A run of one of our functions as the documents' would be: as little memory as will do, and
+    nothing logged or traced but by the gateway."""
+    usage = model.sized(kind, DOCUMENTS_MEGABYTES, seconds_away)
+    if kind in HTTP:
+        usage += Usage({"HTTP API requests": 1, "log bytes": ACCESS_LOG_BYTES})
+    return usage
 
 
 def _documents(model: Model, job: Generation) -> Usage:
     """What both of the documents' designs do once: take the order and send it to the provider in
     one request, and fetch the finished video."""
-    usage = model.run("generate", PROVIDER_SECONDS) + model.run("migrate")
+    usage = _theirs(model, "generate", PROVIDER_SECONDS)
+    usage += _theirs(model, "migrate", PROVIDER_SECONDS)
     for kind in ("generate", "submit", "migrate"):
         for run in job.of(kind):
             usage += called(run.calls)
@@ -474,21 +563,22 @@ def _documents(model: Model, job: Generation) -> Usage:
 
 
 def _asked_at_each_look(model: Model, job: Generation, seconds: float) -> Usage:
-    looks = seconds / LOOK_SECONDS
-    return _documents(model, job) + _one_look(model, job, PROVIDER_SECONDS) * looks
+    look = _theirs(model, "status", PROVIDER_SECONDS) + called(job.of("status")[0].calls)
+    return _documents(model, job) + look * (seconds / LOOK_SECONDS)
 
 
 def _loop(model: Model, job: Generation, seconds: float) -> Usage:
-    turn = model.run("track, asking") + called(job.of("status")[0].calls)
+    read = called(job.of("status")[0].calls)
+    turn = _theirs(model, "track, asking", PROVIDER_SECONDS) + read
     turn["state transitions"] += LOOP_TRANSITIONS
-    looks = _one_look(model, job, 0) * (seconds / LOOK_SECONDS)
+    looks = (_theirs(model, "status", 0) + read) * (seconds / LOOK_SECONDS)
     return _documents(model, job) + turn * (seconds / LOOP_SECONDS) + looks
 
 
 def _idle(model: Model, sweeps: Sequence[Invocation]) -> list[Figure]:
     """What the sweep costs in a month, with or without jobs."""
     if not sweeps:
-        return []
+        raise NotCounted("no warm sweep")
     usage = model.run("sweep")
     for run in sweeps:
         usage += called(run.calls) * (1 / len(sweeps))
@@ -521,8 +611,7 @@ def _sizes(model: Model) -> list[Figure]:
                 f"peak memory of {kind}",
                 peak,
                 "MB",
-                budget=given,
-                note=f"a warm run, and a million of them: {'; '.join(choices)}",
+                note=f"of {given:,}; a warm run, and a million of them: {'; '.join(choices)}",
             )
         )
     return figures
@@ -531,7 +620,6 @@ def _sizes(model: Model) -> list[Figure]:
 def main() -> None:
     options = argparse.ArgumentParser(description="AWS calls, transitions and list prices.")
     options.add_argument("--quick", action="store_true", help="shorter generations, fewer of them")
-    print(f"prices: {PRICE_LIST}")
     for figure in measure(options.parse_args().quick):
         over = " OVER" if figure.over_budget else ""
         print(f"{figure.name}: {figure.value} {figure.unit}{over} ({figure.note})")

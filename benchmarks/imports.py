@@ -4,9 +4,10 @@
 
 Each run is a fresh process of the functions' own interpreter with the search path that a function
 has on the local stack: its code, then its layers, then nothing. The least is boto3 and one DynamoDB
-client. Whole processes are timed in turn, and a function's ratio is the median of its ratios to the
-bare run of the same round, so that whatever else the computer does strikes both. Byte code is
-there: a first round writes it, as the layer's build does.
+client. Whole processes are timed in turn, less the time of one that imports nothing, and a
+function's ratio is the median of its ratios to the bare run of the same round, so that whatever
+else the computer does strikes both. Byte code is there: a first round writes it, as the layer's
+build does.
 
 A second figure adds one DynamoDB client to the function's imports as well, which every function
 makes at its first request; a function makes its clients when it first needs them.
@@ -37,6 +38,7 @@ ROUNDS, QUICK_ROUNDS = 11, 3
 HTTP_BUDGET = 2.5
 """Times the bare run; see the design's budgets."""
 
+NOTHING = "pass"
 CLIENT = "import boto3; boto3.client('dynamodb')"
 APP = "import app"
 MODULES = """
@@ -112,20 +114,26 @@ def measure(quick: bool) -> list[Figure]:
     rounds = QUICK_ROUNDS if quick else ROUNDS
     behind_api = http_functions()
     with search_paths() as paths:
-        runs = {("", CLIENT): paths["status"]}
+        runs = {("", NOTHING): paths["status"], ("", CLIENT): paths["status"]}
         for name, path in paths.items():
             runs[name, APP] = path
             if name in behind_api:
                 runs[name, f"{APP}; {CLIENT}"] = path
         taken = _in_turn(runs, rounds)
         about = {name: _breakdown(path) for name, path in paths.items()}
+    started = taken.pop(("", NOTHING))
+    taken = {
+        run: [whole - empty for whole, empty in zip(seconds, started, strict=True)]
+        for run, seconds in taken.items()
+    }
     bare = taken.pop(("", CLIENT))
     figures = [
         Figure(
             "boto3 and one DynamoDB client",
             round(statistics.median(bare) * 1000),
             "ms",
-            note=f"a whole process, median of {rounds}; what the ratios below are to",
+            note=f"median of {rounds}, and {statistics.median(started) * 1000:.0f} ms for the bare "
+            "interpreter; what the ratios below are to",
         )
     ]
     for (name, code), seconds in taken.items():
@@ -142,6 +150,13 @@ def measure(quick: bool) -> list[Figure]:
             )
         )
     return figures
+
+
+def seconds_to_import(rounds: int = QUICK_ROUNDS) -> dict[str, float]:
+    """What each function's import takes, its interpreter included: medians, in seconds."""
+    with search_paths() as paths:
+        taken = _in_turn({(name, APP): path for name, path in paths.items()}, rounds)
+    return {name: statistics.median(seconds) for (name, _), seconds in taken.items()}
 
 
 def _in_turn(

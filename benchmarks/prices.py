@@ -1,15 +1,11 @@
 """What AWS charges for, and how much: one list for every design that is compared.
 
-A `Usage` counts what was used; `dollars` prices it. Not in it, because no design of these differs
-in it: storage, what a user downloads, the alarms and custom metrics (by the month, not by the job),
-and the keys that DynamoDB asks KMS for every few minutes.
+A `Usage` counts what was used; `dollars` prices it. `benchmarks.cost` says what is left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-
-PRICE_LIST = "AWS's public pricing pages for us-east-1 (on demand, no free tier), November 2026"
 
 DOLLARS: Mapping[str, float] = {
     "HTTP API requests": 1.00 / 1e6,
@@ -27,9 +23,6 @@ DOLLARS: Mapping[str, float] = {
 
 VCPU_MEGABYTES = 1769
 """Lambda's memory for one vCPU; less memory is that much less of one."""
-
-TRACED = 0.05
-"""X-Ray's default sampling, beside one request a second."""
 
 
 class Usage(dict[str, float]):

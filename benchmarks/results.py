@@ -24,4 +24,6 @@ class Figure:
     def over_budget(self) -> bool:
         if self.budget is None:
             return False
-        return self.value < self.budget if self.at_least else self.value > self.budget
+        # Not the other way round: what is not a number keeps no budget.
+        kept = self.value >= self.budget if self.at_least else self.value <= self.budget
+        return not kept

@@ -37,6 +37,9 @@ VARIABLES = {
     "Sweep": f"LEDGER_TABLE JOBS_TABLE STATE_MACHINE_ARN {PROVIDERS}",
     "Seed": "MODELS_TABLE",
 }
+UNTRACED = {"Status", "Sweep"}
+"""Looks and sweeps: many, alike, and soon more expensive to trace than to run."""
+
 GATEWAY_TIMEOUT_SECONDS = 30
 LONGEST_TIMEOUT_SECONDS = 900
 
@@ -84,7 +87,8 @@ def test_a_function_logs_json_to_a_group_that_forgets(name: str) -> None:
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_function_is_traced_by_the_platform(name: str) -> None:
-    assert function(name)["TracingConfig"] == {"Mode": "Active"}
+    mode = "PassThrough" if name in UNTRACED else "Active"
+    assert function(name)["TracingConfig"] == {"Mode": mode}
 
 
 def test_the_xray_sdk_is_not_shipped() -> None:
