@@ -90,12 +90,13 @@ def _not_as_told(scenario: Scenario, world: World, points: tuple[Point, ...]) ->
         if len(ends) != len(scenario.ends):
             yield f"there are {len(ends)} jobs, not {len(scenario.ends)}"
         yield from _untrue(world)
-    billed = {job_id for job_id, _, _ in world.billed()}
+    told = {(job_id, stage) for job_id, stage, made in world.billed() if made["deliveries"]}
     for expected, job in zip(scenario.ends, world.jobs_in_order(), strict=False):
-        # One death must not cost a user the video, unless nobody can know whether it was ordered,
-        # or it was the user who cancelled it and only the death made that early enough.
-        unknowable = job["video"]["provider"] == "runway" or job["job_id"] not in billed
-        allowed = {"SUBMIT_UNKNOWN"} if unknowable else set()
+        # One death must not cost a user the video, unless nobody can know whether it was ordered
+        # (a provider's answer is lost, and no call of it comes), or it was the user who cancelled
+        # it and only the death made that early enough.
+        stage = "image" if "asset" not in job.get("image", {"asset": None}) else "video"
+        allowed = {"SUBMIT_UNKNOWN"} if (job["job_id"], stage) not in told else set()
         if "cancel" in scenario.name:
             allowed.add("CANCELLED")
         if (
