@@ -34,7 +34,7 @@ from local.deploy import ROOT, default_layers, load_template
 from local.runtime.bootstrap import search_path
 from local.stack import HANDLER_PYTHON
 
-ROUNDS, QUICK_ROUNDS = 11, 3
+ROUNDS, QUICK_ROUNDS = 9, 3
 HTTP_BUDGET = 2.5
 """Times the bare run; see the design's budgets."""
 
