@@ -27,11 +27,11 @@ from typing import Any
 
 import httpx
 
+from benchmarks.prices import WRITES
 from benchmarks.results import Figure
 from local.journal import Call, Invocation
 from local.stack import Stack, wait_for
 
-WRITES = frozenset({"PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems"})
 MODEL, CREDITS = "veo-3.1-transition", 16
 """The model of every clip, and what four seconds of it cost."""
 SCENE = {

@@ -39,7 +39,6 @@ and for the sweep's metrics, forty cents for the secret, and the keys DynamoDB a
 from __future__ import annotations
 
 import argparse
-import math
 import statistics
 import sys
 import time
@@ -52,11 +51,10 @@ from dataclasses import dataclass
 import httpx
 
 from benchmarks import imports
-from benchmarks.prices import Usage, dollars, lambda_run
+from benchmarks.prices import NotCounted, Usage, cached, called, dollars, lambda_run
 from benchmarks.results import Figure
-from benchmarks.scale import cached
 from local.deploy import ROOT, load_template
-from local.journal import Call, Invocation
+from local.journal import Invocation
 from local.stack import Stack, wait_for
 
 GENERATIONS = 1_000
@@ -96,29 +94,9 @@ LENGTHS_SECONDS = (120.0, 1_800.0)
 LONGEST_SECONDS = 1_800.0
 """When the documents' loop gives up."""
 
-WRITES = frozenset({"PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems"})
-S3_WRITES = frozenset(
-    {
-        "PutObject",
-        "CopyObject",
-        "CreateMultipartUpload",
-        "UploadPart",
-        "CompleteMultipartUpload",
-        "ListObjectsV2",
-    }
-)
-S3_READS = frozenset({"GetObject", "HeadObject"})
-S3_FREE = frozenset({"DeleteObject", "DeleteObjects", "AbortMultipartUpload"})
-BILLED = frozenset({"dynamodb", "s3", "secretsmanager", "stepfunctions"})
-"""Services that are called; Step Functions bills transitions instead."""
-
-REFUSED_UNITS = 10.0
-"""A transaction that was refused is billed as if it had been made; ours are of about that size."""
-
 HTTP = frozenset({"generate", "status", "webhooks"})
 TALKS_TO_PROVIDER = frozenset({"submit", "track, asking", "migrate"})
 STATES = ("submit", "track", "track, asking", "migrate", "settle")
-READ_UNIT_BYTES = 4_096
 MINUTES_A_MONTH = 730 * 60
 DEFAULT_POLL_SECONDS = (90.0, 30.0, 30.0, 60.0)
 """When Track asks, of a model that says nothing else; the last interval repeats."""
@@ -139,10 +117,6 @@ WEBHOOK = Way("webhook", "veo-3.1")
 LOST = Way("lost webhook", "veo-3.1", lost=True)
 POLL = Way("no webhooks (Runway)", "gen4.5")
 WAYS = (WEBHOOK, LOST, POLL)
-
-
-class NotCounted(Exception):
-    """Something was used that this model has no price for, or that was to be seen and was not."""
 
 
 class DidNotComplete(Exception):
@@ -306,30 +280,6 @@ class Model:
         for run in generation.runs:
             usage += self.run(kind_of(run)) + called(run.calls)
         return usage
-
-
-def called(calls: Iterable[Call]) -> Usage:
-    """What AWS bills for calls."""
-    usage = Usage()
-    for call in calls:
-        if call.service not in BILLED:
-            raise NotCounted(f"{call.service} {call.operation}")
-        if call.service == "dynamodb":
-            if call.capacity is None and call.error is None:
-                raise NotCounted(f"{call.operation} of {call.resource} names no capacity")
-            units = REFUSED_UNITS if call.capacity is None else call.capacity
-            if call.operation in WRITES:
-                usage["DynamoDB write units"] += units
-            else:
-                kilobytes = math.ceil((call.response_bytes or 1) / READ_UNIT_BYTES)
-                usage["DynamoDB read units"] += units * kilobytes
-        elif call.service == "s3" and call.operation not in S3_FREE:
-            if call.operation not in S3_WRITES | S3_READS:
-                raise NotCounted(f"S3 {call.operation}")
-            usage["S3 writes" if call.operation in S3_WRITES else "S3 reads"] += 1
-        elif call.service == "secretsmanager":
-            usage["secret reads"] += 1
-    return usage
 
 
 def measure(quick: bool) -> list[Figure]:

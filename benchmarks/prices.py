@@ -1,11 +1,15 @@
 """What AWS charges for, and how much: one list for every design that is compared.
 
-A `Usage` counts what was used; `dollars` prices it. `benchmarks.cost` says what is left out.
+A `Usage` counts what was used; `called` makes one of recorded calls, `dollars` prices it.
+`benchmarks.cost` says what is left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
+
+from local.journal import Call
 
 DOLLARS: Mapping[str, float] = {
     "HTTP API requests": 1.00 / 1e6,
@@ -21,8 +25,33 @@ DOLLARS: Mapping[str, float] = {
     "traces": 5.00 / 1e6,
 }
 
+WRITES = frozenset({"PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems"})
+S3_WRITES = frozenset(
+    {
+        "PutObject",
+        "CopyObject",
+        "CreateMultipartUpload",
+        "UploadPart",
+        "CompleteMultipartUpload",
+        "ListObjectsV2",
+    }
+)
+S3_READS = frozenset({"GetObject", "HeadObject"})
+S3_FREE = frozenset({"DeleteObject", "DeleteObjects", "AbortMultipartUpload"})
+BILLED = frozenset({"dynamodb", "s3", "secretsmanager", "stepfunctions"})
+"""Services that are called; Step Functions bills transitions instead."""
+
+REFUSED_UNITS = 10.0
+"""A transaction that was refused is billed as if it had been made; ours are of about that size."""
+
+READ_UNIT_BYTES = 4_096
+
 VCPU_MEGABYTES = 1769
 """Lambda's memory for one vCPU; less memory is that much less of one."""
+
+
+class NotCounted(Exception):
+    """Something was used that this model has no price for, or that was to be seen and was not."""
 
 
 class Usage(dict[str, float]):
@@ -61,3 +90,37 @@ def lambda_run(
     waiting = max(0.0, milliseconds - cpu_milliseconds) + seconds_away * 1000
     billed = waiting + cpu_milliseconds / min(1.0, megabytes / VCPU_MEGABYTES)
     return Usage({"Lambda requests": 1, "Lambda GB-seconds": billed / 1000 * megabytes / 1024})
+
+
+def called(calls: Iterable[Call]) -> Usage:
+    """What AWS bills for calls."""
+    usage = Usage()
+    for call in calls:
+        if call.service not in BILLED:
+            raise NotCounted(f"{call.service} {call.operation}")
+        if call.service == "dynamodb":
+            if call.capacity is None and call.error is None:
+                raise NotCounted(f"{call.operation} of {call.resource} names no capacity")
+            units = REFUSED_UNITS if call.capacity is None else call.capacity
+            if call.operation in WRITES:
+                usage["DynamoDB write units"] += units
+            else:
+                kilobytes = math.ceil((call.response_bytes or 1) / READ_UNIT_BYTES)
+                usage["DynamoDB read units"] += units * kilobytes
+        elif call.service == "s3" and call.operation not in S3_FREE:
+            if call.operation not in S3_WRITES | S3_READS:
+                raise NotCounted(f"S3 {call.operation}")
+            usage["S3 writes" if call.operation in S3_WRITES else "S3 reads"] += 1
+        elif call.service == "secretsmanager":
+            usage["secret reads"] += 1
+    return usage
+
+
+def cached(call: Call) -> bool:
+    """Whether a worker keeps the answer for other jobs: keys, catalog, and circuits, which lie
+    beside the idempotency records (those are never read: they are written, or found there)."""
+    return (
+        call.service == "secretsmanager"
+        or "ModelsTable" in call.resource
+        or (call.operation == "GetItem" and "IdempotencyTable" in call.resource)
+    )

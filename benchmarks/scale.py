@@ -27,7 +27,7 @@ from typing import Any
 
 import httpx
 
-from benchmarks.clips import WRITES
+from benchmarks.prices import WRITES, cached, called, dollars
 from benchmarks.results import Figure
 from local.journal import Call, Invocation
 from local.stack import Stack, wait_for
@@ -106,16 +106,6 @@ class Flight:
 
     def per_job(self, number: int) -> float:
         return round(number / self.jobs, 2)
-
-
-def cached(call: Call) -> bool:
-    """Whether a worker keeps the answer for other jobs: keys, catalog, and circuits, which lie
-    beside the idempotency records (those are never read: they are written, or found there)."""
-    return (
-        call.service == "secretsmanager"
-        or "ModelsTable" in call.resource
-        or (call.operation == "GetItem" and "IdempotencyTable" in call.resource)
-    )
 
 
 def grant(stack: Stack, load: Load) -> list[str]:
@@ -213,6 +203,16 @@ def figures(load: Load, flight: Flight, provider_seconds: float) -> list[Figure]
             "calls",
             note=f"{refused} of {len(flight.writes)} refused; "
             f"{flight.asked_again} orders sent again",
+        ),
+        Figure(
+            f"{load.name}: price of 1,000, calls and transitions alone",
+            round(
+                dollars(called(flight.calls) + {"state transitions": sum(flight.transitions)})
+                * flight.per_job(1_000),
+                4,
+            ),
+            "USD",
+            note="without what depends on this computer, and without anybody looking",
         ),
         Figure(
             f"{load.name}: state transitions of each",
