@@ -434,7 +434,11 @@ def _prices(
     kinds = {kind_of(run) for job in found[WEBHOOK] for run in job.runs}
     warm = sum((model.all_of(job) for job in found[WEBHOOK]), Usage()) * (1 / len(found[WEBHOOK]))
     figures.append(
-        _price("ours, webhook, each function started for it", warm + model.starting(kinds), "")
+        _price(
+            f"ours, webhook, {seconds:g} s, each function started for it",
+            warm + model.starting(kinds),
+            f"{len(kinds)} cold starts",
+        )
     )
     ours = found[WEBHOOK][0]
     for length in (seconds, *LENGTHS_SECONDS):
