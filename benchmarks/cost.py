@@ -89,10 +89,8 @@ LOOP_SECONDS, LOOP_TRANSITIONS = 10.0, 1
 SIZES_MEGABYTES = (256, 512, 1_024, 1_769)
 """Memory to compare for each function; the last buys a whole vCPU."""
 LENGTHS_SECONDS = (120.0, 1_800.0)
-"""How long generations may take, beside the one that was recorded."""
-
-LONGEST_SECONDS = 1_800.0
-"""When the documents' loop gives up."""
+"""How long generations may take, beside the one that was recorded; the last is when the documents'
+loop gives up."""
 
 HTTP = frozenset({"generate", "status", "webhooks"})
 TALKS_TO_PROVIDER = frozenset({"submit", "track, asking", "migrate"})

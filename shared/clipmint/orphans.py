@@ -61,9 +61,11 @@ def leave(job: Job, stage: Stage, *, silent: set[str] | None = None) -> None:
     provider = _provider(stage.provider)
     if provider and stage.provider not in silent:
         try:
-            outcome = provider.poll(handle)
-            if isinstance(outcome, Running) and provider.cancel(handle):
+            # In this order: what an attempt before this one took back, Runway does not know any
+            # more, and only a cancellation can tell that from an answer that says nothing.
+            if provider.cancel(handle):
                 return
+            outcome = provider.poll(handle)
         except ProviderUnavailable as error:
             health.silent(stage.provider, error)
             silent.add(stage.provider)

@@ -410,16 +410,21 @@ def _(world: World) -> None:
     start(world, "fal")
 
 
-def aborted(world: World) -> Script:
-    for job_id in world.job_ids():
-        world.abort(job_id)
-    yield from ()
+def start_and_abort(world: World, provider: str, *, in_seconds: float = 10) -> None:
+    """One user orders one video, and somebody stops its execution."""
+
+    def abort() -> Script:
+        for job_id in world.job_ids():
+            world.abort(job_id)
+        yield from ()
+
+    start(world, provider)
+    world.begin(abort(), in_seconds=in_seconds)
 
 
 @scenario("aborted", "failed")
 def _(world: World) -> None:
-    start(world, "fal")
-    world.begin(aborted(world), in_seconds=10)
+    start_and_abort(world, "fal")
 
 
 @scenario("aborted unseen", "failed")
@@ -427,40 +432,34 @@ def _(world: World) -> None:
     """The event of the execution's end is lost; the sweep finds the job by its deadline."""
     world.loses_events = True
     world.network.arm("fal", "webhook_lost")
-    start(world, "fal")
-    world.begin(aborted(world), in_seconds=10)
+    start_and_abort(world, "fal")
 
 
 @scenario("aborted at Runway", "failed")
 def _(world: World) -> None:
     """Its task has begun, and Runway calls nobody."""
-    start(world, "runway")
-    world.begin(aborted(world), in_seconds=10)
+    start_and_abort(world, "runway")
 
 
 @scenario("aborted in Runway's queue", "failed", runway={"pending_seconds": 60})
 def _(world: World) -> None:
-    start(world, "runway")
-    world.begin(aborted(world), in_seconds=10)
+    start_and_abort(world, "runway")
 
 
 @scenario("aborted at Runware", "failed")
 def _(world: World) -> None:
-    start(world, "runware")
-    world.begin(aborted(world), in_seconds=5)
+    start_and_abort(world, "runware", in_seconds=5)
 
 
 @scenario("aborted unseen, webhook", "failed")
 def _(world: World) -> None:
     """The webhook finds nobody to wake, and gives the finished video a day to arrive."""
     world.loses_events = True
-    start(world, "fal")
-    world.begin(aborted(world), in_seconds=10)
+    start_and_abort(world, "fal")
 
 
 @scenario("aborted while storing", "failed")
 def _(world: World) -> None:
     """The video is made, the CDN does not hand it out, and the execution is stopped."""
     world.network.arm("fal", "media_error", times=None)
-    start(world, "fal")
-    world.begin(aborted(world), in_seconds=40)
+    start_and_abort(world, "fal", in_seconds=40)

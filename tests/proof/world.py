@@ -333,7 +333,7 @@ class World:
         ]
 
     def _unaccounted(self) -> Iterator[str]:
-        """What was billed and neither used nor told to the owner."""
+        """What was billed and neither used nor told to the owner, or told and never billed."""
         jobs = {job["job_id"]: job for job in self.jobs()}
         for job_id, name, submission in self.billed():
             job, request_id = jobs[job_id], submission["request_id"]
@@ -348,6 +348,15 @@ class World:
             known = job[name]["submission"].get("request_id") or submission["deliveries"]
             if known and request_id not in made | told:
                 yield f"{name} of job {job_id} was billed, not used, and the owner was not told"
+        withdrawn = {
+            submission["request_id"]
+            for submission in self.network.submissions()
+            if submission["state"] == "CANCELLED" and not submission["billed"]
+        }
+        for job_id, job in jobs.items():
+            for orphan in job.get("orphans", []):
+                if orphan["request_id"] in withdrawn:
+                    yield f"the owner was told of {orphan['stage']} of job {job_id}, taken back"
 
     def snapshots(self) -> list[Snapshot]:
         """Every user, now."""

@@ -379,6 +379,8 @@ def orphans_of(job: Job) -> list[str]:
         ("fal", Failed(FailureCode.PROVIDER_ERROR), False, []),
         ("fal", ProviderUnavailable("timed out"), False, []),
         ("runway", Running(), True, []),
+        # Taken back by an attempt that died: Runway knows it no more.
+        ("runway", ProviderUnavailable("HTTP 404"), True, []),
         ("runway", Running(), False, ["request-1"]),
         ("runway", ProviderUnavailable("timed out"), False, ["request-1"]),
     ],
@@ -395,14 +397,12 @@ def test_what_a_provider_has_is_taken_back_or_the_owner_told(
     job = jobs.mark_sent(job.job_id, "video", TASK_ID, HANDLE)
     recorded: list[Any] = []
 
-    def ask() -> Any:
+    def cancel() -> bool:
         recorded.append(jobs.get(job.job_id))
-        if isinstance(polled, Exception):
-            raise polled
-        return polled
+        return withdrawn
 
-    providers[name].polls = [ask]
-    providers[name].cancellations = [withdrawn]
+    providers[name].polls = [polled]
+    providers[name].cancellations = [cancel]
     if event == "late":
         hands.forward(seconds=61 + DEADLINE_GRACE.total_seconds())
     code = FailureCode.DEADLINE_EXCEEDED if event == "late" else FailureCode.INTERNAL
