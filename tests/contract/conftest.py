@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.contract.certificates import Certificates, issue_certificates
-from tests.contract.inbox import Inbox, listening
+from tests.support.certificates import Certificates, issue_certificates
+from tests.support.inbox import Inbox, listening
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ from clipmint.providers.base import (
 from clipmint.providers.fal import Fal, FalSettings
 from clipmint.providers.transport import Patience
 from local.simulator.client import Simulator, start
-from tests.contract.inbox import Call, Inbox
+from tests.support.inbox import Call, Inbox
 
 FAST = {"queue_seconds": 0.1, "generation_seconds": 0.1, "time_factor": 0.01}
 HURRIED = Patience(connect=2, write=2, read=2, whole=2)

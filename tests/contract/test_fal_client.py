@@ -28,8 +28,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from httpx_sse import connect_sse
 
 from local.simulator.client import Simulator, start
-from tests.contract.certificates import Certificates
-from tests.contract.inbox import Call, Inbox
+from tests.support.certificates import Certificates
+from tests.support.inbox import Call, Inbox
 
 TEXT = "fal-ai/veo3.1"
 IMAGE = "fal-ai/veo3.1/image-to-video"

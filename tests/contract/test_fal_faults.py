@@ -16,7 +16,7 @@ import pytest
 
 from local.fal.faults import FAL_FAULTS, NOT_ACCEPTED
 from local.simulator.client import Simulator, start
-from tests.contract.inbox import Inbox
+from tests.support.inbox import Inbox
 
 TEXT = "/fal-ai/veo3.1"
 FOX = {"prompt": "a fox", "duration": "4s"}

@@ -23,7 +23,7 @@ from clipmint.domain.default_catalog import DEFAULT_CATALOG
 from clipmint.domain.outcomes import Running, Succeeded
 from clipmint.providers.base import Accepted, Handle, Task
 from clipmint.providers.fal import Fal, FalSettings
-from tests.unit.providers.wire import Wire
+from tests.support.wire import Wire
 
 KEY = "key-id:key-secret"
 PROMPT = 'un café "à la crème" ☕ 😀\n'

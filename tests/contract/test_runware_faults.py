@@ -25,7 +25,7 @@ from local.runware.faults import NOT_ACCEPTED, RUNWARE_FAULTS
 from local.runware.models import VIDEO_MODELS
 from local.simulator.client import Simulator, start
 from local.simulator.media import MEDIA_FAULTS
-from tests.contract.inbox import Inbox
+from tests.support.inbox import Inbox
 
 FAST = {"generation_seconds": 0.1, "image_seconds": 0.05, "time_factor": 0.01}
 A, B = "https://example.com/a.png", "https://example.com/b.png"

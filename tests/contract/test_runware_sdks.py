@@ -22,7 +22,7 @@ import pytest
 from PIL import Image
 
 from local.simulator.client import Simulator, start
-from tests.contract.inbox import Inbox
+from tests.support.inbox import Inbox
 
 ROOT = Path(__file__).parents[2]
 DRIVERS = Path(__file__).parent / "drivers"

@@ -27,7 +27,7 @@ from clipmint.domain.default_catalog import DEFAULT_CATALOG
 from clipmint.providers.base import Accepted, Handle, Task, Unanswered
 from clipmint.providers.runway import Runway, RunwaySettings
 from clipmint.providers.runway.models import ENDPOINTS
-from tests.unit.providers.wire import Wire
+from tests.support.wire import Wire
 
 KEY = "key_0123456789abcdef"
 TASK_ID = "17f20503-6c24-4c16-946b-35dbbce2af2f"

@@ -12,16 +12,16 @@ from contextlib import ExitStack
 import pytest
 
 from local.stack import Stack
-from tests.e2e.audit import Auditor
-from tests.e2e.backstage import (
+from tests.support.audit import Auditor
+from tests.support.backstage import (
     Owner,
     call_off_crashes,
     close_circuits,
     scan,
     until_execution_ended,
 )
-from tests.e2e.catalog import MODELS, PRICE
-from tests.e2e.customer import Customer
+from tests.support.catalog import MODELS, PRICE
+from tests.support.customer import Customer
 
 FAL = {
     "queue_seconds": 0.05,

@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 from local.stack import Stack, wait_for
-from tests.e2e.backstage import job_item, submissions, until_execution_ended, until_tracked
-from tests.e2e.catalog import PRICE
-from tests.e2e.customer import Customer
+from tests.support.backstage import job_item, submissions, until_execution_ended, until_tracked
+from tests.support.catalog import PRICE
+from tests.support.customer import Customer
 
 
 @pytest.fixture

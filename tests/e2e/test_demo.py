@@ -22,7 +22,7 @@ import pytest
 from PIL import Image
 
 from local.demo.checks import faults_of_journal
-from tests.e2e.demo_run import PATIENCE_SECONDS, PROGRESS_LINE, ROOT, Run, environment, run
+from tests.support.demo_run import PATIENCE_SECONDS, PROGRESS_LINE, ROOT, Run, environment, run
 
 FIRST_ACT: Mapping[str, tuple[int, tuple[int, int]]] = {
     "text-to-video": (4, (1280, 720)),

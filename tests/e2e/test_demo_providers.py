@@ -15,7 +15,7 @@ from local.demo.checks import Checks, faults_of_journal
 from local.demo.screen import Screen
 from local.demo.second_act import SecondAct
 from local.stack import Stack
-from tests.e2e.demo_run import KEYS, PROGRESS_LINE, ROOT, Run, environment, run
+from tests.support.demo_run import KEYS, PROGRESS_LINE, ROOT, Run, environment, run
 
 
 @pytest.fixture(autouse=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from local.stack import Stack
-from tests.e2e.backstage import submissions
-from tests.e2e.catalog import PRICE
-from tests.e2e.customer import Customer
+from tests.support.backstage import submissions
+from tests.support.catalog import PRICE
+from tests.support.customer import Customer
 
 FAILURES: dict[str, tuple[str, str]] = {
     "moderation": (

@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
 from local.issuer import AUDIENCE, KEY_ID
 from local.stack import Stack
-from tests.e2e.catalog import PRICE
-from tests.e2e.customer import Customer
+from tests.support.catalog import PRICE
+from tests.support.customer import Customer
 
 NOT_A_DOMAIN = ["https://10.0.0.1/a.png", "https://[::1]/a.png", "https://2130706433/a.png"]
 

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from local.stack import Stack, wait_for
-from tests.e2e.audit import Auditor
-from tests.e2e.backstage import (
+from tests.support.audit import Auditor
+from tests.support.backstage import (
     Owner,
     age,
     execution,
@@ -23,8 +23,8 @@ from tests.e2e.backstage import (
     sweep,
     until_execution_ended,
 )
-from tests.e2e.catalog import PRICE
-from tests.e2e.customer import Customer
+from tests.support.catalog import PRICE
+from tests.support.customer import Customer
 
 KEY = "tried twice"
 RETRY_SECONDS = 45

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from local.stack import Stack
-from tests.e2e.catalog import PRICE
-from tests.e2e.customer import Customer
+from tests.support.catalog import PRICE
+from tests.support.customer import Customer
 
 MEGABYTE = 1024 * 1024
 

@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from local.stack import Stack, wait_for
-from tests.e2e.backstage import counted, execution, job_item, until_execution_ended
-from tests.e2e.catalog import PRICE
-from tests.e2e.customer import Customer
+from tests.support.backstage import counted, execution, job_item, until_execution_ended
+from tests.support.catalog import PRICE
+from tests.support.customer import Customer
 
 TOO_LARGE = 2 * 1024**3 + 1
 

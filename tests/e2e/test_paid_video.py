@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from local.stack import Stack, wait_for
-from tests.e2e.backstage import job_item, metric, submissions
-from tests.e2e.catalog import PRICE, VEO_DRAFT
-from tests.e2e.customer import TERMINAL, Customer
+from tests.support.backstage import job_item, metric, submissions
+from tests.support.catalog import PRICE, VEO_DRAFT
+from tests.support.customer import TERMINAL, Customer
 
 FRAME = "https://images.example.com/first.png"
 LAST_FRAME = "https://images.example.com/last.png"

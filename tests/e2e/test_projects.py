@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 
 from local.stack import Stack
-from tests.e2e.backstage import Item, scan
-from tests.e2e.customer import Customer
 from tests.e2e.test_races import at_once, patiently
+from tests.support.backstage import Item, scan
+from tests.support.customer import Customer
 
 
 def new_project(customer: Customer, scenes: int = 0, **members: Any) -> str:

@@ -16,9 +16,9 @@ from typing import TypeVar
 import httpx
 
 from local.stack import Stack
-from tests.e2e.backstage import Owner, scan, submissions
-from tests.e2e.catalog import PRICE
-from tests.e2e.customer import Customer
+from tests.support.backstage import Owner, scan, submissions
+from tests.support.catalog import PRICE
+from tests.support.customer import Customer
 
 T = TypeVar("T")
 

@@ -9,9 +9,9 @@ from collections.abc import Callable
 import httpx
 
 from local.stack import Stack
-from tests.e2e.backstage import Owner, forget_answer, key_status, submissions
-from tests.e2e.catalog import PRICE
-from tests.e2e.customer import Customer
+from tests.support.backstage import Owner, forget_answer, key_status, submissions
+from tests.support.catalog import PRICE
+from tests.support.customer import Customer
 
 
 def assert_replay(first: httpx.Response, second: httpx.Response) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from local.stack import Stack, wait_for
-from tests.e2e.backstage import (
+from tests.support.backstage import (
     crashed,
     job_item,
     pass_the_deadline,
     submissions,
     until_execution_ended,
 )
-from tests.e2e.customer import Customer
+from tests.support.customer import Customer
 
 
 def assert_completed_once(stack: Stack, customer: Customer, job_id: str) -> None:

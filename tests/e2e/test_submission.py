@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from local.stack import Stack, wait_for
-from tests.e2e.audit import Auditor
-from tests.e2e.backstage import (
+from tests.support.audit import Auditor
+from tests.support.backstage import (
     Owner,
     counted,
     execution,
@@ -20,8 +20,8 @@ from tests.e2e.backstage import (
     until_execution_ended,
     until_tracked,
 )
-from tests.e2e.catalog import PRICE
-from tests.e2e.customer import Customer
+from tests.support.catalog import PRICE
+from tests.support.customer import Customer
 
 NOT_STARTED = "Video generation could not be started. Please try again."
 

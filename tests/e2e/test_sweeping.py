@@ -7,7 +7,7 @@ import time
 import httpx
 
 from local.stack import Stack, wait_for
-from tests.e2e.backstage import (
+from tests.support.backstage import (
     age,
     call_off_crashes,
     counted,
@@ -21,7 +21,7 @@ from tests.e2e.backstage import (
     until_execution_ended,
     until_tracked,
 )
-from tests.e2e.customer import Customer
+from tests.support.customer import Customer
 
 
 def abort(stack: Stack, job_id: str) -> None:

@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 from local.stack import Stack
-from tests.e2e.backstage import Owner, scan
-from tests.e2e.catalog import MODELS, PRICE
-from tests.e2e.customer import Customer
+from tests.support.backstage import Owner, scan
+from tests.support.catalog import MODELS, PRICE
+from tests.support.customer import Customer
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from local.stack import Stack, wait_for
-from tests.e2e.backstage import (
+from tests.support.backstage import (
     counted,
     job_item,
     metric,
@@ -16,7 +16,7 @@ from tests.e2e.backstage import (
     sweep,
     until_execution_ended,
 )
-from tests.e2e.customer import Customer
+from tests.support.customer import Customer
 
 
 def deliveries(stack: Stack, job_id: str) -> list[dict[str, Any]]:

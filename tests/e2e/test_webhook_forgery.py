@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from local.stack import Stack, wait_for
-from tests.e2e.backstage import (
+from tests.support.backstage import (
     counted,
     job_item,
     pass_the_deadline,
@@ -18,7 +18,7 @@ from tests.e2e.backstage import (
     sweep,
     until_tracked,
 )
-from tests.e2e.customer import Customer
+from tests.support.customer import Customer
 
 FORGERIES = ["bad_signature", "foreign_key", "stale_timestamp", "altered_body", "unsigned"]
 

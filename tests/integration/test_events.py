@@ -26,9 +26,10 @@ from clipmint.domain.outcomes import FailureCode, Succeeded
 from clipmint.domain.requests import job_id_for
 from clipmint.providers import registry
 from clipmint.providers.base import Handle
-from tests.integration import moto_aws
-from tests.integration.gateway import Answer, Context, answer_of
-from tests.integration.moto_aws import (
+from tests.support import fal_wire, moto_aws
+from tests.support.fal_wire import BASE, REQUEST_ID, Signer
+from tests.support.gateway import Answer, Context, answer_of
+from tests.support.moto_aws import (
     BUCKET,
     Aws,
     assert_adds_up,
@@ -36,11 +37,9 @@ from tests.integration.moto_aws import (
     journal,
     task_id_of,
 )
-from tests.integration.storage.origin import Exchange, Origin
-from tests.unit.mp4 import write_mp4
-from tests.unit.providers import fal_wire
-from tests.unit.providers.fal_wire import BASE, REQUEST_ID, Signer
-from tests.unit.providers.wire import Reply, Wire
+from tests.support.mp4 import write_mp4
+from tests.support.origin import Exchange, Origin
+from tests.support.wire import Reply, Wire
 
 aws_clients = moto_aws.aws_clients
 aws = moto_aws.aws_account

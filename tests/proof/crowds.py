@@ -12,10 +12,10 @@ from functools import partial
 import httpx
 
 from local.stack import Stack
-from tests.e2e.audit import Auditor
-from tests.e2e.backstage import Owner, scan, submissions, until_execution_ended
-from tests.e2e.catalog import MODELS, PRICE
-from tests.e2e.customer import Customer
+from tests.support.audit import Auditor
+from tests.support.backstage import Owner, scan, submissions, until_execution_ended
+from tests.support.catalog import MODELS, PRICE
+from tests.support.customer import Customer
 
 Crowd = tuple[str, Counter[str], list[str]]
 

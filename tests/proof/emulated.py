@@ -46,10 +46,10 @@ from functions.projects.app import app as projects
 from local.deploy import ROOT
 from local.processes import Child
 from local.stack import EMULATOR_PYTHON
-from tests.integration import moto_aws
-from tests.integration.moto_aws import BUCKET, IMAGES_BUCKET, KEYS, TABLES, Clock
-from tests.proof.invariants import Snapshot
 from tests.proof.turns import Turns
+from tests.support import moto_aws
+from tests.support.invariants import Snapshot
+from tests.support.moto_aws import BUCKET, IMAGES_BUCKET, KEYS, TABLES, Clock
 
 REGION = "us-east-1"
 CONFLICTING = frozenset({"PutItem", "UpdateItem", "DeleteItem"})

@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from clipmint.domain import clock
-from tests.integration.moto_aws import Clients, functions_environment
 from tests.proof.boundary import Effect, Point
 from tests.proof.scenarios import SCENARIOS, Scenario
 from tests.proof.world import World, new_world
+from tests.support.moto_aws import Clients, functions_environment
 
 
 @dataclass(frozen=True)

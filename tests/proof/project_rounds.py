@@ -22,10 +22,10 @@ from functions.generate import app as generate
 from functions.projects.app import handler as project_calls
 from functions.sweep.app import DEADLINE_GRACE
 from functions.sweep.app import handler as sweep
-from tests.integration.gateway import Answer, Context, answer_of, event
 from tests.proof.emulated import Emulated
-from tests.proof.invariants import TERMINAL, Item, unfinished, violations
 from tests.proof.turns import Turns
+from tests.support.gateway import Answer, Context, answer_of, event
+from tests.support.invariants import TERMINAL, Item, unfinished, violations
 
 CONTEXT = Context(remaining_ms=150_000)
 SCENES = 4

@@ -11,8 +11,8 @@ from boto3.dynamodb.types import TypeDeserializer
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.dynamodb.models import dynamodb_backends
 
-from tests.integration.moto_aws import Aws
-from tests.proof.invariants import Snapshot
+from tests.support.invariants import Snapshot
+from tests.support.moto_aws import Aws
 
 _reader = TypeDeserializer()
 

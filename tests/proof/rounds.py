@@ -39,10 +39,10 @@ from functions.sweep.app import DEADLINE_GRACE
 from functions.sweep.app import handler as sweep
 from functions.track.app import handler as track
 from functions.webhooks.app import handler as webhooks
-from tests.integration.gateway import Answer, Context, answer_of, event
-from tests.integration.moto_aws import ROUTES, WEBHOOKS, new_job
 from tests.proof.emulated import Emulated
-from tests.proof.invariants import (
+from tests.proof.turns import Actor, Turns
+from tests.support.gateway import Answer, Context, answer_of, event
+from tests.support.invariants import (
     TERMINAL,
     Item,
     left_behind,
@@ -50,7 +50,7 @@ from tests.proof.invariants import (
     unfinished,
     violations,
 )
-from tests.proof.turns import Actor, Turns
+from tests.support.moto_aws import ROUTES, WEBHOOKS, new_job
 
 Kind = Literal["one stage", "two stages", "clip"]
 KINDS: tuple[Kind, ...] = ("one stage", "two stages", "clip")

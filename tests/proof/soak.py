@@ -28,8 +28,9 @@ from botocore.exceptions import ClientError
 
 from clipmint.domain.default_catalog import DEFAULT_CATALOG
 from local.stack import Stack, wait_for
-from tests.e2e.audit import Auditor
-from tests.e2e.backstage import (
+from tests.proof.soak_user import MODELS, User
+from tests.support.audit import Auditor
+from tests.support.backstage import (
     Item,
     Owner,
     age,
@@ -40,8 +41,7 @@ from tests.e2e.backstage import (
     scan,
     sweep,
 )
-from tests.proof.invariants import TERMINAL, stages_of
-from tests.proof.soak_user import MODELS, User
+from tests.support.invariants import TERMINAL, stages_of
 
 PROVIDERS = {
     "fal": {"queue_seconds": 0.5, "generation_seconds": 0.5, "concurrency": 6, "time_factor": 0.05},

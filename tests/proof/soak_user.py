@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from tests.e2e.customer import Customer
+from tests.support.customer import Customer
 
 if TYPE_CHECKING:
     from tests.proof.soak import Soak

@@ -51,15 +51,15 @@ from functions.submit.app import handler as submit
 from functions.sweep.app import handler as sweep
 from functions.track.app import handler as track
 from functions.webhooks.app import handler as webhooks
-from tests.integration import moto_aws
-from tests.integration.gateway import Answer, Caller, Context, Handler
-from tests.integration.moto_aws import Clients, Clock
 from tests.proof import model as model_of
-from tests.proof.invariants import Snapshot, left_behind, violations
 from tests.proof.model import Model
 from tests.proof.records import snapshots
-from tests.unit.mp4 import write_mp4
-from tests.unit.providers.fal_wire import Signer
+from tests.support import moto_aws
+from tests.support.fal_wire import Signer
+from tests.support.gateway import Answer, Caller, Context, Handler
+from tests.support.invariants import Snapshot, left_behind, violations
+from tests.support.moto_aws import Clients, Clock
+from tests.support.mp4 import write_mp4
 
 QUEUE = "https://queue.fal.run"
 MEDIA = "http://127.0.0.1:9009"

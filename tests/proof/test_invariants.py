@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.proof.invariants import Snapshot, left_behind, unfinished, violations
+from tests.support.invariants import Snapshot, left_behind, unfinished, violations
 
 Job = dict[str, Any]
 Breakage = Callable[[Any], None]

@@ -10,12 +10,12 @@ from clipmint import circuit, jobs, submission
 from clipmint.domain.jobs import Job, Stage
 from clipmint.providers.base import Provider, Submitted
 from clipmint.submission import Attempt
-from tests.integration import moto_aws
 from tests.proof import memory
 from tests.proof.__main__ import write
 from tests.proof.boundary import Effect, Point
 from tests.proof.matrix import Matrix, Run, effects_table, play, points_of, table
 from tests.proof.scenarios import SCENARIOS
+from tests.support import moto_aws
 
 aws_clients = moto_aws.aws_clients
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.integration import moto_aws
 from tests.proof.model import Model
 from tests.proof.stateful import try_anything
+from tests.support import moto_aws
 
 aws_clients = moto_aws.aws_clients
 

@@ -20,7 +20,7 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from typing import Any, TypeVar
 
-from tests.integration.moto_aws import Clock
+from tests.support.moto_aws import Clock
 
 T = TypeVar("T")
 

@@ -47,16 +47,16 @@ from aws_lambda_powertools.utilities.idempotency.persistence import dynamodb as 
 from clipmint import generation, ledger
 from clipmint.domain.catalog import Model
 from clipmint.telemetry import logger
-from tests.integration import moto_aws
-from tests.integration.gateway import Answer, Context, answer_of, event
-from tests.integration.moto_aws import NOON, Aws, Clients, Clock
 from tests.proof import memory, records
 from tests.proof.boundary import Boundary, Death, Point
-from tests.proof.invariants import TERMINAL, Snapshot, left_behind, unfinished, violations
 from tests.proof.machine import Execution, FunctionFailed, Machine, Refused
 from tests.proof.network import KEYS, Call, Network, environment
 from tests.proof.timeline import Timeline
-from tests.template.reading import DEFINITION, of_type, written
+from tests.support import moto_aws
+from tests.support.gateway import Answer, Context, answer_of, event
+from tests.support.invariants import TERMINAL, Snapshot, left_behind, unfinished, violations
+from tests.support.moto_aws import NOON, Aws, Clients, Clock
+from tests.support.reading import DEFINITION, of_type, written
 
 T = TypeVar("T")
 Script = Generator[float, Any, Any]

@@ -21,7 +21,7 @@ from clipmint.domain.outcomes import FailureCode
 from clipmint.providers.registry import KEY_NAMES
 from clipmint.telemetry import Metric
 from functions.sweep.app import DEADLINE_GRACE, START_GRACE
-from tests.template.reading import DEFINITION, ROOT, of_type, written
+from tests.support.reading import DEFINITION, ROOT, of_type, written
 
 METRICS = {name: found for name, found in vars(telemetry).items() if isinstance(found, Metric)}
 BY_NAME = {metric.name: metric for metric in METRICS.values()}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.template.reading import ROOT, of_type, transformed, written
+from tests.support.reading import ROOT, of_type, transformed, written
 
 ROUTES = {
     "POST /v1/videos": "Generate",

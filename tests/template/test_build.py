@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from layers import build
-from tests.template.reading import FUNCTIONS, ROOT, TEMPLATE, of_type, written
+from tests.support.reading import FUNCTIONS, ROOT, TEMPLATE, of_type, written
 
 pytestmark = pytest.mark.slow
 

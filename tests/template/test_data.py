@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.template.reading import of_type, written
+from tests.support.reading import of_type, written
 
 # Key, then indexes: name → (key, what it projects).
 TABLES = {

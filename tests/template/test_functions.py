@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from clipmint.settings import ProviderSettings
-from tests.template.reading import FUNCTIONS, ROOT, of_type, transformed, written
+from tests.support.reading import FUNCTIONS, ROOT, of_type, transformed, written
 
 # Powertools reads these itself.
 POWERTOOLS = {

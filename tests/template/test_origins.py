@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.template.reading import ROOT, of_type, written
+from tests.support.reading import ROOT, of_type, written
 
 PAGE = ROOT / "docs" / "origins.md"
 HEADER = "| Described | Here | Otherwise, and why | Shown by |"

@@ -13,7 +13,7 @@ from aws_lambda_powertools.utilities.circuit_breaker.persistence import (
 )
 
 from clipmint import storage
-from tests.template.reading import FUNCTIONS, TEMPLATE, as_list, of_type, target, transformed
+from tests.support.reading import FUNCTIONS, TEMPLATE, as_list, of_type, target, transformed
 
 Statement = dict[str, Any]
 

@@ -18,8 +18,8 @@ from clipmint import execution, jobs, submission
 from clipmint.domain import media
 from clipmint.submission import LEAST_SECONDS
 from functions.sweep.app import DEADLINE_GRACE
-from tests.template import asl
-from tests.template.reading import DEFINITION, ROOT, of_type, written
+from tests.support import asl
+from tests.support.reading import DEFINITION, ROOT, of_type, written
 
 Definition = dict[str, Any]
 Retrier = dict[str, Any]

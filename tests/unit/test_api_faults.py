@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel
 
 from clipmint import api
-from tests.integration.gateway import Context, answer_of, event
+from tests.support.gateway import Context, answer_of, event
 
 
 class Told(BaseModel):

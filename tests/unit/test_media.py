@@ -13,7 +13,7 @@ from PIL import Image
 
 from clipmint.domain.media import MediaInvalid, VideoFacts, begins_like_mp4
 from clipmint.media import probe, thumbnail
-from tests.unit.mp4 import write_mp4
+from tests.support.mp4 import write_mp4
 
 
 def picture(jpeg: bytes) -> Image.Image:

@@ -15,7 +15,14 @@ from clipmint.domain.media import MediaError, SourceNotAllowed, SourceUnavailabl
 from clipmint.domain.requests import GenerationRequest, check_image_url
 from clipmint.download import MAX_REDIRECTS, Deadline, open_source
 from clipmint.hosts import is_public
-from tests.unit.ssrf_corpus import FAMOUS, INSIDE, OTHER_HOSTS, SAME_PLACE, formatted, hostile_urls
+from tests.support.ssrf_corpus import (
+    FAMOUS,
+    INSIDE,
+    OTHER_HOSTS,
+    SAME_PLACE,
+    formatted,
+    hostile_urls,
+)
 
 PUBLIC, ANOTHER = "151.101.1.1", "151.101.65.1"
 OURS = "https://images.example.com"

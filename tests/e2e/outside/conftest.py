@@ -12,11 +12,11 @@ import pytest
 
 from clipmint.domain.default_catalog import DEFAULT_CATALOG
 from local.stack import Stack
-from tests.e2e.audit import Auditor
-from tests.e2e.backstage import Owner
-from tests.e2e.catalog import MODELS
 from tests.e2e.conftest import FAL
 from tests.e2e.providers.conftest import POLLS, RUNWARE, RUNWAY
+from tests.support.audit import Auditor
+from tests.support.backstage import Owner
+from tests.support.catalog import MODELS
 
 UNLIMITED = dict.fromkeys(("MaxOpenJobs", "MaxJobsPerHour", "MaxOpenClips"), "100000")
 AT_LENGTH = {"LogLevel": "DEBUG"}

@@ -15,13 +15,13 @@ import httpx
 import pytest
 
 from local.stack import Stack
-from tests.e2e.audit import Auditor
-from tests.e2e.backstage import Owner
-from tests.e2e.catalog import MODELS
 from tests.e2e.conftest import FAL
-from tests.e2e.customer import Customer
 from tests.e2e.test_races import at_once, patiently
 from tests.e2e.test_webhook_forgery import give_up
+from tests.support.audit import Auditor
+from tests.support.backstage import Owner
+from tests.support.catalog import MODELS
+from tests.support.customer import Customer
 
 OPEN, HOURLY, CLIPS = 4, 7, 5
 FRAMES = {"first_frame": "https://example.com/a.png", "last_frame": "https://example.com/b.png"}

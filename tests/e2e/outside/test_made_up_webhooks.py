@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from local.stack import Stack
-from tests.e2e.backstage import job_item, ledger_items, until_tracked
-from tests.e2e.customer import Customer
 from tests.e2e.test_webhook_forgery import give_up, webhook_url
+from tests.support.backstage import job_item, ledger_items, until_tracked
+from tests.support.customer import Customer
 
 SIGNED = {
     "X-Fal-Webhook-Request-Id": "764cabcf-b745-4b3e-ae38-1200304cf45b",

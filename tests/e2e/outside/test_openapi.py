@@ -11,9 +11,9 @@ import os
 from pathlib import Path
 
 from local.stack import Stack
-from tests.e2e.audit import Auditor
-from tests.e2e.backstage import Owner, scan, until_execution_ended
 from tests.e2e.outside.schemathesis_run import Run, run
+from tests.support.audit import Auditor
+from tests.support.backstage import Owner, scan, until_execution_ended
 
 EXAMPLES = int(os.environ.get("OPENAPI_EXAMPLES", "1"))
 

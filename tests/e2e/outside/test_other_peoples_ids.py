@@ -17,9 +17,9 @@ import pytest
 
 from local.deploy import ROOT
 from local.stack import Stack
-from tests.e2e.backstage import ledger_items, scan
-from tests.e2e.catalog import PRICE
-from tests.e2e.customer import Customer
+from tests.support.backstage import ledger_items, scan
+from tests.support.catalog import PRICE
+from tests.support.customer import Customer
 
 DOCUMENT = json.loads((ROOT / "docs" / "openapi.json").read_text(encoding="utf-8"))
 OF_EVERYBODY = {"model_id", "image_model_id"}

@@ -13,8 +13,8 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 
 from local.stack import Stack, wait_for
-from tests.e2e.audit import Auditor
-from tests.e2e.customer import Customer
+from tests.support.audit import Auditor
+from tests.support.customer import Customer
 
 
 def signature(url: str) -> str:

@@ -12,9 +12,9 @@ import pytest
 
 from clipmint.domain.default_catalog import DEFAULT_CATALOG
 from local.stack import Stack
-from tests.e2e.audit import Auditor
-from tests.e2e.backstage import Owner
 from tests.e2e.conftest import FAL, LIMITS
+from tests.support.audit import Auditor
+from tests.support.backstage import Owner
 
 RUNWAY = {"pending_seconds": 0.05, "generation_seconds": 0.1, "concurrency": 40}
 POLLS = {"fal": [4], "runway": [1, 2, 4], "runware": [3, 4]}

@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from local.stack import Stack, wait_for
-from tests.e2e.backstage import (
+from tests.e2e.test_races import at_once, patiently
+from tests.support.backstage import (
     Item,
     age,
     events_of_executions_lost,
@@ -27,8 +28,7 @@ from tests.e2e.backstage import (
     until_execution_ended,
     until_tracked,
 )
-from tests.e2e.customer import Customer
-from tests.e2e.test_races import at_once, patiently
+from tests.support.customer import Customer
 
 FRAMES = {
     "first_frame": "https://images.example.com/first.png",

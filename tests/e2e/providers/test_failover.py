@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from local.stack import Stack
-from tests.e2e.backstage import (
+from tests.support.backstage import (
     counted,
     job_item,
     scan,
     submissions,
     until_execution_ended,
 )
-from tests.e2e.catalog import VEO_DRAFT
-from tests.e2e.customer import Customer
+from tests.support.catalog import VEO_DRAFT
+from tests.support.customer import Customer
 
 HAPPY_PATH = ["Submit", "Track", "Migrate", "NextStage", "Settle"]
 NOT_STARTED = "Video generation could not be started. Please try again."

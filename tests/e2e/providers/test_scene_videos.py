@@ -13,7 +13,7 @@ import pytest
 from PIL import Image, ImageStat
 
 from local.stack import Stack, wait_for
-from tests.e2e.backstage import (
+from tests.support.backstage import (
     Item,
     crashed,
     events_of_executions_lost,
@@ -24,7 +24,7 @@ from tests.e2e.backstage import (
     until_execution_ended,
     until_tracked,
 )
-from tests.e2e.customer import TERMINAL, Customer
+from tests.support.customer import TERMINAL, Customer
 
 ONE_STAGE = ["Submit", "Track", "Migrate", "NextStage"]
 TWO_STAGES = [*ONE_STAGE, *ONE_STAGE, "Settle"]

@@ -13,14 +13,14 @@ import httpx
 import pytest
 
 from local.stack import Stack, wait_for
-from tests.e2e.backstage import (
+from tests.support.backstage import (
     counted,
     job_item,
     submissions,
     until_execution_ended,
     until_tracked,
 )
-from tests.e2e.customer import Customer
+from tests.support.customer import Customer
 
 FIRST = "https://images.example.com/first.png"
 LAST = "https://images.example.com/last.png"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration import moto_aws
+from tests.support import moto_aws
 
 aws_clients = moto_aws.aws_clients
 aws = moto_aws.aws_account

@@ -14,7 +14,7 @@ from clipmint import audit, ledger
 from clipmint.domain.jobs import Job, JobStatus, Verdict
 from clipmint.domain.outcomes import FailureCode
 from clipmint.tables import AccountItem
-from tests.integration.moto_aws import Aws, open_job
+from tests.support.moto_aws import Aws, open_job
 
 FAILED = Verdict(JobStatus.FAILED, FailureCode.INTERNAL)
 

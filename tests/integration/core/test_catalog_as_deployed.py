@@ -11,7 +11,7 @@ from clipmint.domain.catalog import Model
 from clipmint.domain.default_catalog import DEFAULT_CATALOG
 from clipmint.domain.errors import ModelNotFound
 from clipmint.domain.pricing import FixedPrice
-from tests.integration.moto_aws import Aws
+from tests.support.moto_aws import Aws
 
 
 def test_a_new_table_gets_the_whole_default_catalog(aws: Aws) -> None:

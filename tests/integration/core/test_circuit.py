@@ -16,7 +16,7 @@ from clipmint.circuit import FAILURES_TO_OPEN, SECONDS_OPEN, Open
 from clipmint.domain.outcomes import Failed, FailureCode
 from clipmint.jobs import JobFinished
 from clipmint.providers.base import Accepted, Busy, Handle, Rejected, Submitted, Unanswered
-from tests.integration.moto_aws import Aws, Clock
+from tests.support.moto_aws import Aws, Clock
 
 ACCEPTED = Accepted(Handle("request-1"))
 BUSY = Busy("503")

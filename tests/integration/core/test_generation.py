@@ -23,7 +23,7 @@ from clipmint.domain.jobs import Job, JobStatus, Verdict
 from clipmint.domain.outcomes import FailureCode
 from clipmint.domain.pricing import FixedPrice
 from clipmint.domain.requests import GenerationRequest, job_id_for
-from tests.integration.moto_aws import Aws, assert_adds_up, journal
+from tests.support.moto_aws import Aws, assert_adds_up, journal
 
 JOB_ID = job_id_for("user-1", "key-1")
 LIMITS = Limits()

@@ -20,7 +20,7 @@ from clipmint import images, pictures, storage
 from clipmint.domain import clock
 from clipmint.domain.errors import ImageInvalid, ImageNotUploaded, TemporarilyUnavailable
 from clipmint.domain.media import Picture
-from tests.integration.moto_aws import IMAGES_BUCKET, IMAGES_URL, Aws
+from tests.support.moto_aws import IMAGES_BUCKET, IMAGES_URL, Aws
 
 PROJECT = "6f9619ff-8b86-4d01-b42d-00cf4fc964ff"
 ADA, EVE = "ada", "eve"

@@ -24,7 +24,7 @@ from clipmint.domain.outcomes import Failed, FailureCode, Succeeded
 from clipmint.jobs import JobFinished, JobMoved, OpenJob
 from clipmint.providers.base import Handle
 from clipmint.tables import JobItem
-from tests.integration.moto_aws import (
+from tests.support.moto_aws import (
     ROUTES,
     Aws,
     Clock,

@@ -21,7 +21,7 @@ from clipmint.domain.errors import (
 from clipmint.domain.jobs import Asset, Job, JobStatus, Verdict, verdict
 from clipmint.domain.outcomes import FailureCode
 from clipmint.providers.base import Handle
-from tests.integration.moto_aws import (
+from tests.support.moto_aws import (
     TASK_ID,
     Aws,
     Clock,

@@ -38,7 +38,7 @@ from clipmint.domain.projects import (
     SceneChanges,
 )
 from clipmint.tables import JobItem, ProjectItem, SceneItem
-from tests.integration.moto_aws import IMAGES_BUCKET, Aws, Clock, new_job, open_job
+from tests.support.moto_aws import IMAGES_BUCKET, Aws, Clock, new_job, open_job
 
 USER = "user-1"
 FAILED = Verdict(JobStatus.FAILED, FailureCode.PROVIDER_ERROR)

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from clipmint.providers import registry
-from tests.integration import moto_aws
-from tests.integration.fal_on_loopback import FalOnLoopback
-from tests.integration.scripted_provider import (
+from tests.support import moto_aws
+from tests.support.fal_on_loopback import FalOnLoopback
+from tests.support.scripted_provider import (
     ScriptedProvider,
     ScriptedWebhookSender,
     scripted_providers,

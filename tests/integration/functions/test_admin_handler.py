@@ -9,8 +9,8 @@ import pytest
 from clipmint import catalog, ledger
 from clipmint.domain.default_catalog import DEFAULT_CATALOG
 from functions.admin.app import handler
-from tests.integration.gateway import Answer, Caller, Context, answer_of, event
-from tests.integration.moto_aws import Aws, assert_adds_up
+from tests.support.gateway import Answer, Caller, Context, answer_of, event
+from tests.support.moto_aws import Aws, assert_adds_up
 
 GRANT = {"user_id": "user-1", "amount": 500, "reference": "store-transaction-1"}
 VEO = DEFAULT_CATALOG[0].model_dump(mode="json")

@@ -9,8 +9,8 @@ from clipmint.domain.jobs import Asset, Job, JobStatus, Verdict, verdict
 from clipmint.domain.outcomes import Failed, FailureCode, Succeeded
 from clipmint.providers.base import ProviderUnavailable
 from functions.cancel.app import handler
-from tests.integration.gateway import Answer, Caller
-from tests.integration.moto_aws import (
+from tests.support.gateway import Answer, Caller
+from tests.support.moto_aws import (
     BUCKET,
     TASK_ID,
     Aws,
@@ -19,7 +19,7 @@ from tests.integration.moto_aws import (
     open_job,
     refuse,
 )
-from tests.integration.scripted_provider import HANDLE, ScriptedProvider
+from tests.support.scripted_provider import HANDLE, ScriptedProvider
 
 VIDEO = Succeeded("https://v3.fal.media/files/b/video.mp4")
 

@@ -18,8 +18,8 @@ from clipmint.submission import ProviderBusy, SubmissionRejected
 from functions.generate.app import handler as generate
 from functions.settle.app import handler as settle
 from functions.submit.app import handler as submit
-from tests.integration.gateway import Answer, Caller, Context
-from tests.integration.moto_aws import (
+from tests.support.gateway import Answer, Caller, Context
+from tests.support.moto_aws import (
     KEYS,
     ROUTES,
     Aws,
@@ -29,7 +29,7 @@ from tests.integration.moto_aws import (
     open_job,
     write_keys,
 )
-from tests.integration.scripted_provider import ScriptedProvider
+from tests.support.scripted_provider import ScriptedProvider
 
 Providers = dict[str, ScriptedProvider]
 

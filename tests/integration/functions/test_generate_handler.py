@@ -22,10 +22,10 @@ from clipmint.domain.requests import job_id_for
 from clipmint.providers import registry
 from functions.generate import app
 from functions.generate.app import handler
-from tests.integration.gateway import Answer, Caller, Context, answer_of, event
-from tests.integration.moto_aws import KEYS, Aws, assert_adds_up, journal, write_keys
-from tests.strategies import AVAILABLE_MODELS, generations, prices
-from tests.template.reading import of_type, written
+from tests.support.gateway import Answer, Caller, Context, answer_of, event
+from tests.support.moto_aws import KEYS, Aws, assert_adds_up, journal, write_keys
+from tests.support.reading import of_type, written
+from tests.support.strategies import AVAILABLE_MODELS, generations, prices
 
 FOX = {"model_id": "veo-3.1", "prompt": "a fox in the snow"}
 EXAMPLES = itertools.count()

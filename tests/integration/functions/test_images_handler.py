@@ -9,8 +9,8 @@ import pytest
 from clipmint import images, storage
 from clipmint.domain import clock
 from functions.projects.app import handler
-from tests.integration.gateway import Caller
-from tests.integration.moto_aws import IMAGES_BUCKET, IMAGES_URL, Aws
+from tests.support.gateway import Caller
+from tests.support.moto_aws import IMAGES_BUCKET, IMAGES_URL, Aws
 
 
 @pytest.fixture

@@ -22,10 +22,10 @@ from functions.settle.app import handler as settle
 from functions.submit.app import handler as submit
 from functions.track.app import handler as track
 from functions.webhooks.app import handler as webhooks
-from tests.integration.fal_on_loopback import FalOnLoopback
-from tests.integration.gateway import Caller, Context
-from tests.integration.moto_aws import Aws, write_keys
-from tests.unit.providers.fal_wire import REQUEST_ID, VIDEO
+from tests.support.fal_on_loopback import FalOnLoopback
+from tests.support.fal_wire import REQUEST_ID, VIDEO
+from tests.support.gateway import Caller, Context
+from tests.support.moto_aws import Aws, write_keys
 
 FAL_KEY = "key-id-4711:key-secret-0815"
 PROMPT = "a fox that nobody else may know of"

@@ -17,11 +17,11 @@ from clipmint.jobs import JobFinished
 from clipmint.providers.base import ProviderUnavailable
 from functions.migrate import app
 from functions.settle.app import handler as settle
-from tests.integration.gateway import Context
-from tests.integration.moto_aws import BUCKET, TASK_ID, Aws, assert_adds_up, begin_sending, open_job
-from tests.integration.scripted_provider import HANDLE, ScriptedProvider
-from tests.integration.storage.origin import Exchange, Origin, until_closed
-from tests.unit.mp4 import write_mp4
+from tests.support.gateway import Context
+from tests.support.moto_aws import BUCKET, TASK_ID, Aws, assert_adds_up, begin_sending, open_job
+from tests.support.mp4 import write_mp4
+from tests.support.origin import Exchange, Origin, until_closed
+from tests.support.scripted_provider import HANDLE, ScriptedProvider
 
 
 @pytest.fixture(scope="module")

@@ -18,8 +18,8 @@ from functions.settle.app import handler as settle
 from functions.submit.app import handler as submit
 from functions.track.app import handler as track
 from functions.webhooks.app import handler as webhooks
-from tests.integration.gateway import Caller, Context
-from tests.integration.moto_aws import (
+from tests.support.gateway import Caller, Context
+from tests.support.moto_aws import (
     TASK_ID,
     Aws,
     assert_adds_up,
@@ -27,7 +27,7 @@ from tests.integration.moto_aws import (
     journal,
     open_job,
 )
-from tests.integration.scripted_provider import HANDLE, ScriptedProvider, ScriptedWebhookSender
+from tests.support.scripted_provider import HANDLE, ScriptedProvider, ScriptedWebhookSender
 
 VIDEO = Succeeded("https://v3.fal.media/files/b/video.mp4")
 ASSET = Asset("bucket", "key", "video/mp4", 1_000, "0" * 64, 1_280, 720, 8.0)

@@ -25,16 +25,16 @@ from functions.cancel.app import handler as cancel
 from functions.settle.app import handler as settle
 from functions.submit.app import handler as submit
 from functions.track.app import handler as track
-from tests.integration.fal_on_loopback import REFUSED_KEY, FalOnLoopback
-from tests.integration.gateway import Caller, Context
-from tests.integration.moto_aws import (
+from tests.support.fal_on_loopback import REFUSED_KEY, FalOnLoopback
+from tests.support.gateway import Caller, Context
+from tests.support.moto_aws import (
     TASK_ID,
     assert_adds_up,
     begin_sending,
     open_job,
     write_keys,
 )
-from tests.integration.scripted_provider import ACCEPTED, HANDLE, ScriptedProvider
+from tests.support.scripted_provider import ACCEPTED, HANDLE, ScriptedProvider
 
 
 def send() -> SubmissionState | None:

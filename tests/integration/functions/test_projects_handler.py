@@ -18,8 +18,8 @@ from clipmint.domain.jobs import Asset, Job, JobStatus, Stage, Verdict, verdict
 from clipmint.domain.outcomes import IMAGE_KEPT, USER_MESSAGES, Failed, FailureCode, Succeeded
 from clipmint.domain.projects import MAX_SCENES, RESOLUTIONS, Render
 from functions.projects.app import handler
-from tests.integration.gateway import Answer, Caller, answer_of, event
-from tests.integration.moto_aws import (
+from tests.support.gateway import Answer, Caller, answer_of, event
+from tests.support.moto_aws import (
     BUCKET,
     ROUTES,
     TASK_ID,
@@ -27,7 +27,7 @@ from tests.integration.moto_aws import (
     begin_sending,
     open_job,
 )
-from tests.integration.scripted_provider import HANDLE
+from tests.support.scripted_provider import HANDLE
 
 USER, STRANGER = "user-1", "user-2"
 PICTURE = "https://example.com/picture.png"

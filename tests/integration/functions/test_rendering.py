@@ -16,15 +16,15 @@ from clipmint.domain.projects import NewProject, NewScene, Project
 from functions.cancel.app import handler as cancel
 from functions.generate import app
 from functions.status.app import handler as status
-from tests.integration.gateway import Answer, Caller, Context
-from tests.integration.moto_aws import (
+from tests.support.gateway import Answer, Caller, Context
+from tests.support.moto_aws import (
     IMAGES_BUCKET,
     IMAGES_URL,
     Aws,
     assert_adds_up,
     journal,
 )
-from tests.integration.scripted_provider import ScriptedProvider
+from tests.support.scripted_provider import ScriptedProvider
 
 FIRST, LAST = "https://example.com/first.png", "https://example.com/last.png"
 USER, STRANGER = "user-1", "user-2"

@@ -18,8 +18,8 @@ from clipmint.providers.base import ProviderUnavailable
 from functions.settle.app import handler as settle
 from functions.sweep.app import DEADLINE_GRACE, SweepIncomplete
 from functions.sweep.app import handler as sweep
-from tests.integration.gateway import Context
-from tests.integration.moto_aws import (
+from tests.support.gateway import Context
+from tests.support.moto_aws import (
     TASK_ID,
     Aws,
     Clock,
@@ -28,7 +28,7 @@ from tests.integration.moto_aws import (
     journal,
     open_job,
 )
-from tests.integration.scripted_provider import HANDLE, ScriptedProvider
+from tests.support.scripted_provider import HANDLE, ScriptedProvider
 
 VIDEO = Succeeded("https://v3.fal.media/files/b/video.mp4")
 ASSET = Asset("bucket", "key", "video/mp4", 1_000, "0" * 64, 1_280, 720, 8.0)

@@ -19,8 +19,8 @@ from clipmint.domain.outcomes import USER_MESSAGES, Failed, FailureCode, Succeed
 from clipmint.providers import registry
 from clipmint.tables import CatalogItem, JobItem
 from functions.status.app import handler
-from tests.integration.gateway import Caller
-from tests.integration.moto_aws import (
+from tests.support.gateway import Caller
+from tests.support.moto_aws import (
     BUCKET,
     KEYS,
     TASK_ID,
@@ -30,7 +30,7 @@ from tests.integration.moto_aws import (
     open_job,
     write_keys,
 )
-from tests.integration.scripted_provider import HANDLE
+from tests.support.scripted_provider import HANDLE
 
 STRANGER = "user-2"
 

@@ -36,8 +36,8 @@ from clipmint.submission import (
 from functions.settle.app import handler as settle
 from functions.submit.app import handler as submit
 from functions.track.app import handler as track
-from tests.integration.gateway import Context
-from tests.integration.moto_aws import (
+from tests.support.gateway import Context
+from tests.support.moto_aws import (
     ROUTES,
     TOKEN,
     Clock,
@@ -46,7 +46,7 @@ from tests.integration.moto_aws import (
     open_job,
     task_id_of,
 )
-from tests.integration.scripted_provider import ACCEPTED, HANDLE, ScriptedProvider
+from tests.support.scripted_provider import ACCEPTED, HANDLE, ScriptedProvider
 
 Providers = dict[str, ScriptedProvider]
 

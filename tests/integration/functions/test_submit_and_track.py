@@ -28,8 +28,8 @@ from clipmint.submission import (
 )
 from functions.submit.app import handler as submit
 from functions.track.app import handler as track
-from tests.integration.gateway import Context
-from tests.integration.moto_aws import (
+from tests.support.gateway import Context
+from tests.support.moto_aws import (
     WEBHOOKS,
     Aws,
     Clock,
@@ -38,7 +38,7 @@ from tests.integration.moto_aws import (
     open_job,
     refuse,
 )
-from tests.integration.scripted_provider import HANDLE, ScriptedProvider
+from tests.support.scripted_provider import HANDLE, ScriptedProvider
 
 VIDEO = Succeeded("https://v3.fal.media/files/b/video.mp4")
 DECLINED = Failed(FailureCode.CONTENT_POLICY, "flagged")

@@ -27,8 +27,8 @@ from functions.status.app import handler as status
 from functions.submit.app import handler as submit
 from functions.track.app import handler as track
 from tests.integration.functions.test_migrate_state import paths
-from tests.integration.gateway import Caller, Context
-from tests.integration.moto_aws import (
+from tests.support.gateway import Caller, Context
+from tests.support.moto_aws import (
     BUCKET,
     IMAGES_BUCKET,
     IMAGES_URL,
@@ -40,9 +40,9 @@ from tests.integration.moto_aws import (
     new_job,
     open_job,
 )
-from tests.integration.scripted_provider import ScriptedProvider
-from tests.integration.storage.origin import Exchange, Origin
-from tests.unit.mp4 import write_mp4
+from tests.support.mp4 import write_mp4
+from tests.support.origin import Exchange, Origin
+from tests.support.scripted_provider import ScriptedProvider
 
 DECLINED = Failed(FailureCode.CONTENT_POLICY, "flagged")
 

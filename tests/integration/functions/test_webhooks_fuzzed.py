@@ -25,10 +25,10 @@ from clipmint.providers.base import Handle, Provider
 from clipmint.providers.fal import Fal, FalSettings, addresses
 from clipmint.providers.runware import Runware, RunwareSettings
 from functions.webhooks.app import handler
-from tests.integration.gateway import Answer, Context, answer_of, event
-from tests.integration.moto_aws import TASK_ID, Aws, begin_sending, open_job, task_id_of, write_keys
-from tests.unit.providers.fal_wire import ENDPOINT, NOW, QUEUE, REQUEST_ID, VIDEO, Signer
-from tests.unit.providers.runware_wire import VIDEO as RUNWARE_VIDEO
+from tests.support.fal_wire import ENDPOINT, NOW, QUEUE, REQUEST_ID, VIDEO, Signer
+from tests.support.gateway import Answer, Context, answer_of, event
+from tests.support.moto_aws import TASK_ID, Aws, begin_sending, open_job, task_id_of, write_keys
+from tests.support.runware_wire import VIDEO as RUNWARE_VIDEO
 
 TOKEN = "the-token"
 TASK_TOKEN = "task-token"

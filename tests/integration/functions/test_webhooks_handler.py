@@ -13,9 +13,9 @@ from clipmint.domain.jobs import Job, JobStatus, SubmissionState, Verdict
 from clipmint.domain.outcomes import Failed, FailureCode, Running, Succeeded
 from clipmint.providers.base import Handle, Notice, ProviderUnavailable, WebhookRejected
 from functions.webhooks.app import handler
-from tests.integration.gateway import Answer, Caller, Context, answer_of, event
-from tests.integration.moto_aws import TASK_ID, Aws, begin_sending, open_job, refuse, write_keys
-from tests.integration.scripted_provider import HANDLE, ScriptedProvider, ScriptedWebhookSender
+from tests.support.gateway import Answer, Caller, Context, answer_of, event
+from tests.support.moto_aws import TASK_ID, Aws, begin_sending, open_job, refuse, write_keys
+from tests.support.scripted_provider import HANDLE, ScriptedProvider, ScriptedWebhookSender
 
 VIDEO = Succeeded("https://v3.fal.media/files/b/video.mp4")
 GIVEN_UP = Verdict(JobStatus.FAILED, FailureCode.DEADLINE_EXCEEDED)

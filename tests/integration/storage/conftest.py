@@ -16,7 +16,7 @@ import pytest
 from clipmint.download import media_client
 from clipmint.storage import s3_client
 from local.emulator.settings import Settings
-from tests.integration.storage.origin import Origin
+from tests.support.origin import Origin
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -31,8 +31,8 @@ from clipmint.domain.media import (
 from clipmint.download import media_client
 from clipmint.storage import s3_client
 from clipmint.transfer import PART_BYTES, copy_from_url
-from tests.integration.storage import origin as serve
-from tests.integration.storage.origin import Origin
+from tests.support import origin as serve
+from tests.support.origin import Origin
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

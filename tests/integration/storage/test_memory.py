@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.storage.origin import Exchange, Origin, Reply
+from tests.support.origin import Exchange, Origin, Reply
 
 MIB = 1024 * 1024
 ROOT = Path(__file__).parents[3]

@@ -22,7 +22,7 @@ from clipmint.storage import (
     s3_client,
     video_key,
 )
-from tests.unit.mp4 import write_mp4
+from tests.support.mp4 import write_mp4
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from clipmint.domain.pricing import FixedPrice, PerSecondPrice, Price, credits_for
-from tests.strategies import prices
+from tests.support.strategies import prices
 
 
 def test_a_fixed_price_is_the_same_for_every_video() -> None:

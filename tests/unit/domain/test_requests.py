@@ -24,7 +24,7 @@ from clipmint.domain.requests import (
     job_id_for,
     parse_idempotency_key,
 )
-from tests.strategies import generations
+from tests.support.strategies import generations
 
 
 def request(**changes: Any) -> GenerationRequest:

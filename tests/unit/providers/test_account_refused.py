@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from clipmint.providers.base import AccountRefused, Provider, ProviderUnavailable, Unanswered
-from tests.unit.providers import fal_wire, runware_wire, runway_wire
+from tests.support import fal_wire, runware_wire, runway_wire
 
 Adapter = Callable[..., tuple[Provider, Any]]
 

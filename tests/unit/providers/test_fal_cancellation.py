@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from clipmint.providers.base import Handle, ProviderUnavailable
-from tests.unit.providers.fal_wire import (
+from tests.support.fal_wire import (
     BASE,
     REQUEST_ID,
     answer,

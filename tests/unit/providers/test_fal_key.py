@@ -14,7 +14,7 @@ from clipmint.providers.base import (
     Rejected,
 )
 from clipmint.providers.fal import FalSettings
-from tests.unit.providers.fal_wire import (
+from tests.support.fal_wire import (
     HANDLE,
     KEY,
     answer,

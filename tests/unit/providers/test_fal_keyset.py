@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from clipmint.providers.base import ProviderUnavailable, WebhookRejected
-from tests.unit.providers.fal_wire import (
+from tests.support.fal_wire import (
     ENDPOINT,
     NOW,
     REQUEST_ID,

@@ -7,7 +7,7 @@ import pytest
 
 from clipmint.domain.outcomes import Failed, FailureCode, Running, Succeeded
 from clipmint.providers.base import Handle, ProviderUnavailable
-from tests.unit.providers.fal_wire import (
+from tests.support.fal_wire import (
     BASE,
     KEY,
     QUEUE,

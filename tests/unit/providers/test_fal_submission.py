@@ -19,7 +19,7 @@ from clipmint.providers.base import (
 )
 from clipmint.providers.fal import Fal, FalSettings, addresses
 from clipmint.providers.transport import MAX_ANSWER_BYTES
-from tests.unit.providers.fal_wire import (
+from tests.support.fal_wire import (
     BASE,
     KEY,
     QUEUE,

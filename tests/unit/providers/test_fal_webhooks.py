@@ -16,7 +16,7 @@ import clipmint
 from clipmint.domain.outcomes import Failed, FailureCode, Succeeded
 from clipmint.providers.base import Notice, WebhookCall, WebhookRejected
 from clipmint.providers.fal.webhooks import MAX_BODY_BYTES
-from tests.unit.providers.fal_wire import (
+from tests.support.fal_wire import (
     ENDPOINT,
     HANDLE,
     NOW,

@@ -33,7 +33,7 @@ from clipmint.settings import ProviderSettings
 from local.demo import shots
 from local.providers import PROVIDERS
 from local.simulator.client import start
-from tests.template.reading import ROOT, of_type, written
+from tests.support.reading import ROOT, of_type, written
 
 
 @dataclass(frozen=True)

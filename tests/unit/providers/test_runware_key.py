@@ -15,7 +15,7 @@ import clipmint
 from clipmint.domain.outcomes import FailureCode
 from clipmint.providers.base import ProviderUnavailable, Rejected
 from clipmint.providers.runware import RunwareSettings
-from tests.unit.providers.runware_wire import HANDLE, KEY, answer, errors, runware, task
+from tests.support.runware_wire import HANDLE, KEY, answer, errors, runware, task
 
 WEBHOOK = "https://api.example.com/webhooks/runware/job-1/video/s3cret"
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from clipmint.domain.outcomes import Failed, FailureCode, Outcome, Running, Succeeded
 from clipmint.providers.base import Handle, ProviderUnavailable
-from tests.unit.providers.runware_wire import (
+from tests.support.runware_wire import (
     HANDLE,
     IMAGE,
     KEY,
@@ -26,7 +26,7 @@ from tests.unit.providers.runware_wire import (
     runware,
     sent,
 )
-from tests.unit.providers.wire import Reply
+from tests.support.wire import Reply
 
 
 def polled(status: int, body: object) -> Outcome:

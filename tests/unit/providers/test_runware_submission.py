@@ -22,7 +22,7 @@ from clipmint.providers.runware import Runware, RunwareSettings
 from clipmint.providers.runware.models import image_size
 from clipmint.providers.transport import MAX_ANSWER_BYTES
 from clipmint.providers.unfit import UnfitTask
-from tests.unit.providers.runware_wire import (
+from tests.support.runware_wire import (
     ACK,
     HANDLE,
     KEY,

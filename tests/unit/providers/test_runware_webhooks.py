@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from clipmint.providers.base import Handle, Notice, WebhookCall, WebhookRejected
 from clipmint.providers.runware.webhooks import MAX_BODY_BYTES
-from tests.unit.providers.runware_wire import OTHER_ID, TASK_ID, VIDEO, error, item, runware
+from tests.support.runware_wire import OTHER_ID, TASK_ID, VIDEO, error, item, runware
 
 HINT = Notice(handle=Handle(TASK_ID), outcome=None)
 RESULT = item(videoUUID="v", videoURL=VIDEO, cost=1.6, seed=42)

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from clipmint.providers.base import ProviderUnavailable
-from tests.unit.providers.runway_wire import (
+from tests.support.runway_wire import (
     HANDLE,
     NOT_FOUND,
     TASK_URL,

@@ -11,7 +11,7 @@ import pytest
 from clipmint.domain.outcomes import FailureCode
 from clipmint.providers.base import ProviderUnavailable, Rejected
 from clipmint.providers.runway import RunwaySettings
-from tests.unit.providers.runway_wire import HANDLE, KEY, accepted, answer, runway, task
+from tests.support.runway_wire import HANDLE, KEY, accepted, answer, runway, task
 
 
 @pytest.mark.parametrize("key", ["", "two words", "key_\nx", "key_é", "key_\x00"])

@@ -7,7 +7,7 @@ import pytest
 
 from clipmint.domain.outcomes import Failed, FailureCode, Running, Succeeded
 from clipmint.providers.base import Handle, ProviderUnavailable
-from tests.unit.providers.runway_wire import (
+from tests.support.runway_wire import (
     HANDLE,
     KEY,
     NOT_FOUND,

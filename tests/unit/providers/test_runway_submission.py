@@ -20,7 +20,7 @@ from clipmint.providers.base import (
 from clipmint.providers.runway import Runway, RunwaySettings
 from clipmint.providers.runway.models import ENDPOINTS
 from clipmint.providers.transport import MAX_ANSWER_BYTES
-from tests.unit.providers.runway_wire import (
+from tests.support.runway_wire import (
     API,
     KEY,
     NO_CREDITS,

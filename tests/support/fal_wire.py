@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from clipmint.providers.base import Task, WebhookCall
 from clipmint.providers.fal import Fal, FalSettings, addresses
-from tests.unit.providers.wire import Reply, Wire
+from tests.support.wire import Reply, Wire
 
 KEY = "key-id:key-secret"
 NOW = 1_790_000_000

@@ -9,7 +9,7 @@ import httpx
 
 from clipmint.providers.base import Handle, Task
 from clipmint.providers.runware import Runware, RunwareSettings
-from tests.unit.providers.wire import Reply, Wire
+from tests.support.wire import Reply, Wire
 
 KEY = "runware-key-0123456789"
 URL = "https://api.runware.ai/v1"

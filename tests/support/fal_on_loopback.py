@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
 from urllib.parse import parse_qs, urlsplit
 
-from tests.unit.providers.fal_wire import REQUEST_ID, Signer
+from tests.support.fal_wire import REQUEST_ID, Signer
 
 REFUSED_KEY = "unknown-id:unknown-secret"
 

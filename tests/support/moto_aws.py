@@ -49,7 +49,7 @@ from clipmint.tables import (
     ProjectItem,
     SceneItem,
 )
-from tests.template.reading import DEFINITION, of_type, written
+from tests.support.reading import DEFINITION, of_type, written
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

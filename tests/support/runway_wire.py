@@ -6,7 +6,7 @@ import httpx
 
 from clipmint.providers.base import Handle, Task
 from clipmint.providers.runway import Runway, RunwaySettings
-from tests.unit.providers.wire import Reply, Wire
+from tests.support.wire import Reply, Wire
 
 KEY = "key_0123456789abcdef"
 TASK_ID = "17f20503-6c24-4c16-946b-35dbbce2af2f"

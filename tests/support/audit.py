@@ -1,7 +1,7 @@
 """What is true of every user whatever happened: money adds up, jobs match it, files are there.
 
 `Auditor.check` reads the tables and buckets themselves, not the API, and hands them to
-`tests.proof.invariants`. It remembers what it has seen, so a line of a journal that is later
+`tests.support.invariants`. It remembers what it has seen, so a line of a journal that is later
 missing or different is found too.
 """
 
@@ -15,8 +15,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from local.stack import Stack
-from tests.e2e.backstage import Item, ledger_items, scan
-from tests.proof.invariants import Snapshot, left_behind, stages_of, tries_of, violations
+from tests.support.backstage import Item, ledger_items, scan
+from tests.support.invariants import Snapshot, left_behind, stages_of, tries_of, violations
 
 _JWT = re.compile(r"eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}")
 # What makes a URL, or the form of an upload, a key.

@@ -17,7 +17,7 @@ import httpx
 from boto3.dynamodb.types import TypeDeserializer
 
 from local.stack import Stack, wait_for
-from tests.proof.invariants import stages_of, tries_of
+from tests.support.invariants import stages_of, tries_of
 
 Item = dict[str, Any]
 
