@@ -38,12 +38,12 @@ from local.stack import HANDLER_PYTHON
 
 sys.path.insert(0, str(ROOT / "shared"))
 
-from clipmint.domain import clock
-from clipmint.domain.default_catalog import DEFAULT_CATALOG
-from clipmint.domain.jobs import Job, JobStatus, Stage, SubmissionState
-from clipmint.domain.outcomes import Succeeded
-from clipmint.domain.requests import GenerationRequest, job_id_for
-from clipmint.records import outcome_map, to_item
+from clipmint import clock
+from clipmint.catalog.defaults import DEFAULT_CATALOG
+from clipmint.jobs.job import Job, JobStatus, Stage, SubmissionState
+from clipmint.jobs.job_items import outcome_map, to_item
+from clipmint.jobs.outcomes import Succeeded
+from clipmint.orders.order_requests import GenerationRequest, job_id_for
 from clipmint.tables import AccountItem, CatalogItem, SubmissionMap
 
 if TYPE_CHECKING:

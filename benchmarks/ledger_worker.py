@@ -29,13 +29,13 @@ from botocore.exceptions import ClientError
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "shared"))
 
-from clipmint import ledger  # noqa: E402
-from clipmint.domain import clock  # noqa: E402
-from clipmint.domain.accounts import Limits  # noqa: E402
-from clipmint.domain.catalog import Route, Settings  # noqa: E402
-from clipmint.domain.errors import TemporarilyUnavailable  # noqa: E402
-from clipmint.domain.jobs import Job, JobStatus, Stage, Verdict  # noqa: E402
-from clipmint.domain.outcomes import FailureCode  # noqa: E402
+from clipmint import clock  # noqa: E402
+from clipmint.catalog.model import Route, Settings  # noqa: E402
+from clipmint.credits import ledger  # noqa: E402
+from clipmint.credits.accounts import Limits  # noqa: E402
+from clipmint.errors import TemporarilyUnavailable  # noqa: E402
+from clipmint.jobs.job import Job, JobStatus, Stage, Verdict  # noqa: E402
+from clipmint.jobs.outcomes import FailureCode  # noqa: E402
 
 PRICE = 32
 UNLIMITED = Limits(open_jobs=1_000_000, jobs_per_hour=1_000_000)

@@ -2,10 +2,10 @@
 
     python -m benchmarks.migrate [--megabytes 256] [--runs 5] [--endpoint-url URL]
 
-Throughput is a ratio: `clipmint.transfer.copy_from_url` against a bare download piped into a bare
-multipart upload: the same HTTP client, parts of the same size and as many at once, no checks. All
-kinds alternate in the same run, so that a busy machine slows them alike; by processor time, the
-ratio does not depend on who else is busy at all. The bare pipe sends what
+Throughput is a ratio: `clipmint.media.transfer.copy_from_url` against a bare download piped into a
+bare multipart upload: the same HTTP client, parts of the same size and as many at once, no checks.
+All kinds alternate in the same run, so that a busy machine slows them alike; by processor time,
+the ratio does not depend on who else is busy at all. The bare pipe sends what
 boto3 sends by itself, a CRC-32 per part; the floor below it sends no checksum at all, where we
 compute two SHA-256. Memory is the peak over idle of a fresh process per file size.
 
@@ -41,9 +41,9 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "shared"))
 
 from benchmarks.results import Figure  # noqa: E402
-from clipmint.download import media_client  # noqa: E402
-from clipmint.storage import s3_client  # noqa: E402
-from clipmint.transfer import PART_BYTES, UPLOADS, copy_from_url  # noqa: E402
+from clipmint.media.download import media_client  # noqa: E402
+from clipmint.media.storage import s3_client  # noqa: E402
+from clipmint.media.transfer import PART_BYTES, UPLOADS, copy_from_url  # noqa: E402
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection

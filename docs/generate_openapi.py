@@ -17,10 +17,10 @@ ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "docs" / "openapi.json"
 sys.path[:0] = [str(ROOT / "shared"), str(ROOT)]
 
-from clipmint import api  # noqa: E402
-from clipmint.domain.default_catalog import DEFAULT_CATALOG  # noqa: E402
-from clipmint.domain.errors import ClipmintError, InvalidRequest, NotFound  # noqa: E402
-from clipmint.domain.requests import MAX_IDEMPOTENCY_KEY_CHARACTERS  # noqa: E402
+from clipmint.api import http_api  # noqa: E402
+from clipmint.catalog.defaults import DEFAULT_CATALOG  # noqa: E402
+from clipmint.errors import ClipmintError, InvalidRequest, NotFound  # noqa: E402
+from clipmint.orders.order_requests import MAX_IDEMPOTENCY_KEY_CHARACTERS  # noqa: E402
 from functions.admin import app as admin  # noqa: E402
 from functions.cancel import app as cancel  # noqa: E402
 from functions.generate import app as generate  # noqa: E402
@@ -122,7 +122,7 @@ def document() -> dict[str, Any]:
     for path, operations in paths.items():
         for operation in operations.values():
             operation["responses"] = _responses(path, operation)
-            operation["security"] = [{"jwt": [api.ADMIN_SCOPE] if "/admin/" in path else []}]
+            operation["security"] = [{"jwt": [http_api.ADMIN_SCOPE] if "/admin/" in path else []}]
             for parameter in operation.get("parameters", []):
                 if parameter["name"] == "idempotency-key":
                     parameter["required"] = True

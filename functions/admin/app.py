@@ -8,18 +8,15 @@ from aws_lambda_powertools.event_handler.openapi.params import Path
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from clipmint import api, catalog, ledger
-from clipmint.answers import Granted
-from clipmint.domain.catalog import Model
-from clipmint.domain.errors import (
-    InvalidRequest,
-    ReferenceReused,
-    ScopeRequired,
-    TemporarilyUnavailable,
-)
+from clipmint.api import http_api
+from clipmint.api.responses import Granted
+from clipmint.catalog import model_store
+from clipmint.catalog.model import Model
+from clipmint.credits import ledger
+from clipmint.errors import InvalidRequest, ReferenceReused, ScopeRequired, TemporarilyUnavailable
 from clipmint.providers import registry
 
-app = api.resolver()
+app = http_api.resolver()
 
 
 class GrantRequest(BaseModel):
@@ -39,12 +36,12 @@ class GrantRequest(BaseModel):
 @app.post(
     "/v1/admin/grants",
     summary="Give a user credits, once per reference",
-    responses=api.answers(
+    responses=http_api.answers(
         Granted, InvalidRequest, ScopeRequired, ReferenceReused, TemporarilyUnavailable
     ),
 )
 def grant(request: GrantRequest) -> Granted:
-    api.require_admin(app)
+    http_api.require_admin(app)
     available, replayed = ledger.grant(request.user_id, request.amount, request.reference)
     return Granted(
         user_id=request.user_id,
@@ -58,10 +55,10 @@ def grant(request: GrantRequest) -> Granted:
 @app.put(
     "/v1/admin/models/<model_id>",
     summary="Add or replace a model",
-    responses=api.answers(Model, InvalidRequest, ScopeRequired),
+    responses=http_api.answers(Model, InvalidRequest, ScopeRequired),
 )
 def put_model(model_id: Annotated[str, Path(examples=["veo-3.1"])], model: Model) -> Model:
-    api.require_admin(app)
+    http_api.require_admin(app)
     if model.model_id != model_id:
         raise InvalidRequest(
             "The path and the body name different models",
@@ -70,9 +67,9 @@ def put_model(model_id: Annotated[str, Path(examples=["veo-3.1"])], model: Model
     if not {route.provider for route in model.routes} <= registry.NAMES:
         known = ", ".join(sorted(registry.NAMES))
         raise InvalidRequest("There is no such provider", details=f"routes: provider: {known}")
-    catalog.put(model)
+    model_store.put(model)
     return model
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> Any:
-    return api.resolve(app, event, context)
+    return http_api.resolve(app, event, context)

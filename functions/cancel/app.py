@@ -12,16 +12,20 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Path
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from clipmint import api, execution, health, jobs, ledger, storage
-from clipmint.answers import Cancelled
-from clipmint.domain.errors import CancelTooLate, JobNotFound, JobRunning, TemporarilyUnavailable
-from clipmint.domain.jobs import Job, JobStatus, SubmissionState, Verdict
-from clipmint.domain.outcomes import Failed, FailureCode, Outcome
-from clipmint.providers import registry
+from clipmint.api import http_api
+from clipmint.api.responses import Cancelled
+from clipmint.credits import ledger
+from clipmint.errors import CancelTooLate, JobNotFound, JobRunning, TemporarilyUnavailable
+from clipmint.execution import workflow
+from clipmint.jobs import job_store
+from clipmint.jobs.job import Job, JobStatus, SubmissionState, Verdict
+from clipmint.jobs.outcomes import Failed, FailureCode, Outcome
+from clipmint.media import storage
+from clipmint.providers import health, registry
 from clipmint.providers.base import ProviderUnavailable
 from clipmint.providers.registry import ProviderNotConfigured
 
-app = api.resolver()
+app = http_api.resolver()
 
 _CANCELLED = Verdict(JobStatus.CANCELLED, FailureCode.CANCELLED)
 
@@ -29,7 +33,7 @@ _CANCELLED = Verdict(JobStatus.CANCELLED, FailureCode.CANCELLED)
 @app.post(
     "/v1/videos/<job_id>/cancel",
     summary="Cancel a job its provider has not begun",
-    responses=api.answers(Cancelled, JobNotFound, CancelTooLate, TemporarilyUnavailable),
+    responses=http_api.answers(Cancelled, JobNotFound, CancelTooLate, TemporarilyUnavailable),
 )
 def cancel_video(job_id: Annotated[str, Path()]) -> Cancelled:
     job = _owned(job_id)
@@ -44,7 +48,7 @@ def cancel_video(job_id: Annotated[str, Path()]) -> Cancelled:
             details="The provider has begun, or the job has ended",
         )
     for stage in job.stages:
-        execution.wake(stage)
+        workflow.wake(stage)
     return Cancelled(
         job_id=job.job_id,
         status=job.status,
@@ -56,14 +60,14 @@ def cancel_video(job_id: Annotated[str, Path()]) -> Cancelled:
     "/v1/videos/<job_id>",
     summary="Remove an ended job's media, and hide the job",
     status_code=HTTPStatus.NO_CONTENT,
-    responses=api.answers(
+    responses=http_api.answers(
         None, JobNotFound, JobRunning, TemporarilyUnavailable, status=HTTPStatus.NO_CONTENT
     ),
 )
 def delete_video(job_id: Annotated[str, Path()]) -> Response[None]:
     job = _owned(job_id, deleted_too=True)
     # Hidden first: a crash before the media are gone leaves a job that this call still finds.
-    if jobs.hide(job.job_id) is None:
+    if job_store.hide(job.job_id) is None:
         raise JobRunning("A running video cannot be deleted", details="Cancel it first")
     # All under the job's own prefix, also what an attempt that was killed left there.
     s3, videos = storage.s3_client(), storage.job_prefix(job.user_id, job.job_id)
@@ -75,7 +79,7 @@ def delete_video(job_id: Annotated[str, Path()]) -> Response[None]:
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> Any:
-    return api.resolve(app, event, context)
+    return http_api.resolve(app, event, context)
 
 
 def _withdraw(job: Job) -> bool:
@@ -100,8 +104,8 @@ def _withdraw(job: Job) -> bool:
         health.silent(stage.provider, error)
         raise _not_known(seconds=5) from None
     if withdrawn:
-        with suppress(jobs.JobFinished, jobs.JobMoved):
-            jobs.record_outcome(
+        with suppress(job_store.JobFinished, job_store.JobMoved):
+            job_store.record_outcome(
                 job.job_id,
                 stage.name,
                 Failed(FailureCode.CANCELLED),
@@ -143,9 +147,9 @@ def _not_known(seconds: int) -> TemporarilyUnavailable:
 
 def _owned(job_id: str, *, deleted_too: bool = False) -> Job:
     try:
-        job = jobs.get(str(UUID(job_id)))
+        job = job_store.get(str(UUID(job_id)))
     except ValueError:
         job = None
-    if job is None or job.user_id != api.user_of(app) or (job.deleted and not deleted_too):
+    if job is None or job.user_id != http_api.user_of(app) or (job.deleted and not deleted_too):
         raise JobNotFound("There is no such video")
     return job

@@ -28,10 +28,11 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 from pydantic import BaseModel
 
-from clipmint import api, generation, ledger, rendering
-from clipmint.answers import Accepted, ClipsAccepted, Estimate, SceneAccepted
-from clipmint.domain.accounts import Limits
-from clipmint.domain.errors import (
+from clipmint.api import http_api
+from clipmint.api.responses import Accepted, ClipsAccepted, Estimate, SceneAccepted
+from clipmint.credits import ledger
+from clipmint.credits.accounts import Limits
+from clipmint.errors import (
     FramesRequired,
     IdempotencyKeyInvalid,
     IdempotencyKeyRequired,
@@ -54,8 +55,9 @@ from clipmint.domain.errors import (
     TemporarilyUnavailable,
     UserMismatch,
 )
-from clipmint.domain.jobs import ACTIONS, Job, JobStatus
-from clipmint.domain.requests import (
+from clipmint.jobs.job import ACTIONS, Job, JobStatus
+from clipmint.orders import scene_orders, video_orders
+from clipmint.orders.order_requests import (
     ClipsRequest,
     GenerationRequest,
     SceneVideoRequest,
@@ -64,7 +66,7 @@ from clipmint.domain.requests import (
 )
 from clipmint.settings import GenerateSettings
 
-app = api.resolver()
+app = http_api.resolver()
 
 A = TypeVar("A", bound=BaseModel)
 
@@ -94,7 +96,7 @@ _STARTING_REFUSALS = (
 )
 
 IdempotencyKey = Annotated[
-    api.HeaderText | None,
+    http_api.HeaderText | None,
     Header(description="Fresh per generation, the same on a retry; required"),
 ]
 
@@ -103,7 +105,7 @@ IdempotencyKey = Annotated[
     "/v1/videos",
     summary="Start a generation",
     status_code=HTTPStatus.ACCEPTED,
-    responses=api.answers(Accepted, *_STARTING_REFUSALS, status=HTTPStatus.ACCEPTED),
+    responses=http_api.answers(Accepted, *_STARTING_REFUSALS, status=HTTPStatus.ACCEPTED),
 )
 def create_video(
     request: GenerationRequest, idempotency_key: IdempotencyKey = None
@@ -116,7 +118,7 @@ def create_video(
     "/v1/scenes/<scene_id>/video",
     summary="Make a scene's picture, and a video from it",
     status_code=HTTPStatus.ACCEPTED,
-    responses=api.answers(
+    responses=http_api.answers(
         SceneAccepted,
         *_STARTING_REFUSALS,
         SceneNotFound,
@@ -138,7 +140,7 @@ def create_scene_video(
     "/v1/projects/<project_id>/clips",
     summary="Make a clip of each scene that has none, all or nothing",
     status_code=HTTPStatus.ACCEPTED,
-    responses=api.answers(
+    responses=http_api.answers(
         ClipsAccepted,
         *_STARTING_REFUSALS,
         SceneNotFound,
@@ -159,18 +161,18 @@ def create_clips(
 @app.post(
     "/v1/videos/estimate",
     summary="Price a generation without starting it",
-    responses=api.answers(Estimate, *_CATALOG_REFUSALS),
+    responses=http_api.answers(Estimate, *_CATALOG_REFUSALS),
 )
 def estimate_video(request: GenerationRequest) -> Estimate:
-    user_id = api.user_of(app)
+    user_id = http_api.user_of(app)
     request.check_user(user_id)
-    price = generation.quote(user_id, request).credits
+    price = video_orders.quote(user_id, request).credits
     available = ledger.account_of(user_id).available
     return Estimate(credits=price, available=available, affordable=price <= available)
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> Any:
-    return api.resolve(app, event, context)
+    return http_api.resolve(app, event, context)
 
 
 def _once(
@@ -185,7 +187,7 @@ def _once(
     ``about`` is the scene or project of the path.
     """
     key = parse_idempotency_key(idempotency_key)
-    user_id = api.user_of(app)
+    user_id = http_api.user_of(app)
     request.check_user(user_id)
     config, start_once = _idempotency()
     config.register_lambda_context(app.lambda_context)
@@ -206,14 +208,14 @@ def _once(
             headers={"Retry-After": "1"},
         ) from None
     except IdempotencyValidationError:
-        raise generation.key_reused() from None
+        raise video_orders.key_reused() from None
 
 
 def _accepted(model: type[A], answer: dict[str, Any], location: str) -> Response[A]:
     headers = {"Location": location}
     if answer.pop("replayed"):
         headers["X-Idempotent-Replay"] = "true"
-    return api.json_response(HTTPStatus.ACCEPTED, model(**answer), headers)
+    return http_api.json_response(HTTPStatus.ACCEPTED, model(**answer), headers)
 
 
 def _start(call: dict[str, Any]) -> dict[str, Any]:
@@ -223,13 +225,13 @@ def _start(call: dict[str, Any]) -> dict[str, Any]:
 def _start_video(call: dict[str, Any], limits: Limits) -> dict[str, Any]:
     request = GenerationRequest.model_validate(call["request"])
     user_id = call["user_id"]
-    job, replayed = generation.start(user_id, job_id_for(user_id, call["key"]), request, limits)
+    job, replayed = video_orders.start(user_id, job_id_for(user_id, call["key"]), request, limits)
     return _of(job) | {"replayed": replayed}
 
 
 def _start_scene(call: dict[str, Any], limits: Limits) -> dict[str, Any]:
     request = SceneVideoRequest.model_validate(call["request"])
-    job, replayed = rendering.start_scene(
+    job, replayed = scene_orders.start_scene(
         call["user_id"], call["key"], _valid(call["about"], SceneNotFound), request, limits
     )
     return _of(job) | {
@@ -251,7 +253,7 @@ def _of(job: Job) -> dict[str, Any]:
 
 def _start_clips(call: dict[str, Any], limits: Limits) -> dict[str, Any]:
     request = ClipsRequest.model_validate(call["request"])
-    batch, replayed = rendering.start_clips(
+    batch, replayed = scene_orders.start_clips(
         call["user_id"], call["key"], _valid(call["about"], ProjectNotFound), request, limits
     )
     return {

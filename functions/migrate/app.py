@@ -18,19 +18,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from clipmint import download, health, images, jobs, media, pictures, storage, transfer
-from clipmint.domain import clock
-from clipmint.domain.jobs import Asset, Job, Stage
-from clipmint.domain.media import (
+from clipmint import clock
+from clipmint.jobs import job_store
+from clipmint.jobs.job import Asset, Job, Stage
+from clipmint.jobs.job_store import JobFinished, JobMoved
+from clipmint.jobs.outcomes import Succeeded
+from clipmint.media import download, image_file, storage, transfer, uploads, video_file
+from clipmint.media.files import (
     MAX_IMAGE_BYTES,
     MediaInvalid,
     PictureInvalid,
     SourceExpired,
     StoredObject,
 )
-from clipmint.domain.outcomes import Succeeded
-from clipmint.jobs import JobFinished, JobMoved
-from clipmint.providers import registry
+from clipmint.providers import health, registry
 from clipmint.providers.base import ProviderUnavailable
 from clipmint.providers.registry import ProviderNotConfigured
 from clipmint.telemetry import MEDIA_URL_EXPIRED, count, logger
@@ -50,7 +51,7 @@ worst, and the probe, the thumbnail and the record need a few seconds."""
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    job = jobs.get(event["job_id"])
+    job = job_store.get(event["job_id"])
     stage = job.stage(event["stage"]) if job else None
     if job is None or stage is None or job.is_terminal:
         raise JobFinished(f"job {event['job_id']} has nothing to migrate")
@@ -81,7 +82,7 @@ def _store_video(job: Job, stage: Stage, attempt: str, seconds: float) -> Job:
     )
     with _removing(job, stage, bucket, video, thumbnail) as kept:
         asset = _video_asset(_from_provider(job, stage, copy), thumbnail)
-        kept.job = jobs.record_asset(job.job_id, stage.name, asset, task_id=_task_id(stage))
+        kept.job = job_store.record_asset(job.job_id, stage.name, asset, task_id=_task_id(stage))
     return kept.job
 
 
@@ -95,7 +96,7 @@ def _store_picture(job: Job, stage: Stage, attempt: str, seconds: float) -> Job:
     )
     content = _from_provider(job, stage, read)
     try:
-        picture = pictures.check(content)
+        picture = image_file.check(content)
     except PictureInvalid as error:
         raise MediaInvalid(str(error)) from None  # the name the state machine knows
     bucket = os.environ["IMAGES_BUCKET"]
@@ -113,12 +114,12 @@ def _store_picture(job: Job, stage: Stage, attempt: str, seconds: float) -> Job:
             height=picture.height,
             duration_seconds=0.0,
         )
-        kept.job = jobs.record_asset(
+        kept.job = job_store.record_asset(
             job.job_id,
             stage.name,
             asset,
             task_id=_task_id(stage),
-            image_url=images.public_url(key),
+            image_url=uploads.public_url(key),
             next_deadline=_next_deadline(job, stage),
         )
     return kept.job
@@ -159,7 +160,7 @@ def _removing(job: Job, stage: Stage, bucket: str, *keys: str) -> Iterator[_Kept
 
 
 def _is_recorded(job_id: str, stage_name: str, key: str) -> bool:
-    job = jobs.get(job_id)
+    job = job_store.get(job_id)
     stage = job.stage(stage_name) if job else None
     if stage is None:
         return False
@@ -189,8 +190,8 @@ def _from_provider(job: Job, stage: Stage, fetch: Callable[[str], T]) -> T:
 
 def _video_asset(stored: StoredObject, thumbnail_key: str) -> Asset:
     with storage.open_range(_s3(), stored.bucket, stored.key) as file:
-        facts = media.probe(file)
-        picture = media.thumbnail(file)
+        facts = video_file.probe(file)
+        picture = video_file.thumbnail(file)
     _put(stored.bucket, thumbnail_key, picture, "image/jpeg")
     return Asset(
         bucket=stored.bucket,

@@ -16,8 +16,9 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from clipmint import api, images, jobs, projects, storage
-from clipmint.answers import (
+from clipmint import clock
+from clipmint.api import http_api
+from clipmint.api.responses import (
     ClipsSummary,
     ImageAnswer,
     ProjectAnswer,
@@ -27,8 +28,7 @@ from clipmint.answers import (
     SceneList,
     UploadForm,
 )
-from clipmint.domain import clock
-from clipmint.domain.errors import (
+from clipmint.errors import (
     InvalidRequest,
     ProjectBusy,
     ProjectNotFound,
@@ -37,8 +37,11 @@ from clipmint.domain.errors import (
     TemporarilyUnavailable,
     TooManyScenes,
 )
-from clipmint.domain.jobs import Asset
-from clipmint.domain.projects import (
+from clipmint.jobs import job_store
+from clipmint.jobs.job import Asset
+from clipmint.media import storage, uploads
+from clipmint.projects import project_store
+from clipmint.projects.project import (
     NewImage,
     NewProject,
     NewScene,
@@ -53,7 +56,7 @@ from clipmint.domain.projects import (
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-app = api.resolver()
+app = http_api.resolver()
 
 POLL_SECONDS = "2"
 """How often an app may ask how its clips are doing; one ask is two reads for a small project."""
@@ -67,7 +70,7 @@ SceneId = Annotated[str, Path()]
     summary="Get a form to upload an image with, and a project that shows it",
     description="S3 takes one PNG, JPEG or WebP of at most 20 MB with the form, for 15 minutes.",
     status_code=HTTPStatus.CREATED,
-    responses=api.answers(
+    responses=http_api.answers(
         ImageAnswer,
         InvalidRequest,
         ResolutionNotAllowed,
@@ -76,21 +79,21 @@ SceneId = Annotated[str, Path()]
     ),
 )
 def create_image(new: NewImage) -> Response[ImageAnswer]:
-    user_id, project_id = api.user_of(app), str(uuid4())
-    upload = images.new_upload(user_id, project_id, new.content_type)
+    user_id, project_id = http_api.user_of(app), str(uuid4())
+    upload = uploads.new_upload(user_id, project_id, new.content_type)
     shown = NewProject(image_url=upload.image_url, resolution=new.resolution)
-    projects.create(user_id, shown, project_id)
+    project_store.create(user_id, shown, project_id)
     form = UploadForm(url=upload.url, fields=upload.fields, expires_at=clock.iso(upload.expires_at))
     answer = ImageAnswer(project_id=project_id, image_url=upload.image_url, upload=form)
     headers = {"Location": f"/v1/projects/{project_id}"}
-    return api.json_response(HTTPStatus.CREATED, answer, headers)
+    return http_api.json_response(HTTPStatus.CREATED, answer, headers)
 
 
 @app.post(
     "/v1/projects",
     summary="Create a project",
     status_code=HTTPStatus.CREATED,
-    responses=api.answers(
+    responses=http_api.answers(
         ProjectAnswer,
         InvalidRequest,
         ResolutionNotAllowed,
@@ -100,21 +103,21 @@ def create_image(new: NewImage) -> Response[ImageAnswer]:
     ),
 )
 def create_project(new: NewProject) -> Response[ProjectAnswer]:
-    project, scenes = projects.create(api.user_of(app), new)
+    project, scenes = project_store.create(http_api.user_of(app), new)
     headers = {"Location": f"/v1/projects/{project.project_id}"}
-    return api.json_response(HTTPStatus.CREATED, _project(project, scenes), headers)
+    return http_api.json_response(HTTPStatus.CREATED, _project(project, scenes), headers)
 
 
 @app.get(
     "/v1/projects",
     summary="Your projects, newest first",
-    responses=api.answers(ProjectPage, InvalidRequest),
+    responses=http_api.answers(ProjectPage, InvalidRequest),
 )
 def list_projects(
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     cursor: Annotated[str | None, Query(max_length=512, description="From the page before")] = None,
 ) -> ProjectPage:
-    page = projects.list_for_user(api.user_of(app), limit=limit, cursor=cursor)
+    page = project_store.list_for_user(http_api.user_of(app), limit=limit, cursor=cursor)
     return ProjectPage(
         projects=[ProjectSummary.of(project) for project in page.projects], cursor=page.cursor
     )
@@ -123,7 +126,7 @@ def list_projects(
 @app.get(
     "/v1/projects/<project_id>",
     summary="One project with its scenes",
-    responses=api.answers(ProjectAnswer, ProjectNotFound, TemporarilyUnavailable),
+    responses=http_api.answers(ProjectAnswer, ProjectNotFound, TemporarilyUnavailable),
 )
 def get_project(project_id: ProjectId) -> ProjectAnswer:
     return _project(*_read(project_id))
@@ -132,7 +135,7 @@ def get_project(project_id: ProjectId) -> ProjectAnswer:
 @app.patch(
     "/v1/projects/<project_id>",
     summary="Change a project",
-    responses=api.answers(
+    responses=http_api.answers(
         ProjectAnswer,
         InvalidRequest,
         ResolutionNotAllowed,
@@ -141,7 +144,7 @@ def get_project(project_id: ProjectId) -> ProjectAnswer:
     ),
 )
 def change_project(project_id: ProjectId, changes: ProjectChanges) -> ProjectAnswer:
-    projects.change(api.user_of(app), _project_id(project_id), changes)
+    project_store.change(http_api.user_of(app), _project_id(project_id), changes)
     return _project(*_read(project_id))
 
 
@@ -149,12 +152,12 @@ def change_project(project_id: ProjectId, changes: ProjectChanges) -> ProjectAns
     "/v1/projects/<project_id>",
     summary="Delete a project with its scenes and uploaded images",
     status_code=HTTPStatus.NO_CONTENT,
-    responses=api.answers(
+    responses=http_api.answers(
         None, ProjectNotFound, ProjectBusy, TemporarilyUnavailable, status=HTTPStatus.NO_CONTENT
     ),
 )
 def delete_project(project_id: ProjectId) -> Response[None]:
-    projects.delete(api.user_of(app), _project_id(project_id))
+    project_store.delete(http_api.user_of(app), _project_id(project_id))
     return Response(HTTPStatus.NO_CONTENT)
 
 
@@ -162,7 +165,7 @@ def delete_project(project_id: ProjectId) -> Response[None]:
     "/v1/projects/<project_id>/scenes",
     summary="Add a scene behind the others",
     status_code=HTTPStatus.CREATED,
-    responses=api.answers(
+    responses=http_api.answers(
         SceneAnswer,
         InvalidRequest,
         TooManyScenes,
@@ -172,15 +175,17 @@ def delete_project(project_id: ProjectId) -> Response[None]:
     ),
 )
 def add_scene(project_id: ProjectId, new: NewScene) -> Response[SceneAnswer]:
-    scene = projects.add_scene(api.user_of(app), _project_id(project_id), new)
+    scene = project_store.add_scene(http_api.user_of(app), _project_id(project_id), new)
     headers = {"Location": f"/v1/projects/{scene.project_id}/scenes/{scene.scene_id}"}
-    return api.json_response(HTTPStatus.CREATED, _scene(scene, state_of(scene, None, {})), headers)
+    return http_api.json_response(
+        HTTPStatus.CREATED, _scene(scene, state_of(scene, None, {})), headers
+    )
 
 
 @app.get(
     "/v1/projects/<project_id>/scenes",
     summary="A project's scenes, in their order",
-    responses=api.answers(SceneList, ProjectNotFound, TemporarilyUnavailable),
+    responses=http_api.answers(SceneList, ProjectNotFound, TemporarilyUnavailable),
 )
 def list_scenes(project_id: ProjectId) -> SceneList:
     return SceneList(scenes=_scenes(*_read(project_id)))
@@ -189,24 +194,24 @@ def list_scenes(project_id: ProjectId) -> SceneList:
 @app.get(
     "/v1/projects/<project_id>/scenes/<scene_id>",
     summary="One scene",
-    responses=api.answers(SceneAnswer, ProjectNotFound, SceneNotFound, TemporarilyUnavailable),
+    responses=http_api.answers(SceneAnswer, ProjectNotFound, SceneNotFound, TemporarilyUnavailable),
 )
 def get_scene(project_id: ProjectId, scene_id: SceneId) -> SceneAnswer:
     ids = _project_id(project_id), _scene_id(scene_id)
-    project, scene = projects.get_scene(api.user_of(app), *ids)
+    project, scene = project_store.get_scene(http_api.user_of(app), *ids)
     return _scenes(project, [scene])[0]
 
 
 @app.patch(
     "/v1/projects/<project_id>/scenes/<scene_id>",
     summary="Change a scene",
-    responses=api.answers(
+    responses=http_api.answers(
         SceneAnswer, InvalidRequest, ProjectNotFound, SceneNotFound, TemporarilyUnavailable
     ),
 )
 def change_scene(project_id: ProjectId, scene_id: SceneId, changes: SceneChanges) -> SceneAnswer:
     ids = _project_id(project_id), _scene_id(scene_id)
-    project, scene = projects.change_scene(api.user_of(app), *ids, changes)
+    project, scene = project_store.change_scene(http_api.user_of(app), *ids, changes)
     return _scenes(project, [scene])[0]
 
 
@@ -214,7 +219,7 @@ def change_scene(project_id: ProjectId, scene_id: SceneId, changes: SceneChanges
     "/v1/projects/<project_id>/scenes/<scene_id>",
     summary="Delete a scene",
     status_code=HTTPStatus.NO_CONTENT,
-    responses=api.answers(
+    responses=http_api.answers(
         None,
         ProjectNotFound,
         SceneNotFound,
@@ -224,27 +229,27 @@ def change_scene(project_id: ProjectId, scene_id: SceneId, changes: SceneChanges
     ),
 )
 def delete_scene(project_id: ProjectId, scene_id: SceneId) -> Response[None]:
-    projects.delete_scene(api.user_of(app), _project_id(project_id), _scene_id(scene_id))
+    project_store.delete_scene(http_api.user_of(app), _project_id(project_id), _scene_id(scene_id))
     return Response(HTTPStatus.NO_CONTENT)
 
 
 @app.get(
     "/v1/projects/<project_id>/clips",
     summary="How a project's clips are doing",
-    responses=api.answers(ClipsSummary, ProjectNotFound, TemporarilyUnavailable),
+    responses=http_api.answers(ClipsSummary, ProjectNotFound, TemporarilyUnavailable),
 )
 def get_clips(project_id: ProjectId) -> Response[ClipsSummary]:
     summary = ClipsSummary.of(_scenes(*_read(project_id)))
     headers = {"Retry-After": POLL_SECONDS} if summary.pending else {}
-    return api.json_response(HTTPStatus.OK, summary, headers)
+    return http_api.json_response(HTTPStatus.OK, summary, headers)
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> Any:
-    return api.resolve(app, event, context)
+    return http_api.resolve(app, event, context)
 
 
 def _read(project_id: str) -> tuple[Project, list[Scene]]:
-    return projects.read(api.user_of(app), _project_id(project_id))
+    return project_store.read(http_api.user_of(app), _project_id(project_id))
 
 
 def _project(project: Project, scenes: list[Scene]) -> ProjectAnswer:
@@ -254,7 +259,9 @@ def _project(project: Project, scenes: list[Scene]) -> ProjectAnswer:
 def _scenes(project: Project, scenes: Iterable[Scene]) -> list[SceneAnswer]:
     """The scenes as their jobs have made them."""
     renders = {scene: project.renders.get(scene.scene_id) for scene in scenes}
-    found = jobs.get_many(id_ for render in renders.values() if render for id_ in render.job_ids)
+    found = job_store.get_many(
+        id_ for render in renders.values() if render for id_ in render.job_ids
+    )
     return [_scene(scene, state_of(scene, render, found)) for scene, render in renders.items()]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from clipmint import catalog
+from clipmint.catalog import model_store
 from clipmint.telemetry import logger
 
 PHYSICAL_ID = "clipmint-default-catalog"
@@ -18,7 +18,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:  # noqa: ARG
     status, reason, added = "SUCCESS", "", []
     try:
         if event["RequestType"] != "Delete":
-            added = catalog.seed()
+            added = model_store.seed()
             logger.info("catalog seeded", extra={"added": added})
     except Exception as error:  # noqa: BLE001  (reported, with its trace in the log)
         # CloudFormation waits an hour for an answer that never comes: it always gets one.

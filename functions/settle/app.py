@@ -7,9 +7,9 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from clipmint import ledger
-from clipmint.domain.jobs import verdict
-from clipmint.domain.outcomes import FailureCode
+from clipmint.credits import ledger
+from clipmint.jobs.job import verdict
+from clipmint.jobs.outcomes import FailureCode
 from clipmint.telemetry import OWNER_ACCOUNT_REFUSED, count, logger
 
 

@@ -14,8 +14,9 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Query
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from clipmint import api, catalog, jobs, ledger, storage
-from clipmint.answers import (
+from clipmint import clock
+from clipmint.api import http_api
+from clipmint.api.responses import (
     Catalog,
     CatalogEntry,
     Credits,
@@ -24,14 +25,17 @@ from clipmint.answers import (
     Video,
     VideoPage,
 )
-from clipmint.domain import clock
-from clipmint.domain.errors import InvalidRequest, JobNotFound, ModelNotFound
-from clipmint.domain.jobs import Job, JobStatus
+from clipmint.catalog import model_store
+from clipmint.credits import ledger
+from clipmint.errors import InvalidRequest, JobNotFound, ModelNotFound
+from clipmint.jobs import job_store
+from clipmint.jobs.job import Job, JobStatus
+from clipmint.media import storage
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-app = api.resolver()
+app = http_api.resolver()
 
 URL_SECONDS = 3_600
 """How long a video's URL is valid; the documents this system comes from promise an hour."""
@@ -43,20 +47,20 @@ Limit = Annotated[int, Query(ge=1, le=100)]
 Cursor = Annotated[str | None, Query(max_length=512, description="From the page before")]
 
 
-@app.get("/v1/videos/<job_id>", summary="One job", responses=api.answers(Video, JobNotFound))
+@app.get("/v1/videos/<job_id>", summary="One job", responses=http_api.answers(Video, JobNotFound))
 def get_video(job_id: Annotated[str, Path()]) -> Response[Video]:
-    job = jobs.get(_valid_id(job_id))
+    job = job_store.get(_valid_id(job_id))
     # Somebody else's job and no job are the same answer: an id tells nothing.
-    if job is None or job.deleted or job.user_id != api.user_of(app):
+    if job is None or job.deleted or job.user_id != http_api.user_of(app):
         raise JobNotFound("There is no such video")
     headers = {} if job.is_terminal else {"Retry-After": POLL_SECONDS}
-    return api.json_response(HTTPStatus.OK, _video(job), headers)
+    return http_api.json_response(HTTPStatus.OK, _video(job), headers)
 
 
 @app.get(
     "/v1/videos",
     summary="Your jobs, newest first",
-    responses=api.answers(VideoPage, InvalidRequest),
+    responses=http_api.answers(VideoPage, InvalidRequest),
 )
 def list_videos(
     limit: Limit = 20,
@@ -65,8 +69,8 @@ def list_videos(
     project_id: Annotated[str | None, Query(max_length=64)] = None,
     scene_id: Annotated[str | None, Query(max_length=64)] = None,
 ) -> VideoPage:
-    page = jobs.list_for_user(
-        api.user_of(app),
+    page = job_store.list_for_user(
+        http_api.user_of(app),
         status=status,
         project_id=project_id,
         scene_id=scene_id,
@@ -79,44 +83,46 @@ def list_videos(
 @app.get(
     "/v1/models",
     summary="What can be generated, and for how much",
-    responses={**api.answers(Catalog), 304: {"description": "As your If-None-Match says"}},
+    responses={**http_api.answers(Catalog), 304: {"description": "As your If-None-Match says"}},
 )
 def list_models(
-    if_none_match: Annotated[api.HeaderText | None, Header()] = None,
+    if_none_match: Annotated[http_api.HeaderText | None, Header()] = None,
 ) -> Response[Catalog | None]:
-    answer = Catalog(models=[CatalogEntry.of(model) for model in catalog.offered()])
+    answer = Catalog(models=[CatalogEntry.of(model) for model in model_store.offered()])
     etag = f'"{hashlib.sha256(answer.model_dump_json().encode()).hexdigest()[:32]}"'
     headers = {"ETag": etag, "Cache-Control": "private, max-age=60"}
     known = {tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")}
     if etag in known or "*" in known:
         return Response(HTTPStatus.NOT_MODIFIED, headers=headers)
-    return api.json_response(HTTPStatus.OK, answer, headers)
+    return http_api.json_response(HTTPStatus.OK, answer, headers)
 
 
 @app.get(
-    "/v1/models/<model_id>", summary="One model", responses=api.answers(CatalogEntry, ModelNotFound)
+    "/v1/models/<model_id>",
+    summary="One model",
+    responses=http_api.answers(CatalogEntry, ModelNotFound),
 )
 def get_model(model_id: Annotated[str, Path()]) -> CatalogEntry:
-    model = catalog.find(model_id)
-    if not catalog.is_offered(model):
+    model = model_store.find(model_id)
+    if not model_store.is_offered(model):
         raise ModelNotFound(f"There is no model {model_id!r}")
     return CatalogEntry.of(model)
 
 
 @app.get("/v1/credits", summary="Your credits")
 def get_credits() -> Credits:
-    account = ledger.account_of(api.user_of(app))
+    account = ledger.account_of(http_api.user_of(app))
     return Credits(available=account.available, held=account.held)
 
 
 @app.get(
     "/v1/credits/entries",
     summary="Your journal, newest first",
-    responses=api.answers(Journal, InvalidRequest),
+    responses=http_api.answers(Journal, InvalidRequest),
 )
 def list_entries(limit: Limit = 50, cursor: Cursor = None) -> Journal:
     before = _sequence_of(cursor) if cursor else None
-    page = ledger.entries_of(api.user_of(app), limit=limit, before=before)
+    page = ledger.entries_of(http_api.user_of(app), limit=limit, before=before)
     return Journal(
         entries=[
             JournalEntry(
@@ -137,7 +143,7 @@ def list_entries(limit: Limit = 50, cursor: Cursor = None) -> Journal:
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> Any:
-    return api.resolve(app, event, context)
+    return http_api.resolve(app, event, context)
 
 
 def _video(job: Job) -> Video:

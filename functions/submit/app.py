@@ -11,10 +11,11 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from clipmint import jobs, submission
-from clipmint.domain.jobs import Job, Stage
-from clipmint.jobs import JobFinished
-from clipmint.submission import SubmissionRejected
+from clipmint.execution import submission
+from clipmint.execution.submission import SubmissionRejected
+from clipmint.jobs import job_store
+from clipmint.jobs.job import Job, Stage
+from clipmint.jobs.job_store import JobFinished
 from clipmint.telemetry import IMAGE_MADE_AGAIN, count, logger
 
 CALL_MS = 60_000
@@ -38,12 +39,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 def _next_stage(job_id: str) -> tuple[Job, Stage]:
     """The stage to be sent, made ready to be sent again if it may be."""
-    job = jobs.get(job_id)
+    job = job_store.get(job_id)
     if job is None or job.is_terminal:
         raise JobFinished(f"job {job_id} has nothing to submit")
     if job.may_make_image_again:
         count(IMAGE_MADE_AGAIN)
-        job = jobs.make_image_again(job)
+        job = job_store.make_image_again(job)
     stage = job.current_stage
     if stage is None:
         raise JobFinished(f"job {job_id} has nothing to submit")

@@ -19,12 +19,14 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from clipmint import audit, execution, jobs, ledger, orphans
-from clipmint.domain import clock
-from clipmint.domain.jobs import Job, JobStatus, Verdict, given_up, verdict
-from clipmint.domain.outcomes import Failed, FailureCode
-from clipmint.execution import Started
-from clipmint.jobs import JobFinished, JobMoved, OpenJob, Unreadable
+from clipmint import clock
+from clipmint.credits import audit, ledger
+from clipmint.execution import orphans, workflow
+from clipmint.execution.workflow import Started
+from clipmint.jobs import job_store
+from clipmint.jobs.job import Job, JobStatus, Verdict, given_up, verdict
+from clipmint.jobs.job_store import JobFinished, JobMoved, OpenJob, Unreadable
+from clipmint.jobs.outcomes import Failed, FailureCode
 from clipmint.providers import registry
 from clipmint.telemetry import (
     ACCOUNTS_AUDITED,
@@ -101,7 +103,7 @@ def _sweep_all(has_time: Callable[[], bool]) -> tuple[dict[str, int], Holds]:
     """What was done, and what was left open."""
     swept, holds = {"settled": 0, "started": 0, "failed": 0}, Holds()
     silent = set[str]()
-    for found in jobs.open_jobs():
+    for found in job_store.open_jobs():
         if not has_time():
             break
         action = _sweep_safely(found, silent)
@@ -157,7 +159,7 @@ def _execution_died(detail: dict[str, Any]) -> bool:
     with logger.append_context_keys(job_id=detail["name"]):
         logger.error("execution died", extra={"status": detail["status"]})
         count(EXECUTION_DIED, status=detail["status"])
-        if jobs.get(detail["name"]) is None:
+        if job_store.get(detail["name"]) is None:
             return False  # an execution somebody started by hand
         return _settle(detail["name"], detail["status"], set())
 
@@ -173,7 +175,7 @@ def _sweep(found: OpenJob, silent: set[str]) -> str | None:
     if not unstarted and (age < LOOK_EVERY or age % LOOK_EVERY >= SWEEP_EVERY):
         return None
     # Starting is idempotent: a job that is under way, or waits for a busy provider, is left alone.
-    if execution.start(found.job_id) is Started.ENDED:
+    if workflow.start(found.job_id) is Started.ENDED:
         return "settled" if _settle(found.job_id, "ExecutionEnded", silent) else None
     if unstarted:
         count(EXECUTION_ENSURED)
@@ -198,7 +200,7 @@ def _settle(job_id: str, error: str, silent: set[str], *, late_only: bool = Fals
         count(JOB_SWEPT, status=job.status.value)
     for stage in job.stages:
         if stage.task_token and stage.asset is None:
-            execution.release(stage.task_token, Failed(job.failure or FailureCode.INTERNAL))
+            workflow.release(stage.task_token, Failed(job.failure or FailureCode.INTERNAL))
     return True
 
 
@@ -208,7 +210,7 @@ def _give_up(job_id: str, decide: Callable[[Job], Verdict | None], silent: set[s
     Before it ends, because no later sweep would look at it again; and with the stage's outcome on
     record before the provider is asked, because its word of it would count instead.
     """
-    job = jobs.get(job_id)
+    job = job_store.get(job_id)
     judged = None if job is None or job.is_terminal else decide(job)
     stage = job.current_stage if job else None
     if job is None or judged is None or stage is None or registry.handle_of(stage) is None:
@@ -217,7 +219,7 @@ def _give_up(job_id: str, decide: Callable[[Job], Verdict | None], silent: set[s
         if stage.outcome is None:
             task_id = stage.submission.task_id if stage.submission else None
             outcome = Failed(judged.failure or FailureCode.INTERNAL)
-            job = jobs.record_outcome(job_id, stage.name, outcome, task_id=task_id)
+            job = job_store.record_outcome(job_id, stage.name, outcome, task_id=task_id)
             stage = job.stage(stage.name) or stage
         if given_up(job, stage):
             orphans.leave(job, stage, silent=silent)

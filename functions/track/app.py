@@ -12,12 +12,13 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from clipmint import execution, health, jobs, orphans
-from clipmint.domain import clock
-from clipmint.domain.jobs import Job, Stage, SubmissionState, given_up
-from clipmint.domain.outcomes import Failed, FailureCode, Finished, Running
-from clipmint.jobs import JobFinished, JobMoved
-from clipmint.providers import registry
+from clipmint import clock
+from clipmint.execution import orphans, workflow
+from clipmint.jobs import job_store
+from clipmint.jobs.job import Job, Stage, SubmissionState, given_up
+from clipmint.jobs.job_store import JobFinished, JobMoved
+from clipmint.jobs.outcomes import Failed, FailureCode, Finished, Running
+from clipmint.providers import health, registry
 from clipmint.providers.base import ProviderUnavailable
 from clipmint.providers.registry import ProviderNotConfigured
 from clipmint.telemetry import logger
@@ -26,7 +27,7 @@ from clipmint.telemetry import logger
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001
     job_id, stage_name, turn = event["job_id"], event["stage"], event["turn"]
     logger.append_keys(job_id=job_id, stage=stage_name)
-    job = jobs.store_task_token(job_id, stage_name, event["task_token"])
+    job = job_store.store_task_token(job_id, stage_name, event["task_token"])
     stage = job.stage(stage_name)
     if stage is None:
         raise JobFinished(f"job {job_id} has no stage {stage_name}")
@@ -39,7 +40,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
     # A crash before these lines is mended by the next attempt: it finds the outcome.
     if given_up(job, stage):
         orphans.leave(job, stage)
-    return {"woken": execution.wake(stage)}
+    return {"woken": workflow.wake(stage)}
 
 
 def _ask(stage: Stage) -> Finished | None:
@@ -65,7 +66,7 @@ def _record(job_id: str, stage: Stage, outcome: Finished) -> tuple[Job, Stage]:
     task_id = stage.submission.task_id if stage.submission else None
     moved = False
     try:
-        job = jobs.record_outcome(job_id, stage.name, outcome, task_id=task_id)
+        job = job_store.record_outcome(job_id, stage.name, outcome, task_id=task_id)
     except JobMoved as overtaken:
         job, moved = overtaken.job, True  # the webhook was quicker; what it recorded counts
     recorded = job.stage(stage.name)

@@ -19,16 +19,13 @@ from uuid import UUID
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from clipmint import api, execution, health, jobs, orphans
-from clipmint.domain.errors import (
-    ClipmintError,
-    NotFound,
-    TemporarilyUnavailable,
-    WebhookNotProven,
-)
-from clipmint.domain.jobs import Job, Stage, given_up
-from clipmint.domain.outcomes import Finished, Running, Succeeded
-from clipmint.providers import registry
+from clipmint.api import http_api
+from clipmint.errors import ClipmintError, NotFound, TemporarilyUnavailable, WebhookNotProven
+from clipmint.execution import orphans, workflow
+from clipmint.jobs import job_store
+from clipmint.jobs.job import Job, Stage, given_up
+from clipmint.jobs.outcomes import Finished, Running, Succeeded
+from clipmint.providers import health, registry
 from clipmint.providers.base import (
     Handle,
     ProviderUnavailable,
@@ -69,7 +66,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
         known = provider_name if provider_name in registry.NAMES else "unknown"
         count(WEBHOOK_REJECTED, provider=known, reason=error.code)
         logger.warning("webhook rejected", extra={"code": error.code, "details": error.details})
-        return _answer(api.status_of(error), error.body())
+        return _answer(http_api.status_of(error), error.body())
     finally:
         logger.remove_keys(["job_id", "stage"])
     count(RESULTS[result], provider=provider_name)
@@ -79,7 +76,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
 def _addressed(path: dict[str, str]) -> tuple[Job, Stage]:
     """The submission the URL names, if it holds its secret."""
     try:
-        job = jobs.get(str(UUID(path.get("job_id", ""))))
+        job = job_store.get(str(UUID(path.get("job_id", ""))))
     except ValueError:
         job = None
     stage = job.stage(path.get("stage", "")) if job else None
@@ -106,7 +103,7 @@ def _receive(job: Job, stage: Stage, call: WebhookCall) -> Result:
         if notice.handle.request_id != expected:
             raise WebhookNotProven("The webhook is about another submission")
         if notice.outcome is None and not _has_news(job, stage, handle):
-            execution.wake(stage)  # nothing to learn; the first delivery may have died before this
+            workflow.wake(stage)  # nothing to learn; the first delivery may have died before this
             return "duplicate"
         outcome = notice.outcome or provider.poll(handle)
     except WebhookRejected as error:
@@ -117,13 +114,13 @@ def _receive(job: Job, stage: Stage, call: WebhookCall) -> Result:
     if isinstance(outcome, Running):
         return "ignored"
     try:
-        job = jobs.record_outcome(
+        job = job_store.record_outcome(
             job.job_id, stage.name, outcome, handle=handle, task_id=ours or None
         )
-    except jobs.JobMoved as moved:
+    except job_store.JobMoved as moved:
         return _come_late(moved.job, stage, outcome, handle)
-    except jobs.JobFinished:
-        return _come_late(jobs.get(job.job_id) or job, stage, outcome, handle)
+    except job_store.JobFinished:
+        return _come_late(job_store.get(job.job_id) or job, stage, outcome, handle)
     health.finished(stage.provider, outcome)
     _wake(job, stage)
     return "accepted"
@@ -162,7 +159,7 @@ def _recorded(stage: Stage, called: Stage) -> Finished | None:
 def _wake(job: Job, called: Stage) -> None:
     stage = job.stage(called.name)
     if stage and not job.is_terminal:
-        execution.wake(stage)
+        workflow.wake(stage)
 
 
 def _call(event: dict[str, Any]) -> WebhookCall:

@@ -11,7 +11,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
 
-from clipmint.domain.accounts import Limits
+from clipmint.credits.accounts import Limits
 
 Hosts = Annotated[
     tuple[str, ...],

@@ -1,8 +1,8 @@
 """The DynamoDB tables as PynamoDB models, and nothing else.
 
 Table names come from the environment when a table is first used, not when this module is
-imported. Items carry no behaviour: `clipmint.ledger` and `clipmint.jobs` write them,
-conditionally, and turn them into the values of `clipmint.domain`.
+imported. Items carry no behaviour: the stores of each package (`credits.ledger`, `jobs.job_store`,
+…) write them, conditionally, and turn them into values.
 """
 
 from __future__ import annotations

@@ -18,9 +18,9 @@ from typing import Any
 import httpx
 import pytest
 
-from clipmint.domain.catalog import Model, Route
-from clipmint.domain.default_catalog import DEFAULT_CATALOG
-from clipmint.domain.outcomes import Running, Succeeded
+from clipmint.catalog.defaults import DEFAULT_CATALOG
+from clipmint.catalog.model import Model, Route
+from clipmint.jobs.outcomes import Running, Succeeded
 from clipmint.providers.base import Accepted, Handle, Task
 from clipmint.providers.fal import Fal, FalSettings
 from tests.support.wire import Wire

@@ -21,9 +21,9 @@ from typing import Any
 
 import pytest
 
-from clipmint.domain.catalog import Model, Route
-from clipmint.domain.default_catalog import DEFAULT_CATALOG
-from clipmint.domain.outcomes import Succeeded
+from clipmint.catalog.defaults import DEFAULT_CATALOG
+from clipmint.catalog.model import Model, Route
+from clipmint.jobs.outcomes import Succeeded
 from clipmint.providers.base import Accepted, Handle, Task
 from clipmint.providers.runware import Runware, RunwareSettings
 from clipmint.providers.runware.models import MODELS

@@ -22,8 +22,8 @@ from runwayml.types import (
     text_to_video_create_params,
 )
 
-from clipmint.domain.catalog import Model, Route
-from clipmint.domain.default_catalog import DEFAULT_CATALOG
+from clipmint.catalog.defaults import DEFAULT_CATALOG
+from clipmint.catalog.model import Model, Route
 from clipmint.providers.base import Accepted, Handle, Task, Unanswered
 from clipmint.providers.runway import Runway, RunwaySettings
 from clipmint.providers.runway.models import ENDPOINTS

@@ -19,11 +19,13 @@ from typing import Any
 
 import pytest
 
-from clipmint import catalog, jobs, ledger
-from clipmint.domain.default_catalog import DEFAULT_CATALOG
-from clipmint.domain.jobs import Job, JobStatus, SubmissionState, Verdict
-from clipmint.domain.outcomes import FailureCode, Succeeded
-from clipmint.domain.requests import job_id_for
+from clipmint.catalog import model_store
+from clipmint.catalog.defaults import DEFAULT_CATALOG
+from clipmint.credits import ledger
+from clipmint.jobs import job_store
+from clipmint.jobs.job import Job, JobStatus, SubmissionState, Verdict
+from clipmint.jobs.outcomes import FailureCode, Succeeded
+from clipmint.orders.order_requests import job_id_for
 from clipmint.providers import registry
 from clipmint.providers.base import Handle
 from tests.support import fal_wire, moto_aws
@@ -86,7 +88,7 @@ def sent(pending: Job) -> Job:
         REQUEST_ID,
         {"status": f"{BASE}/status", "result": BASE, "cancel": f"{BASE}/cancel"},
     )
-    return jobs.mark_sent(JOB_ID, "video", task_id_of(token), handle)
+    return job_store.mark_sent(JOB_ID, "video", task_id_of(token), handle)
 
 
 @pytest.fixture
@@ -102,7 +104,7 @@ def fal(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Wire]:
 
 
 def now() -> Job:
-    job = jobs.get(JOB_ID)
+    job = job_store.get(JOB_ID)
     assert job
     return job
 
@@ -123,8 +125,8 @@ def test_admin_grants_the_credits_of_a_purchase(aws: Aws) -> None:
 def test_admin_changes_a_price(aws: Aws) -> None:
     answer = ask("admin-model")
     assert answer.status == 200
-    assert catalog.find("veo-3.1").price.model_dump() == answer.body["price"]
-    assert catalog.find("veo-3.1") != DEFAULT_CATALOG[0]
+    assert model_store.find("veo-3.1").price.model_dump() == answer.body["price"]
+    assert model_store.find("veo-3.1") != DEFAULT_CATALOG[0]
 
 
 def test_generate_holds_the_credits_and_starts_the_job(aws: Aws) -> None:
@@ -179,7 +181,9 @@ def project(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> str:
     names = read("projects-scene")["pathParameters"]
     ids = iter([names["project_id"], names["scene_id"], str(uuid.uuid4())])
     with monkeypatch.context() as patch:
-        patch.setattr("clipmint.projects.uuid", SimpleNamespace(uuid4=lambda: next(ids)))
+        patch.setattr(
+            "clipmint.projects.project_store.uuid", SimpleNamespace(uuid4=lambda: next(ids))
+        )
         answer = ask("projects")
     assert answer.status == 201
     assert answer.headers["location"] == read("projects-get")["rawPath"]
@@ -277,7 +281,7 @@ def test_track_finds_a_finished_video_and_wakes_the_execution(
 def test_webhooks_believes_the_signed_event_at_the_time_it_was_signed(
     aws: Aws, sent: Job, fal: Callable[..., Wire]
 ) -> None:
-    jobs.store_task_token(JOB_ID, "video", "task-token")
+    job_store.store_task_token(JOB_ID, "video", "task-token")
     aws.executions.sleeping.add("task-token")
     signed_at = int(read("webhooks")["headers"]["x-fal-webhook-timestamp"])
     fal(fal_wire.jwks(Signer(2), Signer(1)), now=signed_at + 4)
@@ -328,7 +332,7 @@ def test_migrate_brings_the_video_and_a_thumbnail_into_the_bucket(
     s3.meta.events.register("before-parameter-build.s3.PutObject", as_bytes)
     origin.replies["/files/output.mp4"] = serve
     monkeypatch.setenv("FAL_MEDIA_HOSTS", origin.host)
-    jobs.record_outcome(JOB_ID, "video", Succeeded(origin.url("/files/output.mp4")))
+    job_store.record_outcome(JOB_ID, "video", Succeeded(origin.url("/files/output.mp4")))
     assert run("migrate") == {"more": False}
     asset = now().stages[0].asset
     assert asset

@@ -12,7 +12,7 @@ from queue import Queue
 import httpx
 import pytest
 
-from clipmint.domain.outcomes import Failed, FailureCode, Finished, Running, Succeeded
+from clipmint.jobs.outcomes import Failed, FailureCode, Finished, Running, Succeeded
 from clipmint.providers.base import (
     Accepted,
     Busy,

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from clipmint.domain.outcomes import Failed, FailureCode, Finished, Outcome, Running, Succeeded
+from clipmint.jobs.outcomes import Failed, FailureCode, Finished, Outcome, Running, Succeeded
 from clipmint.providers.base import (
     Accepted,
     Busy,

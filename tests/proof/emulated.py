@@ -33,9 +33,10 @@ from boto3.dynamodb.types import TypeDeserializer
 from botocore.exceptions import ClientError
 from PIL import Image
 
-from clipmint import catalog, download, media, storage, transfer
-from clipmint.domain import clock
-from clipmint.domain.media import StoredObject
+from clipmint import clock
+from clipmint.catalog import model_store
+from clipmint.media import download, storage, transfer, video_file
+from clipmint.media.files import StoredObject
 from clipmint.providers import registry
 from clipmint.tables import OPEN
 from clipmint.telemetry import logger
@@ -267,7 +268,7 @@ def emulated() -> Iterator[Emulated]:
             )
         for bucket in (BUCKET, IMAGES_BUCKET):
             account.s3.create_bucket(Bucket=bucket)
-        catalog.seed()
+        model_store.seed()
         stack.callback(logger.setLevel, logger.log_level)
         logger.setLevel("CRITICAL")
         yield account
@@ -295,8 +296,8 @@ def _play_the_rest(patch: pytest.MonkeyPatch, account: Emulated) -> None:
     patch.setattr(download, "read_all", lambda *_, **__: _picture())
     patch.setattr(storage, "open_range", lambda *_: contextlib.nullcontext())
     facts = SimpleNamespace(width=1280, height=720, duration_seconds=4.0)
-    patch.setattr(media, "probe", lambda _: facts)
-    patch.setattr(media, "thumbnail", lambda _: b"a thumbnail")
+    patch.setattr(video_file, "probe", lambda _: facts)
+    patch.setattr(video_file, "thumbnail", lambda _: b"a thumbnail")
 
 
 @functools.cache

@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-from clipmint.domain import clock
+from clipmint import clock
 from tests.proof.boundary import Effect, Point
 from tests.proof.scenarios import SCENARIOS, Scenario
 from tests.proof.world import World, new_world

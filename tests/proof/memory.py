@@ -36,11 +36,11 @@ _CLIENT = "a client or connection: it knows an endpoint, and no answers"
 _WORLD = "the world's own, for the whole run"
 
 STAYS: Mapping[str, str] = {
-    "clipmint.circuit._store": "a client; its answers are inside, and are forgotten there",
-    "clipmint.execution._client": _CLIENT,
-    "clipmint.generation.STARTS_AT_ONCE": _WORLD,
-    "clipmint.images._s3": _CLIENT,
-    "clipmint.ledger._connection": _CLIENT,
+    "clipmint.providers.circuit._store": "a client; its answers are forgotten with it",
+    "clipmint.execution.workflow._client": _CLIENT,
+    "clipmint.orders.video_orders.STARTS_AT_ONCE": _WORLD,
+    "clipmint.media.uploads._s3": _CLIENT,
+    "clipmint.credits.ledger._connection": _CLIENT,
     "clipmint.providers.registry.time": _WORLD,
     **{
         f"clipmint.tables.{name}._connection": _CLIENT

@@ -14,9 +14,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from clipmint import ledger, projects
-from clipmint.domain import clock
-from clipmint.domain.projects import NewProject, NewScene, Project
+from clipmint import clock
+from clipmint.credits import ledger
+from clipmint.projects import project_store
+from clipmint.projects.project import NewProject, NewScene, Project
 from functions.admin.app import handler as admin
 from functions.generate import app as generate
 from functions.projects.app import handler as project_calls
@@ -127,7 +128,7 @@ def _project(user: str) -> Project:
         first_frame="https://example.com/1.png",
         last_frame="https://example.com/2.png",
     )
-    return projects.create(user, NewProject(name="A name", scenes=[new] * SCENES))[0]
+    return project_store.create(user, NewProject(name="A name", scenes=[new] * SCENES))[0]
 
 
 def _wrong_with(account: Emulated, caller: Caller, project: Project) -> list[str]:

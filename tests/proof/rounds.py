@@ -17,11 +17,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
-from clipmint import execution, ledger
-from clipmint.domain import clock
-from clipmint.domain.accounts import Limits
-from clipmint.domain.jobs import Job, PictureOrder, Stage
-from clipmint.domain.outcomes import Failed, FailureCode, Outcome, Running, Succeeded
+from clipmint import clock
+from clipmint.credits import ledger
+from clipmint.credits.accounts import Limits
+from clipmint.execution import workflow
+from clipmint.jobs.job import Job, PictureOrder, Stage
+from clipmint.jobs.outcomes import Failed, FailureCode, Outcome, Running, Succeeded
 from clipmint.providers.base import (
     Accepted,
     Handle,
@@ -279,7 +280,7 @@ def play(account: Emulated, kind: Kind, seed: str, *, conflicts: float = 0.0) ->
     job = _open(kind, user)
     machine = Execution(account, turns, job.job_id)
     this = Round(seed, user, provider, turns.log, machine)
-    execution.start(job.job_id)
+    workflow.start(job.job_id)
     account.conflicts = conflicts
     running = turns.begin("execution", machine.run)
     for _ in range(chance.choice((0, 1, 1, 2))):

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from clipmint import projects
-from clipmint.domain.catalog import Model
-from clipmint.domain.projects import NewProject, NewScene
+from clipmint.catalog.model import Model
+from clipmint.projects import project_store
+from clipmint.projects.project import NewProject, NewScene
 from tests.proof.world import Script, World
 
 USER = "ada"
@@ -285,7 +285,7 @@ def start_scene(world: World, **models: str) -> None:
     """One user orders a scene's picture and a video from it."""
     world.grant(USER, CREDITS)
     scene = NewScene(image_prompt="a red kettle", visual_prompt="it boils", duration=4)
-    project, _ = projects.create(USER, NewProject(scenes=[scene]))
+    project, _ = project_store.create(USER, NewProject(scenes=[scene]))
     begin_with(world, f"/v1/scenes/{project.scene_ids[0]}/video", models)
 
 
@@ -299,7 +299,7 @@ def start_clips(world: World, clips: int, **asked: str) -> str:
         NewScene(visual_prompt=f"scene {number + 1}", duration=4, **FRAMES)
         for number in range(clips)
     ]
-    project, _ = projects.create(USER, NewProject(scenes=scenes))
+    project, _ = project_store.create(USER, NewProject(scenes=scenes))
     begin_with(world, f"/v1/projects/{project.project_id}/clips", asked)
     return project.project_id
 

@@ -26,7 +26,7 @@ from functools import partial
 
 from botocore.exceptions import ClientError
 
-from clipmint.domain.default_catalog import DEFAULT_CATALOG
+from clipmint.catalog.defaults import DEFAULT_CATALOG
 from local.stack import Stack, wait_for
 from tests.proof.soak_user import MODELS, User
 from tests.support.audit import Auditor

@@ -37,8 +37,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from clipmint import catalog, ledger
-from clipmint.domain.catalog import Model as CatalogModel
+from clipmint.catalog import model_store
+from clipmint.catalog.model import Model as CatalogModel
+from clipmint.credits import ledger
 from clipmint.telemetry import logger
 from functions.admin.app import handler as admin
 from functions.cancel.app import handler as cancel
@@ -193,7 +194,7 @@ class Anything(RuleBasedStateMachine):
         migrate_app._s3().meta.events.register("before-parameter-build.s3.PutObject", _as_bytes)
         self._stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
         for name, price in PRICES.items():
-            catalog.put(offered(name, price))
+            model_store.put(offered(name, price))
         self.model = Model(now=int(self.clock.monotonic()))
         self.ids: dict[Key, str] = {}
         self.steps = 0

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from clipmint import circuit, jobs, submission
-from clipmint.domain.jobs import Job, Stage
+from clipmint.execution import submission
+from clipmint.execution.submission import Attempt
+from clipmint.jobs import job_store
+from clipmint.jobs.job import Job, Stage
+from clipmint.providers import circuit
 from clipmint.providers.base import Provider, Submitted
-from clipmint.submission import Attempt
 from tests.proof import memory
 from tests.proof.__main__ import write
 from tests.proof.boundary import Effect, Point
@@ -64,7 +66,7 @@ def test_a_submit_that_calls_before_it_notes_is_found_out(
         provider: Provider, job: Job, stage: Stage, attempt: Attempt
     ) -> Submitted | circuit.Open:
         answer = provider.submit(submission._task(job, stage, attempt))
-        jobs.mark_sending(
+        job_store.mark_sending(
             job.job_id,
             stage.name,
             attempt.route,
@@ -98,7 +100,7 @@ def test_memory_that_outlives_its_process_is_found_out(
     called = Effect("submit", "fal POST")
     number = rehearsals["fal, webhook"].effects.index(called) + 1
     run = play(SCENARIOS["fal, webhook"], aws_clients, (Point(number, called, "after"),))
-    assert "clipmint.submission._attempts survived a death" in run.found
+    assert "clipmint.execution.submission._attempts survived a death" in run.found
 
 
 def test_after_one_side_effect_and_before_the_next_is_one_death() -> None:

@@ -10,9 +10,9 @@ import pytest
 from pynamodb.exceptions import DoesNotExist
 from pynamodb.transactions import TransactWrite
 
-from clipmint import ledger
-from clipmint.domain.jobs import JobStatus, Verdict
-from clipmint.domain.outcomes import FailureCode
+from clipmint.credits import ledger
+from clipmint.jobs.job import JobStatus, Verdict
+from clipmint.jobs.outcomes import FailureCode
 from clipmint.tables import AccountItem, EntryItem, GrantItem, JobItem
 from functions.cancel import app as cancel
 from functions.sweep import app as sweep

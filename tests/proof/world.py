@@ -44,8 +44,9 @@ from aws_lambda_powertools.utilities.idempotency.persistence import base as keys
 from aws_lambda_powertools.utilities.idempotency.persistence import datarecord as key_record
 from aws_lambda_powertools.utilities.idempotency.persistence import dynamodb as keys_table
 
-from clipmint import generation, ledger
-from clipmint.domain.catalog import Model
+from clipmint.catalog.model import Model
+from clipmint.credits import ledger
+from clipmint.orders import video_orders
 from clipmint.telemetry import logger
 from tests.proof import memory, records
 from tests.proof.boundary import Boundary, Death, Point
@@ -146,10 +147,10 @@ class World:
 
     def offer(self, *models: Model) -> None:
         """What the catalog holds besides the default models."""
-        from clipmint import catalog
+        from clipmint.catalog import model_store
 
         for model in models:
-            catalog.put(model)
+            model_store.put(model)
 
     def begin(self, script: Script, *, in_seconds: float = 0) -> None:
         """Let somebody do something."""
@@ -437,7 +438,7 @@ def new_world(
         for name, value in environment().items():
             patch.setenv(name, value)
         patch.setattr(logger._logger, "disabled", True)
-        patch.setattr(generation, "STARTS_AT_ONCE", 1)  # in the same order every time
+        patch.setattr(video_orders, "STARTS_AT_ONCE", 1)  # in the same order every time
         random.seed(0)
         stack.enter_context(contextlib.redirect_stdout(io.StringIO()))  # metrics
         # A client knows nothing but its service, and costs more to make than most runs' calls.

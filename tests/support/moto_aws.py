@@ -32,13 +32,17 @@ from botocore.compat import HTTPHeaders
 from botocore.hooks import BaseEventHooks
 from moto import mock_aws
 
-from clipmint import catalog, circuit, execution, images, jobs, ledger
-from clipmint.domain import clock
-from clipmint.domain.accounts import Account, Entry, Limits
-from clipmint.domain.catalog import Route, Settings
-from clipmint.domain.default_catalog import DEFAULT_CATALOG
-from clipmint.domain.jobs import Job, JobStatus, Refusal, Stage
-from clipmint.providers import registry
+from clipmint import clock
+from clipmint.catalog import model_store
+from clipmint.catalog.defaults import DEFAULT_CATALOG
+from clipmint.catalog.model import Route, Settings
+from clipmint.credits import ledger
+from clipmint.credits.accounts import Account, Entry, Limits
+from clipmint.execution import workflow
+from clipmint.jobs import job_store
+from clipmint.jobs.job import Job, JobStatus, Refusal, Stage
+from clipmint.media import uploads
+from clipmint.providers import circuit, registry
 from clipmint.tables import (
     AccountItem,
     CatalogItem,
@@ -294,13 +298,13 @@ def begin_sending(job: Job, token: str = TOKEN, *, provider: str = "fal") -> Job
     """The job as an attempt leaves it that died while it called the provider."""
     task_id = task_id_of(token)
     route = ROUTES[provider]
-    return jobs.mark_sending(job.job_id, "video", route, task_id=task_id, webhook_token=token)
+    return job_store.mark_sending(job.job_id, "video", route, task_id=task_id, webhook_token=token)
 
 
 def refuse(job: Job, token: str = TOKEN, *, provider: str = "fal", reason: str = "BUSY") -> Job:
     """The job once the submission of that token has been refused."""
     refusal = Refusal(provider, reason, clock.now())
-    return jobs.mark_refused(job.job_id, "video", task_id_of(token), refusal)
+    return job_store.mark_refused(job.job_id, "video", task_id_of(token), refusal)
 
 
 @functools.cache
@@ -354,9 +358,9 @@ def _forget_clients() -> None:
     ):
         model._connection = None
     ledger._connection = None
-    execution._client.cache_clear()
+    workflow._client.cache_clear()
     circuit._store.cache_clear()
-    images._s3.cache_clear()
+    uploads._s3.cache_clear()
     _secrets.cache_clear()
     for module, names in _KEPT_BY_FUNCTIONS.items():
         loaded = sys.modules.get(f"functions.{module}.app")
@@ -366,8 +370,8 @@ def _forget_clients() -> None:
 
 def _forget_answers() -> None:
     """Drop what was read from an account that is gone."""
-    catalog._found.clear()
-    catalog._all = None
+    model_store._found.clear()
+    model_store._all = None
     _adapter.cache_clear()
     registry.forget_keys()
     for counters in (breaker._LOCAL_FAILURES, breaker._LOCAL_SUCCESSES):
@@ -450,7 +454,7 @@ def empty_account(clients: Clients) -> Iterator[Aws]:
         keys = dict.fromkeys(KEYS, "") | {"FAL_KEY": KEYS["FAL_KEY"]}
         secret = secrets.create_secret(Name="ProviderKeys", SecretString=json.dumps(keys))
         monkeypatch.setenv("PROVIDER_KEYS_ARN", secret["ARN"])
-        states = execution._client()
+        states = workflow._client()
         created = states.create_state_machine(
             name="clipmint-generation",
             definition=_state_machine(),
@@ -468,7 +472,7 @@ def empty_account(clients: Clients) -> Iterator[Aws]:
                     {"before-call.dynamodb.TransactWriteItems": account.intercept},
                 )
             )
-        assert catalog.seed() == [model.model_id for model in DEFAULT_CATALOG]
+        assert model_store.seed() == [model.model_id for model in DEFAULT_CATALOG]
         yield account
         _forget_answers()
 

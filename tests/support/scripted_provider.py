@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
-from clipmint.domain.outcomes import Outcome, Running
+from clipmint.jobs.outcomes import Outcome, Running
 from clipmint.providers.base import (
     Accepted,
     Handle,

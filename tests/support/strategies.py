@@ -6,9 +6,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from clipmint.domain.catalog import Model
-from clipmint.domain.default_catalog import DEFAULT_CATALOG
-from clipmint.domain.pricing import FixedPrice, PerSecondPrice
+from clipmint.catalog.defaults import DEFAULT_CATALOG
+from clipmint.catalog.model import Model
+from clipmint.catalog.pricing import FixedPrice, PerSecondPrice
 
 # Pictures are made on the way to a video, not by themselves.
 AVAILABLE_MODELS = [

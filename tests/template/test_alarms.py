@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from clipmint import telemetry
-from clipmint.domain.outcomes import FailureCode
+from clipmint.jobs.outcomes import FailureCode
 from clipmint.providers.registry import KEY_NAMES
 from clipmint.telemetry import Metric
 from functions.sweep.app import DEADLINE_GRACE, START_GRACE
@@ -167,7 +167,7 @@ def test_an_alarm_is_this_stacks_and_tells_somebody() -> None:
 
 
 def test_a_reason_an_alarm_waits_for_is_one_there_is() -> None:
-    from clipmint.domain.errors import WebhookNotProven
+    from clipmint.errors import WebhookNotProven
 
     reasons = {
         metric["MetricName"]: {

@@ -127,7 +127,7 @@ def test_no_row_is_there_twice() -> None:
 GOOD = Row(
     7,
     "Errors have a shape",
-    "`POST /v1/videos` · `shared/clipmint/api.py`",
+    "`POST /v1/videos` · `shared/clipmint/api/http_api.py`",
     "",
     "`tests/template/test_origins.py::test_no_row_is_there_twice`",
 )

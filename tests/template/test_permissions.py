@@ -12,7 +12,7 @@ from aws_lambda_powertools.utilities.circuit_breaker.persistence import (
     CircuitBreakerDynamoDBPersistence,
 )
 
-from clipmint import storage
+from clipmint.media import storage
 from tests.support.reading import FUNCTIONS, TEMPLATE, as_list, of_type, target, transformed
 
 Statement = dict[str, Any]

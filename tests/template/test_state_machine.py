@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 import yaml
 
-from clipmint import execution, jobs, submission
-from clipmint.domain import media
-from clipmint.submission import LEAST_SECONDS
+from clipmint.execution import submission, workflow
+from clipmint.execution.submission import LEAST_SECONDS
+from clipmint.jobs import job_store
+from clipmint.media import files
 from functions.sweep.app import DEADLINE_GRACE
 from tests.support import asl
 from tests.support.reading import DEFINITION, ROOT, of_type, written
@@ -201,12 +202,12 @@ def test_what_cannot_become_better_is_not_tried_again(state: str, error: str) ->
 
 # Where a state's own errors come from: classes Lambda names the error after, and what wakes Track.
 RAISED_IN = {
-    "Submit": (submission, jobs),
-    "Track": (jobs,),
-    "Migrate": (media, jobs),
+    "Submit": (submission, job_store),
+    "Track": (job_store,),
+    "Migrate": (files, job_store),
     "Settle": (),
 }
-WAKING_ERRORS = set(re.findall(r"error=\"(\w+)\"", inspect.getsource(execution)))
+WAKING_ERRORS = set(re.findall(r"error=\"(\w+)\"", inspect.getsource(workflow)))
 
 
 @pytest.mark.parametrize("state", RAISED_IN)

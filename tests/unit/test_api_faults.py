@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from clipmint import api
+from clipmint.api import http_api
 from tests.support.gateway import Context, answer_of, event
 
 
@@ -13,25 +13,25 @@ class Told(BaseModel):
 
 
 def test_an_answer_that_is_not_as_documented_is_our_fault_and_not_the_callers() -> None:
-    app = api.resolver()
+    app = http_api.resolver()
 
     @app.get("/v1/credits")
     def broken() -> Told:
         return {"number": "many"}  # type: ignore[return-value]
 
-    answer = answer_of(api.resolve(app, event("GET", "/v1/credits"), Context()))
+    answer = answer_of(http_api.resolve(app, event("GET", "/v1/credits"), Context()))
     assert (answer.status, answer.code) == (500, "INTERNAL")
     assert "many" not in str(answer.body)
 
 
 def test_a_parameter_that_is_not_as_documented_is_the_callers_fault() -> None:
-    app = api.resolver()
+    app = http_api.resolver()
 
     @app.get("/v1/credits")
     def count(limit: int) -> Told:
         return Told(number=limit)
 
     asked = event("GET", "/v1/credits", query={"limit": "many"})
-    answer = answer_of(api.resolve(app, asked, Context()))
+    answer = answer_of(http_api.resolve(app, asked, Context()))
     assert (answer.status, answer.code) == (400, "INVALID_REQUEST")
     assert "limit" in answer.body["details"]

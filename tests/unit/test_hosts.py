@@ -5,8 +5,8 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from clipmint.domain.media import SourceNotAllowed, SourceUnavailable
-from clipmint.hosts import AllowedHosts, is_public
+from clipmint.media.files import SourceNotAllowed, SourceUnavailable
+from clipmint.media.hosts import AllowedHosts, is_public
 
 PUBLIC = "151.101.1.1"
 

@@ -11,8 +11,8 @@ from typing import cast
 import pytest
 from PIL import Image
 
-from clipmint.domain.media import MediaInvalid, VideoFacts, begins_like_mp4
-from clipmint.media import probe, thumbnail
+from clipmint.media.files import MediaInvalid, VideoFacts, begins_like_mp4
+from clipmint.media.video_file import probe, thumbnail
 from tests.support.mp4 import write_mp4
 
 

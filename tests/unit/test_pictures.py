@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from clipmint import pictures
-from clipmint.domain.media import Picture, PictureInvalid
+from clipmint.media import image_file
+from clipmint.media.files import Picture, PictureInvalid
 
 TYPES = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
 FORMATS = sorted(TYPES)
@@ -64,7 +64,7 @@ CLAIMING = {"PNG": claiming_png, "JPEG": claiming_jpeg, "WEBP": claiming_webp}
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_picture_is_known_by_its_bytes(form: str) -> None:
-    assert pictures.check(encoded(form)) == Picture(TYPES[form], 64, 48)
+    assert image_file.check(encoded(form)) == Picture(TYPES[form], 64, 48)
 
 
 @pytest.mark.parametrize(
@@ -84,12 +84,12 @@ def test_a_picture_is_known_by_its_bytes(form: str) -> None:
 )
 def test_every_variety_of_a_format_passes(form: str, mode: str, options: dict[str, Any]) -> None:
     image = picture(mode="L").convert(mode) if mode == "I;16" else picture(mode=mode)
-    assert pictures.check(encoded(form, image, **options)).content_type == TYPES[form]
+    assert image_file.check(encoded(form, image, **options)).content_type == TYPES[form]
 
 
 def test_a_phones_picture_of_several_parts_passes_as_the_jpeg_it_is() -> None:
     parts = encoded("MPO", picture(), save_all=True, append_images=[picture(32, 32)])
-    assert pictures.check(parts) == Picture("image/jpeg", 64, 48)
+    assert image_file.check(parts) == Picture("image/jpeg", 64, 48)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_a_phones_picture_of_several_parts_passes_as_the_jpeg_it_is() -> None:
 )
 def test_anything_else_is_refused_naming_what_is_accepted(data: bytes) -> None:
     with pytest.raises(PictureInvalid, match="PNG, JPEG and WebP are accepted"):
-        pictures.check(data)
+        image_file.check(data)
 
 
 @pytest.mark.parametrize("kept", [0.1, 0.5, 0.9, 0.99])
@@ -117,14 +117,14 @@ def test_anything_else_is_refused_naming_what_is_accepted(data: bytes) -> None:
 def test_a_picture_cut_off_is_refused(form: str, kept: float) -> None:
     data = encoded(form)
     with pytest.raises(PictureInvalid, match="damaged or incomplete"):
-        pictures.check(data[: int(len(data) * kept)])
+        image_file.check(data[: int(len(data) * kept)])
 
 
 def test_one_wrong_bit_of_a_png_is_noticed() -> None:
     data = bytearray(encoded("PNG"))
     data[len(data) // 2] ^= 1
     with pytest.raises(PictureInvalid, match="damaged"):
-        pictures.check(bytes(data))
+        image_file.check(bytes(data))
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -139,7 +139,7 @@ def test_no_damage_leads_to_any_other_error(form: str) -> None:
         if chance.random() < 0.3:
             del data[chance.randrange(len(data)) :]
         try:
-            pictures.check(bytes(data))
+            image_file.check(bytes(data))
         except PictureInvalid:
             refused += 1
     assert refused > 100
@@ -148,28 +148,28 @@ def test_no_damage_leads_to_any_other_error(form: str) -> None:
 @pytest.mark.parametrize("form", ["PNG", "WEBP"])
 def test_a_moving_picture_is_refused(form: str) -> None:
     with pytest.raises(PictureInvalid, match="animated"):
-        pictures.check(animated(form))
+        image_file.check(animated(form))
 
 
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize(("width", "height"), [(15, 64), (64, 15)])
 def test_a_side_below_the_least_is_refused(form: str, width: int, height: int) -> None:
     with pytest.raises(PictureInvalid, match=f"{width} x {height} pixels.*at least 16"):
-        pictures.check(encoded(form, picture(width, height)))
-    assert pictures.check(encoded(form, picture(16, 16))).width == 16
+        image_file.check(encoded(form, picture(width, height)))
+    assert image_file.check(encoded(form, picture(16, 16))).width == 16
 
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_side_above_the_most_is_refused(form: str) -> None:
     with pytest.raises(PictureInvalid, match=r"8193 x 16 pixels.*at most 8192"):
-        pictures.check(encoded(form, picture(8193, 16)))
-    assert pictures.check(encoded(form, picture(8192, 16))).width == 8192
+        image_file.check(encoded(form, picture(8193, 16)))
+    assert image_file.check(encoded(form, picture(8192, 16))).width == 8192
 
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_more_pixels_than_fit_into_memory_are_refused(form: str) -> None:
     with pytest.raises(PictureInvalid, match="33,554,432"):
-        pictures.check(CLAIMING[form](8192, 4097))
+        image_file.check(CLAIMING[form](8192, 4097))
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -189,12 +189,12 @@ def test_a_jpeg_of_very_many_scans_is_refused_without_decoding_them() -> None:
     at = data.rindex(b"\xff\xda")
     scan = data[at:-2]
     with pytest.raises(PictureInvalid, match="damaged"):
-        pictures.check(data[:at] + scan * MANY_SCANS + data[-2:])
+        image_file.check(data[:at] + scan * MANY_SCANS + data[-2:])
     assert data.count(b"\xff\xda") < 20, "an honest one has few"
 
 
 def test_pillow_is_not_imported_before_a_picture_is_checked() -> None:
-    code = "import sys, clipmint.pictures; print('PIL' in sys.modules)"
+    code = "import sys, clipmint.media.image_file; print('PIL' in sys.modules)"
     assert _run(code, b"").strip() == "False"
 
 
@@ -202,16 +202,16 @@ def _megabytes_grown(data: bytes, ending: str) -> float:
     """By how much checking ``data`` raises a fresh process's peak of memory."""
     code = """
 import resource, sys
-from clipmint import pictures
+from clipmint.media import image_file
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 data = sys.stdin.buffer.read()
 try:
-    pictures.check(b"\\x89PNG\\r\\n\\x1a\\n")
+    image_file.check(b"\\x89PNG\\r\\n\\x1a\\n")
 except Exception:
     pass
 before = peak()
 try:
-    ending = type(pictures.check(data)).__name__
+    ending = type(image_file.check(data)).__name__
 except Exception as error:
     ending = type(error).__name__
 print(ending, (peak() - before) / 1024)

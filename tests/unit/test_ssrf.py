@@ -10,11 +10,11 @@ import httpx
 import pytest
 from pydantic import ValidationError
 
-from clipmint.domain.errors import InvalidRequest
-from clipmint.domain.media import MediaError, SourceNotAllowed, SourceUnavailable
-from clipmint.domain.requests import GenerationRequest, check_image_url
-from clipmint.download import MAX_REDIRECTS, Deadline, open_source
-from clipmint.hosts import is_public
+from clipmint.errors import InvalidRequest
+from clipmint.media.download import MAX_REDIRECTS, Deadline, open_source
+from clipmint.media.files import MediaError, SourceNotAllowed, SourceUnavailable
+from clipmint.media.hosts import is_public
+from clipmint.orders.order_requests import GenerationRequest, check_image_url
 from tests.support.ssrf_corpus import (
     FAMOUS,
     INSIDE,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clipmint.storage import (
+from clipmint.media.storage import (
     generated_key,
     generated_prefix,
     job_prefix,

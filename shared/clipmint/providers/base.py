@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
-from clipmint.domain.outcomes import Failed, Outcome
+from clipmint.jobs.outcomes import Failed, Outcome
 
 
 class ProviderError(Exception):

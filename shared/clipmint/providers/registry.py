@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from clipmint.domain.jobs import Stage
+from clipmint.jobs.job import Stage
 from clipmint.providers.base import Handle, Provider
 from clipmint.settings import ProviderSettings
 from clipmint.telemetry import logger

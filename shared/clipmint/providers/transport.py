@@ -42,7 +42,7 @@ from functools import cached_property
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from clipmint.domain.outcomes import Failed, FailureCode
+from clipmint.jobs.outcomes import Failed, FailureCode
 from clipmint.providers.base import Busy, ProviderError, ProviderUnavailable, Rejected, Unanswered
 
 if TYPE_CHECKING:

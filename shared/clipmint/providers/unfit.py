@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clipmint.domain.outcomes import Failed, FailureCode
+from clipmint.jobs.outcomes import Failed, FailureCode
 
 
 class UnfitTask(Exception):

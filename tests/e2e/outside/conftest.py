@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from clipmint.domain.default_catalog import DEFAULT_CATALOG
+from clipmint.catalog.defaults import DEFAULT_CATALOG
 from local.stack import Stack
 from tests.e2e.conftest import FAL
 from tests.e2e.providers.conftest import POLLS, RUNWARE, RUNWAY

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from clipmint import audit, ledger
-from clipmint.domain.jobs import Job, JobStatus, Verdict
-from clipmint.domain.outcomes import FailureCode
+from clipmint.credits import audit, ledger
+from clipmint.jobs.job import Job, JobStatus, Verdict
+from clipmint.jobs.outcomes import FailureCode
 from clipmint.tables import AccountItem
 from tests.support.moto_aws import Aws, open_job
 

@@ -6,11 +6,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from clipmint import catalog
-from clipmint.domain.catalog import Model
-from clipmint.domain.default_catalog import DEFAULT_CATALOG
-from clipmint.domain.errors import ModelNotFound
-from clipmint.domain.pricing import FixedPrice
+from clipmint.catalog import model_store
+from clipmint.catalog.defaults import DEFAULT_CATALOG
+from clipmint.catalog.model import Model
+from clipmint.catalog.pricing import FixedPrice
+from clipmint.errors import ModelNotFound
 from tests.support.moto_aws import Aws
 
 
@@ -19,24 +19,24 @@ def test_a_new_table_gets_the_whole_default_catalog(aws: Aws) -> None:
         model.model_id for model in DEFAULT_CATALOG
     }
     for model in DEFAULT_CATALOG:
-        assert catalog.find(model.model_id) == model
+        assert model_store.find(model.model_id) == model
 
 
 def test_seeding_again_keeps_what_the_owner_changed_and_brings_back_what_is_gone(
     aws: Aws,
 ) -> None:
     dearer = DEFAULT_CATALOG[0].model_copy(update={"price": FixedPrice(credits=99)})
-    catalog.put(dearer)
+    model_store.put(dearer)
     aws.dynamodb.delete_item(
         TableName="ModelsTable", Key={"model_id": {"S": DEFAULT_CATALOG[1].model_id}}
     )
-    assert catalog.seed() == [DEFAULT_CATALOG[1].model_id]
-    assert catalog.seed() == []
-    assert catalog.find(dearer.model_id) == dearer
+    assert model_store.seed() == [DEFAULT_CATALOG[1].model_id]
+    assert model_store.seed() == []
+    assert model_store.find(dearer.model_id) == dearer
 
 
 def test_only_what_is_switched_on_is_offered_in_a_fixed_order(aws: Aws) -> None:
-    assert [model.model_id for model in catalog.offered()] == [
+    assert [model.model_id for model in model_store.offered()] == [
         "veo-3.1",
         "veo-3.1-i2v",
         "veo-3.1-transition",
@@ -45,35 +45,35 @@ def test_only_what_is_switched_on_is_offered_in_a_fixed_order(aws: Aws) -> None:
 
 def test_an_unknown_model_is_not_found(aws: Aws) -> None:
     with pytest.raises(ModelNotFound):
-        catalog.find("veo-4")
+        model_store.find("veo-4")
 
 
 def test_a_change_is_seen_by_others_within_a_minute(
     aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1_000.0
-    monkeypatch.setattr(catalog, "time", SimpleNamespace(monotonic=lambda: now))
-    before = catalog.find("veo-3.1")
-    offered = catalog.offered()
+    monkeypatch.setattr(model_store, "time", SimpleNamespace(monotonic=lambda: now))
+    before = model_store.find("veo-3.1")
+    offered = model_store.offered()
     changed = before.model_copy(update={"available": False})
     # Written by another process: ours has the old one in memory.
     aws.dynamodb.put_item(
         TableName="ModelsTable",
         Item={"model_id": {"S": "veo-3.1"}, "definition": {"S": changed.model_dump_json()}},
     )
-    now += catalog.CACHE_SECONDS - 1
-    assert catalog.find("veo-3.1") == before
-    assert catalog.offered() == offered
+    now += model_store.CACHE_SECONDS - 1
+    assert model_store.find("veo-3.1") == before
+    assert model_store.offered() == offered
     now += 1
-    assert catalog.find("veo-3.1") == changed
-    assert changed.model_id not in {model.model_id for model in catalog.offered()}
+    assert model_store.find("veo-3.1") == changed
+    assert changed.model_id not in {model.model_id for model in model_store.offered()}
 
 
 def test_a_change_made_here_is_seen_here_at_once(aws: Aws) -> None:
-    before = catalog.find("veo-3.1")
-    offered = catalog.offered()
+    before = model_store.find("veo-3.1")
+    offered = model_store.offered()
     assert before in offered
     changed = Model.model_validate(before.model_dump() | {"available": False})
-    catalog.put(changed)
-    assert catalog.find("veo-3.1") == changed
-    assert "veo-3.1" not in {model.model_id for model in catalog.offered()}
+    model_store.put(changed)
+    assert model_store.find("veo-3.1") == changed
+    assert "veo-3.1" not in {model.model_id for model in model_store.offered()}

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
-from clipmint import catalog, execution, generation, jobs, ledger
-from clipmint.domain.accounts import Limits
-from clipmint.domain.catalog import Model, Settings
-from clipmint.domain.errors import (
+from clipmint.catalog import model_store
+from clipmint.catalog.model import Model, Settings
+from clipmint.catalog.pricing import FixedPrice
+from clipmint.credits import ledger
+from clipmint.credits.accounts import Limits
+from clipmint.errors import (
     IdempotencyKeyReused,
     InsufficientCredits,
     LimitReached,
@@ -19,10 +21,12 @@ from clipmint.domain.errors import (
     SettingNotAllowed,
     TemporarilyUnavailable,
 )
-from clipmint.domain.jobs import Job, JobStatus, Verdict
-from clipmint.domain.outcomes import FailureCode
-from clipmint.domain.pricing import FixedPrice
-from clipmint.domain.requests import GenerationRequest, job_id_for
+from clipmint.execution import workflow
+from clipmint.jobs import job_store
+from clipmint.jobs.job import Job, JobStatus, Verdict
+from clipmint.jobs.outcomes import FailureCode
+from clipmint.orders import video_orders
+from clipmint.orders.order_requests import GenerationRequest, job_id_for
 from tests.support.moto_aws import Aws, assert_adds_up, journal
 
 JOB_ID = job_id_for("user-1", "key-1")
@@ -36,7 +40,7 @@ def request(**changes: Any) -> GenerationRequest:
 
 
 def start(limits: Limits = LIMITS, **changes: Any) -> tuple[Job, bool]:
-    return generation.start("user-1", JOB_ID, request(**changes), limits)
+    return video_orders.start("user-1", JOB_ID, request(**changes), limits)
 
 
 class Crash(BaseException):
@@ -81,7 +85,7 @@ def test_a_crash_after_the_transaction_is_mended_by_the_retry(
 ) -> None:
     ledger.grant("user-1", 100, "purchase-1")
     with monkeypatch.context() as patch:
-        patch.setattr(execution, "start", lambda _: crash())
+        patch.setattr(workflow, "start", lambda _: crash())
         with pytest.raises(Crash):
             start()
     assert aws.executions.started() == []
@@ -103,13 +107,13 @@ def test_a_crash_after_everything_is_answered_as_before(aws: Aws) -> None:
 def test_a_retry_after_the_catalog_changed_meets_its_own_job_at_its_own_price(aws: Aws) -> None:
     ledger.grant("user-1", 100, "purchase-1")
     start()
-    veo = catalog.find("veo-3.1")
+    veo = model_store.find("veo-3.1")
     for change in ({"price": FixedPrice(credits=60)}, {"available": False}):
-        catalog.put(Model.model_validate(veo.model_dump() | change))
+        model_store.put(Model.model_validate(veo.model_dump() | change))
         job, replayed = start()
         assert (job.credits, replayed) == (32, True)
     aws.dynamodb.delete_item(TableName="ModelsTable", Key={"model_id": {"S": "veo-3.1"}})
-    catalog._found.clear()
+    model_store._found.clear()
     assert start()[1] is True
     one_job_one_hold(aws)
 
@@ -225,6 +229,6 @@ def test_a_refusal_does_not_use_up_the_key(aws: Aws, monkeypatch: pytest.MonkeyP
     aws.before_each_transaction(*[lambda: "TransactionConflict"] * ledger.MAX_ATTEMPTS)
     with pytest.raises(TemporarilyUnavailable):
         start()
-    assert jobs.get(JOB_ID) is None
+    assert job_store.get(JOB_ID) is None
     assert start()[1] is False
     one_job_one_hold(aws)

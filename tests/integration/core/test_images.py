@@ -16,10 +16,10 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 from PIL import Image
 
-from clipmint import images, pictures, storage
-from clipmint.domain import clock
-from clipmint.domain.errors import ImageInvalid, ImageNotUploaded, TemporarilyUnavailable
-from clipmint.domain.media import Picture
+from clipmint import clock
+from clipmint.errors import ImageInvalid, ImageNotUploaded, TemporarilyUnavailable
+from clipmint.media import image_file, storage, uploads
+from clipmint.media.files import Picture
 from tests.support.moto_aws import IMAGES_BUCKET, IMAGES_URL, Aws
 
 PROJECT = "6f9619ff-8b86-4d01-b42d-00cf4fc964ff"
@@ -32,7 +32,7 @@ def encoded(form: str = "PNG", side: int = 32) -> bytes:
     return file.getvalue()
 
 
-def key_of(upload: images.Upload) -> str:
+def key_of(upload: uploads.Upload) -> str:
     return upload.fields["key"]
 
 
@@ -40,7 +40,7 @@ def uploaded(
     aws: Aws, data: bytes | None = None, content_type: str = "image/png", user_id: str = ADA
 ) -> str:
     """The URL of a picture that was posted with a form."""
-    upload = images.new_upload(user_id, PROJECT, content_type)
+    upload = uploads.new_upload(user_id, PROJECT, content_type)
     put(aws, key_of(upload), encoded() if data is None else data, content_type)
     return upload.image_url
 
@@ -53,7 +53,7 @@ def notes(aws: Aws) -> list[dict[str, Any]]:
     return [item for item in aws.items("PROJECTS_TABLE") if item["sk"]["S"].startswith("IMAGE#")]
 
 
-def policy_of(upload: images.Upload) -> dict[str, Any]:
+def policy_of(upload: uploads.Upload) -> dict[str, Any]:
     decoded: dict[str, Any] = json.loads(base64.b64decode(upload.fields["policy"]))
     return decoded
 
@@ -66,7 +66,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     def note(model: Any, **_: Any) -> None:
         operations.append(model.name)
 
-    events = images._s3().meta.events
+    events = uploads._s3().meta.events
     events.register("before-call.s3", note)
     yield operations
     events.unregister("before-call.s3", note)
@@ -79,7 +79,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 def test_a_form_allows_one_key_one_type_and_twenty_megabytes(
     aws: Aws, content_type: str, extension: str
 ) -> None:
-    upload = images.new_upload(ADA, PROJECT, content_type)
+    upload = uploads.new_upload(ADA, PROJECT, content_type)
     key = key_of(upload)
     assert key.startswith(storage.upload_prefix(ADA, PROJECT))
     assert key.endswith(f".{extension}")
@@ -98,25 +98,25 @@ def test_a_form_allows_one_key_one_type_and_twenty_megabytes(
 
 def test_a_form_is_good_for_a_quarter_of_an_hour(aws: Aws) -> None:
     before = clock.now()
-    upload = images.new_upload(ADA, PROJECT, "image/png")
+    upload = uploads.new_upload(ADA, PROJECT, "image/png")
     for expiry in (upload.expires_at, clock.from_iso(policy_of(upload)["expiration"])):
         assert 898 <= (expiry - before).total_seconds() <= 930
 
 
 def test_a_form_is_posted_to_the_bucket_itself(aws: Aws) -> None:
-    upload = images.new_upload(ADA, PROJECT, "image/png")
+    upload = uploads.new_upload(ADA, PROJECT, "image/png")
     assert httpx.URL(upload.url).host.startswith(f"{IMAGES_BUCKET}.s3.")
     assert httpx.URL(upload.url).scheme == "https"
 
 
 def test_two_forms_never_name_the_same_picture(aws: Aws) -> None:
-    keys = {key_of(images.new_upload(ADA, PROJECT, "image/png")) for _ in range(20)}
+    keys = {key_of(uploads.new_upload(ADA, PROJECT, "image/png")) for _ in range(20)}
     assert len(keys) == 20
 
 
 def test_only_pictures_have_forms(aws: Aws) -> None:
     with pytest.raises(KeyError):
-        images.new_upload(ADA, PROJECT, "image/svg+xml")
+        uploads.new_upload(ADA, PROJECT, "image/svg+xml")
 
 
 # ── Before the first use ─────────────────────────────────────────────────────────────────────────
@@ -126,7 +126,7 @@ def test_only_pictures_have_forms(aws: Aws) -> None:
 def test_a_sound_picture_is_noted_down(aws: Aws, form: str) -> None:
     content_type = f"image/{form.lower()}"
     url = uploaded(aws, encoded(form, 48), content_type)
-    images.require_usable(ADA, [url])
+    uploads.require_usable(ADA, [url])
     [note] = notes(aws)
     head = aws.s3.head_object(Bucket=IMAGES_BUCKET, Key=url.removeprefix(f"{IMAGES_URL}/"))
     assert note["user_id"]["S"] == ADA
@@ -139,9 +139,9 @@ def test_a_sound_picture_is_noted_down(aws: Aws, form: str) -> None:
 
 def test_a_picture_is_looked_at_once(aws: Aws, asked: list[str]) -> None:
     url = uploaded(aws)
-    images.require_usable(ADA, [url, url])
+    uploads.require_usable(ADA, [url, url])
     assert asked == ["ListObjectsV2", "GetObject"]
-    images.require_usable(ADA, [url])
+    uploads.require_usable(ADA, [url])
     assert len(asked) == 2
 
 
@@ -154,8 +154,8 @@ def test_anybody_elses_picture_is_nobodys_business(aws: Aws, asked: list[str]) -
         "https://[/uploads/a.png",
         "https://images.example.com:port/uploads/a.png",
     ]
-    images.require_usable(ADA, others)
-    images.require_usable(ADA, [])
+    uploads.require_usable(ADA, others)
+    uploads.require_usable(ADA, [])
     assert asked == []
 
 
@@ -172,22 +172,22 @@ def test_anybody_elses_picture_is_nobodys_business(aws: Aws, asked: list[str]) -
 def test_an_upload_is_known_however_its_url_is_written(aws: Aws, respelled: Any) -> None:
     url = uploaded(aws, b"no picture")
     with pytest.raises(ImageInvalid):
-        images.require_usable(ADA, [respelled(url)])
+        uploads.require_usable(ADA, [respelled(url)])
 
 
 def test_a_picture_that_was_never_posted_is_asked_for(aws: Aws) -> None:
     sound = uploaded(aws)
-    missing = images.new_upload(ADA, PROJECT, "image/png").image_url
+    missing = uploads.new_upload(ADA, PROJECT, "image/png").image_url
     with pytest.raises(ImageNotUploaded) as refused:
-        images.require_usable(ADA, [sound, missing])
+        uploads.require_usable(ADA, [sound, missing])
     assert refused.value.details == missing
 
 
 def test_somebody_elses_upload_looks_like_none(aws: Aws) -> None:
     url = uploaded(aws)
-    images.require_usable(ADA, [url])
+    uploads.require_usable(ADA, [url])
     with pytest.raises(ImageNotUploaded):
-        images.require_usable(EVE, [url])
+        uploads.require_usable(EVE, [url])
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_somebody_elses_upload_looks_like_none(aws: Aws) -> None:
 )
 def test_an_upload_that_cannot_be_is_not_looked_for(aws: Aws, asked: list[str], path: str) -> None:
     with pytest.raises(ImageNotUploaded):
-        images.require_usable(ADA, [f"{IMAGES_URL}/{path}"])
+        uploads.require_usable(ADA, [f"{IMAGES_URL}/{path}"])
     assert asked == []
 
 
@@ -220,22 +220,22 @@ def test_what_is_no_picture_is_refused_by_name_and_may_be_posted_again(
     url = uploaded(aws, data)
     for _ in range(2):
         with pytest.raises(ImageInvalid) as refused:
-            images.require_usable(ADA, [url])
+            uploads.require_usable(ADA, [url])
         assert str(refused.value.details).startswith(f"{url}: ")
         assert said in str(refused.value.details)
         assert notes(aws) == []
     put(aws, url.removeprefix(f"{IMAGES_URL}/"), encoded())
-    images.require_usable(ADA, [url])
+    uploads.require_usable(ADA, [url])
     assert len(notes(aws)) == 1
 
 
 def test_more_than_twenty_megabytes_are_not_even_read(
     aws: Aws, asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(images, "MAX_UPLOAD_BYTES", 100)
+    monkeypatch.setattr(uploads, "MAX_UPLOAD_BYTES", 100)
     url = uploaded(aws, encoded() + bytes(100))
     with pytest.raises(ImageInvalid, match="cannot be used"):
-        images.require_usable(ADA, [url])
+        uploads.require_usable(ADA, [url])
     assert asked == ["ListObjectsV2"]
 
 
@@ -245,14 +245,14 @@ def test_what_was_checked_in_time_is_not_checked_again(
     """Time is up after three pictures; each attempt gets further, until none is left."""
     urls = [uploaded(aws) for _ in range(8)]
     ticks = iter(range(1_000))
-    monkeypatch.setattr(images, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
-    monkeypatch.setattr(images, "_READERS", 1)
+    monkeypatch.setattr(uploads, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
+    monkeypatch.setattr(uploads, "_READERS", 1)
     for checked in (3, 6):  # the time is looked at twice for each
         with pytest.raises(TemporarilyUnavailable) as later:
-            images.require_usable(ADA, urls, seconds=6)
+            uploads.require_usable(ADA, urls, seconds=6)
         assert later.value.headers == {"Retry-After": "1"}
         assert len(notes(aws)) == checked
-    images.require_usable(ADA, urls, seconds=6)
+    uploads.require_usable(ADA, urls, seconds=6)
     assert asked.count("GetObject") == 8
 
 
@@ -260,7 +260,7 @@ def test_a_picture_whose_turn_comes_too_late_is_not_decoded(
     aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each may take seconds, and the function's own time ends soon after."""
-    read, both_read = images._read, threading.Barrier(2)
+    read, both_read = uploads._read, threading.Barrier(2)
     now, decoded = [0.0], []
 
     def read_together(wanted: Any) -> Any:
@@ -273,11 +273,11 @@ def test_a_picture_whose_turn_comes_too_late_is_not_decoded(
         now[0] += 9
         return Picture("image/png", 32, 32)
 
-    monkeypatch.setattr(images, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    monkeypatch.setattr(images, "_read", read_together)
-    monkeypatch.setattr(pictures, "check", check)
+    monkeypatch.setattr(uploads, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(uploads, "_read", read_together)
+    monkeypatch.setattr(image_file, "check", check)
     with pytest.raises(TemporarilyUnavailable):
-        images.require_usable(ADA, [uploaded(aws), uploaded(aws)], seconds=8)
+        uploads.require_usable(ADA, [uploaded(aws), uploaded(aws)], seconds=8)
     assert (len(decoded), len(notes(aws))) == (1, 1)
 
 
@@ -289,14 +289,14 @@ def test_a_picture_that_s3_will_not_give_is_asked_for_later(
     def silent(**_: Any) -> None:
         raise ReadTimeoutError(endpoint_url=IMAGES_URL)
 
-    events = images._s3().meta.events
+    events = uploads._s3().meta.events
     events.register("before-call.s3.GetObject", silent)
     try:
         with pytest.raises(TemporarilyUnavailable):
-            images.require_usable(ADA, [url])
+            uploads.require_usable(ADA, [url])
     finally:
         events.unregister("before-call.s3.GetObject", silent)
-    images.require_usable(ADA, [url])
+    uploads.require_usable(ADA, [url])
 
 
 def test_pictures_are_decoded_one_at_a_time(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -310,18 +310,18 @@ def test_pictures_are_decoded_one_at_a_time(aws: Aws, monkeypatch: pytest.Monkey
         assert busy.acquire(blocking=False)
         return Picture("image/png", 32, 32)
 
-    monkeypatch.setattr(pictures, "check", check)
-    images.require_usable(ADA, [uploaded(aws) for _ in range(6)])
+    monkeypatch.setattr(image_file, "check", check)
+    uploads.require_usable(ADA, [uploaded(aws) for _ in range(6)])
     assert most == [1] * 6
 
 
 def test_one_bad_picture_does_not_undo_the_others(
     aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(images, "_READERS", 1)
+    monkeypatch.setattr(uploads, "_READERS", 1)
     sound = [uploaded(aws) for _ in range(3)]
     with pytest.raises(ImageInvalid):
-        images.require_usable(ADA, [*sound, uploaded(aws, b"text")])
+        uploads.require_usable(ADA, [*sound, uploaded(aws, b"text")])
     assert len(notes(aws)) == 3
 
 
@@ -330,13 +330,13 @@ def test_one_bad_picture_does_not_undo_the_others(
 
 def test_a_project_is_removed_with_its_pictures_and_their_notes(aws: Aws) -> None:
     gone = [uploaded(aws), uploaded(aws)]
-    kept = images.new_upload(ADA, "another", "image/png")
+    kept = uploads.new_upload(ADA, "another", "image/png")
     put(aws, key_of(kept), encoded())
-    images.require_usable(ADA, [*gone[:1]])
-    images.remove_uploads(ADA, PROJECT)
-    images.remove_uploads(ADA, PROJECT)
+    uploads.require_usable(ADA, [*gone[:1]])
+    uploads.remove_uploads(ADA, PROJECT)
+    uploads.remove_uploads(ADA, PROJECT)
     assert notes(aws) == []
     for url in gone:
         with pytest.raises(ImageNotUploaded):
-            images.require_usable(ADA, [url])
+            uploads.require_usable(ADA, [url])
     assert aws.s3.head_object(Bucket=IMAGES_BUCKET, Key=key_of(kept))["ContentLength"]

@@ -16,12 +16,13 @@ from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from pynamodb.exceptions import UpdateError
 
-from clipmint import jobs, ledger
-from clipmint.domain import clock
-from clipmint.domain.errors import InvalidRequest, TemporarilyUnavailable
-from clipmint.domain.jobs import Asset, Job, JobStatus, Refusal, SubmissionState, Verdict
-from clipmint.domain.outcomes import Failed, FailureCode, Succeeded
-from clipmint.jobs import JobFinished, JobMoved, OpenJob
+from clipmint import clock
+from clipmint.credits import ledger
+from clipmint.errors import InvalidRequest, TemporarilyUnavailable
+from clipmint.jobs import job_store
+from clipmint.jobs.job import Asset, Job, JobStatus, Refusal, SubmissionState, Verdict
+from clipmint.jobs.job_store import JobFinished, JobMoved, OpenJob
+from clipmint.jobs.outcomes import Failed, FailureCode, Succeeded
 from clipmint.providers.base import Handle
 from clipmint.tables import JobItem
 from tests.support.moto_aws import (
@@ -49,14 +50,14 @@ def in_state(state: SubmissionState | None) -> Job:
     if state is SubmissionState.REFUSED:
         return refuse(job, "token-1")
     if state is SubmissionState.UNKNOWN:
-        return jobs.mark_unknown(job.job_id, "video", TASK_ID)
+        return job_store.mark_unknown(job.job_id, "video", TASK_ID)
     if state is SubmissionState.SENT:
-        return jobs.mark_sent(job.job_id, "video", TASK_ID, HANDLE)
+        return job_store.mark_sent(job.job_id, "video", TASK_ID, HANDLE)
     return job
 
 
 def submission_state(job_id: str) -> SubmissionState | None:
-    job = jobs.get(job_id)
+    job = job_store.get(job_id)
     assert job is not None
     submission = job.stages[0].submission
     return submission.state if submission else None
@@ -67,8 +68,8 @@ TASK_ID = task_id_of("token-1")
 WRITES: dict[SubmissionState, Callable[[Job], Job]] = {
     SubmissionState.SENDING: lambda job: begin_sending(job, "token-2"),
     SubmissionState.REFUSED: lambda job: refuse(job, "token-1"),
-    SubmissionState.UNKNOWN: lambda job: jobs.mark_unknown(job.job_id, "video", TASK_ID),
-    SubmissionState.SENT: lambda job: jobs.mark_sent(job.job_id, "video", TASK_ID, HANDLE),
+    SubmissionState.UNKNOWN: lambda job: job_store.mark_unknown(job.job_id, "video", TASK_ID),
+    SubmissionState.SENT: lambda job: job_store.mark_sent(job.job_id, "video", TASK_ID, HANDLE),
 }
 MAY_FOLLOW: dict[SubmissionState | None, set[SubmissionState]] = {
     None: {SubmissionState.SENDING},
@@ -96,16 +97,16 @@ def test_a_submission_moves_only_where_it_may(
     else:
         with pytest.raises(JobMoved) as second:
             WRITES[after](job)
-        assert second.value.job == jobs.get(job.job_id) == job
+        assert second.value.job == job_store.get(job.job_id) == job
 
 
 @pytest.mark.parametrize(
     "write",
     [
         *WRITES.values(),
-        lambda job: jobs.record_outcome(job.job_id, "video", VIDEO),
-        lambda job: jobs.store_task_token(job.job_id, "video", "task-token"),
-        lambda job: jobs.record_asset(job.job_id, "video", ASSET),
+        lambda job: job_store.record_outcome(job.job_id, "video", VIDEO),
+        lambda job: job_store.store_task_token(job.job_id, "video", "task-token"),
+        lambda job: job_store.record_asset(job.job_id, "video", ASSET),
     ],
 )
 def test_nothing_is_written_on_a_job_that_has_ended(aws: Aws, write: Callable[[Job], Job]) -> None:
@@ -120,9 +121,9 @@ def test_nothing_is_written_on_a_job_that_has_ended(aws: Aws, write: Callable[[J
 
 def test_nothing_is_written_on_a_job_that_never_was(aws: Aws) -> None:
     with pytest.raises(JobFinished):
-        jobs.store_task_token("no-such-job", "video", "task-token")
+        job_store.store_task_token("no-such-job", "video", "task-token")
     with pytest.raises(JobFinished):
-        jobs.mark_sent("no-such-job", "video", TASK_ID, HANDLE)
+        job_store.mark_sent("no-such-job", "video", TASK_ID, HANDLE)
     assert aws.items("JOBS_TABLE") == []
 
 
@@ -156,14 +157,14 @@ def test_each_refusal_is_kept_and_each_attempt_has_its_own_ids_and_route(
         kept.append(Refusal(provider, f"reason {attempt}", hands.moment))
         assert job.stages[0].refusals == tuple(kept)
         assert job.stages[0].routes == tuple(ROUTES.values())
-    assert jobs.get(job.job_id) == job
+    assert job_store.get(job.job_id) == job
 
 
 def test_a_refusal_of_another_submission_changes_nothing(aws: Aws) -> None:
     job = begin_sending(refuse(begin_sending(open_job(), "token-1"), "token-1"), "token-2")
     with pytest.raises(JobMoved):
         refuse(job, "token-1")
-    assert jobs.get(job.job_id) == job
+    assert job_store.get(job.job_id) == job
 
 
 def test_what_the_provider_knows_the_submission_by_is_kept(aws: Aws) -> None:
@@ -180,32 +181,32 @@ def test_what_the_provider_knows_the_submission_by_is_kept(aws: Aws) -> None:
 
 def test_a_webhook_after_the_token_sees_the_token(aws: Aws) -> None:
     job = in_state(SubmissionState.SENT)
-    jobs.store_task_token(job.job_id, "video", "task-token")
-    [stage] = jobs.record_outcome(job.job_id, "video", VIDEO).stages
+    job_store.store_task_token(job.job_id, "video", "task-token")
+    [stage] = job_store.record_outcome(job.job_id, "video", VIDEO).stages
     assert (stage.task_token, stage.outcome) == ("task-token", VIDEO)
 
 
 def test_a_token_after_the_webhook_sees_the_outcome(aws: Aws) -> None:
     job = in_state(SubmissionState.SENT)
-    jobs.record_outcome(job.job_id, "video", VIDEO)
-    [stage] = jobs.store_task_token(job.job_id, "video", "task-token").stages
+    job_store.record_outcome(job.job_id, "video", VIDEO)
+    [stage] = job_store.store_task_token(job.job_id, "video", "task-token").stages
     assert (stage.task_token, stage.outcome) == ("task-token", VIDEO)
 
 
 def test_a_new_turn_replaces_the_token(aws: Aws) -> None:
     job = in_state(SubmissionState.SENT)
-    jobs.store_task_token(job.job_id, "video", "first")
-    [stage] = jobs.store_task_token(job.job_id, "video", "second").stages
+    job_store.store_task_token(job.job_id, "video", "first")
+    [stage] = job_store.store_task_token(job.job_id, "video", "second").stages
     assert stage.task_token == "second"
 
 
 def test_the_first_outcome_stands(aws: Aws) -> None:
     job = in_state(SubmissionState.SENT)
-    jobs.record_outcome(job.job_id, "video", VIDEO)
+    job_store.record_outcome(job.job_id, "video", VIDEO)
     for later in (Failed(FailureCode.PROVIDER_ERROR), Succeeded("https://elsewhere.example/")):
         with pytest.raises(JobMoved):
-            jobs.record_outcome(job.job_id, "video", later)
-    found = jobs.get(job.job_id)
+            job_store.record_outcome(job.job_id, "video", later)
+    found = job_store.get(job.job_id)
     assert found
     assert found.stages[0].outcome == VIDEO
 
@@ -213,8 +214,8 @@ def test_the_first_outcome_stands(aws: Aws) -> None:
 def test_there_is_no_outcome_of_what_was_never_submitted(aws: Aws) -> None:
     job = open_job()
     with pytest.raises(JobMoved):
-        jobs.record_outcome(job.job_id, "video", VIDEO)
-    assert jobs.get(job.job_id) == job
+        job_store.record_outcome(job.job_id, "video", VIDEO)
+    assert job_store.get(job.job_id) == job
 
 
 @pytest.mark.parametrize("state", [SubmissionState.SENDING, SubmissionState.UNKNOWN])
@@ -222,27 +223,29 @@ def test_an_early_webhook_also_tells_what_the_submission_is_known_by(
     aws: Aws, state: SubmissionState
 ) -> None:
     job = in_state(state)
-    [stage] = jobs.record_outcome(job.job_id, "video", VIDEO, handle=HANDLE).stages
+    [stage] = job_store.record_outcome(job.job_id, "video", VIDEO, handle=HANDLE).stages
     assert stage.submission
     assert (stage.submission.state, stage.submission.request_id) == (
         SubmissionState.SENT,
         "request-1",
     )
     # The submitter, whose answer comes only now, finds it said already.
-    [stage] = jobs.mark_sent(job.job_id, "video", TASK_ID, HANDLE).stages
+    [stage] = job_store.mark_sent(job.job_id, "video", TASK_ID, HANDLE).stages
     assert stage.outcome == VIDEO
     # And one who gave up waiting cannot unsay it.
     with pytest.raises(JobMoved):
-        jobs.mark_unknown(job.job_id, "video", TASK_ID)
+        job_store.mark_unknown(job.job_id, "video", TASK_ID)
 
 
 def test_a_success_gives_the_copy_a_day_and_a_failure_does_not(aws: Aws, hands: Clock) -> None:
     made, failed = in_state(SubmissionState.SENT), in_state(SubmissionState.SENT)
     hands.forward(minutes=20)
-    made = jobs.record_outcome(made.job_id, "video", VIDEO)
+    made = job_store.record_outcome(made.job_id, "video", VIDEO)
     assert made.deadline == clock.epoch(hands.moment + timedelta(hours=24))
     deadline = failed.deadline
-    failed = jobs.record_outcome(failed.job_id, "video", Failed(FailureCode.NO_OUTPUT, "nothing"))
+    failed = job_store.record_outcome(
+        failed.job_id, "video", Failed(FailureCode.NO_OUTPUT, "nothing")
+    )
     assert failed.deadline == deadline
     assert failed.stages[0].outcome == Failed(FailureCode.NO_OUTPUT, "nothing")
 
@@ -250,25 +253,25 @@ def test_a_success_gives_the_copy_a_day_and_a_failure_does_not(aws: Aws, hands: 
 def test_a_provider_that_talks_too_much_is_cut_short(aws: Aws) -> None:
     job = in_state(SubmissionState.SENT)
     novel = Failed(FailureCode.PROVIDER_ERROR, "long " * 100_000)
-    outcome = jobs.record_outcome(job.job_id, "video", novel).stages[0].outcome
+    outcome = job_store.record_outcome(job.job_id, "video", novel).stages[0].outcome
     assert isinstance(outcome, Failed)
     assert len(outcome.detail) == 1_000
 
 
 def test_the_first_asset_stands(aws: Aws) -> None:
     job = in_state(SubmissionState.SENT)
-    jobs.record_outcome(job.job_id, "video", VIDEO)
-    first = jobs.record_asset(job.job_id, "video", ASSET)
+    job_store.record_outcome(job.job_id, "video", VIDEO)
+    first = job_store.record_asset(job.job_id, "video", ASSET)
     with pytest.raises(JobMoved) as second:
-        jobs.record_asset(job.job_id, "video", replace(ASSET, key="of-another-attempt"))
-    assert second.value.job == jobs.get(job.job_id) == first
+        job_store.record_asset(job.job_id, "video", replace(ASSET, key="of-another-attempt"))
+    assert second.value.job == job_store.get(job.job_id) == first
 
 
 def test_an_asset_comes_back_as_it_was_recorded(aws: Aws) -> None:
     job = in_state(SubmissionState.SENT)
-    jobs.record_outcome(job.job_id, "video", VIDEO)
-    jobs.record_asset(job.job_id, "video", ASSET)
-    found = jobs.get(job.job_id)
+    job_store.record_outcome(job.job_id, "video", VIDEO)
+    job_store.record_asset(job.job_id, "video", ASSET)
+    found = job_store.get(job.job_id)
     assert found
     assert found.stages[0].asset == ASSET
     assert found.current_stage is None
@@ -279,18 +282,18 @@ def test_every_write_counts_the_revision_up(aws: Aws) -> None:
     seen = [job.revision]
     writes: list[Callable[[], Job | None]] = [
         lambda: begin_sending(job, "token-1"),
-        lambda: jobs.mark_sent(job.job_id, "video", TASK_ID, HANDLE),
-        lambda: jobs.store_task_token(job.job_id, "video", "task-token"),
-        lambda: jobs.record_outcome(job.job_id, "video", VIDEO),
-        lambda: jobs.record_asset(job.job_id, "video", ASSET),
+        lambda: job_store.mark_sent(job.job_id, "video", TASK_ID, HANDLE),
+        lambda: job_store.store_task_token(job.job_id, "video", "task-token"),
+        lambda: job_store.record_outcome(job.job_id, "video", VIDEO),
+        lambda: job_store.record_asset(job.job_id, "video", ASSET),
         lambda: ledger.settle(job.job_id, lambda _: Verdict(JobStatus.COMPLETED)),
-        lambda: jobs.hide(job.job_id),
+        lambda: job_store.hide(job.job_id),
     ]
     for write in writes:
         after = write()
         assert after
         seen.append(after.revision)
-        assert jobs.get(job.job_id) is not None
+        assert job_store.get(job.job_id) is not None
     assert seen == list(range(1, 9))
 
 
@@ -301,7 +304,7 @@ def test_every_write_counts_the_revision_up(aws: Aws) -> None:
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The pauses between attempts, noted instead of slept."""
     noted: list[float] = []
-    monkeypatch.setattr(jobs, "time", SimpleNamespace(sleep=noted.append))
+    monkeypatch.setattr(job_store, "time", SimpleNamespace(sleep=noted.append))
     return noted
 
 
@@ -334,11 +337,11 @@ def test_an_update_waits_for_a_transaction_on_its_item(
 ) -> None:
     job = in_state(SubmissionState.SENDING)
     with refused_updates("TransactionConflictException", times) as seen:
-        sent = jobs.mark_sent(job.job_id, "video", TASK_ID, HANDLE)
+        sent = job_store.mark_sent(job.job_id, "video", TASK_ID, HANDLE)
     assert sent.stages[0].submission
     assert sent.stages[0].submission.state is SubmissionState.SENT
     assert sent.revision == job.revision + 1
-    assert jobs.get(job.job_id) == sent
+    assert job_store.get(job.job_id) == sent
     assert len(seen) == times + 1
     assert len(pauses) == times
     assert sum(pauses) < 1
@@ -352,10 +355,10 @@ def test_an_update_that_always_meets_a_transaction_is_to_be_asked_for_later(
         refused_updates("TransactionConflictException", 100) as seen,
         pytest.raises(TemporarilyUnavailable) as refused,
     ):
-        jobs.mark_sent(job.job_id, "video", TASK_ID, HANDLE)
+        job_store.mark_sent(job.job_id, "video", TASK_ID, HANDLE)
     assert refused.value.headers["Retry-After"] == "1"
     assert len(seen) == 5
-    assert jobs.get(job.job_id) == job
+    assert job_store.get(job.job_id) == job
 
 
 def test_an_update_that_is_refused_otherwise_is_not_tried_again(
@@ -363,7 +366,7 @@ def test_an_update_that_is_refused_otherwise_is_not_tried_again(
 ) -> None:
     job = in_state(SubmissionState.SENDING)
     with refused_updates("AccessDeniedException", 100) as seen, pytest.raises(UpdateError):
-        jobs.mark_sent(job.job_id, "video", TASK_ID, HANDLE)
+        job_store.mark_sent(job.job_id, "video", TASK_ID, HANDLE)
     assert (len(seen), pauses) == (1, [])
 
 
@@ -374,7 +377,7 @@ def test_hiding_a_job_waits_for_a_transaction_on_it(aws: Aws, pauses: list[float
     job = open_job()
     ledger.settle(job.job_id, lambda _: FAILED)
     with refused_updates("TransactionConflictException", 2):
-        hidden = jobs.hide(job.job_id)
+        hidden = job_store.hide(job.job_id)
     assert hidden
     assert hidden.deleted
     assert len(pauses) == 2
@@ -382,11 +385,11 @@ def test_hiding_a_job_waits_for_a_transaction_on_it(aws: Aws, pauses: list[float
 
 def test_only_a_job_that_has_ended_can_be_hidden(aws: Aws) -> None:
     job = open_job()
-    assert jobs.hide(job.job_id) is None
-    assert jobs.hide("no-such-job") is None
+    assert job_store.hide(job.job_id) is None
+    assert job_store.hide("no-such-job") is None
     ledger.settle(job.job_id, lambda _: FAILED)
     for _ in range(2):
-        hidden = jobs.hide(job.job_id)
+        hidden = job_store.hide(job.job_id)
         assert hidden
         assert hidden.deleted
     assert len(aws.items("JOBS_TABLE")) == 1
@@ -414,7 +417,7 @@ def listed(
     cursor: str | None = None,
     status: JobStatus | None = None,
 ) -> tuple[list[str], str | None]:
-    page = jobs.list_for_user(user_id, status=status, limit=limit, cursor=cursor)
+    page = job_store.list_for_user(user_id, status=status, limit=limit, cursor=cursor)
     return [job.job_id for job in page.jobs], page.cursor
 
 
@@ -447,7 +450,7 @@ def test_filtered_and_hidden_jobs_leave_no_holes(aws: Aws) -> None:
     for job_id in failed:
         ledger.settle(job_id, lambda _: FAILED)
     hidden = failed[1]
-    jobs.hide(hidden)
+    job_store.hide(hidden)
     pages, cursor = listed(limit=2, status=JobStatus.FAILED)
     while cursor:
         page, cursor = listed(limit=2, status=JobStatus.FAILED, cursor=cursor)
@@ -505,7 +508,7 @@ def test_open_jobs_are_found_by_deadline_and_ended_ones_are_not(aws: Aws) -> Non
     soon = open_job(deadline_in=60)
     ended = open_job(deadline_in=30)
     ledger.settle(ended.job_id, lambda _: FAILED)
-    found = [job for job in jobs.open_jobs() if isinstance(job, OpenJob)]
+    found = [job for job in job_store.open_jobs() if isinstance(job, OpenJob)]
     assert [job.job_id for job in found] == [soon.job_id, later.job_id]
     assert [job.status for job in found] == [JobStatus.PENDING] * 2
     assert [job.deadline for job in found] == [soon.deadline, later.deadline]

@@ -9,17 +9,18 @@ from typing import Any
 import pytest
 from pynamodb.exceptions import TransactWriteError
 
-from clipmint import jobs, ledger
-from clipmint.domain.accounts import Limits
-from clipmint.domain.errors import (
+from clipmint.credits import ledger
+from clipmint.credits.accounts import Limits
+from clipmint.errors import (
     InsufficientCredits,
     InvalidRequest,
     LimitReached,
     ReferenceReused,
     TemporarilyUnavailable,
 )
-from clipmint.domain.jobs import Asset, Job, JobStatus, Verdict, verdict
-from clipmint.domain.outcomes import FailureCode
+from clipmint.jobs import job_store
+from clipmint.jobs.job import Asset, Job, JobStatus, Verdict, verdict
+from clipmint.jobs.outcomes import FailureCode
 from clipmint.providers.base import Handle
 from tests.support.moto_aws import (
     TASK_ID,
@@ -53,8 +54,8 @@ def conflict() -> str:
 def stored(job: Job) -> Job:
     """The job with its file in the bucket."""
     begin_sending(job)
-    jobs.mark_sent(job.job_id, "video", TASK_ID, Handle("request-1"))
-    return jobs.record_asset(job.job_id, "video", ASSET)
+    job_store.mark_sent(job.job_id, "video", TASK_ID, Handle("request-1"))
+    return job_store.record_asset(job.job_id, "video", ASSET)
 
 
 # ── Holding ──────────────────────────────────────────────────────────────────────────────────────
@@ -65,7 +66,7 @@ def test_opening_a_job_holds_its_price_and_records_it_at_once(aws: Aws) -> None:
     asked = new_job(credits_=32)
     opened = ledger.open_job(asked, LIMITS)
     assert opened == replace(asked, balance_after=68)
-    assert jobs.get(asked.job_id) == opened
+    assert job_store.get(asked.job_id) == opened
     account = assert_adds_up("user-1")
     assert (account.available, account.held, account.open_jobs, account.hour_jobs) == (68, 32, 1, 1)
     [_, hold] = journal("user-1")
@@ -78,7 +79,7 @@ def test_the_same_job_opened_again_is_found_and_held_once(aws: Aws) -> None:
     ledger.grant("user-1", 100, "more")
     with pytest.raises(ledger.JobExists) as found:
         ledger.open_job(again, LIMITS)
-    assert found.value.job == jobs.get(first.job_id)
+    assert found.value.job == job_store.get(first.job_id)
     assert found.value.job.prompt == first.prompt
     assert assert_adds_up("user-1").held == first.credits
 
@@ -221,7 +222,7 @@ def test_a_completed_job_is_captured(aws: Aws) -> None:
     ended = ledger.settle(job.job_id, lambda found: verdict(found, None))
     assert ended.status is JobStatus.COMPLETED
     assert ended.credits_used == 32
-    assert jobs.get(job.job_id) == replace(
+    assert job_store.get(job.job_id) == replace(
         ended,
         updated_at=ended.updated_at.replace(
             microsecond=ended.updated_at.microsecond // 1000 * 1000
@@ -273,10 +274,10 @@ def test_of_two_who_settle_at_once_one_wins(aws: Aws) -> None:
 def test_the_verdict_is_reached_again_when_the_file_arrives_meanwhile(aws: Aws) -> None:
     job = open_job()
     begin_sending(job)
-    jobs.mark_sent(job.job_id, "video", TASK_ID, Handle("request-1"))
+    job_store.mark_sent(job.job_id, "video", TASK_ID, Handle("request-1"))
 
     def the_file_arrives() -> None:
-        jobs.record_asset(job.job_id, "video", ASSET)
+        job_store.record_asset(job.job_id, "video", ASSET)
 
     aws.before_each_transaction(the_file_arrives)
     judged: list[Job] = []

@@ -17,8 +17,8 @@ from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from pynamodb.exceptions import TransactWriteError
 
-from clipmint import jobs, ledger, projects, storage
-from clipmint.domain.errors import (
+from clipmint.credits import ledger
+from clipmint.errors import (
     InvalidRequest,
     ProjectBusy,
     ProjectNotFound,
@@ -27,9 +27,12 @@ from clipmint.domain.errors import (
     TemporarilyUnavailable,
     TooManyScenes,
 )
-from clipmint.domain.jobs import JobStatus, Verdict
-from clipmint.domain.outcomes import FailureCode
-from clipmint.domain.projects import (
+from clipmint.jobs import job_store
+from clipmint.jobs.job import JobStatus, Verdict
+from clipmint.jobs.outcomes import FailureCode
+from clipmint.media import storage
+from clipmint.projects import project_store
+from clipmint.projects.project import (
     NewProject,
     NewScene,
     Project,
@@ -54,30 +57,30 @@ def account(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Aws:
 
 def project_of(*prompts: str, user: str = USER) -> Project:
     scenes = [NewScene(image_prompt=prompt) for prompt in prompts]
-    return projects.create(user, NewProject(scenes=scenes))[0]
+    return project_store.create(user, NewProject(scenes=scenes))[0]
 
 
 def render(project: Project, scene_id: str, job_id: str) -> Project:
     """The project once a job renders a scene of it."""
-    with projects._transaction() as transaction:
-        item, actions, condition = projects.rendering(project, {scene_id: Render(job_id)})
+    with project_store._transaction() as transaction:
+        item, actions, condition = project_store.rendering(project, {scene_id: Render(job_id)})
         transaction.update(item, actions=actions, condition=condition)
-    return projects.get(project.user_id, project.project_id)
+    return project_store.get(project.user_id, project.project_id)
 
 
 def everything(user: str, project_id: str, scene_id: str) -> list[Callable[[], object]]:
     """All that can be done with a project and its scene, but for deleting it."""
     here = (user, project_id)
     return [
-        partial(projects.get, *here),
-        partial(projects.read, *here),
-        partial(projects.change, *here, ProjectChanges(name="mine")),
-        partial(projects.change, *here, ProjectChanges()),
-        partial(projects.add_scene, *here, NewScene()),
-        partial(projects.get_scene, *here, scene_id),
-        partial(projects.change_scene, *here, scene_id, SceneChanges(duration=1)),
-        partial(projects.change_scene, *here, scene_id, SceneChanges()),
-        partial(projects.delete_scene, *here, scene_id),
+        partial(project_store.get, *here),
+        partial(project_store.read, *here),
+        partial(project_store.change, *here, ProjectChanges(name="mine")),
+        partial(project_store.change, *here, ProjectChanges()),
+        partial(project_store.add_scene, *here, NewScene()),
+        partial(project_store.get_scene, *here, scene_id),
+        partial(project_store.change_scene, *here, scene_id, SceneChanges(duration=1)),
+        partial(project_store.change_scene, *here, scene_id, SceneChanges()),
+        partial(project_store.delete_scene, *here, scene_id),
     ]
 
 
@@ -109,9 +112,9 @@ def test_a_project_is_read_as_it_was_created_its_scenes_in_order() -> None:
         image_url=PICTURE,
         scenes=[whole, NewScene(), *(NewScene(image_prompt=str(n)) for n in range(48))],
     )
-    project, scenes = projects.create(USER, asked)
-    assert (project, scenes) == projects.read(USER, project.project_id)
-    assert project == projects.get(USER, project.project_id)
+    project, scenes = project_store.create(USER, asked)
+    assert (project, scenes) == project_store.read(USER, project.project_id)
+    assert project == project_store.get(USER, project.project_id)
     assert project.scene_ids == tuple(scene.scene_id for scene in scenes)
     assert [scene.image_prompt for scene in scenes] == ["a fox", None, *map(str, range(48))]
     assert (project.name, project.resolution, project.image_url) == ("Foxes", "960:960", PICTURE)
@@ -125,15 +128,15 @@ def test_a_project_is_read_as_it_was_created_its_scenes_in_order() -> None:
 def test_a_project_has_a_resolution_of_the_documents_or_the_default() -> None:
     assert project_of().resolution == "720:1280"
     with pytest.raises(ResolutionNotAllowed) as refused:
-        projects.create(USER, NewProject(resolution="1:1"))
+        project_store.create(USER, NewProject(resolution="1:1"))
     assert "960:960" in str(refused.value.details)
     with pytest.raises(ResolutionNotAllowed):
-        projects.change(USER, project_of().project_id, ProjectChanges(resolution="1:1"))
+        project_store.change(USER, project_of().project_id, ProjectChanges(resolution="1:1"))
 
 
 def test_a_project_with_a_51st_scene_is_refused_whole(account: Aws) -> None:
     with pytest.raises(TooManyScenes):
-        projects.create(USER, NewProject(scenes=[NewScene()] * 51))
+        project_store.create(USER, NewProject(scenes=[NewScene()] * 51))
     assert account.items("PROJECTS_TABLE") == []
 
 
@@ -145,62 +148,62 @@ def test_a_project_of_somebody_else_is_not_there() -> None:
             with pytest.raises(ProjectNotFound):
                 call()
     with pytest.raises(ProjectNotFound):
-        projects.delete("user-2", project.project_id)
+        project_store.delete("user-2", project.project_id)
     with pytest.raises(SceneNotFound):
-        projects.find_scene("user-2", scene_id)
-    assert projects.read(USER, project.project_id)[0] == project
+        project_store.find_scene("user-2", scene_id)
+    assert project_store.read(USER, project.project_id)[0] == project
 
 
 def test_a_scene_is_found_in_whichever_project_it_is() -> None:
     first, second = project_of("a", "b"), project_of("c")
     for project in (first, second):
         for scene_id in project.scene_ids:
-            found, scene = projects.find_scene(USER, scene_id)
+            found, scene = project_store.find_scene(USER, scene_id)
             assert (found, scene.scene_id) == (project, scene_id)
-            assert (found, scene) == projects.get_scene(USER, project.project_id, scene_id)
+            assert (found, scene) == project_store.get_scene(USER, project.project_id, scene_id)
     with pytest.raises(SceneNotFound):
-        projects.find_scene(USER, str(uuid.uuid4()))
+        project_store.find_scene(USER, str(uuid.uuid4()))
     with pytest.raises(SceneNotFound):
-        projects.get_scene(USER, first.project_id, second.scene_ids[0])
+        project_store.get_scene(USER, first.project_id, second.scene_ids[0])
 
 
 def test_a_change_changes_what_it_names_and_null_clears() -> None:
     asked = NewProject(name="Foxes", resolution="960:960", image_url=PICTURE)
-    project, _ = projects.create(USER, asked)
+    project, _ = project_store.create(USER, asked)
 
     def changed(body: dict[str, Any]) -> Project:
-        return projects.change(USER, project.project_id, ProjectChanges.model_validate(body))
+        return project_store.change(USER, project.project_id, ProjectChanges.model_validate(body))
 
     once = changed({"name": "Wolves"})
     assert once == replace(project, name="Wolves", revision=2, updated_at=once.updated_at)
     twice = changed({"name": None, "image_url": None, "resolution": None})
     assert (twice.name, twice.image_url, twice.resolution) == (None, None, "720:1280")
-    assert changed({}) == twice == projects.get(USER, project.project_id)
+    assert changed({}) == twice == project_store.get(USER, project.project_id)
 
 
 def test_a_scene_is_changed_likewise_and_its_project_is_not() -> None:
     new = NewScene(image_prompt="a fox", duration=8)
-    project, (scene,) = projects.create(USER, NewProject(scenes=[new]))
+    project, (scene,) = project_store.create(USER, NewProject(scenes=[new]))
 
     def changed(body: dict[str, Any]) -> Any:
         changes = SceneChanges.model_validate(body)
-        return projects.change_scene(USER, project.project_id, scene.scene_id, changes)
+        return project_store.change_scene(USER, project.project_id, scene.scene_id, changes)
 
     found, once = changed({"visual_prompt": "it runs", "duration": None})
     assert found == project
     assert once == replace(
         scene, visual_prompt="it runs", duration=None, updated_at=once.updated_at
     )
-    assert changed({}) == (project, once) == projects.find_scene(USER, scene.scene_id)
+    assert changed({}) == (project, once) == project_store.find_scene(USER, scene.scene_id)
 
 
 def test_scenes_are_added_behind_the_others_and_the_51st_is_refused() -> None:
     project = project_of(*map(str, range(48)))
     for prompt in ("48", "49"):
-        projects.add_scene(USER, project.project_id, NewScene(image_prompt=prompt))
+        project_store.add_scene(USER, project.project_id, NewScene(image_prompt=prompt))
     with pytest.raises(TooManyScenes):
-        projects.add_scene(USER, project.project_id, NewScene())
-    found, scenes = projects.read(USER, project.project_id)
+        project_store.add_scene(USER, project.project_id, NewScene())
+    found, scenes = project_store.read(USER, project.project_id)
     assert [scene.image_prompt for scene in scenes] == [*map(str, range(50))]
     assert found.revision == project.revision + 2
 
@@ -211,13 +214,13 @@ def test_a_deleted_scene_makes_room_and_takes_its_render_along() -> None:
     job = open_job()
     ledger.settle(job.job_id, lambda _: FAILED)
     project = render(render(project, gone, job.job_id), stays, job.job_id)
-    projects.delete_scene(USER, project.project_id, gone)
+    project_store.delete_scene(USER, project.project_id, gone)
     with pytest.raises(SceneNotFound):
-        projects.find_scene(USER, gone)
+        project_store.find_scene(USER, gone)
     with pytest.raises(SceneNotFound):
-        projects.delete_scene(USER, project.project_id, gone)
-    added = projects.add_scene(USER, project.project_id, NewScene())
-    found, scenes = projects.read(USER, project.project_id)
+        project_store.delete_scene(USER, project.project_id, gone)
+    added = project_store.add_scene(USER, project.project_id, NewScene())
+    found, scenes = project_store.read(USER, project.project_id)
     others = [scene_id for scene_id in project.scene_ids if scene_id != gone]
     assert [scene.scene_id for scene in scenes] == [*others, added.scene_id]
     assert found.renders == {stays: Render(job.job_id)}
@@ -230,23 +233,23 @@ def test_projects_are_listed_newest_first_while_new_ones_arrive(hands: Clock) ->
         hands.forward(seconds=1)
         created.append(project_of("a fox", "a wolf"))
     project_of(user="user-2")
-    page = projects.list_for_user(USER, limit=3, cursor=None)
+    page = project_store.list_for_user(USER, limit=3, cursor=None)
     assert page.projects == created[:3:-1]
     hands.forward(seconds=1)
     newest = project_of()
-    projects.change(USER, created[5].project_id, ProjectChanges(name="Foxes"))
-    second = projects.list_for_user(USER, limit=3, cursor=page.cursor)
+    project_store.change(USER, created[5].project_id, ProjectChanges(name="Foxes"))
+    second = project_store.list_for_user(USER, limit=3, cursor=page.cursor)
     assert second.projects == created[3:0:-1]
-    last = projects.list_for_user(USER, limit=3, cursor=second.cursor)
+    last = project_store.list_for_user(USER, limit=3, cursor=second.cursor)
     assert (last.projects, last.cursor) == ([created[0]], None)
-    assert projects.list_for_user(USER, limit=8, cursor=None).projects[0] == newest
+    assert project_store.list_for_user(USER, limit=8, cursor=None).projects[0] == newest
 
 
 def test_projects_of_one_moment_are_each_listed_once(hands: Clock) -> None:
     created = {project_of().project_id for _ in range(5)}
     found, cursor = [], None
     while True:
-        page = projects.list_for_user(USER, limit=2, cursor=cursor)
+        page = project_store.list_for_user(USER, limit=2, cursor=cursor)
         found += [project.project_id for project in page.projects]
         cursor = page.cursor
         if cursor is None:
@@ -260,7 +263,7 @@ def test_projects_of_one_moment_are_each_listed_once(hands: Clock) -> None:
 )
 def test_a_cursor_not_ours_is_refused(cursor: str) -> None:
     with pytest.raises(InvalidRequest):
-        projects.list_for_user(USER, limit=3, cursor=cursor)
+        project_store.list_for_user(USER, limit=3, cursor=cursor)
 
 
 # ── Deleting ─────────────────────────────────────────────────────────────────────────────────────
@@ -276,12 +279,12 @@ def test_a_deleted_project_leaves_nothing_but_its_jobs(account: Aws) -> None:
     project = render(project, project.scene_ids[0], job.job_id)
     upload(project)
     upload(project, "b.png")
-    projects.delete(USER, project.project_id)
+    project_store.delete(USER, project.project_id)
     assert account.items("PROJECTS_TABLE") == before
     assert uploads(account) == [kept]
-    assert jobs.get(job.job_id) is not None
+    assert job_store.get(job.job_id) is not None
     with pytest.raises(ProjectNotFound):
-        projects.delete(USER, project.project_id)
+        project_store.delete(USER, project.project_id)
 
 
 @pytest.mark.parametrize("told_by", ["its render", "the list of jobs"])
@@ -296,15 +299,15 @@ def test_a_project_is_not_deleted_while_a_job_of_it_runs(told_by: str, account: 
         job = open_job(project_id=project.project_id, scene_id=fox)
     before = account.items("PROJECTS_TABLE")
     with pytest.raises(ProjectBusy):
-        projects.delete(USER, project.project_id)
+        project_store.delete(USER, project.project_id)
     with pytest.raises(ProjectBusy):
-        projects.delete_scene(USER, project.project_id, fox)
+        project_store.delete_scene(USER, project.project_id, fox)
     assert account.items("PROJECTS_TABLE") == before
     assert uploads(account) == [key]
-    projects.delete_scene(USER, project.project_id, hen)
+    project_store.delete_scene(USER, project.project_id, hen)
     ledger.settle(job.job_id, lambda _: FAILED)
-    projects.delete_scene(USER, project.project_id, fox)
-    projects.delete(USER, project.project_id)
+    project_store.delete_scene(USER, project.project_id, fox)
+    project_store.delete(USER, project.project_id)
 
 
 def test_a_job_that_starts_while_its_project_is_being_deleted_is_noticed(
@@ -312,17 +315,17 @@ def test_a_job_that_starts_while_its_project_is_being_deleted_is_noticed(
 ) -> None:
     project = project_of("a fox")
     job = open_job()
-    idle = projects._check_idle
+    idle = project_store._check_idle
 
     def then_one_starts(*found: Any) -> None:
-        monkeypatch.setattr(projects, "_check_idle", idle)
+        monkeypatch.setattr(project_store, "_check_idle", idle)
         idle(*found)
         render(project, project.scene_ids[0], job.job_id)
 
-    monkeypatch.setattr(projects, "_check_idle", then_one_starts)
+    monkeypatch.setattr(project_store, "_check_idle", then_one_starts)
     with pytest.raises(ProjectBusy):
-        projects.delete(USER, project.project_id)
-    assert projects.get(USER, project.project_id).renders
+        project_store.delete(USER, project.project_id)
+    assert project_store.get(USER, project.project_id).renders
 
 
 def test_nothing_can_be_done_with_a_project_whose_deletion_was_cut_short(
@@ -334,21 +337,21 @@ def test_nothing_can_be_done_with_a_project_whose_deletion_was_cut_short(
     with monkeypatch.context() as cut:
         cut.setattr(storage, "delete", _cut_off)
         with pytest.raises(ConnectionError):
-            projects.delete(USER, project.project_id)
+            project_store.delete(USER, project.project_id)
     for call in everything(USER, project.project_id, scene_id):
         with pytest.raises(ProjectNotFound):
             call()
     with pytest.raises(SceneNotFound):
-        projects.find_scene(USER, scene_id)
+        project_store.find_scene(USER, scene_id)
     with pytest.raises(TransactWriteError):
         render(project, scene_id, "job-1")
-    assert projects.list_for_user(USER, limit=9, cursor=None).projects == []
+    assert project_store.list_for_user(USER, limit=9, cursor=None).projects == []
     # Cut short once more, behind the pictures.
     account.before_each_transaction(_cut_off)
     with pytest.raises(ConnectionError):
-        projects.delete(USER, project.project_id)
+        project_store.delete(USER, project.project_id)
     assert uploads(account) == []
-    projects.delete(USER, project.project_id)
+    project_store.delete(USER, project.project_id)
     assert account.items("PROJECTS_TABLE") == []
 
 
@@ -363,29 +366,29 @@ def _cut_off(*_: object) -> str | None:
 def test_a_write_that_meets_another_is_tried_again(account: Aws, reason: str) -> None:
     project = project_of("a fox")
     account.before_each_transaction(lambda: reason, lambda: reason)
-    projects.add_scene(USER, project.project_id, NewScene(image_prompt="a hen"))
+    project_store.add_scene(USER, project.project_id, NewScene(image_prompt="a hen"))
     account.before_each_transaction(lambda: reason)
-    projects.delete_scene(USER, project.project_id, project.scene_ids[0])
-    assert [s.image_prompt for s in projects.read(USER, project.project_id)[1]] == ["a hen"]
+    project_store.delete_scene(USER, project.project_id, project.scene_ids[0])
+    assert [s.image_prompt for s in project_store.read(USER, project.project_id)[1]] == ["a hen"]
 
 
 def test_a_write_that_never_gets_its_turn_is_told_to_come_back(account: Aws) -> None:
     project = project_of("a fox")
-    account.before_each_transaction(*[lambda: "TransactionConflict"] * projects.MAX_ATTEMPTS)
+    account.before_each_transaction(*[lambda: "TransactionConflict"] * project_store.MAX_ATTEMPTS)
     with pytest.raises(TemporarilyUnavailable):
-        projects.add_scene(USER, project.project_id, NewScene())
-    assert projects.get(USER, project.project_id) == project
+        project_store.add_scene(USER, project.project_id, NewScene())
+    assert project_store.get(USER, project.project_id) == project
 
 
 def test_a_scene_deleted_while_another_is_added_loses_neither(account: Aws) -> None:
     project = project_of("a fox", "a hen")
 
     def meanwhile() -> None:
-        projects.add_scene(USER, project.project_id, NewScene(image_prompt="a wolf"))
+        project_store.add_scene(USER, project.project_id, NewScene(image_prompt="a wolf"))
 
     account.before_each_transaction(meanwhile)
-    projects.delete_scene(USER, project.project_id, project.scene_ids[0])
-    found, scenes = projects.read(USER, project.project_id)
+    project_store.delete_scene(USER, project.project_id, project.scene_ids[0])
+    found, scenes = project_store.read(USER, project.project_id)
     assert [scene.image_prompt for scene in scenes] == ["a hen", "a wolf"]
     assert found.scene_ids == tuple(scene.scene_id for scene in scenes)
 
@@ -406,9 +409,9 @@ def test_renders_are_noted_only_for_the_project_as_it_was_read() -> None:
 def test_many_jobs_are_read_at_once_those_that_are_there() -> None:
     made = [open_job() for _ in range(103)]
     ids = [job.job_id for job in made]
-    found = jobs.get_many([*ids, *ids, str(uuid.uuid4())])
+    found = job_store.get_many([*ids, *ids, str(uuid.uuid4())])
     assert found == {job.job_id: job for job in made}
-    assert jobs.get_many([]) == {}
+    assert job_store.get_many([]) == {}
 
 
 class LeavesUnread:
@@ -455,14 +458,14 @@ def leaves_unread(aws: Aws, request: pytest.FixtureRequest) -> Iterator[LeavesUn
 @pytest.mark.parametrize("leaves_unread", [2], indirect=True)
 def test_jobs_left_unread_are_asked_for_again(leaves_unread: LeavesUnread) -> None:
     made = [open_job() for _ in range(5)]
-    assert jobs.get_many(job.job_id for job in made) == {job.job_id: job for job in made}
+    assert job_store.get_many(job.job_id for job in made) == {job.job_id: job for job in made}
     assert leaves_unread.calls == 3
 
 
 @pytest.mark.parametrize("leaves_unread", [0], indirect=True)
 def test_jobs_that_are_never_read_are_not_taken_for_missing(leaves_unread: LeavesUnread) -> None:
     with pytest.raises(TemporarilyUnavailable):
-        jobs.get_many(["job-1", "job-2"])
+        job_store.get_many(["job-1", "job-2"])
     assert leaves_unread.calls > 2
 
 
@@ -476,18 +479,18 @@ def test_open_jobs_are_those_of_the_project_and_scene_that_have_not_ended(hands:
     ended = open_job(project_id="project-1", scene_id="scene-1", created_at=hands.now())
     ledger.settle(ended.job_id, lambda _: FAILED)
     hands.forward(hours=48)
-    assert jobs.open_in_project(USER, *ids) == [running.job_id]
-    assert set(jobs.open_in_project(USER, "project-1")) == {
+    assert job_store.open_in_project(USER, *ids) == [running.job_id]
+    assert set(job_store.open_in_project(USER, "project-1")) == {
         running.job_id,
         other.job_id,
         without.job_id,
     }
-    assert jobs.open_in_project("user-2", *ids) == []
+    assert job_store.open_in_project("user-2", *ids) == []
 
 
 def test_a_job_knows_its_project_and_scene() -> None:
     job = open_job(project_id="project-1", scene_id="scene-1")
-    assert jobs.get(job.job_id) == job
+    assert job_store.get(job.job_id) == job
     assert (new_job().project_id, new_job().scene_id) == (None, None)
 
 
@@ -496,4 +499,4 @@ def test_items_of_both_kinds_stay_out_of_each_others_index(account: Aws) -> None
     assert len(list(ProjectItem.by_creation.query(USER))) == 1
     assert len(list(SceneItem.by_scene.query(USER))) == 2
     assert len(account.items("PROJECTS_TABLE")) == 3
-    assert timedelta(hours=48) < jobs._OPEN_FOR
+    assert timedelta(hours=48) < job_store._OPEN_FOR

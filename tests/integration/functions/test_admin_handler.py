@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from clipmint import catalog, ledger
-from clipmint.domain.default_catalog import DEFAULT_CATALOG
+from clipmint.catalog import model_store
+from clipmint.catalog.defaults import DEFAULT_CATALOG
+from clipmint.credits import ledger
 from functions.admin.app import handler
 from tests.support.gateway import Answer, Caller, Context, answer_of, event
 from tests.support.moto_aws import Aws, assert_adds_up
@@ -47,7 +48,7 @@ def test_without_the_scope_nothing_is_granted_or_changed(
         answer = call(method, path, body=body, scope=scope)
         assert (answer.status, answer.code) == (403, "SCOPE_REQUIRED")
     assert aws.items("LEDGER_TABLE") == []
-    assert catalog.find("veo-3.1").available
+    assert model_store.find("veo-3.1").available
 
 
 @pytest.mark.parametrize(
@@ -119,10 +120,10 @@ def test_a_model_can_be_changed_and_added(call: Caller) -> None:
     dearer = VEO | {"price": {"kind": "fixed", "credits": 99}}
     answer = call("PUT", "/v1/admin/models/veo-3.1", body=dearer)
     assert (answer.status, answer.body["price"]) == (200, {"kind": "fixed", "credits": 99})
-    assert catalog.find("veo-3.1").price.model_dump() == {"kind": "fixed", "credits": 99}
+    assert model_store.find("veo-3.1").price.model_dump() == {"kind": "fixed", "credits": 99}
     answer = call("PUT", "/v1/admin/models/mine", body=VEO | {"model_id": "mine"})
     assert answer.status == 200
-    assert "mine" in {model.model_id for model in catalog.offered()}
+    assert "mine" in {model.model_id for model in model_store.offered()}
 
 
 @pytest.mark.parametrize(
@@ -146,4 +147,4 @@ def test_a_model_that_makes_no_sense_changes_nothing(
     answer = call("PUT", f"/v1/admin/models/{path}", body=VEO | change)
     assert (answer.status, answer.code) == (400, "INVALID_REQUEST")
     assert named in answer.body["details"]
-    assert catalog.find("veo-3.1") == DEFAULT_CATALOG[0]
+    assert model_store.find("veo-3.1") == DEFAULT_CATALOG[0]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from clipmint import jobs, ledger, storage
-from clipmint.domain.jobs import Asset, Job, JobStatus, Verdict, verdict
-from clipmint.domain.outcomes import Failed, FailureCode, Succeeded
+from clipmint.credits import ledger
+from clipmint.jobs import job_store
+from clipmint.jobs.job import Asset, Job, JobStatus, Verdict, verdict
+from clipmint.jobs.outcomes import Failed, FailureCode, Succeeded
+from clipmint.media import storage
 from clipmint.providers.base import ProviderUnavailable
 from functions.cancel.app import handler
 from tests.support.gateway import Answer, Caller
@@ -35,11 +37,11 @@ def cancel(call: Caller, job: Job) -> Answer:
 
 def sent() -> Job:
     job = begin_sending(open_job())
-    return jobs.mark_sent(job.job_id, "video", TASK_ID, HANDLE)
+    return job_store.mark_sent(job.job_id, "video", TASK_ID, HANDLE)
 
 
 def is_free(job: Job) -> bool:
-    found = jobs.get(job.job_id)
+    found = job_store.get(job.job_id)
     assert found
     account = assert_adds_up("user-1")
     assert (account.held, account.open_jobs) == (0, 0)
@@ -52,7 +54,7 @@ def is_free(job: Job) -> bool:
 
 
 def still_runs(job: Job) -> bool:
-    return assert_adds_up("user-1").held == 32 and jobs.get(job.job_id) == job
+    return assert_adds_up("user-1").held == 32 and job_store.get(job.job_id) == job
 
 
 def test_a_job_nobody_has_sent_yet_is_cancelled_for_free(
@@ -81,7 +83,7 @@ def test_a_job_in_the_providers_queue_is_withdrawn_and_its_execution_ended(
     aws: Aws, call: Caller, provider: ScriptedProvider
 ) -> None:
     job = sent()
-    jobs.store_task_token(job.job_id, "video", "task-token")
+    job_store.store_task_token(job.job_id, "video", "task-token")
     aws.executions.sleeping.add("task-token")
     provider.cancellations = [True]
     assert cancel(call, job).status == 200
@@ -103,11 +105,11 @@ def test_a_job_that_may_have_been_paid_for_runs_on(
     call: Caller, provider: ScriptedProvider
 ) -> None:
     job = begin_sending(open_job())
-    job = jobs.mark_unknown(job.job_id, "video", TASK_ID)
+    job = job_store.mark_unknown(job.job_id, "video", TASK_ID)
     answer = cancel(call, job)
     assert (answer.status, answer.code) == (409, "CANCEL_TOO_LATE")
     assert provider.cancelled == []
-    found = jobs.get(job.job_id)
+    found = job_store.get(job.job_id)
     assert found
     assert not found.is_terminal
 
@@ -120,7 +122,7 @@ def test_while_a_job_is_being_sent_it_is_not_known_whether_it_is_too_late(
     assert (answer.status, answer.headers["retry-after"]) == (503, "1")
     assert provider.cancelled == []
     assert still_runs(job)
-    jobs.mark_sent(job.job_id, "video", TASK_ID, HANDLE)
+    job_store.mark_sent(job.job_id, "video", TASK_ID, HANDLE)
     provider.cancellations = [True]
     assert cancel(call, job).status == 200
     assert is_free(job)
@@ -140,7 +142,7 @@ def test_what_another_call_has_taken_back_is_cancelled(
 def test_a_job_whose_video_is_there_runs_on_to_its_end(
     call: Caller, provider: ScriptedProvider
 ) -> None:
-    job = jobs.record_outcome(sent().job_id, "video", VIDEO)
+    job = job_store.record_outcome(sent().job_id, "video", VIDEO)
     assert cancel(call, job).code == "CANCEL_TOO_LATE"
     assert provider.cancelled == []
     assert assert_adds_up("user-1").held == 32
@@ -152,12 +154,12 @@ def test_a_video_that_is_finished_while_we_ask_is_kept(
     job = sent()
 
     def finish() -> bool:
-        jobs.record_outcome(job.job_id, "video", VIDEO)
+        job_store.record_outcome(job.job_id, "video", VIDEO)
         return True
 
     provider.cancellations = [finish]
     assert cancel(call, job).code == "CANCEL_TOO_LATE"
-    found = jobs.get(job.job_id)
+    found = job_store.get(job.job_id)
     assert found
     assert found.stages[0].outcome == VIDEO
     assert assert_adds_up("user-1").held == 32
@@ -210,7 +212,7 @@ def test_somebody_elses_job_is_not_there_to_cancel_or_delete(
         for method, path in (("POST", "/cancel"), ("DELETE", "")):
             answer = call(method, f"/v1/videos/{job_id}{path}")
             assert (answer.status, answer.code) == (404, "JOB_NOT_FOUND")
-    assert jobs.get(theirs.job_id) == theirs
+    assert job_store.get(theirs.job_id) == theirs
 
 
 # ── Deleting ─────────────────────────────────────────────────────────────────────────────────────
@@ -234,9 +236,9 @@ def store(aws: Aws, job: Job, attempt: str = "attempt-1") -> Asset:
 
 def finished(aws: Aws) -> Job:
     job = sent()
-    jobs.record_outcome(job.job_id, "video", VIDEO)
+    job_store.record_outcome(job.job_id, "video", VIDEO)
     put(aws, OF_ANOTHER_JOB)
-    jobs.record_asset(job.job_id, "video", store(aws, job))
+    job_store.record_asset(job.job_id, "video", store(aws, job))
     return ledger.settle(job.job_id, lambda found: verdict(found, None))
 
 
@@ -252,13 +254,13 @@ def test_deleting_removes_the_media_hides_the_job_and_keeps_the_journal(
     answer = call("DELETE", f"/v1/videos/{job.job_id}")
     assert (answer.status, answer.body) == (204, None)
     assert keys(aws) == [OF_ANOTHER_JOB]
-    assert jobs.list_for_user("user-1", status=None, limit=10, cursor=None).jobs == []
+    assert job_store.list_for_user("user-1", status=None, limit=10, cursor=None).jobs == []
     assert assert_adds_up("user-1").sequence == 3
 
 
 def test_deleting_twice_is_deleting_once_also_after_a_crash_halfway(aws: Aws, call: Caller) -> None:
     job = finished(aws)
-    jobs.hide(job.job_id)  # as a crash before the media were removed leaves it
+    job_store.hide(job.job_id)  # as a crash before the media were removed leaves it
     for _ in range(2):
         assert call("DELETE", f"/v1/videos/{job.job_id}").status == 204
     assert keys(aws) == [OF_ANOTHER_JOB]
@@ -275,17 +277,17 @@ def test_deleting_removes_what_attempts_left_that_were_killed(aws: Aws, call: Ca
 def test_deleting_after_a_stale_read_removes_what_was_stored_meanwhile(
     aws: Aws, call: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job = jobs.record_outcome(sent().job_id, "video", VIDEO)
-    hide = jobs.hide
+    job = job_store.record_outcome(sent().job_id, "video", VIDEO)
+    hide = job_store.hide
 
     def completed_first(job_id: str) -> Job | None:
-        jobs.record_asset(job_id, "video", store(aws, job))
+        job_store.record_asset(job_id, "video", store(aws, job))
         ledger.settle(job_id, lambda found: verdict(found, None))
         return hide(job_id)
 
-    monkeypatch.setattr(jobs, "hide", completed_first)
+    monkeypatch.setattr(job_store, "hide", completed_first)
     assert call("DELETE", f"/v1/videos/{job.job_id}").status == 204
-    found = jobs.get(job.job_id)
+    found = job_store.get(job.job_id)
     assert found
     assert (found.status, found.deleted) == (JobStatus.COMPLETED, True)
     assert keys(aws) == []
@@ -296,17 +298,17 @@ def test_a_running_job_is_not_deleted(aws: Aws, call: Caller) -> None:
     put(aws, storage.video_key(job.user_id, job.job_id, "attempt-1"))
     answer = call("DELETE", f"/v1/videos/{job.job_id}")
     assert (answer.status, answer.code) == (409, "JOB_RUNNING")
-    assert jobs.get(job.job_id) == job
+    assert job_store.get(job.job_id) == job
     assert len(keys(aws)) == 1
 
 
 def test_a_deleted_job_cannot_be_cancelled(aws: Aws, call: Caller) -> None:
     job = finished(aws)
-    jobs.hide(job.job_id)
+    job_store.hide(job.job_id)
     assert cancel(call, job).code == "JOB_NOT_FOUND"
 
 
 def test_a_failed_job_without_media_can_be_deleted(aws: Aws, call: Caller) -> None:
-    job = jobs.record_outcome(sent().job_id, "video", Failed(FailureCode.NO_OUTPUT))
+    job = job_store.record_outcome(sent().job_id, "video", Failed(FailureCode.NO_OUTPUT))
     ledger.settle(job.job_id, lambda found: verdict(found, "GenerationFailed"))
     assert call("DELETE", f"/v1/videos/{job.job_id}").status == 204

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from clipmint import jobs, ledger
-from clipmint.circuit import FAILURES_TO_OPEN
-from clipmint.domain.jobs import Job, JobStatus, Stage, SubmissionState
-from clipmint.domain.outcomes import Failed, FailureCode
+from clipmint.credits import ledger
+from clipmint.execution.submission import ProviderBusy, SubmissionRejected
+from clipmint.jobs import job_store
+from clipmint.jobs.job import Job, JobStatus, Stage, SubmissionState
+from clipmint.jobs.outcomes import Failed, FailureCode
 from clipmint.providers.base import Accepted, Busy, Handle, Rejected, Submitted, Unanswered
+from clipmint.providers.circuit import FAILURES_TO_OPEN
 from clipmint.providers.registry import ProviderNotConfigured
-from clipmint.submission import ProviderBusy, SubmissionRejected
 from functions.generate.app import handler as generate
 from functions.settle.app import handler as settle
 from functions.submit.app import handler as submit
@@ -47,7 +48,7 @@ def send(job: Job) -> dict[str, Any]:
 
 
 def stage_of(job: Job) -> Stage:
-    found = jobs.get(job.job_id)
+    found = job_store.get(job.job_id)
     assert found
     return found.stages[0]
 
@@ -65,7 +66,7 @@ def calls(providers: Providers) -> dict[str, int]:
 def settled(job: Job, error: str) -> Job:
     """The job as its execution ends it."""
     assert settle({"job_id": job.job_id, "error": error}, Context()) == {"status": "failed"}
-    found = jobs.get(job.job_id)
+    found = job_store.get(job.job_id)
     assert found
     return found
 
@@ -257,7 +258,7 @@ def order(key: str = "key-1", **changes: Any) -> Answer:
 
 def routes_of(answer: Answer) -> list[str]:
     assert answer.status == 202
-    job = jobs.get(answer.body["job_id"])
+    job = job_store.get(answer.body["job_id"])
     assert job
     [stage] = job.stages
     assert (stage.provider, stage.endpoint) == (

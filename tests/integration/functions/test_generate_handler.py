@@ -13,12 +13,13 @@ from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clipmint import catalog, ledger
-from clipmint.domain.catalog import Model
-from clipmint.domain.jobs import JobStatus, Verdict
-from clipmint.domain.outcomes import FailureCode
-from clipmint.domain.pricing import FixedPrice, PerSecondPrice
-from clipmint.domain.requests import job_id_for
+from clipmint.catalog import model_store
+from clipmint.catalog.model import Model
+from clipmint.catalog.pricing import FixedPrice, PerSecondPrice
+from clipmint.credits import ledger
+from clipmint.jobs.job import JobStatus, Verdict
+from clipmint.jobs.outcomes import FailureCode
+from clipmint.orders.order_requests import job_id_for
 from clipmint.providers import registry
 from functions.generate import app
 from functions.generate.app import handler
@@ -143,7 +144,7 @@ def test_killed_anywhere_the_retry_makes_it_one_job_and_one_hold(
     call.context = Context(remaining_ms=50)
     with monkeypatch.context() as patch:
         if after_the_transaction:
-            patch.setattr("clipmint.generation.execution.start", lambda _: kill())
+            patch.setattr("clipmint.orders.video_orders.workflow.start", lambda _: kill())
         else:
             aws.before_each_transaction(kill)
         with pytest.raises(Killed):
@@ -211,7 +212,7 @@ def test_beyond_the_limits_the_answer_says_when_to_come_back(
 def test_a_busy_account_is_asked_to_come_back(
     aws: Aws, call: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("clipmint.ledger.MAX_ATTEMPTS", 2)
+    monkeypatch.setattr("clipmint.credits.ledger.MAX_ATTEMPTS", 2)
     aws.before_each_transaction(*[lambda: "TransactionConflict"] * 2)
     answer = generate(call)
     assert (answer.status, answer.code) == (503, "TEMPORARILY_UNAVAILABLE")
@@ -509,7 +510,7 @@ def test_an_estimate_is_what_is_charged(
         known = model.allowed.resolution
         percent = {name: p for name, p in price.resolution_percent.items() if name in known}
         price = price.model_copy(update={"resolution_percent": percent})
-    catalog.put(Model.model_validate(model.model_dump() | {"price": price.model_dump()}))
+    model_store.put(Model.model_validate(model.model_dump() | {"price": price.model_dump()}))
     body = data.draw(generations([model]), label="body")
     user = f"user-of-example-{next(EXAMPLES)}"
     ledger.grant(user, 10_000_000, user)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from clipmint import images, storage
-from clipmint.domain import clock
+from clipmint import clock
+from clipmint.media import storage, uploads
 from functions.projects.app import handler
 from tests.support.gateway import Caller
 from tests.support.moto_aws import IMAGES_BUCKET, IMAGES_URL, Aws
@@ -30,7 +30,7 @@ def test_a_form_comes_with_a_project_that_shows_its_picture(
     prefix = storage.upload_prefix("user-1", answer.body["project_id"])
     assert upload["fields"]["key"].startswith(prefix)
     left = clock.from_iso(upload["expires_at"]) - clock.now()
-    assert 0 < left.total_seconds() <= images.FORM_SECONDS
+    assert 0 < left.total_seconds() <= uploads.FORM_SECONDS
     project = call("GET", answer.headers["location"]).body
     assert project["project_id"] == answer.body["project_id"]
     assert (project["image_url"], project["scenes"]) == (answer.body["image_url"], [])

@@ -13,10 +13,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from clipmint import jobs, ledger, telemetry
-from clipmint.domain.jobs import JobStatus
+from clipmint import telemetry
+from clipmint.credits import ledger
+from clipmint.execution.submission import ProviderBusy
+from clipmint.jobs import job_store
+from clipmint.jobs.job import JobStatus
 from clipmint.providers import registry
-from clipmint.submission import ProviderBusy
 from functions.generate.app import handler as generate
 from functions.settle.app import handler as settle
 from functions.submit.app import handler as submit
@@ -82,7 +84,7 @@ def one_generation(aws: Aws, fal: FalOnLoopback, name: str) -> list[str]:
     assert [token for token, _ in aws.executions.told] == [TASK_TOKEN]
     aws.executions.told.clear()
     settle({"job_id": job_id, "error": "MediaInvalid"}, Context())
-    job = jobs.get(job_id)
+    job = job_store.get(job_id)
     assert job
     assert job.status is JobStatus.FAILED
     token = path.rsplit("/", 1)[-1]
@@ -131,7 +133,7 @@ def test_a_failure_between_is_logged_without_them_too(
     assert "unexpected error" in everything
     assert "execution not started" in everything
     assert "submission not accepted" in everything
-    job = jobs.get(answer.body["job_id"])
+    job = job_store.get(answer.body["job_id"])
     assert job
     assert job.stages[0].submission
     secrets = [*FAL_KEY.split(":"), PROMPT, job.stages[0].submission.webhook_token]

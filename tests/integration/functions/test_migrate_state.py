@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from clipmint import jobs, ledger
-from clipmint.domain.jobs import Asset, Job, JobStatus, Verdict, verdict
-from clipmint.domain.media import MediaInvalid, SourceExpired
-from clipmint.domain.outcomes import Failed, FailureCode, Running, Succeeded
-from clipmint.jobs import JobFinished
+from clipmint.credits import ledger
+from clipmint.jobs import job_store
+from clipmint.jobs.job import Asset, Job, JobStatus, Verdict, verdict
+from clipmint.jobs.job_store import JobFinished
+from clipmint.jobs.outcomes import Failed, FailureCode, Running, Succeeded
+from clipmint.media.files import MediaInvalid, SourceExpired
 from clipmint.providers.base import ProviderUnavailable
 from functions.migrate import app
 from functions.settle.app import handler as settle
@@ -60,8 +61,8 @@ def origin(
 
 def finished(origin: Origin, path: str) -> Job:
     job = begin_sending(open_job())
-    jobs.mark_sent(job.job_id, "video", TASK_ID, HANDLE)
-    return jobs.record_outcome(job.job_id, "video", Succeeded(origin.url(path)))
+    job_store.mark_sent(job.job_id, "video", TASK_ID, HANDLE)
+    return job_store.record_outcome(job.job_id, "video", Succeeded(origin.url(path)))
 
 
 def migrate(job: Job) -> dict[str, Any]:
@@ -72,7 +73,7 @@ def migrate(job: Job) -> dict[str, Any]:
 
 
 def asset_of(job: Job) -> Asset | None:
-    found = jobs.get(job.job_id)
+    found = job_store.get(job.job_id)
     assert found
     return found.stages[0].asset
 
@@ -132,7 +133,7 @@ def test_without_a_fresh_url_the_copy_is_tried_again_later(
     provider.polls = [answer]
     with pytest.raises(SourceExpired):
         migrate(job)
-    found = jobs.get(job.job_id)
+    found = job_store.get(job.job_id)
     assert found
     assert not found.is_terminal
     assert keys(aws) == []
@@ -147,7 +148,7 @@ def test_a_crash_before_the_record_costs_a_second_copy_and_no_more(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(jobs, "record_asset", kill)
+        patch.setattr(job_store, "record_asset", kill)
         with pytest.raises(KeyboardInterrupt):
             migrate(job)
     left = keys(aws)
@@ -197,14 +198,14 @@ def test_a_record_whose_answer_was_lost_and_that_is_written_again_keeps_its_file
     aws: Aws, origin: Origin, video: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = finished(origin, "/good.mp4")
-    record = jobs.record_asset
+    record = job_store.record_asset
 
     def written_twice(*args: Any, **members: Any) -> Job:
         # Reached DynamoDB; its answer did not reach us, and the client repeats it.
         record(*args, **members)
         return record(*args, **members)
 
-    monkeypatch.setattr(jobs, "record_asset", written_twice)
+    monkeypatch.setattr(job_store, "record_asset", written_twice)
     assert migrate(job) == {"more": False}
     assert_completed_with_its_files(aws, job, video)
 
@@ -213,14 +214,14 @@ def test_a_record_that_is_written_again_after_the_job_has_completed_keeps_its_fi
     aws: Aws, origin: Origin, video: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = finished(origin, "/good.mp4")
-    record = jobs.record_asset
+    record = job_store.record_asset
 
     def settled_between(*args: Any, **members: Any) -> Job:
         record(*args, **members)
         ledger.settle(job.job_id, lambda found: verdict(found, "ABORTED"))
         return record(*args, **members)
 
-    monkeypatch.setattr(jobs, "record_asset", settled_between)
+    monkeypatch.setattr(job_store, "record_asset", settled_between)
     with pytest.raises(JobFinished):
         migrate(job)
     assert_completed_with_its_files(aws, job, video)
@@ -247,7 +248,7 @@ def test_what_is_no_video_is_neither_kept_nor_recorded(aws: Aws, origin: Origin)
     with pytest.raises(MediaInvalid):
         migrate(job)
     assert keys(aws) == []
-    found = jobs.get(job.job_id)
+    found = job_store.get(job.job_id)
     assert found
     assert found.stages[0].asset is None
 

@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
-from clipmint import jobs, ledger, orphans
-from clipmint.domain.jobs import Asset, Job, JobStatus, Verdict
-from clipmint.domain.outcomes import Failed, FailureCode, Running, Succeeded
-from clipmint.jobs import JobFinished
+from clipmint.credits import ledger
+from clipmint.execution import orphans
+from clipmint.execution.submission import SubmissionRejected
+from clipmint.jobs import job_store
+from clipmint.jobs.job import Asset, Job, JobStatus, Verdict
+from clipmint.jobs.job_store import JobFinished
+from clipmint.jobs.outcomes import Failed, FailureCode, Running, Succeeded
 from clipmint.providers.base import Accepted, Handle, Notice, ProviderUnavailable, Submitted
-from clipmint.submission import SubmissionRejected
 from functions.settle.app import handler as settle
 from functions.submit.app import handler as submit
 from functions.track.app import handler as track
@@ -50,11 +52,11 @@ def deliver(job: Job, provider: ScriptedProvider, outcome: Any) -> str:
 def sent(provider: str = "fal", **changes: Any) -> Job:
     job = begin_sending(open_job(providers=[provider], **changes), provider=provider)
     handle = Handle(TASK_ID) if provider == "runware" else HANDLE
-    return jobs.mark_sent(job.job_id, "video", TASK_ID, handle)
+    return job_store.mark_sent(job.job_id, "video", TASK_ID, handle)
 
 
 def now(job: Job) -> Job:
-    found = jobs.get(job.job_id)
+    found = job_store.get(job.job_id)
     assert found
     return found
 
@@ -107,7 +109,7 @@ def test_a_video_that_is_finished_while_the_job_is_being_given_up_is_told_too(
     aws: Aws, providers: dict[str, ScriptedProvider], rung: Rung, name: str
 ) -> None:
     job = sent(name)
-    jobs.record_outcome(job.job_id, "video", Failed(FailureCode.DEADLINE_EXCEEDED))
+    job_store.record_outcome(job.job_id, "video", Failed(FailureCode.DEADLINE_EXCEEDED))
     assert deliver(job, providers[name], VIDEO) == "late"
     assert now(job).stages[0].outcome == Failed(FailureCode.DEADLINE_EXCEEDED)
     settle({"job_id": job.job_id, "error": "GenerationFailed"}, Context())
@@ -133,7 +135,7 @@ def test_the_video_of_a_completed_job_is_no_orphan(
 ) -> None:
     job = sent(name)
     assert deliver(job, providers[name], VIDEO) == "accepted"
-    jobs.record_asset(job.job_id, "video", ASSET)
+    job_store.record_asset(job.job_id, "video", ASSET)
     settle({"job_id": job.job_id, "error": ""}, Context())
     polls = len(providers[name].polled)
     assert deliver(job, providers[name], VIDEO) == "duplicate"
@@ -229,8 +231,8 @@ def test_a_job_its_webhook_completed_before_the_answer_was_noted_has_no_orphan(
     job = open_job()
 
     def overtaken() -> Submitted:
-        jobs.record_outcome(job.job_id, "video", VIDEO, handle=HANDLE)
-        jobs.record_asset(job.job_id, "video", ASSET)
+        job_store.record_outcome(job.job_id, "video", VIDEO, handle=HANDLE)
+        job_store.record_asset(job.job_id, "video", ASSET)
         settle({"job_id": job.job_id, "error": ""}, Context())
         return Accepted(HANDLE)
 

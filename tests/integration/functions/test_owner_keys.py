@@ -7,9 +7,10 @@ from contextlib import suppress
 
 import pytest
 
-from clipmint import jobs
-from clipmint.domain.jobs import Job, SubmissionState
-from clipmint.domain.outcomes import Failed, FailureCode, Running, Succeeded
+from clipmint.execution.submission import ProviderBusy, SubmissionInDoubt, SubmissionRejected
+from clipmint.jobs import job_store
+from clipmint.jobs.job import Job, SubmissionState
+from clipmint.jobs.outcomes import Failed, FailureCode, Running, Succeeded
 from clipmint.providers import registry
 from clipmint.providers.base import (
     AccountRefused,
@@ -20,7 +21,6 @@ from clipmint.providers.base import (
     Unanswered,
 )
 from clipmint.providers.registry import ProviderNotConfigured
-from clipmint.submission import ProviderBusy, SubmissionInDoubt, SubmissionRejected
 from functions.cancel.app import handler as cancel
 from functions.settle.app import handler as settle
 from functions.submit.app import handler as submit
@@ -45,7 +45,7 @@ def send() -> SubmissionState | None:
 
 
 def found(job: Job) -> Job:
-    now = jobs.get(job.job_id)
+    now = job_store.get(job.job_id)
     assert now
     return now
 
@@ -116,7 +116,7 @@ def ask(job: Job) -> None:
 def sent_to(provider: str) -> Job:
     job = begin_sending(open_job(providers=[provider]), provider=provider)
     handle = Handle(TASK_ID) if provider == "runware" else HANDLE
-    return jobs.mark_sent(job.job_id, "video", TASK_ID, handle)
+    return job_store.mark_sent(job.job_id, "video", TASK_ID, handle)
 
 
 @pytest.mark.parametrize("name", sorted(registry.NAMES))

@@ -13,10 +13,12 @@ import pytest
 from botocore.endpoint import Endpoint
 from botocore.model import OperationModel
 
-from clipmint import jobs, ledger, projects
-from clipmint.domain.jobs import Asset, Job, JobStatus, Stage, Verdict, verdict
-from clipmint.domain.outcomes import IMAGE_KEPT, USER_MESSAGES, Failed, FailureCode, Succeeded
-from clipmint.domain.projects import MAX_SCENES, RESOLUTIONS, Render
+from clipmint.credits import ledger
+from clipmint.jobs import job_store
+from clipmint.jobs.job import Asset, Job, JobStatus, Stage, Verdict, verdict
+from clipmint.jobs.outcomes import IMAGE_KEPT, USER_MESSAGES, Failed, FailureCode, Succeeded
+from clipmint.projects import project_store
+from clipmint.projects.project import MAX_SCENES, RESOLUTIONS, Render
 from functions.projects.app import handler
 from tests.support.gateway import Answer, Caller, answer_of, event
 from tests.support.moto_aws import (
@@ -57,20 +59,22 @@ def rendered(project: Any, scene: Any, job: Job | None = None) -> Job:
     """A job of this scene, noted by its project as its newest."""
     ids = {"project_id": project["project_id"], "scene_id": scene["scene_id"]}
     job = job or open_job(**ids)
-    found = projects.get(USER, ids["project_id"])
+    found = project_store.get(USER, ids["project_id"])
     render = Render(job.job_id, None, None)
     if (before := found.renders.get(ids["scene_id"])) is not None:
         render = replace(render, video_job_id=before.job_id)
-    with projects._transaction() as transaction:
-        item, actions, condition = projects.rendering(found, {ids["scene_id"]: render})
+    with project_store._transaction() as transaction:
+        item, actions, condition = project_store.rendering(found, {ids["scene_id"]: render})
         transaction.update(item, actions=actions, condition=condition)
     return job
 
 
 def complete(job: Job) -> Job:
     begin_sending(job)
-    jobs.mark_sent(job.job_id, "video", TASK_ID, HANDLE)
-    jobs.record_outcome(job.job_id, "video", Succeeded("https://v3.fal.media/files/b/video.mp4"))
+    job_store.mark_sent(job.job_id, "video", TASK_ID, HANDLE)
+    job_store.record_outcome(
+        job.job_id, "video", Succeeded("https://v3.fal.media/files/b/video.mp4")
+    )
     asset = Asset(
         BUCKET,
         f"videos/{job.job_id}.mp4",
@@ -82,13 +86,13 @@ def complete(job: Job) -> Job:
         8.0,
         f"videos/{job.job_id}.jpg",
     )
-    jobs.record_asset(job.job_id, "video", asset)
+    job_store.record_asset(job.job_id, "video", asset)
     return ledger.settle(job.job_id, lambda found: verdict(found, None))
 
 
 def fail(job: Job, code: FailureCode = FailureCode.CONTENT_POLICY) -> Job:
     begin_sending(job)
-    jobs.record_outcome(job.job_id, "video", Failed(code))
+    job_store.record_outcome(job.job_id, "video", Failed(code))
     return ledger.settle(job.job_id, lambda found: verdict(found, "SubmissionRejected"))
 
 
@@ -319,7 +323,7 @@ def test_a_scene_whose_video_failed_says_that_its_image_was_charged(
     video = Stage("video", (route,), "runway", route.endpoint, 5, (15,), 600)
     ids = {"project_id": project["project_id"], "scene_id": scene["scene_id"]}
     job = open_job(stages=(image, video), **ids)
-    jobs.record_asset(job.job_id, "image", asset, image_url="https://images.example.com/1.png")
+    job_store.record_asset(job.job_id, "image", asset, image_url="https://images.example.com/1.png")
     ended = fail(rendered(project, scene, job))
     assert ended.credits_used == 1
     message = f"{USER_MESSAGES[FailureCode.CONTENT_POLICY]} {IMAGE_KEPT}"
@@ -370,7 +374,7 @@ def test_a_scene_keeps_showing_its_last_video_while_the_next_is_made(
     assert first.job_id in shown["video_url"]
     complete(second)
     assert second.job_id in call("GET", path(project, scene)).body["video_url"]
-    jobs.hide(second.job_id)
+    job_store.hide(second.job_id)
     shown = call("GET", path(project, scene)).body
     assert (shown["job_id"], shown["status"]) == (first.job_id, "completed")
     assert first.job_id in shown["video_url"]
@@ -389,7 +393,7 @@ def test_the_picture_is_the_users_own_until_a_job_has_made_one(
     image = Stage("image", (route,), "runway", route.endpoint, 5, (15,), 600, asset=asset)
     made = "https://images.example.com/1.png"
     two_staged = replace(job, stages=(image, *job.stages), image_url=made)
-    monkeypatch.setattr(jobs, "get_many", lambda _: {job.job_id: two_staged})
+    monkeypatch.setattr(job_store, "get_many", lambda _: {job.job_id: two_staged})
     assert call("GET", path(project, scene)).body["image_url"] == made
 
 
@@ -481,6 +485,6 @@ def test_what_is_being_rendered_cannot_be_deleted(call: Caller, project: Any) ->
     assert (deleted.status, deleted.body) == (204, None)
     for method in ("GET", "DELETE"):
         assert call(method, path(project)).code == "PROJECT_NOT_FOUND"
-    found = jobs.get(job.job_id)
+    found = job_store.get(job.job_id)
     assert found is not None
     assert not found.deleted

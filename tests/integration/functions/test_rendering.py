@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 
-from clipmint import execution, jobs, ledger, projects
-from clipmint.domain.errors import ProjectBusy
-from clipmint.domain.jobs import Asset, Job, JobStatus, Verdict, verdict
-from clipmint.domain.outcomes import FailureCode
-from clipmint.domain.projects import NewProject, NewScene, Project
+from clipmint.credits import ledger
+from clipmint.errors import ProjectBusy
+from clipmint.execution import workflow
+from clipmint.jobs import job_store
+from clipmint.jobs.job import Asset, Job, JobStatus, Verdict, verdict
+from clipmint.jobs.outcomes import FailureCode
+from clipmint.projects import project_store
+from clipmint.projects.project import NewProject, NewScene, Project
 from functions.cancel.app import handler as cancel
 from functions.generate import app
 from functions.status.app import handler as status
@@ -54,7 +57,7 @@ def framed(**members: Any) -> NewScene:
 
 
 def project_of(*scenes: NewScene, user: str = USER, **members: Any) -> Project:
-    return projects.create(user, NewProject(scenes=list(scenes), **members))[0]
+    return project_store.create(user, NewProject(scenes=list(scenes), **members))[0]
 
 
 def drawn(**members: Any) -> NewScene:
@@ -75,7 +78,7 @@ def scene_video(call: Caller, scene_id: str, key: str | None = None, **body: Any
 
 
 def found(job_id: str) -> Job:
-    job = jobs.get(job_id)
+    job = job_store.get(job_id)
     assert job
     return job
 
@@ -88,7 +91,7 @@ def finish(job_id: str, outcome: Verdict | None = None) -> Job:
     for stage in job.stages:
         asset = Asset("bucket", f"{stage.name}-{job_id}", "x/y", 9, "0" * 64, 720, 1280, 8.0)
         url = f"{IMAGES_URL}/generated_images/x/{job_id}" if stage.name == "image" else None
-        jobs.record_asset(job_id, stage.name, asset, image_url=url)
+        job_store.record_asset(job_id, stage.name, asset, image_url=url)
     return ledger.settle(job_id, lambda job: verdict(job, None))
 
 
@@ -131,7 +134,7 @@ def test_a_scene_is_held_at_both_prices_and_started_once(aws: Aws, call: Caller)
     )
     assert assert_adds_up(USER).held == 6
     assert [started["name"] for started in aws.executions.started()] == [job.job_id]
-    assert projects.get(USER, project.project_id).renders[scene_id].job_id == job.job_id
+    assert project_store.get(USER, project.project_id).renders[scene_id].job_id == job.job_id
 
 
 @pytest.mark.parametrize("forget", [False, True], ids=["remembered", "record lost"])
@@ -208,7 +211,7 @@ def test_the_image_of_a_failed_video_is_used_by_the_next_one(aws: Aws, call: Cal
     first = found(scene_video(call, scene_id).body["job_id"])
     url = f"{IMAGES_URL}/generated_images/x/one.png"
     asset = Asset(IMAGES_BUCKET, "one", "image/png", 9, "0" * 64, 1080, 1920, 0.0)
-    jobs.record_asset(first.job_id, "image", asset, image_url=url)
+    job_store.record_asset(first.job_id, "image", asset, image_url=url)
     finish(first.job_id, FAILED)
     second = found(scene_video(call, scene_id).body["job_id"])
     assert ([stage.name for stage in second.stages], second.image_url) == (["video"], url)
@@ -386,7 +389,7 @@ def test_calling_again_renders_only_what_is_missing_or_failed(aws: Aws, call: Ca
     assert clips(call, project).body["clips"] == []
     forced = clips(call, project, force=True, scene_ids=[project.scene_ids[0]]).body["clips"]
     assert [clip["scene_id"] for clip in forced] == [project.scene_ids[0]]
-    render = projects.get(USER, project.project_id).renders[project.scene_ids[0]]
+    render = project_store.get(USER, project.project_id).renders[project.scene_ids[0]]
     assert (render.job_id, render.video_job_id) == (forced[0]["job_id"], first[0]["job_id"])
 
 
@@ -409,7 +412,7 @@ def test_a_retry_of_a_batch_starts_nothing_new_even_when_forced(
     first = clips(call, project, "key-1", force=True)
     for clip in first.body["clips"]:
         finish(clip["job_id"])
-    projects.add_scene(USER, project.project_id, framed(duration=4))
+    project_store.add_scene(USER, project.project_id, framed(duration=4))
     if forget:
         forget_answers(aws)
     again = clips(call, project, "key-1", force=True)
@@ -428,7 +431,7 @@ def test_a_batch_that_died_before_its_executions_is_started_by_the_retry(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as cut:
-        cut.setattr(execution, "start", killed)
+        cut.setattr(workflow, "start", killed)
         with pytest.raises(KeyboardInterrupt):
             clips(call, project, "key-1")
     forget_answers(aws)
@@ -452,7 +455,7 @@ def test_a_retry_that_finds_its_scenes_just_started_answers_with_them(
 ) -> None:
     rich(1_000)
     project = project_of(framed(duration=4), framed(duration=4))
-    read = projects.read
+    read = project_store.read
 
     def start() -> Answer:
         app._idempotency.cache_clear()
@@ -462,12 +465,12 @@ def test_a_retry_that_finds_its_scenes_just_started_answers_with_them(
 
     def after_the_first(user_id: str, project_id: str) -> Any:
         # The first call, which was slow, comes through right here.
-        monkeypatch.setattr(projects, "read", read)
+        monkeypatch.setattr(project_store, "read", read)
         forget_answers(aws)
         first.append(start())
         return read(user_id, project_id)
 
-    monkeypatch.setattr(projects, "read", after_the_first)
+    monkeypatch.setattr(project_store, "read", after_the_first)
     retry = start()
     assert len(first[0].body["clips"]) == 2
     assert retry.body == first[0].body
@@ -625,7 +628,7 @@ def test_a_video_of_an_unknown_project_is_not_found(aws: Aws, call: Caller) -> N
 def test_no_job_is_started_of_a_project_that_is_deleted_meanwhile(aws: Aws, call: Caller) -> None:
     rich(100)
     project = project_of(image_url=FIRST)
-    aws.before_each_transaction(lambda: projects.delete(USER, project.project_id))
+    aws.before_each_transaction(lambda: project_store.delete(USER, project.project_id))
     answer = post(call, "/v1/videos", I2V | {"project_id": project.project_id})
     assert answer.code == "PROJECT_NOT_FOUND"
     assert assert_adds_up(USER).held == 0
@@ -639,11 +642,11 @@ def test_a_project_whose_job_has_just_begun_is_not_deleted(
     body = I2V | {"project_id": project.project_id}
     job_id = post(call, "/v1/videos", body).body["job_id"]
     # The index of a user's jobs lags behind.
-    monkeypatch.setattr(jobs, "open_in_project", lambda *_: [])
+    monkeypatch.setattr(job_store, "open_in_project", lambda *_: [])
     with pytest.raises(ProjectBusy):
-        projects.delete(USER, project.project_id)
+        project_store.delete(USER, project.project_id)
     finish(job_id, FAILED)
-    projects.delete(USER, project.project_id)
+    project_store.delete(USER, project.project_id)
 
 
 def test_jobs_are_listed_by_project_scene_and_status(aws: Aws, call: Caller) -> None:
@@ -671,7 +674,7 @@ def test_a_search_ends_early_and_goes_on_where_it_ended(
     project = project_of(framed())
     wanted = clips(call, project).body["clips"][0]["job_id"]
     clips(call, project_of(*[framed(duration=4)] * 7))
-    monkeypatch.setattr(jobs, "SEARCHED", 3)
+    monkeypatch.setattr(job_store, "SEARCHED", 3)
     seen, cursor, pages = [], None, 0
     while pages == 0 or cursor:
         query = {"project_id": project.project_id} | ({"cursor": cursor} if cursor else {})

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from clipmint import audit, execution, jobs, ledger
-from clipmint.domain.jobs import Asset, Job, JobStatus, verdict
-from clipmint.domain.outcomes import Failed, FailureCode, Running, Succeeded
+from clipmint.credits import audit, ledger
+from clipmint.execution import workflow
+from clipmint.jobs import job_store
+from clipmint.jobs.job import Asset, Job, JobStatus, verdict
+from clipmint.jobs.outcomes import Failed, FailureCode, Running, Succeeded
 from clipmint.providers import registry
 from clipmint.providers.base import ProviderUnavailable
 from functions.settle.app import handler as settle
@@ -46,7 +48,7 @@ def died(job: Job, status: str) -> dict[str, object]:
 
 def sent(**changes: Any) -> Job:
     job = begin_sending(open_job(**changes))
-    return jobs.mark_sent(job.job_id, "video", TASK_ID, HANDLE)
+    return job_store.mark_sent(job.job_id, "video", TASK_ID, HANDLE)
 
 
 def counters(capsys: pytest.CaptureFixture[str]) -> dict[str, list[float]]:
@@ -61,7 +63,7 @@ def counters(capsys: pytest.CaptureFixture[str]) -> dict[str, list[float]]:
 
 
 def end_of(job: Job) -> tuple[JobStatus, FailureCode | None]:
-    found = jobs.get(job.job_id)
+    found = job_store.get(job.job_id)
     assert found
     return found.status, found.failure
 
@@ -69,8 +71,8 @@ def end_of(job: Job) -> tuple[JobStatus, FailureCode | None]:
 @pytest.mark.parametrize("times", [1, 3])
 def test_a_stored_video_is_captured_once(aws: Aws, times: int) -> None:
     job = sent()
-    jobs.record_outcome(job.job_id, "video", VIDEO)
-    jobs.record_asset(job.job_id, "video", ASSET)
+    job_store.record_outcome(job.job_id, "video", VIDEO)
+    job_store.record_asset(job.job_id, "video", ASSET)
     for _ in range(times):
         assert settle({"job_id": job.job_id, "error": ""}, Context()) == {"status": "completed"}
     assert [entry.kind for entry in journal("user-1")] == ["grant", "hold", "capture"]
@@ -99,8 +101,8 @@ def test_how_a_job_ended_is_counted_by_status_and_reason(
     aws: Aws, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stored, late = sent(), sent()
-    jobs.record_outcome(stored.job_id, "video", VIDEO)
-    jobs.record_asset(stored.job_id, "video", ASSET)
+    job_store.record_outcome(stored.job_id, "video", VIDEO)
+    job_store.record_asset(stored.job_id, "video", ASSET)
     capsys.readouterr()
     settle({"job_id": stored.job_id, "error": ""}, Context())
     settle({"job_id": late.job_id, "error": "DeadlineExceeded"}, Context())
@@ -117,8 +119,8 @@ def test_what_a_job_came_to_is_counted_once_in_credits_and_seconds(
     aws: Aws, hands: Clock, capsys: pytest.CaptureFixture[str], by_the_sweep: bool
 ) -> None:
     stored, given_up = sent(), sent(deadline_in=60)
-    jobs.record_outcome(stored.job_id, "video", VIDEO)
-    jobs.record_asset(stored.job_id, "video", ASSET)
+    job_store.record_outcome(stored.job_id, "video", VIDEO)
+    job_store.record_asset(stored.job_id, "video", ASSET)
     hands.forward(seconds=400)
     capsys.readouterr()
     for _ in range(2):
@@ -237,7 +239,7 @@ def test_a_job_past_its_deadline_is_refunded_and_its_execution_ended(
     aws: Aws, hands: Clock
 ) -> None:
     late, on_time = sent(deadline_in=60), sent(deadline_in=120)
-    jobs.store_task_token(late.job_id, "video", "task-token")
+    job_store.store_task_token(late.job_id, "video", "task-token")
     aws.executions.sleeping.add("task-token")
     hands.forward(seconds=61 + DEADLINE_GRACE.total_seconds())
     assert sweep(SCHEDULE, Context()) == {"settled": 1, "started": 0, "failed": 0}
@@ -301,10 +303,10 @@ def test_a_job_whose_video_has_just_been_made_is_not_swept(
 ) -> None:
     job = sent(deadline_in=60)
     hands.forward(seconds=61 + DEADLINE_GRACE.total_seconds())
-    listed = list(jobs.open_jobs())
-    jobs.record_outcome(job.job_id, "video", VIDEO)
+    listed = list(job_store.open_jobs())
+    job_store.record_outcome(job.job_id, "video", VIDEO)
     # The index lags behind the table: it still shows the old deadline.
-    monkeypatch.setattr(jobs, "open_jobs", lambda: iter(listed))
+    monkeypatch.setattr(job_store, "open_jobs", lambda: iter(listed))
     assert sweep(SCHEDULE, Context()) == {"settled": 0, "started": 0, "failed": 0}
     assert assert_adds_up("user-1").held == 32
 
@@ -331,7 +333,7 @@ def test_a_job_whose_execution_died_is_refunded_at_once(aws: Aws, status: str) -
 
 def test_a_stored_video_survives_the_death_of_its_execution(aws: Aws) -> None:
     job = sent()
-    jobs.record_asset(job.job_id, "video", ASSET)
+    job_store.record_asset(job.job_id, "video", ASSET)
     sweep(died(job, "ABORTED"), Context())
     assert end_of(job) == (JobStatus.COMPLETED, None)
 
@@ -340,7 +342,7 @@ def test_a_known_failure_keeps_its_reason_when_the_sweep_comes_first(
     aws: Aws, hands: Clock
 ) -> None:
     job = sent(deadline_in=60)
-    jobs.record_outcome(job.job_id, "video", Failed(FailureCode.CONTENT_POLICY))
+    job_store.record_outcome(job.job_id, "video", Failed(FailureCode.CONTENT_POLICY))
     hands.forward(seconds=61 + DEADLINE_GRACE.total_seconds())
     sweep(SCHEDULE, Context())
     assert end_of(job) == (JobStatus.FAILED, FailureCode.CONTENT_POLICY)
@@ -365,7 +367,7 @@ def test_a_sweep_stops_in_time_and_the_next_one_goes_on(aws: Aws, hands: Clock) 
 
 
 def orphans_of(job: Job) -> list[str]:
-    found = jobs.get(job.job_id)
+    found = job_store.get(job.job_id)
     assert found
     return [orphan.request_id for orphan in found.orphans]
 
@@ -394,11 +396,11 @@ def test_what_a_provider_has_is_taken_back_or_the_owner_told(
 ) -> None:
     name, polled, withdrawn, told = case
     job = begin_sending(open_job(providers=[name], deadline_in=60), provider=name)
-    job = jobs.mark_sent(job.job_id, "video", TASK_ID, HANDLE)
+    job = job_store.mark_sent(job.job_id, "video", TASK_ID, HANDLE)
     recorded: list[Any] = []
 
     def cancel() -> bool:
-        recorded.append(jobs.get(job.job_id))
+        recorded.append(job_store.get(job.job_id))
         return withdrawn
 
     providers[name].polls = [polled]
@@ -445,9 +447,9 @@ def test_an_execution_that_ended_unheard_of_is_missed_within_ten_minutes(
     aws: Aws, hands: Clock, outcome: Succeeded | None
 ) -> None:
     job = sent(deadline_in=3_000)
-    execution.start(job.job_id)
+    workflow.start(job.job_id)
     if outcome:
-        jobs.record_outcome(job.job_id, "video", outcome)
+        job_store.record_outcome(job.job_id, "video", outcome)
     for minute in range(1, 25):
         hands.forward(minutes=1)
         if minute == 12:

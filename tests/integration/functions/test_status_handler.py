@@ -10,12 +10,14 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from clipmint import catalog, jobs, ledger
-from clipmint.domain import clock
-from clipmint.domain.catalog import Model
-from clipmint.domain.default_catalog import DEFAULT_CATALOG
-from clipmint.domain.jobs import Asset, Job, JobStatus, Verdict, verdict
-from clipmint.domain.outcomes import USER_MESSAGES, Failed, FailureCode, Succeeded
+from clipmint import clock
+from clipmint.catalog import model_store
+from clipmint.catalog.defaults import DEFAULT_CATALOG
+from clipmint.catalog.model import Model
+from clipmint.credits import ledger
+from clipmint.jobs import job_store
+from clipmint.jobs.job import Asset, Job, JobStatus, Verdict, verdict
+from clipmint.jobs.outcomes import USER_MESSAGES, Failed, FailureCode, Succeeded
 from clipmint.providers import registry
 from clipmint.tables import CatalogItem, JobItem
 from functions.status.app import handler
@@ -43,10 +45,12 @@ def call(aws: Aws) -> Caller:
 def completed(user_id: str = "user-1") -> Job:
     job = open_job(user_id)
     begin_sending(job)
-    jobs.mark_sent(job.job_id, "video", TASK_ID, HANDLE)
-    jobs.record_outcome(job.job_id, "video", Succeeded("https://v3.fal.media/files/b/video.mp4"))
+    job_store.mark_sent(job.job_id, "video", TASK_ID, HANDLE)
+    job_store.record_outcome(
+        job.job_id, "video", Succeeded("https://v3.fal.media/files/b/video.mp4")
+    )
     asset = Asset(BUCKET, "videos/v.mp4", "video/mp4", 9, "0" * 64, 1_280, 720, 8.0, "videos/t.jpg")
-    jobs.record_asset(job.job_id, "video", asset)
+    job_store.record_asset(job.job_id, "video", asset)
     return ledger.settle(job.job_id, lambda found: verdict(found, None))
 
 
@@ -54,7 +58,7 @@ def failed(user_id: str = "user-1") -> Job:
     job = open_job(user_id)
     begin_sending(job)
     detail = "User is locked. Reason: Exhausted balance. Top up at fal.ai/dashboard"
-    jobs.record_outcome(job.job_id, "video", Failed(FailureCode.OWNER_ACCOUNT, detail))
+    job_store.record_outcome(job.job_id, "video", Failed(FailureCode.OWNER_ACCOUNT, detail))
     return ledger.settle(job.job_id, lambda found: verdict(found, "SubmissionRejected"))
 
 
@@ -115,14 +119,14 @@ def test_a_file_that_is_stored_is_not_handed_out_before_it_is_paid(call: Caller)
     job = open_job()
     begin_sending(job)
     asset = Asset(BUCKET, "videos/v.mp4", "video/mp4", 9, "0" * 64, 1_280, 720, 8.0)
-    jobs.record_asset(job.job_id, "video", asset)
+    job_store.record_asset(job.job_id, "video", asset)
     answer = call("GET", f"/v1/videos/{job.job_id}")
     assert (answer.body["progress"], answer.body["video_url"]) == (95, None)
 
 
 def test_somebody_elses_job_and_no_job_are_the_same_answer(call: Caller) -> None:
     theirs, gone = open_job(STRANGER), failed()
-    jobs.hide(gone.job_id)
+    job_store.hide(gone.job_id)
     answers = [
         call("GET", f"/v1/videos/{job_id}")
         for job_id in (
@@ -304,8 +308,8 @@ def test_an_unchanged_catalog_is_not_sent_again(call: Caller) -> None:
         again = call("GET", "/v1/models", headers={"If-None-Match": known})
         assert (again.status, again.body, again.headers["etag"]) == (304, None, etag)
     assert call("GET", "/v1/models", headers={"If-None-Match": '"other"'}).status == 200
-    veo = catalog.find("veo-3.1")
-    catalog.put(Model.model_validate(veo.model_dump() | {"name": "Veo"}))
+    veo = model_store.find("veo-3.1")
+    model_store.put(Model.model_validate(veo.model_dump() | {"name": "Veo"}))
     changed = call("GET", "/v1/models", headers={"If-None-Match": etag})
     assert changed.status == 200
     assert changed.headers["etag"] != etag

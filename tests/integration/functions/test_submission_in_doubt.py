@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 
-from clipmint import jobs
-from clipmint.domain.jobs import Job, Stage, SubmissionState
-from clipmint.domain.outcomes import Failed, FailureCode, Outcome, Succeeded
-from clipmint.jobs import JobMoved
+from clipmint.execution.submission import ProviderBusy, SubmissionInDoubt, SubmissionRejected
+from clipmint.jobs import job_store
+from clipmint.jobs.job import Job, Stage, SubmissionState
+from clipmint.jobs.job_store import JobMoved
+from clipmint.jobs.outcomes import Failed, FailureCode, Outcome, Succeeded
 from clipmint.providers.base import (
     Accepted,
     Busy,
@@ -27,11 +28,6 @@ from clipmint.providers.base import (
     Submitted,
     Task,
     Unanswered,
-)
-from clipmint.submission import (
-    ProviderBusy,
-    SubmissionInDoubt,
-    SubmissionRejected,
 )
 from functions.settle.app import handler as settle
 from functions.submit.app import handler as submit
@@ -64,7 +60,7 @@ def send(job: Job) -> dict[str, Any]:
 
 
 def stage_of(job: Job) -> Stage:
-    found = jobs.get(job.job_id)
+    found = job_store.get(job.job_id)
     assert found
     return found.stages[0]
 
@@ -189,7 +185,7 @@ def test_a_job_still_in_doubt_when_its_execution_gives_up_is_refunded_as_such(
 ) -> None:
     job = died_sending("runware")
     settle({"job_id": job.job_id, "error": "SubmissionInDoubt"}, Context())
-    found = jobs.get(job.job_id)
+    found = job_store.get(job.job_id)
     assert found
     assert found.failure is FailureCode.SUBMIT_UNKNOWN
     assert assert_adds_up("user-1").available == 32
@@ -220,7 +216,7 @@ def test_a_webhook_that_comes_while_the_question_is_repeated_is_not_overruled(
     job = died_sending("runware")
 
     def the_webhook_first() -> Submitted:
-        jobs.record_outcome(job.job_id, "video", VIDEO, handle=HANDLE)
+        job_store.record_outcome(job.job_id, "video", VIDEO, handle=HANDLE)
         return Rejected(Failed(FailureCode.PROVIDER_ERROR, "too late"))
 
     providers["runware"].submissions = [the_webhook_first]
@@ -287,15 +283,15 @@ def test_killed_around_any_write_nothing_is_paid_for_twice(
     made = keep_accounts(providers)
     job = open_job(providers=[first, *(name for name in PROVIDERS if name != first)])
     providers[first].submissions = [answer]
-    original = getattr(jobs, write)
+    original = getattr(job_store, write)
 
     def kill(*args: Any, **how: Any) -> Job:
-        monkeypatch.setattr(jobs, write, original)
+        monkeypatch.setattr(job_store, write, original)
         if written:
             original(*args, **how)
         raise Killed
 
-    monkeypatch.setattr(jobs, write, kill)
+    monkeypatch.setattr(job_store, write, kill)
     with pytest.raises(Killed):
         send(job)
     rejected = False
@@ -394,17 +390,17 @@ def test_a_call_that_could_be_cut_short_is_not_begun(providers: Providers) -> No
 def test_an_answer_is_recorded_only_for_the_submission_it_is_about(providers: Providers) -> None:
     job = died_sending("fal")
     with pytest.raises(JobMoved):
-        jobs.mark_sent(job.job_id, "video", "another-task", HANDLE)
+        job_store.mark_sent(job.job_id, "video", "another-task", HANDLE)
     with pytest.raises(JobMoved):
-        jobs.mark_unknown(job.job_id, "video", "another-task")
+        job_store.mark_unknown(job.job_id, "video", "another-task")
     with pytest.raises(JobMoved):
-        jobs.record_outcome(job.job_id, "video", VIDEO, task_id="another-task")
+        job_store.record_outcome(job.job_id, "video", VIDEO, task_id="another-task")
     assert state_of(job) is SubmissionState.SENDING
 
 
 def test_nothing_is_sent_for_a_stage_that_has_come_out(providers: Providers) -> None:
     job = died_sending("fal")
-    jobs.record_outcome(job.job_id, "video", VIDEO)
+    job_store.record_outcome(job.job_id, "video", VIDEO)
     with pytest.raises(JobMoved):
         begin_sending(job, "another-token")
 
@@ -415,11 +411,11 @@ def test_what_the_webhook_tells_while_we_ask_in_vain_is_not_sent_again(
 ) -> None:
     job = died_sending("runware")
     if state is SubmissionState.UNKNOWN:
-        jobs.mark_unknown(job.job_id, "video", task_id_of(TOKEN))
+        job_store.mark_unknown(job.job_id, "video", task_id_of(TOKEN))
 
     def the_webhook_tells() -> Outcome:
         handle = Handle(task_id_of(TOKEN))
-        jobs.record_outcome(job.job_id, "video", VIDEO, handle=handle)
+        job_store.record_outcome(job.job_id, "video", VIDEO, handle=handle)
         raise ProviderUnavailable("timed out")
 
     providers["runware"].polls = [the_webhook_tells]

@@ -9,10 +9,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from clipmint import jobs, ledger
-from clipmint.domain.jobs import Job, JobStatus, SubmissionState, Verdict
-from clipmint.domain.outcomes import Failed, FailureCode, Running, Succeeded
-from clipmint.jobs import JobFinished, JobMoved
+from clipmint.credits import ledger
+from clipmint.execution.submission import DeadlineExceeded, ProviderBusy, SubmissionRejected
+from clipmint.jobs import job_store
+from clipmint.jobs.job import Job, JobStatus, SubmissionState, Verdict
+from clipmint.jobs.job_store import JobFinished, JobMoved
+from clipmint.jobs.outcomes import Failed, FailureCode, Running, Succeeded
 from clipmint.providers.base import (
     Accepted,
     Busy,
@@ -20,11 +22,6 @@ from clipmint.providers.base import (
     Rejected,
     Submitted,
     Unanswered,
-)
-from clipmint.submission import (
-    DeadlineExceeded,
-    ProviderBusy,
-    SubmissionRejected,
 )
 from functions.submit.app import handler as submit
 from functions.track.app import handler as track
@@ -54,7 +51,7 @@ def send(job: Job) -> dict[str, Any]:
 
 
 def found(job: Job) -> Job:
-    now = jobs.get(job.job_id)
+    now = job_store.get(job.job_id)
     assert now
     return now
 
@@ -168,7 +165,7 @@ def test_a_crash_after_the_provider_was_called_never_leads_to_a_second_call(
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(jobs, write, kill)
+        patch.setattr(job_store, write, kill)
         with pytest.raises(Killed):
             send(job)
     assert state_of(job) is SubmissionState.SENDING
@@ -199,7 +196,7 @@ def test_a_webhook_that_overtakes_the_answer_is_not_overwritten(
     job = open_job()
 
     def call_back_first() -> Submitted:
-        jobs.record_outcome(job.job_id, "video", VIDEO, handle=HANDLE)
+        job_store.record_outcome(job.job_id, "video", VIDEO, handle=HANDLE)
         return Unanswered("reset after the webhook")
 
     provider.submissions = [call_back_first]
@@ -245,14 +242,14 @@ def test_of_two_who_submit_at_once_one_sends_and_the_other_looks_again(
     provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = open_job()
-    mark_sending = jobs.mark_sending
+    mark_sending = job_store.mark_sending
 
     def the_twin_first(*args: Any, **ids: Any) -> Job:
-        monkeypatch.setattr(jobs, "mark_sending", mark_sending)
+        monkeypatch.setattr(job_store, "mark_sending", mark_sending)
         assert send(job)["stage"] == "video"
         return mark_sending(*args, **ids)
 
-    monkeypatch.setattr(jobs, "mark_sending", the_twin_first)
+    monkeypatch.setattr(job_store, "mark_sending", the_twin_first)
     with pytest.raises(JobMoved):
         send(job)
     # The state machine tries again what it does not know.
@@ -269,14 +266,14 @@ def test_a_webhook_that_comes_as_a_refused_job_is_sent_again_is_enough(
     provider.submissions = [Busy("503 from a gateway, behind which it was accepted")]
     with pytest.raises(ProviderBusy):
         send(job)
-    mark_sending = jobs.mark_sending
+    mark_sending = job_store.mark_sending
 
     def the_webhook_first(*args: Any, **ids: Any) -> Job:
-        monkeypatch.setattr(jobs, "mark_sending", mark_sending)
-        jobs.record_outcome(job.job_id, "video", VIDEO, handle=HANDLE)
+        monkeypatch.setattr(job_store, "mark_sending", mark_sending)
+        job_store.record_outcome(job.job_id, "video", VIDEO, handle=HANDLE)
         return mark_sending(*args, **ids)
 
-    monkeypatch.setattr(jobs, "mark_sending", the_webhook_first)
+    monkeypatch.setattr(job_store, "mark_sending", the_webhook_first)
     with pytest.raises(JobMoved):
         send(job)
     assert send(job)["stage"] == "video"
@@ -292,14 +289,14 @@ def test_an_attempt_taken_for_dead_that_is_refused_after_all_is_followed_by_anot
 ) -> None:
     job = open_job()
     begin_sending(job, "token-of-the-slow-attempt")
-    mark_unknown = jobs.mark_unknown
+    mark_unknown = job_store.mark_unknown
 
     def the_slow_attempt_first(*args: Any) -> Job:
-        monkeypatch.setattr(jobs, "mark_unknown", mark_unknown)
+        monkeypatch.setattr(job_store, "mark_unknown", mark_unknown)
         refuse(job, "token-of-the-slow-attempt")
         return mark_unknown(*args)
 
-    monkeypatch.setattr(jobs, "mark_unknown", the_slow_attempt_first)
+    monkeypatch.setattr(job_store, "mark_unknown", the_slow_attempt_first)
     with pytest.raises(JobMoved):
         send(job)
     assert provider.tasks == []
@@ -374,7 +371,7 @@ def test_a_polled_failure_ends_the_wait_with_its_code(
 def test_an_outcome_that_came_before_the_token_wakes_at_once(
     aws: Aws, sent: Job, provider: ScriptedProvider
 ) -> None:
-    jobs.record_outcome(sent.job_id, "video", VIDEO)
+    job_store.record_outcome(sent.job_id, "video", VIDEO)
     assert look(sent)
     assert look(sent, 1, "second-token")
     assert provider.polled == []
@@ -385,7 +382,7 @@ def test_the_webhooks_word_counts_when_both_come_at_once(
     sent: Job, provider: ScriptedProvider
 ) -> None:
     def webhook() -> Failed:
-        jobs.record_outcome(sent.job_id, "video", VIDEO)
+        job_store.record_outcome(sent.job_id, "video", VIDEO)
         return DECLINED
 
     provider.polls = [webhook]

@@ -13,13 +13,15 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from clipmint import jobs, ledger, submission
-from clipmint.circuit import FAILURES_TO_OPEN
-from clipmint.domain.jobs import Job, JobStatus, PictureOrder, Stage
-from clipmint.domain.media import MediaInvalid
-from clipmint.domain.outcomes import Failed, FailureCode, Succeeded
+from clipmint.credits import ledger
+from clipmint.execution import submission
+from clipmint.execution.submission import SubmissionRejected
+from clipmint.jobs import job_store
+from clipmint.jobs.job import Job, JobStatus, PictureOrder, Stage
+from clipmint.jobs.outcomes import Failed, FailureCode, Succeeded
+from clipmint.media.files import MediaInvalid
 from clipmint.providers.base import Rejected, Unanswered
-from clipmint.submission import SubmissionRejected
+from clipmint.providers.circuit import FAILURES_TO_OPEN
 from functions.cancel.app import handler as cancel
 from functions.migrate import app as migrate_app
 from functions.settle.app import handler as settle
@@ -96,7 +98,7 @@ def scene_job(credits_: tuple[int, int] = (2, 5)) -> Job:
 
 
 def found(job: Job) -> Job:
-    now = jobs.get(job.job_id)
+    now = job_store.get(job.job_id)
     assert now
     return now
 
@@ -106,7 +108,7 @@ def send(job: Job) -> dict[str, Any]:
 
 
 def come_out(job: Job, stage: str, outcome: Succeeded | Failed) -> None:
-    jobs.record_outcome(job.job_id, stage, outcome)
+    job_store.record_outcome(job.job_id, stage, outcome)
 
 
 def migrate(job: Job, stage: str) -> dict[str, Any]:
@@ -317,8 +319,8 @@ def test_a_late_answer_about_the_first_picture_moves_nothing_of_the_second(
     assert stale
     come_out(job, "video", DECLINED)
     send(job)
-    with pytest.raises(jobs.JobMoved):
-        jobs.record_outcome(
+    with pytest.raises(job_store.JobMoved):
+        job_store.record_outcome(
             job.job_id, "image", Succeeded(origin.url("/first.png")), task_id=stale.task_id
         )
     assert found(job).stages[0].outcome is None
@@ -344,7 +346,7 @@ def test_a_late_attempt_sends_no_video_of_a_picture_that_is_made_again(
     come_out(job, "video", DECLINED)
     assert send(job)["stage"] == "image"
     sent = len(provider.tasks)
-    with pytest.raises(jobs.JobMoved):
+    with pytest.raises(job_store.JobMoved):
         submission.ensure_sent(late, late.stages[1], lambda: True)
     assert len(provider.tasks) == sent
 

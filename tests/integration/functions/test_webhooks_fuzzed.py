@@ -17,9 +17,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clipmint import jobs
-from clipmint.domain.jobs import Job
-from clipmint.domain.outcomes import Succeeded
+from clipmint.jobs import job_store
+from clipmint.jobs.job import Job
+from clipmint.jobs.outcomes import Succeeded
 from clipmint.providers import registry
 from clipmint.providers.base import Handle, Provider
 from clipmint.providers.fal import Fal, FalSettings, addresses
@@ -120,8 +120,8 @@ def target(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
     handles = {"fal": addresses.handle(QUEUE, ENDPOINT, REQUEST_ID, {}), "runware": Handle(TASK_ID)}
     for provider, handle in handles.items():
         job = begin_sending(open_job(providers=[provider]), TOKEN, provider=provider)
-        jobs.mark_sent(job.job_id, "video", task_id_of(TOKEN), handle)
-        jobs.store_task_token(job.job_id, "video", TASK_TOKEN)
+        job_store.mark_sent(job.job_id, "video", task_id_of(TOKEN), handle)
+        job_store.store_task_token(job.job_id, "video", TASK_TOKEN)
         sent[provider] = job
     aws.executions.sleeping.add(TASK_TOKEN)
     target = Target(aws, wire, sent)
@@ -136,7 +136,7 @@ def target(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
     ):
         answer = target.deliver(headers, body, provider=provider)
         assert (answer.status, answer.body) == (200, {"result": "accepted"})
-        found = jobs.get(sent[provider].job_id)
+        found = job_store.get(sent[provider].job_id)
         assert found
         assert found.stages[0].outcome == Succeeded(url)
         # And once: what was genuine is a replay from now on.

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from clipmint import jobs, ledger
-from clipmint.domain.jobs import Job, JobStatus, SubmissionState, Verdict
-from clipmint.domain.outcomes import Failed, FailureCode, Running, Succeeded
+from clipmint.credits import ledger
+from clipmint.jobs import job_store
+from clipmint.jobs.job import Job, JobStatus, SubmissionState, Verdict
+from clipmint.jobs.outcomes import Failed, FailureCode, Running, Succeeded
 from clipmint.providers.base import Handle, Notice, ProviderUnavailable, WebhookRejected
 from functions.webhooks.app import handler
 from tests.support.gateway import Answer, Caller, Context, answer_of, event
@@ -44,14 +45,14 @@ def deliver(call: Caller, job: Job, **changes: str) -> Answer:
 def submitted(state: SubmissionState = SubmissionState.SENT) -> Job:
     job = begin_sending(open_job(), "the-token")
     if state is SubmissionState.SENT:
-        return jobs.mark_sent(job.job_id, "video", TASK_ID, HANDLE)
+        return job_store.mark_sent(job.job_id, "video", TASK_ID, HANDLE)
     if state is SubmissionState.UNKNOWN:
-        return jobs.mark_unknown(job.job_id, "video", TASK_ID)
+        return job_store.mark_unknown(job.job_id, "video", TASK_ID)
     return job
 
 
 def outcome_of(job: Job) -> object:
-    found = jobs.get(job.job_id)
+    found = job_store.get(job.job_id)
     assert found
     return found.stages[0].outcome
 
@@ -61,7 +62,7 @@ def test_a_proven_webhook_is_recorded_and_wakes_the_sleeper(
     aws: Aws, call: Caller, provider: ScriptedWebhookSender, outcome: Succeeded | Failed
 ) -> None:
     job = submitted()
-    jobs.store_task_token(job.job_id, "video", "task-token")
+    job_store.store_task_token(job.job_id, "video", "task-token")
     aws.executions.sleeping.add("task-token")
     provider.notices = [Notice(Handle("request-1"), outcome)]
     answer = deliver(call, job)
@@ -87,7 +88,7 @@ def test_a_webhook_tells_the_id_of_a_submission_whose_answer_was_lost(
     job = submitted(state)
     provider.notices = [Notice(Handle("told-by-webhook"), VIDEO)]
     assert deliver(call, job).status == 200
-    found = jobs.get(job.job_id)
+    found = job_store.get(job.job_id)
     assert found
     submission = found.stages[0].submission
     assert submission
@@ -100,7 +101,7 @@ def test_a_repeated_webhook_changes_nothing_but_wakes_again(
     job = submitted()
     provider.notices = [Notice(Handle("request-1"), VIDEO)] * 2
     deliver(call, job)
-    jobs.store_task_token(job.job_id, "video", "task-token")
+    job_store.store_task_token(job.job_id, "video", "task-token")
     aws.executions.sleeping.add("task-token")
     before = aws.job_item(job.job_id)
     answer = deliver(call, job)
@@ -186,7 +187,7 @@ def sent_to(provider: str) -> Job:
     job = begin_sending(open_job(providers=[provider]), provider=provider)
     # Runware knows a submission by our own id.
     handle = Handle(TASK_ID) if provider == "runware" else HANDLE
-    return jobs.mark_sent(job.job_id, "video", TASK_ID, handle)
+    return job_store.mark_sent(job.job_id, "video", TASK_ID, handle)
 
 
 def hint(runware: ScriptedProvider) -> None:
@@ -212,7 +213,7 @@ def test_a_hint_alone_moves_nothing(
     aws: Aws, call: Caller, providers: dict[str, ScriptedProvider], poll: Any, status: int
 ) -> None:
     job = sent_to("runware")
-    jobs.store_task_token(job.job_id, "video", "task-token")
+    job_store.store_task_token(job.job_id, "video", "task-token")
     aws.executions.sleeping.add("task-token")
     before = aws.job_item(job.job_id)
     hint(providers["runware"])
@@ -231,7 +232,7 @@ def test_what_the_poll_says_counts_and_not_the_hint(
     outcome: Succeeded | Failed,
 ) -> None:
     job = sent_to("runware")
-    jobs.store_task_token(job.job_id, "video", "task-token")
+    job_store.store_task_token(job.job_id, "video", "task-token")
     aws.executions.sleeping.add("task-token")
     hint(providers["runware"])
     providers["runware"].polls = [outcome]

@@ -13,8 +13,8 @@ import boto3
 import httpx
 import pytest
 
-from clipmint.download import media_client
-from clipmint.storage import s3_client
+from clipmint.media.download import media_client
+from clipmint.media.storage import s3_client
 from local.emulator.settings import Settings
 from tests.support.origin import Origin
 

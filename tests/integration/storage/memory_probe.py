@@ -10,9 +10,9 @@ import re
 import sys
 from pathlib import Path
 
-from clipmint.download import media_client
-from clipmint.storage import s3_client
-from clipmint.transfer import copy_from_url
+from clipmint.media.download import media_client
+from clipmint.media.storage import s3_client
+from clipmint.media.transfer import copy_from_url
 
 
 def peak_mib() -> float:

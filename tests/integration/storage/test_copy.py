@@ -21,16 +21,16 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from clipmint.domain.media import (
+from clipmint.media.download import media_client
+from clipmint.media.files import (
     MediaInvalid,
     SourceExpired,
     SourceNotAllowed,
     SourceUnavailable,
     StoredObject,
 )
-from clipmint.download import media_client
-from clipmint.storage import s3_client
-from clipmint.transfer import PART_BYTES, copy_from_url
+from clipmint.media.storage import s3_client
+from clipmint.media.transfer import PART_BYTES, copy_from_url
 from tests.support import origin as serve
 from tests.support.origin import Origin
 

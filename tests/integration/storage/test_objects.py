@@ -12,8 +12,7 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError
 
-from clipmint.media import probe, thumbnail
-from clipmint.storage import (
+from clipmint.media.storage import (
     delete,
     delete_all,
     job_prefix,
@@ -22,6 +21,7 @@ from clipmint.storage import (
     s3_client,
     video_key,
 )
+from clipmint.media.video_file import probe, thumbnail
 from tests.support.mp4 import write_mp4
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
 
-from clipmint.domain import accounts
-from clipmint.domain.accounts import Account, Entry, Limits
-from clipmint.domain.errors import InsufficientCredits, LimitReached
+from clipmint.credits import accounts
+from clipmint.credits.accounts import Account, Entry, Limits
+from clipmint.errors import InsufficientCredits, LimitReached
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 LIMITS = Limits(open_jobs=3, jobs_per_hour=5)

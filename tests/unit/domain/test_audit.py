@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clipmint.domain import accounts
-from clipmint.domain.accounts import Account, Entry, EntryKind, Limits
-from clipmint.domain.audit import HELD, OWNED, Journal, drift
+from clipmint.credits import accounts
+from clipmint.credits.accounts import Account, Entry, EntryKind, Limits
+from clipmint.credits.journal import HELD, OWNED, Journal, drift
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 LIMITS = Limits(open_jobs=100, jobs_per_hour=100)

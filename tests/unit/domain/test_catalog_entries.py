@@ -9,14 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from clipmint.domain.catalog import (
-    MAX_POLLS,
-    Model,
-    Route,
-    Settings,
-)
-from clipmint.domain.default_catalog import DEFAULT_CATALOG
-from clipmint.domain.errors import ImageRequired, InvalidRequest, SettingNotAllowed
+from clipmint.catalog.defaults import DEFAULT_CATALOG
+from clipmint.catalog.model import MAX_POLLS, Model, Route, Settings
+from clipmint.errors import ImageRequired, InvalidRequest, SettingNotAllowed
 
 CATALOG = {model.model_id: model for model in DEFAULT_CATALOG}
 VEO = CATALOG["veo-3.1"]

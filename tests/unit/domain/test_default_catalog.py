@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from clipmint.domain.catalog import AllowedSettings, Model, Settings, utf16_units
-from clipmint.domain.default_catalog import DEFAULT_CATALOG
+from clipmint.catalog.defaults import DEFAULT_CATALOG
+from clipmint.catalog.model import AllowedSettings, Model, Settings, utf16_units
 
 CATALOG = {model.model_id: model for model in DEFAULT_CATALOG}
 

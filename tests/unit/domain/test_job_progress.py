@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from clipmint.domain.catalog import Route, Settings
-from clipmint.domain.jobs import (
+from clipmint.catalog.model import Route, Settings
+from clipmint.jobs.job import (
     TERMINAL,
     Asset,
     Earlier,
@@ -22,7 +22,7 @@ from clipmint.domain.jobs import (
     progress,
     verdict,
 )
-from clipmint.domain.outcomes import Failed, FailureCode, Finished, Succeeded
+from clipmint.jobs.outcomes import Failed, FailureCode, Finished, Succeeded
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 VIDEO = Succeeded("https://v3.fal.media/files/b/video.mp4")
@@ -84,7 +84,7 @@ FOLLOWS: dict[SubmissionState | None, set[SubmissionState]] = {
 
 
 def made_again(one: Job) -> Job:
-    """As `clipmint.jobs.make_image_again` records it; tests/integration holds that to it."""
+    """As `job_store.make_image_again` records it; tests/integration holds that to it."""
 
     def put_aside(stage: Stage) -> Stage:
         earlier = Earlier(stage.provider, TASK_ID, None, stage.outcome, stage.asset)

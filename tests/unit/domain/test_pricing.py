@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from clipmint.domain.pricing import FixedPrice, PerSecondPrice, Price, credits_for
+from clipmint.catalog.pricing import FixedPrice, PerSecondPrice, Price, credits_for
 from tests.support.strategies import prices
 
 

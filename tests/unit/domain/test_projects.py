@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from clipmint.domain.catalog import Route, Settings
-from clipmint.domain.errors import InvalidRequest, ResolutionNotAllowed, TooManyScenes
-from clipmint.domain.jobs import TERMINAL, Asset, Job, JobStatus, Stage
-from clipmint.domain.projects import (
+from clipmint.catalog.model import Route, Settings
+from clipmint.errors import InvalidRequest, ResolutionNotAllowed, TooManyScenes
+from clipmint.jobs.job import TERMINAL, Asset, Job, JobStatus, Stage
+from clipmint.projects.project import (
     DEFAULT_RESOLUTION,
     RESOLUTIONS,
     NewProject,

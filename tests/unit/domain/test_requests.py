@@ -12,13 +12,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from clipmint.domain.errors import (
+from clipmint.errors import (
     IdempotencyKeyInvalid,
     IdempotencyKeyRequired,
     InvalidRequest,
     UserMismatch,
 )
-from clipmint.domain.requests import (
+from clipmint.orders.order_requests import (
     GenerationRequest,
     check_image_url,
     job_id_for,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from clipmint.domain.outcomes import USER_MESSAGES, FailureCode
+from clipmint.jobs.outcomes import USER_MESSAGES, FailureCode
 from clipmint.providers.fal.failures import BY_STATUS, BY_TYPE
 
 REQUEST_TYPES = [

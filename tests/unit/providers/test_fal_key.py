@@ -8,7 +8,7 @@ import traceback
 import httpx
 import pytest
 
-from clipmint.domain.outcomes import FailureCode
+from clipmint.jobs.outcomes import FailureCode
 from clipmint.providers.base import (
     ProviderUnavailable,
     Rejected,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from clipmint.domain.outcomes import Failed, FailureCode, Running, Succeeded
+from clipmint.jobs.outcomes import Failed, FailureCode, Running, Succeeded
 from clipmint.providers.base import Handle, ProviderUnavailable
 from tests.support.fal_wire import (
     BASE,

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 import httpx
 import pytest
 
-from clipmint.domain.outcomes import FailureCode
+from clipmint.jobs.outcomes import FailureCode
 from clipmint.providers import transport
 from clipmint.providers.base import (
     Accepted,

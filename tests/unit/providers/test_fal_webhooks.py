@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import clipmint
-from clipmint.domain.outcomes import Failed, FailureCode, Succeeded
+from clipmint.jobs.outcomes import Failed, FailureCode, Succeeded
 from clipmint.providers.base import Notice, WebhookCall, WebhookRejected
 from clipmint.providers.fal.webhooks import MAX_BODY_BYTES
 from tests.support.fal_wire import (

@@ -24,9 +24,9 @@ from typing import Any
 import httpx
 import pytest
 
-from clipmint.domain.catalog import Model, Route, Settings
-from clipmint.domain.default_catalog import DEFAULT_CATALOG
-from clipmint.domain.outcomes import USER_MESSAGES, FailureCode
+from clipmint.catalog.defaults import DEFAULT_CATALOG
+from clipmint.catalog.model import Model, Route, Settings
+from clipmint.jobs.outcomes import USER_MESSAGES, FailureCode
 from clipmint.providers import base, registry
 from clipmint.providers.base import Rejected, Task, WebhookSender
 from clipmint.settings import ProviderSettings

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[3]
 
 KNOW_THEM_ALL = {
     "shared/clipmint/providers/registry.py",
-    "shared/clipmint/domain/default_catalog.py",
+    "shared/clipmint/catalog/defaults.py",
     "shared/clipmint/settings.py",
 }
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clipmint.domain.outcomes import FailureCode
+from clipmint.jobs.outcomes import FailureCode
 from clipmint.providers.runware.failures import BY_STATUS, RULES, Kind, meaning
 
 # The codes the SDK names, by the sort it puts them in.

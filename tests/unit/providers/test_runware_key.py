@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 import clipmint
-from clipmint.domain.outcomes import FailureCode
+from clipmint.jobs.outcomes import FailureCode
 from clipmint.providers.base import ProviderUnavailable, Rejected
 from clipmint.providers.runware import RunwareSettings
 from tests.support.runware_wire import HANDLE, KEY, answer, errors, runware, task

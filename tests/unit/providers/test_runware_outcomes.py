@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clipmint.domain.outcomes import Failed, FailureCode, Outcome, Running, Succeeded
+from clipmint.jobs.outcomes import Failed, FailureCode, Outcome, Running, Succeeded
 from clipmint.providers.base import Handle, ProviderUnavailable
 from tests.support.runware_wire import (
     HANDLE,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from clipmint.domain.outcomes import USER_MESSAGES, Failed, FailureCode
+from clipmint.jobs.outcomes import USER_MESSAGES, Failed, FailureCode
 from clipmint.providers.runway.failures import (
     BY_FAMILY,
     BY_FIELD,

@@ -8,7 +8,7 @@ import traceback
 import httpx
 import pytest
 
-from clipmint.domain.outcomes import FailureCode
+from clipmint.jobs.outcomes import FailureCode
 from clipmint.providers.base import ProviderUnavailable, Rejected
 from clipmint.providers.runway import RunwaySettings
 from tests.support.runway_wire import HANDLE, KEY, accepted, answer, runway, task

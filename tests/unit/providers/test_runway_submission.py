@@ -7,7 +7,7 @@ import json
 import httpx
 import pytest
 
-from clipmint.domain.outcomes import FailureCode
+from clipmint.jobs.outcomes import FailureCode
 from clipmint.providers.base import (
     Accepted,
     Busy,

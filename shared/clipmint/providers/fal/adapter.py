@@ -37,8 +37,8 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal
 
-from clipmint.domain import clock
-from clipmint.domain.outcomes import Failed, FailureCode, Outcome, Running
+from clipmint import clock
+from clipmint.jobs.outcomes import Failed, FailureCode, Outcome, Running
 from clipmint.providers.base import (
     Accepted,
     AccountRefused,

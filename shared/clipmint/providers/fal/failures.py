@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from clipmint.domain.outcomes import Failed, FailureCode
+from clipmint.jobs.outcomes import Failed, FailureCode
 from clipmint.providers.transport import excerpt
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from http import HTTPStatus
 
-from clipmint.domain.outcomes import Failed, FailureCode, Outcome, Running, Succeeded
+from clipmint.jobs.outcomes import Failed, FailureCode, Outcome, Running, Succeeded
 from clipmint.providers.base import AccountRefused, ProviderUnavailable
 from clipmint.providers.fal import failures
 from clipmint.providers.transport import Answer, excerpt

@@ -19,7 +19,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 
-from clipmint.domain.outcomes import Outcome, Succeeded
+from clipmint.jobs.outcomes import Outcome, Succeeded
 from clipmint.providers.base import WebhookCall, WebhookRejected
 from clipmint.providers.fal import failures
 from clipmint.providers.fal.addresses import is_request_id

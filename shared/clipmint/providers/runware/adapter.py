@@ -33,7 +33,7 @@ import json
 from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
-from clipmint.domain.outcomes import Failed, FailureCode, Outcome
+from clipmint.jobs.outcomes import Failed, FailureCode, Outcome
 from clipmint.providers.base import (
     Accepted,
     Busy,

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from clipmint.domain.outcomes import Failed
+from clipmint.jobs.outcomes import Failed
 from clipmint.providers.runware import failures
 from clipmint.providers.runware.failures import Kind, Meaning
 from clipmint.providers.transport import Answer, excerpt

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from clipmint.domain.outcomes import FailureCode
+from clipmint.jobs.outcomes import FailureCode
 
 
 class Kind(Enum):

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from clipmint.domain.outcomes import Failed, FailureCode, Outcome, Running, Succeeded
+from clipmint.jobs.outcomes import Failed, FailureCode, Outcome, Running, Succeeded
 from clipmint.providers.base import AccountRefused, ProviderUnavailable
 from clipmint.providers.runware.envelope import Envelope, Error
 from clipmint.providers.runware.failures import ACCOUNT, Kind

@@ -31,7 +31,7 @@ import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal
 
-from clipmint.domain.outcomes import Failed, FailureCode, Outcome, Running, Succeeded
+from clipmint.jobs.outcomes import Failed, FailureCode, Outcome, Running, Succeeded
 from clipmint.providers.base import (
     Accepted,
     AccountRefused,

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from http import HTTPStatus
 
-from clipmint.domain.outcomes import Failed, FailureCode
+from clipmint.jobs.outcomes import Failed, FailureCode
 from clipmint.providers.transport import excerpt
 
 _POLICY = Failed(FailureCode.CONTENT_POLICY)

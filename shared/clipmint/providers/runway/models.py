@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from clipmint.domain.outcomes import FailureCode
+from clipmint.jobs.outcomes import FailureCode
 from clipmint.providers.base import Task
 from clipmint.providers.unfit import UnfitTask, require_stated
 

@@ -1,0 +1,220 @@
+"""What the HTTP functions share: routing, who is calling, and one shape for every error.
+
+Every error answer is ``{"error", "code", "details", "timestamp", …extras}``, made in one place from
+the table below. Nothing a provider said and no stack trace ever reaches a caller.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Annotated, Any, TypeVar
+
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response, content_types
+from aws_lambda_powertools.event_handler.exceptions import NotFoundError
+from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
+from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponse
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from pydantic import BaseModel, BeforeValidator
+
+from clipmint.errors import (
+    ClipmintError,
+    Conflict,
+    IdempotencyKeyReused,
+    InsufficientCredits,
+    InvalidRequest,
+    LimitReached,
+    NotFound,
+    ScopeRequired,
+    TemporarilyUnavailable,
+    UserMismatch,
+    WebhookNotProven,
+)
+from clipmint.telemetry import logger
+
+T = TypeVar("T")
+
+HeaderText = Annotated[
+    str, BeforeValidator(lambda value: ",".join(value) if isinstance(value, list) else value)
+]
+"""A header as it was sent: Powertools splits every header at its commas."""
+
+ADMIN_SCOPE = "clipmint/admin"
+
+MAX_USER_BYTES = 1_024
+"""DynamoDB takes keys of up to 2,048 bytes; half of that is more than any issuer's subject."""
+
+STATUS_OF: Mapping[type[ClipmintError], HTTPStatus] = {
+    InvalidRequest: HTTPStatus.BAD_REQUEST,
+    InsufficientCredits: HTTPStatus.PAYMENT_REQUIRED,
+    UserMismatch: HTTPStatus.FORBIDDEN,
+    ScopeRequired: HTTPStatus.FORBIDDEN,
+    NotFound: HTTPStatus.NOT_FOUND,
+    Conflict: HTTPStatus.CONFLICT,
+    IdempotencyKeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
+    WebhookNotProven: HTTPStatus.UNAUTHORIZED,
+    LimitReached: HTTPStatus.TOO_MANY_REQUESTS,
+    TemporarilyUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+"""HTTP status of each branch of the error tree; the code is the error's own."""
+
+
+def resolver() -> APIGatewayHttpResolver:
+    """A router for one HTTP function, answering every error in the common shape."""
+    app = APIGatewayHttpResolver(enable_validation=True, serializer=_to_json)
+
+    def invalid(error: RequestValidationError) -> Response[str]:
+        if any(found["loc"][0] == "response" for found in error.errors()):
+            raise error  # it is our own answer that is not as documented: no fault of the caller
+        return error_response(
+            InvalidRequest("The request is not valid", details=_explain(error.errors()))
+        )
+
+    def expected(error: ClipmintError) -> Response[str]:
+        return error_response(error)
+
+    def unknown(error: NotFoundError) -> Response[str]:  # noqa: ARG001
+        return error_response(NotFound("There is nothing at this path"))
+
+    app.exception_handler(RequestValidationError)(invalid)
+    app.exception_handler(ClipmintError)(expected)
+    app.not_found(unknown)
+    return app
+
+
+def _to_json(body: Any) -> str:
+    # As UTF-8: escaped, a page of prompts in emoji would be more than the 6 MB Lambda answers with.
+    return json.dumps(body, separators=(",", ":"), ensure_ascii=False)
+
+
+def resolve(app: APIGatewayHttpResolver, event: dict[str, Any], context: LambdaContext) -> Any:
+    """Answer one HTTP API event. An error nobody expected is logged and becomes a bare 500."""
+    logger.set_correlation_id(event.get("requestContext", {}).get("requestId"))
+    # Bodies are JSON whatever the header says: `curl -d` says it is a form.
+    headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+    event["headers"] = {**headers, "content-type": content_types.APPLICATION_JSON}
+    if _is_beyond_parsing(event):
+        refusal = InvalidRequest("The request is not valid", details="body: nested or long too far")
+        return _plain(refusal, status_of(refusal))
+    try:
+        answer = app.resolve(event, context)
+    except Exception:  # noqa: BLE001  (the last line of defence; logged with its trace)
+        logger.exception("unexpected error")
+        return _plain(ClipmintError("Something went wrong"), HTTPStatus.INTERNAL_SERVER_ERROR)
+    # Powertools says null where there is no body (204, 304); empty text says it to every gateway.
+    return {**answer, "body": answer["body"] or ""}
+
+
+def _is_beyond_parsing(event: Mapping[str, Any]) -> bool:
+    """Whether the body is one that breaks the parser, which the router would not survive."""
+    body = event.get("body") or "null"
+    try:
+        json.loads(base64.b64decode(body) if event.get("isBase64Encoded") else body)
+    except (json.JSONDecodeError, UnicodeDecodeError, binascii.Error):
+        return False  # the router says what is wrong, and where
+    except (ValueError, RecursionError):
+        return True
+    return False
+
+
+def _plain(error: ClipmintError, status: HTTPStatus) -> dict[str, Any]:
+    return {
+        "statusCode": status.value,
+        "headers": {"Content-Type": content_types.APPLICATION_JSON},
+        "body": json.dumps(error.body()),
+    }
+
+
+def user_of(app: APIGatewayHttpResolver) -> str:
+    """The caller: ``sub`` of the token that the gateway has verified.
+
+    Raises `InvalidRequest` for one that could not be a key of our tables.
+    """
+    user_id = str(_claims(app)["sub"])
+    if not 0 < len(user_id.encode("utf-8", "surrogatepass")) <= MAX_USER_BYTES:
+        raise InvalidRequest("The token's subject is too long", details="sub: at most 1,024 bytes")
+    return user_id
+
+
+def require_admin(app: APIGatewayHttpResolver) -> None:
+    """Raise `ScopeRequired` unless the token carries the admin scope.
+
+    The gateway checks the same; a route added to the template without its scope must not open a
+    mint.
+    """
+    claims = _claims(app)
+    # One text with spaces (OAuth), or a list, which the gateway hands on as "[a b]".
+    granted = re.split(r"[][,\s]+", f"{claims.get('scope', '')} {claims.get('scp', '')}")
+    if ADMIN_SCOPE not in granted:
+        raise ScopeRequired(f"This needs the scope {ADMIN_SCOPE}")
+
+
+def _claims(app: APIGatewayHttpResolver) -> Mapping[str, Any]:
+    authorizer = app.current_event.request_context.authorizer
+    claims = authorizer.jwt_claim if authorizer else None
+    if not claims or "sub" not in claims:
+        raise PermissionError("a route without an authorizer asked who is calling")
+    return claims
+
+
+def json_response(
+    status: HTTPStatus, body: T, headers: Mapping[str, str] | None = None
+) -> Response[T]:
+    """A JSON answer. The content type must be said: without it the resolver passes the body on as
+    an object, which a gateway answers with 500."""
+    return Response(status.value, content_types.APPLICATION_JSON, body, dict(headers or {}))
+
+
+def status_of(error: ClipmintError) -> HTTPStatus:
+    """The HTTP status of an error: that of its nearest branch in the table."""
+    return STATUS_OF[_branch(type(error))]
+
+
+def _branch(error: type[ClipmintError]) -> type[ClipmintError]:
+    return next(kind for kind in error.__mro__ if kind in STATUS_OF)
+
+
+def answers(
+    model: type[BaseModel] | None,
+    *errors: type[ClipmintError],
+    status: HTTPStatus = HTTPStatus.OK,
+) -> dict[int, OpenAPIResponse]:
+    """For a route's OpenAPI document: what it answers with, and its errors by HTTP status."""
+    documented: dict[int, OpenAPIResponse] = {
+        status.value: OpenAPIResponse(description=status.phrase)
+    }
+    if model is not None:
+        documented[status.value]["content"] = {content_types.APPLICATION_JSON: {"model": model}}
+    codes: dict[int, list[str]] = {}
+    for error in errors:
+        codes.setdefault(STATUS_OF[_branch(error)].value, []).append(error.code)
+    for code in sorted(codes):
+        documented[code] = OpenAPIResponse(description=" · ".join(codes[code]))
+    return documented
+
+
+def error_response(error: ClipmintError) -> Response[str]:
+    """The answer to an error of the tree."""
+    status = status_of(error)
+    logger.info("refused", extra={"code": error.code, "status": status.value})
+    return Response(
+        status_code=status.value,
+        content_type=content_types.APPLICATION_JSON,
+        body=json.dumps(error.body()),
+        headers=dict(error.headers),
+    )
+
+
+def _explain(errors: Sequence[Mapping[str, Any]]) -> str:
+    """Each field and what is wrong with it, without echoing what was sent."""
+    lines = []
+    for error in errors:
+        path = [str(part) for part in error["loc"] if part not in {"body", "query", "path"}]
+        if error["type"] == "json_invalid":
+            path = []  # a position, not a field
+        lines.append(f"{'.'.join(path) or 'body'}: {error['msg']}")
+    return "; ".join(lines)

@@ -1,0 +1,95 @@
+"""The catalog as deployed: the Models table, cached in memory for a minute.
+
+A price change or a switched-off model therefore reaches every function within `CACHE_SECONDS`; a
+job keeps the price it was started at.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Literal
+
+from pynamodb.exceptions import DoesNotExist, PutError
+
+from clipmint.catalog.defaults import DEFAULT_CATALOG
+from clipmint.catalog.model import MAX_MODEL_ID_CHARACTERS, Model, Route
+from clipmint.errors import ModelNotFound
+from clipmint.providers import registry
+from clipmint.tables import CatalogItem
+
+CACHE_SECONDS = 60
+
+_found: dict[str, tuple[float, Model]] = {}
+_all: tuple[float, list[Model]] | None = None
+
+
+def find(model_id: str) -> Model:
+    """The model of that id, available or not. Raises `ModelNotFound`."""
+    if len(model_id) > MAX_MODEL_ID_CHARACTERS:
+        raise ModelNotFound("There is no such model")  # and no key as long as that
+    cached = _found.get(model_id)
+    if cached and time.monotonic() - cached[0] < CACHE_SECONDS:
+        return cached[1]
+    try:
+        item = CatalogItem.get(model_id)
+    except DoesNotExist:
+        raise ModelNotFound(f"There is no model {model_id!r}") from None
+    model = Model.model_validate_json(item.definition)
+    _found[model_id] = (time.monotonic(), model)
+    return model
+
+
+def offered() -> list[Model]:
+    """Every model a user can order now, by id."""
+    global _all  # noqa: PLW0603
+    if _all is None or time.monotonic() - _all[0] >= CACHE_SECONDS:
+        # A scan, because it is the whole table that is wanted: a catalog is a few dozen items.
+        models = [Model.model_validate_json(item.definition) for item in CatalogItem.scan()]
+        _all = (time.monotonic(), sorted(models, key=lambda model: model.model_id))
+    return [model for model in _all[1] if is_offered(model)]
+
+
+def open_routes(model: Model) -> list[Route]:
+    """The routes of a model that lead to a provider whose key the owner has set, in order."""
+    configured = registry.configured()
+    return [route for route in model.routes if route.provider in configured]
+
+
+def is_offered(model: Model) -> bool:
+    """Whether a user can choose this model for a video now."""
+    # Pictures are made on the way to a scene's video, not by themselves.
+    return is_orderable(model, "video")
+
+
+def is_orderable(model: Model, produces: Literal["video", "image"]) -> bool:
+    """Whether a model that makes this can be ordered now."""
+    return model.available and model.produces == produces and bool(open_routes(model))
+
+
+def put(model: Model) -> None:
+    """Add or replace a model."""
+    global _all  # noqa: PLW0603
+    CatalogItem(model.model_id, definition=model.model_dump_json()).save()
+    _found.pop(model.model_id, None)
+    _all = None
+
+
+def seed() -> list[str]:
+    """Add the default models that are missing; what the owner changed stays as it is.
+
+    Returns
+    -------
+    list
+        The ids of the models added.
+    """
+    added = []
+    for model in DEFAULT_CATALOG:
+        item = CatalogItem(model.model_id, definition=model.model_dump_json())
+        try:
+            item.save(condition=CatalogItem.model_id.does_not_exist())
+        except PutError as error:
+            if error.cause_response_code != "ConditionalCheckFailedException":
+                raise
+        else:
+            added.append(model.model_id)
+    return added

@@ -1,0 +1,1 @@
+"""Credits: accounts, their journal, and the transactions that move them."""

@@ -1,0 +1,429 @@
+"""The ledger: the only place where credits move.
+
+Three transactions, and no other writes, touch money: `open_jobs` (hold), `settle` (capture or
+release), `grant`. Each writes the account, its new journal entries and what they are about, all or
+nothing. The account's sequence number is the optimistic lock: a transaction says which account it
+was computed from, and is computed again if another came first.
+
+What a crash leaves: before the transaction nothing, after it everything. Whoever retries finds the
+job (same id) or its end (no longer open) and answers from that.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from pynamodb.connection import Connection
+from pynamodb.exceptions import DoesNotExist, TransactWriteError
+from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.update import Action
+from pynamodb.models import Model
+from pynamodb.transactions import TransactWrite
+
+from clipmint import clock
+from clipmint.credits import accounts
+from clipmint.credits.accounts import Account, Entry, Limits
+from clipmint.errors import InvalidRequest, ReferenceReused, TemporarilyUnavailable
+from clipmint.jobs import job_items, job_store
+from clipmint.jobs.job import Job, Verdict
+from clipmint.tables import AccountItem, EntryItem, GrantItem, JobItem
+from clipmint.telemetry import (
+    CREDITS_CAPTURED,
+    CREDITS_GRANTED,
+    CREDITS_HELD,
+    CREDITS_RELEASED,
+    JOB_ENDED,
+    JOB_FAILED,
+    JOB_SECONDS,
+    JOB_STARTED,
+    count,
+    emit,
+)
+
+MAX_ATTEMPTS = 8
+"""Attempts at one transaction when others change the same account. Eight with the pauses below
+take about two seconds at worst, which a caller can wait; after that they are told to retry."""
+
+_PASSING = frozenset(
+    {
+        "None",
+        "ConditionalCheckFailed",
+        "TransactionConflict",
+        "ThrottlingError",
+        "ProvisionedThroughputExceeded",
+    }
+)
+"""Reasons for a cancelled transaction that another attempt may not meet again."""
+
+_connection: Connection | None = None
+
+T = TypeVar("T")
+
+
+class JobExists(Exception):
+    """The transaction found the job, or one of the jobs, already there."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(job.job_id)
+        self.job = job
+
+
+class Outdated(Exception):
+    """What was to be written beside the jobs no longer fits what is there: look again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What else a transaction that opens jobs writes, all or nothing with them."""
+
+    puts: tuple[tuple[Model, Condition], ...] = ()
+    updates: tuple[tuple[Model, list[Action], Condition], ...] = ()
+
+
+NOTHING = Beside()
+
+MakeBeside = Callable[[int], Beside]
+"""What is beside, where it depends on the credits left available."""
+
+
+def account_of(user_id: str) -> Account:
+    """A user's account (strongly consistent); an empty one for a user without any."""
+    try:
+        item = AccountItem.get(user_id, "ACCOUNT", consistent_read=True)
+    except DoesNotExist:
+        return Account(user_id)
+    return Account(
+        user_id=item.user_id,
+        available=int(item.available),
+        held=int(item.held),
+        sequence=int(item.last_sequence),
+        open_jobs=int(item.open_jobs),
+        hour=int(item.hour),
+        hour_jobs=int(item.hour_jobs),
+        open_clips=int(item.open_clips or 0),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class EntryPage:
+    """Part of a journal, newest first; ``before`` continues it, None at its end."""
+
+    entries: list[Entry]
+    before: int | None
+
+
+def entries_of(user_id: str, *, limit: int, before: int | None) -> EntryPage:
+    """A user's journal, newest first, from below the sequence number ``before``."""
+    older = EntryItem.sequence < before if before is not None else None
+    query = EntryItem.by_sequence.query(
+        user_id, older, scan_index_forward=False, consistent_read=True, limit=limit + 1
+    )
+    entries = [
+        Entry(
+            user_id=item.user_id,
+            entry_id=item.sk.removeprefix("ENTRY#"),
+            sequence=int(item.sequence),
+            kind=item.kind,
+            credits=int(item.credits),
+            balance_after=int(item.balance_after),
+            held_after=int(item.held_after),
+            created_at=clock.from_iso(item.created_at),
+            job_id=item.job_id,
+            stage=item.stage,
+            reference=item.reference,
+        )
+        for item in query
+    ]
+    more = len(entries) > limit
+    return EntryPage(entries[:limit], entries[limit - 1].sequence if more else None)
+
+
+def open_jobs(
+    new: Sequence[Job],
+    limits: Limits,
+    beside: Beside | MakeBeside = NOTHING,
+    *,
+    clips: bool = False,
+) -> list[Job]:
+    """Hold the price of one user's new jobs and record them, in one transaction.
+
+    Parameters
+    ----------
+    new
+        At least one. A transaction takes 100 items: the account, what is ``beside``, and for each
+        job itself and one per stage.
+    clips
+        Whether they are clips of a project, which have a limit of their own.
+
+    Returns
+    -------
+    list
+        The jobs as recorded: with ``balance_after``, the credits left available.
+
+    Raises
+    ------
+    JobExists
+        A job of one of these ids is there; nothing was held.
+    Outdated
+        A condition of what is ``beside`` does not hold; nothing was held.
+    InsufficientCredits, LimitReached
+        Nothing was held.
+    TemporarilyUnavailable
+        Too many changes to this account at once; nothing was held.
+    """
+    prices = {job.job_id: job.prices for job in new}
+
+    def attempt() -> list[Job]:
+        before = account_of(new[0].user_id)
+        after, entries = accounts.hold(before, prices, limits, new[0].created_at, clips=clips)
+        opened = [replace(job, balance_after=after.available) for job in new]
+        also = beside if isinstance(beside, Beside) else beside(after.available)
+        try:
+            with _transaction() as transaction:
+                for job in opened:
+                    transaction.save(
+                        job_items.to_item(job),
+                        condition=JobItem.job_id.does_not_exist(),
+                        return_values="ALL_OLD",
+                    )
+                for item, condition in also.puts:
+                    transaction.save(item, condition=condition)
+                _save_entries(transaction, entries)
+                _save_account(transaction, before, after)
+                for item, actions, condition in also.updates:
+                    transaction.update(item, actions=actions, condition=condition)
+        except TransactWriteError as error:
+            _explain(error, len(new), also)
+            raise
+        return opened
+
+    opened = _retrying(attempt)
+    emit({JOB_STARTED: len(opened), CREDITS_HELD: sum(job.credits for job in opened)})
+    return opened
+
+
+def open_job(job: Job, limits: Limits, beside: Beside = NOTHING) -> Job:
+    """`open_jobs` for one."""
+    return open_jobs([job], limits, beside)[0]
+
+
+def settle(job_id: str, decide: Callable[[Job], Verdict | None]) -> Job:
+    """End a job: capture the stages that succeeded, release the others, in one transaction.
+
+    Parameters
+    ----------
+    decide
+        Judges the job as it stands; asked again if the job changed meanwhile. None leaves it open.
+
+    Returns
+    -------
+    Job
+        As it stands afterwards. A job that had ended before is returned as it was.
+
+    Raises
+    ------
+    LookupError
+        No such job.
+    TemporarilyUnavailable
+        Too many changes to this account or job at once; nothing was written.
+    """
+
+    def attempt() -> tuple[Job, bool]:
+        job = job_store.get(job_id)
+        if job is None:
+            raise LookupError(f"no job {job_id}")
+        verdict = None if job.is_terminal else decide(job)
+        if verdict is None:
+            return job, False
+        now = clock.now()
+        before = account_of(job.user_id)
+        after, entries = accounts.resolve(
+            before, job.job_id, job.prices, job.captured_stages, now, clip=job.batch_id is not None
+        )
+        ended = replace(
+            job,
+            status=verdict.status,
+            failure=verdict.failure,
+            updated_at=now,
+            completed_at=now,
+            revision=job.revision + 1,
+        )
+        actions: list[Action] = [
+            JobItem.status.set(ended.status.value),
+            JobItem.open.remove(),
+            JobItem.updated_at.set(clock.iso(now)),
+            JobItem.completed_at.set(clock.iso(now)),
+            JobItem.revision.set(ended.revision),
+        ]
+        if verdict.failure is not None:
+            actions.append(JobItem.failure.set(verdict.failure.value))
+        with _transaction() as transaction:
+            _save_entries(transaction, entries)
+            # The verdict was reached on this revision; if an asset or an outcome has arrived
+            # since, it must be reached again.
+            transaction.update(
+                JobItem(job_id),
+                actions=actions,
+                condition=JobItem.open.exists() & (JobItem.revision == job.revision),
+            )
+            _save_account(transaction, before, after)
+        return ended, True
+
+    job, by_us = _retrying(attempt)
+    if by_us:
+        _count_end(job)
+    return job
+
+
+def grant(user_id: str, amount: int, reference: str) -> tuple[int, bool]:
+    """Give a user credits, once per reference.
+
+    Parameters
+    ----------
+    amount
+        Whole credits, at least 1.
+    reference
+        What the credits are for, such as a store's transaction id; unique over all users, because
+        one purchase belongs to one user.
+
+    Returns
+    -------
+    tuple
+        The credits available right after the grant, and whether this is a replay of it.
+
+    Raises
+    ------
+    ReferenceReused
+        The reference was used for another user or amount.
+    """
+    if amount < 1:
+        raise InvalidRequest("A grant is at least one credit", details="amount: at least 1")
+    used = GrantItem(
+        f"REFERENCE#{reference}", "REFERENCE", granted_to=user_id, credits=amount, balance_after=0
+    )
+
+    def attempt() -> tuple[int, bool]:
+        try:
+            found = GrantItem.get(used.reference, "REFERENCE", consistent_read=True)
+        except DoesNotExist:
+            pass
+        else:
+            if (found.granted_to, int(found.credits)) != (user_id, amount):
+                raise ReferenceReused("This reference was used for another grant")
+            return int(found.balance_after), True
+        before = account_of(user_id)
+        after, entry = accounts.grant(before, amount, reference, clock.now())
+        used.balance_after = after.available
+        with _transaction() as transaction:
+            transaction.save(used, condition=GrantItem.reference.does_not_exist())
+            _save_entries(transaction, [entry])
+            _save_account(transaction, before, after)
+        return after.available, False
+
+    available, replayed = _retrying(attempt)
+    if not replayed:
+        count(CREDITS_GRANTED, amount)
+    return available, replayed
+
+
+def _count_end(job: Job) -> None:
+    """Counted by whoever ended it, right after: a job ends once, so it is counted once."""
+    stage = job.current_stage or job.stages[-1]
+    seconds = (job.updated_at - job.created_at).total_seconds()
+    emit({JOB_ENDED: 1, JOB_SECONDS: seconds}, outcome=job.status.value, provider=stage.provider)
+    used = job.credits_used
+    emit({CREDITS_CAPTURED: used, CREDITS_RELEASED: job.credits - used})
+    if job.failure is not None:
+        count(JOB_FAILED, reason=job.failure.value)
+
+
+def _transaction() -> TransactWrite:
+    # PynamoDB wants the connection handed in; made on first use so that importing needs no AWS.
+    global _connection  # noqa: PLW0603
+    if _connection is None:
+        _connection = AccountItem._get_connection().connection  # noqa: SLF001
+    return TransactWrite(connection=_connection)
+
+
+def _save_entries(transaction: TransactWrite, entries: list[Entry]) -> None:
+    for entry in entries:
+        transaction.save(
+            EntryItem(
+                user_id=entry.user_id,
+                sk=f"ENTRY#{entry.entry_id}",
+                sequence=entry.sequence,
+                kind=entry.kind,
+                credits=entry.credits,
+                balance_after=entry.balance_after,
+                held_after=entry.held_after,
+                created_at=clock.iso(entry.created_at),
+                job_id=entry.job_id,
+                stage=entry.stage,
+                reference=entry.reference,
+            ),
+            # Never overwritten: the journal is append-only, and a hold is resolved once.
+            condition=EntryItem.sk.does_not_exist(),
+        )
+
+
+def _save_account(transaction: TransactWrite, before: Account, after: Account) -> None:
+    unchanged = (
+        AccountItem.last_sequence == before.sequence
+        if before.sequence
+        else AccountItem.user_id.does_not_exist()
+    )
+    transaction.save(
+        AccountItem(
+            user_id=after.user_id,
+            available=after.available,
+            held=after.held,
+            last_sequence=after.sequence,
+            open_jobs=after.open_jobs,
+            hour=after.hour,
+            hour_jobs=after.hour_jobs,
+            open_clips=after.open_clips,
+        ),
+        condition=unchanged,
+    )
+
+
+def _explain(error: TransactWriteError, jobs_: int, beside: Beside) -> None:
+    """Raise what a cancelled opening means, unless another attempt may do better.
+
+    DynamoDB gives a reason per item, in the order of the request: PynamoDB sends puts, then
+    updates, each in the order they were made.
+    """
+    refused = [
+        reason if reason and reason.code == "ConditionalCheckFailed" else None
+        for reason in error.cancellation_reasons
+    ]
+    for reason in refused[:jobs_]:
+        if reason is not None:
+            if reason.raw_item is None:
+                raise TypeError("DynamoDB did not return the item that exists")
+            raise JobExists(job_items.to_job(JobItem.from_raw_data(reason.raw_item))) from None
+    puts = refused[jobs_ : jobs_ + len(beside.puts)]
+    updates = refused[len(refused) - len(beside.updates) :]
+    if any(puts) or any(updates):
+        raise Outdated from None
+
+
+def _retrying(attempt: Callable[[], T]) -> T:
+    """Run a transaction again, computed afresh, while others get in its way."""
+    for n in range(MAX_ATTEMPTS):
+        try:
+            return attempt()
+        except TransactWriteError as error:
+            codes = {reason.code for reason in error.cancellation_reasons if reason}
+            if not codes or not codes <= _PASSING:
+                raise
+            time.sleep(random.uniform(0, min(0.02 * 2**n, 0.5)))  # noqa: S311
+    raise TemporarilyUnavailable(
+        "The account is busy",
+        details="Nothing was charged; send the same request again",
+        headers={"Retry-After": "1"},
+    )

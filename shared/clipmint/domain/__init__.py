@@ -1,1 +1,0 @@
-"""What decides: pure functions over frozen values. Nothing here talks to AWS or a provider."""

@@ -1,0 +1,213 @@
+"""What can go wrong that a caller should hear about.
+
+Each error says what happened in words for the caller, never what broke inside. Which HTTP status
+each becomes is one table in `clipmint.api.http_api`.
+
+::
+
+    ClipmintError
+    ├── InvalidRequest              the body, a parameter or a header is not what we accept
+    │   ├── IdempotencyKeyRequired
+    │   ├── IdempotencyKeyInvalid
+    │   ├── ImageRequired
+    │   ├── ImageNotUploaded
+    │   ├── ImageInvalid
+    │   ├── SettingNotAllowed
+    │   ├── ModelUnavailable
+    │   ├── PromptRequired
+    │   ├── FramesRequired
+    │   ├── TooManyScenes
+    │   └── ResolutionNotAllowed
+    ├── InsufficientCredits
+    ├── UserMismatch                a body naming another user
+    ├── ScopeRequired               an admin call without the admin scope
+    ├── NotFound
+    │   ├── ModelNotFound
+    │   ├── JobNotFound             unknown, or somebody else's: the same answer
+    │   ├── ProjectNotFound         so are these two
+    │   └── SceneNotFound
+    ├── Conflict
+    │   ├── RequestInProgress       the same key is being answered right now
+    │   ├── CancelTooLate
+    │   ├── JobRunning
+    │   ├── ReferenceReused
+    │   ├── SceneBusy               it is being rendered
+    │   └── ProjectBusy             jobs of it are still running
+    ├── IdempotencyKeyReused        the same key with another body
+    ├── LimitReached
+    ├── WebhookNotProven            forged, stale, or not about a submission of ours
+    └── TemporarilyUnavailable      nothing was lost; ask again
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from clipmint import clock
+
+
+class ClipmintError(Exception):
+    """Base of every error a caller hears of.
+
+    Parameters
+    ----------
+    message
+        One sentence; the ``error`` of the answer.
+    details
+        More, if there is more to say.
+    extras
+        Further JSON members of the answer, such as ``required_credits``.
+    headers
+        HTTP headers of the answer, such as ``Retry-After``.
+    """
+
+    code: ClassVar[str] = "INTERNAL"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        details: str | None = None,
+        extras: Mapping[str, int] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = details
+        self.extras = dict(extras or {})
+        self.headers = dict(headers or {})
+
+    def body(self) -> dict[str, Any]:
+        """The one shape of every error answer."""
+        return {
+            "error": self.message,
+            "code": self.code,
+            "details": self.details,
+            "timestamp": clock.iso(clock.now()),
+            **self.extras,
+        }
+
+
+class InvalidRequest(ClipmintError):
+    code = "INVALID_REQUEST"
+
+
+class IdempotencyKeyRequired(InvalidRequest):
+    code = "IDEMPOTENCY_KEY_REQUIRED"
+
+
+class IdempotencyKeyInvalid(InvalidRequest):
+    code = "IDEMPOTENCY_KEY_INVALID"
+
+
+class ImageRequired(InvalidRequest):
+    code = "IMAGE_REQUIRED"
+
+
+class ImageNotUploaded(InvalidRequest):
+    code = "IMAGE_NOT_UPLOADED"
+
+
+class ImageInvalid(InvalidRequest):
+    code = "IMAGE_INVALID"
+
+
+class PromptRequired(InvalidRequest):
+    code = "PROMPT_REQUIRED"
+
+
+class FramesRequired(InvalidRequest):
+    code = "FRAMES_REQUIRED"
+
+
+class SettingNotAllowed(InvalidRequest):
+    code = "SETTING_NOT_ALLOWED"
+
+
+class ModelUnavailable(InvalidRequest):
+    code = "MODEL_UNAVAILABLE"
+
+
+class TooManyScenes(InvalidRequest):
+    code = "TOO_MANY_SCENES"
+
+
+class ResolutionNotAllowed(InvalidRequest):
+    code = "RESOLUTION_NOT_ALLOWED"
+
+
+class InsufficientCredits(ClipmintError):
+    code = "INSUFFICIENT_CREDITS"
+
+
+class UserMismatch(ClipmintError):
+    code = "USER_MISMATCH"
+
+
+class ScopeRequired(ClipmintError):
+    code = "SCOPE_REQUIRED"
+
+
+class NotFound(ClipmintError):
+    code = "NOT_FOUND"
+
+
+class ModelNotFound(NotFound):
+    code = "MODEL_NOT_FOUND"
+
+
+class JobNotFound(NotFound):
+    code = "JOB_NOT_FOUND"
+
+
+class ProjectNotFound(NotFound):
+    code = "PROJECT_NOT_FOUND"
+
+
+class SceneNotFound(NotFound):
+    code = "SCENE_NOT_FOUND"
+
+
+class Conflict(ClipmintError):
+    code = "CONFLICT"
+
+
+class RequestInProgress(Conflict):
+    code = "REQUEST_IN_PROGRESS"
+
+
+class CancelTooLate(Conflict):
+    code = "CANCEL_TOO_LATE"
+
+
+class JobRunning(Conflict):
+    code = "JOB_RUNNING"
+
+
+class SceneBusy(Conflict):
+    code = "SCENE_BUSY"
+
+
+class ReferenceReused(Conflict):
+    code = "REFERENCE_REUSED"
+
+
+class ProjectBusy(Conflict):
+    code = "PROJECT_BUSY"
+
+
+class IdempotencyKeyReused(ClipmintError):
+    code = "IDEMPOTENCY_KEY_REUSED"
+
+
+class LimitReached(ClipmintError):
+    code = "RATE_LIMITED"
+
+
+class WebhookNotProven(ClipmintError):
+    code = "WEBHOOK_NOT_PROVEN"
+
+
+class TemporarilyUnavailable(ClipmintError):
+    code = "TEMPORARILY_UNAVAILABLE"

@@ -1,0 +1,1 @@
+"""Images and videos: fetching, checking and storing them."""

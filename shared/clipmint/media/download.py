@@ -1,0 +1,253 @@
+"""Opens a provider's finished file for reading, and goes nowhere else.
+
+Promises: plain GETs without credentials, cookies or environment proxies; https to allow-listed
+hosts only, on every hop; the address that was checked is the address that is connected to; an end
+in time, however slowly the source drips. Where we may go is decided by `clipmint.media.hosts`.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any, Self
+
+import httpx
+
+from clipmint.media.files import MediaInvalid, SourceExpired, SourceNotAllowed, SourceUnavailable
+from clipmint.media.hosts import AllowedHosts, Resolve, resolve_by_system
+
+MAX_REDIRECTS = 3
+"""A CDN may hop once or twice; more is a loop."""
+
+CONNECT_TIMEOUT_SECONDS = 5.0
+READ_TIMEOUT_SECONDS = 20.0
+"""Silence of a source before it counts as gone."""
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_TRANSIENT_4XX = frozenset({408, 425, 429})
+_CLIENT_ERRORS = range(400, 500)
+
+
+class Deadline:
+    """A moment after which the copy is given up, enforced even on a read that never returns.
+
+    As a context manager it runs a timer that shuts the watched socket down: a source that drips
+    one byte at a time satisfies every read timeout and would otherwise never end.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._ends = time.monotonic() + seconds
+        self._socket: socket.socket | None = None
+        self._timer = threading.Timer(seconds, self._cut)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        self._timer.join()
+        self._socket = None
+
+    def remaining(self) -> float:
+        """Seconds left, never negative."""
+        return max(0.0, self._ends - time.monotonic())
+
+    def check(self) -> None:
+        """Raise `SourceUnavailable` once the time is over."""
+        if not self.remaining():
+            raise SourceUnavailable(f"the copy did not finish within {self._seconds:g} s")
+
+    def watch(self, event: str, info: Mapping[str, Any]) -> None:
+        """Learn the socket of a connection; an httpcore ``trace`` callback."""
+        if event in {"connection.connect_tcp.complete", "connection.start_tls.complete"}:
+            self._socket = info["return_value"].get_extra_info("socket")
+            if not self.remaining():
+                self._cut()
+
+    def _cut(self) -> None:
+        if self._socket is not None:
+            with suppress(OSError):  # already closed: nothing left to end
+                # Not SSLSocket's own shutdown, which would pull the TLS state from under the
+                # thread that is reading.
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
+
+class Source:
+    """An open file: ``declared_bytes`` as its Content-Length says (None if it does not), and its
+    bytes by `chunks`, once."""
+
+    def __init__(self, response: httpx.Response, max_bytes: int, deadline: Deadline) -> None:
+        self._response, self._max_bytes, self._deadline = response, max_bytes, deadline
+        length = response.headers.get("content-length")
+        self.declared_bytes = int(length) if length and length.isdecimal() else None
+        if self.declared_bytes is not None and self.declared_bytes > max_bytes:
+            raise MediaInvalid(f"{self.declared_bytes} bytes is more than {max_bytes}")
+
+    def chunks(self) -> Iterator[bytes]:
+        """The file in pieces of whatever size the network gives.
+
+        Raises
+        ------
+        SourceUnavailable
+            It broke off, fell silent, or took too long.
+        MediaInvalid
+            It is larger than allowed.
+        """
+        received = 0
+        with _as_unavailable(self._deadline):
+            for chunk in self._response.iter_raw():
+                self._deadline.check()
+                received += len(chunk)
+                if received > self._max_bytes:
+                    raise MediaInvalid(f"more than {self._max_bytes} bytes")
+                yield chunk
+        # A socket the deadline shut looks like the end of a body that declared no length.
+        self._deadline.check()
+        if self.declared_bytes not in (None, received):
+            raise SourceUnavailable(f"{received} bytes arrived of {self.declared_bytes}")
+
+
+def media_client(verify: Any = True) -> httpx.Client:
+    """An HTTP client fit for `open_source`: no proxies or netrc from the environment."""
+    return httpx.Client(trust_env=False, follow_redirects=False, verify=verify)
+
+
+@contextmanager
+def open_source(
+    url: str,
+    *,
+    allowed_hosts: Iterable[str],
+    http: httpx.Client,
+    max_bytes: int,
+    deadline: Deadline,
+    resolve: Resolve = resolve_by_system,
+) -> Iterator[Source]:
+    """Open a file for reading, following at most `MAX_REDIRECTS` allowed redirects.
+
+    Parameters
+    ----------
+    allowed_hosts
+        As in `clipmint.media.hosts.AllowedHosts.parse`.
+    http
+        From `media_client`. Only its transport is used: its headers, cookies and authentication
+        are not.
+
+    Raises
+    ------
+    SourceNotAllowed, SourceExpired, SourceUnavailable, MediaInvalid
+        As their docstrings say. Any 4xx but 408, 425 and 429 is `SourceExpired`: stores disagree
+        on whether an expired signature is a 400, 401, 403, 404 or 410.
+    """
+    if http.trust_env:
+        raise ValueError("the client would take proxies from the environment")
+    hosts = AllowedHosts.parse(allowed_hosts)
+    with _as_unavailable(deadline):
+        response = _follow(url, hosts, http, deadline, resolve)
+    try:
+        yield Source(response, max_bytes, deadline)
+    finally:
+        response.close()
+
+
+def _follow(
+    url: str, hosts: AllowedHosts, http: httpx.Client, deadline: Deadline, resolve: Resolve
+) -> httpx.Response:
+    try:
+        here = httpx.URL(url)
+        for _ in range(MAX_REDIRECTS + 1):
+            response = _get(here, hosts.addresses(here, resolve), http, deadline)
+            if response.status_code not in _REDIRECTS:
+                return _checked(response)
+            response.close()
+            # Against the URL we meant, not the address we connected to.
+            here = here.join(response.headers.get("location", ""))
+    except (httpx.InvalidURL, UnicodeError) as error:
+        raise SourceNotAllowed(f"not a URL: {error}") from error
+    raise SourceUnavailable(f"more than {MAX_REDIRECTS} redirects")
+
+
+def _get(
+    url: httpx.URL, addresses: list[str], http: httpx.Client, deadline: Deadline
+) -> httpx.Response:
+    """GET from one of the given addresses, whatever the name may resolve to by now."""
+    for last, address in enumerate(addresses, start=1 - len(addresses)):
+        deadline.check()
+        request = httpx.Request(
+            "GET",
+            url.copy_with(host=address),
+            headers={
+                "Host": url.netloc.decode("ascii"),
+                "Accept": "*/*",
+                "Accept-Encoding": "identity",
+                # The connection belongs to this name; pooled by address it could serve another.
+                "Connection": "close",
+                "User-Agent": "clipmint",
+            },
+            extensions={
+                "sni_hostname": url.raw_host.decode("ascii"),
+                "timeout": httpx.Timeout(
+                    min(READ_TIMEOUT_SECONDS, deadline.remaining() + 1),
+                    connect=min(CONNECT_TIMEOUT_SECONDS, deadline.remaining() + 1),
+                ).as_dict(),
+                "trace": deadline.watch,
+            },
+        )
+        try:
+            return http.send(request, stream=True, auth=None, follow_redirects=False)
+        except (httpx.ConnectError, httpx.ConnectTimeout):
+            if last == 0:
+                raise
+    raise AssertionError("a checked URL has an address")
+
+
+def _checked(response: httpx.Response) -> httpx.Response:
+    """The response if it carries the file; closed and raised as an error otherwise."""
+    status = response.status_code
+    encoding = response.headers.get("content-encoding", "identity").lower()
+    if status == httpx.codes.OK and encoding in {"identity", ""}:
+        return response
+    response.close()
+    if status == httpx.codes.OK:
+        raise SourceUnavailable(f"sent as {encoding!r}, though identity was asked for")
+    if status in _CLIENT_ERRORS and status not in _TRANSIENT_4XX:
+        raise SourceExpired(f"the source answered {status}")
+    raise SourceUnavailable(f"the source answered {status}")
+
+
+@contextmanager
+def _as_unavailable(deadline: Deadline) -> Iterator[None]:
+    try:
+        yield
+    except (httpx.HTTPError, httpx.StreamError) as error:
+        deadline.check()
+        raise SourceUnavailable(f"{type(error).__name__}: {error}") from error
+
+
+def read_all(
+    url: str,
+    *,
+    allowed_hosts: Iterable[str],
+    http: httpx.Client,
+    max_bytes: int,
+    deadline_seconds: float,
+    resolve: Resolve = resolve_by_system,
+) -> bytes:
+    """A whole file, for one small enough to be held in memory. Raises what `open_source` does."""
+    with (
+        Deadline(deadline_seconds) as deadline,
+        open_source(
+            url,
+            allowed_hosts=allowed_hosts,
+            http=http,
+            max_bytes=max_bytes,
+            deadline=deadline,
+            resolve=resolve,
+        ) as source,
+    ):
+        return b"".join(source.chunks())

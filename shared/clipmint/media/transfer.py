@@ -1,0 +1,238 @@
+"""Copies a provider's file into a bucket while it arrives, in constant memory.
+
+One part is stored by a single PutObject, more by a multipart upload whose parts go up while the
+next ones come down. Every part carries its SHA-256, which S3 verifies; the digest of the whole
+file is computed along the way. A copy that fails leaves nothing behind: its multipart upload is
+aborted. A process that is killed cannot do that; the bucket's lifecycle rule then removes the
+parts. An object appears at its key only when it is whole.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from typing import TYPE_CHECKING, Self
+
+import httpx
+from botocore.exceptions import BotoCoreError, ClientError
+
+from clipmint.media.download import Deadline, open_source
+from clipmint.media.files import (
+    MAX_VIDEO_BYTES,
+    MediaInvalid,
+    SourceUnavailable,
+    StoredObject,
+    begins_like_mp4,
+)
+from clipmint.media.hosts import Resolve, resolve_by_system
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import CompletedPartTypeDef
+
+PART_BYTES = 8 * 1024 * 1024
+"""Above S3's minimum of 5 MiB, and 2 GiB stays far below its 10,000 parts."""
+
+UPLOADS = 3
+"""Parts going up at once. With the one being filled that is 32 MiB, the whole of our memory."""
+
+_HEAD_BYTES = 64
+
+
+def copy_from_url(
+    url: str,
+    *,
+    allowed_hosts: Iterable[str],
+    bucket: str,
+    key: str,
+    http: httpx.Client,
+    s3: S3Client,
+    content_type: str = "video/mp4",
+    max_bytes: int = MAX_VIDEO_BYTES,
+    deadline_seconds: float = 600.0,
+    begins_right: Callable[[bytes], bool] = begins_like_mp4,
+    resolve: Resolve = resolve_by_system,
+) -> StoredObject:
+    """Stream a file from a provider's URL to ``bucket``/``key``, overwriting what was there.
+
+    Parameters
+    ----------
+    allowed_hosts
+        Where the file and its redirects may be fetched from (`clipmint.media.hosts.AllowedHosts`).
+    http
+        From `clipmint.media.download.media_client`.
+    s3
+        From `clipmint.media.storage.s3_client`, whose time-outs bound an upload that hangs.
+    deadline_seconds
+        For the whole copy. Parts already going up when it ends are waited for, then removed.
+    begins_right
+        Whether the first bytes (at least 64, or all of a shorter file) are of the kind expected.
+
+    A source that declares no length can break off unnoticed here;
+    `clipmint.media.video_file.probe` notices.
+
+    Raises
+    ------
+    MediaInvalid, SourceExpired, SourceUnavailable, SourceNotAllowed
+        As `clipmint.media.files` says.
+    botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError
+        The bucket's own trouble, unchanged.
+    """
+    with (
+        Deadline(deadline_seconds) as deadline,
+        open_source(
+            url,
+            allowed_hosts=allowed_hosts,
+            http=http,
+            max_bytes=max_bytes,
+            deadline=deadline,
+            resolve=resolve,
+        ) as source,
+        _Upload(s3, bucket, key, content_type, deadline) as upload,
+    ):
+        return upload.store(_beginning_right(source.chunks(), begins_right))
+
+
+def _beginning_right(
+    chunks: Iterator[bytes], begins_right: Callable[[bytes], bool]
+) -> Iterator[bytes]:
+    """The same bytes, or `MediaInvalid` before the first of them."""
+    head = b""
+    for chunk in chunks:
+        head += chunk
+        if len(head) >= _HEAD_BYTES:
+            break
+    if not begins_right(head):
+        raise MediaInvalid(f"a file of another kind: it begins with {head[:16]!r}")
+    yield head
+    yield from chunks
+
+
+class _Upload:
+    """One object on its way up. Leaving the context by an exception removes every trace of it."""
+
+    def __init__(
+        self, s3: S3Client, bucket: str, key: str, content_type: str, deadline: Deadline
+    ) -> None:
+        self._s3, self._bucket, self._key = s3, bucket, key
+        self._content_type, self._deadline = content_type, deadline
+        self._digest = hashlib.sha256()
+        self._size = 0
+        self._upload_id: str | None = None
+        self._pool = ThreadPoolExecutor(UPLOADS, thread_name_prefix="part")
+        self._rising: deque[tuple[Future[CompletedPartTypeDef], bytearray]] = deque()
+        self._risen: list[CompletedPartTypeDef] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        # A part that ends after the abort would stay behind, so the abort waits for all.
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        if kind is not None and self._upload_id is not None:
+            # The lifecycle rule catches what this misses; the error that led here matters more.
+            with suppress(ClientError, BotoCoreError):
+                self._s3.abort_multipart_upload(
+                    Bucket=self._bucket, Key=self._key, UploadId=self._upload_id
+                )
+
+    def store(self, chunks: Iterable[bytes]) -> StoredObject:
+        """Upload all of it and say what lies there now."""
+        part, filled = bytearray(PART_BYTES), 0
+        for chunk in chunks:
+            rest = memoryview(chunk)
+            while rest:
+                if filled == PART_BYTES:
+                    self._send(part)
+                    part, filled = self._free_buffer(), 0
+                taken = min(PART_BYTES - filled, len(rest))
+                part[filled : filled + taken] = rest[:taken]
+                filled, rest = filled + taken, rest[taken:]
+        del part[filled:]
+        return self._finish(part)
+
+    def _send(self, part: bytearray) -> None:
+        """Start sending a full part that is not the last."""
+        if self._upload_id is None:
+            self._upload_id = self._s3.create_multipart_upload(
+                Bucket=self._bucket,
+                Key=self._key,
+                ContentType=self._content_type,
+                ChecksumAlgorithm="SHA256",
+            )["UploadId"]
+        number = len(self._risen) + len(self._rising) + 1
+        self._rising.append((self._pool.submit(self._put_part, number, part), part))
+        # While it goes up. Both threads only read it.
+        self._count(part)
+
+    def _free_buffer(self) -> bytearray:
+        """An empty buffer; when the window is full, the one of the part sent longest ago."""
+        if len(self._rising) <= UPLOADS:
+            return bytearray(PART_BYTES)
+        return self._await_oldest()
+
+    def _await_oldest(self) -> bytearray:
+        future, part = self._rising.popleft()
+        try:
+            self._risen.append(future.result(timeout=self._deadline.remaining()))
+        except TimeoutError as error:
+            raise SourceUnavailable("the copy did not finish in time") from error
+        return part
+
+    def _put_part(self, number: int, part: bytearray) -> CompletedPartTypeDef:
+        checksum = _base64(hashlib.sha256(part).digest())
+        answer = self._s3.upload_part(
+            Bucket=self._bucket,
+            Key=self._key,
+            UploadId=str(self._upload_id),
+            PartNumber=number,
+            Body=part,  # type: ignore[arg-type]  # botocore takes a bytearray; its stubs do not
+            ChecksumSHA256=checksum,
+        )
+        return {"PartNumber": number, "ETag": answer["ETag"], "ChecksumSHA256": checksum}
+
+    def _finish(self, last: bytearray) -> StoredObject:
+        if self._upload_id is None:
+            self._count(last)
+            checksum = _base64(self._digest.digest())
+            put = self._s3.put_object(
+                Bucket=self._bucket,
+                Key=self._key,
+                Body=last,  # type: ignore[arg-type]
+                ContentType=self._content_type,
+                ChecksumSHA256=checksum,
+            )
+            return self._stored(put["ETag"], put.get("ChecksumSHA256", checksum))
+        self._send(last)
+        while self._rising:
+            self._await_oldest()
+        done = self._s3.complete_multipart_upload(
+            Bucket=self._bucket,
+            Key=self._key,
+            UploadId=self._upload_id,
+            MultipartUpload={"Parts": self._risen},
+        )
+        return self._stored(done["ETag"], done.get("ChecksumSHA256"))
+
+    def _count(self, part: bytearray) -> None:
+        self._digest.update(part)
+        self._size += len(part)
+
+    def _stored(self, etag: str, checksum: str | None) -> StoredObject:
+        return StoredObject(
+            bucket=self._bucket,
+            key=self._key,
+            size_bytes=self._size,
+            sha256=self._digest.hexdigest(),
+            etag=etag,
+            checksum=checksum,
+            content_type=self._content_type,
+        )
+
+
+def _base64(digest: bytes) -> str:
+    return base64.b64encode(digest).decode("ascii")

@@ -1,0 +1,1 @@
+"""Starting jobs: one key, one job, one hold."""

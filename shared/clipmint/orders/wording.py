@@ -1,0 +1,107 @@
+"""What a scene asks of the models that render it: pure translations, and what can be wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from clipmint.catalog.model import AllowedSettings, Model, Settings
+from clipmint.errors import (
+    ClipmintError,
+    FramesRequired,
+    InvalidRequest,
+    PromptRequired,
+    SettingNotAllowed,
+)
+from clipmint.projects.project import DEFAULT_SCENE_SECONDS, RESOLUTIONS, Scene
+
+PROMPT_BETWEEN_FRAMES = "A smooth, natural movement from the first frame to the last frame."
+"""What a clip is asked for where its scene has no words of its own: the frames say the rest."""
+
+AS_THE_PICTURE = "auto"
+"""How some models are told to take the picture's own shape."""
+
+
+def video_settings(model: Model, scene: Scene, resolution: str) -> Settings:
+    """A project's resolution and a scene's length, in this model's own words.
+
+    Raises
+    ------
+    SettingNotAllowed
+        The model makes no videos of this shape.
+    """
+    shape = RESOLUTIONS[resolution]
+    ratios = (*shape.video_ratios, shape.aspect, AS_THE_PICTURE)
+    return Settings(
+        aspect_ratio=_ratio(model, ratios, resolution),
+        duration=scene.duration or _own_duration(model.allowed),
+    )
+
+
+def image_aspect_ratio(model: Model, resolution: str) -> str | None:
+    """The shape of a picture that a video of this resolution shall start from."""
+    shape = RESOLUTIONS[resolution]
+    return _ratio(model, (shape.image_ratio, shape.aspect), resolution)
+
+
+def _ratio(model: Model, wanted: Sequence[str], resolution: str) -> str | None:
+    allowed = model.allowed.aspect_ratio
+    if not allowed:
+        return None
+    for ratio in wanted:
+        if ratio in allowed:
+            return ratio
+    raise SettingNotAllowed(
+        f"{model.model_id} cannot make {resolution}",
+        details=f"resolution: {model.model_id} allows {', '.join(allowed)}",
+    )
+
+
+def _own_duration(allowed: AllowedSettings) -> int | None:
+    """The length of a scene that names none: the usual one, or the model's next longer one."""
+    if not allowed.duration:
+        return None
+    longer = [seconds for seconds in allowed.duration if seconds >= DEFAULT_SCENE_SECONDS]
+    return min(longer) if longer else max(allowed.duration)
+
+
+def check_frames(scene: Scene) -> tuple[str, str]:
+    """Both frames of a clip. Raises `FramesRequired`, naming the scene and what is missing."""
+    if scene.first_frame is None or scene.last_frame is None:
+        missing = [
+            name
+            for name, frame in (
+                ("first_frame", scene.first_frame),
+                ("last_frame", scene.last_frame),
+            )
+            if frame is None
+        ]
+        raise FramesRequired(
+            f"Scene {scene.scene_id} has no {' and no '.join(missing)}",
+            details=f"scene {scene.scene_id}: {', '.join(missing)}: required for a clip",
+        )
+    return scene.first_frame, scene.last_frame
+
+
+def clip_prompt(scene: Scene) -> str:
+    """What a clip's model is told."""
+    return scene.visual_prompt or scene.image_prompt or PROMPT_BETWEEN_FRAMES
+
+
+def required_prompt(scene: Scene, name: str) -> str:
+    """A prompt of a scene. Raises `PromptRequired`, naming the scene."""
+    prompt: str | None = getattr(scene, name)
+    if prompt is None:
+        raise PromptRequired(
+            f"Scene {scene.scene_id} has no {name}",
+            details=f"scene {scene.scene_id}: {name}: required to render it",
+        )
+    return prompt
+
+
+def named(scene: Scene, error: InvalidRequest) -> ClipmintError:
+    """The same error, saying which of many scenes it is about."""
+    if scene.scene_id in (error.details or ""):
+        return error
+    return type(error)(
+        error.message, details=f"scene {scene.scene_id}: {error.details or error.message}"
+    )

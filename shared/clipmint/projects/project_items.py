@@ -1,0 +1,97 @@
+"""Projects and scenes as items of the Projects table, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from clipmint import clock
+from clipmint.projects.project import Project, Render, Scene
+from clipmint.tables import ProjectItem, SceneItem
+
+
+def project_sk(project_id: str) -> str:
+    """Sort key of a project's item; those of its scenes begin with it."""
+    return f"PROJECT#{project_id}"
+
+
+def scene_sk(project_id: str, scene_id: str) -> str:
+    """Sort key of a scene's item."""
+    return f"{project_sk(project_id)}#SCENE#{scene_id}"
+
+
+def from_raw(raw: dict[str, Any]) -> ProjectItem | SceneItem:
+    """An item as its kind, which its sort key tells."""
+    kind = SceneItem if "#SCENE#" in raw["sk"]["S"] else ProjectItem
+    return kind.from_raw_data(raw)
+
+
+def project_item(project: Project) -> ProjectItem:
+    """A project as an item of the Projects table."""
+    return ProjectItem(
+        user_id=project.user_id,
+        sk=project_sk(project.project_id),
+        project_id=project.project_id,
+        name=project.name,
+        resolution=project.resolution,
+        image_url=project.image_url,
+        scene_ids=list(project.scene_ids),
+        renders=renders_map(project.renders),
+        revision=project.revision,
+        created_at=clock.iso(project.created_at),
+        updated_at=clock.iso(project.updated_at),
+    )
+
+
+def to_project(item: ProjectItem) -> Project:
+    """The value of an item."""
+    return Project(
+        project_id=item.project_id,
+        user_id=item.user_id,
+        name=item.name,
+        resolution=item.resolution,
+        image_url=item.image_url,
+        scene_ids=tuple(item.scene_ids),
+        created_at=clock.from_iso(item.created_at),
+        updated_at=clock.from_iso(item.updated_at),
+        last_job_id=item.last_job_id,
+        renders={scene_id: Render(**render) for scene_id, render in item.renders.items()},
+        revision=int(item.revision),
+    )
+
+
+def renders_map(renders: Mapping[str, Render]) -> dict[str, dict[str, str]]:
+    """What ``renders`` of an item holds."""
+    return {
+        scene_id: {name: job_id for name, job_id in asdict(render).items() if job_id}
+        for scene_id, render in renders.items()
+    }
+
+
+def scene_item(scene: Scene) -> SceneItem:
+    """A scene as an item of the Projects table."""
+    values = asdict(scene) | {
+        "created_at": clock.iso(scene.created_at),
+        "updated_at": clock.iso(scene.updated_at),
+    }
+    return SceneItem(sk=scene_sk(scene.project_id, scene.scene_id), **values)
+
+
+def to_scene(item: SceneItem) -> Scene:
+    """The value of an item."""
+    return Scene(
+        scene_id=item.scene_id,
+        project_id=item.project_id,
+        user_id=item.user_id,
+        image_prompt=item.image_prompt,
+        visual_prompt=item.visual_prompt,
+        product_reference_image_url=item.product_reference_image_url,
+        duration=int(item.duration) if item.duration is not None else None,
+        first_frame=item.first_frame,
+        last_frame=item.last_frame,
+        image_url=item.image_url,
+        model_id=item.model_id,
+        created_at=clock.from_iso(item.created_at),
+        updated_at=clock.from_iso(item.updated_at),
+    )
