@@ -43,7 +43,8 @@ from clipmint.catalog.defaults import DEFAULT_CATALOG
 from clipmint.jobs.job import Job, JobStatus, Stage, SubmissionState
 from clipmint.jobs.job_items import outcome_map, to_item
 from clipmint.jobs.outcomes import Succeeded
-from clipmint.orders.order_requests import GenerationRequest, job_id_for
+from clipmint.orders.idempotency_keys import job_id_for
+from clipmint.orders.order_requests import GenerationRequest
 from clipmint.tables import AccountItem, CatalogItem, SubmissionMap
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ sys.path[:0] = [str(ROOT / "shared"), str(ROOT)]
 from clipmint.api import http_api  # noqa: E402
 from clipmint.catalog.defaults import DEFAULT_CATALOG  # noqa: E402
 from clipmint.errors import ClipmintError, InvalidRequest, NotFound  # noqa: E402
-from clipmint.orders.order_requests import MAX_IDEMPOTENCY_KEY_CHARACTERS  # noqa: E402
+from clipmint.orders.idempotency_keys import MAX_IDEMPOTENCY_KEY_CHARACTERS  # noqa: E402
 from functions.admin import app as admin  # noqa: E402
 from functions.cancel import app as cancel  # noqa: E402
 from functions.generate import app as generate  # noqa: E402

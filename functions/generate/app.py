@@ -57,14 +57,9 @@ from clipmint.errors import (
 )
 from clipmint.jobs.job import ACTIONS, Job, JobStatus
 from clipmint.orders import scene_orders, video_orders
-from clipmint.orders.order_requests import (
-    ClipsRequest,
-    GenerationRequest,
-    SceneVideoRequest,
-    job_id_for,
-    parse_idempotency_key,
-)
-from clipmint.settings import GenerateSettings
+from clipmint.orders.idempotency_keys import job_id_for, parse_idempotency_key
+from clipmint.orders.order_requests import ClipsRequest, GenerationRequest, SceneVideoRequest
+from clipmint.orders.order_settings import GenerateSettings
 
 app = http_api.resolver()
 

@@ -41,16 +41,13 @@ from clipmint.jobs import job_store
 from clipmint.jobs.job import Asset
 from clipmint.media import storage, uploads
 from clipmint.projects import project_store
-from clipmint.projects.project import (
+from clipmint.projects.project import Project, Scene, SceneState, state_of
+from clipmint.projects.project_requests import (
     NewImage,
     NewProject,
     NewScene,
-    Project,
     ProjectChanges,
-    Scene,
     SceneChanges,
-    SceneState,
-    state_of,
 )
 
 if TYPE_CHECKING:

@@ -31,6 +31,7 @@ from clipmint.errors import InvalidRequest, JobNotFound, ModelNotFound
 from clipmint.jobs import job_store
 from clipmint.jobs.job import Job, JobStatus
 from clipmint.media import storage
+from clipmint.orders import offers
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -88,7 +89,7 @@ def list_videos(
 def list_models(
     if_none_match: Annotated[http_api.HeaderText | None, Header()] = None,
 ) -> Response[Catalog | None]:
-    answer = Catalog(models=[CatalogEntry.of(model) for model in model_store.offered()])
+    answer = Catalog(models=[CatalogEntry.of(model) for model in offers.offered()])
     etag = f'"{hashlib.sha256(answer.model_dump_json().encode()).hexdigest()[:32]}"'
     headers = {"ETag": etag, "Cache-Control": "private, max-age=60"}
     known = {tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")}
@@ -104,7 +105,7 @@ def list_models(
 )
 def get_model(model_id: Annotated[str, Path()]) -> CatalogEntry:
     model = model_store.find(model_id)
-    if not model_store.is_offered(model):
+    if not offers.is_offered(model):
         raise ModelNotFound(f"There is no model {model_id!r}")
     return CatalogEntry.of(model)
 

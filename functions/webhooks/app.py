@@ -23,16 +23,10 @@ from clipmint.api import http_api
 from clipmint.errors import ClipmintError, NotFound, TemporarilyUnavailable, WebhookNotProven
 from clipmint.execution import orphans, workflow
 from clipmint.jobs import job_store
-from clipmint.jobs.job import Job, Stage, given_up
+from clipmint.jobs.job import Handle, Job, Stage, given_up
 from clipmint.jobs.outcomes import Finished, Running, Succeeded
 from clipmint.providers import health, registry
-from clipmint.providers.base import (
-    Handle,
-    ProviderUnavailable,
-    WebhookCall,
-    WebhookRejected,
-    WebhookSender,
-)
+from clipmint.providers.base import ProviderUnavailable, WebhookCall, WebhookRejected, WebhookSender
 from clipmint.providers.registry import ProviderNotConfigured
 from clipmint.telemetry import (
     WEBHOOK_ACCEPTED,

@@ -9,9 +9,7 @@ from __future__ import annotations
 import os
 from typing import Annotated, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
-
-from clipmint.credits.accounts import Limits
+from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter
 
 Hosts = Annotated[
     tuple[str, ...],
@@ -19,7 +17,9 @@ Hosts = Annotated[
 ]
 
 
-class _Environment(BaseModel):
+class Environment(BaseModel):
+    """Base of what a function reads from its environment: a field `x_y` is the variable `X_Y`."""
+
     model_config = ConfigDict(frozen=True, alias_generator=str.upper)
 
     @classmethod
@@ -28,40 +28,19 @@ class _Environment(BaseModel):
         return TypeAdapter(cls).validate_python(dict(os.environ))
 
 
-class GenerateSettings(_Environment):
-    """What starting a job needs."""
-
-    idempotency_table: str
-    max_open_jobs: Annotated[int, Field(ge=1)] = Limits().open_jobs
-    max_jobs_per_hour: Annotated[int, Field(ge=1)] = Limits().jobs_per_hour
-    max_open_clips: Annotated[int, Field(ge=1)] = Limits().open_clips
-
-    @property
-    def limits(self) -> Limits:
-        return Limits(self.max_open_jobs, self.max_jobs_per_hour, self.max_open_clips)
-
-
-class RenderingSettings(_Environment):
-    """The models that render a scene which names none, by their ids in the catalog."""
-
-    scene_image_model: str = "gen4-image"
-    scene_video_model: str = "gen4-turbo"
-    clip_model: str = "runware-veo-3.1"
-
-
 BaseUrl = Annotated[
     str, BeforeValidator(lambda text: "" if text == "none" else str(text).rstrip("/"))
 ]
 
 
-class ImagesSettings(_Environment):
+class ImagesSettings(Environment):
     """Where pictures are kept, and where anyone reads them: the URL, a slash and the key."""
 
     images_bucket: str
     images_base_url: BaseUrl
 
 
-class ProviderSettings(_Environment):
+class ProviderSettings(Environment):
     """Where the providers are, and where they find us.
 
     ``webhook_base_url`` is empty where they cannot reach us; the template says ``none`` for that,

@@ -20,8 +20,9 @@ import pytest
 
 from clipmint.catalog.defaults import DEFAULT_CATALOG
 from clipmint.catalog.model import Model, Route
+from clipmint.jobs.job import Handle
 from clipmint.jobs.outcomes import Running, Succeeded
-from clipmint.providers.base import Accepted, Handle, Task
+from clipmint.providers.base import Accepted, Task
 from clipmint.providers.fal import Fal, FalSettings
 from tests.support.wire import Wire
 

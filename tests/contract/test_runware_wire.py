@@ -23,8 +23,9 @@ import pytest
 
 from clipmint.catalog.defaults import DEFAULT_CATALOG
 from clipmint.catalog.model import Model, Route
+from clipmint.jobs.job import Handle
 from clipmint.jobs.outcomes import Succeeded
-from clipmint.providers.base import Accepted, Handle, Task
+from clipmint.providers.base import Accepted, Task
 from clipmint.providers.runware import Runware, RunwareSettings
 from clipmint.providers.runware.models import MODELS
 

@@ -24,7 +24,8 @@ from runwayml.types import (
 
 from clipmint.catalog.defaults import DEFAULT_CATALOG
 from clipmint.catalog.model import Model, Route
-from clipmint.providers.base import Accepted, Handle, Task, Unanswered
+from clipmint.jobs.job import Handle
+from clipmint.providers.base import Accepted, Task, Unanswered
 from clipmint.providers.runway import Runway, RunwaySettings
 from clipmint.providers.runway.models import ENDPOINTS
 from tests.support.wire import Wire

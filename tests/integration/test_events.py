@@ -23,11 +23,10 @@ from clipmint.catalog import model_store
 from clipmint.catalog.defaults import DEFAULT_CATALOG
 from clipmint.credits import ledger
 from clipmint.jobs import job_store
-from clipmint.jobs.job import Job, JobStatus, SubmissionState, Verdict
+from clipmint.jobs.job import Handle, Job, JobStatus, SubmissionState, Verdict
 from clipmint.jobs.outcomes import FailureCode, Succeeded
-from clipmint.orders.order_requests import job_id_for
+from clipmint.orders.idempotency_keys import job_id_for
 from clipmint.providers import registry
-from clipmint.providers.base import Handle
 from tests.support import fal_wire, moto_aws
 from tests.support.fal_wire import BASE, REQUEST_ID, Signer
 from tests.support.gateway import Answer, Context, answer_of

@@ -12,11 +12,11 @@ from queue import Queue
 import httpx
 import pytest
 
+from clipmint.jobs.job import Handle
 from clipmint.jobs.outcomes import Failed, FailureCode, Finished, Running, Succeeded
 from clipmint.providers.base import (
     Accepted,
     Busy,
-    Handle,
     ProviderUnavailable,
     Rejected,
     Submitted,

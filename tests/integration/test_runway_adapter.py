@@ -16,16 +16,9 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from clipmint.jobs.job import Handle
 from clipmint.jobs.outcomes import Failed, FailureCode, Finished, Outcome, Running, Succeeded
-from clipmint.providers.base import (
-    Accepted,
-    Busy,
-    Handle,
-    ProviderUnavailable,
-    Rejected,
-    Task,
-    Unanswered,
-)
+from clipmint.providers.base import Accepted, Busy, ProviderUnavailable, Rejected, Task, Unanswered
 from clipmint.providers.runway import Runway, RunwaySettings
 from clipmint.providers.runway.models import ENDPOINTS
 from clipmint.providers.transport import Patience

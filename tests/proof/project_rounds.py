@@ -17,7 +17,8 @@ from typing import Any
 from clipmint import clock
 from clipmint.credits import ledger
 from clipmint.projects import project_store
-from clipmint.projects.project import NewProject, NewScene, Project
+from clipmint.projects.project import Project
+from clipmint.projects.project_requests import NewProject, NewScene
 from functions.admin.app import handler as admin
 from functions.generate import app as generate
 from functions.projects.app import handler as project_calls

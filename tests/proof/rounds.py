@@ -21,17 +21,9 @@ from clipmint import clock
 from clipmint.credits import ledger
 from clipmint.credits.accounts import Limits
 from clipmint.execution import workflow
-from clipmint.jobs.job import Job, PictureOrder, Stage
+from clipmint.jobs.job import Handle, Job, PictureOrder, Stage
 from clipmint.jobs.outcomes import Failed, FailureCode, Outcome, Running, Succeeded
-from clipmint.providers.base import (
-    Accepted,
-    Handle,
-    Notice,
-    Submitted,
-    Task,
-    Unanswered,
-    WebhookCall,
-)
+from clipmint.providers.base import Accepted, Notice, Submitted, Task, Unanswered, WebhookCall
 from functions.cancel.app import handler as cancel
 from functions.migrate.app import handler as migrate
 from functions.settle.app import handler as settle

@@ -12,7 +12,7 @@ from typing import Any
 
 from clipmint.catalog.model import Model
 from clipmint.projects import project_store
-from clipmint.projects.project import NewProject, NewScene
+from clipmint.projects.project_requests import NewProject, NewScene
 from tests.proof.world import Script, World
 
 USER = "ada"

@@ -7,7 +7,8 @@ from typing import Any
 
 import httpx
 
-from clipmint.providers.base import Handle, Task
+from clipmint.jobs.job import Handle
+from clipmint.providers.base import Task
 from clipmint.providers.runware import Runware, RunwareSettings
 from tests.support.wire import Reply, Wire
 

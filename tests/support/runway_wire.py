@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import httpx
 
-from clipmint.providers.base import Handle, Task
+from clipmint.jobs.job import Handle
+from clipmint.providers.base import Task
 from clipmint.providers.runway import Runway, RunwaySettings
 from tests.support.wire import Reply, Wire
 

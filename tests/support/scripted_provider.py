@@ -6,15 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
+from clipmint.jobs.job import Handle
 from clipmint.jobs.outcomes import Outcome, Running
-from clipmint.providers.base import (
-    Accepted,
-    Handle,
-    Notice,
-    Submitted,
-    Task,
-    WebhookCall,
-)
+from clipmint.providers.base import Accepted, Notice, Submitted, Task, WebhookCall
 
 T = TypeVar("T")
 Script = list[T | BaseException | Callable[[], T]]

@@ -109,10 +109,12 @@ def test_a_function_is_told_what_it_needs_and_no_more(name: str) -> None:
 
 def test_what_the_code_reads_and_what_the_template_tells_are_the_same() -> None:
     from clipmint import settings
+    from clipmint.orders import order_settings
 
+    assert order_settings.GenerateSettings in settings.Environment.__subclasses__()
     read = {
         field.upper()
-        for model in settings._Environment.__subclasses__()
+        for model in settings.Environment.__subclasses__()
         for field in model.model_fields
     }
     direct = re.compile(r"(?:environ(?:\.get)?|getenv|_FromEnvironment)[\[(]\s*\"([A-Z_]+)\"")

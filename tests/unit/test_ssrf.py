@@ -14,7 +14,8 @@ from clipmint.errors import InvalidRequest
 from clipmint.media.download import MAX_REDIRECTS, Deadline, open_source
 from clipmint.media.files import MediaError, SourceNotAllowed, SourceUnavailable
 from clipmint.media.hosts import is_public
-from clipmint.orders.order_requests import GenerationRequest, check_image_url
+from clipmint.media.image_urls import check_image_url
+from clipmint.orders.order_requests import GenerationRequest
 from tests.support.ssrf_corpus import (
     FAMOUS,
     INSIDE,

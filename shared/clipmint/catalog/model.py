@@ -26,6 +26,11 @@ PresetName = Literal["draft", "standard", "high"]
 
 MAX_POLLS = {"video": 1_200, "image": 250}
 """Each poll takes six of an execution's 25,000 events, and both stages may be made twice."""
+MAX_PROMPT_CHARACTERS = 5_000
+Prompt = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_PROMPT_CHARACTERS),
+]
 
 
 def utf16_units(text: str) -> int:

@@ -7,14 +7,12 @@ job keeps the price it was started at.
 from __future__ import annotations
 
 import time
-from typing import Literal
 
 from pynamodb.exceptions import DoesNotExist, PutError
 
 from clipmint.catalog.defaults import DEFAULT_CATALOG
-from clipmint.catalog.model import MAX_MODEL_ID_CHARACTERS, Model, Route
+from clipmint.catalog.model import MAX_MODEL_ID_CHARACTERS, Model
 from clipmint.errors import ModelNotFound
-from clipmint.providers import registry
 from clipmint.tables import CatalogItem
 
 CACHE_SECONDS = 60
@@ -39,31 +37,14 @@ def find(model_id: str) -> Model:
     return model
 
 
-def offered() -> list[Model]:
-    """Every model a user can order now, by id."""
+def all_models() -> list[Model]:
+    """Every model of the catalog, by id."""
     global _all  # noqa: PLW0603
     if _all is None or time.monotonic() - _all[0] >= CACHE_SECONDS:
         # A scan, because it is the whole table that is wanted: a catalog is a few dozen items.
         models = [Model.model_validate_json(item.definition) for item in CatalogItem.scan()]
         _all = (time.monotonic(), sorted(models, key=lambda model: model.model_id))
-    return [model for model in _all[1] if is_offered(model)]
-
-
-def open_routes(model: Model) -> list[Route]:
-    """The routes of a model that lead to a provider whose key the owner has set, in order."""
-    configured = registry.configured()
-    return [route for route in model.routes if route.provider in configured]
-
-
-def is_offered(model: Model) -> bool:
-    """Whether a user can choose this model for a video now."""
-    # Pictures are made on the way to a scene's video, not by themselves.
-    return is_orderable(model, "video")
-
-
-def is_orderable(model: Model, produces: Literal["video", "image"]) -> bool:
-    """Whether a model that makes this can be ordered now."""
-    return model.available and model.produces == produces and bool(open_routes(model))
+    return _all[1]
 
 
 def put(model: Model) -> None:

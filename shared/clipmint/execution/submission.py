@@ -30,6 +30,7 @@ from clipmint.catalog.model import Route
 from clipmint.execution import orphans
 from clipmint.jobs import job_store
 from clipmint.jobs.job import (
+    Handle,
     Job,
     PictureOrder,
     Refusal,
@@ -44,7 +45,6 @@ from clipmint.providers import circuit, health, registry
 from clipmint.providers.base import (
     Accepted,
     Busy,
-    Handle,
     Provider,
     ProviderUnavailable,
     Rejected,

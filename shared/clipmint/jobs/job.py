@@ -48,6 +48,14 @@ class SubmissionState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Handle:
+    """What the provider knows a submission by: its id, and the URLs it told us to use for it."""
+
+    request_id: str
+    urls: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Submission:
     """What a provider knows a stage by. ``request_id`` and ``urls`` are known once sent.
 

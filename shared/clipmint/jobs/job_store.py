@@ -26,10 +26,9 @@ from pynamodb.expressions.update import Action
 from clipmint import clock
 from clipmint.catalog.model import Route
 from clipmint.errors import InvalidRequest, TemporarilyUnavailable
-from clipmint.jobs.job import Asset, Job, JobStatus, Refusal, SubmissionState
+from clipmint.jobs.job import Asset, Handle, Job, JobStatus, Refusal, SubmissionState
 from clipmint.jobs.job_items import asset_map, earlier_map, outcome_map, to_job
 from clipmint.jobs.outcomes import Finished, Succeeded
-from clipmint.providers.base import Handle
 from clipmint.tables import (
     OPEN,
     ByUser,

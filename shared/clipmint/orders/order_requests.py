@@ -1,22 +1,16 @@
-"""What a caller may ask for, and what makes two requests the same request.
+"""The bodies of requests that start jobs, and what makes two of them the same request.
 
-One `Idempotency-Key` of one user is one job: the job's id is derived from the two, so any retry,
-on any machine, at any time, meets its own job. A fingerprint of the body tells an honest retry
-from a key used twice for different things.
+A fingerprint of the body distinguishes a retry from a key used twice for different requests.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
-import uuid
 from collections.abc import Mapping
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -24,18 +18,13 @@ from pydantic import (
     StringConstraints,
 )
 
-from clipmint.catalog.model import Settings
+from clipmint.catalog.model import Prompt, Settings
 from clipmint.errors import (
-    IdempotencyKeyInvalid,
-    IdempotencyKeyRequired,
-    InvalidRequest,
     UserMismatch,
 )
+from clipmint.media.image_urls import ImageUrl
 
 MAX_PROMPT_CHARACTERS = 5_000
-MAX_URL_CHARACTERS = 2_048
-"""Runway's limit on image URLs, the tightest of the three providers."""
-MAX_IDEMPOTENCY_KEY_CHARACTERS = 255
 MAX_CLIPS = 45
 """Clips one call may start: a job and a journal entry each, with the account, the project and the
 call itself, are as many items as a transaction takes (100)."""
@@ -45,82 +34,10 @@ _EXAMPLE_VIDEO: dict[str, JsonValue] = {
     "prompt": "A glowing cityscape at night",
     "preset": "draft",
 }
-_JOB_NAMESPACE = uuid.UUID("6f1d0b5e-0c0b-5d0e-9a53-3f1f6c1b7a10")
-_PRINTABLE_ASCII = re.compile(r"[\x21-\x7e]+(?: +[\x21-\x7e]+)*")
-# No domain of the internet ends like this: private networks and clusters do.
-_PRIVATE_LABELS = {
-    *("local", "localhost", "localdomain", "internal", "intranet", "private", "home", "lan"),
-    *("corp", "svc", "consul"),
-}
-# The last label of a real domain begins with a letter: this refuses IPv4 in decimal, octal,
-# hexadecimal and shortened forms too, and percent signs, behind which some clients find one.
-_DOMAIN = re.compile(r"(?:[a-z0-9_-]+\.)+[a-z][a-z0-9-]*\.?")
-_DOCUMENTED_URL = (
-    r"^[Hh][Tt][Tt][Pp][Ss]://([A-Za-z0-9_-]+\.)+[A-Za-z][A-Za-z0-9-]*\.?(:443)?"
-    r"([/?#][!-\[\]-~]*)?$"
-)
 
 
-def _plain_url(url: str) -> str:
-    if len(url) > MAX_URL_CHARACTERS:
-        raise ValueError(f"at most {MAX_URL_CHARACTERS} characters")
-    if not _PRINTABLE_ASCII.fullmatch(url) or " " in url or "\\" in url:
-        raise ValueError("must be a URL in printable ASCII without spaces or backslashes")
-    return url
-
-
-def check_image_url(field: str, url: str | None, own_base: str) -> None:
-    """Refuse a URL that a provider cannot fetch, or that may point into a private network.
-
-    Only its form is judged here, by us, because it is the provider who fetches it. What lies below
-    ``own_base``, where our own pictures are read (no slash at its end; empty if unknown), is a
-    provider's to fetch wherever that is: on a laptop it is a loopback address.
-
-    Raises
-    ------
-    InvalidRequest
-        Naming ``field``. None is fine: there is nothing to fetch.
-    """
-    if url is None or (own_base and url.startswith(f"{own_base}/")):
-        return
-    problem = _problem_of(url)
-    if problem is not None:
-        raise InvalidRequest("The request is not valid", details=f"{field}: {problem}")
-
-
-def _problem_of(url: str) -> str | None:
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port
-    except ValueError:
-        return "must be a valid URL"
-    last_label = host.rstrip(".").rsplit(".", 1)[-1]
-    found = {
-        "must be an https URL": parts.scheme != "https",
-        "must not contain credentials": parts.username is not None or parts.password is not None,
-        "must use the default port": port not in {None, 443},
-        "must name a public host, and not an IP address": not _DOMAIN.fullmatch(host),
-        "must name a public host": last_label in _PRIVATE_LABELS,
-    }
-    return next((problem for problem, there in found.items() if there), None)
-
-
-ImageUrl = Annotated[
-    str,
-    AfterValidator(_plain_url),
-    Field(
-        description="Public https URL, at most 2,048 characters",
-        examples=["https://example.com/frame.png"],
-        # What `_plain_url` and `check_image_url` make of it, for whoever reads the document.
-        json_schema_extra={"maxLength": MAX_URL_CHARACTERS, "pattern": _DOCUMENTED_URL},
-    ),
-]
 ModelName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 SceneId = Annotated[str, StringConstraints(min_length=1, max_length=64)]
-Prompt = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_PROMPT_CHARACTERS),
-]
 
 
 class _Order(BaseModel):
@@ -199,35 +116,3 @@ def _said(request: BaseModel) -> dict[str, object]:
 def _digest(asked: Mapping[str, object]) -> str:
     canonical = json.dumps(asked, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def parse_idempotency_key(header: str | None) -> str:
-    """The key, from a bare or a quoted (RFC 8941 string) header value.
-
-    Raises
-    ------
-    IdempotencyKeyRequired
-        No header at all.
-    IdempotencyKeyInvalid
-        Empty, longer than 255 characters, or not printable ASCII.
-    """
-    if header is None:
-        raise IdempotencyKeyRequired(
-            "The Idempotency-Key header is required",
-            details="Send a fresh UUID per generation, and the same one when you retry it",
-        )
-    key = header.strip()
-    if len(key) > 1 and key[0] == key[-1] == '"':
-        key = key[1:-1].strip()
-    if not key or len(key) > MAX_IDEMPOTENCY_KEY_CHARACTERS or not _PRINTABLE_ASCII.fullmatch(key):
-        raise IdempotencyKeyInvalid(
-            "The Idempotency-Key header is not valid",
-            details=f"1 to {MAX_IDEMPOTENCY_KEY_CHARACTERS} printable ASCII characters",
-        )
-    return key
-
-
-def job_id_for(user_id: str, idempotency_key: str) -> str:
-    """The one job of this key of this user, of many clips the first (UUIDv5)."""
-    # The length makes the pair unambiguous: ("a", "b:c") and ("a:b", "c") differ.
-    return str(uuid.uuid5(_JOB_NAMESPACE, f"{len(user_id)}:{user_id}:{idempotency_key}"))

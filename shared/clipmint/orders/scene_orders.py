@@ -36,10 +36,11 @@ from clipmint.jobs import job_store
 from clipmint.jobs.job import Job, JobStatus, PictureOrder, Stage
 from clipmint.media import uploads
 from clipmint.orders import video_orders, wording
-from clipmint.orders.order_requests import MAX_CLIPS, ClipsRequest, SceneVideoRequest, job_id_for
+from clipmint.orders.idempotency_keys import job_id_for
+from clipmint.orders.order_requests import MAX_CLIPS, ClipsRequest, SceneVideoRequest
+from clipmint.orders.order_settings import RenderingSettings
 from clipmint.projects import project_store
 from clipmint.projects.project import Project, Scene, next_render, state_of
-from clipmint.settings import RenderingSettings
 from clipmint.tables import BatchItem
 
 ATTEMPTS = 5

@@ -32,7 +32,9 @@ from clipmint.execution import workflow
 from clipmint.jobs import job_store
 from clipmint.jobs.job import Job, JobStatus, PictureOrder, Stage
 from clipmint.media import uploads
-from clipmint.orders.order_requests import GenerationRequest, check_image_url
+from clipmint.media.image_urls import check_image_url
+from clipmint.orders import offers
+from clipmint.orders.order_requests import GenerationRequest
 from clipmint.projects import project_store
 from clipmint.settings import ImagesSettings
 from clipmint.telemetry import logger
@@ -85,7 +87,7 @@ def quote(user_id: str, request: GenerationRequest) -> Quote:
 def orderable(model_id: str, produces: Literal["video", "image"] = "video") -> Model:
     """A model that can be ordered now. Raises `ModelNotFound`, `ModelUnavailable`."""
     model = model_store.find(model_id)
-    if not model_store.is_orderable(model, produces):
+    if not offers.is_orderable(model, produces):
         raise ModelUnavailable(f"{model.model_id} is not available at the moment")
     return model
 
@@ -188,7 +190,7 @@ def new_stage(
     fallback: bool = True,
 ) -> Stage:
     """A stage of a new job, made by whoever is on offer. Raises `ModelUnavailable`."""
-    routes = model_store.open_routes(model)[: None if fallback else 1]
+    routes = offers.open_routes(model)[: None if fallback else 1]
     if not routes:
         raise ModelUnavailable(f"{model.model_id} is not available at the moment")
     return Stage(

@@ -41,13 +41,9 @@ from clipmint.media import uploads
 from clipmint.projects.project import (
     DEFAULT_RESOLUTION,
     MAX_SCENES,
-    NewProject,
-    NewScene,
     Project,
-    ProjectChanges,
     Render,
     Scene,
-    SceneChanges,
     shape_of,
     too_many_scenes,
 )
@@ -61,6 +57,7 @@ from clipmint.projects.project_items import (
     to_project,
     to_scene,
 )
+from clipmint.projects.project_requests import NewProject, NewScene, ProjectChanges, SceneChanges
 from clipmint.settings import ImagesSettings
 from clipmint.tables import ProjectItem, SceneItem
 

@@ -15,9 +15,10 @@ so its answer says precisely how sure we are: `Accepted`, `Busy` and `Rejected` 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
+from clipmint.jobs.job import Handle
 from clipmint.jobs.outcomes import Failed, Outcome
 
 
@@ -78,14 +79,6 @@ class Task:
     start_within_seconds: int | None = None
     reference_image_urls: tuple[str, ...] = ()
     resent: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Handle:
-    """What the provider knows a submission by: its id, and the URLs it told us to use for it."""
-
-    request_id: str
-    urls: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

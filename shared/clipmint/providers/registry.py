@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from clipmint.jobs.job import Stage
-from clipmint.providers.base import Handle, Provider
+from clipmint.jobs.job import Handle, Stage
+from clipmint.providers.base import Provider
 from clipmint.settings import ProviderSettings
 from clipmint.telemetry import logger
 

@@ -11,6 +11,7 @@ from clipmint.catalog.defaults import DEFAULT_CATALOG
 from clipmint.catalog.model import Model
 from clipmint.catalog.pricing import FixedPrice
 from clipmint.errors import ModelNotFound
+from clipmint.orders import offers
 from tests.support.moto_aws import Aws
 
 
@@ -36,7 +37,7 @@ def test_seeding_again_keeps_what_the_owner_changed_and_brings_back_what_is_gone
 
 
 def test_only_what_is_switched_on_is_offered_in_a_fixed_order(aws: Aws) -> None:
-    assert [model.model_id for model in model_store.offered()] == [
+    assert [model.model_id for model in offers.offered()] == [
         "veo-3.1",
         "veo-3.1-i2v",
         "veo-3.1-transition",
@@ -54,7 +55,7 @@ def test_a_change_is_seen_by_others_within_a_minute(
     now = 1_000.0
     monkeypatch.setattr(model_store, "time", SimpleNamespace(monotonic=lambda: now))
     before = model_store.find("veo-3.1")
-    offered = model_store.offered()
+    offered = offers.offered()
     changed = before.model_copy(update={"available": False})
     # Written by another process: ours has the old one in memory.
     aws.dynamodb.put_item(
@@ -63,17 +64,17 @@ def test_a_change_is_seen_by_others_within_a_minute(
     )
     now += model_store.CACHE_SECONDS - 1
     assert model_store.find("veo-3.1") == before
-    assert model_store.offered() == offered
+    assert offers.offered() == offered
     now += 1
     assert model_store.find("veo-3.1") == changed
-    assert changed.model_id not in {model.model_id for model in model_store.offered()}
+    assert changed.model_id not in {model.model_id for model in offers.offered()}
 
 
 def test_a_change_made_here_is_seen_here_at_once(aws: Aws) -> None:
     before = model_store.find("veo-3.1")
-    offered = model_store.offered()
+    offered = offers.offered()
     assert before in offered
     changed = Model.model_validate(before.model_dump() | {"available": False})
     model_store.put(changed)
     assert model_store.find("veo-3.1") == changed
-    assert "veo-3.1" not in {model.model_id for model in model_store.offered()}
+    assert "veo-3.1" not in {model.model_id for model in offers.offered()}

@@ -11,10 +11,11 @@ from aws_lambda_powertools.utilities.circuit_breaker import base as breaker
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 
+from clipmint.jobs.job import Handle
 from clipmint.jobs.job_store import JobFinished
 from clipmint.jobs.outcomes import Failed, FailureCode
 from clipmint.providers import circuit
-from clipmint.providers.base import Accepted, Busy, Handle, Rejected, Submitted, Unanswered
+from clipmint.providers.base import Accepted, Busy, Rejected, Submitted, Unanswered
 from clipmint.providers.circuit import FAILURES_TO_OPEN, SECONDS_OPEN, Open
 from tests.support.moto_aws import Aws, Clock
 

@@ -26,7 +26,8 @@ from clipmint.jobs import job_store
 from clipmint.jobs.job import Job, JobStatus, Verdict
 from clipmint.jobs.outcomes import FailureCode
 from clipmint.orders import video_orders
-from clipmint.orders.order_requests import GenerationRequest, job_id_for
+from clipmint.orders.idempotency_keys import job_id_for
+from clipmint.orders.order_requests import GenerationRequest
 from tests.support.moto_aws import Aws, assert_adds_up, journal
 
 JOB_ID = job_id_for("user-1", "key-1")

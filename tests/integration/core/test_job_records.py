@@ -20,10 +20,9 @@ from clipmint import clock
 from clipmint.credits import ledger
 from clipmint.errors import InvalidRequest, TemporarilyUnavailable
 from clipmint.jobs import job_store
-from clipmint.jobs.job import Asset, Job, JobStatus, Refusal, SubmissionState, Verdict
+from clipmint.jobs.job import Asset, Handle, Job, JobStatus, Refusal, SubmissionState, Verdict
 from clipmint.jobs.job_store import JobFinished, JobMoved, OpenJob
 from clipmint.jobs.outcomes import Failed, FailureCode, Succeeded
-from clipmint.providers.base import Handle
 from clipmint.tables import JobItem
 from tests.support.moto_aws import (
     ROUTES,

@@ -19,9 +19,8 @@ from clipmint.errors import (
     TemporarilyUnavailable,
 )
 from clipmint.jobs import job_store
-from clipmint.jobs.job import Asset, Job, JobStatus, Verdict, verdict
+from clipmint.jobs.job import Asset, Handle, Job, JobStatus, Verdict, verdict
 from clipmint.jobs.outcomes import FailureCode
-from clipmint.providers.base import Handle
 from tests.support.moto_aws import (
     TASK_ID,
     Aws,

@@ -32,14 +32,8 @@ from clipmint.jobs.job import JobStatus, Verdict
 from clipmint.jobs.outcomes import FailureCode
 from clipmint.media import storage
 from clipmint.projects import project_store
-from clipmint.projects.project import (
-    NewProject,
-    NewScene,
-    Project,
-    ProjectChanges,
-    Render,
-    SceneChanges,
-)
+from clipmint.projects.project import Project, Render
+from clipmint.projects.project_requests import NewProject, NewScene, ProjectChanges, SceneChanges
 from clipmint.tables import JobItem, ProjectItem, SceneItem
 from tests.support.moto_aws import IMAGES_BUCKET, Aws, Clock, new_job, open_job
 

@@ -9,6 +9,7 @@ import pytest
 from clipmint.catalog import model_store
 from clipmint.catalog.defaults import DEFAULT_CATALOG
 from clipmint.credits import ledger
+from clipmint.orders import offers
 from functions.admin.app import handler
 from tests.support.gateway import Answer, Caller, Context, answer_of, event
 from tests.support.moto_aws import Aws, assert_adds_up
@@ -123,7 +124,7 @@ def test_a_model_can_be_changed_and_added(call: Caller) -> None:
     assert model_store.find("veo-3.1").price.model_dump() == {"kind": "fixed", "credits": 99}
     answer = call("PUT", "/v1/admin/models/mine", body=VEO | {"model_id": "mine"})
     assert answer.status == 200
-    assert "mine" in {model.model_id for model in model_store.offered()}
+    assert "mine" in {model.model_id for model in offers.offered()}
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ import pytest
 from clipmint.credits import ledger
 from clipmint.execution.submission import ProviderBusy, SubmissionRejected
 from clipmint.jobs import job_store
-from clipmint.jobs.job import Job, JobStatus, Stage, SubmissionState
+from clipmint.jobs.job import Handle, Job, JobStatus, Stage, SubmissionState
 from clipmint.jobs.outcomes import Failed, FailureCode
-from clipmint.providers.base import Accepted, Busy, Handle, Rejected, Submitted, Unanswered
+from clipmint.providers.base import Accepted, Busy, Rejected, Submitted, Unanswered
 from clipmint.providers.circuit import FAILURES_TO_OPEN
 from clipmint.providers.registry import ProviderNotConfigured
 from functions.generate.app import handler as generate

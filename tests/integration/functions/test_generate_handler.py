@@ -19,7 +19,7 @@ from clipmint.catalog.pricing import FixedPrice, PerSecondPrice
 from clipmint.credits import ledger
 from clipmint.jobs.job import JobStatus, Verdict
 from clipmint.jobs.outcomes import FailureCode
-from clipmint.orders.order_requests import job_id_for
+from clipmint.orders.idempotency_keys import job_id_for
 from clipmint.providers import registry
 from functions.generate import app
 from functions.generate.app import handler

@@ -12,10 +12,10 @@ from clipmint.credits import ledger
 from clipmint.execution import orphans
 from clipmint.execution.submission import SubmissionRejected
 from clipmint.jobs import job_store
-from clipmint.jobs.job import Asset, Job, JobStatus, Verdict
+from clipmint.jobs.job import Asset, Handle, Job, JobStatus, Verdict
 from clipmint.jobs.job_store import JobFinished
 from clipmint.jobs.outcomes import Failed, FailureCode, Running, Succeeded
-from clipmint.providers.base import Accepted, Handle, Notice, ProviderUnavailable, Submitted
+from clipmint.providers.base import Accepted, Notice, ProviderUnavailable, Submitted
 from functions.settle.app import handler as settle
 from functions.submit.app import handler as submit
 from functions.track.app import handler as track

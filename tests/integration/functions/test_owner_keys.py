@@ -9,17 +9,10 @@ import pytest
 
 from clipmint.execution.submission import ProviderBusy, SubmissionInDoubt, SubmissionRejected
 from clipmint.jobs import job_store
-from clipmint.jobs.job import Job, SubmissionState
+from clipmint.jobs.job import Handle, Job, SubmissionState
 from clipmint.jobs.outcomes import Failed, FailureCode, Running, Succeeded
 from clipmint.providers import registry
-from clipmint.providers.base import (
-    AccountRefused,
-    Busy,
-    Handle,
-    ProviderUnavailable,
-    Rejected,
-    Unanswered,
-)
+from clipmint.providers.base import AccountRefused, Busy, ProviderUnavailable, Rejected, Unanswered
 from clipmint.providers.registry import ProviderNotConfigured
 from functions.cancel.app import handler as cancel
 from functions.settle.app import handler as settle

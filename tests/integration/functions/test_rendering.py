@@ -15,7 +15,8 @@ from clipmint.jobs import job_store
 from clipmint.jobs.job import Asset, Job, JobStatus, Verdict, verdict
 from clipmint.jobs.outcomes import FailureCode
 from clipmint.projects import project_store
-from clipmint.projects.project import NewProject, NewScene, Project
+from clipmint.projects.project import Project
+from clipmint.projects.project_requests import NewProject, NewScene
 from functions.cancel.app import handler as cancel
 from functions.generate import app
 from functions.status.app import handler as status

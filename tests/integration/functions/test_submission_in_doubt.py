@@ -16,13 +16,12 @@ import pytest
 
 from clipmint.execution.submission import ProviderBusy, SubmissionInDoubt, SubmissionRejected
 from clipmint.jobs import job_store
-from clipmint.jobs.job import Job, Stage, SubmissionState
+from clipmint.jobs.job import Handle, Job, Stage, SubmissionState
 from clipmint.jobs.job_store import JobMoved
 from clipmint.jobs.outcomes import Failed, FailureCode, Outcome, Succeeded
 from clipmint.providers.base import (
     Accepted,
     Busy,
-    Handle,
     ProviderUnavailable,
     Rejected,
     Submitted,

@@ -18,10 +18,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clipmint.jobs import job_store
-from clipmint.jobs.job import Job
+from clipmint.jobs.job import Handle, Job
 from clipmint.jobs.outcomes import Succeeded
 from clipmint.providers import registry
-from clipmint.providers.base import Handle, Provider
+from clipmint.providers.base import Provider
 from clipmint.providers.fal import Fal, FalSettings, addresses
 from clipmint.providers.runware import Runware, RunwareSettings
 from functions.webhooks.app import handler

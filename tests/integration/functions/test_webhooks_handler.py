@@ -10,9 +10,9 @@ import pytest
 
 from clipmint.credits import ledger
 from clipmint.jobs import job_store
-from clipmint.jobs.job import Job, JobStatus, SubmissionState, Verdict
+from clipmint.jobs.job import Handle, Job, JobStatus, SubmissionState, Verdict
 from clipmint.jobs.outcomes import Failed, FailureCode, Running, Succeeded
-from clipmint.providers.base import Handle, Notice, ProviderUnavailable, WebhookRejected
+from clipmint.providers.base import Notice, ProviderUnavailable, WebhookRejected
 from functions.webhooks.app import handler
 from tests.support.gateway import Answer, Caller, Context, answer_of, event
 from tests.support.moto_aws import TASK_ID, Aws, begin_sending, open_job, refuse, write_keys

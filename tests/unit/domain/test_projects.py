@@ -18,18 +18,15 @@ from clipmint.jobs.job import TERMINAL, Asset, Job, JobStatus, Stage
 from clipmint.projects.project import (
     DEFAULT_RESOLUTION,
     RESOLUTIONS,
-    NewProject,
-    NewScene,
-    ProjectChanges,
     Render,
     Scene,
-    SceneChanges,
     image_of,
     next_render,
     shape_of,
     state_of,
     video_of,
 )
+from clipmint.projects.project_requests import NewProject, NewScene, ProjectChanges, SceneChanges
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 PICTURE = "https://example.com/picture.png"

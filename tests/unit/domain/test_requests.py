@@ -18,12 +18,9 @@ from clipmint.errors import (
     InvalidRequest,
     UserMismatch,
 )
-from clipmint.orders.order_requests import (
-    GenerationRequest,
-    check_image_url,
-    job_id_for,
-    parse_idempotency_key,
-)
+from clipmint.media.image_urls import check_image_url
+from clipmint.orders.idempotency_keys import job_id_for, parse_idempotency_key
+from clipmint.orders.order_requests import GenerationRequest
 from tests.support.strategies import generations
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from clipmint.providers.base import Handle, ProviderUnavailable
+from clipmint.jobs.job import Handle
+from clipmint.providers.base import ProviderUnavailable
 from tests.support.fal_wire import (
     BASE,
     REQUEST_ID,

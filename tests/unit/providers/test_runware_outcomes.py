@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clipmint.jobs.job import Handle
 from clipmint.jobs.outcomes import Failed, FailureCode, Outcome, Running, Succeeded
-from clipmint.providers.base import Handle, ProviderUnavailable
+from clipmint.providers.base import ProviderUnavailable
 from tests.support.runware_wire import (
     HANDLE,
     IMAGE,

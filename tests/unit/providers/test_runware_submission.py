@@ -7,11 +7,11 @@ import json
 import httpx
 import pytest
 
+from clipmint.jobs.job import Handle
 from clipmint.jobs.outcomes import FailureCode
 from clipmint.providers.base import (
     Accepted,
     Busy,
-    Handle,
     Provider,
     Rejected,
     Unanswered,

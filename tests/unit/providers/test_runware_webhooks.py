@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clipmint.providers.base import Handle, Notice, WebhookCall, WebhookRejected
+from clipmint.jobs.job import Handle
+from clipmint.providers.base import Notice, WebhookCall, WebhookRejected
 from clipmint.providers.runware.webhooks import MAX_BODY_BYTES
 from tests.support.runware_wire import OTHER_ID, TASK_ID, VIDEO, error, item, runware
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import httpx
 import pytest
 
+from clipmint.jobs.job import Handle
 from clipmint.jobs.outcomes import Failed, FailureCode, Running, Succeeded
-from clipmint.providers.base import Handle, ProviderUnavailable
+from clipmint.providers.base import ProviderUnavailable
 from tests.support.runway_wire import (
     HANDLE,
     KEY,

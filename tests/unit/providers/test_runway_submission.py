@@ -7,16 +7,9 @@ import json
 import httpx
 import pytest
 
+from clipmint.jobs.job import Handle
 from clipmint.jobs.outcomes import FailureCode
-from clipmint.providers.base import (
-    Accepted,
-    Busy,
-    Handle,
-    Provider,
-    Rejected,
-    Unanswered,
-    WebhookSender,
-)
+from clipmint.providers.base import Accepted, Busy, Provider, Rejected, Unanswered, WebhookSender
 from clipmint.providers.runway import Runway, RunwaySettings
 from clipmint.providers.runway.models import ENDPOINTS
 from clipmint.providers.transport import MAX_ANSWER_BYTES

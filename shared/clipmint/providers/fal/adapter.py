@@ -38,12 +38,12 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal
 
 from clipmint import clock
+from clipmint.jobs.job import Handle
 from clipmint.jobs.outcomes import Failed, FailureCode, Outcome, Running
 from clipmint.providers.base import (
     Accepted,
     AccountRefused,
     Busy,
-    Handle,
     Notice,
     ProviderUnavailable,
     Rejected,

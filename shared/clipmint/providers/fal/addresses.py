@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from clipmint.providers.base import Handle
+from clipmint.jobs.job import Handle
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")  # no segment starts with a dot

@@ -33,11 +33,11 @@ import json
 from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
+from clipmint.jobs.job import Handle
 from clipmint.jobs.outcomes import Failed, FailureCode, Outcome
 from clipmint.providers.base import (
     Accepted,
     Busy,
-    Handle,
     Notice,
     ProviderUnavailable,
     Rejected,

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from clipmint.providers.base import Handle, Notice, WebhookCall, WebhookRejected
+from clipmint.jobs.job import Handle
+from clipmint.providers.base import Notice, WebhookCall, WebhookRejected
 from clipmint.providers.runware.envelope import task_uuid
 from clipmint.providers.transport import json_object
 

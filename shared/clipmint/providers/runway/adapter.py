@@ -31,12 +31,12 @@ import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal
 
+from clipmint.jobs.job import Handle
 from clipmint.jobs.outcomes import Failed, FailureCode, Outcome, Running, Succeeded
 from clipmint.providers.base import (
     Accepted,
     AccountRefused,
     Busy,
-    Handle,
     ProviderUnavailable,
     Rejected,
     Submitted,

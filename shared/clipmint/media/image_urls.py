@@ -1,0 +1,83 @@
+"""Which image URLs a user may give us. Only their form is checked: the provider fetches them."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field
+
+from clipmint.errors import InvalidRequest
+
+MAX_URL_CHARACTERS = 2_048
+"""Runway's limit on image URLs, the tightest of the three providers."""
+_PRINTABLE_ASCII = re.compile(r"[\x21-\x7e]+")
+# No domain of the internet ends like this: private networks and clusters do.
+_PRIVATE_LABELS = {
+    *("local", "localhost", "localdomain", "internal", "intranet", "private", "home", "lan"),
+    *("corp", "svc", "consul"),
+}
+# The last label of a real domain begins with a letter: this refuses IPv4 in decimal, octal,
+# hexadecimal and shortened forms too, and percent signs, behind which some clients find one.
+_DOMAIN = re.compile(r"(?:[a-z0-9_-]+\.)+[a-z][a-z0-9-]*\.?")
+_DOCUMENTED_URL = (
+    r"^[Hh][Tt][Tt][Pp][Ss]://([A-Za-z0-9_-]+\.)+[A-Za-z][A-Za-z0-9-]*\.?(:443)?"
+    r"([/?#][!-\[\]-~]*)?$"
+)
+
+
+def _plain_url(url: str) -> str:
+    if len(url) > MAX_URL_CHARACTERS:
+        raise ValueError(f"at most {MAX_URL_CHARACTERS} characters")
+    if not _PRINTABLE_ASCII.fullmatch(url) or "\\" in url:
+        raise ValueError("must be a URL in printable ASCII without spaces or backslashes")
+    return url
+
+
+def check_image_url(field: str, url: str | None, own_base: str) -> None:
+    """Refuse a URL that a provider cannot fetch, or that may point into a private network.
+
+    Only its form is judged here, by us, because it is the provider who fetches it. What lies below
+    ``own_base``, where our own pictures are read (no slash at its end; empty if unknown), is a
+    provider's to fetch wherever that is: on a laptop it is a loopback address.
+
+    Raises
+    ------
+    InvalidRequest
+        Naming ``field``. None is fine: there is nothing to fetch.
+    """
+    if url is None or (own_base and url.startswith(f"{own_base}/")):
+        return
+    problem = _problem_of(url)
+    if problem is not None:
+        raise InvalidRequest("The request is not valid", details=f"{field}: {problem}")
+
+
+def _problem_of(url: str) -> str | None:
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return "must be a valid URL"
+    last_label = host.rstrip(".").rsplit(".", 1)[-1]
+    found = {
+        "must be an https URL": parts.scheme != "https",
+        "must not contain credentials": parts.username is not None or parts.password is not None,
+        "must use the default port": port not in {None, 443},
+        "must name a public host, and not an IP address": not _DOMAIN.fullmatch(host),
+        "must name a public host": last_label in _PRIVATE_LABELS,
+    }
+    return next((problem for problem, there in found.items() if there), None)
+
+
+ImageUrl = Annotated[
+    str,
+    AfterValidator(_plain_url),
+    Field(
+        description="Public https URL, at most 2,048 characters",
+        examples=["https://example.com/frame.png"],
+        # What `_plain_url` and `check_image_url` make of it, for whoever reads the document.
+        json_schema_extra={"maxLength": MAX_URL_CHARACTERS, "pattern": _DOCUMENTED_URL},
+    ),
+]

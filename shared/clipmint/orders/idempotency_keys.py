@@ -1,0 +1,47 @@
+"""Idempotency keys: one key of one user is one job.
+
+The job's id is derived from the two, so a retry on any machine, at any time, finds its own job.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+
+from clipmint.errors import IdempotencyKeyInvalid, IdempotencyKeyRequired
+
+MAX_IDEMPOTENCY_KEY_CHARACTERS = 255
+_JOB_NAMESPACE = uuid.UUID("6f1d0b5e-0c0b-5d0e-9a53-3f1f6c1b7a10")
+_PRINTABLE_ASCII = re.compile(r"[\x21-\x7e]+(?: +[\x21-\x7e]+)*")
+
+
+def parse_idempotency_key(header: str | None) -> str:
+    """The key, from a bare or a quoted (RFC 8941 string) header value.
+
+    Raises
+    ------
+    IdempotencyKeyRequired
+        No header at all.
+    IdempotencyKeyInvalid
+        Empty, longer than 255 characters, or not printable ASCII.
+    """
+    if header is None:
+        raise IdempotencyKeyRequired(
+            "The Idempotency-Key header is required",
+            details="Send a fresh UUID per generation, and the same one when you retry it",
+        )
+    key = header.strip()
+    if len(key) > 1 and key[0] == key[-1] == '"':
+        key = key[1:-1].strip()
+    if not key or len(key) > MAX_IDEMPOTENCY_KEY_CHARACTERS or not _PRINTABLE_ASCII.fullmatch(key):
+        raise IdempotencyKeyInvalid(
+            "The Idempotency-Key header is not valid",
+            details=f"1 to {MAX_IDEMPOTENCY_KEY_CHARACTERS} printable ASCII characters",
+        )
+    return key
+
+
+def job_id_for(user_id: str, idempotency_key: str) -> str:
+    """The one job of this key of this user, of many clips the first (UUIDv5)."""
+    # The length makes the pair unambiguous: ("a", "b:c") and ("a:b", "c") differ.
+    return str(uuid.uuid5(_JOB_NAMESPACE, f"{len(user_id)}:{user_id}:{idempotency_key}"))

@@ -1,0 +1,31 @@
+"""The environment of functions that start jobs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from clipmint.credits.accounts import Limits
+from clipmint.settings import Environment
+
+
+class GenerateSettings(Environment):
+    """What starting a job needs."""
+
+    idempotency_table: str
+    max_open_jobs: Annotated[int, Field(ge=1)] = Limits().open_jobs
+    max_jobs_per_hour: Annotated[int, Field(ge=1)] = Limits().jobs_per_hour
+    max_open_clips: Annotated[int, Field(ge=1)] = Limits().open_clips
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(self.max_open_jobs, self.max_jobs_per_hour, self.max_open_clips)
+
+
+class RenderingSettings(Environment):
+    """The models that render a scene which names none, by their ids in the catalog."""
+
+    scene_image_model: str = "gen4-image"
+    scene_video_model: str = "gen4-turbo"
+    clip_model: str = "runware-veo-3.1"
