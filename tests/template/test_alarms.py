@@ -238,11 +238,11 @@ def test_every_alarm_has_an_entry_and_every_entry_an_alarm() -> None:
 
 
 @pytest.mark.parametrize("title", entries())
-def test_an_entry_says_what_what_users_see_where_to_look_how_to_mend_and_when_it_is(
+def test_an_entry_has_meaning_effect_check_fix_and_end(
     title: str,
 ) -> None:
     text = entries()[title]
-    parts = ["**Means", "**Users see", "**Look", "**Mend", "**Mended"]
+    parts = ["**Meaning", "**Effect on users", "**Check", "**Fix", "**Resolved when"]
     found = [text.index(f"\n{part}") for part in parts]
     assert found == sorted(found)
     assert "```sh\n" in text[found[2] : found[3]], "something to type"
