@@ -1,17 +1,17 @@
-# Everything runs from here, on a machine with nothing but python3 (3.11 or newer), make and the
-# package registries. Each environment is made when first needed, from the one lock file; none mixes
-# with another (pyproject.toml says why).
+# All commands run from here. They need only python3 (3.11 or newer), make and access to the package
+# registries. Each environment is created on first use from the one lock file, and is separate from
+# the others (pyproject.toml explains why).
 
 PYTHON ?= python3
 ENV ?= dev
 TESTS ?= tests
 PROVIDER ?= fal
-# How much of it, such as PROOF="matrix --every 5"; nothing means all of it.
+# Part of the proof to run, for example PROOF="matrix --every 5"; empty means everything.
 PROOF ?=
 MINUTES ?= 5
-# Three processes for two cores, because the stacks mostly wait. A file stays on one of them, so a
-# stack started by a module starts once; in the order of the folders, because the slow ones come
-# first and small files fill the gaps at the end.
+# Three processes for two cores, because the stacks mostly wait. All tests of a file run in one
+# process, so a stack that belongs to a module starts once. Files run in folder order: slow files
+# first, so that small files fill the gaps at the end.
 PYTEST_OPTIONS ?= -n 3 --dist loadfile --no-loadscope-reorder
 
 export PYTHON
@@ -30,7 +30,8 @@ DEV := .venv/.synced
 STACK := $(DEV) .envs/emulator/.synced .envs/lambda/.synced .envs/lambda-media/.synced
 SAM_READY := .envs/sam/.synced
 CHECKOV_READY := .envs/checkov/.synced
-# Runware's two official SDKs share an import name: contract tests run each in a place of its own.
+# Runware's two official SDKs have the same import name, so contract tests run each in its own
+# environment.
 SDKS := .envs/runware/.synced .envs/runware-legacy/.synced
 
 TYPED = $(wildcard shared/clipmint functions local layers tests benchmarks docs/*.py)
@@ -41,16 +42,16 @@ TYPED = $(wildcard shared/clipmint functions local layers tests benchmarks docs/
 help:  ## Show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(STACK)  ## Watch paid videos being made on this machine: make demo [PROVIDER=all|fal|runway|runware]
+demo: $(STACK)  ## Run the demo on this machine: make demo [PROVIDER=all|fal|runway|runware]
 	$(RUN)python -m local.demo --provider $(PROVIDER)
 
-up: $(STACK)  ## Start the local stack and keep it until Ctrl-C
+up: $(STACK)  ## Start the local stack and run it until Ctrl-C
 	$(RUN)python -m local up
 
-token: $(STACK)  ## Print a token the running stack accepts: make token NAME=ada [ADMIN=1]
+token: $(STACK)  ## Print a token for the running stack: make token NAME=ada [ADMIN=1]
 	@$(RUN)python -m local token --user $(or $(NAME),demo) $(if $(ADMIN),--admin)
 
-test: $(STACK) $(SAM_READY) $(SDKS)  ## Run every test; TESTS=tests/unit runs some
+test: $(STACK) $(SAM_READY) $(SDKS)  ## Run all tests; TESTS=tests/unit runs a part
 	$(RUN)pytest $(PYTEST_OPTIONS) $(TESTS)
 
 check: $(STACK) $(SAM_READY) $(CHECKOV_READY)  ## Lint, types, template, state machine, imports, OpenAPI
@@ -64,10 +65,10 @@ check: $(STACK) $(SAM_READY) $(CHECKOV_READY)  ## Lint, types, template, state m
 	$(RUN)pytest -q tests/template/test_state_machine.py
 	$(if $(wildcard docs/generate_openapi.py),$(RUN)python docs/generate_openapi.py --check)
 
-proof: $(STACK)  ## Die at every side effect, do anything in any order, race; ends with violations: N
+proof: $(STACK)  ## Crash matrix, stateful model, races; the last line is violations: N
 	PYTHONPATH=shared $(RUN)python -m tests.proof $(PROOF)
 
-soak: $(STACK)  ## Users and faults of all sorts, for a while: make soak [MINUTES=5] [SEED=text]
+soak: $(STACK)  ## Mixed users and faults for some minutes: make soak [MINUTES=5] [SEED=text]
 	PYTHONPATH=shared $(RUN)python -m tests.proof.soak --minutes $(MINUTES) $(if $(SEED),--seed "$(SEED)")
 
 build: $(UV_READY) $(SAM_READY)  ## Build functions and layers for Lambda into .aws-sam/build
@@ -79,10 +80,10 @@ deploy: build  ## Deploy to AWS with your credentials: make deploy ENV=dev|prod
 openapi: $(DEV)  ## Write docs/openapi.json from the handlers
 	$(RUN)python docs/generate_openapi.py
 
-bench: $(STACK)  ## Measure against the budgets, and write docs/benchmarks.md; ends with over budget: N
+bench: $(STACK)  ## Measure the budgets and write docs/benchmarks.md; the last line is over budget: N
 	$(RUN)python -m benchmarks --write
 
-clean:  ## Remove what was built, and the environments
+clean:  ## Remove build output and environments
 	rm -rf .aws-sam .venv .envs out build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -type d -name __pycache__ -prune -exec rm -rf {} +
 
