@@ -1,10 +1,10 @@
-"""Measures the budgets: every part in turn, one table, and how many budgets are not kept.
+"""Measures the budgets: runs every part in turn and prints a table, details and a verdict.
 
     python -m benchmarks [--write] [--strict] [--quick] [--only PART …]
 
-The last line is ``over budget: N``. With ``--write`` docs/benchmarks.md is written anew from this
-run; the prose in it is the parts' own docstrings. ``--quick`` takes the least of everything: it
-shows that the parts still run, and its figures mean nothing. A part that fails ends the run.
+The last line is ``over budget: N``. ``--write`` replaces docs/benchmarks.md with the results of
+this run; its prose is the parts' docstrings. ``--quick`` uses the smallest sizes: it shows that the
+parts still run, and its figures mean nothing. A part that fails ends the run.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,21 +26,22 @@ from benchmarks.results import Figure
 ROOT = Path(__file__).parents[1]
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
 HISTORY = Path(__file__).with_name("before-and-after.md")
-"""What was changed because of a figure, and what it was before and after; by hand."""
+"""Figures before and after a change, written by hand; the last section of the document."""
 
 PARTS = ("imports", "handlers", "cost", "migrate", "ledger", "scale", "clips")
 """The modules beside this one that have a `measure`, in the order they run."""
 COMMAND = "make bench"
 
-COLUMNS = ("", "figure", "value", "unit", "budget", "note")
+COLUMNS = ("", "figure", "value", "unit", "budget")
 TO_THE_RIGHT = frozenset({"value", "budget"})
 
 OPENING = """\
 # Benchmarks
 
-What `{command}` measured, against the budgets Clipmint gives itself. Times are ratios of two things
-that ran in turn in the same call, wherever that is possible, because a computer has good and bad
-minutes; counts are exact. ✗ marks a figure that is over its budget.
+The results of `{command}`, compared with Clipmint's budgets. Where possible, a time is given as the
+ratio of two things that ran alternately in the same run, because the speed of a computer varies.
+Counts are exact. ✗ marks a figure that is over its budget. The list below the table has
+[details](#details) of the figures; after it, each part describes its method.
 
 | | |
 |---|---|
@@ -50,14 +51,14 @@ minutes; counts are exact. ✗ marks a figure that is over its budget.
 
 @dataclass(frozen=True)
 class Measured:
-    """What a part had to say, and how many seconds it took."""
+    """The figures of a part, and how many seconds it took."""
 
     figures: Sequence[Figure]
     seconds: float
 
 
 def parts() -> list[str]:
-    """The parts there are."""
+    """The names of all parts."""
     return list(PARTS)
 
 
@@ -73,19 +74,33 @@ def measure(names: Sequence[str], *, quick: bool) -> dict[str, Measured]:
 
 
 def table(measured: Mapping[str, Measured]) -> str:
-    """All figures as a Markdown table whose columns are aligned, so that it reads anywhere."""
-    rows = [COLUMNS] + [
+    """All figures as an aligned Markdown table, without their notes (see `details`)."""
+    return aligned(
         (
             "✗" if figure.over_budget else "",
             f"{part}: {figure.name}",
             number(figure.value),
             figure.unit,
             "" if figure.budget is None else f"{'≥' if figure.at_least else '≤'} {figure.budget:g}",
-            figure.note,
         )
         for part, made in measured.items()
         for figure in made.figures
-    ]
+    )
+
+
+def details(measured: Mapping[str, Measured]) -> str:
+    """The notes as a Markdown list, one line per figure that has one."""
+    return "\n".join(
+        f"- **{part}: {figure.name}**: {figure.note}"
+        for part, made in measured.items()
+        for figure in made.figures
+        if figure.note
+    )
+
+
+def aligned(cells_of_rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table of `COLUMNS`, padded so that it is readable as plain text too."""
+    rows = [COLUMNS, *cells_of_rows]
     widths = [max(3, *(len(row[n]) for row in rows)) for n in range(len(COLUMNS))]
     rule = [
         "-" * (width - 1) + ":" if column in TO_THE_RIGHT else "-" * width
@@ -103,7 +118,7 @@ def table(measured: Mapping[str, Measured]) -> str:
 
 
 def number(value: float) -> str:
-    """As many digits as mean something."""
+    """A value with three significant digits, or all digits of a whole number."""
     if value == int(value):
         return str(int(value))
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
@@ -114,7 +129,7 @@ def over_budget(measured: Mapping[str, Measured]) -> int:
 
 
 def machine() -> dict[str, str]:
-    """Where this ran, and what else went on there."""
+    """The computer of this run, and its load before the run."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3
     return {
         "processor": f"{_processor()}, {os.cpu_count()} cores",
@@ -149,24 +164,26 @@ def document(about: Mapping[str, str], measured: Mapping[str, Measured]) -> str:
         command=COMMAND, machine="\n".join(f"| {name} | {fact} |" for name, fact in facts.items())
     )
     verdict = f"over budget: {over_budget(measured)}"
-    told = HISTORY.read_text(encoding="utf-8").strip()
-    return "\n\n".join([opening.rstrip(), table(measured), verdict, *prose, told]) + "\n"
+    notes = f"## Details\n\n{details(measured)}"
+    history = HISTORY.read_text(encoding="utf-8").strip()
+    sections = [opening.rstrip(), table(measured), verdict, notes, *prose, history]
+    return "\n\n".join(sections) + "\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = argparse.ArgumentParser(description="Measure against the budgets.")
     options.add_argument("--write", action="store_true", help=f"write {DOCUMENT.relative_to(ROOT)}")
     options.add_argument("--strict", action="store_true", help="exit 1 if anything is over budget")
-    options.add_argument("--quick", action="store_true", help="only see that every part runs")
+    options.add_argument("--quick", action="store_true", help="only check that every part runs")
     options.add_argument("--only", action="append", choices=parts(), metavar="PART")
     chosen = options.parse_args(arguments)
     if chosen.write and (chosen.quick or chosen.only):
-        options.error("--write wants everything, measured in earnest")
+        options.error("--write needs a complete run: without --quick and --only")
     about = machine()
     measured = measure(chosen.only or parts(), quick=chosen.quick)
     if chosen.write:
         DOCUMENT.write_text(document(about, measured), encoding="utf-8")
-    print(table(measured))
+    print(table(measured), details(measured), sep="\n\n", end="\n\n")
     print(f"over budget: {over_budget(measured)}")
     return int(chosen.strict and over_budget(measured) > 0)
 

@@ -1,4 +1,4 @@
-"""What a run of the benchmarks says: the table, the count below it, and the document."""
+"""The output of the benchmarks: the table, the details, the verdict and the document."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from benchmarks import __main__ as bench
-from benchmarks.__main__ import Measured, document, number, over_budget, table
+from benchmarks.__main__ import Measured, details, document, number, over_budget, table
 from benchmarks.results import Figure
 
 SLOW = Figure("throughput", 0.79, "x bare pipe", budget=0.8, at_least=True, note="79 beside 100")
@@ -24,14 +24,24 @@ def test_a_budget_is_the_most_or_the_least_that_is_allowed() -> None:
     assert over_budget(MEASURED) == 1
 
 
-def test_the_table_marks_what_is_over_its_budget_and_its_columns_are_aligned() -> None:
+def test_the_table_marks_figures_over_budget_and_has_aligned_short_cells() -> None:
     assert table(MEASURED).splitlines() == [
-        "|     | figure              | value | unit        | budget | note          |",
-        "| --- | ------------------- | ----: | ----------- | -----: | ------------- |",
-        "|     | migrate: memory     |    64 | MiB         |   ≤ 64 |               |",
-        "| ✗   | migrate: throughput |  0.79 | x bare pipe |  ≥ 0.8 | 79 beside 100 |",
-        "|     | ledger: changes     |   123 | per second  |        |               |",
+        "|     | figure              | value | unit        | budget |",
+        "| --- | ------------------- | ----: | ----------- | -----: |",
+        "|     | migrate: memory     |    64 | MiB         |   ≤ 64 |",
+        "| ✗   | migrate: throughput |  0.79 | x bare pipe |  ≥ 0.8 |",
+        "|     | ledger: changes     |   123 | per second  |        |",
     ]
+
+
+def test_details_have_one_line_per_figure_with_a_note() -> None:
+    assert details(MEASURED) == "- **migrate: throughput**: 79 beside 100"
+
+
+def test_the_document_in_the_repository_has_short_cells() -> None:
+    rows = [line for line in bench.DOCUMENT.read_text().splitlines() if line.startswith("|     |")]
+    assert len(rows) > 100
+    assert max(map(len, rows)) <= 130
 
 
 @pytest.mark.parametrize(
@@ -42,11 +52,12 @@ def test_a_number_has_as_many_digits_as_mean_something(value: float, said: str) 
     assert number(value) == said
 
 
-def test_the_document_says_where_it_was_measured_and_what_is_compared() -> None:
-    text = document({"processor": "one of ours, 2 cores"}, MEASURED)
-    assert "| processor | one of ours, 2 cores |" in text
+def test_the_document_names_the_computer_and_the_command() -> None:
+    text = document({"processor": "test processor, 2 cores"}, MEASURED)
+    assert "| processor | test processor, 2 cores |" in text
     assert "| command | `make bench`, 2 minutes |" in text
     assert table(MEASURED) in text
+    assert f"\n\n## Details\n\n{details(MEASURED)}\n\n" in text
     assert "\n\nover budget: 1\n\n" in text
     assert "## migrate\n\nHow fast and in how much memory" in text
     assert "## ledger\n\nHow many holds" in text
