@@ -1,4 +1,4 @@
-"""`docs/origins.md` keeps what it says: files, routes and tests it names exist."""
+"""Files, routes and tests that `docs/origins.md` names exist."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from tests.support.reading import ROOT, of_type, written
 
 PAGE = ROOT / "docs" / "origins.md"
-HEADER = "| Described | Here | Otherwise, and why | Shown by |"
+HEADER = "| Described | Here | Difference and reason | Shown by |"
 PARTS = 5  # one per description
 
 ROUTE = re.compile(r"(GET|POST|PUT|PATCH|DELETE) /\S+")
@@ -21,12 +21,12 @@ FILE = re.compile(r"[\w./-]+\.(py|yaml|toml|json|md)")
 
 
 class Row(NamedTuple):
-    """``line`` is its number in the page; the others are its cells."""
+    """``line`` is the line number in the page; the other fields are the cells."""
 
     line: int
     described: str
     here: str
-    otherwise: str
+    difference: str
     shown_by: str
 
 
@@ -92,14 +92,14 @@ def fault_of_test(test: str) -> str | None:
 
 
 def faults_of(row: Row) -> list[str]:
-    """What is wrong with a row, in words."""
+    """The faults of a row, each as one line of text."""
     places, tests = quoted(row.here), quoted(row.shown_by)
     faults = [
-        None if places else "lives nowhere",
+        None if places else "names no place",
         *map(fault_of_place, places),
         None if tests else "no test",
         *map(fault_of_test, tests),
-        "what is otherwise is no sentence" if row.otherwise and row.otherwise[-1] != "." else None,
+        "the difference is no sentence" if row.difference and row.difference[-1] != "." else None,
     ]
     return [f"line {row.line}: {fault}" for fault in faults if fault]
 
@@ -113,7 +113,7 @@ def test_each_description_has_its_rows() -> None:
 
 
 @pytest.mark.parametrize("part", ROWS)
-def test_every_row_lives_somewhere_and_is_shown_by_a_test(part: str) -> None:
+def test_every_row_names_a_place_and_a_test(part: str) -> None:
     faults = [fault for row in ROWS[part] for fault in faults_of(row)]
     assert not faults, "\n".join(faults)
 
@@ -136,11 +136,11 @@ GOOD = Row(
 @pytest.mark.parametrize(
     ("damage", "fault"),
     [
-        ({"here": ""}, "lives nowhere"),
+        ({"here": ""}, "names no place"),
         ({"here": "`POST /v1/films`"}, "no route POST /v1/films"),
         ({"here": "`shared/clipmint/films.py`"}, "no file shared/clipmint/films.py"),
         ({"here": "`the cloud`"}, "neither a file nor a route: the cloud"),
-        ({"otherwise": "better"}, "what is otherwise is no sentence"),
+        ({"difference": "better"}, "the difference is no sentence"),
         ({"shown_by": "later"}, "no test"),
         ({"shown_by": "`tests/test_films.py::test_x`"}, "no file of tests tests/test_films.py"),
         ({"shown_by": "`README.md::test_x`"}, "no file of tests README.md"),
@@ -154,7 +154,7 @@ GOOD = Row(
         ),
     ],
 )
-def test_a_row_that_says_too_much_is_noticed(damage: dict[str, str], fault: str) -> None:
+def test_a_wrong_row_is_found(damage: dict[str, str], fault: str) -> None:
     assert faults_of(GOOD) == []
     damaged = Row(**{**GOOD._asdict(), **damage})
     assert faults_of(damaged) == [f"line 7: {fault}"]
