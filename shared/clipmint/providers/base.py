@@ -1,15 +1,17 @@
 """The port every provider adapter implements.
 
-The rest of the system knows a provider only through `Provider`. Submitting costs the owner money,
-so its answer says precisely how sure we are: `Accepted`, `Busy` and `Rejected` are certain,
-`Unanswered` is not, and whoever gets it must never simply send again.
+The rest of the system uses a provider only through `Provider`. A submission costs the owner money,
+so its result states how certain it is: `Accepted`, `Busy` and `Rejected` are certain, `Unanswered`
+is not. After `Unanswered` the caller must not simply send the task again.
 
 ::
 
     ProviderError
-    ├── ProviderUnavailable   a question (poll, cancel) got no usable answer; ask again later
-    │   └── AccountRefused    because the owner's key or funds are no good
+    ├── ProviderUnavailable   a poll or cancellation got no usable response; retry later
+    │   └── AccountRefused    because the provider rejects the owner's key, or funds are missing
     └── WebhookRejected       the call is not proven to come from the provider
+
+    UnfitTask                 the task does not fit its endpoint; raised before anything is sent
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
 from clipmint.jobs.job import Handle
-from clipmint.jobs.outcomes import Failed, Outcome
+from clipmint.jobs.outcomes import Failed, FailureCode, Outcome
 
 
 class ProviderError(Exception):
@@ -27,25 +29,45 @@ class ProviderError(Exception):
 
 
 class ProviderUnavailable(ProviderError):
-    """No usable answer to a question that is free to ask again."""
+    """No usable response to a request that is safe to repeat."""
 
 
 class AccountRefused(ProviderUnavailable):
-    """The question was refused for the owner's key or funds: somebody has to mend them."""
+    """The provider refused the owner's key, or the funds are used up: the owner has to act."""
 
 
 class WebhookRejected(ProviderError):
     """A webhook that is forged, stale or unreadable. It must change nothing."""
 
 
+class UnfitTask(Exception):
+    """The task does not fit its endpoint; ``failure`` gives the reason, in our own words."""
+
+    def __init__(self, code: FailureCode, detail: str) -> None:
+        super().__init__(detail)
+        self.failure = Failed(code, detail)
+
+
+def require_stated(name: str, value: object) -> None:
+    """Reject a task without a setting that affects the price: a provider's default may change.
+
+    Raises
+    ------
+    UnfitTask
+        ``value`` is None. This is the catalog's fault, not the user's.
+    """
+    if value is None:
+        raise UnfitTask(FailureCode.INTERNAL, f"the task states no {name}")
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One stage as we ask a provider for it.
+    """One stage, as we submit it to a provider.
 
     Attributes
     ----------
     task_id
-        A random UUIDv4 of ours, recorded before the call; the same when it is sent again.
+        A random UUIDv4 of ours, recorded before the call. A repeated submission keeps it.
     endpoint
         The provider's own name of the model, from the catalog's route.
     prompt
@@ -53,18 +75,18 @@ class Task:
     image_url, last_image_url
         Public https URLs of the first and last frame.
     resolution, aspect_ratio, duration_seconds
-        Settings as the catalog allows them for this model; None where the model has none.
+        Settings that the catalog allows for this model; None where the model has no such setting.
     webhook_url
-        Where the provider shall report to; None where it cannot reach us (a laptop).
+        The URL that the provider calls with the outcome; None where it cannot reach us (a laptop).
     start_within_seconds
-        How late it may begin: one still queued after that must not run, and cost, for a job that
-        has been given up. None where the provider may take its time.
+        The latest start, in seconds from now. A task that is still queued after that must not run,
+        because its job has been given up and the owner would still pay. None: no limit.
     reference_image_urls
-        Public https URLs of pictures an image shall take after.
+        Public https URLs of the reference images for a generated image.
     resent
-        An earlier attempt with this very ``task_id`` may have been accepted. Only a provider that
-        deduplicates by it is ever asked again, and only an answer that settles the earlier attempt
-        too is certain: everything else is `Unanswered`.
+        An earlier attempt with the same ``task_id`` may have been accepted. We send again only to a
+        provider that deduplicates by it. Only a response that also settles the earlier attempt is
+        certain; every other one is `Unanswered`.
     """
 
     task_id: str
@@ -90,23 +112,23 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Busy:
-    """Certainly not accepted, and worth another try: refused connection, 429, 503."""
+    """Certainly not accepted; a retry may succeed: refused connection, 429, 503."""
 
     detail: str
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """Certainly not accepted, and it never will be."""
+    """Certainly not accepted; a retry would be rejected too."""
 
     failure: Failed
 
 
 @dataclass(frozen=True, slots=True)
 class Unanswered:
-    """The bytes may have arrived and nobody told us: maybe paid for. Never send again blindly.
+    """The task may have been accepted and paid for; the response is lost. Never resend it blindly.
 
-    ``account_refused``: what there was of an answer is about the owner's key or funds.
+    ``account_refused``: the part of the response that we have concerns the owner's key or funds.
     """
 
     detail: str
@@ -118,7 +140,7 @@ Submitted = Accepted | Busy | Rejected | Unanswered
 
 @dataclass(frozen=True, slots=True)
 class WebhookCall:
-    """One HTTP call to our webhook URL, as it arrived. Header names are lower case."""
+    """One HTTP call to our webhook URL, unchanged. Header names are lower case."""
 
     headers: Mapping[str, str]
     body: bytes
@@ -126,10 +148,10 @@ class WebhookCall:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A proven webhook: which submission, and what became of it.
+    """A verified webhook: the submission and its outcome.
 
-    ``handle`` is good for a poll even if the answer to the submission was lost. ``outcome`` is None
-    where the call is only a hint: poll to learn it.
+    ``handle`` can be polled even if the response to the submission was lost. ``outcome`` is None
+    where the call is only a hint: poll to read the outcome.
     """
 
     handle: Handle
@@ -137,40 +159,39 @@ class Notice:
 
 
 class Provider(Protocol):
-    """A provider of generations. Implementations hold no state beyond their HTTP client."""
+    """A provider of generations. Implementations keep no state of any job."""
 
     name: str
 
     after_unanswered: Literal["wait", "resubmit", "fail"]
-    """What to do with a submission whose answer was lost: wait for its webhook; ask and send again
-    under the same task id, where the provider knows and deduplicates tasks by it; or give up."""
+    """How to handle a submission whose response was lost: wait for its webhook; resubmit it with
+    the same task id, where the provider deduplicates tasks by it; or fail the stage."""
 
     media_hosts: tuple[str, ...]
-    """Hosts the provider serves files from: exact names, or ``.suffix`` for a domain and all
-    below it. Files are fetched from nowhere else."""
+    """Hosts that serve the provider's files: exact names, or ``.suffix`` for a domain and all its
+    subdomains. We fetch files from no other host."""
 
     def submit(self, task: Task) -> Submitted:
-        """Ask for the task once. Never retries by itself and never raises for a bad answer."""
+        """Submit the task once. Never retries, and never raises for an error response."""
         ...
 
     def poll(self, handle: Handle) -> Outcome:
-        """Ask what became of a submission. A success carries a fresh media URL.
+        """Read the outcome of a submission. A success carries a fresh media URL.
 
         Raises
         ------
         ProviderUnavailable
-            No usable answer; ask again later. `AccountRefused` if the owner has to mend something
-            first.
+            No usable response; retry later. `AccountRefused` if the owner has to act first.
         """
         ...
 
     def cancel(self, handle: Handle) -> bool:
-        """Ask not to run it. True only if the provider had not begun and now never will.
+        """Cancel a submission. True only if the provider had not started it and never will.
 
         Raises
         ------
         ProviderUnavailable
-            No usable answer; nothing is known.
+            No usable response; the state of the submission is unknown.
         """
         ...
 
@@ -180,13 +201,13 @@ class WebhookSender(Protocol):
     """A provider that calls us when a submission is finished. Not every provider does."""
 
     def read_webhook(self, call: WebhookCall, endpoint: str) -> Notice:
-        """Prove and read a webhook about a submission to ``endpoint``.
+        """Verify and read a webhook about a submission to ``endpoint``.
 
         Raises
         ------
         WebhookRejected
             The call is not proven to come from the provider, is too old, or is unreadable.
         ProviderUnavailable
-            It could not be checked now (no key set to hand); the provider shall deliver again.
+            It cannot be verified now (no key set available). The provider has to deliver it again.
         """
         ...

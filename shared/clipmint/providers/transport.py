@@ -1,33 +1,34 @@
-"""One HTTP exchange with a provider, and how sure we are when it breaks.
+"""One HTTP exchange with a provider, and what each error proves about the request.
 
-No request is ever repeated here, no redirect followed, no proxy or other setting taken from the
-environment. What an exception proves decides whether a submission may be sent again, so every one
-httpx can raise has its line:
+This module never repeats a request, never follows a redirect, and takes no proxy or other setting
+from the environment. The proof decides whether a submission may be sent again, so the table lists
+every exception that httpx can raise:
 
-===================  ============  =============================================================
-httpx says           we say        because
-===================  ============  =============================================================
-ConnectError         `NotSent`     name not found, refused, TLS handshake failed: no byte of the
-                                   request was written
-ConnectTimeout       `NotSent`     the same, too late (it covers the handshake as well)
-PoolTimeout          `NotSent`     no connection was even tried
-UnsupportedProtocol  `Unsendable`  raised before connecting, and the next try will not differ
-InvalidURL           `Unsendable`  likewise
-WriteTimeout         `AnswerLost`  part of it is out; the rest may lie in a socket's buffer
-WriteError           `AnswerLost`  likewise. (httpcore swallows it and reads on, in case an answer
-                                   came early; ReadError or RemoteProtocolError follow)
-ReadTimeout          `AnswerLost`  all was sent; it may have been taken, and the word of it be slow
-ReadError            `AnswerLost`  reset while waiting for the answer, or in the middle of it
-RemoteProtocolError  `AnswerLost`  closed without an answer, cut short, or no HTTP at all
-LocalProtocolError   `AnswerLost`  ours, mostly before the first byte, but not provably so
-CloseError,          `AnswerLost`  should not occur (nothing is kept open, no proxy is used), so
-ProxyError                         nothing is concluded from them
-DecodingError        `AnswerLost`  an answer came and cannot be read
-TooManyRedirects     `AnswerLost`  should not occur: none is followed
-===================  ============  =============================================================
+===================  ==============  ===========================================================
+httpx raises         we raise        because
+===================  ==============  ===========================================================
+ConnectError         `NotSent`       name not found, connection refused, TLS handshake failed: no
+                                     byte of the request was written
+ConnectTimeout       `NotSent`       the same, by timeout (it covers the handshake as well)
+PoolTimeout          `NotSent`       no connection was tried
+UnsupportedProtocol  `Unsendable`    raised before connecting; a retry would fail the same way
+InvalidURL           `Unsendable`    likewise
+WriteTimeout         `ResponseLost`  a part was sent; the rest may be in a socket buffer
+WriteError           `ResponseLost`  likewise. (httpcore ignores it and reads on, in case an early
+                                     response came; ReadError or RemoteProtocolError follow)
+ReadTimeout          `ResponseLost`  all was sent; the provider may have accepted it and be slow
+ReadError            `ResponseLost`  reset while waiting for the response, or in the middle of it
+RemoteProtocolError  `ResponseLost`  closed without a response, cut short, or not HTTP
+LocalProtocolError   `ResponseLost`  our fault, mostly before the first byte, but not provably so
+CloseError,          `ResponseLost`  should not occur (no connection is kept, no proxy is used), so
+ProxyError                           we conclude nothing from them
+DecodingError        `ResponseLost`  a response came and cannot be read
+TooManyRedirects     `ResponseLost`  should not occur: we follow none
+===================  ==============  ===========================================================
 
-Connections are not kept for a next request. A Lambda is frozen between invocations, and a
-connection that died meanwhile would turn a request nobody read into one whose fate is unknown.
+Connections are not kept for the next request. A Lambda function is frozen between invocations. On a
+connection that was closed meanwhile, a request that nothing read would look like one whose fate is
+unknown.
 """
 
 from __future__ import annotations
@@ -48,35 +49,35 @@ from clipmint.providers.base import Busy, ProviderError, ProviderUnavailable, Re
 if TYPE_CHECKING:
     import httpx
 
-MAX_ANSWER_BYTES = 1 << 20
-"""A status or result is a few kilobytes; more than this is not one."""
+MAX_RESPONSE_BYTES = 1 << 20
+"""A status or a result is a few kilobytes; a larger body is neither."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
 _BUSY = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 _ACCOUNT = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.FORBIDDEN})
-# A proxy says these when it gave up on either side: what happened behind it is not known.
+# A proxy sends these when it stopped waiting for either side; what happened behind it is unknown.
 _INCONCLUSIVE = frozenset({HTTPStatus.REQUEST_TIMEOUT, 499})
 
 
 class NotSent(ProviderError):
-    """No byte of the request left; it is safe to send again."""
+    """No byte of the request was sent; it is safe to send it again."""
 
 
 class Unsendable(ProviderError):
-    """The request can never be sent as it is."""
+    """The request is invalid and can never be sent."""
 
 
-class AnswerLost(ProviderError):
-    """The request may have arrived; the answer did not, or not whole."""
+class ResponseLost(ProviderError):
+    """The request may have arrived; its response did not, or is incomplete."""
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Seconds to wait: for a connection, to write, for each part of the answer, and for its body.
+    """Seconds to wait: to connect, to write, for each part of the response, and for its body.
 
-    ``whole`` ends a body that trickles in for ever.
+    ``whole`` ends a body that arrives too slowly.
     """
 
     connect: float
@@ -90,13 +91,13 @@ SUBMISSION = Patience(connect=5, write=10, read=30, whole=30)
 whose fate is unknown. (The SDKs wait 60 to 120 s.)"""
 
 QUESTION = Patience(connect=5, write=2, read=6, whole=6)
-"""Cancel asks two questions inside the 29 s of an API Gateway call, and the key set is fetched
-while fal waits 15 s for a webhook's answer. Giving up costs nothing: one asks again."""
+"""Cancel sends two requests within the 29 s of an API Gateway call, and we fetch the key set while
+fal waits 15 s for our response to a webhook. A time-out costs nothing: the caller retries."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """An HTTP answer, whatever its status. Header names are lower case."""
+class Response:
+    """An HTTP response of any status. Header names are lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -109,7 +110,7 @@ class Answer:
 
     @property
     def refuses(self) -> bool:
-        """Any 4xx: the other side is up, and it is us."""
+        """Any 4xx: the provider is up, and our request is at fault."""
         return self.status in range(400, 500)
 
     @property
@@ -119,23 +120,23 @@ class Answer:
 
     @property
     def busy(self) -> bool:
-        """429 and 503: up, not taking this one, and saying so."""
+        """429 and 503: the provider states that it did not accept this request."""
         return self.status in _BUSY
 
     @property
     def undecided(self) -> bool:
-        """Neither takes the request nor turns it away: 408, 499, any 1xx, 3xx or 5xx but 503."""
+        """Neither accepts nor rejects the request: 408, 499, any 1xx, 3xx, or 5xx except 503."""
         if self.busy or self.accepts:
             return False
         return self.status in _INCONCLUSIVE or not self.refuses
 
     @property
     def refuses_account(self) -> bool:
-        """401, 402 and 403: about the key or the funds, whatever was asked."""
+        """401, 402 and 403: these concern the key or the funds, for any request."""
         return self.status in _ACCOUNT
 
     def json_object(self) -> dict[str, object] | None:
-        """The body, if it is a JSON object."""
+        """The body if it is a JSON object, else None."""
         return json_object(self.body)
 
 
@@ -143,27 +144,27 @@ def json_object(body: bytes) -> dict[str, object] | None:
     """``body`` as a JSON object, or None if it is anything else."""
     try:
         value = json.loads(body)
-    except (ValueError, RecursionError):  # not JSON, not UTF-8, an absurd number; nested absurdly
+    except (ValueError, RecursionError):  # not JSON, not UTF-8, a huge number; nested too deeply
         return None
     return value if isinstance(value, dict) else None
 
 
 def excerpt(text: str) -> str:
-    """``text``, somebody else's words, fit for one line of a log."""
+    """Foreign ``text`` for one log line: no control characters, at most 300 characters."""
     return _CONTROL.sub(" ", text).strip()[:300]
 
 
 class Transport:
-    """Sends single requests. ``transport`` replaces the network, in tests."""
+    """Sends single requests. ``transport`` replaces the network in tests."""
 
     def __init__(self, transport: httpx.BaseTransport | None = None) -> None:
         self._transport = transport
 
     @cached_property
     def _client(self) -> httpx.Client:
-        import httpx  # noqa: PLC0415  (40 ms that a function which never calls out need not spend)
+        import httpx  # noqa: PLC0415  (takes 40 ms; functions without outgoing calls save it)
 
-        # httpx logs every URL at INFO, and ours carry the webhook's token.
+        # httpx logs every URL at INFO, and our URLs contain the webhook's token.
         logging.getLogger("httpx").setLevel(logging.WARNING)
         transport = self._transport or httpx.HTTPTransport(
             retries=0, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0)
@@ -172,31 +173,31 @@ class Transport:
 
     def submit(
         self, url: str, *, patience: Patience, headers: Mapping[str, str], content: bytes
-    ) -> Answer | Busy | Rejected | Unanswered:
-        """Post a submission, once: its answer, or what it proves that there is none."""
+    ) -> Response | Busy | Rejected | Unanswered:
+        """Post a submission once. Returns the response, or what the missing response proves."""
         try:
             return self.send("POST", url, patience=patience, headers=headers, content=content)
-        except NotSent as broken:
-            return Busy(str(broken))
-        except Unsendable as broken:
-            return Rejected(Failed(FailureCode.INTERNAL, str(broken)))
-        except AnswerLost as broken:
-            return Unanswered(str(broken))
+        except NotSent as error:
+            return Busy(str(error))
+        except Unsendable as error:
+            return Rejected(Failed(FailureCode.INTERNAL, str(error)))
+        except ResponseLost as error:
+            return Unanswered(str(error))
 
     def ask(
         self, method: str, url: str, *, headers: Mapping[str, str], content: bytes | None = None
-    ) -> Answer:
-        """Ask a question that is free to ask again.
+    ) -> Response:
+        """Send a request that is safe to repeat, such as a poll.
 
         Raises
         ------
         ProviderUnavailable
-            There was no answer.
+            There was no response.
         """
         try:
             return self.send(method, url, patience=QUESTION, headers=headers, content=content)
-        except (NotSent, Unsendable, AnswerLost) as broken:
-            raise ProviderUnavailable(str(broken)) from None
+        except (NotSent, Unsendable, ResponseLost) as error:
+            raise ProviderUnavailable(str(error)) from None
 
     def send(
         self,
@@ -206,13 +207,13 @@ class Transport:
         patience: Patience,
         headers: Mapping[str, str] | None = None,
         content: bytes | None = None,
-    ) -> Answer:
-        """Send one request, once, and read its answer.
+    ) -> Response:
+        """Send one request once, and read its response.
 
         Raises
         ------
-        NotSent, Unsendable, AnswerLost
-            As the table above says. Their texts hold no header and no query.
+        NotSent, Unsendable, ResponseLost
+            See the table above. Their messages contain no header and no query.
         """
         client = self._client
         import httpx  # noqa: PLC0415
@@ -230,29 +231,29 @@ class Transport:
                 method, url, headers={**plain, **(headers or {})}, content=content, timeout=timeout
             ) as response:
                 return _read(response, time.monotonic() + patience.whole, what)
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as broken:
-            raise NotSent(f"{what}: {_words(broken)}") from None
-        except (httpx.UnsupportedProtocol, httpx.InvalidURL) as broken:
-            raise Unsendable(f"{what}: {_words(broken)}") from None
-        except (httpx.HTTPError, httpx.StreamError) as broken:
-            raise AnswerLost(f"{what}: {_words(broken)}") from None
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            raise NotSent(f"{what}: {_error_text(error)}") from None
+        except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
+            raise Unsendable(f"{what}: {_error_text(error)}") from None
+        except (httpx.HTTPError, httpx.StreamError) as error:
+            raise ResponseLost(f"{what}: {_error_text(error)}") from None
 
 
-def _words(broken: Exception) -> str:
-    """What broke. Only connection errors speak for themselves: others may quote what was sent."""
-    name = type(broken).__name__
-    return f"{name}: {broken}" if name.startswith("Connect") else name
+def _error_text(error: Exception) -> str:
+    """The error's name. Only connection errors add their message: others may quote the request."""
+    name = type(error).__name__
+    return f"{name}: {error}" if name.startswith("Connect") else name
 
 
-def _read(response: httpx.Response, until: float, what: str) -> Answer:
+def _read(response: httpx.Response, until: float, what: str) -> Response:
     body = bytearray()
     for part in response.iter_bytes():
         body += part
-        if len(body) > MAX_ANSWER_BYTES:
-            raise AnswerLost(f"{what}: an answer of more than {MAX_ANSWER_BYTES} bytes")
+        if len(body) > MAX_RESPONSE_BYTES:
+            raise ResponseLost(f"{what}: a response of more than {MAX_RESPONSE_BYTES} bytes")
         if time.monotonic() > until:
-            raise AnswerLost(f"{what}: the answer took too long")
-    return Answer(
+            raise ResponseLost(f"{what}: the response took too long")
+    return Response(
         status=response.status_code,
         headers={name.lower(): value for name, value in response.headers.items()},
         body=bytes(body),

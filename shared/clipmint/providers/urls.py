@@ -1,6 +1,6 @@
-"""Which URLs a provider is called at, and which of its URLs can be a file at all.
+"""Checks of the base URLs of providers and of the media URLs that they return.
 
-Both rest on one rule: https, or http where the host can only be this computer (a simulator).
+Both follow one rule: https, or http where the host can only be this computer (a simulator).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def is_loopback(host: str) -> bool:
 
 
 def checked_base(url: str) -> str:
-    """A base URL our key may be sent to, without its trailing slash.
+    """A base URL to which we may send our key, without its trailing slash.
 
     Raises
     ------
@@ -34,17 +34,17 @@ def checked_base(url: str) -> str:
 
 
 def usable_media_url(value: object) -> str | None:
-    """``value`` if it is a URL a file can be fetched from, else None.
+    """``value`` if it is a URL from which a file can be fetched, else None.
 
-    https, or http on loopback; a host, no credentials, no characters a URL cannot have. Whether
-    the host is one we fetch from is checked when it is fetched.
+    It must be https, or http on loopback, with a host, without credentials and without characters
+    that a URL cannot have. The download checks whether the host is an allowed one.
     """
     if not isinstance(value, str) or _MEDIA.fullmatch(value) is None:
         return None
     try:
         parts = urlsplit(value)
         host, _ = parts.hostname, parts.port
-    except ValueError:  # a bracket or a port that is none
+    except ValueError:  # an unbalanced bracket or an invalid port
         return None
     if not host or "@" in parts.netloc or (parts.scheme == "http" and not is_loopback(host)):
         return None

@@ -18,7 +18,7 @@ from clipmint.providers.base import (
     Unanswered,
 )
 from clipmint.providers.fal import Fal, FalSettings, addresses
-from clipmint.providers.transport import MAX_ANSWER_BYTES
+from clipmint.providers.transport import MAX_RESPONSE_BYTES
 from tests.support.fal_wire import (
     BASE,
     KEY,
@@ -268,7 +268,7 @@ def test_an_answer_that_does_not_say_is_no_answer(status: int, body: object) -> 
 
 
 def test_an_answer_without_end_is_no_answer() -> None:
-    adapter, _ = fal(answer(200, submission_answer(padding="x" * MAX_ANSWER_BYTES)))
+    adapter, _ = fal(answer(200, submission_answer(padding="x" * MAX_RESPONSE_BYTES)))
     assert isinstance(adapter.submit(task()), Unanswered)
 
 

@@ -135,7 +135,7 @@ def test_the_proof_covers_the_bytes_and_not_what_they_mean(body: bytes) -> None:
 
 
 def test_a_body_about_another_request_than_its_signed_header_is_refused() -> None:
-    with pytest.raises(WebhookRejected, match="another request"):
+    with pytest.raises(WebhookRejected, match="name different requests"):
         read(SIGNER.call(OK, request_id="another"))
 
 

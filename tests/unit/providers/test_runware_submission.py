@@ -15,13 +15,13 @@ from clipmint.providers.base import (
     Provider,
     Rejected,
     Unanswered,
+    UnfitTask,
     WebhookCall,
     WebhookSender,
 )
 from clipmint.providers.runware import Runware, RunwareSettings
 from clipmint.providers.runware.models import image_size
-from clipmint.providers.transport import MAX_ANSWER_BYTES
-from clipmint.providers.unfit import UnfitTask
+from clipmint.providers.transport import MAX_RESPONSE_BYTES
 from tests.support.runware_wire import (
     ACK,
     HANDLE,
@@ -331,7 +331,7 @@ def test_an_answer_that_does_not_say_is_no_answer(status: int, body: object) -> 
 
 
 def test_an_answer_without_end_is_no_answer() -> None:
-    adapter, _ = runware(answer(200, ACK | {"padding": "x" * MAX_ANSWER_BYTES}))
+    adapter, _ = runware(answer(200, ACK | {"padding": "x" * MAX_RESPONSE_BYTES}))
     assert isinstance(adapter.submit(task()), Unanswered)
 
 

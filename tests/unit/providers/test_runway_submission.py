@@ -12,7 +12,7 @@ from clipmint.jobs.outcomes import FailureCode
 from clipmint.providers.base import Accepted, Busy, Provider, Rejected, Unanswered, WebhookSender
 from clipmint.providers.runway import Runway, RunwaySettings
 from clipmint.providers.runway.models import ENDPOINTS
-from clipmint.providers.transport import MAX_ANSWER_BYTES
+from clipmint.providers.transport import MAX_RESPONSE_BYTES
 from tests.support.runway_wire import (
     API,
     KEY,
@@ -262,7 +262,7 @@ def test_a_quota_or_shed_load_means_busy(status: int, body: object, said: str) -
         (200, {"id": "../organization"}),
         (200, {"id": ""}),
         (200, [TASK_ID]),
-        (200, {"id": TASK_ID, "padding": "x" * MAX_ANSWER_BYTES}),
+        (200, {"id": TASK_ID, "padding": "x" * MAX_RESPONSE_BYTES}),
         (204, b""),
         (301, b""),
         (307, b""),

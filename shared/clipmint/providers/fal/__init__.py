@@ -1,19 +1,19 @@
 """fal's queue API behind the `Provider` port.
 
-What is known of the wire comes from fal's published documentation ("docs" below), from its official
-Python client ("SDK"), and from answers users have posted ("seen"). What none of them settles is
-marked *Assumed* where it is relied on, and every assumption errs towards asking again rather than
-towards paying twice or refunding a video that exists.
+Facts about the protocol come from fal's published documentation ("docs" below), from its official
+Python client ("SDK"), and from responses that users have posted ("seen"). A fact that none of them
+settles is marked *Assumed* where we rely on it. Every assumption is chosen so that, if it is wrong,
+we poll again rather than pay twice or refund a video that exists.
 
 =================  ==============================================================
 `adapter`          `Fal`: submit, poll, cancel, read_webhook
 `settings`         the key and the three addresses, checked once
-`models`           what each family of models is sent
-`addresses`        which URLs may see our key
-`results`          what a finished request became
-`failures`         fal's error types and what they mean, as one table
-`webhooks`         proof and content of a webhook
-`keyset`           fal's public keys, fetched seldom
+`models`           the request body for each family of models
+`addresses`        the URLs that may receive our key
+`results`          the outcome of a finished request
+`failures`         fal's error types and their meanings, as one table
+`webhooks`         verification and content of a webhook
+`keyset`           fal's public keys, cached
 =================  ==============================================================
 
 Importing the package imports neither httpx nor cryptography; the first call that needs one does.

@@ -1,33 +1,34 @@
 """fal as a `Provider`.
 
-A submission is sent once and its answer sorted by what it proves:
+A submission is sent once. The result depends on what the response proves:
 
-===========================================  ==================================================
-no byte left · 429 · 503                     `Busy`: not accepted; the state machine tries again
+===========================================  ===================================================
+no byte sent · 429 · 503                     `Busy`: not accepted; the state machine retries
 401, 402, 403                                `Rejected`: the owner's key or funds
-404, 405                                     `Rejected`: the catalog names what fal does not have
+404, 405                                     `Rejected`: the catalog's endpoint is unknown to fal
 other 4xx                                    `Rejected`: by fal's error type
-2xx naming a request                         `Accepted`
-anything else: the answer is lost, cut       `Unanswered`: maybe accepted and paid for
+2xx with a request id                        `Accepted`
+anything else: the response is lost, cut     `Unanswered`: maybe accepted and paid for
 short or unreadable; 3xx; 408, 499; other
-5xx; 2xx naming no request
-===========================================  ==================================================
+5xx; 2xx without a request id
+===========================================  ===================================================
 
-fal has no idempotency key, so `Unanswered` means waiting for the webhook (`after_unanswered`),
-whose URL says which job it is for and whose body says the request id.
+fal has no idempotency key. After `Unanswered` the job waits for the webhook (`after_unanswered`):
+its URL identifies the job and its body contains the request id.
 
-Headers of a submission that guard the owner's money:
+Headers of a submission that protect the owner's money:
 
-- ``X-Fal-No-Retry: 1``. fal would repeat a broken run up to ten times, under new ids that are told
-  to nobody (seen: fal-ai/fal#703): videos that may be paid for and can never be fetched. A run that
-  failed is refunded instead, and costs the owner nothing (docs: 5xx is not billed).
-- ``X-Fal-Request-Timeout``, where the task says how late it may start: a request still queued when
-  its job has been given up must not begin, and cost, for nobody.
-- ``X-Fal-Object-Lifecycle-Preference``: files live seven days on fal's public hosts. That is far
-  longer than any migration takes, and not for ever, as the account's default may be.
+- ``X-Fal-No-Retry: 1``. Without it, fal repeats a failed run up to ten times under new ids that it
+  does not report (seen: fal-ai/fal#703): videos that may be paid for and can never be fetched. With
+  it, a run that failed costs the owner nothing (docs: 5xx is not billed), and the user is refunded.
+- ``X-Fal-Request-Timeout``, where the task has a latest start. A request that is still queued when
+  its job has been given up must not start, because the owner would pay for an unused video.
+- ``X-Fal-Object-Lifecycle-Preference``: fal's public hosts keep the files for seven days. That is
+  far longer than any migration takes; the account's default may be to keep them for ever.
 
-``X-Fal-Store-IO: 0`` is not sent: a stored result can be fetched for days after a lost webhook, an
-unstored one for minutes (docs). ``X-Fal-Queue-Priority`` neither: ``normal`` is the default.
+We do not send ``X-Fal-Store-IO: 0``: fal keeps a stored result for days, which helps after a lost
+webhook, but an unstored one only for minutes (docs). We do not send ``X-Fal-Queue-Priority``
+either: ``normal`` is the default.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ from clipmint.providers.base import (
     Submitted,
     Task,
     Unanswered,
+    UnfitTask,
     WebhookCall,
 )
 from clipmint.providers.fal import addresses, failures, webhooks
@@ -57,24 +59,23 @@ from clipmint.providers.fal.keyset import KeySet
 from clipmint.providers.fal.models import model_input
 from clipmint.providers.fal.results import read_result
 from clipmint.providers.fal.settings import FalSettings
-from clipmint.providers.transport import SUBMISSION, Answer, Patience, Transport, excerpt
-from clipmint.providers.unfit import UnfitTask
+from clipmint.providers.transport import SUBMISSION, Patience, Response, Transport, excerpt
 
 if TYPE_CHECKING:
     import httpx
 
 FILE_LIFE_SECONDS = 7 * 24 * 3600
-"""What fal promises at least (docs: FAQ), made a most."""
+"""fal promises to keep files at least this long (docs: FAQ); we ask it to keep them no longer."""
 
 _SHORTEST_START = 2  # seconds; the SDK refuses one or less
 
 _NO_SUCH_MODEL = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
-# A running request was asked to stop; it is already completed (docs).
+# fal has asked a running request to stop (202), or it is already completed (400) (docs).
 _TOO_LATE = frozenset({HTTPStatus.ACCEPTED, HTTPStatus.BAD_REQUEST})
 
 
 class Fal:
-    """fal's queue API. Holds its HTTP client and the cached webhook keys, nothing of any job.
+    """fal's queue API. Holds its HTTP client and the cached webhook keys, and no state of any job.
 
     Parameters
     ----------
@@ -85,7 +86,7 @@ class Fal:
     now
         Epoch seconds, for the age of webhooks and keys.
     patience
-        How long a submission waits for its answer.
+        How long a submission waits for its response.
     """
 
     name = "fal"
@@ -106,7 +107,7 @@ class Fal:
         self.media_hosts = settings.media_hosts
 
     def submit(self, task: Task) -> Submitted:
-        """Post the task once; see the module's table for what the answer means."""
+        """Post the task once. The table in the module's docstring gives the results."""
         if not self._settings.key:
             return Rejected(Failed(FailureCode.OWNER_ACCOUNT, "no usable fal key is configured"))
         try:
@@ -123,89 +124,91 @@ class Fal:
         if task.start_within_seconds is not None:
             headers["X-Fal-Request-Timeout"] = str(max(_SHORTEST_START, task.start_within_seconds))
         url = addresses.submission_url(self._settings.queue_url, task.endpoint, task.webhook_url)
-        answer = self._transport.submit(
+        response = self._transport.submit(
             url,
             patience=self._patience,
             headers={**headers, **self._credentials()},
             content=content,
         )
-        return self._submitted(task.endpoint, answer) if isinstance(answer, Answer) else answer
+        return (
+            self._submitted(task.endpoint, response) if isinstance(response, Response) else response
+        )
 
-    def _submitted(self, endpoint: str, answer: Answer) -> Submitted:
-        status, body = answer.status, answer.json_object()
+    def _submitted(self, endpoint: str, response: Response) -> Submitted:
+        status, body = response.status, response.json_object()
         words = f"HTTP {status}: {excerpt(failures.message(body))}"
-        if answer.accepts:
-            # The one field that is always there (seen: a fast runner leaves out the position).
+        if response.accepts:
+            # The only field that is always present (seen: a fast runner omits the position).
             request_id = (body or {}).get("request_id")
             if isinstance(request_id, str) and addresses.is_request_id(request_id):
                 return Accepted(self._handle(endpoint, request_id, body or {}))
-            return Unanswered(f"HTTP {status} naming no request")
-        if answer.busy:
+            return Unanswered(f"HTTP {status} without a request id")
+        if response.busy:
             return Busy(words)
-        if answer.undecided:
+        if response.undecided:
             return Unanswered(words)
         if status in _NO_SUCH_MODEL:
             return Rejected(Failed(FailureCode.INTERNAL, f"{endpoint}: {words}"))
-        types = failures.error_types(body, answer.headers)
+        types = failures.error_types(body, response.headers)
         return Rejected(failures.failed(types, status, failures.message(body)))
 
     def _handle(self, endpoint: str, request_id: str, returned: dict[str, object]) -> Handle:
         return addresses.handle(self._settings.queue_url, endpoint, request_id, returned)
 
     def poll(self, handle: Handle) -> Outcome:
-        """Ask for the status and, once it is COMPLETED, for the result.
+        """Read the status and, once it is COMPLETED, the result.
 
-        Every other status, also one fal invents tomorrow, is `Running`: the job's deadline ends it.
-        What the status question itself is refused with (401, 404, …) is no outcome either: the
-        request may well be running, and a mended key will find it.
+        Every other status, also a new one of fal's, is `Running`: the job's deadline ends it. An
+        error response to the status request itself (401, 404, …) is no outcome either: the request
+        may still be running, and a poll with a corrected key will find it.
 
         Raises
         ------
         ProviderUnavailable
-            No usable answer; ask again later.
+            No usable response; retry later.
         """
-        said = self._status(handle)
-        if said["status"] == "COMPLETED":
-            return read_result(said, self._ask("GET", handle, "result"))
-        position = said.get("queue_position")
-        if said["status"] == "IN_QUEUE" and type(position) is int and position >= 0:
+        status = self._status(handle)
+        if status["status"] == "COMPLETED":
+            return read_result(status, self._ask("GET", handle, "result"))
+        position = status.get("queue_position")
+        if status["status"] == "IN_QUEUE" and type(position) is int and position >= 0:
             return Running(position)
         return Running()
 
     def cancel(self, handle: Handle) -> bool:
-        """Take the request out of the queue, if it is still in it.
+        """Remove the request from fal's queue, if it is still queued.
 
-        A running request is left alone: fal would only be asked to stop it, may finish all the same
-        and may bill it (docs), and then nobody would want a video that was paid for. Should it
-        begin between the question and the request, fal answers 202 and the poll will tell.
+        We do not cancel a running request: fal only asks it to stop, may finish it anyway and may
+        bill it (docs), and the paid video would then be unused. If the request starts between our
+        status request and the cancellation, fal responds 202, and a later poll reads the outcome.
 
         Raises
         ------
         ProviderUnavailable
-            No usable answer, or fal does not know the request (404): nothing is known.
+            No usable response, or fal does not know the request (404): its state is unknown.
         """
         if self._status(handle)["status"] != "IN_QUEUE":
             return False
-        answer = self._ask("PUT", handle, "cancel")
-        body = answer.json_object() or {}
-        # The published schemas disagree on the body, so the HTTP status speaks; but a body that
-        # contradicts it is believed.
-        if answer.status == HTTPStatus.OK:
+        response = self._ask("PUT", handle, "cancel")
+        body = response.json_object() or {}
+        # The published schemas disagree on the body, so the HTTP status decides, unless the body
+        # contradicts it.
+        if response.status == HTTPStatus.OK:
             return body.get("success") is not False and body.get("status") in (None, "OK")
-        if answer.status in _TOO_LATE:
+        if response.status in _TOO_LATE:
             return False
-        unusable = AccountRefused if answer.refuses_account else ProviderUnavailable
-        raise unusable(f"fal answered {answer.status} to a cancellation")
+        unusable = AccountRefused if response.refuses_account else ProviderUnavailable
+        raise unusable(f"fal responded {response.status} to a cancellation")
 
     def read_webhook(self, call: WebhookCall, endpoint: str) -> Notice:
-        """Prove and read a webhook; see `clipmint.providers.fal.webhooks`.
+        """Verify and read a webhook; see `clipmint.providers.fal.webhooks`.
 
         Raises
         ------
         WebhookRejected
             Forged, stale or unreadable.
         ProviderUnavailable
-            fal's public keys could not be had; fal shall deliver again.
+            fal's public keys are not available now. fal has to deliver the webhook again.
         """
         proven_id = webhooks.prove(call, self._keys, self._now())
         request_id, outcome = webhooks.read(call.body, proven_id)
@@ -215,18 +218,18 @@ class Fal:
         return {"Authorization": f"Key {self._settings.key}"}
 
     def _status(self, handle: Handle) -> dict[str, object]:
-        answer = self._ask("GET", handle, "status")
-        said = answer.json_object()
-        # 202 while it runs, 200 when it is completed (docs); the body is what counts.
-        if answer.status in (200, 202) and said and isinstance(said.get("status"), str):
-            return said
-        unusable = AccountRefused if answer.refuses_account else ProviderUnavailable
-        words = excerpt(failures.message(said))
-        raise unusable(f"fal answered {answer.status} to a question for a status {words}")
+        response = self._ask("GET", handle, "status")
+        body = response.json_object()
+        # 202 while it runs, 200 when it is completed (docs); only the body decides.
+        if response.status in (200, 202) and body and isinstance(body.get("status"), str):
+            return body
+        unusable = AccountRefused if response.refuses_account else ProviderUnavailable
+        message = excerpt(failures.message(body))
+        raise unusable(f"fal responded {response.status} to a status request: {message}")
 
-    def _ask(self, method: str, handle: Handle, which: str) -> Answer:
+    def _ask(self, method: str, handle: Handle, which: str) -> Response:
         url = handle.urls.get(which, "")
-        # Checked again: a handle comes from storage, and our key goes with the question.
+        # Checked again: the handle comes from storage, and the request carries our key.
         if not self._settings.key or not addresses.is_ours(
             url, self._settings.queue_url, handle.request_id
         ):

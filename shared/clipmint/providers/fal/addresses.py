@@ -1,9 +1,9 @@
-"""Which URLs may see our key, and how to build the ones fal did not give us.
+"""The URLs that may receive our key, and how to build those that fal did not return.
 
-fal asks clients to use the URLs it returns rather than to build them (docs). We do, once each has
-been found to lie on the configured queue host and to be about the same request; any other is
-dropped and built instead. The comparison is a plain prefix, so there is no second URL parser for an
-attacker to disagree with.
+fal asks clients to use the URLs that it returns instead of building them (docs). We use a returned
+URL only if it is on the configured queue host and belongs to the same request; otherwise we build
+it. The check compares a plain prefix: with a URL parser, an attacker could use differences between
+that parser and the HTTP client's.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from clipmint.jobs.job import Handle
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")  # no segment starts with a dot
 
-# What we call each URL, fal's name for it, and its path below the request (docs; SDK).
+# Our name of each URL, fal's name for it, and its path below the request (docs; SDK).
 _RETURNED = {
     "status": ("status_url", "/status"),
     "result": ("response_url", ""),
@@ -27,28 +27,28 @@ _LONG_NAMESPACES = frozenset({"workflows", "comfy"})
 
 
 def is_request_id(value: object) -> bool:
-    """Whether ``value`` can be an id of fal's: it goes into paths, so nothing exotic is taken."""
+    """Whether ``value`` can be a request id of fal's; strict, because it goes into paths."""
     return isinstance(value, str) and _REQUEST_ID.fullmatch(value) is not None
 
 
 def application(endpoint: str) -> str:
-    """The part of an endpoint its requests live under.
+    """The part of an endpoint that the paths of its requests begin with.
 
     Two segments, or three in the namespaces ``workflows`` and ``comfy`` (SDK). With the full path
-    fal answers 405 (seen: fal-ai/fal#439).
+    fal responds 405 (seen: fal-ai/fal#439).
     """
     segments = endpoint.split("/")
     return "/".join(segments[: 3 if segments[0] in _LONG_NAMESPACES else 2])
 
 
 def submission_url(queue_url: str, endpoint: str, webhook_url: str | None) -> str:
-    """Where a task is posted; the webhook URL rides in the query, percent-encoded (docs)."""
+    """The URL to post a task to, with the webhook URL percent-encoded in its query (docs)."""
     url = f"{queue_url}/{endpoint}"
     return f"{url}?fal_webhook={quote(webhook_url, safe='')}" if webhook_url else url
 
 
 def is_ours(url: str, queue_url: str, request_id: str) -> bool:
-    """Whether ``url`` may be called with our key in the name of ``request_id``."""
+    """Whether we may call ``url`` with our key, for the request ``request_id``."""
     path = url.removeprefix(queue_url)
     return (
         path != url
@@ -60,9 +60,9 @@ def is_ours(url: str, queue_url: str, request_id: str) -> bool:
 def handle(
     queue_url: str, endpoint: str, request_id: str, returned: Mapping[str, object]
 ) -> Handle:
-    """The handle of a request: fal's URLs where they are trustworthy, built ones where not.
+    """The handle of a request, with fal's URLs where they pass `is_ours`, else with built ones.
 
-    ``returned`` is fal's answer to a submission, or empty where that answer was lost.
+    ``returned`` is the body of fal's response to the submission; empty if that response was lost.
     """
     base = f"{queue_url}/{application(endpoint)}/requests/{request_id}"
     urls = {}

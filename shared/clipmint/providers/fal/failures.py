@@ -1,12 +1,12 @@
-"""fal's errors and what they mean to us, as one table.
+"""fal's errors and their meanings, as one table.
 
-fal reports a failure in one of two shapes (docs): of the request, ``{"detail": "…", "error_type":
-"…"}`` with the same type in ``X-Fal-Error-Type``; or of the model, ``{"detail": [{"type": "…",
-"msg": "…"}]}``. The type decides; where it says nothing to us, the HTTP status does. What a user
-reads follows from the `FailureCode` alone; fal's own words go to the logs.
+fal reports a failure in one of two shapes (docs): a failure of the request as ``{"detail": "…",
+"error_type": "…"}``, with the same type in ``X-Fal-Error-Type``; or a failure of the model as
+``{"detail": [{"type": "…", "msg": "…"}]}``. The type decides; if we do not know it, the HTTP status
+does. Users see a text chosen by the `FailureCode` alone; fal's own message goes to the logs.
 
-``transient`` says that the same request may well succeed another time. It is never a licence to
-send a submission again that may have been accepted.
+``transient``: the same request may succeed at another time. It never permits us to resend a
+submission that may have been accepted.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from clipmint.providers.transport import excerpt
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What an error comes to."""
+    """The failure that an error stands for."""
 
     code: FailureCode
     transient: bool = False
@@ -39,8 +39,8 @@ _FAULT = Meaning(FailureCode.PROVIDER_ERROR, transient=True)
 _UNKNOWN = Meaning(FailureCode.PROVIDER_ERROR)
 
 BY_TYPE: Mapping[str, Meaning] = {
-    # Of the request (docs), with the HTTP status each comes with.
-    "request_timeout": _SLOW,  # 504: not begun within X-Fal-Request-Timeout
+    # Failures of the request (docs), with the HTTP status of each.
+    "request_timeout": _SLOW,  # 504: not started within X-Fal-Request-Timeout
     "startup_timeout": _SLOW,  # 504
     "runner_scheduling_failure": _FAULT,  # 503
     "runner_connection_timeout": _FAULT,  # 503
@@ -50,10 +50,10 @@ BY_TYPE: Mapping[str, Meaning] = {
     "runner_incomplete_response": _FAULT,  # 502
     "runner_server_error": _FAULT,  # 500
     "internal_error": _FAULT,  # 500
-    "client_cancelled": _CANCELLED,  # 499: a cancel of ours got through
-    "client_disconnected": _FAULT,  # 499: not ours, the queue was the client
+    "client_cancelled": _CANCELLED,  # 499: we cancelled it
+    "client_disconnected": _FAULT,  # 499: not by us, the queue was the client
     "bad_request": _INVALID,  # 400
-    # Of the model (docs; the first two also seen), 422 unless noted.
+    # Failures of the model (docs; the first two also seen), 422 unless noted.
     "content_policy_violation": _POLICY,
     "no_media_generated": _EMPTY,
     "image_load_error": _UNREADABLE,
@@ -81,16 +81,16 @@ BY_TYPE: Mapping[str, Meaning] = {
     "audio_duration_too_short": _INVALID,
     "internal_server_error": _FAULT,  # 500
     "generation_timeout": _SLOW,  # 504
-    "downstream_service_error": _UNKNOWN,  # 400: the partner behind fal said no
+    "downstream_service_error": _UNKNOWN,  # 400: fal's partner rejected it
     "downstream_service_unavailable": _BUSY,  # 500
     "concurrent_requests_limit": _BUSY,  # 429
 }
-"""Every error type fal documents."""
+"""Every error type that fal documents."""
 
 BY_STATUS: Mapping[int, Meaning] = {
     400: _INVALID,
     401: _OWNER,  # the key is wrong or revoked (seen)
-    402: _OWNER,  # not used by fal so far; it can mean nothing else
+    402: _OWNER,  # not used by fal so far; it has no other meaning
     403: _OWNER,  # "User is locked": the owner's balance is used up (seen)
     408: _SLOW,
     413: _INVALID,
@@ -109,7 +109,7 @@ _STATUS_IN_TEXT = re.compile(r"status code: (\d{3})\b")
 
 
 def meaning(types: Iterable[str], status: int | None) -> Meaning:
-    """The meaning of the first known type, else of the status, else a fault of the provider's."""
+    """The meaning of the first known type, else of the status, else `PROVIDER_ERROR`."""
     for name in types:
         if name in BY_TYPE:
             return BY_TYPE[name]
@@ -117,27 +117,27 @@ def meaning(types: Iterable[str], status: int | None) -> Meaning:
 
 
 def error_types(body: Mapping[str, object] | None, headers: Mapping[str, str]) -> list[str]:
-    """The error types an answer names: the model's first, as they say more than the request's."""
+    """The error types in a response, the model's first: they are more specific."""
     body = body or {}
     named = [item.get("type") for item in _items(body)]
     named += [body.get("error_type"), headers.get("x-fal-error-type")]
     return [name for name in named if isinstance(name, str) and name]
 
 
-def failed(types: Iterable[str], status: int | None, *words: object) -> Failed:
-    """The failure of an answer. ``words`` are fal's, in order of preference, for the logs."""
+def failed(types: Iterable[str], status: int | None, *messages: object) -> Failed:
+    """The failure in a response. ``messages`` are fal's, in order of preference, for the logs."""
     types = list(types)
     meant = meaning(types, status)
-    said = next((excerpt(word) for word in words if isinstance(word, str) and word), "")
-    parts = [f"HTTP {status}" if status else "", ", ".join(map(excerpt, types[:3])), said]
+    reason = next((excerpt(text) for text in messages if isinstance(text, str) and text), "")
+    parts = [f"HTTP {status}" if status else "", ", ".join(map(excerpt, types[:3])), reason]
     return Failed(meant.code, ": ".join(filter(None, parts)), transient=meant.transient)
 
 
 def message(body: Mapping[str, object] | None) -> str:
-    """The sentence in an error body, of either shape. Never the echo of the input."""
+    """The message in an error body of either shape, without the input that fal echoes."""
     body = body or {}
-    said = [body.get("detail"), *(item.get("msg") for item in _items(body)), body.get("error")]
-    return next((word for word in said if isinstance(word, str) and word), "")
+    texts = [body.get("detail"), *(item.get("msg") for item in _items(body)), body.get("error")]
+    return next((text for text in texts if isinstance(text, str) and text), "")
 
 
 def status_in(text: object) -> int | None:

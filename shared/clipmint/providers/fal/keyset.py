@@ -1,8 +1,8 @@
-"""fal's public webhook keys, fetched seldom.
+"""fal's public webhook keys, cached.
 
-Kept in memory for at most 24 hours, as fal asks (docs), and fetched again when no key verifies a
-webhook, because keys rotate; but never twice within a minute, whatever comes in, so that a flood
-of forgeries is not passed on to fal.
+We keep them in memory for at most 24 hours, as fal asks (docs), and fetch them again when no key
+verifies a webhook, because keys rotate. We never fetch them twice within a minute, so that many
+forged webhooks do not cause many requests to fal.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ MAX_AGE_SECONDS = 24 * 3600
 MIN_INTERVAL_SECONDS = 60
 _KEY_BYTES = 32
 _MAX_KEYS = 16
-"""fal publishes a few; each one is tried on every forgery, so there is a limit."""
+"""fal publishes a few. A forged webhook is checked against each of them, hence a limit."""
 
 
 def public_keys(body: bytes) -> list[bytes]:
-    """The raw Ed25519 keys, 32 bytes each, in a JWKS document; any other entry is passed over."""
+    """The raw Ed25519 keys, 32 bytes each, in a JWKS document. Other entries are skipped."""
     document = json_object(body) or {}
     entries = document.get("keys")
     found = []
@@ -45,8 +45,8 @@ def _decoded(x: object) -> bytes:
 
 
 class KeySet:
-    """The published keys. ``now`` is wall-clock time in epoch seconds: a frozen Lambda's other
-    clocks stand still."""
+    """The published keys. ``now`` returns wall-clock time in epoch seconds: the monotonic clock of
+    a Lambda function stops while it is frozen."""
 
     def __init__(self, url: str, transport: Transport, now: Callable[[], float]) -> None:
         self._url = url
@@ -62,27 +62,27 @@ class KeySet:
         Raises
         ------
         ProviderUnavailable
-            There are none to be had now.
+            No keys are available now.
         """
         if not self._younger(self._fetched_at, MAX_AGE_SECONDS) and not self.refresh():
-            raise ProviderUnavailable("fal's webhook keys were asked for less than a minute ago")
+            raise ProviderUnavailable("fal's webhook keys were requested less than a minute ago")
         return self._keys
 
     def refresh(self) -> bool:
-        """Fetch the keys again, unless that was tried within the last minute. Whether they were.
+        """Fetch the keys again; False, without a request, if we tried within the last minute.
 
         Raises
         ------
         ProviderUnavailable
-            fal did not answer with a key set. The old one is kept for as long as it is young.
+            fal did not return a key set. The old one stays in use until it is 24 hours old.
         """
         if self._younger(self._tried_at, MIN_INTERVAL_SECONDS):
             return False
         self._tried_at = self._now()
-        answer = self._transport.ask("GET", self._url, headers={})  # public: no key
-        keys = public_keys(answer.body) if answer.status == HTTPStatus.OK else []
+        response = self._transport.ask("GET", self._url, headers={})  # public: no key
+        keys = public_keys(response.body) if response.status == HTTPStatus.OK else []
         if not keys:
-            raise ProviderUnavailable(f"fal's webhook keys: HTTP {answer.status}, no usable key")
+            raise ProviderUnavailable(f"fal's webhook keys: HTTP {response.status}, no usable key")
         self._keys, self._fetched_at = keys, self._tried_at
         return True
 

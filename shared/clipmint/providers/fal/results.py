@@ -1,10 +1,10 @@
-"""What a finished request became, read from fal's answer to the question for its result.
+"""The outcome of a finished request, read from fal's response to our result request.
 
-``COMPLETED`` only means that fal is done: a failed or cancelled request is completed too, and the
-result then answers with the model's own HTTP status and body (docs; seen: TanStack/ai#394).
+``COMPLETED`` only means that fal has finished: a failed or cancelled request is completed too. Then
+the result request returns the model's own HTTP status and body (docs; seen: TanStack/ai#394).
 
-Of the doubtful cases, what might be a passing fault of the question itself (429, an ingress page, a
-body cut short) is no outcome at all: a refund would forget a video that exists and was paid for.
+An error that may be a temporary fault of the result request itself (429, an ingress page, a body
+cut short) is no outcome: with a refund, a video that exists and was paid for would be lost.
 """
 
 from __future__ import annotations
@@ -15,74 +15,77 @@ from http import HTTPStatus
 from clipmint.jobs.outcomes import Failed, FailureCode, Outcome, Running, Succeeded
 from clipmint.providers.base import AccountRefused, ProviderUnavailable
 from clipmint.providers.fal import failures
-from clipmint.providers.transport import Answer, excerpt
+from clipmint.providers.transport import Response, excerpt
 from clipmint.providers.urls import usable_media_url
 
 _GONE = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 
 
 def video_url(output: object) -> str | None:
-    """The URL in ``{"video": {"url": …}}``, the one field of it fal promises; None if unusable."""
+    """The URL in ``{"video": {"url": …}}``, the only field that fal promises; None if unusable."""
     video = output.get("video") if isinstance(output, dict) else None
     return usable_media_url(video.get("url")) if isinstance(video, dict) else None
 
 
-def read_result(completed: Mapping[str, object], answer: Answer) -> Outcome:
-    """The outcome of a request whose status is ``completed`` (a JSON object saying COMPLETED).
+def read_result(completed: Mapping[str, object], response: Response) -> Outcome:
+    """The outcome of a completed request.
+
+    ``completed`` is the JSON object that reported the status COMPLETED; ``response`` answers the
+    result request.
 
     Raises
     ------
     ProviderUnavailable
-        The answer does not say; ask again.
+        The response does not determine the outcome; retry.
     """
-    body = answer.json_object()
-    if answer.status == HTTPStatus.OK:
+    body = response.json_object()
+    if response.status == HTTPStatus.OK:
         return _output(body)
-    if answer.status == HTTPStatus.ACCEPTED or (
-        answer.status == HTTPStatus.BAD_REQUEST
+    if response.status == HTTPStatus.ACCEPTED or (
+        response.status == HTTPStatus.BAD_REQUEST
         and "still in progress" in failures.message(body).lower()
     ):
-        return Running()  # status and result are not read in one instant
-    if answer.status == HTTPStatus.TOO_MANY_REQUESTS or not (answer.refuses or answer.breaks):
-        raise ProviderUnavailable(f"fal answered {answer.status} to a question for a result")
+        return Running()  # status and result are read by two requests
+    if response.status == HTTPStatus.TOO_MANY_REQUESTS or not (response.refuses or response.breaks):
+        raise ProviderUnavailable(f"fal responded {response.status} to a result request")
 
-    types = failures.error_types(body, answer.headers)
-    by_status = failures.error_types(completed, {})  # a completed status may say it too (docs)
+    types = failures.error_types(body, response.headers)
+    by_status = failures.error_types(completed, {})  # the status may name the error too (docs)
     if not types and not by_status and not completed.get("error"):
-        if answer.status in _GONE and "x-fal-billable-units" not in answer.headers:
-            # fal keeps results for an hour, large ones for minutes (docs). Nobody will see it now.
-            # With a bill it is the model's own 404: it has no such path, or no longer (docs).
+        if response.status in _GONE and "x-fal-billable-units" not in response.headers:
+            # fal keeps results for an hour, large ones for minutes (docs); this one is deleted.
+            # A 404 with billed units comes from the model: it has no such path (any more) (docs).
             return Failed(
-                FailureCode.MEDIA_UNAVAILABLE, f"HTTP {answer.status}: the result has expired"
+                FailureCode.MEDIA_UNAVAILABLE, f"HTTP {response.status}: the result has expired"
             )
-        if _is_passing(answer, body):
-            unusable = AccountRefused if answer.refuses_account else ProviderUnavailable
-            raise unusable(f"fal answered {answer.status} to a question for a result")
+        if _is_temporary(response, body):
+            unusable = AccountRefused if response.refuses_account else ProviderUnavailable
+            raise unusable(f"fal responded {response.status} to a result request")
     return failures.failed(
-        [*types, *by_status], answer.status, failures.message(body), completed.get("error")
+        [*types, *by_status], response.status, failures.message(body), completed.get("error")
     )
 
 
 def _output(body: Mapping[str, object] | None) -> Outcome:
     if body is None:
-        raise ProviderUnavailable("a result that is no JSON object, perhaps cut short")
+        raise ProviderUnavailable("the result is not a JSON object; it may be cut short")
     url = video_url(body)
     if url is None:
         named = excerpt(", ".join(sorted(body)))
-        return Failed(FailureCode.PROVIDER_ERROR, f"a result without a usable video URL: {named}")
+        return Failed(FailureCode.PROVIDER_ERROR, f"the result has no usable video URL: {named}")
     return Succeeded(url)
 
 
-def _is_passing(answer: Answer, body: Mapping[str, object] | None) -> bool:
-    """Whether an untyped error is likelier the gateway's, about our question, than the model's.
+def _is_temporary(response: Response, body: Mapping[str, object] | None) -> bool:
+    """Whether an untyped error more likely concerns our result request than the model's run.
 
-    An ingress answers 5xx with a page of its own and without ``x-fal-request-id``, which is how the
-    SDK tells them apart. 408 is about our question by definition.
+    An ingress responds 5xx with its own page and without ``x-fal-request-id``; the SDK
+    distinguishes them in the same way. 408 concerns our request by definition.
     """
-    if answer.status == HTTPStatus.REQUEST_TIMEOUT:
+    if response.status == HTTPStatus.REQUEST_TIMEOUT:
         return True
-    if answer.refuses_account and "x-fal-billable-units" not in answer.headers:
-        # About our key or funds, not about this request, which has been made and paid for: it is
-        # still there when the account is mended.
+    if response.refuses_account and "x-fal-billable-units" not in response.headers:
+        # The error concerns our key or funds. The result was generated and paid for; it is still
+        # there after the owner has corrected the account.
         return True
-    return answer.breaks and (body is None or "x-fal-request-id" not in answer.headers)
+    return response.breaks and (body is None or "x-fal-request-id" not in response.headers)

@@ -1,7 +1,7 @@
-"""Where fal is and how we sign in, checked once so that no later step has to.
+"""fal's addresses and our key, checked once.
 
-The key never appears in a representation, and a key that could not travel in a header is treated
-as no key: an HTTP library's complaint about such a header would quote it.
+The key never appears in a representation. A key that cannot be sent in a header is treated as no
+key, because an HTTP library's error about such a header would quote it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class FalSettings:
     jwks_url
         fal's published webhook keys.
     media_hosts
-        Hosts results are served from: exact names, ``.suffix`` for a domain and all below it, or a
+        Hosts that serve results: exact names, ``.suffix`` for a domain and all its subdomains, or a
         loopback ``host:port``.
 
     Raises
@@ -43,7 +43,7 @@ class FalSettings:
     media_hosts: tuple[str, ...] = (".fal.media",)
 
     def __post_init__(self) -> None:
-        key = self.key.strip()  # secrets are pasted, often with a newline
+        key = self.key.strip()  # a pasted secret often ends with a newline
         object.__setattr__(self, "key", key if _KEY.fullmatch(key) else "")
         object.__setattr__(self, "queue_url", checked_base(self.queue_url))
         object.__setattr__(self, "jwks_url", checked_base(self.jwks_url))

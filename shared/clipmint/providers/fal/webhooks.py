@@ -1,16 +1,15 @@
-"""Proof and content of fal's webhooks.
+"""Verification and content of fal's webhooks.
 
 fal signs ``request id \\n user id \\n timestamp \\n sha256 hex of the raw body`` with Ed25519 and
-publishes its keys (docs). The proof covers the bytes as they came, so it is made before anything is
-parsed. Verification handles public values only: there is no secret whose comparison could leak by
-its timing.
+publishes its keys (docs). The signature covers the raw bytes, so we verify it before we parse
+anything. Verification uses public values only: there is no secret that timing could leak.
 
-The signature proves that fal sent the call, not that it is about a request of ours: any customer
-of fal's may name our URL as theirs. That is what the secret in the URL and the request id are for.
+The signature proves that fal sent the call, but not that it concerns a request of ours: any
+customer of fal can register our URL. The secret in the URL and the request id prove that part.
 
-The request is the *body's* ``request_id``. ``gateway_request_id`` is another one after a retry
-inside fal (seen: fal-ai/fal#703). *Assumed*: the signed header may carry either of the two; a
-header that carries neither belongs to another body, and is refused.
+The request is the *body's* ``request_id``. ``gateway_request_id`` differs from it after a retry
+inside fal (seen: fal-ai/fal#703). *Assumed*: the signed header may carry either of the two. If it
+carries neither, the header belongs to another body, and we reject the call.
 """
 
 from __future__ import annotations
@@ -28,12 +27,12 @@ from clipmint.providers.fal.results import video_url
 from clipmint.providers.transport import json_object
 
 MAX_SKEW_SECONDS = 300
-"""Older or newer than this is a replay (docs)."""
+"""A timestamp that is further off is a replay (docs)."""
 
 MAX_BODY_BYTES = 1 << 20
-"""A result is a few kilobytes; no more than this is hashed for a stranger."""
+"""A result is a few kilobytes. We hash no larger body, because anyone can send one."""
 
-# Printable ASCII: nothing that could move the line breaks of the signed message.
+# Printable ASCII: no character that could shift the line breaks of the signed message.
 _ID = re.compile(r"[\x21-\x7e]{1,256}")
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
 _SIGNATURE = re.compile(r"[0-9a-fA-F]{128}")
@@ -47,14 +46,14 @@ def _header(headers: Mapping[str, str], name: str, shape: re.Pattern[str]) -> st
 
 
 def prove(call: WebhookCall, keys: KeySet, now: float) -> str:
-    """Prove that fal sent ``call`` within the last 300 s. The request id its header names.
+    """Verify that fal sent ``call`` within the last 300 s. Returns the request id in its header.
 
     Raises
     ------
     WebhookRejected
-        It is malformed, stale, or signed by no published key.
+        The call is malformed, stale, or signed by no published key.
     ProviderUnavailable
-        The published keys could not be had.
+        The published keys are not available.
     """
     request_id = _header(call.headers, "request-id", _ID)
     user_id = _header(call.headers, "user-id", _ID)
@@ -75,7 +74,7 @@ def prove(call: WebhookCall, keys: KeySet, now: float) -> str:
 
 
 def _signed_by_any(keys: Sequence[bytes], signature: bytes, signed: bytes) -> bool:
-    # Here, so that only a function that is handed a webhook pays for the import.
+    # Imported here, so that only a function that receives webhooks spends time on the import.
     from cryptography.exceptions import InvalidSignature  # noqa: PLC0415
     from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415
         Ed25519PublicKey,
@@ -84,45 +83,45 @@ def _signed_by_any(keys: Sequence[bytes], signature: bytes, signed: bytes) -> bo
     for key in keys:
         try:
             Ed25519PublicKey.from_public_bytes(key).verify(signature, signed)
-        except (InvalidSignature, ValueError):  # ValueError: 32 bytes that are no key
+        except (InvalidSignature, ValueError):  # ValueError: these 32 bytes are not a key
             continue
         return True
     return False
 
 
 def read(body: bytes, proven_id: str) -> tuple[str, Outcome | None]:
-    """The request a proven body is about, and its outcome if the body tells.
+    """The request id in a verified body, and the outcome if the body contains it.
 
     Raises
     ------
     WebhookRejected
-        It is no JSON object, names no request, or names another than its signed header does.
+        The body is not a JSON object, has no request id, or another one than its signed header.
     """
-    said = json_object(body)
-    if said is None:
+    notice = json_object(body)
+    if notice is None:
         raise WebhookRejected("the body is not a JSON object")
-    request_id = said.get("request_id")
+    request_id = notice.get("request_id")
     if not isinstance(request_id, str) or not is_request_id(request_id):
         raise WebhookRejected("the body names no request")
-    if proven_id not in (request_id, said.get("gateway_request_id")):
-        raise WebhookRejected("the body is about another request than its header")
-    return request_id, _outcome(said)
+    if proven_id not in (request_id, notice.get("gateway_request_id")):
+        raise WebhookRejected("the body and its header name different requests")
+    return request_id, _outcome(notice)
 
 
-def _outcome(said: Mapping[str, object]) -> Outcome | None:
-    """The outcome, or None where only a poll can tell: no payload (``payload_error`` says why:
-    docs), no video in it, no reason for an error, or a status fal has not documented."""
-    payload = said.get("payload")
-    match said.get("status"):
+def _outcome(notice: Mapping[str, object]) -> Outcome | None:
+    """The outcome, or None where we have to poll for it: no payload (``payload_error`` gives the
+    reason: docs), no video in it, an error without a reason, or a status fal does not document."""
+    payload = notice.get("payload")
+    match notice.get("status"):
         case "OK":
             url = video_url(payload)
             return Succeeded(url) if url else None
         case "ERROR":
             body = payload if isinstance(payload, dict) else None
-            types = [*failures.error_types(body, {}), *failures.error_types(said, {})]
+            types = [*failures.error_types(body, {}), *failures.error_types(notice, {})]
             if body is None and not types:
                 return None
-            error = said.get("error")
+            error = notice.get("error")
             return failures.failed(types, failures.status_in(error), failures.message(body), error)
         case _:
             return None

@@ -1,18 +1,19 @@
 """Runware's task API behind the `Provider` port.
 
-What is known of the wire comes from Runware's published documentation ("docs" below), from its
-official Python client ("SDK": runware-sdk 1.8.0), and from answers users have posted ("seen"). What
-none of them settles is marked *Assumed* where it is relied on, and every assumption errs towards
-asking again rather than towards paying twice or refunding a video that exists.
+Facts about the protocol come from Runware's published documentation ("docs" below), from its
+official Python client ("SDK": runware-sdk 1.8.0), and from responses that users have posted
+("seen"). A fact that none of them settles is marked *Assumed* where we rely on it. Every assumption
+is chosen so that, if it is wrong, we poll again rather than pay twice or refund a video that
+exists.
 
 ==========  =======================================================================
 `adapter`   `Runware`: submit, poll, cancel, read_webhook
 `settings`  the key and the address, checked once
-`models`    the task each model is sent
-`envelope`  what an answer holds about one task: ``data`` and ``errors``
-`failures`  Runware's error codes and what they mean, as one table
-`results`   what a submission became
-`webhooks`  which task a webhook is about
+`models`    the request body for each model
+`envelope`  the parts of a response that concern one task: ``data`` and ``errors``
+`failures`  Runware's error codes and their meanings, as one table
+`results`   the outcome of a submission
+`webhooks`  the task that a webhook concerns
 ==========  =======================================================================
 
 Importing the package does not import httpx; the first call that needs it does.

@@ -1,29 +1,29 @@
 """Runware as a `Provider`.
 
-Everything is one kind of call: an array of task objects posted to one URL (docs). The array always
-holds one task here, so that one task's fate never hangs on another's.
+There is one kind of call: an array of task objects, posted to one URL (docs). Our arrays always
+hold one task, so that no task's outcome depends on another's.
 
-We choose the task's UUID, and Runware refuses a second task of the same UUID (SDK). That makes a
-submission safe to send again, and its answer is sorted so:
+We choose the task's UUID, and Runware rejects a second task with the same UUID (SDK). A submission
+is therefore safe to send again. Its result depends on the response:
 
-============================================  ==================================================
+============================================  ===================================================
 the task in ``data``                          `Accepted`
 ``conflictTaskUUID``, task sent before        `Accepted`: the earlier attempt had arrived
-``conflictTaskUUID``, on a first attempt      `Rejected`: somebody else's task has this UUID
-no byte left · 429 · 503 · no free server     `Busy`: not accepted; the state machine tries again
+``conflictTaskUUID``, on a first attempt      `Unanswered`: the request may have arrived twice
+no byte sent · 429 · 503 · no free server     `Busy`: not accepted; the state machine retries
 401, 402, 403 · key, credits, quota           `Rejected`: the owner's key or funds
 any other error of the task, in any status    `Rejected`: by `failures`
-the answer is lost or unreadable · 3xx ·      `Unanswered`: maybe accepted, to be sent again with
-408, 499 · other 5xx · a time-out or a        the same UUID (`after_unanswered`)
-server's failure inside a 200 or 4xx · a
-2xx that names no task of ours
-============================================  ==================================================
+the response is lost or unreadable · 3xx ·    `Unanswered`: maybe accepted; resubmitted with the
+408, 499 · other 5xx · a time-out or a        same UUID (`after_unanswered`)
+server error inside a 200 or 4xx · a 2xx
+that names no task of ours
+============================================  ===================================================
 
-A task that is sent again (`Task.resent`) may have been accepted the first time. Only its UUID in
-the answer tells of that: that Runware is busy now, or that the credits are used up now (maybe by
-this very task), does not. For such a task these are `Unanswered` too; only what would have been
-refused the first time just as well is `Rejected`. How long Runware remembers a UUID is not
-documented. *Assumed*: for longer than a job of ours may take.
+A task that is sent again (`Task.resent`) may have been accepted the first time. Only a response
+that names its UUID proves that. "Busy now" or "no credits now" (maybe used by this same task)
+proves nothing about the first attempt, so it is `Unanswered` for such a task. `Rejected` is only an
+error that the first attempt must have received too. Runware does not document how long it remembers
+a UUID. *Assumed*: for longer than one of our jobs can take.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ from clipmint.providers.base import (
     Submitted,
     Task,
     Unanswered,
+    UnfitTask,
     WebhookCall,
 )
 from clipmint.providers.runware import failures, webhooks
@@ -52,19 +53,18 @@ from clipmint.providers.runware.failures import Kind
 from clipmint.providers.runware.models import task_body
 from clipmint.providers.runware.results import read_result
 from clipmint.providers.runware.settings import RunwareSettings
-from clipmint.providers.transport import SUBMISSION, Answer, Patience, Transport
-from clipmint.providers.unfit import UnfitTask
+from clipmint.providers.transport import SUBMISSION, Patience, Response, Transport
 
 if TYPE_CHECKING:
     import httpx
 
 _BUSY = frozenset({Kind.RATE, Kind.CAPACITY})
 _INCONCLUSIVE = frozenset({Kind.TIMEOUT, Kind.SERVER})
-_UUID_VERSION = 4  # the one Runware documents
+_UUID_VERSION = 4  # the version that Runware documents
 
 
 class Runware:
-    """Runware's task API. Holds its HTTP client, nothing of any job.
+    """Runware's task API. Holds its HTTP client, and no state of any job.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ class Runware:
     transport
         Replaces the network (httpx's own seam), for tests.
     patience
-        How long a submission waits for its answer.
+        How long a submission waits for its response.
     """
 
     name = "runware"
@@ -91,83 +91,83 @@ class Runware:
         self.media_hosts = settings.media_hosts
 
     def submit(self, task: Task) -> Submitted:
-        """Post the task once; see the module's table for what the answer means."""
+        """Post the task once. The table in the module's docstring gives the results."""
         submitted = self._submit(task)
-        return _doubted(submitted) if task.resent else submitted
+        return _proven_for_both_attempts(submitted) if task.resent else submitted
 
     def _submit(self, task: Task) -> Submitted:
         if not self._settings.key:
             return _rejected(FailureCode.OWNER_ACCOUNT, "no usable Runware key is configured")
         task_id = task_uuid(task.task_id)
         if task_id is None or UUID(task_id).version != _UUID_VERSION:
-            return _rejected(FailureCode.INTERNAL, "the task's id is no UUID of version 4")
+            return _rejected(FailureCode.INTERNAL, "the task's id is not a UUID of version 4")
         task = dataclasses.replace(task, task_id=task_id)
         try:
             body = task_body(task)
         except UnfitTask as unfit:
             return Rejected(unfit.failure)
-        answer = self._transport.submit(
+        response = self._transport.submit(
             self._settings.url,
             patience=self._patience,
             headers=self._headers(),
             content=_array(body),
         )
-        return self._submitted(task, answer) if isinstance(answer, Answer) else answer
+        return self._submitted(task, response) if isinstance(response, Response) else response
 
-    def _submitted(self, task: Task, answer: Answer) -> Submitted:
+    def _submitted(self, task: Task, response: Response) -> Submitted:
         secrets = (self._settings.key, task.webhook_url or "")
-        said = Envelope.read(answer, task.task_id, secrets) or Envelope()
-        words = said.words(answer.status)
+        envelope = Envelope.read(response, task.task_id, secrets) or Envelope()
+        summary = envelope.summary(response.status)
         accepted = Accepted(Handle(task.task_id))
-        if any(error.kind is Kind.CONFLICT for error in said.errors):
-            # The id is a random one of ours: on a first attempt, its bytes arrived twice. Sent
-            # again, it settles itself.
-            return accepted if task.resent else Unanswered(f"known already: {words}")
-        if answer.busy:
-            return Busy(words)
-        if answer.undecided:
-            return Unanswered(words)
-        if any(item.get("taskUUID") for item in said.items):
-            return accepted  # should an error stand beside it, the poll will tell
-        if task.resent and not any(error.addressed for error in said.errors):
-            # Nothing that is about our task; but maybe about our account.
-            of_account = any(error.kind in failures.ACCOUNT for error in said.errors)
-            return Unanswered(words, account_refused=of_account or answer.refuses_account)
-        return _refused(answer, said)
+        if any(error.kind is Kind.CONFLICT for error in envelope.errors):
+            # We chose this id at random: on a first attempt, the request must have arrived twice.
+            # The resubmission will be `Accepted`.
+            return accepted if task.resent else Unanswered(f"known already: {summary}")
+        if response.busy:
+            return Busy(summary)
+        if response.undecided:
+            return Unanswered(summary)
+        if any(item.get("taskUUID") for item in envelope.items):
+            return accepted  # if there is an error too, a later poll reads it
+        if task.resent and not any(error.addressed for error in envelope.errors):
+            # No error concerns our task; one may concern our account.
+            of_account = any(error.kind in failures.ACCOUNT for error in envelope.errors)
+            return Unanswered(summary, account_refused=of_account or response.refuses_account)
+        return _refused(response, envelope)
 
     def poll(self, handle: Handle) -> Outcome:
-        """Ask for the task's results.
+        """Read the task's results.
 
-        A status Runware invents tomorrow is `Running`: the job's deadline ends it. An error is the
-        task's only where it says so; see `clipmint.providers.runware.results`.
+        A status that we do not know is `Running`: the job's deadline ends it. An error is the
+        task's only if it states so; see `clipmint.providers.runware.results`.
 
         Raises
         ------
         ProviderUnavailable
-            No usable answer; ask again later.
+            No usable response; retry later.
         """
         task_id = task_uuid(handle.request_id)
         if task_id is None or not self._settings.key:
-            raise ProviderUnavailable("no task UUID, or no Runware key to ask with")
-        answer = self._transport.ask(
+            raise ProviderUnavailable("not a task UUID, or no Runware key is configured")
+        response = self._transport.ask(
             "POST",
             self._settings.url,
             headers=self._headers(),
             content=_array({"taskType": "getResponse", "taskUUID": task_id}),
         )
-        return read_result(answer, task_id, (self._settings.key,))
+        return read_result(response, task_id, (self._settings.key,))
 
     def cancel(self, handle: Handle) -> bool:  # noqa: ARG002  (of the port)
-        """False, without a call: Runware documents no way to take a task back."""
+        """False, without a call: Runware documents no way to cancel a task."""
         return False
 
     def read_webhook(self, call: WebhookCall, endpoint: str) -> Notice:  # noqa: ARG002  (of the port)
-        """Which task a webhook is about: a hint to poll; see `clipmint.providers.runware.webhooks`.
+        """The task that a webhook concerns, as a hint to poll. See `webhooks.read`.
 
         Raises
         ------
         WebhookRejected
-            Unreadable, or not about one task.
+            Unreadable, or not about exactly one task.
         """
         return webhooks.read(call)
 
@@ -186,22 +186,22 @@ def _rejected(code: FailureCode, detail: str) -> Rejected:
     return Rejected(Failed(code, detail))
 
 
-def _refused(answer: Answer, said: Envelope) -> Submitted:
-    """What an answer that neither accepts the task nor leaves it open says."""
-    words = said.words(answer.status)
-    if not said.errors:
-        if answer.accepts:
-            return Unanswered(f"{words}, naming no task of ours")
-        meant = failures.meaning("", answer.status)
-        return Rejected(Failed(meant.code, words, transient=meant.transient))
-    error = said.errors[0]
+def _refused(response: Response, envelope: Envelope) -> Submitted:
+    """The result of a response that contains no accepted task and is not inconclusive."""
+    summary = envelope.summary(response.status)
+    if not envelope.errors:
+        if response.accepts:
+            return Unanswered(f"{summary}, without our task")
+        meant = failures.meaning("", response.status)
+        return Rejected(Failed(meant.code, summary, transient=meant.transient))
+    error = envelope.errors[0]
     if error.kind in _BUSY:
-        return Busy(words)
-    return Unanswered(words) if error.kind in _INCONCLUSIVE else Rejected(error.failed)
+        return Busy(summary)
+    return Unanswered(summary) if error.kind in _INCONCLUSIVE else Rejected(error.failed)
 
 
-def _doubted(submitted: Submitted) -> Submitted:
-    """What an answer is worth if an earlier attempt at the same task may have been accepted."""
+def _proven_for_both_attempts(submitted: Submitted) -> Submitted:
+    """`Unanswered` where the result proves nothing about an earlier attempt at the same task."""
     if isinstance(submitted, Busy):
         return Unanswered(submitted.detail)
     if isinstance(submitted, Rejected):

@@ -1,10 +1,10 @@
-"""What an answer of Runware's holds about one task.
+"""The parts of Runware's response that concern one task.
 
-An answer is ``{"data": […], "errors": […]}``, either of which may be missing (docs). A call may
-carry many tasks, each of which succeeds or fails by itself, so items and errors are told apart by
-their ``taskUUID``, whatever the HTTP status: errors also come in a 200. An item can be an error,
-too: ``{"status": "error", "error": {"code", "message"}}`` (SDK), or with both beside ``status``
-(seen).
+A response is ``{"data": […], "errors": […]}``; either member may be missing (docs). A call may
+carry many tasks, and each succeeds or fails by itself. We therefore assign items and errors by
+their ``taskUUID``, for any HTTP status: a 200 can contain errors too. An item can also be an error:
+``{"status": "error", "error": {"code", "message"}}`` (SDK), or with both members next to
+``status`` (seen).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Self
 from clipmint.jobs.outcomes import Failed
 from clipmint.providers.runware import failures
 from clipmint.providers.runware.failures import Kind, Meaning
-from clipmint.providers.transport import Answer, excerpt
+from clipmint.providers.transport import Response, excerpt
 
 _HIDDEN = "(hidden)"
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
@@ -25,16 +25,16 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.I
 
 @dataclass(frozen=True, slots=True)
 class Error:
-    """One error. ``detail`` is Runware's words for a log line, without our secrets.
+    """One error. ``detail`` is Runware's message for a log line, without our secrets.
 
     Attributes
     ----------
     addressed
-        It names our task; an error that names none is about the call.
+        The error names our task; an error without a task concerns the call.
     task_type
-        Of the task that failed, or ``getResponse`` or ``authentication``; empty if not said.
+        Type of the failed task, or ``getResponse`` or ``authentication``; empty if not stated.
     of_item
-        It says of itself, or of the item it is, that this is how the task ended.
+        The error, or the item that contains it, has the status ``error``: the task ended with it.
     """
 
     meaning: Meaning
@@ -49,22 +49,22 @@ class Error:
 
     @property
     def failed(self) -> Failed:
-        """The failure, if this is the fate of the task."""
+        """The task's failure, if the task ended with this error."""
         return Failed(self.meaning.code, self.detail, transient=self.meaning.transient)
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """An answer, as far as it is about one task.
+    """A response, reduced to one task.
 
     Attributes
     ----------
     items
-        The task's entries in ``data`` that are no errors.
+        The task's entries in ``data`` that are not errors.
     errors
-        Errors of the task, or of the call as a whole. Other tasks' are left out.
+        Errors of the task, or of the call as a whole, without those of other tasks.
     has_data
-        ``data`` is there, if only as an empty list.
+        ``data`` is a list; it may be empty.
     """
 
     items: tuple[Mapping[str, object], ...] = ()
@@ -72,44 +72,43 @@ class Envelope:
     has_data: bool = False
 
     @classmethod
-    def read(cls, answer: Answer, task_id: str, secrets: Iterable[str]) -> Self | None:
-        """Read an answer to a call about one task; None if it is no JSON object.
+    def read(cls, response: Response, task_id: str, secrets: Iterable[str]) -> Self | None:
+        """Read the response to a call about one task; None if it is not a JSON object.
 
-        ``secrets`` are taken out of Runware's words: an error may quote what it complains of.
+        ``secrets`` are removed from Runware's messages: an error may quote a part of the request.
         """
-        said = answer.json_object()
-        if said is None:
+        body = response.json_object()
+        if body is None:
             return None
         hidden = tuple(filter(None, secrets))
-        data = said.get("data")
+        data = body.get("data")
         ours = [item for item in _objects(data) if _named(item) in (None, task_id)]
         broken = [item for item in ours if item.get("status") == "error"]
-        reported = said.get("errors", said.get("error"))
+        reported = body.get("errors", body.get("error"))
         listed = [reported] if isinstance(reported, dict) else _objects(reported)
         about = [error for error in listed if _named(error) in (None, task_id)]
         return cls(
             items=tuple(item for item in ours if item.get("status") != "error"),
             errors=tuple(
-                _error(raw, answer.status, hidden, of_item=of_item)
+                _error(raw, response.status, hidden, of_item=of_item)
                 for raws, of_item in ((broken, True), (about, False))
                 for raw in raws
             ),
             has_data=isinstance(data, list),
         )
 
-    def words(self, status: int) -> str:
+    def summary(self, status: int) -> str:
         """One line for a log."""
-        said = "; ".join(error.detail for error in self.errors[:3])
-        return said or f"HTTP {status}"
+        return "; ".join(error.detail for error in self.errors[:3]) or f"HTTP {status}"
 
 
 def task_uuid(value: object) -> str | None:
-    """``value`` as we write a task's UUID, if it is one."""
+    """``value`` in lower case if it is a UUID, else None."""
     return value.lower() if isinstance(value, str) and _UUID.fullmatch(value) else None
 
 
 def _named(entry: Mapping[str, object]) -> str | None:
-    """The task an entry names: None for none, and for something that is no UUID its text."""
+    """The ``taskUUID`` of an entry: None if there is none, the plain text if it is not a UUID."""
     named = entry.get("taskUUID")
     return None if named in (None, "") else task_uuid(named) or str(named)
 
@@ -122,11 +121,11 @@ def _error(
     raw: Mapping[str, object], status: int, secrets: tuple[str, ...], *, of_item: bool
 ) -> Error:
     inner = raw.get("error")
-    told = {**raw, **inner} if isinstance(inner, dict) else raw
+    merged = {**raw, **inner} if isinstance(inner, dict) else raw
 
     def text(name: str) -> str:
-        value = told.get(name)
-        if isinstance(value, list):  # a rule about several parameters names them all (SDK)
+        value = merged.get(name)
+        if isinstance(value, list):  # an error about several parameters lists them (SDK)
             value = ", ".join(part for part in value if isinstance(part, str))
         plain = value if isinstance(value, str) else ""
         for secret in secrets:

@@ -1,16 +1,16 @@
-"""Runware's error codes and what they mean to us, as one table.
+"""Runware's error codes and their meanings, as one table.
 
-Runware documents the shape of an error but no closed list of codes, warns that they vary between
-models and may change (docs: errors), and its SDK sorts them by pattern, in a fixed order. `RULES`
-is that order (SDK: ``derive_code``), with three differences:
+Runware documents the shape of an error but no closed list of codes, and warns that codes vary
+between models and may change (docs: errors). Its SDK classifies them by pattern, in a fixed order.
+`RULES` follows that order (SDK: ``derive_code``), with three differences:
 
-- Case never matters. The SDK looks for ``Timeout`` and so misses ``timeoutProvider``, the very code
-  the docs give as an example; ``insufficientCredits`` and ``creditsExhausted`` are one thing.
-- ``conflictTaskUUID`` stands alone: it is how Runware says that it knows a task already.
-- The SDK's "not found" and "provider" are each several things to us: a task that is gone is not a
-  model that does not exist, and a full cluster is not a broken run.
+- Case never matters. The SDK searches for ``Timeout`` and so misses ``timeoutProvider``, the
+  example in the docs. ``insufficientCredits`` and ``creditsExhausted`` mean the same.
+- ``conflictTaskUUID`` has a rule of its own: it means that Runware already knows the task.
+- The SDK's "not found" and "provider" each have several meanings here: a deleted task is not an
+  unknown model, and a full cluster is not a failed run.
 
-``transient`` says that the same request may well succeed another time, as a new submission.
+``transient``: the same request may succeed at another time, as a new submission.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from clipmint.jobs.outcomes import FailureCode
 
 
 class Kind(Enum):
-    """What sort of error it is, where more than the failure depends on it."""
+    """The kind of an error, for decisions that the `FailureCode` alone does not determine."""
 
     CONFLICT = auto()
     FUNDS = auto()
@@ -46,7 +46,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What an error comes to, once it is the fate of a task."""
+    """The kind of an error, and the failure of a task that ended with it."""
 
     kind: Kind
     code: FailureCode
@@ -55,9 +55,9 @@ class Meaning:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Codes in which ``pattern`` is found, whatever their case, have this ``meaning``.
+    """A code that contains ``pattern``, in any case, has this ``meaning``.
 
-    With ``parameter``, only if that is found in the name of the parameter at fault.
+    With ``parameter``, only if the name of the invalid parameter contains that pattern too.
     """
 
     pattern: re.Pattern[str]
@@ -90,7 +90,7 @@ RULES: tuple[Rule, ...] = (
         Kind.CONFLICT,
         FailureCode.INTERNAL,
     ),
-    # The owner has run dry, or has paused the account.
+    # The owner's credits are used up, or the owner has paused the account.
     _rule(
         r"credits|quota|balance|^paymentRequired$|^environmentPaused$",
         Kind.FUNDS,
@@ -103,7 +103,7 @@ RULES: tuple[Rule, ...] = (
         Kind.POLICY,
         FailureCode.CONTENT_POLICY,
     ),
-    # Of our key. What a partner says of Runware's own keys begins with "provider" and is below.
+    # Errors of our key. A partner's error about Runware's own keys begins with "provider" (below).
     _rule(
         r"apiKey|^(unauthorized|forbidden|permissionDenied|insufficientPermissions)$"
         r"|^(authentication|auth)(Failed|Timeout)$|^(invalid|missing)Authentication$"
@@ -114,14 +114,14 @@ RULES: tuple[Rule, ...] = (
     ),
     _rule(r"time(d)?-?out", Kind.TIMEOUT, FailureCode.PROVIDER_TIMEOUT, transient=True),
     _rule(r"^taskCancel", Kind.CANCELLED, FailureCode.CANCELLED),
-    # The question finds nothing under this id (`results` waits then).
+    # The poll found no task with this id (`results` then keeps waiting).
     _rule(r"^task.*NotFound$", Kind.NO_SUCH_TASK, FailureCode.PROVIDER_ERROR, transient=True),
     _rule(
         r"^model.*NotFound$|^(unknown|invalid|unsupported)Model",
         Kind.NO_SUCH_MODEL,
         FailureCode.INTERNAL,
     ),
-    # *Assumed*: of what a task names, that leaves its images.
+    # *Assumed*: any other resource that a task names is one of its images.
     _rule(r"NotFound$", Kind.UNREADABLE, FailureCode.INPUT_UNREADABLE),
     _rule(r"Expired$", Kind.EXPIRED, FailureCode.MEDIA_UNAVAILABLE),
     _rule(
@@ -137,8 +137,8 @@ RULES: tuple[Rule, ...] = (
         FailureCode.PROVIDER_UNAVAILABLE,
         transient=True,
     ),
-    # *Assumed*: an image Runware calls invalid is one it could not fetch or decode, for the shape
-    # in which we name images never changes.
+    # *Assumed*: Runware could not fetch or decode an image that it calls invalid, because the
+    # format in which we name images never changes.
     _rule(
         r"^(invalid|unsupported).*(image|frame)",
         Kind.UNREADABLE,
@@ -164,7 +164,7 @@ RULES: tuple[Rule, ...] = (
         FailureCode.INVALID_INPUT,
     ),
 )
-"""The first that matches counts."""
+"""The first matching rule decides."""
 
 BY_STATUS: Mapping[int, Meaning] = {
     400: Meaning(Kind.INVALID, FailureCode.INVALID_INPUT),
@@ -182,18 +182,18 @@ BY_STATUS: Mapping[int, Meaning] = {
     503: Meaning(Kind.CAPACITY, FailureCode.PROVIDER_UNAVAILABLE, transient=True),
     504: Meaning(Kind.TIMEOUT, FailureCode.PROVIDER_TIMEOUT, transient=True),
 }
-"""For an error whose code says nothing to us."""
+"""For an error whose code we do not know."""
 
 _UNKNOWN = Meaning(Kind.UNKNOWN, FailureCode.PROVIDER_ERROR)
-_OWNERS = frozenset({401, 402})  # never said of anything but a key or a purse (docs)
+_OWNERS = frozenset({401, 402})  # used only for the key and the funds (docs)
 
 
 ACCOUNT = frozenset({Kind.ACCESS, Kind.FUNDS})
-"""Of the owner's key or purse, whatever was asked."""
+"""Errors of the owner's key or funds, for any request."""
 
 
 def meaning(code: str, status: int, parameter: str = "") -> Meaning:
-    """What an error with this code, in an answer with this HTTP status, means."""
+    """The meaning of an error with this code, in a response with this HTTP status."""
     if status in _OWNERS:
         return BY_STATUS[status]
     for rule in RULES:

@@ -1,7 +1,7 @@
-"""Where Runware is and how we sign in, checked once so that no later step has to.
+"""Runware's address and our key, checked once.
 
-The key never appears in a representation, and a key that could not travel in a header is treated
-as no key: an HTTP library's complaint about such a header would quote it.
+The key never appears in a representation. A key that cannot be sent in a header is treated as no
+key, because an HTTP library's error about such a header would quote it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from clipmint.providers.urls import checked_base
 
-_KEY = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # what a bearer token can be (RFC 6750, 2.1)
+_KEY = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # the syntax of a bearer token (RFC 6750, 2.1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +24,10 @@ class RunwareSettings:
         The API key, sent as a bearer token (docs). Empty where only webhooks are read: they need
         no secret. A malformed key counts as empty.
     url
-        The one URL of the API, without a trailing slash: every task is posted to it.
+        The URL to which every task is posted, without a trailing slash.
     media_hosts
-        Hosts results are served from (seen: ``vm.`` videos, ``im.`` images): exact names,
-        ``.suffix`` for a domain and all below it, or a loopback ``host:port``.
+        Hosts that serve results (seen: ``vm.`` videos, ``im.`` images): exact names, ``.suffix``
+        for a domain and all its subdomains, or a loopback ``host:port``.
 
     Raises
     ------
@@ -40,6 +40,6 @@ class RunwareSettings:
     media_hosts: tuple[str, ...] = ("vm.runware.ai", "im.runware.ai")
 
     def __post_init__(self) -> None:
-        key = self.key.strip()  # secrets are pasted, often with a newline
+        key = self.key.strip()  # a pasted secret often ends with a newline
         object.__setattr__(self, "key", key if _KEY.fullmatch(key) else "")
         object.__setattr__(self, "url", checked_base(self.url))

@@ -1,15 +1,15 @@
-"""Runway's API behind the `Provider` port. It never calls us: outcomes are found by polling.
+"""Runway's API behind the `Provider` port. Runway has no webhooks: we poll for outcomes.
 
-What is known of the wire comes from Runway's published documentation ("docs" below), from its
-official Python client ("SDK"), and from answers users have posted ("seen"). What none of them
-settles is marked *Assumed* where it is relied on, and every assumption errs towards asking again
-rather than towards paying twice or refunding a video that exists.
+Facts about the protocol come from Runway's published documentation ("docs" below), from its
+official Python client ("SDK"), and from responses that users have posted ("seen"). A fact that none
+of them settles is marked *Assumed* where we rely on it. Every assumption is chosen so that, if it
+is wrong, we poll again rather than pay twice or refund a video that exists.
 
 =================  ==============================================================
 `adapter`          `Runway`: submit, poll, cancel
-`settings`         the key, the address and the version of the API we speak
-`models`           which endpoint a task goes to, and what it is sent
-`failures`         Runway's failure codes and refusals, and what they mean
+`settings`         the key, the address and the API version that we use
+`models`           the endpoint and the request body of a task
+`failures`         Runway's failure codes and rejections, and their meanings
 =================  ==============================================================
 
 Importing the package does not import httpx; the first call that needs it does.

@@ -1,27 +1,27 @@
 """Runway as a `Provider`.
 
-A submission is sent once and its answer sorted by what it proves:
+A submission is sent once. The result depends on what the response proves:
 
-===========================================  ==================================================
-no byte left · 429 · 503                     `Busy`: not accepted; the state machine tries again
-400 for want of credits, 401, 402, 403       `Rejected`: the owner's funds or key
+===========================================  ===================================================
+no byte sent · 429 · 503                     `Busy`: not accepted; the state machine retries
+400 for lack of credits, 401, 402, 403       `Rejected`: the owner's funds or key
 other 4xx                                    `Rejected`: by what is wrong with the body
-2xx naming a task                            `Accepted`
-anything else: the answer is lost, cut       `Unanswered`: maybe accepted and paid for
+2xx with a task id                           `Accepted`
+anything else: the response is lost, cut     `Unanswered`: maybe accepted and paid for
 short or unreadable; 3xx; 408, 499; other
-5xx; 2xx naming no task
-===========================================  ==================================================
+5xx; 2xx without a task id
+===========================================  ===================================================
 
-Runway has no idempotency key, no webhook, and no way to list tasks: a task whose id we never
-learned can neither be found nor asked for again, so `after_unanswered` is to give up. (Its
-documentation calls 502 and 504 load shedding that may be retried. A gateway says the same of a
-backend that took the task and then died, and the owner would pay for both.)
+Runway has no idempotency key, no webhook, and no way to list tasks. A task whose id we never
+received can neither be found nor requested again, so `after_unanswered` is ``"fail"``. (Runway's
+documentation calls 502 and 504 load shedding that may be retried. But a gateway sends the same
+status when a backend accepts the task and then crashes, and the owner would pay for both tasks.)
 
-Every task beyond the organisation's concurrency is accepted all the same and waits as THROTTLED, so
-429 means a day's quota is used up, or the gateway (docs).
+Runway accepts tasks beyond the organisation's concurrency too; they wait as THROTTLED. A 429
+therefore means that a day's quota is used up, or comes from the gateway (docs).
 
-Runway asks not to be polled more than once in five seconds per task; how often we ask is the
-catalog's business.
+Runway asks clients not to poll a task more than once in five seconds. The catalog sets how often we
+poll.
 """
 
 from __future__ import annotations
@@ -42,23 +42,23 @@ from clipmint.providers.base import (
     Submitted,
     Task,
     Unanswered,
+    UnfitTask,
 )
 from clipmint.providers.runway import failures, models
 from clipmint.providers.runway.settings import API_VERSION, RunwaySettings
-from clipmint.providers.transport import SUBMISSION, Answer, Patience, Transport, excerpt
-from clipmint.providers.unfit import UnfitTask
+from clipmint.providers.transport import SUBMISSION, Patience, Response, Transport, excerpt
 from clipmint.providers.urls import usable_media_url
 
 if TYPE_CHECKING:
     import httpx
 
-_TASK_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")  # UUIDs; they go into paths, so nothing exotic
+_TASK_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")  # UUIDs; strict, because they go into paths
 _WAITING = frozenset({"PENDING", "THROTTLED"})
 _GONE = HTTPStatus.NOT_FOUND
 
 
 class Runway:
-    """Runway's API. Holds its HTTP client, nothing of any job.
+    """Runway's API. Holds its HTTP client, and no state of any job.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class Runway:
     transport
         Replaces the network (httpx's own seam), for tests.
     patience
-        How long a submission waits for its answer.
+        How long a submission waits for its response.
     """
 
     name = "runway"
@@ -85,9 +85,9 @@ class Runway:
         self.media_hosts = settings.media_hosts
 
     def submit(self, task: Task) -> Submitted:
-        """Post the task once; see the module's table for what the answer means.
+        """Post the task once. The table in the module's docstring gives the results.
 
-        Runway cannot be told a webhook or a latest start; a task's are not sent.
+        Runway takes neither a webhook nor a latest start; the task's values are not sent.
         """
         if not self._settings.key:
             return Rejected(Failed(FailureCode.OWNER_ACCOUNT, "no usable Runway key is configured"))
@@ -95,94 +95,94 @@ class Runway:
             path, body = models.request(task)
         except UnfitTask as unfit:
             return Rejected(unfit.failure)
-        answer = self._transport.submit(
+        response = self._transport.submit(
             self._settings.url + path,
             patience=self._patience,
             headers={"Content-Type": "application/json", **self._headers()},
             content=json.dumps(body).encode("ascii"),
         )
-        return self._submitted(answer) if isinstance(answer, Answer) else answer
+        return self._submitted(response) if isinstance(response, Response) else response
 
-    def _submitted(self, answer: Answer) -> Submitted:
-        status, body = answer.status, answer.json_object()
-        if answer.accepts:
+    def _submitted(self, response: Response) -> Submitted:
+        status, body = response.status, response.json_object()
+        if response.accepts:
             task_id = (body or {}).get("id")
             if isinstance(task_id, str) and _TASK_ID.fullmatch(task_id):
                 return Accepted(Handle(task_id))
-            return Unanswered(f"HTTP {status} naming no task")
-        words = self._words(answer)
-        if answer.busy:
-            return Busy(f"HTTP {status}: {words}")
-        if answer.undecided:
-            return Unanswered(f"HTTP {status}: {words}")
-        return Rejected(failures.of_refusal(status, body, words))
+            return Unanswered(f"HTTP {status} without a task id")
+        message = self._message(response)
+        if response.busy:
+            return Busy(f"HTTP {status}: {message}")
+        if response.undecided:
+            return Unanswered(f"HTTP {status}: {message}")
+        return Rejected(failures.of_refusal(status, body, message))
 
     def poll(self, handle: Handle) -> Outcome:
-        """Ask for the task. A success carries a URL signed anew: each lives a day or two (docs).
+        """Read the task. A success has a newly signed URL; each is valid for a day or two (docs).
 
-        Every status but three is `Running`, also one Runway invents tomorrow: the job's deadline
-        ends it. A refused question is no outcome. Not even 404, which a deleted task answers for
-        ever, but also somebody else's: with the wrong organisation's key in the secret for a
-        minute, every video under way would be refunded and lost. What we deleted ourselves is
-        recorded as cancelled, if need be when the user asks again.
+        Every status except three is `Running`, also a new one of Runway's: the job's deadline ends
+        it. An error response to the poll is no outcome, not even 404. Runway responds 404 for a
+        deleted task, but also for a task of another organisation: if the secret held the wrong
+        organisation's key for a minute, every running video would be refunded and lost. A task that
+        we deleted is recorded as cancelled, at the latest when the user cancels again.
 
         Raises
         ------
         ProviderUnavailable
-            No usable answer; ask again later.
+            No usable response; retry later.
         """
-        answer = self._ask("GET", handle)
-        said = self._task(answer)
-        match said["status"]:
+        response = self._ask("GET", handle)
+        task = self._task(response)
+        match task["status"]:
             case "SUCCEEDED":
-                return _output(said.get("output"))
+                return _output(task.get("output"))
             case "FAILED":
-                return failures.of_task(said.get("failureCode"), said.get("failure"))
+                return failures.of_task(task.get("failureCode"), task.get("failure"))
             case "CANCELLED":
                 return Failed(FailureCode.CANCELLED, "CANCELLED")
             case _:
                 return Running()
 
     def cancel(self, handle: Handle) -> bool:
-        """Take the task back, if it has not begun.
+        """Delete the task, if it has not started.
 
-        A running task is left alone: deleted, it is not refunded, may run on all the same, and can
-        never be fetched (docs). Nor is one deleted that has ended: its video would go with it.
+        We do not delete a running task: Runway would not refund it, might still run it, and its
+        video could never be fetched (docs). We do not delete a finished task either: its video
+        would be deleted too.
 
-        Between the question and the deletion a task may begin, and Runway does not tell. It is
-        cancelled then all the same, since nobody can have its video any more, and the owner may
-        have paid for it.
+        A task may start between our GET and the DELETE, and Runway does not report that. We still
+        return True: the video cannot be fetched any more. The owner may have paid for it.
 
-        A task Runway does not know (404) was taken back before, by a call of ours whose answer was
-        lost; or its video is beyond reach in some other way. Either way nothing is left to wait
-        for, and the user who asks for the credits back gets them.
+        If Runway does not know the task (404), an earlier call of ours deleted it and the response
+        was lost, or its video is out of reach for another reason. In both cases there is nothing to
+        wait for, and a user who cancels gets the credits back.
 
         Raises
         ------
         ProviderUnavailable
-            No usable answer; nothing is known.
+            No usable response; the state of the task is unknown.
         """
-        asked = self._ask("GET", handle)
-        if asked.status == _GONE:
+        current = self._ask("GET", handle)
+        if current.status == _GONE:
             return True
-        status = self._task(asked)["status"]
+        status = self._task(current)["status"]
         if status not in _WAITING:
             return status == "CANCELLED"
-        answer = self._ask("DELETE", handle)
-        if answer.accepts or answer.status == _GONE:
+        response = self._ask("DELETE", handle)
+        if response.accepts or response.status == _GONE:
             return True
-        raise self._unusable(answer)
+        raise self._unusable(response)
 
-    def _task(self, answer: Answer) -> dict[str, object]:
-        said = answer.json_object()
-        if answer.status == HTTPStatus.OK and said and isinstance(said.get("status"), str):
-            return said
-        raise self._unusable(answer)
+    def _task(self, response: Response) -> dict[str, object]:
+        task = response.json_object()
+        if response.status == HTTPStatus.OK and task and isinstance(task.get("status"), str):
+            return task
+        raise self._unusable(response)
 
-    def _ask(self, method: str, handle: Handle) -> Answer:
-        # Checked again: a handle comes from storage, and our key goes with the question.
+    def _ask(self, method: str, handle: Handle) -> Response:
+        # Checked again: the handle comes from storage, and the request carries our key.
         if not self._settings.key or not _TASK_ID.fullmatch(handle.request_id):
-            raise ProviderUnavailable("no task id of Runway's, or no key to ask with")
+            raise ProviderUnavailable("not a task id of Runway's, or no key is configured")
         url = f"{self._settings.url}/v1/tasks/{handle.request_id}"
         return self._transport.ask(method, url, headers=self._headers())
 
@@ -192,20 +192,20 @@ class Runway:
             "X-Runway-Version": API_VERSION,
         }
 
-    def _words(self, answer: Answer) -> str:
-        """Runway's words for a log. What it says of a bad key is not documented: should it quote
-        the key, we do not."""
-        said = failures.message(answer.json_object())
-        return excerpt(said.replace(self._settings.key, "[key]"))
+    def _message(self, response: Response) -> str:
+        """Runway's message for a log line. Runway does not document its message about a bad key; if
+        it quotes the key, we remove it."""
+        message = failures.message(response.json_object())
+        return excerpt(message.replace(self._settings.key, "[key]"))
 
-    def _unusable(self, answer: Answer) -> ProviderUnavailable:
-        words = self._words(answer)
-        unusable = AccountRefused if answer.refuses_account else ProviderUnavailable
-        return unusable(f"Runway answered {answer.status} about a task: {words}")
+    def _unusable(self, response: Response) -> ProviderUnavailable:
+        message = self._message(response)
+        unusable = AccountRefused if response.refuses_account else ProviderUnavailable
+        return unusable(f"Runway responded {response.status} to a request about a task: {message}")
 
 
 def _output(output: object) -> Outcome:
-    """The first of the task's files; we only ever ask for one."""
+    """The first of the task's files; we never request more than one."""
     urls = output if isinstance(output, list) else []
     url = next(filter(None, map(usable_media_url, urls)), None)
     if url is None:

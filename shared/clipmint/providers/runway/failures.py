@@ -1,12 +1,12 @@
-"""Runway's failures and what they mean to us.
+"""Runway's failures and their meanings.
 
-A task that failed carries a ``failureCode`` of dotted parts, general to particular, such as
-``SAFETY.INPUT.TEXT``, and an open set of them: the longest known beginning counts. A submission
-that was refused has an HTTP status, and for 400 a list of what is wrong with the body (docs).
+A failed task has a ``failureCode`` of dotted parts, from general to particular, such as
+``SAFETY.INPUT.TEXT``. The set of codes is open: the longest known prefix decides. A rejected
+submission has an HTTP status and, for 400, a list of what is wrong with the body (docs).
 
-What a user reads follows from the `FailureCode` alone; Runway's own words go to the logs, as its
-documentation asks. ``transient`` says that the same request may well succeed another time. It is
-never a licence to send a submission again that may have been accepted.
+Users see a text chosen by the `FailureCode` alone; Runway's own message goes to the logs, as its
+documentation asks. ``transient``: the same request may succeed at another time. It never permits us
+to resend a submission that may have been accepted.
 """
 
 from __future__ import annotations
@@ -32,75 +32,75 @@ UNKNOWN_CODE = Failed(FailureCode.PROVIDER_ERROR)
 
 BY_FAMILY: Mapping[str, Failed] = {
     "SAFETY": _POLICY,
-    "SAFETY.INPUT": _POLICY,  # TEXT, IMAGE, …: not to be sent again, and not refunded (docs)
+    "SAFETY.INPUT": _POLICY,  # TEXT, IMAGE, …: do not retry; not refunded (docs)
     "SAFETY.OUTPUT": _POLICY,  # VIDEO, IMAGE, TEXT: another seed might pass; the user decides
     "INPUT_PREPROCESSING.SAFETY": _POLICY,  # TEXT (docs), THIRD_PARTY (seen)
     "INPUT_PREPROCESSING.INTERNAL": _FAULT,
     "ASSET.INVALID": _UNREADABLE,  # dimensions, codec or aspect; our assets are all images
     "INTERNAL": _FAULT,
-    "INTERNAL.BAD_OUTPUT": _FAULT,  # CODE01, …: not good enough for Runway itself, not charged
+    "INTERNAL.BAD_OUTPUT": _FAULT,  # CODE01, …: Runway discarded the output; not charged
     "THIRD_PARTY.UNAVAILABLE": _BUSY,
     "THIRD_PARTY.INPUT_VALIDATION": _INVALID,  # (seen)
-    NO_CODE: _FAULT,  # null or missing: try again later (docs)
+    NO_CODE: _FAULT,  # null or missing: retry later (docs)
 }
-"""Every family Runway documents, and two that were seen. Any other code is `UNKNOWN_CODE`."""
+"""Every family that Runway documents, and two that were seen. Other codes: `UNKNOWN_CODE`."""
 
 BY_STATUS: Mapping[int, Failed] = {
     400: _INVALID,
     401: _OWNER,  # the key is not valid (docs)
-    402: _OWNER,  # not used by Runway so far; it can mean nothing else
-    403: _OWNER,  # likewise: the key is good, and not for this
-    404: _OURS,  # the catalog names what Runway does not have
+    402: _OWNER,  # not used by Runway so far; it has no other meaning
+    403: _OWNER,  # likewise: the key is valid, but has no permission for this
+    404: _OURS,  # the catalog's endpoint is unknown to Runway
     405: _OURS,
     413: _INVALID,
     415: _OURS,
     422: _INVALID,
 }
-"""Refusals of a submission. Any other 4xx is `UNKNOWN_CODE`."""
+"""Rejections of a submission. Any other 4xx is `UNKNOWN_CODE`."""
 
 BY_FIELD: Mapping[str, Failed] = {
-    "promptImage": _UNREADABLE,  # fetched while we wait: no redirects, HEAD answered, a size (docs)
+    "promptImage": _UNREADABLE,  # fetched at once; needs no redirect, HEAD, a length (docs)
     "referenceImages": _UNREADABLE,
     "model": _OURS,  # no longer offered
 }
-"""For a 400 that names a field. Any other field is a value the user chose, or the prompt."""
+"""For a 400 that names a field. Any other field is a setting of the user's, or the prompt."""
 
-# "You do not have enough credits to run this task." (seen). There is no status for it.
+# "You do not have enough credits to run this task." (seen). It has no HTTP status of its own.
 _OUT_OF_CREDITS = re.compile(
     r"\b(enough|insufficient|no|out of) (remaining )?credits\b", re.IGNORECASE
 )
 
 
 def of_task(code: object, words: object) -> Failed:
-    """The failure of a task that FAILED. ``code`` may be null; ``words`` are Runway's."""
+    """The failure of a task that FAILED. ``code`` may be null; ``words`` is Runway's message."""
     name = code.strip().upper() if isinstance(code, str) else NO_CODE
     known = (BY_FAMILY[family] for family in _families(name) if family in BY_FAMILY)
     meant = next(known, UNKNOWN_CODE)
-    said = excerpt(words) if isinstance(words, str) else ""
-    return replace(meant, detail=": ".join(filter(None, [excerpt(name), said])))
+    reason = excerpt(words) if isinstance(words, str) else ""
+    return replace(meant, detail=": ".join(filter(None, [excerpt(name), reason])))
 
 
 def of_refusal(status: int, body: Mapping[str, object] | None, words: str) -> Failed:
-    """The failure of a submission refused with a 4xx. ``words`` are Runway's, fit for a log."""
+    """The failure of a submission rejected with a 4xx. ``words`` is Runway's, fit for a log."""
     return replace(_refusal(status, body), detail=f"HTTP {status}: {words}")
 
 
 def message(body: Mapping[str, object] | None) -> str:
-    """The sentence in an error body, and what it says is wrong with which field.
+    """The message in an error body, followed by the invalid fields.
 
-    Never more of our request than Runway puts into its own sentences.
+    It contains no more of our request than Runway's own messages do.
     """
     body = body or {}
-    # The gateway in front of the API says ``message`` (seen).
-    said = [word for word in (body.get("error"), body.get("message")) if isinstance(word, str)]
-    wrong = [f"{_field(issue)}: {issue.get('message', '')}" for issue in _issues(body)[:3]]
-    return "; ".join([*said[:1], *wrong])
+    # The gateway in front of the API uses ``message`` (seen).
+    texts = [text for text in (body.get("error"), body.get("message")) if isinstance(text, str)]
+    invalid = [f"{_field(issue)}: {issue.get('message', '')}" for issue in _issues(body)[:3]]
+    return "; ".join([*texts[:1], *invalid])
 
 
 def _refusal(status: int, body: Mapping[str, object] | None) -> Failed:
     if status == HTTPStatus.BAD_REQUEST and body:
         issues = _issues(body)
-        # Only where nothing is wrong with the body: a sentence about a field might quote a prompt.
+        # Only if no field is invalid: a message about a field might quote the prompt.
         if not issues and _OUT_OF_CREDITS.search(message(body)):
             return _OWNER
         if any(issue.get("code") == "unrecognized_keys" for issue in issues):
@@ -123,6 +123,6 @@ def _issues(body: Mapping[str, object]) -> list[Mapping[str, object]]:
 
 
 def _field(issue: Mapping[str, object]) -> str:
-    """The field of the body an issue is about; empty where it is about the whole."""
+    """The body's field that an issue concerns; empty if it concerns the whole body."""
     path = issue.get("path")
     return str(path[0]) if isinstance(path, list) and path else ""

@@ -1,13 +1,13 @@
-"""Which of Runway's endpoints a task goes to, and the body it is sent.
+"""The endpoint of Runway's API for a task, and the request body.
 
-Runway refuses a body with a field it does not know (docs), so a body holds what its model takes and
-nothing else: no field of another model's, and never a null. Names and types follow the SDK's
-published parameter types. Values (ratios, seconds) are the catalog's business: Runway checks them
-before it accepts, so a wrong one costs nothing.
+Runway rejects a body with a field that it does not know (docs), so a body has only the fields of
+its model, and never a null. Names and types follow the SDK's published parameter types. The catalog
+limits the values (ratios, seconds): Runway checks them before it accepts a task, so a wrong value
+costs nothing.
 
-Whatever moves the price and has no documented default (seconds, sound) is always stated. The
-container is not: mp4 is the documented default of the version we pin, and everything else costs
-more.
+A setting that affects the price and has no documented default (seconds, sound) is always stated.
+The container is not: mp4 is the documented default of the API version that we pin, and every other
+container costs more.
 """
 
 from __future__ import annotations
@@ -15,14 +15,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from clipmint.jobs.outcomes import FailureCode
-from clipmint.providers.base import Task
-from clipmint.providers.unfit import UnfitTask, require_stated
+from clipmint.providers.base import Task, UnfitTask, require_stated
 
 MAX_PROMPT_UNITS = 1000
 """UTF-16 code units of ``promptText`` (docs). Most emoji count as two."""
 
 MAX_REFERENCES = 3
-"""Images a ``text_to_image`` model may be shown (docs)."""
+"""Reference images that a ``text_to_image`` model takes (docs)."""
 
 Body = dict[str, object]
 
@@ -30,14 +29,14 @@ Body = dict[str, object]
 def request(task: Task) -> tuple[str, Body]:
     """The path to post to, such as ``/v1/image_to_video``, and the JSON body.
 
-    An endpoint is ``image_to_video/gen4_turbo``; a bare ``gen4.5`` means a video from the task's
-    image if it has one, else from its text.
+    An endpoint is, for example, ``image_to_video/gen4_turbo``. A bare ``gen4.5`` means
+    ``image_to_video`` if the task has an image, else ``text_to_video``.
 
     Raises
     ------
     UnfitTask
-        The endpoint is unknown here, the prompt is too long, an image is missing or too many, or a
-        setting is missing or of no use to the model.
+        The endpoint is unknown, the prompt is too long, the number of images is wrong, or a setting
+        is missing or not supported by the model.
     """
     path, slash, model = task.endpoint.partition("/")
     if not slash:
@@ -56,8 +55,8 @@ def prompt_units(text: str) -> int:
 
 
 def _shared(task: Task) -> Body:
-    """What every model takes: a prompt and a ratio, which is Runway's word for the picture's size
-    in pixels (``1280:720``)."""
+    """The fields of every model: a prompt and a ratio, Runway's word for the size of the image or
+    video in pixels (``1280:720``)."""
     units = prompt_units(task.prompt)
     if units > MAX_PROMPT_UNITS:
         raise UnfitTask(
@@ -65,7 +64,7 @@ def _shared(task: Task) -> Body:
             f"the prompt is {units} UTF-16 code units long; Runway takes {MAX_PROMPT_UNITS}",
         )
     require_stated("ratio", task.aspect_ratio)
-    if task.resolution is not None:  # it may have been charged for, and cannot be passed on
+    if task.resolution is not None:  # its price may have been charged, and we cannot pass it on
         raise UnfitTask(FailureCode.INTERNAL, "Runway's models have a ratio, not a resolution")
     return {"promptText": task.prompt, "ratio": task.aspect_ratio}
 
@@ -91,7 +90,7 @@ def _first_frame(task: Task) -> Body:
 
 def _frames(task: Task) -> Body:
     if not task.image_url:
-        raise _wrong_images(task, "a first frame, and a last one only besides it")
+        raise _wrong_images(task, "a first frame, and a last frame only with a first one")
     if not task.last_image_url:
         return _first_frame(task)
     frames = [
@@ -107,18 +106,18 @@ def _with_sound(body_of: Callable[[Task], Body]) -> Callable[[Task], Body]:
 
 
 def _image(least: int) -> Callable[[Task], Body]:
-    """A picture, of ``least`` to `MAX_REFERENCES` reference images, without tags: a prompt of ours
-    names none."""
+    """An image model with ``least`` to `MAX_REFERENCES` reference images. They have no tags,
+    because our prompts refer to none."""
 
     def body_of(task: Task) -> Body:
-        shown = task.reference_image_urls
+        references = task.reference_image_urls
         if task.image_url or task.last_image_url:
             raise _wrong_images(task, "reference images only")
-        if not least <= len(shown) <= MAX_REFERENCES:
+        if not least <= len(references) <= MAX_REFERENCES:
             raise _wrong_images(task, f"{least} to {MAX_REFERENCES} reference images")
         if task.duration_seconds is not None:
-            raise UnfitTask(FailureCode.INTERNAL, "a picture has no duration")
-        return {"referenceImages": [{"uri": url} for url in shown]} if shown else {}
+            raise UnfitTask(FailureCode.INTERNAL, "an image has no duration")
+        return {"referenceImages": [{"uri": url} for url in references]} if references else {}
 
     return body_of
 
@@ -146,4 +145,4 @@ _MODELS: Mapping[str, Mapping[str, Callable[[Task], Body]]] = {
 }
 
 ENDPOINTS = tuple(f"{path}/{model}" for path, models in _MODELS.items() for model in models)
-"""Every endpoint a catalog may name."""
+"""Every endpoint that a catalog may name."""

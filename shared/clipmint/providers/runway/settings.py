@@ -1,7 +1,7 @@
-"""Where Runway is, how we sign in, and which version of its API we speak.
+"""Runway's address, our key, and the version of the API that we use, checked once.
 
-The key never appears in a representation, and a key that could not travel in a header is treated
-as no key: an HTTP library's complaint about such a header would quote it.
+The key never appears in a representation. A key that cannot be sent in a header is treated as no
+key, because an HTTP library's error about such a header would quote it.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from clipmint.providers.urls import checked_base
 
 API_VERSION = "2024-11-06"
-"""Sent as ``X-Runway-Version`` with every request (docs: required). Bodies in `models` are of this
-version, and Runway refuses fields it does not know, so the two change together or not at all."""
+"""Sent as ``X-Runway-Version`` with every request (docs: required). The bodies in `models` are of
+this version, and Runway rejects unknown fields. Never change one without the other."""
 
 _KEY = re.compile(r"[\x21-\x7e]+")
 
@@ -29,11 +29,12 @@ class RunwaySettings:
     url
         Base of the API, without a trailing slash and without ``/v1``.
     media_hosts
-        Hosts results are served from: exact names, ``.suffix`` for a domain and all below it, or a
-        loopback ``host:port``. Runway serves them from CloudFront, in everything seen from one
-        distribution; but it promises no name, and a video that is paid for must not be lost to a
-        new one. Anyone can have such a name, so this keeps us on a CDN and off private networks;
-        that the URL is Runway's follows from having been read from Runway over TLS.
+        Hosts that serve results: exact names, ``.suffix`` for a domain and all its subdomains, or a
+        loopback ``host:port``. Runway uses CloudFront, in every response seen the same
+        distribution. But it promises no name, and a new name must not make us lose a video that is
+        paid for, so we allow all of CloudFront. Anyone can have a CloudFront name: the list only
+        keeps us on a CDN and off private networks. We know that a URL is Runway's because we read
+        it from Runway over TLS.
 
     Raises
     ------
@@ -46,6 +47,6 @@ class RunwaySettings:
     media_hosts: tuple[str, ...] = (".cloudfront.net",)
 
     def __post_init__(self) -> None:
-        key = self.key.strip()  # secrets are pasted, often with a newline
+        key = self.key.strip()  # a pasted secret often ends with a newline
         object.__setattr__(self, "key", key if _KEY.fullmatch(key) else "")
         object.__setattr__(self, "url", checked_base(self.url))
