@@ -1,4 +1,4 @@
-"""Time as Clipmint writes it down: aware datetimes inside, two forms outside."""
+"""Time: aware datetimes in memory; ISO text or epoch seconds where a time is stored or sent."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
-"""What can go wrong that a caller should hear about.
+"""Every error that an HTTP client can receive, as one tree.
 
-Each error says what happened in words for the caller, never what broke inside. Which HTTP status
-each becomes is one table in `clipmint.api.http_api`.
+A message describes the error to the client and never exposes an internal fault. One table in
+`clipmint.api.http_api` maps each error to an HTTP status.
 
 ::
 
     ClipmintError
-    ├── InvalidRequest              the body, a parameter or a header is not what we accept
+    ├── InvalidRequest              the body, a parameter or a header is not acceptable
     │   ├── IdempotencyKeyRequired
     │   ├── IdempotencyKeyInvalid
     │   ├── ImageRequired
@@ -23,20 +23,20 @@ each becomes is one table in `clipmint.api.http_api`.
     ├── ScopeRequired               an admin call without the admin scope
     ├── NotFound
     │   ├── ModelNotFound
-    │   ├── JobNotFound             unknown, or somebody else's: the same answer
-    │   ├── ProjectNotFound         so are these two
-    │   └── SceneNotFound
+    │   ├── JobNotFound             unknown, or another user's: the response is the same
+    │   ├── ProjectNotFound         likewise
+    │   └── SceneNotFound           likewise
     ├── Conflict
-    │   ├── RequestInProgress       the same key is being answered right now
+    │   ├── RequestInProgress       a request with the same key is being processed
     │   ├── CancelTooLate
     │   ├── JobRunning
     │   ├── ReferenceReused
-    │   ├── SceneBusy               it is being rendered
-    │   └── ProjectBusy             jobs of it are still running
+    │   ├── SceneBusy               a job is rendering the scene
+    │   └── ProjectBusy             jobs of the project are still running
     ├── IdempotencyKeyReused        the same key with another body
     ├── LimitReached
-    ├── WebhookNotProven            forged, stale, or not about a submission of ours
-    └── TemporarilyUnavailable      nothing was lost; ask again
+    ├── WebhookNotProven            forged, stale, or not about a submission that we made
+    └── TemporarilyUnavailable      nothing was lost; the client should retry
 """
 
 from __future__ import annotations
@@ -48,18 +48,18 @@ from clipmint import clock
 
 
 class ClipmintError(Exception):
-    """Base of every error a caller hears of.
+    """Base of every error that an HTTP client can receive.
 
     Parameters
     ----------
     message
-        One sentence; the ``error`` of the answer.
+        One sentence; the ``error`` member of the response.
     details
-        More, if there is more to say.
+        Optional further text.
     extras
-        Further JSON members of the answer, such as ``required_credits``.
+        Further JSON members of the response, such as ``required_credits``.
     headers
-        HTTP headers of the answer, such as ``Retry-After``.
+        HTTP headers of the response, such as ``Retry-After``.
     """
 
     code: ClassVar[str] = "INTERNAL"
@@ -79,7 +79,7 @@ class ClipmintError(Exception):
         self.headers = dict(headers or {})
 
     def body(self) -> dict[str, Any]:
-        """The one shape of every error answer."""
+        """The JSON body that every error response has."""
         return {
             "error": self.message,
             "code": self.code,

@@ -1,7 +1,7 @@
-"""The environment of the functions, one model per concern, read on first use.
+"""The environment of the functions: one pydantic model per concern, read on first use.
 
-A missing variable is reported by name when a function first needs it, not when a module is
-imported.
+A missing variable raises an error that names it, when a function first needs the variable and not
+when a module is imported.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ Hosts = Annotated[
 
 
 class Environment(BaseModel):
-    """Base of what a function reads from its environment: a field `x_y` is the variable `X_Y`."""
+    """Base of the settings models: the field `x_y` holds the environment variable `X_Y`."""
 
     model_config = ConfigDict(frozen=True, alias_generator=str.upper)
 
     @classmethod
     def read(cls) -> Self:
-        """From the process environment. Raises pydantic's ``ValidationError``, naming variables."""
+        """Read the process environment. Raises pydantic's ``ValidationError``, naming variables."""
         return TypeAdapter(cls).validate_python(dict(os.environ))
 
 
@@ -34,17 +34,17 @@ BaseUrl = Annotated[
 
 
 class ImagesSettings(Environment):
-    """Where pictures are kept, and where anyone reads them: the URL, a slash and the key."""
+    """The bucket of the images, and the base of their public URLs (``base/key``)."""
 
     images_bucket: str
     images_base_url: BaseUrl
 
 
 class ProviderSettings(Environment):
-    """Where the providers are, and where they find us.
+    """Addresses of the providers, and the base of the webhook URLs that they call.
 
-    ``webhook_base_url`` is empty where they cannot reach us; the template says ``none`` for that,
-    because an empty parameter means the API's own URL.
+    ``webhook_base_url`` is empty where providers cannot reach us. The template passes ``none`` for
+    that, because there an empty parameter means the API's own URL.
     """
 
     provider_keys_arn: str

@@ -1,12 +1,12 @@
-"""Logs and metrics: structured, and free of secrets.
+"""Structured logs and metrics, without secrets.
 
-Nothing that could spend money or open a door is ever logged: no tokens, no provider keys, no
-webhook URLs, no prompts. A job is named by its id.
+We never log a value that grants access or can spend money (tokens, provider keys, webhook URLs),
+nor a prompt. A log line identifies a job by its id.
 
-Every metric there is stands in this module, with its dimensions and unit. `template.yaml` draws and
-alarms on these and no others (a test compares the two). A dimension has a handful of values: each
-combination is a metric that CloudWatch bills for, so a job or a user is never one. To all of them
-Powertools adds ``service``, the name of the stack.
+This module defines every metric, with its dimensions and unit. The dashboard and the alarms in
+`template.yaml` use exactly these (a test compares the two). A dimension has only a few values,
+because CloudWatch bills each combination as a metric. A job id or user id is therefore never a
+dimension. Powertools adds the dimension ``service``, the name of the stack, to every metric.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import (
 
 logger = Logger()
 
-# At DEBUG these log whole requests and answers, the owner's keys and task tokens among them, and
-# Lambda's own log level would set them to it.
+# At DEBUG these libraries log whole requests and responses, including the owner's keys and task
+# tokens. Without this, Lambda's log level would apply to them.
 for _library in ("boto3", "botocore", "httpcore", "httpx", "pynamodb", "urllib3"):
     logging.getLogger(_library).setLevel(logging.WARNING)
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A metric as CloudWatch knows it; it is always sent with all of its dimensions."""
+    """A CloudWatch metric. It is always emitted with all of its dimensions."""
 
     name: str
     dimensions: tuple[str, ...] = ()
     unit: MetricUnit = MetricUnit.Count
 
 
-# Jobs. They end once, whoever ends them: the execution, the sweep or the user.
+# Jobs. A job ends once, by its execution, by the sweep or by the user.
 JOB_STARTED = Metric("JobStarted")
 JOB_ENDED = Metric("JobEnded", ("outcome", "provider"))
 JOB_SECONDS = Metric("JobSeconds", ("outcome", "provider"), MetricUnit.Seconds)
 JOB_FAILED = Metric("JobFailed", ("reason",))
 IMAGE_MADE_AGAIN = Metric("ImageMadeAgain")
 
-# Money, in credits, counted where the ledger has written it.
+# Money, in credits. Emitted after the ledger's transaction has succeeded.
 CREDITS_GRANTED = Metric("CreditsGranted")
 CREDITS_HELD = Metric("CreditsHeld")
 CREDITS_CAPTURED = Metric("CreditsCaptured")
@@ -53,21 +53,21 @@ CREDITS_RELEASED = Metric("CreditsReleased")
 PAID_ORPHAN = Metric("PaidOrphan")
 PAID_ORPHAN_CREDITS = Metric("PaidOrphanCredits")
 
-# Found by each scheduled sweep, also where there is nothing to find: their absence is an alarm.
+# Each scheduled sweep emits these, also when the value is 0: a missing value raises an alarm.
 OPEN_JOBS = Metric("OpenJobs")
 OLDEST_OPEN_HOLD_SECONDS = Metric("OldestOpenHoldSeconds", unit=MetricUnit.Seconds)
 OVERDUE_SECONDS = Metric("OverdueSeconds", unit=MetricUnit.Seconds)
 LEDGER_DRIFT = Metric("LedgerDrift")
 ACCOUNTS_AUDITED = Metric("AccountsAudited")
 
-# What the sweep had to do that others should have done.
+# Work that the sweep did because another function failed to do it.
 JOB_SWEPT = Metric("JobSwept", ("status",))
 EXECUTION_DIED = Metric("ExecutionDied", ("status",))
 EXECUTION_ENSURED = Metric("ExecutionEnsured")
 SWEEP_FAILED = Metric("SweepFailed")
 
-# Providers. PROVIDER_ERROR is 1 for an answer that is the provider's fault and 0 for any other, so
-# its average is the error rate and its sample count the number of answers.
+# Providers. PROVIDER_ERROR is 1 for a response that is the provider's fault and 0 for any other, so
+# its average is the error rate and its sample count is the number of responses.
 PROVIDER_ERROR = Metric("ProviderError", ("provider",))
 SUBMISSION_ACCEPTED = Metric("SubmissionAccepted", ("provider",))
 SUBMISSION_REFUSED = Metric("SubmissionRefused", ("provider", "reason"))
@@ -87,18 +87,18 @@ WEBHOOK_REJECTED = Metric("WebhookRejected", ("provider", "reason"))
 
 
 def count(metric: Metric, value: float = 1, **dimensions: str) -> None:
-    """Send one metric to CloudWatch, by an embedded-metric line in the log."""
+    """Emit one metric to CloudWatch, as a log line in the embedded metric format."""
     emit({metric: value}, **dimensions)
 
 
 def emit(values: Mapping[Metric, float], **dimensions: str) -> None:
-    """Send metrics that share their dimensions, in one line.
+    """Emit metrics that share their dimensions, in one log line.
 
-    It is printed at once and not at the end of the invocation, which may never come.
+    The line is printed at once: the function may be killed before the invocation ends.
     """
     line = AmazonCloudWatchEMFProvider()
     for metric, value in values.items():
         line.add_metric(metric.name, metric.unit, value)
-    for name, said in dimensions.items():
-        line.add_dimension(name, said)
+    for name, dimension in dimensions.items():
+        line.add_dimension(name, dimension)
     line.flush_metrics()

@@ -1,1 +1,1 @@
-"""What can be ordered, and what it costs."""
+"""The models that users can order, and their prices."""

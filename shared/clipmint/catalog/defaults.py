@@ -1,8 +1,8 @@
 """The models a new deployment starts with.
 
-What each accepts is its provider's own word; where two providers make the same model, it is what
-both accept. Prices: a credit stands for about 0.10 USD of the owner's cost, rounded up. Owners set
-their own through the admin endpoint.
+The allowed settings are those that the provider documents; for a model of two providers, those that
+both accept. Prices: one credit is about 0.10 USD of the owner's cost, rounded up. Owners set their
+own prices through the admin endpoint.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _IMAGE_RATIOS = [
     "1680:720",
 ]  # fmt: skip
 
-# Runway is only ever asked: it has no webhooks, and wants at least five seconds between questions.
+# We only poll Runway: it has no webhooks, and asks for at least five seconds between polls.
 _RUNWAY_POLLS = [15, 10, 10, 15]
 _RUNWAY_PROMPT_UNITS = 1_000
 
@@ -83,7 +83,7 @@ _FAL_MODELS = (
         model_id="sora-2-i2v",
         name="Sora 2 from an image",
         description="A video that starts from an image.",
-        # OpenAI shut Sora 2 down on 2026-09-24; whether fal still serves it is not known. Off
+        # OpenAI shut Sora 2 down on 2026-09-24; whether fal still serves it is not known. Disabled
         # until an owner has seen it work.
         available=False,
         image="required",
@@ -120,7 +120,7 @@ _RUNWAY_MODELS = (
         name="Gen-4.5",
         description="A silent video from text, or starting from an image.",
         image="optional",
-        # The two shapes that it makes from text too.
+        # The two ratios that this model also accepts for text to video.
         allowed=AllowedSettings(aspect_ratio=["1280:720", "720:1280"], duration=_GEN4_SECONDS),
         defaults=Settings(aspect_ratio="1280:720", duration=5),
         presets={"draft": Settings(duration=2), "standard": Settings(duration=5)},

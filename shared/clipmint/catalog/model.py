@@ -1,9 +1,9 @@
-"""What a user can choose: models, their settings, presets and prices.
+"""Models that a user can choose, with their settings, presets and prices.
 
-A model is one entry of the catalog: what it can do, what it costs, and the routes to the providers'
-models behind it. The catalog lives in the Models table; `clipmint.catalog.defaults` is what a
-new deployment starts with. Settings are resolved in one place, `Model.resolve`: what the request
-says, over what its preset says, over the model's defaults.
+A model is one entry of the catalog: its abilities, its price, and the routes to the providers'
+models. The Models table holds the catalog; a new deployment starts with
+`clipmint.catalog.defaults`. Only `Model.resolve` resolves settings: the request's value, else the
+preset's, else the model's default.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Need = Literal["none", "optional", "required"]
 PresetName = Literal["draft", "standard", "high"]
 
 MAX_POLLS = {"video": 1_200, "image": 250}
-"""Each poll takes six of an execution's 25,000 events, and both stages may be made twice."""
+"""Each poll takes six of an execution's 25,000 events, and both stages may run twice."""
 MAX_PROMPT_CHARACTERS = 5_000
 Prompt = Annotated[
     str,
@@ -34,7 +34,7 @@ Prompt = Annotated[
 
 
 def utf16_units(text: str) -> int:
-    """Length as Runway (docs) and JavaScript count it: most characters are one, emoji two."""
+    """Length as Runway (docs) and JavaScript count it: most characters count 1, emoji 2."""
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
@@ -46,7 +46,7 @@ class _Frozen(BaseModel):
 
 
 class Settings(_Frozen):
-    """How a video shall look; None where the model has no such setting or none was asked for."""
+    """A video's settings; None where the model has no such setting or none was requested."""
 
     resolution: ShortText | None = None
     aspect_ratio: ShortText | None = None
@@ -54,7 +54,7 @@ class Settings(_Frozen):
 
 
 class AllowedSettings(_Frozen):
-    """Per setting the values a model accepts; empty where it has no such setting."""
+    """The values that a model accepts for each setting; empty where it has no such setting."""
 
     resolution: list[ShortText] = []
     aspect_ratio: list[ShortText] = []
@@ -62,7 +62,7 @@ class AllowedSettings(_Frozen):
 
 
 class Route(_Frozen):
-    """Where a model's generations are made."""
+    """A provider's endpoint that runs a model's generations."""
 
     provider: ShortText
     endpoint: Annotated[str, StringConstraints(min_length=1, max_length=128)]
@@ -71,11 +71,11 @@ class Route(_Frozen):
 class Model(_Frozen):
     """One entry of the catalog.
 
-    ``max_reference_images`` are the pictures a picture may take after. ``routes`` are tried in
-    order, the next one only when the one before certainly did not accept. ``deadline_seconds``
-    counts from the request, or the end of the stage before, to the moment the provider must have
-    finished; ``poll_seconds`` are the waits between asking the provider when no webhook comes, the
-    last one repeating.
+    ``max_reference_images`` limits the reference images of a generated image. ``routes`` are tried
+    in order; we try the next one only when the previous one certainly did not accept the task.
+    ``deadline_seconds`` is the time from the request, or from the end of the previous stage, until
+    the provider must have finished. ``poll_seconds`` are the waits between polls while no webhook
+    arrives; the last one repeats.
     """
 
     model_id: ModelId
@@ -125,13 +125,13 @@ class Model(_Frozen):
             raise ValueError("a last image needs a first image")
         return self
 
-    def resolve(self, preset: str | None, asked: Settings | None) -> Settings:
-        """The settings a request amounts to.
+    def resolve(self, preset: str | None, requested: Settings | None) -> Settings:
+        """The effective settings of a request: request over preset over defaults.
 
         Raises
         ------
         SettingNotAllowed
-            A preset or value this model does not have; says which it has.
+            The model does not have this preset or value. ``details`` list the allowed ones.
         """
         base = Settings()
         if preset is not None:
@@ -145,7 +145,7 @@ class Model(_Frozen):
         resolved: dict[str, str | int | None] = {}
         refusals: list[str] = []
         for setting in SETTING_NAMES:
-            wanted = getattr(asked, setting) if asked else None
+            wanted = getattr(requested, setting) if requested else None
             if wanted is None:
                 wanted = getattr(base, setting)
             if wanted is None:
@@ -162,14 +162,14 @@ class Model(_Frozen):
         return Settings.model_validate(resolved)
 
     def check_images(self, image_url: str | None, last_image_url: str | None) -> None:
-        """Are the images there that this model needs, and no others?
+        """Check that the request has the images that this model needs, and no others.
 
         Raises
         ------
         ImageRequired
-            One is missing.
+            An image is missing.
         InvalidRequest
-            One is given that the model cannot use: better refused than silently ignored.
+            The model cannot use one of the images. We reject it instead of ignoring it silently.
         """
         for field, need, value in (
             ("image_url", self.image, image_url),
@@ -187,7 +187,7 @@ class Model(_Frozen):
         if last_image_url is not None and image_url is None:
             raise ImageRequired(
                 f"{self.model_id} needs image_url with last_image_url",
-                details="image_url: required where there is a last_image_url",
+                details="image_url: required with last_image_url",
             )
 
     def credits(self, settings: Settings) -> int:

@@ -1,7 +1,7 @@
-"""The catalog as deployed: the Models table, cached in memory for a minute.
+"""The deployed catalog: the Models table, cached in memory for a minute.
 
-A price change or a switched-off model therefore reaches every function within `CACHE_SECONDS`; a
-job keeps the price it was started at.
+A changed price or a disabled model therefore takes effect in every function within
+`CACHE_SECONDS`. A job keeps the price at which it started.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _all: tuple[float, list[Model]] | None = None
 
 
 def find(model_id: str) -> Model:
-    """The model of that id, available or not. Raises `ModelNotFound`."""
+    """The model with this id, also if it is unavailable. Raises `ModelNotFound`."""
     if len(model_id) > MAX_MODEL_ID_CHARACTERS:
-        raise ModelNotFound("There is no such model")  # and no key as long as that
+        raise ModelNotFound("There is no such model")  # longer than any key we accept
     cached = _found.get(model_id)
     if cached and time.monotonic() - cached[0] < CACHE_SECONDS:
         return cached[1]
@@ -38,10 +38,10 @@ def find(model_id: str) -> Model:
 
 
 def all_models() -> list[Model]:
-    """Every model of the catalog, by id."""
+    """Every model of the catalog, sorted by id."""
     global _all  # noqa: PLW0603
     if _all is None or time.monotonic() - _all[0] >= CACHE_SECONDS:
-        # A scan, because it is the whole table that is wanted: a catalog is a few dozen items.
+        # A scan, because we need the whole table: a catalog is a few dozen items.
         models = [Model.model_validate_json(item.definition) for item in CatalogItem.scan()]
         _all = (time.monotonic(), sorted(models, key=lambda model: model.model_id))
     return _all[1]
@@ -56,12 +56,12 @@ def put(model: Model) -> None:
 
 
 def seed() -> list[str]:
-    """Add the default models that are missing; what the owner changed stays as it is.
+    """Add the default models that are missing. Existing models keep the owner's changes.
 
     Returns
     -------
     list
-        The ids of the models added.
+        The ids of the added models.
     """
     added = []
     for model in DEFAULT_CATALOG:

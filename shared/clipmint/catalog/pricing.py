@@ -1,6 +1,6 @@
-"""What a generation costs: whole credits, computed here and nowhere else.
+"""The price of a generation in whole credits. No other module computes prices.
 
-The client never states a price. The estimate and the real call use the same function, so they
+The client never states a price. The estimate and the order call the same function, so their prices
 cannot differ.
 """
 
@@ -13,11 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field
 Credits = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
-# Which of the two a price is, a request has to say; the default is for our own code.
+# A request must state `kind`; the default value is only for our own code.
 
 
 class FixedPrice(BaseModel):
-    """The same for every generation."""
+    """The same price for every generation."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -31,7 +31,7 @@ class FixedPrice(BaseModel):
 
 
 class PerSecondPrice(BaseModel):
-    """By length, with a multiplier per resolution in percent (100 where none is named)."""
+    """A price per second, with a percentage per resolution (100 for a resolution not listed)."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -56,7 +56,7 @@ def credits_for(
     Raises
     ------
     ValueError
-        A price per second without a duration; the catalog does not let such a model in.
+        A price per second without a duration. `Model` rejects such a catalog entry.
     """
     if isinstance(price, FixedPrice):
         return price.credits

@@ -150,7 +150,7 @@ def test_an_optional_image_may_be_there_or_not() -> None:
 def test_a_last_image_without_a_first_is_missing_its_first(model: Model) -> None:
     with pytest.raises(ImageRequired) as refused:
         model.check_images(None, "https://example.com/b.png")
-    assert refused.value.details == "image_url: required where there is a last_image_url"
+    assert refused.value.details == "image_url: required with last_image_url"
 
 
 def test_the_routes_of_a_model_keep_their_order() -> None:
