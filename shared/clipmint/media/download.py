@@ -1,8 +1,8 @@
-"""Opens a provider's finished file for reading, and goes nowhere else.
+"""Opens a provider's finished file for reading, and connects to no other host.
 
-Promises: plain GETs without credentials, cookies or environment proxies; https to allow-listed
-hosts only, on every hop; the address that was checked is the address that is connected to; an end
-in time, however slowly the source drips. Where we may go is decided by `clipmint.media.hosts`.
+Guarantees: plain GETs without credentials, cookies or proxies from the environment; https to
+allow-listed hosts only, for every redirect; we connect to the address that we checked; a deadline,
+also for a source that sends very slowly. `clipmint.media.hosts` decides which hosts are allowed.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from clipmint.media.files import MediaInvalid, SourceExpired, SourceNotAllowed, 
 from clipmint.media.hosts import AllowedHosts, Resolve, resolve_by_system
 
 MAX_REDIRECTS = 3
-"""A CDN may hop once or twice; more is a loop."""
+"""A CDN may redirect once or twice; more is a loop."""
 
 CONNECT_TIMEOUT_SECONDS = 5.0
 READ_TIMEOUT_SECONDS = 20.0
-"""Silence of a source before it counts as gone."""
+"""How long a source may send nothing before the read times out."""
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _TRANSIENT_4XX = frozenset({408, 425, 429})
@@ -32,10 +32,10 @@ _CLIENT_ERRORS = range(400, 500)
 
 
 class Deadline:
-    """A moment after which the copy is given up, enforced even on a read that never returns.
+    """The time limit of a copy, enforced even on a read that never returns.
 
-    As a context manager it runs a timer that shuts the watched socket down: a source that drips
-    one byte at a time satisfies every read timeout and would otherwise never end.
+    As a context manager it runs a timer that shuts down the watched socket. Without it, a source
+    that sends one byte at a time would meet every read time-out and never end.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -64,7 +64,7 @@ class Deadline:
             raise SourceUnavailable(f"the copy did not finish within {self._seconds:g} s")
 
     def watch(self, event: str, info: Mapping[str, Any]) -> None:
-        """Learn the socket of a connection; an httpcore ``trace`` callback."""
+        """Remember the socket of a connection; an httpcore ``trace`` callback."""
         if event in {"connection.connect_tcp.complete", "connection.start_tls.complete"}:
             self._socket = info["return_value"].get_extra_info("socket")
             if not self.remaining():
@@ -72,32 +72,31 @@ class Deadline:
 
     def _cut(self) -> None:
         if self._socket is not None:
-            with suppress(OSError):  # already closed: nothing left to end
-                # Not SSLSocket's own shutdown, which would pull the TLS state from under the
-                # thread that is reading.
+            with suppress(OSError):  # already closed
+                # Not SSLSocket.shutdown: it would remove the TLS state while another thread reads.
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
 
 class Source:
-    """An open file: ``declared_bytes`` as its Content-Length says (None if it does not), and its
-    bytes by `chunks`, once."""
+    """An open file. ``declared_bytes`` is its Content-Length, or None; `chunks` yields its bytes
+    once."""
 
     def __init__(self, response: httpx.Response, max_bytes: int, deadline: Deadline) -> None:
         self._response, self._max_bytes, self._deadline = response, max_bytes, deadline
         length = response.headers.get("content-length")
         self.declared_bytes = int(length) if length and length.isdecimal() else None
         if self.declared_bytes is not None and self.declared_bytes > max_bytes:
-            raise MediaInvalid(f"{self.declared_bytes} bytes is more than {max_bytes}")
+            raise MediaInvalid(f"{self.declared_bytes} bytes are more than {max_bytes}")
 
     def chunks(self) -> Iterator[bytes]:
-        """The file in pieces of whatever size the network gives.
+        """The file in pieces, of the sizes in which they arrive.
 
         Raises
         ------
         SourceUnavailable
-            It broke off, fell silent, or took too long.
+            The source closed the connection early, timed out, or took too long.
         MediaInvalid
-            It is larger than allowed.
+            The file is larger than allowed.
         """
         received = 0
         with _as_unavailable(self._deadline):
@@ -107,14 +106,14 @@ class Source:
                 if received > self._max_bytes:
                     raise MediaInvalid(f"more than {self._max_bytes} bytes")
                 yield chunk
-        # A socket the deadline shut looks like the end of a body that declared no length.
+        # If the deadline shut the socket, that looks like the end of a body without a length.
         self._deadline.check()
         if self.declared_bytes not in (None, received):
             raise SourceUnavailable(f"{received} bytes arrived of {self.declared_bytes}")
 
 
 def media_client(verify: Any = True) -> httpx.Client:
-    """An HTTP client fit for `open_source`: no proxies or netrc from the environment."""
+    """An HTTP client for `open_source`: no proxies and no netrc from the environment."""
     return httpx.Client(trust_env=False, follow_redirects=False, verify=verify)
 
 
@@ -133,16 +132,15 @@ def open_source(
     Parameters
     ----------
     allowed_hosts
-        As in `clipmint.media.hosts.AllowedHosts.parse`.
+        See `clipmint.media.hosts.AllowedHosts.parse`.
     http
-        From `media_client`. Only its transport is used: its headers, cookies and authentication
-        are not.
+        From `media_client`. Only its transport is used, not its headers, cookies or authentication.
 
     Raises
     ------
     SourceNotAllowed, SourceExpired, SourceUnavailable, MediaInvalid
-        As their docstrings say. Any 4xx but 408, 425 and 429 is `SourceExpired`: stores disagree
-        on whether an expired signature is a 400, 401, 403, 404 or 410.
+        See their docstrings. Any 4xx except 408, 425 and 429 is `SourceExpired`: for an expired
+        signature, stores respond 400, 401, 403, 404 or 410.
     """
     if http.trust_env:
         raise ValueError("the client would take proxies from the environment")
@@ -159,14 +157,14 @@ def _follow(
     url: str, hosts: AllowedHosts, http: httpx.Client, deadline: Deadline, resolve: Resolve
 ) -> httpx.Response:
     try:
-        here = httpx.URL(url)
+        current = httpx.URL(url)
         for _ in range(MAX_REDIRECTS + 1):
-            response = _get(here, hosts.addresses(here, resolve), http, deadline)
+            response = _get(current, hosts.addresses(current, resolve), http, deadline)
             if response.status_code not in _REDIRECTS:
                 return _checked(response)
             response.close()
-            # Against the URL we meant, not the address we connected to.
-            here = here.join(response.headers.get("location", ""))
+            # Relative to the URL with the host name, not to the address that we connected to.
+            current = current.join(response.headers.get("location", ""))
     except (httpx.InvalidURL, UnicodeError) as error:
         raise SourceNotAllowed(f"not a URL: {error}") from error
     raise SourceUnavailable(f"more than {MAX_REDIRECTS} redirects")
@@ -175,7 +173,7 @@ def _follow(
 def _get(
     url: httpx.URL, addresses: list[str], http: httpx.Client, deadline: Deadline
 ) -> httpx.Response:
-    """GET from one of the given addresses, whatever the name may resolve to by now."""
+    """GET from one of the given addresses, without resolving the name again."""
     for last, address in enumerate(addresses, start=1 - len(addresses)):
         deadline.check()
         request = httpx.Request(
@@ -185,7 +183,7 @@ def _get(
                 "Host": url.netloc.decode("ascii"),
                 "Accept": "*/*",
                 "Accept-Encoding": "identity",
-                # The connection belongs to this name; pooled by address it could serve another.
+                # Pooled by address, the connection could be reused for another host name.
                 "Connection": "close",
                 "User-Agent": "clipmint",
             },
@@ -207,17 +205,17 @@ def _get(
 
 
 def _checked(response: httpx.Response) -> httpx.Response:
-    """The response if it carries the file; closed and raised as an error otherwise."""
+    """The response if it contains the file; otherwise close it and raise an error."""
     status = response.status_code
     encoding = response.headers.get("content-encoding", "identity").lower()
     if status == httpx.codes.OK and encoding in {"identity", ""}:
         return response
     response.close()
     if status == httpx.codes.OK:
-        raise SourceUnavailable(f"sent as {encoding!r}, though identity was asked for")
+        raise SourceUnavailable(f"the source used the encoding {encoding!r}, not identity")
     if status in _CLIENT_ERRORS and status not in _TRANSIENT_4XX:
-        raise SourceExpired(f"the source answered {status}")
-    raise SourceUnavailable(f"the source answered {status}")
+        raise SourceExpired(f"the source responded {status}")
+    raise SourceUnavailable(f"the source responded {status}")
 
 
 @contextmanager
@@ -238,7 +236,7 @@ def read_all(
     deadline_seconds: float,
     resolve: Resolve = resolve_by_system,
 ) -> bytes:
-    """A whole file, for one small enough to be held in memory. Raises what `open_source` does."""
+    """The bytes of a file that is small enough for memory. Raises the errors of `open_source`."""
     with (
         Deadline(deadline_seconds) as deadline,
         open_source(

@@ -1,13 +1,13 @@
-"""Words about media files: what was stored, what a video is like, and what can go wrong.
+"""Types and errors of media files: stored objects, properties of images and videos.
 
 ::
 
     MediaError
-    ├── MediaInvalid        the file itself is at fault: not a playable MP4, or too large
-    ├── PictureInvalid      the same of a picture: not one we take, damaged, or of no sane size
-    ├── SourceExpired       this URL no longer gives the file; a fresh one may
-    ├── SourceUnavailable   no fault of the file or the URL: the same copy may work later
-    └── SourceNotAllowed    the URL, or a redirect, leads where we do not go; nothing was fetched
+    ├── MediaInvalid        the file is at fault: not a playable MP4, or too large
+    ├── PictureInvalid      the image is at fault: not an accepted type, damaged, or a wrong size
+    ├── SourceExpired       the URL no longer returns the file; a fresh URL may
+    ├── SourceUnavailable   neither the file nor the URL is at fault; a retry may succeed
+    └── SourceNotAllowed    the URL or a redirect leads to a forbidden place; nothing was fetched
 
 Step Functions retries by class name, so these names are part of the state machine's contract.
 """
@@ -17,18 +17,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 MAX_VIDEO_BYTES = 2 * 1024**3
-"""2 GiB: several times what the longest clip weighs at the highest bitrate on offer, and still
-copied within a Lambda's quarter of an hour from a source that manages 3 MB a second."""
+"""2 GiB: several times the size of the longest clip at the highest bitrate on offer. A source of
+3 MB a second still delivers it within the 15 minutes of a Lambda function."""
 
 MAX_IMAGE_BYTES = 32 * 1024**2
-"""32 MiB, of a generated picture: an uncompressed 1080 x 1920 one is a quarter of that."""
+"""32 MiB, for a generated image: an uncompressed one of 1080 x 1920 is a quarter of that."""
 
 _BOX_HEADER_BYTES = 8
 _LARGEST_FTYP_BYTES = 1024
 
 
 class MediaError(Exception):
-    """Base of what fetching, storing and reading a media file raises."""
+    """Base of the errors in fetching, storing and reading a media file."""
 
 
 class MediaInvalid(MediaError):
@@ -36,32 +36,32 @@ class MediaInvalid(MediaError):
 
 
 class PictureInvalid(MediaError):
-    """The file is not a picture we take. Its text is a sentence for whoever sent it."""
+    """The file is not an acceptable image. The message is a sentence for the user."""
 
 
 class SourceExpired(MediaError):
-    """The source refuses this URL. Ask the provider for a fresh one before trying again."""
+    """The source rejects this URL. Get a fresh URL from the provider before a retry."""
 
 
 class SourceUnavailable(MediaError):
-    """The source failed, broke off or was too slow. Trying again later is worthwhile."""
+    """The source failed, closed the connection or was too slow. A later retry may succeed."""
 
 
 class SourceNotAllowed(MediaError):
-    """The URL or a redirect names a scheme, host, port or address we never fetch from."""
+    """The URL or a redirect names a scheme, host, port or address that we never fetch from."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """An object as it now lies in a bucket.
+    """An object that was stored in a bucket.
 
     Attributes
     ----------
     sha256
-        Hex digest of the whole file, computed from the bytes as they passed.
+        Hex digest of the whole file, computed while it was copied.
     etag, checksum
-        As S3 reports them. ``checksum`` is base64 SHA-256: of the file for a single part, of the
-        parts' checksums and suffixed ``-<parts>`` for a multipart upload. None where the store
+        As S3 reports them. ``checksum`` is a base64 SHA-256: of the file for a single part; for a
+        multipart upload, of the parts' checksums, with the suffix ``-<parts>``. None if the store
         reports none.
     """
 
@@ -76,8 +76,8 @@ class StoredObject:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What a sound picture is like. ``width`` and ``height`` are pixels as stored, whichever way
-    its metadata would have it turned."""
+    """Properties of a valid image. ``width`` and ``height`` are pixels as stored, before any
+    rotation that the metadata requests."""
 
     content_type: str
     width: int
@@ -86,8 +86,8 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class VideoFacts:
-    """What a playable MP4 is like. ``width`` and ``height`` are pixels as stored; ``frames`` is
-    None where the container does not say."""
+    """Properties of a playable MP4. ``width`` and ``height`` are pixels as stored; ``frames`` is
+    None if the container does not state it."""
 
     codec: str
     width: int
@@ -98,7 +98,7 @@ class VideoFacts:
 
 
 def begins_like_mp4(head: bytes) -> bool:
-    """Whether a file's first bytes open with an ``ftyp`` box (ISO/IEC 14496-12, 4.3)."""
+    """Whether a file begins with an ``ftyp`` box (ISO/IEC 14496-12, 4.3)."""
     if len(head) < _BOX_HEADER_BYTES or head[4:8] != b"ftyp":
         return False
     return _BOX_HEADER_BYTES < int.from_bytes(head[:4], "big") <= _LARGEST_FTYP_BYTES

@@ -1,8 +1,8 @@
-"""Decides where a media file may be fetched from.
+"""Decides from which hosts a media file may be fetched.
 
-Every URL of a download, the first and each redirect, goes through `AllowedHosts.addresses`, and
-nothing else decides. It answers with checked IP addresses: whoever connects to one of those, and
-does not resolve the name again, cannot be led inside the network by a name that changes.
+`AllowedHosts.addresses` checks every URL of a download, the first one and each redirect. It returns
+checked IP addresses. The caller connects to one of these and does not resolve the name again, so a
+name that changes its address cannot lead it into a private network.
 """
 
 from __future__ import annotations
@@ -18,37 +18,37 @@ import httpx
 
 from clipmint.media.files import SourceNotAllowed, SourceUnavailable
 
-_MAX_ADDRESSES = 4  # of one name, tried in turn
+_MAX_ADDRESSES = 4  # of one name; they are tried in turn
 _HTTPS_PORT = 443
 _NAME = re.compile(r"[a-z0-9_.-]+")
-"""What a name is written with once httpx has made it ASCII; a parser that left a backslash or a
-percent sign in it has read another URL than others would."""
+"""The characters of a host name after httpx has converted it to ASCII. Rejects names with a
+backslash or a percent sign, about which URL parsers disagree."""
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _IPV6_INTERNET = ipaddress.ip_network("2000::/3")
-"""All of IPv6 that is given out for the internet; the rest is reserved, or wraps an IPv4."""
+"""All IPv6 addresses that are assigned for the internet; others are reserved or wrap an IPv4."""
 _RESERVED = tuple(
     ipaddress.ip_network(network)
-    # Protocol assignments, relays to 6to4, documentation: not the same to every Python's is_global.
+    # Protocol assignments, 6to4 relays, documentation: is_global differs between Python versions.
     for network in ("192.0.0.0/24", "192.88.99.0/24", "3fff::/20")
 )
 
 Resolve = Callable[[str, int], list[str]]
-"""Host name and port to IP addresses; raises `OSError` where there are none."""
+"""Maps a host name and a port to IP addresses; raises `OSError` if there are none."""
 
 
 def resolve_by_system(host: str, port: int) -> list[str]:
-    """The addresses of a name, IPv4 first: a Lambda outside a VPC has no IPv6 route."""
+    """The addresses of a name, IPv4 first: a Lambda function outside a VPC has no IPv6 route."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     unique = dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found)
     return sorted(unique, key=lambda address: ":" in address)
 
 
 def is_public(address: str) -> bool:
-    """Whether an address is out on the internet, also when wrapped in an IPv6 transition form."""
+    """Whether an address is on the public internet; checks an IPv4 inside an IPv6 form, too."""
     ip = ipaddress.ip_address(address)
     if isinstance(ip, ipaddress.IPv6Address):
         if ip.scope_id is not None:
-            return False  # a zone is one of this machine's links
+            return False  # a zone id names a network interface of this machine
         inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
         if ip in _NAT64:
             inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
@@ -63,10 +63,10 @@ def is_public(address: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class AllowedHosts:
-    """Where files may be fetched from.
+    """The hosts from which files may be fetched.
 
-    ``exact`` names and ``.suffix`` domains (and all below them) over https on port 443;
-    ``loopback`` host and port pairs also over http, for simulated providers on the same machine.
+    ``exact`` names, and ``.suffix`` domains with all their subdomains, over https on port 443.
+    ``loopback`` pairs of host and port also over http, for simulators on the same machine.
     """
 
     exact: frozenset[str]
@@ -75,12 +75,12 @@ class AllowedHosts:
 
     @classmethod
     def parse(cls, entries: Iterable[str]) -> Self:
-        """Read entries ``name``, ``.suffix`` and ``loopback-host:port``.
+        """Parse entries of the forms ``name``, ``.suffix`` and ``loopback-host:port``.
 
         Raises
         ------
         ValueError
-            An entry with a port whose host is not a loopback host, or an empty entry.
+            An entry is empty, or has a port although its host is not a loopback host.
         """
         exact, suffixes, loopback = set(), [], set()
         for entry in (entry.strip().lower() for entry in entries):
@@ -99,12 +99,12 @@ class AllowedHosts:
         return cls(frozenset(exact), tuple(suffixes), frozenset(loopback))
 
     def addresses(self, url: httpx.URL, resolve: Resolve) -> list[str]:
-        """The addresses this URL may be fetched from, checked; connect to these and no others.
+        """The checked addresses for this URL. Connect to these and to no others.
 
         Raises
         ------
         SourceNotAllowed
-            Scheme, user info, host, port or address is not one we go to.
+            The scheme, user info, host, port or address is not allowed.
         SourceUnavailable
             The name does not resolve.
         """
@@ -115,13 +115,13 @@ class AllowedHosts:
         if url.scheme not in (("https", "http") if local else ("https",)):
             raise SourceNotAllowed(f"scheme {url.scheme!r} is not allowed for {host!r}")
         if url.userinfo:
-            raise SourceNotAllowed("a media URL carries no user or password")
+            raise SourceNotAllowed("a media URL must not contain a user or password")
         if not local:
             if port != _HTTPS_PORT:
                 raise SourceNotAllowed(f"port {port} is not allowed for {host!r}")
-            # An address never matches a suffix, so it is allowed only where it is listed itself.
+            # An IP address never matches a suffix, so it must be listed itself.
             if host not in self.exact and (_is_ip(host) or not self._below_a_suffix(host)):
-                raise SourceNotAllowed(f"host {host!r} is not one this provider serves files from")
+                raise SourceNotAllowed(f"host {host!r} is not an allowed host of this provider")
         try:
             addresses = [host] if _is_ip(host) else resolve(host, port)
         except OSError as error:
@@ -131,7 +131,7 @@ class AllowedHosts:
         for address in addresses:
             allowed = ipaddress.ip_address(address).is_loopback if local else is_public(address)
             if not allowed:
-                raise SourceNotAllowed(f"{host!r} leads to {address}, which is not public")
+                raise SourceNotAllowed(f"{host!r} resolves to {address}, which is not public")
         return addresses[:_MAX_ADDRESSES]
 
     def _below_a_suffix(self, host: str) -> bool:

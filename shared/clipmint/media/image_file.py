@@ -1,7 +1,7 @@
-"""Proves that bytes are a picture: a PNG, JPEG or WebP that decodes to its last row.
+"""Checks that bytes are an image: a PNG, JPEG or WebP that decodes completely.
 
-Works in bounded memory whatever a header claims: a size is judged before a pixel is decoded.
-Pillow is imported on first use, so that importing this module costs a function nothing.
+Memory is bounded for any header: the size is checked before a pixel is decoded. Pillow is imported
+on first use, so that importing this module takes a function no time.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
 
 MIN_SIDE, MAX_SIDE = 16, 8192
-"""Pixels. Smaller is a tracking pixel, larger is more than any model looks at."""
+"""Pixels. A smaller image is a tracking pixel; a larger one is more than any model uses."""
 
 MAX_PIXELS = 2**25
-"""Of one picture: 8192 x 4096, more than the 24 megapixels of a usual camera. The hungriest, a
-WebP, takes 540 MB at that size (its decoder's two canvases, Pillow's two copies): check one at a
-time."""
+"""Pixels of one image: 8192 x 4096, more than the 24 megapixels of a usual camera. A WebP needs the
+most memory, 540 MB at that size (two canvases of its decoder, two copies of Pillow's): check one
+image at a time."""
 
 _MAX_SCANS = 100
-"""Of a JPEG. A progressive one has about ten; each costs a pass over the whole picture, though it
-may be written in a hundred bytes, so a file of them would decode for hours."""
+"""Scans of a JPEG. A progressive JPEG has about ten. Each scan is a pass over the whole image but
+may take only a hundred bytes, so a file full of scans would decode for hours."""
 
 _ACCEPTED = "PNG, JPEG and WebP are accepted"
 
-# What Pillow's readers raise when a file leads them astray.
-_ASTRAY = (
+# Exceptions that Pillow's readers raise for damaged files.
+_DECODING_ERRORS = (
     ArithmeticError,
     EOFError,
     LookupError,
@@ -47,29 +47,29 @@ _ASTRAY = (
 
 
 def check(data: bytes) -> Picture:
-    """Decode a picture and say what it is like.
+    """Decode an image. Returns its content type and its size in pixels.
 
     Raises
     ------
     PictureInvalid
-        It is in another format, damaged, cut off, animated, smaller than `MIN_SIDE` or larger
-        than `MAX_SIDE` and `MAX_PIXELS` allow.
+        The image has another format, is damaged, cut off or animated, is smaller than `MIN_SIDE`,
+        or is larger than `MAX_SIDE` and `MAX_PIXELS` allow.
     """
     content_type = _content_type(data)
     if content_type == "image/jpeg" and data.count(b"\xff\xda") > _MAX_SCANS:
-        raise PictureInvalid("The picture is damaged")
+        raise PictureInvalid("The image is damaged")
     try:
         if content_type == "image/png":
-            _opened(content_type, data).verify()  # checksums, which decoding does not look at
-        picture = _opened(content_type, data)
-        width, height = picture.size
+            _opened(content_type, data).verify()  # checksums, which decoding does not verify
+        image = _opened(content_type, data)
+        width, height = image.size
         _check_size(width, height)
-        # Providers take one picture, and which one of these they would take is anyone's guess.
-        if getattr(picture, "is_animated", False):
-            raise PictureInvalid("The picture is animated; a still one is needed")
-        picture.load()
-    except _ASTRAY:
-        raise PictureInvalid("The picture is damaged or incomplete") from None
+        # Providers take one image, and we cannot know which frame they would use.
+        if getattr(image, "is_animated", False):
+            raise PictureInvalid("The image is animated; a still image is required")
+        image.load()
+    except _DECODING_ERRORS:
+        raise PictureInvalid("The image is damaged or incomplete") from None
     return Picture(content_type, width, height)
 
 
@@ -80,12 +80,12 @@ def _content_type(data: bytes) -> str:
         return "image/jpeg"
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "image/webp"
-    raise PictureInvalid(f"The file is not a picture of a kind we take; {_ACCEPTED}")
+    raise PictureInvalid(f"The file is not an image of an accepted type; {_ACCEPTED}")
 
 
 def _opened(content_type: str, data: bytes) -> ImageFile:
-    """One format's reader, called by its name: guessing would load, and try, all the others."""
-    from PIL.Image import (  # noqa: PLC0415  (40 ms, and few functions decode)
+    """Open with the reader of one format: `PIL.Image.open` would load and try all readers."""
+    from PIL.Image import (  # noqa: PLC0415  (takes 40 ms; few functions decode images)
         DecompressionBombError,
         DecompressionBombWarning,
     )
@@ -98,22 +98,22 @@ def _opened(content_type: str, data: bytes) -> ImageFile:
     try:
         return readers[content_type](io.BytesIO(data))
     except (DecompressionBombError, DecompressionBombWarning):
-        # Some readers judge the size themselves. The warning is one where warnings are errors.
+        # Some readers check the size themselves. They raise the warning where warnings are errors.
         raise PictureInvalid(
-            f"The picture is far too large; a side may be at most {MAX_SIDE} pixels"
+            f"The image is far too large; a side may be at most {MAX_SIDE} pixels"
         ) from None
 
 
 def _check_size(width: int, height: int) -> None:
     if min(width, height) < MIN_SIDE:
         raise PictureInvalid(
-            f"The picture is {width} x {height} pixels; each side must be at least {MIN_SIDE}"
+            f"The image is {width} x {height} pixels; each side must be at least {MIN_SIDE}"
         )
     if max(width, height) > MAX_SIDE:
         raise PictureInvalid(
-            f"The picture is {width} x {height} pixels; a side may be at most {MAX_SIDE}"
+            f"The image is {width} x {height} pixels; a side may be at most {MAX_SIDE}"
         )
     if width * height > MAX_PIXELS:
         raise PictureInvalid(
-            f"The picture is {width} x {height} pixels; at most {MAX_PIXELS:,} in all are accepted"
+            f"The image is {width} x {height} pixels; at most {MAX_PIXELS:,} in all are accepted"
         )

@@ -1,4 +1,4 @@
-"""Which image URLs a user may give us. Only their form is checked: the provider fetches them."""
+"""Checks image URLs in requests. We check only their form, because the provider fetches them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from clipmint.errors import InvalidRequest
 MAX_URL_CHARACTERS = 2_048
 """Runway's limit on image URLs, the tightest of the three providers."""
 _PRINTABLE_ASCII = re.compile(r"[\x21-\x7e]+")
-# No domain of the internet ends like this: private networks and clusters do.
+# Last labels of names that exist only in private networks and clusters.
 _PRIVATE_LABELS = {
     *("local", "localhost", "localdomain", "internal", "intranet", "private", "home", "lan"),
     *("corp", "svc", "consul"),
 }
-# The last label of a real domain begins with a letter: this refuses IPv4 in decimal, octal,
-# hexadecimal and shortened forms too, and percent signs, behind which some clients find one.
+# The last label of a real domain begins with a letter. This also rejects IPv4 addresses in decimal,
+# octal, hexadecimal and shortened forms, and percent signs, which some clients decode to one.
 _DOMAIN = re.compile(r"(?:[a-z0-9_-]+\.)+[a-z][a-z0-9-]*\.?")
 _DOCUMENTED_URL = (
     r"^[Hh][Tt][Tt][Pp][Ss]://([A-Za-z0-9_-]+\.)+[A-Za-z][A-Za-z0-9-]*\.?(:443)?"
@@ -36,16 +36,16 @@ def _plain_url(url: str) -> str:
 
 
 def check_image_url(field: str, url: str | None, own_base: str) -> None:
-    """Refuse a URL that a provider cannot fetch, or that may point into a private network.
+    """Reject a URL that a provider cannot fetch, or that may point into a private network.
 
-    Only its form is judged here, by us, because it is the provider who fetches it. What lies below
-    ``own_base``, where our own pictures are read (no slash at its end; empty if unknown), is a
-    provider's to fetch wherever that is: on a laptop it is a loopback address.
+    We check only the form, because the provider fetches the URL. Every URL below ``own_base``, the
+    base URL of our own images (without a final slash; empty if unknown), is accepted: on a laptop
+    it has a loopback address. ``url`` may be None.
 
     Raises
     ------
     InvalidRequest
-        Naming ``field``. None is fine: there is nothing to fetch.
+        The URL is not acceptable; the details name ``field``.
     """
     if url is None or (own_base and url.startswith(f"{own_base}/")):
         return
@@ -77,7 +77,7 @@ ImageUrl = Annotated[
     Field(
         description="Public https URL, at most 2,048 characters",
         examples=["https://example.com/frame.png"],
-        # What `_plain_url` and `check_image_url` make of it, for whoever reads the document.
+        # Documents the checks of `_plain_url` and `check_image_url` for readers of the OpenAPI.
         json_schema_extra={"maxLength": MAX_URL_CHARACTERS, "pattern": _DOCUMENTED_URL},
     ),
 ]

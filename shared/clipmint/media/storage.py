@@ -1,8 +1,8 @@
-"""The owner's buckets: where a job's files lie, and how they are handed out, read and removed.
+"""The owner's buckets: object keys, presigned URLs, reading and deletion.
 
-Keys follow from the job alone, so doing something twice meets the same object. Copying a file in
-is `clipmint.media.transfer`, a module of its own, so that functions which only hand out URLs import
-no HTTP client.
+A key depends only on ids and on the attempt, so a repeated step uses the same object.
+`clipmint.media.transfer` copies files into a bucket. It is a module of its own, so that functions
+that only return URLs do not import an HTTP client.
 """
 
 from __future__ import annotations
@@ -25,59 +25,59 @@ _PLAIN_SUB = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 UPLOADS = "uploads/"
-"""What the key of every uploaded picture begins with."""
+"""Prefix of the key of every uploaded image."""
 
 PICTURES = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
-"""Content types of pictures, and the extension each is stored under."""
+"""Content types of images, and the file extension of each."""
 
 _BLOCK_BYTES = 1024 * 1024
 _BLOCKS = 6
 
 
 def job_prefix(user_id: str, job_id: str) -> str:
-    """What all keys of one job begin with, up to and including a slash.
+    """Prefix of all keys of one job, including the slash.
 
-    Raises `ValueError` for a job id that could not be ours.
+    Raises `ValueError` for a job id that we cannot have made.
     """
     if not _ID.fullmatch(job_id):
         raise ValueError("not a job id")
-    # A token's subject may be any string, with slashes, dots or kilobytes. Plain ones stay
-    # readable; the rest are hashed, under another first letter so that the two never meet.
+    # A token's subject may be any string, with slashes, dots or kilobytes. A simple one stays
+    # readable. Any other is hashed, with another first letter, so that the two cannot collide.
     owner = f"u-{user_id}" if _PLAIN_SUB.fullmatch(user_id) else f"h-{_hashed(user_id)}"
     return f"videos/{owner}/{job_id}/"
 
 
 def video_key(user_id: str, job_id: str, attempt: str) -> str:
-    """Key of a job's video, as one attempt at storing it writes it.
+    """Key of a job's video, for one attempt to store it.
 
-    Two attempts can overlap (a caller that lost its connection asks again while the first still
-    runs), and the key that is recorded must never be written or deleted by the other one.
+    Two attempts can overlap: a caller that lost its connection retries while the first attempt
+    still runs. The losing attempt must never write or delete the key that the winner recorded.
     """
     return f"{job_prefix(user_id, job_id)}{_checked(attempt)}/video.mp4"
 
 
 def thumbnail_key(user_id: str, job_id: str, attempt: str) -> str:
-    """Key of a job's thumbnail, beside the video of the same attempt."""
+    """Key of a job's thumbnail, next to the video of the same attempt."""
     return f"{job_prefix(user_id, job_id)}{_checked(attempt)}/thumbnail.jpg"
 
 
 def upload_prefix(user_id: str, project_id: str) -> str:
-    """What the keys of all pictures uploaded for one project begin with, slash included."""
+    """Prefix of the keys of all images uploaded for one project, including the slash."""
     return f"{UPLOADS}{_hashed(user_id)}/{_checked(project_id)}/"
 
 
 def upload_key(user_id: str, project_id: str, image_id: str, content_type: str) -> str:
-    """Key of one uploaded picture. Its URL is public, so it never shows who the user is."""
+    """Key of one uploaded image. Its URL is public, so it does not reveal the user's id."""
     return f"{upload_prefix(user_id, project_id)}{_checked(image_id)}.{PICTURES[content_type]}"
 
 
 def generated_prefix(user_id: str, job_id: str) -> str:
-    """What the keys of all pictures one job generated begin with, slash included."""
+    """Prefix of the keys of all images that one job generated, including the slash."""
     return f"generated_images/{_hashed(user_id)}/{_checked(job_id)}/"
 
 
 def generated_key(user_id: str, job_id: str, attempt: str, content_type: str) -> str:
-    """Key of a job's picture, as one attempt at storing it writes it. Public, like uploads."""
+    """Key of a job's generated image, for one attempt to store it. Public, like uploads."""
     return f"{generated_prefix(user_id, job_id)}{_checked(attempt)}.{PICTURES[content_type]}"
 
 
@@ -92,14 +92,14 @@ def _checked(name: str) -> str:
 
 
 def s3_client(*, read_seconds: int = 30, attempts: int = 4) -> S3Client:
-    """An S3 client whose transfers end in time and whose presigned URLs work in every region.
+    """An S3 client with time-outs, whose presigned URLs work in every region.
 
-    ``read_seconds`` is how long S3 may stay silent, ``attempts`` how often it is asked at most.
+    ``read_seconds`` limits each wait for data from S3; ``attempts`` limits the tries of a request.
 
-    Virtual addressing makes botocore sign for the regional host; at an endpoint that is an IP
-    address (an emulator) it uses paths by itself.
+    Virtual addressing makes botocore sign for the regional host. For an endpoint that is an IP
+    address (an emulator), botocore uses paths instead.
     """
-    # Here, because only who has a file in hand needs it: a look at a job that goes on does not.
+    # Imported here, because reading the status of a running job needs no S3 client.
     import boto3  # noqa: PLC0415
 
     return boto3.client(
@@ -113,7 +113,7 @@ def s3_client(*, read_seconds: int = 30, attempts: int = 4) -> S3Client:
                 "addressing_style": "virtual",
                 "us_east_1_regional_endpoint": "regional",
                 # Every upload carries a SHA-256 checksum header, which the signature covers and
-                # S3 verifies: hashing the body again for the signature would add nothing.
+                # S3 verifies. A second hash of the body, for the signature, would add nothing.
                 "payload_signing_enabled": False,
             },
         ),
@@ -123,10 +123,10 @@ def s3_client(*, read_seconds: int = 30, attempts: int = 4) -> S3Client:
 def presigned_url(
     s3: S3Client, bucket: str, key: str, *, expires_in: int = 3600, filename: str | None = None
 ) -> str:
-    """A URL that lets anyone GET one object for ``expires_in`` seconds.
+    """A URL with which anyone can GET one object for ``expires_in`` seconds.
 
-    It dies earlier if the credentials of the function that signed it do. With ``filename`` a
-    browser saves the file under that name instead of showing it.
+    It expires earlier if the credentials of the function that signed it expire. With ``filename``,
+    a browser saves the file under that name instead of showing it.
     """
     params: dict[str, Any] = {"Bucket": bucket, "Key": key}
     if filename is not None:
@@ -137,30 +137,30 @@ def presigned_url(
 
 
 def delete(s3: S3Client, bucket: str, *keys: str) -> None:
-    """Remove objects. Removing what is not there is fine."""
+    """Delete objects. A missing object is not an error."""
     for key in keys:
         s3.delete_object(Bucket=bucket, Key=key)
 
 
 def delete_all(s3: S3Client, bucket: str, prefix: str) -> None:
-    """Remove every object whose key begins with ``prefix``, which ends with a slash."""
+    """Delete every object with this key prefix, which must end with a slash."""
     if not prefix.endswith("/"):
-        raise ValueError("a prefix without its slash could be the beginning of another's")
+        raise ValueError("a prefix must end with a slash, or it could match another id's keys")
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
         delete(s3, bucket, *(found["Key"] for found in page.get("Contents", [])))
 
 
 def open_range(s3: S3Client, bucket: str, key: str) -> BinaryIO:
-    """An object as a seekable file, read in ranges. Errors are botocore's, 404 included."""
+    """An object as a seekable file, read in ranges. Errors, including 404, are botocore's."""
     return io.BufferedReader(ObjectFile(s3, bucket, key))
 
 
 class ObjectFile(io.RawIOBase):
-    """A read-only file over ranged GETs, holding at most a few MiB of it.
+    """A read-only file over ranged GETs that keeps at most a few MiB in memory.
 
     Readers of MP4 jump between the index and the samples, hence a small cache of blocks. Every
-    range is asked of the same version: an object overwritten meanwhile is an error (412), not a
-    mixture.
+    range request names the same version: an object that was overwritten in between is an error
+    (412), not a mixture of both versions.
     """
 
     def __init__(self, s3: S3Client, bucket: str, key: str) -> None:
@@ -203,10 +203,10 @@ class ObjectFile(io.RawIOBase):
             return self._blocks[index]
         first = index * _BLOCK_BYTES
         last = min(first + _BLOCK_BYTES, self.size) - 1
-        answer = self._s3.get_object(
+        response = self._s3.get_object(
             Bucket=self._bucket, Key=self._key, Range=f"bytes={first}-{last}", IfMatch=self._etag
         )
         while len(self._blocks) >= _BLOCKS:
             self._blocks.popitem(last=False)
-        self._blocks[index] = answer["Body"].read()
+        self._blocks[index] = response["Body"].read()
         return self._blocks[index]

@@ -1,10 +1,10 @@
-"""Copies a provider's file into a bucket while it arrives, in constant memory.
+"""Copies a provider's file into a bucket as a stream, in constant memory.
 
-One part is stored by a single PutObject, more by a multipart upload whose parts go up while the
-next ones come down. Every part carries its SHA-256, which S3 verifies; the digest of the whole
-file is computed along the way. A copy that fails leaves nothing behind: its multipart upload is
-aborted. A process that is killed cannot do that; the bucket's lifecycle rule then removes the
-parts. An object appears at its key only when it is whole.
+A file of one part is stored by a single PutObject; a larger file by a multipart upload, which sends
+parts while the next ones arrive. Every part has its SHA-256, which S3 verifies; the digest of the
+whole file is computed at the same time. When a copy fails, its multipart upload is aborted and
+leaves nothing behind. A process that is killed cannot abort it; then the bucket's lifecycle rule
+deletes the parts. An object appears at its key only when it is complete.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef
 
 PART_BYTES = 8 * 1024 * 1024
-"""Above S3's minimum of 5 MiB, and 2 GiB stays far below its 10,000 parts."""
+"""Above S3's minimum of 5 MiB; 2 GiB then need far fewer than its maximum of 10,000 parts."""
 
 UPLOADS = 3
-"""Parts going up at once. With the one being filled that is 32 MiB, the whole of our memory."""
+"""Parts in flight at once. With the part that is being filled, the buffers take 32 MiB."""
 
 _HEAD_BYTES = 64
 
@@ -57,30 +57,30 @@ def copy_from_url(
     begins_right: Callable[[bytes], bool] = begins_like_mp4,
     resolve: Resolve = resolve_by_system,
 ) -> StoredObject:
-    """Stream a file from a provider's URL to ``bucket``/``key``, overwriting what was there.
+    """Stream a file from a provider's URL to ``bucket``/``key``, replacing an existing object.
 
     Parameters
     ----------
     allowed_hosts
-        Where the file and its redirects may be fetched from (`clipmint.media.hosts.AllowedHosts`).
+        Hosts of the file and of its redirects (`clipmint.media.hosts.AllowedHosts`).
     http
         From `clipmint.media.download.media_client`.
     s3
-        From `clipmint.media.storage.s3_client`, whose time-outs bound an upload that hangs.
+        From `clipmint.media.storage.s3_client`, whose time-outs end an upload that hangs.
     deadline_seconds
-        For the whole copy. Parts already going up when it ends are waited for, then removed.
+        Limit for the whole copy. After it, we wait for the parts in flight and then delete them.
     begins_right
-        Whether the first bytes (at least 64, or all of a shorter file) are of the kind expected.
+        Whether the first bytes (at least 64, or all of a shorter file) have the expected type.
 
-    A source that declares no length can break off unnoticed here;
-    `clipmint.media.video_file.probe` notices.
+    If a source that declares no length closes the connection early, this function does not notice
+    it; `clipmint.media.video_file.probe` does.
 
     Raises
     ------
     MediaInvalid, SourceExpired, SourceUnavailable, SourceNotAllowed
-        As `clipmint.media.files` says.
+        See `clipmint.media.files`.
     botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError
-        The bucket's own trouble, unchanged.
+        Errors of the bucket, unchanged.
     """
     with (
         Deadline(deadline_seconds) as deadline,
@@ -100,20 +100,20 @@ def copy_from_url(
 def _beginning_right(
     chunks: Iterator[bytes], begins_right: Callable[[bytes], bool]
 ) -> Iterator[bytes]:
-    """The same bytes, or `MediaInvalid` before the first of them."""
+    """The same bytes; raises `MediaInvalid` before the first of them if their type is wrong."""
     head = b""
     for chunk in chunks:
         head += chunk
         if len(head) >= _HEAD_BYTES:
             break
     if not begins_right(head):
-        raise MediaInvalid(f"a file of another kind: it begins with {head[:16]!r}")
+        raise MediaInvalid(f"the file has another type: it begins with {head[:16]!r}")
     yield head
     yield from chunks
 
 
 class _Upload:
-    """One object on its way up. Leaving the context by an exception removes every trace of it."""
+    """The upload of one object. If the context exits with an exception, the upload is aborted."""
 
     def __init__(
         self, s3: S3Client, bucket: str, key: str, content_type: str, deadline: Deadline
@@ -124,24 +124,24 @@ class _Upload:
         self._size = 0
         self._upload_id: str | None = None
         self._pool = ThreadPoolExecutor(UPLOADS, thread_name_prefix="part")
-        self._rising: deque[tuple[Future[CompletedPartTypeDef], bytearray]] = deque()
-        self._risen: list[CompletedPartTypeDef] = []
+        self._in_flight: deque[tuple[Future[CompletedPartTypeDef], bytearray]] = deque()
+        self._completed: list[CompletedPartTypeDef] = []
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        # A part that ends after the abort would stay behind, so the abort waits for all.
+        # A part that completes after the abort would remain, so we wait for all parts first.
         self._pool.shutdown(wait=True, cancel_futures=True)
         if kind is not None and self._upload_id is not None:
-            # The lifecycle rule catches what this misses; the error that led here matters more.
+            # If the abort fails, the lifecycle rule deletes the parts; keep the original error.
             with suppress(ClientError, BotoCoreError):
                 self._s3.abort_multipart_upload(
                     Bucket=self._bucket, Key=self._key, UploadId=self._upload_id
                 )
 
     def store(self, chunks: Iterable[bytes]) -> StoredObject:
-        """Upload all of it and say what lies there now."""
+        """Upload all chunks. Returns the stored object."""
         part, filled = bytearray(PART_BYTES), 0
         for chunk in chunks:
             rest = memoryview(chunk)
@@ -164,28 +164,28 @@ class _Upload:
                 ContentType=self._content_type,
                 ChecksumAlgorithm="SHA256",
             )["UploadId"]
-        number = len(self._risen) + len(self._rising) + 1
-        self._rising.append((self._pool.submit(self._put_part, number, part), part))
-        # While it goes up. Both threads only read it.
+        number = len(self._completed) + len(self._in_flight) + 1
+        self._in_flight.append((self._pool.submit(self._put_part, number, part), part))
+        # Hash it while the other thread sends it: both only read the buffer.
         self._count(part)
 
     def _free_buffer(self) -> bytearray:
-        """An empty buffer; when the window is full, the one of the part sent longest ago."""
-        if len(self._rising) <= UPLOADS:
+        """A buffer to fill; if the window is full, that of the oldest part, once it is sent."""
+        if len(self._in_flight) <= UPLOADS:
             return bytearray(PART_BYTES)
         return self._await_oldest()
 
     def _await_oldest(self) -> bytearray:
-        future, part = self._rising.popleft()
+        future, part = self._in_flight.popleft()
         try:
-            self._risen.append(future.result(timeout=self._deadline.remaining()))
+            self._completed.append(future.result(timeout=self._deadline.remaining()))
         except TimeoutError as error:
             raise SourceUnavailable("the copy did not finish in time") from error
         return part
 
     def _put_part(self, number: int, part: bytearray) -> CompletedPartTypeDef:
         checksum = _base64(hashlib.sha256(part).digest())
-        answer = self._s3.upload_part(
+        response = self._s3.upload_part(
             Bucket=self._bucket,
             Key=self._key,
             UploadId=str(self._upload_id),
@@ -193,7 +193,7 @@ class _Upload:
             Body=part,  # type: ignore[arg-type]  # botocore takes a bytearray; its stubs do not
             ChecksumSHA256=checksum,
         )
-        return {"PartNumber": number, "ETag": answer["ETag"], "ChecksumSHA256": checksum}
+        return {"PartNumber": number, "ETag": response["ETag"], "ChecksumSHA256": checksum}
 
     def _finish(self, last: bytearray) -> StoredObject:
         if self._upload_id is None:
@@ -208,13 +208,13 @@ class _Upload:
             )
             return self._stored(put["ETag"], put.get("ChecksumSHA256", checksum))
         self._send(last)
-        while self._rising:
+        while self._in_flight:
             self._await_oldest()
         done = self._s3.complete_multipart_upload(
             Bucket=self._bucket,
             Key=self._key,
             UploadId=self._upload_id,
-            MultipartUpload={"Parts": self._risen},
+            MultipartUpload={"Parts": self._completed},
         )
         return self._stored(done["ETag"], done.get("ChecksumSHA256"))
 

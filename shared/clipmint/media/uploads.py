@@ -1,13 +1,13 @@
-"""Pictures that anyone may read: where they are, how users hand them in, whether they are sound.
+"""Uploaded images: their public URLs, the upload forms, and the check before a job uses one.
 
-A user gets a presigned form and posts the picture to the bucket themselves; S3 holds them to the
-form's type and size, and nobody looks at the bytes. So before a job may use an uploaded picture it
-is read and decoded, once: what is sound is noted down beside the user's projects.
+A user gets a presigned form and posts the image to the bucket. S3 enforces the form's type and
+size, but does not check the bytes. So before a job may use an uploaded image, we read and decode it
+once, and write a check record next to the user's projects if the image is valid.
 
-The form works as often as its holder likes for as long as it lives, so what was found sound may be
-written over within that quarter of an hour. Nothing is gained by looking again: between any look
-and the moment the provider fetches the picture lie seconds at best. Whoever does that spoils their
-own job, which fails and costs nothing.
+A form can be used repeatedly until it expires, so a user can overwrite a checked image within these
+15 minutes. A second check would not help: seconds pass between any check and the moment at which
+the provider fetches the image. A user who overwrites an image only affects the own job, which fails
+and costs nothing.
 """
 
 from __future__ import annotations
@@ -38,31 +38,31 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 MAX_UPLOAD_BYTES = 20 * 1024 * 1024
-"""Of one picture; S3 itself refuses more. A provider may take less (Runway 16 MB): the job then
-ends as INPUT_UNREADABLE or INVALID_INPUT, and costs nothing."""
+"""Maximum size of one image, enforced by S3. A provider may accept less (Runway 16 MB): then the
+job ends as INPUT_UNREADABLE or INVALID_INPUT, and costs nothing."""
 
 FORM_SECONDS = 15 * 60
-"""How long a form for an upload is good: a large picture over a slow line, and a second try."""
+"""Lifetime of an upload form: enough for a large image over a slow connection, and a retry."""
 
 CHECK_SECONDS = 8.0
-"""How long `require_usable` goes on starting reads and decodings. One that has begun takes another
-second or two, or as long as S3 keeps us waiting; the function's own time ends well after that."""
+"""How long `require_usable` may start reads and decodings. One that was started takes another
+second or two, or until S3 times out. The function's own time-out is well after that."""
 
-_READERS = 4  # 20 MB each at worst; decoding takes turns
+_READERS = 4  # at most 20 MB each; only one at a time decodes
 _PREFIX = "IMAGE#"
 
-# CloudFront and browsers ask whether it has changed: a picture posted again shows at once.
+# CloudFront and browsers revalidate the image, so an overwritten image is visible at once.
 _CACHE_CONTROL = "no-cache"
 
-# One picture may take half a gigabyte to decode.
+# Decoding one image may take half a gigabyte of memory.
 _decoding = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A form for one picture, and where the picture is read once it is there.
+    """A form for uploading one image, and the public URL of that image.
 
-    Whoever posts it sends ``fields`` first, in any order, and the file last, as ``file``.
+    The client posts ``fields`` first, in any order, and the file last, as ``file``.
     """
 
     image_url: str
@@ -73,7 +73,7 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """An uploaded picture that somebody wants to use, and the URL they named it by."""
+    """An uploaded image that a request wants to use, and the URL in the request."""
 
     image_id: str
     key: str
@@ -85,16 +85,16 @@ class _Wanted:
 
 
 def public_url(key: str) -> str:
-    """Where anyone reads the picture at a key of the images bucket."""
+    """The public URL of the image with this key in the images bucket."""
     return f"{ImagesSettings.read().images_base_url}/{key}"
 
 
 def new_upload(user_id: str, project_id: str, content_type: str) -> Upload:
-    """A form for one picture of a project. ``content_type`` is one of `storage.PICTURES`.
+    """A form for one image of a project. ``content_type`` is one of `storage.PICTURES`.
 
-    The form's policy names the one key, the one content type and the sizes, and S3 refuses what
-    departs from it: 400 ``EntityTooLarge`` or ``EntityTooSmall``, 403 ``AccessDenied`` for
-    anything else, an expired form included.
+    The form's policy fixes the key, the content type and the range of sizes. S3 rejects any other
+    upload: 400 ``EntityTooLarge`` or ``EntityTooSmall``, else 403 ``AccessDenied``, also for an
+    expired form.
     """
     key = storage.upload_key(user_id, project_id, str(uuid.uuid4()), content_type)
     fixed = {"Content-Type": content_type, "Cache-Control": _CACHE_CONTROL}
@@ -113,14 +113,14 @@ def new_upload(user_id: str, project_id: str, content_type: str) -> Upload:
 
 
 def remove_uploads(user_id: str, project_id: str) -> None:
-    """Remove what was uploaded for a project, and what was noted down about it."""
+    """Delete the uploaded images of a project, and their check records."""
     bucket = ImagesSettings.read().images_bucket
     pages = _s3().get_paginator("list_objects_v2")
     prefix = storage.upload_prefix(user_id, project_id)
     for page in pages.paginate(Bucket=bucket, Prefix=prefix):
         keys = [found["Key"] for found in page.get("Contents", [])]
-        # The note first: a picture without one is looked at again, a note without its picture
-        # would vouch for nothing.
+        # Delete the check record first. If we crash in between, the unchecked image is checked
+        # again. In the other order, a record without an image would remain.
         for key in keys:
             image_id = key.removeprefix(prefix).partition(".")[0]
             ImageItem(user_id, _PREFIX + image_id).delete()
@@ -128,25 +128,25 @@ def remove_uploads(user_id: str, project_id: str) -> None:
 
 
 def require_usable(user_id: str, urls: Iterable[str], *, seconds: float = CHECK_SECONDS) -> None:
-    """Make sure that those of ``urls`` that are uploads of ours are there and are pictures.
+    """Check that those of ``urls`` that are uploads of ours exist and are valid images.
 
-    Any other URL is its provider's business. A picture that was found sound before costs one read
-    of its note; all notes are read together.
+    We do not check other URLs; the provider fetches them. For an image that was checked before, we
+    only read its check record; all records are read in one batch.
 
     Parameters
     ----------
     seconds
-        After this long no further check is begun.
+        No further check is started after this time.
 
     Raises
     ------
     ImageNotUploaded
-        Nothing is there, or it is somebody else's.
+        The image does not exist, or belongs to another user.
     ImageInvalid
-        What is there is no picture that providers take, or not of the type it was uploaded as.
+        The image is not one that providers accept, or not of the type it was uploaded as.
     TemporarilyUnavailable
-        S3 failed, or time ran out. What was found sound until then is noted down, so asking again
-        gets further.
+        S3 failed, or the time is used up. The images that were checked until then have a record, so
+        a retry needs to check fewer.
     """
     wanted = {one.sk: one for one in _wanted(user_id, urls)}
     if not wanted:
@@ -171,21 +171,21 @@ def _wanted(user_id: str, urls: Iterable[str]) -> Iterator[_Wanted]:
 
 
 def _key_below(base: str, url: str) -> str | None:
-    """The key that a URL of ours reads, however the URL is written; None for anybody else's."""
+    """The key that a URL of ours refers to, in any spelling of the URL; None for other URLs."""
     try:
-        ours = _place_of(urlsplit(base)) == _place_of(urlsplit(url))
-    except ValueError:  # no URL at all: a port that is no number, a bracket too many
+        ours = _origin_of(urlsplit(base)) == _origin_of(urlsplit(url))
+    except ValueError:  # not a URL: the port is not a number, or brackets do not match
         return None
     return unquote(urlsplit(url).path).removeprefix("/") if ours else None
 
 
-def _place_of(parts: SplitResult) -> tuple[str, str, int | None]:
+def _origin_of(parts: SplitResult) -> tuple[str, str, int | None]:
     default = {"https": 443, "http": 80}.get(parts.scheme)
     return parts.scheme, (parts.hostname or "").rstrip("."), parts.port or default
 
 
 def _own_upload(user_id: str, key: str) -> str | None:
-    """The id of a picture that this user may have uploaded under ``key``."""
+    """The id of the image that this user may have uploaded to ``key``; None if not possible."""
     shape = re.fullmatch(r"uploads/[0-9a-f]{64}/([0-9a-f-]{36})/([0-9a-f-]{36})\.([a-z]+)", key)
     if shape is None:
         return None
@@ -198,7 +198,8 @@ def _own_upload(user_id: str, key: str) -> str | None:
 
 
 def _check_all(user_id: str, wanted: list[_Wanted], deadline: float) -> None:
-    """Check a few at a time, each sound one noted down at once; the first trouble ends it."""
+    """Check a few images in parallel. Each valid one gets its record at once; the first error ends
+    the loop."""
     with ThreadPoolExecutor(min(_READERS, len(wanted))) as readers:
         checks = [readers.submit(_check, user_id, one, deadline) for one in wanted]
         try:
@@ -217,26 +218,26 @@ def _check(user_id: str, wanted: _Wanted, deadline: float) -> None:
             raise _not_uploaded(wanted.url)
         data, etag, content_type = found
         with _decoding:
-            _require_time(deadline)  # it may have waited for the others
-            picture = image_file.check(data)
+            _require_time(deadline)  # waiting for the lock may have taken long
+            image = image_file.check(data)
     except PictureInvalid as invalid:
         raise _invalid(wanted.url, f"{invalid}") from None
     except (BotoCoreError, ClientError):
-        logger.exception("an uploaded picture could not be read", extra={"key": wanted.key})
-        raise _ask_again("A picture could not be read") from None
-    if picture.content_type != content_type:
-        # It is served as what it was uploaded as, and some who fetch it go by that.
+        logger.exception("an uploaded image could not be read", extra={"key": wanted.key})
+        raise _retry_later("An image could not be read") from None
+    if image.content_type != content_type:
+        # S3 serves it with the type it was uploaded as, and some providers rely on that type.
         raise _invalid(
             wanted.url,
-            f"The picture was uploaded as {content_type}, but it is {picture.content_type}",
+            f"The image was uploaded as {content_type}, but it is {image.content_type}",
         )
     ImageItem(
         user_id,
         wanted.sk,
         key=wanted.key,
-        content_type=picture.content_type,
-        width=picture.width,
-        height=picture.height,
+        content_type=image.content_type,
+        width=image.width,
+        height=image.height,
         size_bytes=len(data),
         etag=etag,
         checked_at=clock.iso(clock.now()),
@@ -245,32 +246,32 @@ def _check(user_id: str, wanted: _Wanted, deadline: float) -> None:
 
 def _require_time(deadline: float) -> None:
     if time.monotonic() > deadline:
-        raise _ask_again("Not all pictures could be checked in time")
+        raise _retry_later("Not all images could be checked in time")
 
 
 def _read(wanted: _Wanted) -> tuple[bytes, str, str] | None:
-    """The bytes, ETag and content type of an upload; None if nothing is there."""
+    """The bytes, ETag and content type of an upload; None if it does not exist."""
     s3, bucket = _s3(), ImagesSettings.read().images_bucket
-    # One that may be listed is a 404 when it is missing; one that may only be read is a 403.
+    # List first: without the right to list, S3 responds 403 and not 404 for a missing object.
     listed = s3.list_objects_v2(Bucket=bucket, Prefix=wanted.key, MaxKeys=1)
     sizes: Mapping[str, int] = {one["Key"]: one["Size"] for one in listed.get("Contents", [])}
     if wanted.key not in sizes:
         return None
     if sizes[wanted.key] > MAX_UPLOAD_BYTES:
-        raise PictureInvalid("The picture is larger than 20 MB")
-    answer = s3.get_object(Bucket=bucket, Key=wanted.key)
-    return answer["Body"].read(), answer["ETag"], answer["ContentType"]
+        raise PictureInvalid("The image is larger than 20 MB")
+    response = s3.get_object(Bucket=bucket, Key=wanted.key)
+    return response["Body"].read(), response["ETag"], response["ContentType"]
 
 
 def _not_uploaded(url: str) -> ImageNotUploaded:
-    return ImageNotUploaded("A picture is not uploaded yet", details=url)
+    return ImageNotUploaded("An image is not uploaded yet", details=url)
 
 
 def _invalid(url: str, problem: str) -> ImageInvalid:
-    return ImageInvalid("An uploaded picture cannot be used", details=f"{url}: {problem}")
+    return ImageInvalid("An uploaded image cannot be used", details=f"{url}: {problem}")
 
 
-def _ask_again(message: str) -> TemporarilyUnavailable:
+def _retry_later(message: str) -> TemporarilyUnavailable:
     return TemporarilyUnavailable(
         message,
         details="Nothing was charged; send the same request again",
@@ -280,5 +281,5 @@ def _ask_again(message: str) -> TemporarilyUnavailable:
 
 @functools.cache
 def _s3() -> S3Client:
-    # The user is waiting, and the function's own time is short.
+    # Short limits: the user is waiting, and the function's time-out is short.
     return storage.s3_client(read_seconds=3, attempts=2)
