@@ -88,7 +88,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     if event.get("source") == "aws.states":
         return {"settled": int(_execution_died(event["detail"]))}
     if "audit" in event:
-        return {"drift": audit.look_again(event["audit"])}
+        return {"drift": audit.confirmed_drift(event["audit"])}
 
     swept, holds = _sweep_all(lambda: context.get_remaining_time_in_millis() >= RESERVE_MS)
     audited = _audit_safely(lambda: context.get_remaining_time_in_millis() >= AUDIT_RESERVE_MS)

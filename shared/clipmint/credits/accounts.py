@@ -1,9 +1,9 @@
-"""Credits: what holding, capturing and releasing do to an account.
+"""Credits: how a hold, a capture and a release change an account.
 
-Two-phase, as card payments are: starting a job *holds* its price, the end of the job either
-*captures* the hold or *releases* it. Each change yields the new account and the journal's new
-entries together; neither is ever written without the other. An entry's id follows from what it is
-for, and capture and release of one hold share one id, so of any race between them one wins.
+Charging has two phases, like a card payment: the start of a job *holds* its price, and the end of
+the job *captures* or *releases* the hold. Each change returns the new account together with the new
+journal entries; neither is ever written without the other. An entry's id is derived from its
+purpose. Capture and release of one hold have the same id, so exactly one of them can be written.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ SECONDS_PER_HOUR = 3_600
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much one user may do at once and per clock hour.
+    """Limits of one user: open jobs, open clips, and jobs per clock hour.
 
-    A call for clips may start dozens, so they are counted apart from single jobs. The hour counts
-    both.
+    One call may start dozens of clips, so they are counted separately from single jobs. The limit
+    per hour counts both.
     """
 
     open_jobs: int = 5
@@ -36,10 +36,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A user's credits, in whole credits, and the counters their limits need.
+    """A user's credits, in whole credits, and the counters for the limits.
 
-    ``sequence`` numbers the last journal entry; it changes with every change of the account, so a
-    writer who still sees the same number still sees the same account.
+    ``sequence`` is the number of the last journal entry. It changes with every change of the
+    account: if a writer finds the same number again, the account has not changed.
     """
 
     user_id: str
@@ -54,7 +54,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One immutable line of the journal. ``credits`` is positive; the kind says which way."""
+    """One immutable line of the journal. ``credits`` is positive; ``kind`` gives the direction."""
 
     user_id: str
     entry_id: str
@@ -75,7 +75,7 @@ def hold_id(job_id: str, stage: str) -> str:
 
 
 def resolution_id(job_id: str, stage: str) -> str:
-    """Journal id of what became of that hold: the same for capture and release."""
+    """Journal id of the end of that hold, the same for capture and release."""
     return f"RESOLVED#{job_id}#{stage}"
 
 
@@ -85,7 +85,7 @@ def grant_id(reference: str) -> str:
 
 
 def grant(account: Account, amount: int, reference: str, now: datetime) -> tuple[Account, Entry]:
-    """Give credits."""
+    """Add credits."""
     after = replace(account, available=account.available + amount, sequence=account.sequence + 1)
     return after, _entry(after, "grant", grant_id(reference), amount, now, reference=reference)
 
@@ -98,21 +98,21 @@ def hold(
     *,
     clips: bool = False,
 ) -> tuple[Account, list[Entry]]:
-    """Set aside the price of every stage of new jobs, all or nothing.
+    """Hold the price of every stage of new jobs, all or nothing.
 
     Parameters
     ----------
     jobs
         By job id, the credits of each of its stages.
     clips
-        Whether they are clips of a project.
+        Whether the jobs are clips of a project.
 
     Raises
     ------
     InsufficientCredits
         ``available`` does not cover the sum.
     LimitReached
-        Too many jobs open, or too many this hour.
+        Too many open jobs, or too many jobs in this hour.
     """
     required = sum(sum(prices.values()) for prices in jobs.values())
     if required > account.available:
@@ -129,7 +129,7 @@ def hold(
     hour_jobs = account.hour_jobs if account.hour == hour else 0
     wait = SECONDS_PER_HOUR - clock.epoch(now) % SECONDS_PER_HOUR
     _check_limit("an hour", limits.jobs_per_hour, hour_jobs, len(jobs), wait)
-    # When a running job will end is not known; half a minute is a fair time to look again.
+    # We do not know when a running job will end; half a minute is a reasonable time to retry.
     if clips:
         _check_limit("clips at a time", limits.open_clips, account.open_clips, len(jobs), 30)
     else:
@@ -160,7 +160,7 @@ def resolve(
     *,
     clip: bool = False,
 ) -> tuple[Account, list[Entry]]:
-    """End a job's holds: capture those of the stages that succeeded, release the others."""
+    """End a job's holds: capture those of ``captured_stages``, release the others."""
     after = _opened(account, -1, clips=clip)
     entries = []
     for stage, price in prices.items():

@@ -1,18 +1,18 @@
-"""The audit: every account is added up against its journal once a day, by whoever sweeps.
+"""The audit: the sweep compares every account with its journal once a day.
 
-The ledger's conditions make drift impossible; this is what would tell if that were wrong, or if
-somebody had edited a table by hand. Each minute's sweep reads one slice of the Ledger table, by a
-parallel scan of as many segments as a day has minutes. So nothing has to be remembered from one
-sweep to the next, and no sweep reads more than a 1,440th of the table.
+The ledger's conditions make drift impossible. The audit would detect an error in them, or a table
+that was edited by hand. Each minute's sweep reads one slice of the Ledger table, by a parallel scan
+with as many segments as a day has minutes. So the sweep needs no state between runs, and no run
+reads more than a 1,440th of the table.
 
-What it costs: a gigabyte of ledger (about two million generations) is read once a day with
-consistent reads, 8 million read units a month or about one dollar (us-east-1, on demand). An empty
-table is 43,200 read units a month, half a cent.
+Cost: a gigabyte of ledger (about two million generations) is read once a day with consistent reads.
+That is 8 million read units a month, or about one dollar (us-east-1, on demand). An empty table
+takes 43,200 read units a month, half a cent.
 
-A scan is no snapshot: an account may be read before a transaction and its journal after it. So a
-slice only raises a suspicion. `look_again` then reads that one account, waits for longer than any
-transaction takes, and reads it again: only an account that has not moved and still does not add up
-has drifted. One that keeps moving is left for another day.
+A scan is not a snapshot: it may read an account before a transaction and its journal after it. So a
+slice only raises a suspicion. `confirmed_drift` then reads that account, waits for longer than any
+transaction takes, and reads it again. Only an account that has not changed and still does not agree
+with its journal has drifted. An account that keeps changing is left for another day.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from clipmint.telemetry import logger
 
 SLICES = 1_440
 
-LOOKS = 4
+MAX_READS = 4
 PAUSE_SECONDS = 0.5
 
 _Item = dict[str, dict[str, Any]]
@@ -41,24 +41,25 @@ _Item = dict[str, dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What a slice came to: accounts looked at, and credits that are off in all of them."""
+    """The result of one slice: the number of accounts, and the sum of their drift in credits."""
 
     accounts: int
     drift: int
 
 
 def slice_at(moment: datetime) -> int:
-    """Which slice is due in this minute."""
+    """The slice to audit in this minute."""
     return clock.epoch(moment) // 60 % SLICES
 
 
 def audit(which: int, slices: int, has_time: Callable[[], bool]) -> Audit:
-    """Add up the accounts of one slice of the table.
+    """Audit the accounts of one slice of the table.
 
     Parameters
     ----------
     has_time
-        Whether there is time for another page; without, the rest of the slice waits for tomorrow.
+        Whether there is time for another page. If not, the rest of the slice waits for the next
+        day.
     """
     accounts = off = 0
     for account, journal in _books(which, slices, has_time):
@@ -66,17 +67,18 @@ def audit(which: int, slices: int, has_time: Callable[[], bool]) -> Audit:
             break
         accounts += 1
         if drift(account, journal, _ended(journal)):
-            off += look_again(account.user_id)
+            off += confirmed_drift(account.user_id)
     return Audit(accounts, off)
 
 
-def look_again(user_id: str) -> int:
-    """By how many credits an account is off that was suspected to be, for certain; else 0."""
+def confirmed_drift(user_id: str) -> int:
+    """The drift of a suspected account in credits, if two reads confirm it; else 0."""
     seen: tuple[Account, int] | None = None
-    for look in range(LOOKS):
-        if look:
+    for read in range(MAX_READS):
+        if read:
             time.sleep(PAUSE_SECONDS)
-        # The account first: all entries up to its sequence number were written with it or before.
+        # Read the account first: all entries up to its sequence number were written with it or
+        # earlier.
         account = ledger.account_of(user_id)
         journal = _journal(user_id, account.sequence)
         off = drift(account, journal, _ended(journal))
@@ -111,7 +113,7 @@ def _journal(user_id: str, through: int) -> Journal:
 
 
 def _ended(journal: Journal) -> frozenset[str]:
-    """The jobs of open holds that have ended; a user has a handful of open holds at most."""
+    """The jobs of open holds that have ended. A user has only a few open holds."""
     named = {job_id for job_id, _ in journal.open_holds}
     found = {job_id: job_store.get(job_id) for job_id in named}
     return frozenset(job_id for job_id, job in found.items() if job is None or job.is_terminal)
@@ -120,7 +122,7 @@ def _ended(journal: Journal) -> frozenset[str]:
 def _books(
     which: int, slices: int, has_time: Callable[[], bool]
 ) -> Iterator[tuple[Account, Journal]]:
-    """Accounts with their journals. DynamoDB hands out a partition's items together, in order."""
+    """Accounts with their journals. DynamoDB returns a partition's items together, in order."""
     user_id, account, journal = "", Account(""), Journal()
     for item in _items(which, slices, has_time):
         sort_key = item["sk"]["S"]
@@ -146,7 +148,7 @@ def _books(
 
 
 def _items(which: int, slices: int, has_time: Callable[[], bool]) -> Iterator[_Item]:
-    # Raw: items of three kinds lie in this table, and a model reads one.
+    # Raw items: this table contains three kinds of items, and a model reads only one kind.
     table, start = AccountItem._get_connection(), None  # noqa: SLF001
     while has_time():
         page = table.scan(

@@ -93,7 +93,7 @@ def test_an_account_that_moved_between_two_looks_is_not_accused(
     assert whole().drift == 0
     # Off at each look, and each time another account: it is busy, and left for another day.
     edit(aws, "zoe", available=12)
-    pauses += [partial(edit, aws, "zoe", available=13 + n) for n in range(audit.LOOKS)]
+    pauses += [partial(edit, aws, "zoe", available=13 + n) for n in range(audit.MAX_READS)]
     assert whole().drift == 0
     assert len(pauses) == 1, "the last look is followed by no pause"
 
@@ -109,7 +109,7 @@ def test_a_job_that_ends_between_account_and_job_is_not_drift(
         return journal
 
     monkeypatch.setattr(audit, "_journal", settle_after_reading)
-    assert audit.look_again("ada") == 0
+    assert audit.confirmed_drift("ada") == 0
     assert whole().drift == 0
 
 
