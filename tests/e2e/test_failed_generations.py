@@ -16,7 +16,7 @@ FAILURES: dict[str, tuple[str, str]] = {
     ),
     "no_media_generated": (
         "NO_OUTPUT",
-        "No video came out of this prompt. Rephrase it and try again.",
+        "The model made no video from this prompt. Rephrase it and try again.",
     ),
     "file_download_error": (
         "INPUT_UNREADABLE",

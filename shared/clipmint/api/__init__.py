@@ -1,1 +1,1 @@
-"""What HTTP handlers share."""
+"""Code that the HTTP functions share."""

@@ -1,7 +1,7 @@
-"""What the HTTP functions share: routing, who is calling, and one shape for every error.
+"""Code that the HTTP functions share: routing, the caller's identity, and one shape for all errors.
 
-Every error answer is ``{"error", "code", "details", "timestamp", …extras}``, made in one place from
-the table below. Nothing a provider said and no stack trace ever reaches a caller.
+Every error response is ``{"error", "code", "details", "timestamp", …extras}``, made in one place
+from the table below. It never contains a provider's message or a stack trace.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ T = TypeVar("T")
 HeaderText = Annotated[
     str, BeforeValidator(lambda value: ",".join(value) if isinstance(value, list) else value)
 ]
-"""A header as it was sent: Powertools splits every header at its commas."""
+"""A header as the client sent it: Powertools splits every header at its commas."""
 
 ADMIN_SCOPE = "clipmint/admin"
 
 MAX_USER_BYTES = 1_024
-"""DynamoDB takes keys of up to 2,048 bytes; half of that is more than any issuer's subject."""
+"""DynamoDB accepts keys of up to 2,048 bytes; no issuer's subject needs half of that."""
 
 STATUS_OF: Mapping[type[ClipmintError], HTTPStatus] = {
     InvalidRequest: HTTPStatus.BAD_REQUEST,
@@ -60,16 +60,16 @@ STATUS_OF: Mapping[type[ClipmintError], HTTPStatus] = {
     LimitReached: HTTPStatus.TOO_MANY_REQUESTS,
     TemporarilyUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
 }
-"""HTTP status of each branch of the error tree; the code is the error's own."""
+"""HTTP status of each branch of the error tree; each error has its own code."""
 
 
 def resolver() -> APIGatewayHttpResolver:
-    """A router for one HTTP function, answering every error in the common shape."""
+    """A router for one HTTP function that returns every error in the common shape."""
     app = APIGatewayHttpResolver(enable_validation=True, serializer=_to_json)
 
     def invalid(error: RequestValidationError) -> Response[str]:
         if any(found["loc"][0] == "response" for found in error.errors()):
-            raise error  # it is our own answer that is not as documented: no fault of the caller
+            raise error  # our own response differs from its documentation: not the caller's fault
         return error_response(
             InvalidRequest("The request is not valid", details=_explain(error.errors()))
         )
@@ -78,7 +78,7 @@ def resolver() -> APIGatewayHttpResolver:
         return error_response(error)
 
     def unknown(error: NotFoundError) -> Response[str]:  # noqa: ARG001
-        return error_response(NotFound("There is nothing at this path"))
+        return error_response(NotFound("There is no such path"))
 
     app.exception_handler(RequestValidationError)(invalid)
     app.exception_handler(ClipmintError)(expected)
@@ -87,35 +87,37 @@ def resolver() -> APIGatewayHttpResolver:
 
 
 def _to_json(body: Any) -> str:
-    # As UTF-8: escaped, a page of prompts in emoji would be more than the 6 MB Lambda answers with.
+    # UTF-8: with escapes, a page of prompts in emoji would exceed Lambda's response limit of 6 MB.
     return json.dumps(body, separators=(",", ":"), ensure_ascii=False)
 
 
 def resolve(app: APIGatewayHttpResolver, event: dict[str, Any], context: LambdaContext) -> Any:
-    """Answer one HTTP API event. An error nobody expected is logged and becomes a bare 500."""
+    """Handle one HTTP API event. An unexpected error is logged and becomes a 500."""
     logger.set_correlation_id(event.get("requestContext", {}).get("requestId"))
-    # Bodies are JSON whatever the header says: `curl -d` says it is a form.
+    # Bodies are always JSON. Ignore the header: `curl -d` declares a form.
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
     event["headers"] = {**headers, "content-type": content_types.APPLICATION_JSON}
-    if _is_beyond_parsing(event):
-        refusal = InvalidRequest("The request is not valid", details="body: nested or long too far")
+    if _breaks_parser(event):
+        refusal = InvalidRequest(
+            "The request is not valid", details="body: nested too deeply, or a number is too long"
+        )
         return _plain(refusal, status_of(refusal))
     try:
-        answer = app.resolve(event, context)
-    except Exception:  # noqa: BLE001  (the last line of defence; logged with its trace)
+        response = app.resolve(event, context)
+    except Exception:  # noqa: BLE001  (the outermost handler; logged with its trace)
         logger.exception("unexpected error")
         return _plain(ClipmintError("Something went wrong"), HTTPStatus.INTERNAL_SERVER_ERROR)
-    # Powertools says null where there is no body (204, 304); empty text says it to every gateway.
-    return {**answer, "body": answer["body"] or ""}
+    # Powertools returns null for no body (204, 304); every gateway accepts an empty text.
+    return {**response, "body": response["body"] or ""}
 
 
-def _is_beyond_parsing(event: Mapping[str, Any]) -> bool:
-    """Whether the body is one that breaks the parser, which the router would not survive."""
+def _breaks_parser(event: Mapping[str, Any]) -> bool:
+    """Whether the JSON parser fails on the body with an error that the router does not handle."""
     body = event.get("body") or "null"
     try:
         json.loads(base64.b64decode(body) if event.get("isBase64Encoded") else body)
     except (json.JSONDecodeError, UnicodeDecodeError, binascii.Error):
-        return False  # the router says what is wrong, and where
+        return False  # the router reports the error and its position
     except (ValueError, RecursionError):
         return True
     return False
@@ -130,9 +132,9 @@ def _plain(error: ClipmintError, status: HTTPStatus) -> dict[str, Any]:
 
 
 def user_of(app: APIGatewayHttpResolver) -> str:
-    """The caller: ``sub`` of the token that the gateway has verified.
+    """The user's id: ``sub`` of the token that the gateway has verified.
 
-    Raises `InvalidRequest` for one that could not be a key of our tables.
+    Raises `InvalidRequest` for an id that cannot be a key of our tables.
     """
     user_id = str(_claims(app)["sub"])
     if not 0 < len(user_id.encode("utf-8", "surrogatepass")) <= MAX_USER_BYTES:
@@ -141,36 +143,36 @@ def user_of(app: APIGatewayHttpResolver) -> str:
 
 
 def require_admin(app: APIGatewayHttpResolver) -> None:
-    """Raise `ScopeRequired` unless the token carries the admin scope.
+    """Raise `ScopeRequired` unless the token has the admin scope.
 
-    The gateway checks the same; a route added to the template without its scope must not open a
-    mint.
+    The gateway checks the scope, too. But a route that was added to the template without its scope
+    must not allow anyone to grant credits.
     """
     claims = _claims(app)
-    # One text with spaces (OAuth), or a list, which the gateway hands on as "[a b]".
+    # A text with spaces (OAuth), or a list, which the gateway passes on as "[a b]".
     granted = re.split(r"[][,\s]+", f"{claims.get('scope', '')} {claims.get('scp', '')}")
     if ADMIN_SCOPE not in granted:
-        raise ScopeRequired(f"This needs the scope {ADMIN_SCOPE}")
+        raise ScopeRequired(f"This route requires the scope {ADMIN_SCOPE}")
 
 
 def _claims(app: APIGatewayHttpResolver) -> Mapping[str, Any]:
     authorizer = app.current_event.request_context.authorizer
     claims = authorizer.jwt_claim if authorizer else None
     if not claims or "sub" not in claims:
-        raise PermissionError("a route without an authorizer asked who is calling")
+        raise PermissionError("this route needs a caller, but has no authorizer")
     return claims
 
 
 def json_response(
     status: HTTPStatus, body: T, headers: Mapping[str, str] | None = None
 ) -> Response[T]:
-    """A JSON answer. The content type must be said: without it the resolver passes the body on as
-    an object, which a gateway answers with 500."""
+    """A JSON response. It must state the content type: without it the resolver passes the body on
+    as an object, and the gateway returns 500."""
     return Response(status.value, content_types.APPLICATION_JSON, body, dict(headers or {}))
 
 
 def status_of(error: ClipmintError) -> HTTPStatus:
-    """The HTTP status of an error: that of its nearest branch in the table."""
+    """The HTTP status of an error: that of its nearest base class in the table."""
     return STATUS_OF[_branch(type(error))]
 
 
@@ -183,7 +185,7 @@ def answers(
     *errors: type[ClipmintError],
     status: HTTPStatus = HTTPStatus.OK,
 ) -> dict[int, OpenAPIResponse]:
-    """For a route's OpenAPI document: what it answers with, and its errors by HTTP status."""
+    """For a route's OpenAPI document: its response body, and its errors by HTTP status."""
     documented: dict[int, OpenAPIResponse] = {
         status.value: OpenAPIResponse(description=status.phrase)
     }
@@ -198,7 +200,7 @@ def answers(
 
 
 def error_response(error: ClipmintError) -> Response[str]:
-    """The answer to an error of the tree."""
+    """The HTTP response for an error of the tree."""
     status = status_of(error)
     logger.info("refused", extra={"code": error.code, "status": status.value})
     return Response(
@@ -210,7 +212,7 @@ def error_response(error: ClipmintError) -> Response[str]:
 
 
 def _explain(errors: Sequence[Mapping[str, Any]]) -> str:
-    """Each field and what is wrong with it, without echoing what was sent."""
+    """Each invalid field and the reason, without the value that was sent."""
     lines = []
     for error in errors:
         path = [str(part) for part in error["loc"] if part not in {"body", "query", "path"}]

@@ -1,4 +1,4 @@
-"""What the HTTP functions answer, as the API documents it."""
+"""The response bodies of the HTTP functions, as the API documents them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from clipmint.projects.project import Project, Scene, SceneState
 
 
 class Accepted(BaseModel):
-    """A job was started, or had been under the same key."""
+    """The job that this request, or an earlier one with the same key, has started."""
 
     job_id: str
     status: str
@@ -24,7 +24,8 @@ class Accepted(BaseModel):
 
 
 class SceneAccepted(Accepted):
-    """As of any job; ``prices`` are its credits by action, held together, paid one by one."""
+    """Like `Accepted`. ``prices`` are the job's credits by action: held together, charged one by
+    one."""
 
     project_id: str
     scene_id: str
@@ -39,8 +40,8 @@ class StartedClip(BaseModel):
 
 
 class ClipsAccepted(BaseModel):
-    """The clips that were started, none if there is nothing to do. ``remaining`` scenes are for
-    another call: one is full with 45."""
+    """The clips that were started; empty if there is nothing to do. ``remaining`` is the number of
+    scenes left for another call: one call starts at most 45."""
 
     project_id: str
     clips: list[StartedClip]
@@ -56,7 +57,7 @@ class Estimate(BaseModel):
 
 
 class VideoStage(BaseModel):
-    """One step of a job, its price, and whether that was paid."""
+    """One stage of a job, its price, and whether the price was charged."""
 
     name: str
     credits: int
@@ -64,10 +65,10 @@ class VideoStage(BaseModel):
 
 
 class Video(BaseModel):
-    """One job. URLs of a completed job are valid for an hour; ask again for fresh ones.
+    """One job. URLs of a completed job are valid for an hour; read the job again for fresh URLs.
 
-    ``credits_used`` is what is held while it runs and what was paid once it has ended: the
-    ``stages`` that came out, and no others.
+    ``credits_used`` is the hold while the job runs, and the charge after it has ended: the sum of
+    the ``stages`` that succeeded.
     """
 
     job_id: str
@@ -140,7 +141,7 @@ class VideoPage(BaseModel):
 
 
 class CatalogEntry(BaseModel):
-    """A model a user can choose; how it is made is the owner's business."""
+    """A model that users can choose, without its routes."""
 
     model_id: str
     name: str
@@ -172,7 +173,7 @@ class Credits(BaseModel):
 
 
 class JournalEntry(BaseModel):
-    """One line of the journal; ``balance_after`` is what was available right after it."""
+    """One entry of the journal; ``balance_after`` is the available balance right after it."""
 
     sequence: int
     kind: str
@@ -207,11 +208,11 @@ class Granted(BaseModel):
 
 
 class SceneAnswer(BaseModel):
-    """One shot of a project, and what its jobs have made of it.
+    """One scene of a project, with the results of its jobs.
 
-    ``status``, ``progress`` and errors are those of ``job_id``, the newest job; a scene never
-    rendered is ``pending`` without one. Pictures and videos stay those of the last job that made
-    one, until the newest does. URLs of videos are valid for an hour.
+    ``status``, ``progress`` and errors are those of ``job_id``, the newest job. A scene that was
+    never rendered is ``pending`` and has no job. The image and the video are those of the last job
+    that made one, until the newest job does. URLs of videos are valid for an hour.
     """
 
     scene_id: str
@@ -267,7 +268,7 @@ class SceneAnswer(BaseModel):
 
 
 class SceneList(BaseModel):
-    """In the project's order."""
+    """Scenes in the order of the project."""
 
     scenes: list[SceneAnswer]
 
@@ -304,7 +305,7 @@ class ProjectPage(BaseModel):
 
 
 class ProjectAnswer(ProjectSummary):
-    """A project and its scenes, in their order."""
+    """A project and its scenes in order."""
 
     scenes: list[SceneAnswer]
 
@@ -314,7 +315,7 @@ class ProjectAnswer(ProjectSummary):
 
 
 class UploadForm(BaseModel):
-    """POST ``fields``, and then the file as ``file``, to ``url`` as multipart/form-data."""
+    """POST ``fields``, and after them the file as ``file``, to ``url`` as multipart/form-data."""
 
     url: str
     fields: dict[str, str]
@@ -322,8 +323,8 @@ class UploadForm(BaseModel):
 
 
 class ImageAnswer(BaseModel):
-    """A project made for a picture that is still to be uploaded. Anyone can read ``image_url`` once
-    it is; it is checked before a job first uses it."""
+    """A new project for an image that is still to be uploaded. After the upload ``image_url`` is
+    public. The image is checked before a job first uses it."""
 
     project_id: str
     image_url: str
@@ -345,9 +346,9 @@ class Clip(BaseModel):
 
 
 class ClipsSummary(BaseModel):
-    """The scenes of a project that were ever rendered, counted by how their newest jobs are doing.
+    """The scenes of a project that have a job, counted by the status of their newest jobs.
 
-    ``pending`` are those that have not ended, ``failed`` includes cancelled ones.
+    ``pending`` counts jobs that have not ended; ``failed`` includes cancelled jobs.
     """
 
     total_clips: int

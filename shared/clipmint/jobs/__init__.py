@@ -1,1 +1,1 @@
-"""What a job is, and what is recorded of it."""
+"""Jobs: their state, and the records of them."""

@@ -1,10 +1,10 @@
-"""A job: one generation a user asked for, and how far it has come.
+"""A job: one generation that a user ordered, and its state.
 
-``pending → processing → completed | failed | cancelled``. A job has one or two stages, each one
-provider task: a video, or a picture and then a video that starts from it. A stage knows its
-submission (what the provider knows it by, and how sure we are), its outcome, and the asset it
-became. Everything a user is told about progress, and how a job ends, follows from these recorded
-facts by the pure functions here.
+``pending → processing → completed | failed | cancelled``. A job has one or two stages, and each
+stage is one provider task: a video, or an image and then a video that starts from it. A stage
+records its submission (the provider's id for it, and how certain we are of it), its outcome, and
+the asset it produced. The pure functions here derive the progress that users see, and the way a job
+ends, from these recorded facts.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from clipmint.jobs.outcomes import Failed, FailureCode, Finished, Succeeded
 
 
 class JobStatus(StrEnum):
-    """The status the API shows."""
+    """The status that the API shows."""
 
     PENDING = "pending"
     PROCESSING = "processing"
@@ -29,16 +29,17 @@ class JobStatus(StrEnum):
 
 
 ACTIONS = {"image": "generate_image", "video": "generate_scene"}
-"""What the price of each stage of a scene is called, in the documents this system comes from."""
+"""The name of the price of each stage of a scene, from the documents this system comes from."""
 
 TERMINAL = frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED})
 
 
 class SubmissionState(StrEnum):
-    """How sure we are of a submission.
+    """How certain we are of a submission.
 
-    ``sending`` is written before the provider is called, so whoever finds it knows only that the
-    call may have happened. ``refused`` is a definite no that may be asked again.
+    ``sending`` is written before we call the provider. If we crash in between, a retry finds
+    ``sending`` and knows only that the call may have happened. ``refused``: the provider certainly
+    did not accept the task, and we may submit it again.
     """
 
     SENDING = "sending"
@@ -49,7 +50,7 @@ class SubmissionState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Handle:
-    """What the provider knows a submission by: its id, and the URLs it told us to use for it."""
+    """The provider's id of a submission, and the URLs that the provider returned for it."""
 
     request_id: str
     urls: Mapping[str, str] = field(default_factory=dict)
@@ -57,10 +58,10 @@ class Handle:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What a provider knows a stage by. ``request_id`` and ``urls`` are known once sent.
+    """A stage as it was submitted to a provider. ``request_id`` and ``urls`` are set once sent.
 
     ``webhook_token`` is the secret part of this submission's webhook URL. ``task_id`` (a UUIDv4) is
-    what we call the submission: where a provider deduplicates by it, it may be sent again.
+    our id of the submission: if the provider deduplicates by it, we may resubmit the task.
     """
 
     state: SubmissionState
@@ -72,8 +73,8 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """A media file in the owner's bucket. ``sha256`` is of the whole file, in hex; a picture lasts
-    0 seconds."""
+    """A media file in the owner's bucket. ``sha256`` is of the whole file, in hex. An image has the
+    duration 0."""
 
     bucket: str
     key: str
@@ -88,7 +89,7 @@ class Asset:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An attempt that was certainly not accepted: by whom, and why (a failure's code or BUSY)."""
+    """An attempt that ``provider`` certainly did not accept. ``reason``: a failure code or BUSY."""
 
     provider: str
     reason: str
@@ -97,7 +98,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class PictureOrder:
-    """What an image stage asks for. What a video stage asks for is the job's own."""
+    """The parameters of an image stage. The parameters of a video stage are fields of the job."""
 
     model_id: str
     prompt: str
@@ -107,8 +108,8 @@ class PictureOrder:
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """A stage's first try, where it was made twice: a picture that no video could be made from,
-    and that video."""
+    """The first run of a stage that runs twice: the image that the provider declined to make a
+    video from, or that declined video."""
 
     provider: str
     task_id: str
@@ -119,10 +120,10 @@ class Earlier:
 
 @dataclass(frozen=True, slots=True)
 class Orphan:
-    """What the owner pays a provider for and nobody gets: it was made, or is being made, for a job
-    that goes on or has ended without it.
+    """A generation that the provider bills although no job uses it: the job continues, or has
+    ended, without it.
 
-    ``credits`` is what the user would have paid, the nearest we know to what it costs.
+    ``credits`` is the price for the user, the best estimate of the owner's cost that we have.
     """
 
     stage: str
@@ -135,11 +136,11 @@ class Orphan:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One provider task inside a job; ``credits`` is what its hold holds.
+    """One provider task of a job; ``credits`` is the amount of its hold.
 
-    ``provider`` and ``endpoint`` are the route it took or is taking, the first of ``routes`` until
-    then. ``refusals`` are the attempts before. ``poll_seconds`` and ``deadline_seconds`` are its
-    model's when the job was ordered.
+    ``provider`` and ``endpoint`` are the route of the submission, and the first of ``routes`` until
+    there is one. ``refusals`` are the earlier attempts. ``poll_seconds`` and ``deadline_seconds``
+    are the model's values when the job was ordered.
     """
 
     name: str
@@ -159,7 +160,7 @@ class Stage:
 
     @property
     def yielded(self) -> bool:
-        """Whether its file, or that of its first try, is in our bucket: then it is paid."""
+        """Whether a file of this stage or of its first run is in our bucket: then it is charged."""
         return self.asset is not None or any(one.asset for one in self.earlier)
 
 
@@ -167,9 +168,9 @@ class Stage:
 class Job:
     """One generation.
 
-    ``deadline`` is epoch seconds, of the current stage; ``revision`` counts the item's changes.
-    ``image_url`` is the first frame: as asked for, or the picture the image stage made.
-    ``batch_id`` is the call for clips that a clip was part of.
+    ``deadline`` is that of the current stage, in epoch seconds. ``revision`` counts the changes of
+    the item. ``image_url`` is the first frame: the URL in the request, or the image that the image
+    stage made. ``batch_id`` identifies the call that started a clip.
     """
 
     job_id: str
@@ -203,7 +204,7 @@ class Job:
 
     @property
     def credits(self) -> int:
-        """What the job's holds sum up to."""
+        """The sum of the job's holds."""
         return sum(stage.credits for stage in self.stages)
 
     @property
@@ -213,36 +214,36 @@ class Job:
 
     @property
     def captured_stages(self) -> frozenset[str]:
-        """Stages that would be paid if the job ended now: those whose file is in our bucket."""
+        """Stages to charge if the job ended now: those whose file is in our bucket."""
         return frozenset(stage.name for stage in self.stages if stage.yielded)
 
     @property
     def credits_used(self) -> int:
-        """What the user pays: the hold while it runs, then only what was captured."""
+        """The user's cost: the holds while the job runs, afterwards only the captured stages."""
         if not self.is_terminal:
             return self.credits
         return sum(stage.credits for stage in self.stages if stage.name in self.captured_stages)
 
     @property
     def current_stage(self) -> Stage | None:
-        """The stage being worked on: the first without an asset; None when all have one."""
+        """The first stage without an asset; None when all have one."""
         return next((stage for stage in self.stages if stage.asset is None), None)
 
     def stage(self, name: str) -> Stage | None:
-        """The stage of that name, if the job has it."""
+        """The stage with this name, or None."""
         return next((stage for stage in self.stages if stage.name == name), None)
 
     @property
     def made_image(self) -> bool:
-        """Whether ``image_url`` is a picture this job made."""
+        """Whether ``image_url`` is an image that this job made."""
         image = self.stage("image")
         return image is not None and image.yielded
 
     @property
     def may_make_image_again(self) -> bool:
-        """Whether the video was declined for its content, and another picture may help: once.
+        """Whether the video was declined for its content and we may try with another image, once.
 
-        The provider is paid for the second picture, the user is not.
+        The owner pays the provider for the second image; the user is not charged for it.
         """
         image, stage = self.stage("image"), self.current_stage
         return (
@@ -258,7 +259,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How a job ends: its terminal status, and why if it is not ``completed``."""
+    """How a job ends: its terminal status, and the failure if it is not ``completed``."""
 
     status: JobStatus
     failure: FailureCode | None = None
@@ -275,13 +276,13 @@ _GIVEN_UP = frozenset(
 
 
 def given_up(job: Job, stage: Stage) -> bool:
-    """Whether we stopped waiting for a stage that its provider may yet finish, and bill."""
+    """Whether we stopped waiting for a stage that the provider may still finish and bill."""
     if stage.outcome is None:
         return job.is_terminal
     return isinstance(stage.outcome, Failed) and stage.outcome.code in _GIVEN_UP
 
 
-# What an execution's error means for a job that recorded no failure of its own.
+# The failure for an execution's error, if the job has no recorded failure.
 _FAILURE_BY_ERROR: Mapping[str, FailureCode] = {
     "ProviderBusy": FailureCode.PROVIDER_UNAVAILABLE,
     "SubmissionInDoubt": FailureCode.SUBMIT_UNKNOWN,
@@ -299,7 +300,7 @@ def verdict(job: Job, error: str | None) -> Verdict:
     Parameters
     ----------
     error
-        The name of the error that ended its execution, if one did.
+        Name of the error that ended the job's execution, or None.
     """
     stage = job.current_stage
     if stage is None:
@@ -307,7 +308,7 @@ def verdict(job: Job, error: str | None) -> Verdict:
     if isinstance(stage.outcome, Failed):
         code = stage.outcome.code
     elif isinstance(stage.outcome, Succeeded):
-        # The video exists but did not get here: that is what went wrong, whatever ran out first.
+        # The file exists but was not stored. That is the failure, even if the deadline has passed.
         code = _FAILURE_BY_ERROR.get(error or "", FailureCode.MEDIA_UNAVAILABLE)
         if code is FailureCode.DEADLINE_EXCEEDED:
             code = FailureCode.MEDIA_UNAVAILABLE
@@ -323,16 +324,17 @@ _GENERATING_VIDEO = 70
 
 
 def progress(job: Job) -> tuple[int, str]:
-    """Percent done and the step's text, from recorded facts alone, so it never goes backwards.
+    """Progress in percent, and the name of the step. Derived only from recorded facts, so it never
+    goes backwards.
 
-    The numbers are those of the documents this system comes from; a job without an image stage
-    skips the image steps.
+    The numbers come from the documents this system comes from. A job without an image stage skips
+    the image steps.
     """
     if job.status is JobStatus.COMPLETED:
         return 100, "Completed"
     percent, step = _step(job)
     if any(stage.earlier for stage in job.stages):
-        # Where the bar stood when the picture was to be made again.
+        # The progress at the moment when the image stage was restarted.
         percent = max(percent, _GENERATING_VIDEO)
     if job.status is JobStatus.FAILED:
         return percent, "Failed"
@@ -352,8 +354,7 @@ def _step(job: Job) -> tuple[int, str]:
     if isinstance(stage.outcome, Succeeded):
         return storing
     if stage is not job.stages[0]:
-        # Between two stages the bar stays where storing the first one left it until the second
-        # is sent.
+        # Until the second stage is sent, the progress stays at the last step of the first one.
         return making if stage.submission else (40, "Storing image")
     if stage.submission is None:
         return 5, "Initializing"

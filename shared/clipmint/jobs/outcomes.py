@@ -1,8 +1,7 @@
-"""What a provider says of a submission, and what the user is told when it is bad news.
+"""The outcome of a submission as the provider reports it, and the user's message for a failure.
 
-An outcome is ``Running | Succeeded | Failed``. A failure carries a `FailureCode`; the words a user
-sees come from the table here and never from the provider, whose own words (`Failed.detail`) are
-for the operator's logs.
+An outcome is ``Running | Succeeded | Failed``. A failure has a `FailureCode`. Users see the message
+from the table here, never the provider's own message (`Failed.detail`), which is for the logs.
 """
 
 from __future__ import annotations
@@ -38,12 +37,12 @@ USER_MESSAGES: dict[FailureCode, str] = {
     FailureCode.INPUT_UNREADABLE: (
         "The image could not be read. Check that its URL is public and that it is a valid image."
     ),
-    FailureCode.NO_OUTPUT: "No video came out of this prompt. Rephrase it and try again.",
+    FailureCode.NO_OUTPUT: "The model made no video from this prompt. Rephrase it and try again.",
     FailureCode.PROVIDER_ERROR: "Video generation failed. Please try again.",
     FailureCode.PROVIDER_TIMEOUT: "Video generation took too long. Please try again.",
     FailureCode.PROVIDER_UNAVAILABLE: "Video generation is busy right now. Please try again later.",
-    # The owner's funds or key are the owner's business: the user sees a neutral sentence, the
-    # operator an alarm.
+    # The user need not know about the owner's funds or key: the user sees a neutral sentence, the
+    # owner an alarm.
     FailureCode.OWNER_ACCOUNT: "Video generation is not available right now.",
     FailureCode.SUBMIT_UNKNOWN: "Video generation could not be started. Please try again.",
     FailureCode.DEADLINE_EXCEEDED: "Video generation took too long. Please try again.",
@@ -52,10 +51,10 @@ USER_MESSAGES: dict[FailureCode, str] = {
     FailureCode.CANCELLED: "The generation was cancelled.",
     FailureCode.INTERNAL: "Video generation failed. Please try again.",
 }
-"""What a user sees per failure; every one of them is free of charge."""
+"""The user's message per failure; every failure is free of charge."""
 
 IMAGE_KEPT = "The image was made and kept; only the image was charged."
-"""What is added where the picture came out and the video did not."""
+"""Added to the message when the image stage succeeded and the video stage did not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +66,16 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Succeeded:
-    """Finished; the file is at ``media_url`` for a while (the provider's, not yet ours)."""
+    """Finished; the provider keeps the file at ``media_url`` for a limited time."""
 
     media_url: str
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Finished without a file. ``detail`` is the provider's, for logs only.
+    """Finished without a file. ``detail`` is the provider's message, for logs only.
 
-    ``transient``: the same request may well succeed another time, as a new submission.
+    ``transient``: the same request may succeed at another time, as a new submission.
     """
 
     code: FailureCode
@@ -98,5 +97,5 @@ PROVIDERS_FAULT = frozenset(
         FailureCode.MEDIA_UNAVAILABLE,
     }
 )
-"""What counts against a provider: another request would fare no better. A refused account is the
-owner's to mend, and until then that provider makes nothing."""
+"""Failures that count against the provider: another request would likely fail too. After a refused
+account, the provider makes nothing until the owner has corrected the key or the funds."""

@@ -1,1 +1,1 @@
-"""Starting jobs: one key, one job, one hold."""
+"""Orders: they start jobs. One idempotency key is one job and one charge."""

@@ -1,6 +1,6 @@
 """Idempotency keys: one key of one user is one job.
 
-The job's id is derived from the two, so a retry on any machine, at any time, finds its own job.
+The job's id is derived from the user and the key, so a retry always finds its own job.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ def parse_idempotency_key(header: str | None) -> str:
     Raises
     ------
     IdempotencyKeyRequired
-        No header at all.
+        There is no such header.
     IdempotencyKeyInvalid
         Empty, longer than 255 characters, or not printable ASCII.
     """
     if header is None:
         raise IdempotencyKeyRequired(
             "The Idempotency-Key header is required",
-            details="Send a fresh UUID per generation, and the same one when you retry it",
+            details="Send a new UUID for each generation, and the same one when you retry it",
         )
     key = header.strip()
     if len(key) > 1 and key[0] == key[-1] == '"':
@@ -42,6 +42,6 @@ def parse_idempotency_key(header: str | None) -> str:
 
 
 def job_id_for(user_id: str, idempotency_key: str) -> str:
-    """The one job of this key of this user, of many clips the first (UUIDv5)."""
+    """The id (UUIDv5) of the job of this user and key; if it starts many clips, of the first."""
     # The length makes the pair unambiguous: ("a", "b:c") and ("a:b", "c") differ.
     return str(uuid.uuid5(_JOB_NAMESPACE, f"{len(user_id)}:{user_id}:{idempotency_key}"))

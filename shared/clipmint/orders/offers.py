@@ -1,4 +1,4 @@
-"""Which models can be ordered now: available, and with a route whose provider has a key."""
+"""The models that can be ordered now: available, and with a route to a provider that has a key."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from clipmint.providers import registry
 
 
 def offered() -> list[Model]:
-    """Every model a user can order now, by id."""
+    """Every model that a user can order now, sorted by id."""
     return [model for model in model_store.all_models() if is_offered(model)]
 
 
 def open_routes(model: Model) -> list[Route]:
-    """The routes of a model that lead to a provider whose key the owner has set, in order."""
+    """The routes of a model to providers for which the owner has set a key, in order."""
     configured = registry.configured()
     return [route for route in model.routes if route.provider in configured]
 
 
 def is_offered(model: Model) -> bool:
     """Whether a user can choose this model for a video now."""
-    # Pictures are made on the way to a scene's video, not by themselves.
+    # An image is only generated as a stage of a scene's video, never alone.
     return is_orderable(model, "video")
 
 
 def is_orderable(model: Model, produces: Literal["video", "image"]) -> bool:
-    """Whether a model that makes this can be ordered now."""
+    """Whether this model produces ``produces`` and can be ordered now."""
     return model.available and model.produces == produces and bool(open_routes(model))

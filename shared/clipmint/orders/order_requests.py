@@ -1,6 +1,6 @@
-"""The bodies of requests that start jobs, and what makes two of them the same request.
+"""The bodies of requests that start jobs, and their fingerprints.
 
-A fingerprint of the body distinguishes a retry from a key used twice for different requests.
+A fingerprint of the body distinguishes a retry from a key that is reused for another request.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from clipmint.media.image_urls import ImageUrl
 
 MAX_PROMPT_CHARACTERS = 5_000
 MAX_CLIPS = 45
-"""Clips one call may start: a job and a journal entry each, with the account, the project and the
-call itself, are as many items as a transaction takes (100)."""
+"""Maximum number of clips per call. Each clip needs two items (job and journal entry); with the
+account, the project and the call itself they must fit into one transaction (100 items)."""
 
 _EXAMPLE_VIDEO: dict[str, JsonValue] = {
     "model_id": "veo-3.1",
@@ -46,7 +46,7 @@ class _Order(BaseModel):
     user_id: str | None = Field(None, description="If sent, must be the caller's own")
 
     def check_user(self, user_id: str) -> None:
-        """Raise `UserMismatch` if the body names anybody but the caller."""
+        """Raise `UserMismatch` if the body names another user than the caller."""
         if self.user_id is not None and self.user_id != user_id:
             raise UserMismatch("user_id does not match the token")
 
@@ -61,7 +61,7 @@ class GenerationRequest(_Order):
     image_url: ImageUrl | None = None
     last_image_url: ImageUrl | None = None
     project_id: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = Field(
-        None, description="Whose image the video starts from, unless image_url says otherwise"
+        None, description="The video starts from this project's image, unless image_url is set"
     )
     settings: Settings | None = None
     preset: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = None
@@ -70,11 +70,11 @@ class GenerationRequest(_Order):
     )
 
     def fingerprint(self) -> str:
-        """SHA-256 of what is asked for, whatever the order or spacing of the JSON."""
-        asked = self.model_dump(mode="json", exclude={"user_id"}, exclude_none=True)
+        """SHA-256 of the request's values, independent of the order and spacing of the JSON."""
+        values = self.model_dump(mode="json", exclude={"user_id"}, exclude_none=True)
         if self.fallback:
-            del asked["fallback"]  # said or not, it is the same request
-        return _digest(asked)
+            del values["fallback"]  # stated or not, it is the same request
+        return _digest(values)
 
 
 class SceneVideoRequest(_Order):
@@ -85,12 +85,12 @@ class SceneVideoRequest(_Order):
     )
 
     model_id: ModelName | None = Field(None, description="Of the video")
-    image_model_id: ModelName | None = Field(None, description="Of the picture it starts from")
-    new_image: bool = Field(False, description="Make a picture even if the scene has one")
+    image_model_id: ModelName | None = Field(None, description="Of the image it starts from")
+    new_image: bool = Field(False, description="Make a new image even if the scene has one")
 
     def fingerprint(self, scene_id: str) -> str:
-        """SHA-256 of what is asked for, of this scene."""
-        return _digest({"scene_id": scene_id, **_said(self)})
+        """SHA-256 of the scene's id and the request's values."""
+        return _digest({"scene_id": scene_id, **_stated_values(self)})
 
 
 class ClipsRequest(_Order):
@@ -98,21 +98,21 @@ class ClipsRequest(_Order):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"force": False}]})
 
-    model_id: ModelName | None = Field(None, description="For scenes that name none")
+    model_id: ModelName | None = Field(None, description="For scenes without a model of their own")
     scene_ids: Annotated[list[SceneId], Field(min_length=1, max_length=MAX_CLIPS)] | None = Field(
         None, description="Only these scenes; all if left out"
     )
     force: bool = Field(False, description="Also scenes that have a finished clip")
 
     def fingerprint(self, project_id: str) -> str:
-        """SHA-256 of what is asked for, of this project."""
-        return _digest({"project_id": project_id, **_said(self)})
+        """SHA-256 of the project's id and the request's values."""
+        return _digest({"project_id": project_id, **_stated_values(self)})
 
 
-def _said(request: BaseModel) -> dict[str, object]:
+def _stated_values(request: BaseModel) -> dict[str, object]:
     return request.model_dump(mode="json", exclude={"user_id"}, exclude_defaults=True)
 
 
-def _digest(asked: Mapping[str, object]) -> str:
-    canonical = json.dumps(asked, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+def _digest(values: Mapping[str, object]) -> str:
+    canonical = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(canonical.encode()).hexdigest()

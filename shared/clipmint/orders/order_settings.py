@@ -11,7 +11,7 @@ from clipmint.settings import Environment
 
 
 class GenerateSettings(Environment):
-    """What starting a job needs."""
+    """Settings of functions that start jobs."""
 
     idempotency_table: str
     max_open_jobs: Annotated[int, Field(ge=1)] = Limits().open_jobs
@@ -24,7 +24,7 @@ class GenerateSettings(Environment):
 
 
 class RenderingSettings(Environment):
-    """The models that render a scene which names none, by their ids in the catalog."""
+    """Default models for scenes without a model of their own, by their ids in the catalog."""
 
     scene_image_model: str = "gen4-image"
     scene_video_model: str = "gen4-turbo"

@@ -1,4 +1,4 @@
-"""What a scene asks of the models that render it: pure translations, and what can be wrong."""
+"""Translates a scene into the settings and the prompt of the models that render it. Pure."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from clipmint.errors import (
 from clipmint.projects.project import DEFAULT_SCENE_SECONDS, RESOLUTIONS, Scene
 
 PROMPT_BETWEEN_FRAMES = "A smooth, natural movement from the first frame to the last frame."
-"""What a clip is asked for where its scene has no words of its own: the frames say the rest."""
+"""The prompt of a clip whose scene has no prompt: the frames determine the content."""
 
-AS_THE_PICTURE = "auto"
-"""How some models are told to take the picture's own shape."""
+RATIO_OF_THE_IMAGE = "auto"
+"""With this ratio, some models use the aspect ratio of the first image."""
 
 
 def video_settings(model: Model, scene: Scene, resolution: str) -> Settings:
-    """A project's resolution and a scene's length, in this model's own words.
+    """A project's resolution and a scene's duration as settings of this model.
 
     Raises
     ------
     SettingNotAllowed
-        The model makes no videos of this shape.
+        The model cannot make videos of this aspect ratio.
     """
     shape = RESOLUTIONS[resolution]
-    ratios = (*shape.video_ratios, shape.aspect, AS_THE_PICTURE)
+    ratios = (*shape.video_ratios, shape.aspect, RATIO_OF_THE_IMAGE)
     return Settings(
         aspect_ratio=_ratio(model, ratios, resolution),
         duration=scene.duration or _own_duration(model.allowed),
@@ -38,7 +38,7 @@ def video_settings(model: Model, scene: Scene, resolution: str) -> Settings:
 
 
 def image_aspect_ratio(model: Model, resolution: str) -> str | None:
-    """The shape of a picture that a video of this resolution shall start from."""
+    """The aspect ratio of an image from which a video of this resolution starts."""
     shape = RESOLUTIONS[resolution]
     return _ratio(model, (shape.image_ratio, shape.aspect), resolution)
 
@@ -57,7 +57,7 @@ def _ratio(model: Model, wanted: Sequence[str], resolution: str) -> str | None:
 
 
 def _own_duration(allowed: AllowedSettings) -> int | None:
-    """The length of a scene that names none: the usual one, or the model's next longer one."""
+    """The duration for a scene without one: the default, or the model's next longer one, in s."""
     if not allowed.duration:
         return None
     longer = [seconds for seconds in allowed.duration if seconds >= DEFAULT_SCENE_SECONDS]
@@ -65,7 +65,7 @@ def _own_duration(allowed: AllowedSettings) -> int | None:
 
 
 def check_frames(scene: Scene) -> tuple[str, str]:
-    """Both frames of a clip. Raises `FramesRequired`, naming the scene and what is missing."""
+    """Both frames of a clip. Raises `FramesRequired`, naming the scene and the missing frames."""
     if scene.first_frame is None or scene.last_frame is None:
         missing = [
             name
@@ -83,7 +83,7 @@ def check_frames(scene: Scene) -> tuple[str, str]:
 
 
 def clip_prompt(scene: Scene) -> str:
-    """What a clip's model is told."""
+    """The prompt for a clip."""
     return scene.visual_prompt or scene.image_prompt or PROMPT_BETWEEN_FRAMES
 
 
@@ -99,7 +99,7 @@ def required_prompt(scene: Scene, name: str) -> str:
 
 
 def named(scene: Scene, error: InvalidRequest) -> ClipmintError:
-    """The same error, saying which of many scenes it is about."""
+    """The same error, with the id of the scene in its details."""
     if scene.scene_id in (error.details or ""):
         return error
     return type(error)(

@@ -1,7 +1,7 @@
-"""A project and its scenes: what a user prepares, and which jobs have rendered it.
+"""A project and its scenes, and the jobs that have rendered them.
 
-Scenes point to jobs, and jobs hold the facts: a scene's status, picture and video are never written
-down here, but derived, whenever somebody reads, from the jobs its project remembers for it.
+A project refers to the jobs of its scenes, and the jobs hold the facts. A scene's status, image and
+video are never stored with the scene; each read derives them from those jobs.
 """
 
 from __future__ import annotations
@@ -17,17 +17,18 @@ from clipmint.jobs.job import Asset, Job, JobStatus
 T = TypeVar("T")
 
 MAX_SCENES = 50
-"""Scenes of a project: they fit into one transaction, and reading them into one answer."""
+"""Scenes per project: they fit into one transaction and into one response."""
 DEFAULT_SCENE_SECONDS = 5
 DEFAULT_RESOLUTION = "720:1280"
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What a project's resolution means for the pictures and videos of its scenes.
+    """The ratios for a project's resolution.
 
-    ``image_ratio`` is what a picture is asked for in, ``aspect`` the class both belong to, and
-    ``video_ratios`` what to try, in order, on a video model that is told ratios in pixels.
+    ``image_ratio`` is the ratio of a generated image in pixels, and ``aspect`` the aspect ratio of
+    images and videos. ``video_ratios`` are the ratios in pixels to try, in order, with a video
+    model that takes pixels.
     """
 
     image_ratio: str
@@ -46,12 +47,11 @@ RESOLUTIONS: Mapping[str, Shape] = {
     "1280:768": Shape("1920:1080", "16:9", ("1280:768", "1280:720")),
     "768:1280": Shape("1080:1920", "9:16", ("768:1280", "720:1280")),
 }
-"""By a project's resolution. The pictures' ratios are those of the documents this system comes
-from."""
+"""By a project's resolution. The image ratios come from the documents this system comes from."""
 
 
 def shape_of(resolution: str) -> Shape:
-    """The shape of a resolution. Raises `ResolutionNotAllowed`, which lists what there is."""
+    """The ratios for a resolution. Raises `ResolutionNotAllowed`, which lists the allowed ones."""
     shape = RESOLUTIONS.get(resolution)
     if shape is None:
         raise ResolutionNotAllowed(
@@ -63,10 +63,11 @@ def shape_of(resolution: str) -> Shape:
 
 @dataclass(frozen=True, slots=True)
 class Render:
-    """The jobs that count for a scene.
+    """The jobs that determine what a scene shows.
 
-    ``job_id`` is the newest. ``image_job_id`` is the last job before it that has an image,
-    ``video_job_id`` the last before it that completed: what there is to show meanwhile.
+    ``job_id`` is the newest job. ``image_job_id`` is the last earlier job that has an image, and
+    ``video_job_id`` the last earlier job that completed: their files are shown until the newest job
+    has its own.
     """
 
     job_id: str
@@ -75,18 +76,17 @@ class Render:
 
     @property
     def job_ids(self) -> tuple[str, ...]:
-        """All of them, none twice."""
+        """All job ids, without duplicates."""
         every = (self.job_id, self.image_job_id, self.video_job_id)
         return tuple(dict.fromkeys(job_id for job_id in every if job_id))
 
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """``scene_ids`` is the order of the scenes; ``renders`` has those that were ever rendered.
+    """A project. ``scene_ids`` is the order of its scenes; ``renders`` has those with a job.
 
-    ``revision`` counts the item's changes: whoever starts jobs for a project does so for exactly
-    the revision it has read.
-    ``last_job_id`` is the newest job of the project that renders none of its scenes.
+    ``revision`` counts the changes of the item: jobs are only started for the revision that was
+    read. ``last_job_id`` is the project's newest job that renders none of its scenes.
     """
 
     project_id: str
@@ -104,7 +104,7 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One shot. ``image_url`` is the user's own picture of it, ``duration`` seconds if chosen."""
+    """One shot. ``image_url`` is the user's own image; ``duration`` is in seconds, if chosen."""
 
     scene_id: str
     project_id: str
@@ -122,29 +122,23 @@ class Scene:
 
     @property
     def seconds(self) -> int:
-        """How long its video is meant to be."""
+        """The requested duration of the video."""
         return DEFAULT_SCENE_SECONDS if self.duration is None else self.duration
 
 
-# ── What a caller may send ───────────────────────────────────────────────────────────────────────
-
-
 def too_many_scenes() -> TooManyScenes:
-    """What is said to whoever wants one more."""
+    """The error for a request that would exceed `MAX_SCENES`."""
     return TooManyScenes(
         "A project cannot have that many scenes", details=f"scenes: at most {MAX_SCENES}"
     )
 
 
-# ── What the jobs make of a scene ────────────────────────────────────────────────────────────────
-
-
 @dataclass(frozen=True, slots=True)
 class SceneState:
-    """What there is of a scene.
+    """What a scene shows.
 
-    ``job`` is the newest job, ``video`` the file to show, from that job or from the last one before
-    it that completed. ``image_url`` is the picture to show, the user's own if none was made.
+    ``job`` is the newest job. ``video`` is the file of that job, or of the last earlier job that
+    completed. ``image_url`` is the generated image, or the user's own if there is none.
     """
 
     job: Job | None
@@ -157,9 +151,9 @@ class SceneState:
 
 
 def state_of(scene: Scene, render: Render | None, jobs: Mapping[str, Job]) -> SceneState:
-    """What there is of a scene, from the jobs of its render among ``jobs``.
+    """The state of a scene, derived from those of ``jobs`` that its render names.
 
-    A job its user has deleted counts as if it had never been.
+    Jobs that the user has deleted are ignored.
     """
     found = _found(render, jobs)
     return SceneState(
@@ -170,7 +164,7 @@ def state_of(scene: Scene, render: Render | None, jobs: Mapping[str, Job]) -> Sc
 
 
 def next_render(render: Render | None, job_id: str, jobs: Mapping[str, Job]) -> Render:
-    """A scene's render once a new job is its newest: what the jobs before it have made is kept."""
+    """A scene's render with a new newest job. It keeps the results of the earlier jobs."""
     found = _found(render, jobs)
     return Render(
         job_id,
@@ -180,23 +174,23 @@ def next_render(render: Render | None, job_id: str, jobs: Mapping[str, Job]) -> 
 
 
 def _found(render: Render | None, jobs: Mapping[str, Job]) -> list[Job]:
-    """The jobs of a render, the newest first, without deleted ones."""
+    """The jobs of a render, newest first, without deleted jobs."""
     if render is None:
         return []
     found = [job for job_id in render.job_ids if (job := jobs.get(job_id)) and not job.deleted]
     found.sort(key=lambda job: job.created_at, reverse=True)
-    # Clocks differ; the render knows which one came last.
+    # The clocks of machines differ, but the render records the newest job.
     found.sort(key=lambda job: job.job_id != render.job_id)
     return found
 
 
 def image_of(job: Job) -> str | None:
-    """Public URL of the picture a job has made, if it has."""
+    """Public URL of the image that a job has made, or None."""
     return job.image_url if job.made_image else None
 
 
 def video_of(job: Job) -> Asset | None:
-    """The video of a job that completed."""
+    """The video of a completed job, or None."""
     stage = job.stage("video")
     return stage.asset if stage is not None and job.status is JobStatus.COMPLETED else None
 

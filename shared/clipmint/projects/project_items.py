@@ -12,7 +12,7 @@ from clipmint.tables import ProjectItem, SceneItem
 
 
 def project_sk(project_id: str) -> str:
-    """Sort key of a project's item; those of its scenes begin with it."""
+    """Sort key of a project's item, and prefix of the sort keys of its scenes."""
     return f"PROJECT#{project_id}"
 
 
@@ -22,7 +22,7 @@ def scene_sk(project_id: str, scene_id: str) -> str:
 
 
 def from_raw(raw: dict[str, Any]) -> ProjectItem | SceneItem:
-    """An item as its kind, which its sort key tells."""
+    """A raw item as a project or a scene, by its sort key."""
     kind = SceneItem if "#SCENE#" in raw["sk"]["S"] else ProjectItem
     return kind.from_raw_data(raw)
 
@@ -45,7 +45,7 @@ def project_item(project: Project) -> ProjectItem:
 
 
 def to_project(item: ProjectItem) -> Project:
-    """The value of an item."""
+    """The project in an item."""
     return Project(
         project_id=item.project_id,
         user_id=item.user_id,
@@ -62,7 +62,7 @@ def to_project(item: ProjectItem) -> Project:
 
 
 def renders_map(renders: Mapping[str, Render]) -> dict[str, dict[str, str]]:
-    """What ``renders`` of an item holds."""
+    """The attribute ``renders`` of a project's item."""
     return {
         scene_id: {name: job_id for name, job_id in asdict(render).items() if job_id}
         for scene_id, render in renders.items()
@@ -79,7 +79,7 @@ def scene_item(scene: Scene) -> SceneItem:
 
 
 def to_scene(item: SceneItem) -> Scene:
-    """The value of an item."""
+    """The scene in an item."""
     return Scene(
         scene_id=item.scene_id,
         project_id=item.project_id,

@@ -30,13 +30,13 @@ class _Body(BaseModel):
     image_fields: ClassVar[tuple[str, ...]]
 
     def check_image_urls(self, own_base: str, at: str = "") -> None:
-        """Raises `InvalidRequest` as `check_image_url` does; ``at`` is where in a body this is."""
+        """Raises `InvalidRequest` like `check_image_url`; ``at`` is the path of this body part."""
         for name in self.image_fields:
             check_image_url(at + name, getattr(self, name), own_base)
 
 
 class SceneChanges(_Body):
-    """The body of a scene's ``PATCH``: what is left out stays, null clears."""
+    """The body of a scene's ``PATCH``: an omitted field keeps its value, null clears it."""
 
     image_fields = ("product_reference_image_url", "first_frame", "last_frame", "image_url")
 
@@ -53,12 +53,12 @@ class SceneChanges(_Body):
 
 
 class NewScene(SceneChanges):
-    """A scene as it is added; nothing is required of it until it is rendered."""
+    """A new scene. All fields are optional until the scene is rendered."""
 
 
 class ProjectChanges(_Body):
-    """The body of a project's ``PATCH``: what is left out stays, null clears, and clears the
-    resolution to its default."""
+    """The body of a project's ``PATCH``: an omitted field keeps its value, null clears it, and a
+    cleared resolution is the default one."""
 
     image_fields = ("image_url",)
 
@@ -68,7 +68,7 @@ class ProjectChanges(_Body):
 
 
 class NewProject(ProjectChanges):
-    """A project as it is created, with its first scenes."""
+    """A new project with its first scenes."""
 
     scenes: list[NewScene] = Field([], description=f"At most {MAX_SCENES}")
 
@@ -85,7 +85,7 @@ class NewProject(ProjectChanges):
 
 
 class NewImage(BaseModel):
-    """The body of ``POST /v1/images``: what will be uploaded, and the shape of its project."""
+    """The body of ``POST /v1/images``: the type of the image, and the project's resolution."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
