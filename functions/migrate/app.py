@@ -26,8 +26,8 @@ from clipmint.jobs.outcomes import Succeeded
 from clipmint.media import download, image_file, storage, transfer, uploads, video_file
 from clipmint.media.files import (
     MAX_IMAGE_BYTES,
+    ImageFileInvalid,
     MediaInvalid,
-    PictureInvalid,
     SourceExpired,
     StoredObject,
 )
@@ -97,7 +97,7 @@ def _store_picture(job: Job, stage: Stage, attempt: str, seconds: float) -> Job:
     content = _from_provider(job, stage, read)
     try:
         picture = image_file.check(content)
-    except PictureInvalid as error:
+    except ImageFileInvalid as error:
         raise MediaInvalid(str(error)) from None  # the name the state machine knows
     bucket = os.environ["IMAGES_BUCKET"]
     key = storage.generated_key(job.user_id, job.job_id, attempt, picture.content_type)

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from clipmint.media import image_file
-from clipmint.media.files import Picture, PictureInvalid
+from clipmint.media.files import ImageFacts, ImageFileInvalid
 
 TYPES = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
 FORMATS = sorted(TYPES)
@@ -64,7 +64,7 @@ CLAIMING = {"PNG": claiming_png, "JPEG": claiming_jpeg, "WEBP": claiming_webp}
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_picture_is_known_by_its_bytes(form: str) -> None:
-    assert image_file.check(encoded(form)) == Picture(TYPES[form], 64, 48)
+    assert image_file.check(encoded(form)) == ImageFacts(TYPES[form], 64, 48)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_every_variety_of_a_format_passes(form: str, mode: str, options: dict[st
 
 def test_a_phones_picture_of_several_parts_passes_as_the_jpeg_it_is() -> None:
     parts = encoded("MPO", picture(), save_all=True, append_images=[picture(32, 32)])
-    assert image_file.check(parts) == Picture("image/jpeg", 64, 48)
+    assert image_file.check(parts) == ImageFacts("image/jpeg", 64, 48)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_a_phones_picture_of_several_parts_passes_as_the_jpeg_it_is() -> None:
     ids=["nothing", "a few bytes", "text", "html", "svg", "gif", "bmp", "tiff", "wave"],
 )
 def test_anything_else_is_refused_naming_what_is_accepted(data: bytes) -> None:
-    with pytest.raises(PictureInvalid, match="PNG, JPEG and WebP are accepted"):
+    with pytest.raises(ImageFileInvalid, match="PNG, JPEG and WebP are accepted"):
         image_file.check(data)
 
 
@@ -116,14 +116,14 @@ def test_anything_else_is_refused_naming_what_is_accepted(data: bytes) -> None:
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_picture_cut_off_is_refused(form: str, kept: float) -> None:
     data = encoded(form)
-    with pytest.raises(PictureInvalid, match="damaged or incomplete"):
+    with pytest.raises(ImageFileInvalid, match="damaged or incomplete"):
         image_file.check(data[: int(len(data) * kept)])
 
 
 def test_one_wrong_bit_of_a_png_is_noticed() -> None:
     data = bytearray(encoded("PNG"))
     data[len(data) // 2] ^= 1
-    with pytest.raises(PictureInvalid, match="damaged"):
+    with pytest.raises(ImageFileInvalid, match="damaged"):
         image_file.check(bytes(data))
 
 
@@ -140,55 +140,55 @@ def test_no_damage_leads_to_any_other_error(form: str) -> None:
             del data[chance.randrange(len(data)) :]
         try:
             image_file.check(bytes(data))
-        except PictureInvalid:
+        except ImageFileInvalid:
             refused += 1
     assert refused > 100
 
 
 @pytest.mark.parametrize("form", ["PNG", "WEBP"])
 def test_a_moving_picture_is_refused(form: str) -> None:
-    with pytest.raises(PictureInvalid, match="animated"):
+    with pytest.raises(ImageFileInvalid, match="animated"):
         image_file.check(animated(form))
 
 
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize(("width", "height"), [(15, 64), (64, 15)])
 def test_a_side_below_the_least_is_refused(form: str, width: int, height: int) -> None:
-    with pytest.raises(PictureInvalid, match=f"{width} x {height} pixels.*at least 16"):
+    with pytest.raises(ImageFileInvalid, match=f"{width} x {height} pixels.*at least 16"):
         image_file.check(encoded(form, picture(width, height)))
     assert image_file.check(encoded(form, picture(16, 16))).width == 16
 
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_side_above_the_most_is_refused(form: str) -> None:
-    with pytest.raises(PictureInvalid, match=r"8193 x 16 pixels.*at most 8192"):
+    with pytest.raises(ImageFileInvalid, match=r"8193 x 16 pixels.*at most 8192"):
         image_file.check(encoded(form, picture(8193, 16)))
     assert image_file.check(encoded(form, picture(8192, 16))).width == 8192
 
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_more_pixels_than_fit_into_memory_are_refused(form: str) -> None:
-    with pytest.raises(PictureInvalid, match="33,554,432"):
+    with pytest.raises(ImageFileInvalid, match="33,554,432"):
         image_file.check(CLAIMING[form](8192, 4097))
 
 
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize(("width", "height"), [(16383, 16383), (8192, 8192), (16383, 16)])
 def test_a_bomb_is_refused_before_it_takes_memory(form: str, width: int, height: int) -> None:
-    grown = _megabytes_grown(CLAIMING[form](width, height), "PictureInvalid")
+    grown = _megabytes_grown(CLAIMING[form](width, height), "ImageFileInvalid")
     assert grown < 20
 
 
 def test_the_largest_picture_leaves_a_function_of_a_gigabyte_room() -> None:
     largest = encoded("WEBP", Image.new("RGB", (8192, 4096), "teal"), method=0)
-    assert _megabytes_grown(largest, "Picture") < 640
+    assert _megabytes_grown(largest, "ImageFacts") < 640
 
 
 def test_a_jpeg_of_very_many_scans_is_refused_without_decoding_them() -> None:
     data = encoded("JPEG", progressive=True)
     at = data.rindex(b"\xff\xda")
     scan = data[at:-2]
-    with pytest.raises(PictureInvalid, match="damaged"):
+    with pytest.raises(ImageFileInvalid, match="damaged"):
         image_file.check(data[:at] + scan * MANY_SCANS + data[-2:])
     assert data.count(b"\xff\xda") < 20, "an honest one has few"
 

@@ -4,7 +4,7 @@
 
     MediaError
     ├── MediaInvalid        the file is at fault: not a playable MP4, or too large
-    ├── PictureInvalid      the image is at fault: not an accepted type, damaged, or a wrong size
+    ├── ImageFileInvalid    the image is at fault: not an accepted type, damaged, or a wrong size
     ├── SourceExpired       the URL no longer returns the file; a fresh URL may
     ├── SourceUnavailable   neither the file nor the URL is at fault; a retry may succeed
     └── SourceNotAllowed    the URL or a redirect leads to a forbidden place; nothing was fetched
@@ -35,7 +35,7 @@ class MediaInvalid(MediaError):
     """The file is not a playable MP4, or is larger than allowed."""
 
 
-class PictureInvalid(MediaError):
+class ImageFileInvalid(MediaError):
     """The file is not an acceptable image. The message is a sentence for the user."""
 
 
@@ -75,7 +75,7 @@ class StoredObject:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class ImageFacts:
     """Properties of a valid image. ``width`` and ``height`` are pixels as stored, before any
     rotation that the metadata requests."""
 

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from clipmint.media.files import Picture, PictureInvalid
+from clipmint.media.files import ImageFacts, ImageFileInvalid
 
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
@@ -46,18 +46,18 @@ _DECODING_ERRORS = (
 )
 
 
-def check(data: bytes) -> Picture:
+def check(data: bytes) -> ImageFacts:
     """Decode an image. Returns its content type and its size in pixels.
 
     Raises
     ------
-    PictureInvalid
+    ImageFileInvalid
         The image has another format, is damaged, cut off or animated, is smaller than `MIN_SIDE`,
         or is larger than `MAX_SIDE` and `MAX_PIXELS` allow.
     """
     content_type = _content_type(data)
     if content_type == "image/jpeg" and data.count(b"\xff\xda") > _MAX_SCANS:
-        raise PictureInvalid("The image is damaged")
+        raise ImageFileInvalid("The image is damaged")
     try:
         if content_type == "image/png":
             _opened(content_type, data).verify()  # checksums, which decoding does not verify
@@ -66,11 +66,11 @@ def check(data: bytes) -> Picture:
         _check_size(width, height)
         # Providers take one image, and we cannot know which frame they would use.
         if getattr(image, "is_animated", False):
-            raise PictureInvalid("The image is animated; a still image is required")
+            raise ImageFileInvalid("The image is animated; a still image is required")
         image.load()
     except _DECODING_ERRORS:
-        raise PictureInvalid("The image is damaged or incomplete") from None
-    return Picture(content_type, width, height)
+        raise ImageFileInvalid("The image is damaged or incomplete") from None
+    return ImageFacts(content_type, width, height)
 
 
 def _content_type(data: bytes) -> str:
@@ -80,7 +80,7 @@ def _content_type(data: bytes) -> str:
         return "image/jpeg"
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "image/webp"
-    raise PictureInvalid(f"The file is not an image of an accepted type; {_ACCEPTED}")
+    raise ImageFileInvalid(f"The file is not an image of an accepted type; {_ACCEPTED}")
 
 
 def _opened(content_type: str, data: bytes) -> ImageFile:
@@ -99,21 +99,21 @@ def _opened(content_type: str, data: bytes) -> ImageFile:
         return readers[content_type](io.BytesIO(data))
     except (DecompressionBombError, DecompressionBombWarning):
         # Some readers check the size themselves. They raise the warning where warnings are errors.
-        raise PictureInvalid(
+        raise ImageFileInvalid(
             f"The image is far too large; a side may be at most {MAX_SIDE} pixels"
         ) from None
 
 
 def _check_size(width: int, height: int) -> None:
     if min(width, height) < MIN_SIDE:
-        raise PictureInvalid(
+        raise ImageFileInvalid(
             f"The image is {width} x {height} pixels; each side must be at least {MIN_SIDE}"
         )
     if max(width, height) > MAX_SIDE:
-        raise PictureInvalid(
+        raise ImageFileInvalid(
             f"The image is {width} x {height} pixels; a side may be at most {MAX_SIDE}"
         )
     if width * height > MAX_PIXELS:
-        raise PictureInvalid(
+        raise ImageFileInvalid(
             f"The image is {width} x {height} pixels; at most {MAX_PIXELS:,} in all are accepted"
         )

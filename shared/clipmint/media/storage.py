@@ -27,7 +27,7 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 UPLOADS = "uploads/"
 """Prefix of the key of every uploaded image."""
 
-PICTURES = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
+IMAGE_EXTENSIONS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
 """Content types of images, and the file extension of each."""
 
 _BLOCK_BYTES = 1024 * 1024
@@ -68,7 +68,9 @@ def upload_prefix(user_id: str, project_id: str) -> str:
 
 def upload_key(user_id: str, project_id: str, image_id: str, content_type: str) -> str:
     """Key of one uploaded image. Its URL is public, so it does not reveal the user's id."""
-    return f"{upload_prefix(user_id, project_id)}{_checked(image_id)}.{PICTURES[content_type]}"
+    return (
+        f"{upload_prefix(user_id, project_id)}{_checked(image_id)}.{IMAGE_EXTENSIONS[content_type]}"
+    )
 
 
 def generated_prefix(user_id: str, job_id: str) -> str:
@@ -78,7 +80,9 @@ def generated_prefix(user_id: str, job_id: str) -> str:
 
 def generated_key(user_id: str, job_id: str, attempt: str, content_type: str) -> str:
     """Key of a job's generated image, for one attempt to store it. Public, like uploads."""
-    return f"{generated_prefix(user_id, job_id)}{_checked(attempt)}.{PICTURES[content_type]}"
+    return (
+        f"{generated_prefix(user_id, job_id)}{_checked(attempt)}.{IMAGE_EXTENSIONS[content_type]}"
+    )
 
 
 def _hashed(user_id: str) -> str:

@@ -29,7 +29,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from clipmint import clock
 from clipmint.errors import ImageInvalid, ImageNotUploaded, TemporarilyUnavailable
 from clipmint.media import image_file, storage
-from clipmint.media.files import PictureInvalid
+from clipmint.media.files import ImageFileInvalid
 from clipmint.settings import ImagesSettings
 from clipmint.tables import ImageItem
 from clipmint.telemetry import logger
@@ -90,7 +90,7 @@ def public_url(key: str) -> str:
 
 
 def new_upload(user_id: str, project_id: str, content_type: str) -> Upload:
-    """A form for one image of a project. ``content_type`` is one of `storage.PICTURES`.
+    """A form for one image of a project. ``content_type`` is one of `storage.IMAGE_EXTENSIONS`.
 
     The form's policy fixes the key, the content type and the range of sizes. S3 rejects any other
     upload: 400 ``EntityTooLarge`` or ``EntityTooSmall``, else 403 ``AccessDenied``, also for an
@@ -190,7 +190,7 @@ def _own_upload(user_id: str, key: str) -> str | None:
     if shape is None:
         return None
     project_id, image_id, extension = shape.groups()
-    types = {known: content_type for content_type, known in storage.PICTURES.items()}
+    types = {known: content_type for content_type, known in storage.IMAGE_EXTENSIONS.items()}
     if extension not in types:
         return None
     expected = storage.upload_key(user_id, project_id, image_id, types[extension])
@@ -220,7 +220,7 @@ def _check(user_id: str, wanted: _Wanted, deadline: float) -> None:
         with _decoding:
             _require_time(deadline)  # waiting for the lock may have taken long
             image = image_file.check(data)
-    except PictureInvalid as invalid:
+    except ImageFileInvalid as invalid:
         raise _invalid(wanted.url, f"{invalid}") from None
     except (BotoCoreError, ClientError):
         logger.exception("an uploaded image could not be read", extra={"key": wanted.key})
@@ -258,7 +258,7 @@ def _read(wanted: _Wanted) -> tuple[bytes, str, str] | None:
     if wanted.key not in sizes:
         return None
     if sizes[wanted.key] > MAX_UPLOAD_BYTES:
-        raise PictureInvalid("The image is larger than 20 MB")
+        raise ImageFileInvalid("The image is larger than 20 MB")
     response = s3.get_object(Bucket=bucket, Key=wanted.key)
     return response["Body"].read(), response["ETag"], response["ContentType"]
 

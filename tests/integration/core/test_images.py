@@ -19,7 +19,7 @@ from PIL import Image
 from clipmint import clock
 from clipmint.errors import ImageInvalid, ImageNotUploaded, TemporarilyUnavailable
 from clipmint.media import image_file, storage, uploads
-from clipmint.media.files import Picture
+from clipmint.media.files import ImageFacts
 from tests.support.moto_aws import IMAGES_BUCKET, IMAGES_URL, Aws
 
 PROJECT = "6f9619ff-8b86-4d01-b42d-00cf4fc964ff"
@@ -75,7 +75,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 # ── The form ─────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize(("content_type", "extension"), sorted(storage.PICTURES.items()))
+@pytest.mark.parametrize(("content_type", "extension"), sorted(storage.IMAGE_EXTENSIONS.items()))
 def test_a_form_allows_one_key_one_type_and_twenty_megabytes(
     aws: Aws, content_type: str, extension: str
 ) -> None:
@@ -268,10 +268,10 @@ def test_a_picture_whose_turn_comes_too_late_is_not_decoded(
         both_read.wait(timeout=10)
         return found
 
-    def check(data: bytes) -> Picture:
+    def check(data: bytes) -> ImageFacts:
         decoded.append(data)
         now[0] += 9
-        return Picture("image/png", 32, 32)
+        return ImageFacts("image/png", 32, 32)
 
     monkeypatch.setattr(uploads, "time", SimpleNamespace(monotonic=lambda: now[0]))
     monkeypatch.setattr(uploads, "_read", read_together)
@@ -303,12 +303,12 @@ def test_pictures_are_decoded_one_at_a_time(aws: Aws, monkeypatch: pytest.Monkey
     """Each may take half of a function's memory."""
     busy, most = threading.Semaphore(0), []
 
-    def check(data: bytes) -> Picture:
+    def check(data: bytes) -> ImageFacts:
         busy.release()
         most.append(busy._value)
         time.sleep(0.01)
         assert busy.acquire(blocking=False)
-        return Picture("image/png", 32, 32)
+        return ImageFacts("image/png", 32, 32)
 
     monkeypatch.setattr(image_file, "check", check)
     uploads.require_usable(ADA, [uploaded(aws) for _ in range(6)])

@@ -18,7 +18,7 @@ def call(aws: Aws) -> Caller:
     return Caller(handler)
 
 
-@pytest.mark.parametrize("content_type", sorted(storage.PICTURES))
+@pytest.mark.parametrize("content_type", sorted(storage.IMAGE_EXTENSIONS))
 def test_a_form_comes_with_a_project_that_shows_its_picture(
     aws: Aws, call: Caller, content_type: str
 ) -> None:
