@@ -79,14 +79,14 @@ def _addressed(path: dict[str, str]) -> tuple[Job, Stage]:
         if hmac.compare_digest(ours, path.get("token", "").encode(errors="surrogatepass")):
             return job, stage
     # One answer for all of it: which part was wrong is nobody's business.
-    raise NotFound("There is nothing at this path")
+    raise NotFound("There is no such path")
 
 
 def _receive(job: Job, stage: Stage, call: WebhookCall) -> Result:
     try:
         provider = registry.provider(stage.provider)
         if not isinstance(provider, WebhookSender):
-            raise NotFound("There is nothing at this path")
+            raise NotFound("There is no such path")
         notice = provider.read_webhook(call, stage.endpoint)
         # Unknown if the answer to our submission was lost, or this call overtook it: the URL's
         # secret says that the call is about our submission, and so we learn its id. Where the
