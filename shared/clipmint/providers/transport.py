@@ -104,34 +104,34 @@ class Response:
     body: bytes
 
     @property
-    def accepts(self) -> bool:
+    def is_success(self) -> bool:
         """Any 2xx."""
         return self.status in range(200, 300)
 
     @property
-    def refuses(self) -> bool:
+    def is_client_error(self) -> bool:
         """Any 4xx: the provider is up, and our request is at fault."""
         return self.status in range(400, 500)
 
     @property
-    def breaks(self) -> bool:
+    def is_server_error(self) -> bool:
         """Any 5xx."""
         return self.status in range(500, 600)
 
     @property
-    def busy(self) -> bool:
+    def is_busy(self) -> bool:
         """429 and 503: the provider states that it did not accept this request."""
         return self.status in _BUSY
 
     @property
-    def undecided(self) -> bool:
+    def is_inconclusive(self) -> bool:
         """Neither accepts nor rejects the request: 408, 499, any 1xx, 3xx, or 5xx except 503."""
-        if self.busy or self.accepts:
+        if self.is_busy or self.is_success:
             return False
-        return self.status in _INCONCLUSIVE or not self.refuses
+        return self.status in _INCONCLUSIVE or not self.is_client_error
 
     @property
-    def refuses_account(self) -> bool:
+    def is_account_error(self) -> bool:
         """401, 402 and 403: these concern the key or the funds, for any request."""
         return self.status in _ACCOUNT
 

@@ -111,7 +111,7 @@ def test_a_finished_task_without_a_usable_file_has_failed(url: object) -> None:
     assert isinstance(outcome, Failed)
     assert outcome.code is FailureCode.PROVIDER_ERROR
     assert polled(200, {"data": [item(status="success")]}) == Failed(
-        FailureCode.PROVIDER_ERROR, "a result without a usable URL: status, taskType, taskUUID"
+        FailureCode.PROVIDER_ERROR, "the result has no usable URL: status, taskType, taskUUID"
     )
 
 

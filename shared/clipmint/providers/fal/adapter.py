@@ -136,19 +136,19 @@ class Fal:
 
     def _submitted(self, endpoint: str, response: Response) -> Submitted:
         status, body = response.status, response.json_object()
-        words = f"HTTP {status}: {excerpt(failures.message(body))}"
-        if response.accepts:
+        detail = f"HTTP {status}: {excerpt(failures.message(body))}"
+        if response.is_success:
             # The only field that is always present (seen: a fast runner omits the position).
             request_id = (body or {}).get("request_id")
             if isinstance(request_id, str) and addresses.is_request_id(request_id):
                 return Accepted(self._handle(endpoint, request_id, body or {}))
             return Unanswered(f"HTTP {status} without a request id")
-        if response.busy:
-            return Busy(words)
-        if response.undecided:
-            return Unanswered(words)
+        if response.is_busy:
+            return Busy(detail)
+        if response.is_inconclusive:
+            return Unanswered(detail)
         if status in _NO_SUCH_MODEL:
-            return Rejected(Failed(FailureCode.INTERNAL, f"{endpoint}: {words}"))
+            return Rejected(Failed(FailureCode.INTERNAL, f"{endpoint}: {detail}"))
         types = failures.error_types(body, response.headers)
         return Rejected(failures.failed(types, status, failures.message(body)))
 
@@ -197,7 +197,7 @@ class Fal:
             return body.get("success") is not False and body.get("status") in (None, "OK")
         if response.status in _TOO_LATE:
             return False
-        unusable = AccountRefused if response.refuses_account else ProviderUnavailable
+        unusable = AccountRefused if response.is_account_error else ProviderUnavailable
         raise unusable(f"fal responded {response.status} to a cancellation")
 
     def read_webhook(self, call: WebhookCall, endpoint: str) -> Notice:
@@ -223,7 +223,7 @@ class Fal:
         # 202 while it runs, 200 when it is completed (docs); only the body decides.
         if response.status in (200, 202) and body and isinstance(body.get("status"), str):
             return body
-        unusable = AccountRefused if response.refuses_account else ProviderUnavailable
+        unusable = AccountRefused if response.is_account_error else ProviderUnavailable
         message = excerpt(failures.message(body))
         raise unusable(f"fal responded {response.status} to a status request: {message}")
 

@@ -46,7 +46,9 @@ def read_result(completed: Mapping[str, object], response: Response) -> Outcome:
         and "still in progress" in failures.message(body).lower()
     ):
         return Running()  # status and result are read by two requests
-    if response.status == HTTPStatus.TOO_MANY_REQUESTS or not (response.refuses or response.breaks):
+    if response.status == HTTPStatus.TOO_MANY_REQUESTS or not (
+        response.is_client_error or response.is_server_error
+    ):
         raise ProviderUnavailable(f"fal responded {response.status} to a result request")
 
     types = failures.error_types(body, response.headers)
@@ -59,7 +61,7 @@ def read_result(completed: Mapping[str, object], response: Response) -> Outcome:
                 FailureCode.MEDIA_UNAVAILABLE, f"HTTP {response.status}: the result has expired"
             )
         if _is_temporary(response, body):
-            unusable = AccountRefused if response.refuses_account else ProviderUnavailable
+            unusable = AccountRefused if response.is_account_error else ProviderUnavailable
             raise unusable(f"fal responded {response.status} to a result request")
     return failures.failed(
         [*types, *by_status], response.status, failures.message(body), completed.get("error")
@@ -84,8 +86,8 @@ def _is_temporary(response: Response, body: Mapping[str, object] | None) -> bool
     """
     if response.status == HTTPStatus.REQUEST_TIMEOUT:
         return True
-    if response.refuses_account and "x-fal-billable-units" not in response.headers:
+    if response.is_account_error and "x-fal-billable-units" not in response.headers:
         # The error concerns our key or funds. The result was generated and paid for; it is still
         # there after the owner has corrected the account.
         return True
-    return response.breaks and (body is None or "x-fal-request-id" not in response.headers)
+    return response.is_server_error and (body is None or "x-fal-request-id" not in response.headers)

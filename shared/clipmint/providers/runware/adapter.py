@@ -123,16 +123,16 @@ class Runware:
             # We chose this id at random: on a first attempt, the request must have arrived twice.
             # The resubmission will be `Accepted`.
             return accepted if task.resent else Unanswered(f"known already: {summary}")
-        if response.busy:
+        if response.is_busy:
             return Busy(summary)
-        if response.undecided:
+        if response.is_inconclusive:
             return Unanswered(summary)
         if any(item.get("taskUUID") for item in envelope.items):
             return accepted  # if there is an error too, a later poll reads it
         if task.resent and not any(error.addressed for error in envelope.errors):
             # No error concerns our task; one may concern our account.
             of_account = any(error.kind in failures.ACCOUNT for error in envelope.errors)
-            return Unanswered(summary, account_refused=of_account or response.refuses_account)
+            return Unanswered(summary, account_refused=of_account or response.is_account_error)
         return _refused(response, envelope)
 
     def poll(self, handle: Handle) -> Outcome:
@@ -190,7 +190,7 @@ def _refused(response: Response, envelope: Envelope) -> Submitted:
     """The result of a response that contains no accepted task and is not inconclusive."""
     summary = envelope.summary(response.status)
     if not envelope.errors:
-        if response.accepts:
+        if response.is_success:
             return Unanswered(f"{summary}, without our task")
         meant = failures.meaning("", response.status)
         return Rejected(Failed(meant.code, summary, transient=meant.transient))

@@ -44,7 +44,7 @@ def read_result(response: Response, task_id: str, secrets: Iterable[str]) -> Out
         The response does not determine the outcome; retry.
     """
     envelope = Envelope.read(response, task_id, secrets)
-    unusable = AccountRefused if response.refuses_account else ProviderUnavailable
+    unusable = AccountRefused if response.is_account_error else ProviderUnavailable
     if envelope is None:
         raise unusable(f"HTTP {response.status}: the result is not a JSON object")
     if (outcome := _file(envelope.items)) is not None:
@@ -55,7 +55,7 @@ def read_result(response: Response, task_id: str, secrets: Iterable[str]) -> Out
         raise AccountRefused(envelope.summary(response.status))
     if any(error.kind is not Kind.NO_SUCH_TASK for error in envelope.errors):
         raise ProviderUnavailable(envelope.summary(response.status))
-    if envelope.errors or (response.accepts and envelope.has_data):
+    if envelope.errors or (response.is_success and envelope.has_data):
         return Running()
     raise unusable(f"HTTP {response.status}: the response has no data")
 
@@ -86,8 +86,8 @@ def _ended_task(error: Error, response: Response) -> bool:
         return True  # a getResponse request has no content to reject
     if error.task_type and error.task_type not in _INFERENCES:
         return False
-    says_so = error.task_type in _INFERENCES or error.of_item
+    about_task = error.task_type in _INFERENCES or error.of_item
     if error.kind in _OF_THE_CALL:
-        return says_so and response.accepts
+        return about_task and response.is_success
     # An error response may concern our getResponse request, which names the same task.
-    return says_so or (response.accepts and error.kind not in _AMBIGUOUS)
+    return about_task or (response.is_success and error.kind not in _AMBIGUOUS)

@@ -105,15 +105,15 @@ class Runway:
 
     def _submitted(self, response: Response) -> Submitted:
         status, body = response.status, response.json_object()
-        if response.accepts:
+        if response.is_success:
             task_id = (body or {}).get("id")
             if isinstance(task_id, str) and _TASK_ID.fullmatch(task_id):
                 return Accepted(Handle(task_id))
             return Unanswered(f"HTTP {status} without a task id")
         message = self._message(response)
-        if response.busy:
+        if response.is_busy:
             return Busy(f"HTTP {status}: {message}")
-        if response.undecided:
+        if response.is_inconclusive:
             return Unanswered(f"HTTP {status}: {message}")
         return Rejected(failures.of_refusal(status, body, message))
 
@@ -169,7 +169,7 @@ class Runway:
         if status not in _WAITING:
             return status == "CANCELLED"
         response = self._ask("DELETE", handle)
-        if response.accepts or response.status == _GONE:
+        if response.is_success or response.status == _GONE:
             return True
         raise self._unusable(response)
 
@@ -200,7 +200,7 @@ class Runway:
 
     def _unusable(self, response: Response) -> ProviderUnavailable:
         message = self._message(response)
-        unusable = AccountRefused if response.refuses_account else ProviderUnavailable
+        unusable = AccountRefused if response.is_account_error else ProviderUnavailable
         return unusable(f"Runway responded {response.status} to a request about a task: {message}")
 
 

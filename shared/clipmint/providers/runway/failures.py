@@ -71,18 +71,18 @@ _OUT_OF_CREDITS = re.compile(
 )
 
 
-def of_task(code: object, words: object) -> Failed:
-    """The failure of a task that FAILED. ``code`` may be null; ``words`` is Runway's message."""
+def of_task(code: object, text: object) -> Failed:
+    """The failure of a task that FAILED. ``code`` may be null; ``text`` is Runway's message."""
     name = code.strip().upper() if isinstance(code, str) else NO_CODE
     known = (BY_FAMILY[family] for family in _families(name) if family in BY_FAMILY)
     meant = next(known, UNKNOWN_CODE)
-    reason = excerpt(words) if isinstance(words, str) else ""
+    reason = excerpt(text) if isinstance(text, str) else ""
     return replace(meant, detail=": ".join(filter(None, [excerpt(name), reason])))
 
 
-def of_refusal(status: int, body: Mapping[str, object] | None, words: str) -> Failed:
-    """The failure of a submission rejected with a 4xx. ``words`` is Runway's, fit for a log."""
-    return replace(_refusal(status, body), detail=f"HTTP {status}: {words}")
+def of_refusal(status: int, body: Mapping[str, object] | None, text: str) -> Failed:
+    """The failure of a submission rejected with a 4xx. ``text`` is Runway's, fit for a log."""
+    return replace(_refusal(status, body), detail=f"HTTP {status}: {text}")
 
 
 def message(body: Mapping[str, object] | None) -> str:
