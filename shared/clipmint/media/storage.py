@@ -1,6 +1,6 @@
 """The owner's buckets: object keys, presigned URLs, reading and deletion.
 
-A key depends only on ids and on the attempt, so a repeated step uses the same object.
+A key is derived from ids: of the user, of the job or project, and of the attempt or the image.
 `clipmint.media.transfer` copies files into a bucket. It is a module of its own, so that functions
 that only return URLs do not import an HTTP client.
 """
