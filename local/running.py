@@ -15,6 +15,7 @@ invocation; `resource=` (part of) a table's or bucket's name narrows it down. It
 it is on AWS: the HTTP API answers 500, a state fails with `Runtime.ExitError`.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -173,19 +174,22 @@ class RunningStack:
     def workers(self, function: str | None = None) -> list[int]:
         """The process ids of the live workers, of one function or of all."""
         name = None if function is None else self.functions[function].rpartition(":")[2]
-        marks = (self.state_dir / "workers").iterdir()
-        return [
-            int(mark.name)
-            for mark in marks
-            if name is None or mark.read_text(encoding="utf-8") == name
-        ]
+        found = []
+        for mark in (self.state_dir / "workers").iterdir():
+            # A worker may end, and remove its mark, at any moment.
+            with contextlib.suppress(FileNotFoundError):
+                if name is None or mark.read_text(encoding="utf-8") == name:
+                    found.append(int(mark.name))
+        return found
 
     def kill_workers(self, function: str) -> int:
         """SIGKILL the live workers of a function; how many there were."""
-        doomed = self.workers(function)
-        for pid in doomed:
-            os.kill(pid, signal.SIGKILL)
-        return len(doomed)
+        killed = 0
+        for pid in self.workers(function):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+                killed += 1
+        return killed
 
 
 def client(endpoint: str, region: str, service: str) -> Any:
