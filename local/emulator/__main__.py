@@ -75,11 +75,12 @@ async def serve(settings: Settings, *, stock: bool) -> None:
         functions,
         http_api,
         identity,
+        tables,
         tasks,
     )
 
     if not stock:
-        for area in (functions, http_api, callbacks, tasks, executions, identity, alarms):
+        for area in (functions, http_api, callbacks, tasks, executions, identity, alarms, tables):
             area.apply(settings)
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()

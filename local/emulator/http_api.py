@@ -3,6 +3,7 @@
 - `AWS::Serverless::HttpApi` becomes an `AWS::ApiGatewayV2::Api` with an OpenAPI `Body`, which
   upstream ignores: the stack is created and has no route.
 - A function that fails answers 502 with its error's details; AWS answers 500 and says nothing.
+- A signed token whose `exp` is not a number answers 500; AWS answers 401.
 - An execute-api host name needs a resolver that knows `*.localhost`. Here the API also answers at
   the root of a port of its own, so its URL is known before it is deployed.
 """
@@ -158,6 +159,14 @@ def apply(settings: Settings) -> None:
     handlers = provisioners._RESOURCE_HANDLERS["AWS::ApiGatewayV2::Api"]
     handlers["create"] = provisioners._apigw_v2_api_create
     handlers["update"] = provisioners._apigw_v2_api_update
+
+    @corrects(apigateway, "_validate_jwt_authorizer", digest="b29aa12ec1dc")
+    async def validate_jwt(original: Any, *request: Any) -> Any:
+        try:
+            return await original(*request)
+        except (ArithmeticError, AttributeError, TypeError, ValueError):
+            # The header or a claim is not of the type that the check works with.
+            return None, None, apigateway._jwt_unauthorized()
 
     @corrects(lambda_svc, "lambda_execute_result_to_api_proxy_response", digest="36f0ed215e85")
     def to_response(original: Any, result: dict[str, Any]) -> Any:
