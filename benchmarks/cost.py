@@ -287,7 +287,8 @@ def measure(quick: bool) -> list[Figure]:
         "fal": {"queue_seconds": 0, "generation_seconds": 0.1, "concurrency": 40},
         "runway": {"pending_seconds": 0, "generation_seconds": 0.1, "concurrency": 40},
     }
-    with Stack(simulate=("fal", "runway"), settings=simulators, worker_cap=24) as stack:
+    # Without preloading: a function's memory is measured, too.
+    with Stack(simulate=("fal", "runway"), settings=simulators, preload=False) as stack:
         print("cost: warming up", file=sys.stderr)
         for _ in range(2):  # those of the second round find the first one's workers
             _generate(stack, [WEBHOOK, POLL], every=0.5)

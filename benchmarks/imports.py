@@ -189,7 +189,7 @@ def _breakdown(path: list[str]) -> str:
 
 
 def _run(path: list[str], code: str, *options: str) -> subprocess.CompletedProcess[str]:
-    # As the local runtime starts a worker: isolated, and without a site.
+    # Isolated, and without a site: nothing but the search path and the standard library.
     start = f"import sys; sys.path[:0] = {path!r}\n{code}"
     return subprocess.run(
         [HANDLER_PYTHON, "-I", "-S", *options, "-c", start],

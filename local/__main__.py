@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     up = commands.add_parser("up", help="start a stack and stay until SIGINT or SIGTERM")
     up.add_argument("--auth", action="store_true", help="enforce the functions' IAM roles")
-    up.add_argument("--worker-cap", type=int, default=12, help="most Lambda workers at a time")
+    up.add_argument("--worker-cap", type=int, default=24, help="most Lambda workers at a time")
     up.add_argument("--name", help="name of the stack (default: a random one)")
     token = commands.add_parser("token", help="print a JWT a running stack accepts")
     token.add_argument("--user", required=True)

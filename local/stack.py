@@ -54,7 +54,8 @@ class Stack(RunningStack):
     `template` and `layers` replace the application (tests of the emulator do). `parameters` are
     template parameters that override ours. `simulate` names the providers to play, `settings` are
     their simulators' settings by provider. A real key in `keys` uses that provider for real.
-    `stock` runs the emulator without our corrections.
+    `worker_cap`, `workers_each`, `idle_seconds` and `preload` are described in
+    `local.emulator.settings`. `stock` runs the emulator without our corrections.
     """
 
     def __init__(
@@ -67,7 +68,10 @@ class Stack(RunningStack):
         settings: Mapping[str, Mapping[str, Any]] | None = None,
         keys: Mapping[str, str] | None = None,
         enforce_iam: bool = False,
-        worker_cap: int = 12,
+        worker_cap: int = 24,
+        workers_each: int = 2,
+        idle_seconds: float = 30.0,
+        preload: bool = True,
         stock: bool = False,
         name: str | None = None,
     ) -> None:
@@ -78,7 +82,12 @@ class Stack(RunningStack):
         self._settings = dict(settings or {})
         self._keys = dict(keys or {})
         self._enforce_iam = enforce_iam
-        self._worker_cap = worker_cap
+        self._workers = {
+            "worker_cap": worker_cap,
+            "workers_each": workers_each,
+            "idle_seconds": idle_seconds,
+            "preload": preload,
+        }
         self.stock = stock
         self._clients: dict[str, Any] = {}
         self._running = ExitStack()
@@ -222,7 +231,7 @@ class Stack(RunningStack):
             "descriptors": descriptors,
             "state": str(self.state_dir),
             "handler_python": str(HANDLER_PYTHON),
-            "worker_cap": self._worker_cap,
+            **self._workers,
             "enforce_iam": self._enforce_iam,
         }
         child.tell(json.dumps(settings))

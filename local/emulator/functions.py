@@ -9,10 +9,16 @@ What upstream does otherwise, and why it matters here:
   exception, and adds 50 ms to each silent call to wait for its log.
 - It leaves an unpacked copy of the code in /tmp for every worker.
 
-Here a worker is `local/runtime/bootstrap.py` on the interpreter we are given. At most
-`worker_cap` run at a time, over all functions; a call beyond that waits (AWS would start another
-environment) and an idle worker of another function makes room. A handler must therefore not
-invoke another function and wait for it. None of ours does.
+Here a worker is a fork of `local/runtime/forkserver.py`, which runs on the interpreter we are given
+and has imported what the function's layers hold, so that a cold start is cheap. What a worker can
+import, and which variables it has, is the same as if it had been started alone.
+
+At most `workers_each` workers of one function run at a time, and at most `worker_cap` over all
+functions. A call beyond that waits for its turn, in the order of arrival, where AWS would start
+another environment: on a computer with a few cores, more processes make every call slower. An idle
+worker of another function makes room, and one that had nothing to do for `idle_seconds` ends, so
+that a quiet stack gives its memory back. A handler must not invoke another function and wait for
+it: all places could be taken by callers. None of ours does.
 """
 
 import contextlib
@@ -22,29 +28,31 @@ import json
 import os
 import queue
 import shutil
-import subprocess
 import threading
 import time
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from ministack.core import lambda_runtime
 from ministack.core.responses import new_uuid
 from ministack.services import lambda_svc
 
+from local.emulator.forking import ForkServerLostError, ForkServers, Process
+from local.emulator.places import Places
 from local.emulator.settings import Settings
 from local.emulator.upstream import corrects
 
 # Correcting upstream means using its private names.
 # ruff: noqa: SLF001
 
-BOOTSTRAP = Path(__file__).parents[1] / "runtime" / "bootstrap.py"
 END_OF_LOG = "\x1e"
 # Long enough for a handler's last line to travel through a pipe on a busy machine.
 LOG_PATIENCE_SECONDS = 1.0
 EXIT_PATIENCE_SECONDS = 2.0
+LOOKS_PER_IDLE_TIME = 4
 
 
 @dataclass(frozen=True)
@@ -62,11 +70,14 @@ class Worker:
     `config`, `in_use`, `last_used`, `_proc` and `_discard_tmpdir` are what that pool reads.
     """
 
-    def __init__(self, settings: Settings, config: dict[str, Any], code: bytes) -> None:
+    def __init__(
+        self, settings: Settings, servers: ForkServers, config: dict[str, Any], code: bytes
+    ) -> None:
         self._settings = settings
+        self._servers = servers
         self.config = config
         self._code = code
-        self._proc: subprocess.Popen[bytes] | None = None
+        self._proc: Process | None = None
         self._pipes = contextlib.ExitStack()
         self._log: queue.Queue[str | None] = queue.Queue()
         self.in_use = False
@@ -101,7 +112,7 @@ class Worker:
         """Upstream's pool has ended the process, and asks for what is left of it to go."""
         self._pipes.close()
 
-    def _start(self) -> "subprocess.Popen[bytes]":
+    def _start(self) -> Process:
         self._pipes.close()
         name = self.config["FunctionName"]
         code = unpacked(self._settings, self._code)
@@ -109,23 +120,21 @@ class Worker:
             unpacked(self._settings, lambda_svc._resolve_layer_zip(layer))
             for layer in self.config.get("Layers", [])
         ]
+        variables = self._variables(code)
         requests_in, requests_out = os.pipe()
         answers_in, answers_out = os.pipe()
         lifeline_in, lifeline_out = os.pipe()
-        theirs = (requests_in, answers_out, lifeline_in)
+        log_in, log_out = os.pipe()
+        theirs = (requests_in, answers_out, lifeline_in, log_out)
         self._requests = self._pipes.enter_context(os.fdopen(requests_out, "w", encoding="utf-8"))
         self._answers = self._pipes.enter_context(os.fdopen(answers_in, encoding="utf-8"))
         self._pipes.callback(os.close, lifeline_out)
+        log = os.fdopen(log_in, "rb")
         try:
-            process = subprocess.Popen(
-                [self._settings.handler_python, "-I", "-S", str(BOOTSTRAP), name],
-                cwd=code,
-                env=self._environment(code) | {"CLIPMINT_PIPES": ",".join(map(str, theirs))},
-                pass_fds=theirs,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-            )
+            process = self._servers.start(layers, variables, theirs)
+        except ForkServerLostError:
+            log.close()
+            raise
         finally:
             for descriptor in theirs:
                 os.close(descriptor)
@@ -134,9 +143,10 @@ class Worker:
         # So that whoever tests a crash finds the processes of a function.
         mark = self._settings.workers / str(process.pid)
         mark.write_text(name, encoding="utf-8")
-        threading.Thread(target=_read_log, args=(process, self._log, mark), daemon=True).start()
+        threading.Thread(target=_read_log, args=(log, self._log, mark), daemon=True).start()
         self._send(
             {
+                "variables": variables,
                 "code": code,
                 "layers": layers,
                 "handler": self.config["Handler"],
@@ -149,7 +159,7 @@ class Worker:
         )
         return process
 
-    def _environment(self, code: str) -> dict[str, str]:
+    def _variables(self, code: str) -> dict[str, str]:
         """What AWS sets, then what the function declares. Nothing of this computer but PATH."""
         name = self.config["FunctionName"]
         region = self.config["FunctionArn"].split(":")[3]
@@ -183,7 +193,7 @@ class Worker:
         except BrokenPipeError:
             pass  # it died just now: reading the answer says so
 
-    def _receive(self, process: "subprocess.Popen[bytes]", seconds: float) -> str | None:
+    def _receive(self, process: Process, seconds: float) -> str | None:
         """The next line of the worker; "" if it died, None if it was too slow and was killed."""
         overran = threading.Event()
 
@@ -198,9 +208,7 @@ class Worker:
         alarm.cancel()
         return None if overran.is_set() and not line else line
 
-    def _lost(
-        self, process: "subprocess.Popen[bytes]", request_id: str, *, overran: float | None
-    ) -> Answer:
+    def _lost(self, process: Process, request_id: str, *, overran: float | None) -> Answer:
         """What AWS reports of an invocation whose process is gone."""
         status = process.wait(EXIT_PATIENCE_SECONDS)
         self._proc = None
@@ -232,14 +240,11 @@ def log_group(config: dict[str, Any]) -> str:
     return str(named or f"/aws/lambda/{config['FunctionName']}")
 
 
-def _read_log(
-    process: "subprocess.Popen[bytes]", log: "queue.Queue[str | None]", mark: Path
-) -> None:
+def _read_log(lines: IO[bytes], log: "queue.Queue[str | None]", mark: Path) -> None:
     """Pass on what a process writes, until it ends; then take its mark away."""
-    if process.stdout is not None:
-        with process.stdout as lines:
-            for line in lines:
-                log.put(line.decode(errors="replace").rstrip("\n"))
+    with lines:
+        for line in lines:
+            log.put(line.decode(errors="replace").rstrip("\n"))
     log.put(None)
     mark.unlink(missing_ok=True)
 
@@ -261,29 +266,52 @@ def unpacked(settings: Settings, archive: bytes) -> str:
     return str(folder)
 
 
+def end_workers(choose: Callable[[list[Any]], list[Any]]) -> None:
+    """End those of the idle workers, the longest idle first, that `choose` returns."""
+    with lambda_runtime._lock:
+        pools = lambda_runtime._workers
+        idle = [worker for pool in pools.values() for worker in pool if not worker.in_use]
+        chosen = choose(sorted(idle, key=lambda worker: float(worker.last_used)))
+        for pool in pools.values():
+            pool[:] = [worker for worker in pool if worker not in chosen]
+    lambda_runtime.kill_workers(chosen)
+
+
 def evict_idle(cap: int) -> None:
     """End the longest idle workers of any function until no more than `cap` are left."""
-    with lambda_runtime._lock:
-        pool = [(key, worker) for key, list_ in lambda_runtime._workers.items() for worker in list_]
-        idle = sorted(
-            ((key, worker) for key, worker in pool if not worker.in_use),
-            key=lambda entry: entry[1].last_used,
-        )
-        surplus = idle[: max(0, len(pool) - cap)]
-        for key, worker in surplus:
-            lambda_runtime._workers[key].remove(worker)
-    lambda_runtime.kill_workers([worker for _, worker in surplus])
+
+    def surplus(idle: list[Any]) -> list[Any]:
+        total = sum(map(len, lambda_runtime._workers.values()))
+        return idle[: max(0, total - cap)]
+
+    end_workers(surplus)
+
+
+def end_idle(seconds: float) -> None:
+    """End the workers that had nothing to do for so long."""
+    latest = time.time() - seconds
+    end_workers(lambda idle: [worker for worker in idle if worker.last_used < latest])
+
+
+def keep_ending_idle(seconds: float) -> None:
+    """Look for idle workers for as long as the emulator runs."""
+    while True:
+        time.sleep(seconds / LOOKS_PER_IDLE_TIME)
+        end_idle(seconds)
 
 
 def apply(settings: Settings) -> None:
     """Put the corrections in place."""
-    places = threading.BoundedSemaphore(settings.worker_cap)
+    servers = ForkServers(settings.handler_python, preload=settings.preload)
+    overall = Places(settings.worker_cap)
+    of_function: dict[str, Places] = {}
+    threading.Thread(target=keep_ending_idle, args=(settings.idle_seconds,), daemon=True).start()
 
     @corrects(lambda_runtime, "_worker_class_for", digest="b5a23849280a")
     def worker_class_for(original: Any, config: dict[str, Any]) -> Any:
         if not str(config.get("Runtime", "")).startswith("python"):
             return original(config)
-        return lambda _name, config, code: Worker(settings, config, code)
+        return lambda _name, config, code: Worker(settings, servers, config, code)
 
     @corrects(lambda_svc, "_execute_function_warm", digest="62b9218bef5b")
     def execute_warm(
@@ -292,7 +320,9 @@ def apply(settings: Settings) -> None:
         config = function.get("config") or function
         if not str(config["Runtime"]).startswith("python"):
             return dict(original(function, event, request_id))
-        with places:
+        # In this order: a call that waits for its function takes no place from another function.
+        own = of_function.setdefault(config["FunctionArn"], Places(settings.workers_each))
+        with own, overall:
             worker, origin = lambda_runtime.acquire_worker(
                 config["FunctionName"],
                 config,
@@ -305,6 +335,7 @@ def apply(settings: Settings) -> None:
                 trace_id = lambda_svc._xray_trace_id_for_invocation(config)
                 answer = worker.invoke(event, request_id, trace_id)
             finally:
+                worker.last_used = time.time()
                 lambda_runtime.release_worker(worker)
         if answer.error is not None:
             return {"body": answer.error, "error": True, "log": answer.log}

@@ -12,9 +12,15 @@ class Settings:
     `port` serves the AWS APIs, `api_port` the deployed HTTP API at its root, as an execute-api host
     name would, and `cdn_port` the deployed distribution at its root, as its own domain would: all
     on 127.0.0.1. `descriptors` are three sockets bound to them, inherited from the parent, if it
-    has them (so that nobody can take the ports in between). `worker_cap` is the
-    largest number of Lambda workers. A worker has `start_seconds` to import its handler (AWS gives
-    10; a laptop may be busier).
+    has them (so that nobody can take the ports in between).
+
+    `worker_cap` is the largest number of Lambda workers, `workers_each` that of one function (two
+    per function were fastest on two cores: with four, twenty jobs took twice as long). A worker
+    with nothing to do for `idle_seconds` ends: longer than a client waits between two looks at its
+    job, so that the next look finds a warm worker; short enough that an unused stack soon needs
+    little memory. With `preload` a worker is forked from a process that has imported its layers;
+    without, from one that has imported nothing, so that its memory is that of a function on AWS.
+    A worker has `start_seconds` to import its handler (AWS gives 10; a laptop may be busier).
     """
 
     port: int
@@ -22,7 +28,10 @@ class Settings:
     cdn_port: int
     state: str
     handler_python: str
-    worker_cap: int = 12
+    worker_cap: int = 24
+    workers_each: int = 2
+    idle_seconds: float = 30.0
+    preload: bool = True
     enforce_iam: bool = False
     start_seconds: float = 60.0
     descriptors: tuple[int, ...] = ()

@@ -1,10 +1,9 @@
 """One execution environment of one Python function: import the handler once, then answer events.
 
-Started as `python -I -S bootstrap.py FUNCTION` by `local.emulator.functions`, with three pipes
-whose descriptors stand in CLIPMINT_PIPES: requests in, answers out, and a lifeline that only ever
+A fork of `forkserver.py`, with three pipes: requests in, answers out, and a lifeline that only ever
 ends (its end means that the emulator is gone, however it went). Requests and answers are lines
-of JSON. Standard output and error are the function's log; after each invocation one line
-`\\x1e<request id>` closes what that invocation wrote.
+of JSON; the first request describes the environment. Standard output and error are the function's
+log; after each invocation one line `\\x1e<request id>` closes what that invocation wrote.
 
 As on AWS the search path is the function's code, then its layers, then nothing but the standard
 library, so that an undeclared import fails here too. A layer whose packages are built for another
@@ -27,8 +26,6 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import IO, Any
 
-# What the function sees is AWS's account of itself, not how this process was started.
-PIPES = "CLIPMINT_PIPES"
 END_OF_LOG = "\x1e"
 
 
@@ -72,9 +69,19 @@ def die_with_emulator(lifeline: int) -> None:
 
 def search_path(code: str, layers: list[str]) -> list[str]:
     """The directories a handler imports from, besides the standard library."""
-    path = [code]
+    return [code, *layer_path(layers)]
+
+
+def own_modules(layer: str) -> str:
+    """Where a layer's own modules are."""
+    return os.path.join(layer, "python")
+
+
+def layer_path(layers: list[str]) -> list[str]:
+    """The directories that layers add to a search path."""
+    path = []
     for layer in layers:
-        path.append(os.path.join(layer, "python"))
+        path.append(own_modules(layer))
         elsewhere = os.path.join(layer, "python.path")
         if os.path.exists(elsewhere):
             with open(elsewhere, encoding="utf-8") as lines:
@@ -157,10 +164,31 @@ def invoke(
         }
 
 
+def enter(environment: dict[str, Any]) -> None:
+    """Take on a function's variables, folder and search path."""
+    os.environ.clear()
+    os.environ.update(environment["variables"])
+    # The C library has kept the time zone of the process we were forked from.
+    time.tzset()
+    code = environment["code"]
+    os.chdir(code)
+    forget_shadowed(code)
+    path = search_path(code, environment["layers"])
+    sys.path[:] = path + [entry for entry in sys.path if entry not in path]
+
+
+def forget_shadowed(code: str) -> None:
+    """The function's own modules come before its layers', imported already or not."""
+    own = {name.partition(".")[0] for name in os.listdir(code)} - sys.stdlib_module_names
+    for name in list(sys.modules):
+        if name.partition(".")[0] in own:
+            del sys.modules[name]
+
+
 def serve(requests: IO[str], answers: IO[str]) -> None:
     """Take the environment's description, then one request after the other until they end."""
     environment = json.loads(requests.readline())
-    sys.path[:0] = search_path(environment["code"], environment["layers"])
+    enter(environment)
     observer = load_observer(environment["observer"])
     failure: dict[str, Any] | None = None
     handler: Callable[[Any, Context], Any] | None = None
@@ -184,12 +212,8 @@ def serve(requests: IO[str], answers: IO[str]) -> None:
         answers.flush()
 
 
-def main() -> None:
-    requests, answers, lifeline = map(int, os.environ.pop(PIPES).split(","))
+def main(requests: int, answers: int, lifeline: int) -> None:
+    """Serve with these descriptors until the requests end."""
     die_with_emulator(lifeline)
     with open(requests, encoding="utf-8") as lines_in, open(answers, "w", encoding="utf-8") as out:
         serve(lines_in, out)
-
-
-if __name__ == "__main__":
-    main()

@@ -12,6 +12,7 @@ Every invocation and every AWS call becomes one line of JSON appended to the sta
 transaction names its tables, comma separated), `error` the AWS error code or null. `capacity` is
 what DynamoDB says the call consumed, indexes included, in units; null where it does not say. It
 says so because every call is made to ask. `peak_megabytes` is the most memory this worker ever had,
+with what it was forked with (a stack without `preload` forks workers that have imported nothing);
 null where the system does not say.
 An invocation that died has a `begin` and no `end`.
 
@@ -62,7 +63,20 @@ class Observer:
         self._cold = True
         self._seen: Counter[tuple[str, str]] = Counter()
         self._lock = threading.Lock()
-        sys.meta_path.insert(0, _BotocoreHook(self))
+        if HOOKED_MODULE in sys.modules:
+            self.hook(sys.modules[HOOKED_MODULE])
+        else:
+            sys.meta_path.insert(0, _BotocoreHook(self))
+
+    def hook(self, handlers: Any) -> None:
+        """Observe the calls of every botocore session that is made from now on."""
+        # Every Session copies this list when it is made.
+        handlers.BUILTIN_HANDLERS += [
+            ("provide-client-params", self.on_parameters),
+            ("before-call", self.on_before),
+            ("after-call", self.on_after),
+            ("after-call-error", self.on_no_answer),
+        ]
 
     def begin(self, request_id: str, event: object) -> None:
         self._request_id, self._began = request_id, time.monotonic()
@@ -250,13 +264,7 @@ class _BotocoreHook(importlib.abc.MetaPathFinder):
 
             def exec_module(module: ModuleType) -> None:
                 execute(module)
-                # Every Session copies this list when it is made.
-                module.BUILTIN_HANDLERS += [  # type: ignore[attr-defined]
-                    ("provide-client-params", observer.on_parameters),
-                    ("before-call", observer.on_before),
-                    ("after-call", observer.on_after),
-                    ("after-call-error", observer.on_no_answer),
-                ]
+                observer.hook(module)
 
             loader.exec_module = exec_module  # type: ignore[method-assign]
         return spec

@@ -3,9 +3,12 @@
 import importlib
 import json
 import os
+import random
 import signal
+import ssl
 import sys
 import time
+import uuid
 from typing import Any
 
 
@@ -96,7 +99,29 @@ def finish(wish: Any, _event: Any, _context: Any) -> Any:
     return "finished"
 
 
+def draw(_wish: Any, _event: Any, _context: Any) -> Any:
+    """One number of each source of random numbers, and the process."""
+    time.sleep(0.2)
+    return [os.getpid(), random.random(), str(uuid.uuid4()), ssl.RAND_bytes(8).hex()]
+
+
+def descriptors(_wish: Any, _event: Any, _context: Any) -> Any:
+    """The pipes and sockets that this process has open, and the process."""
+    time.sleep(0.2)
+    folder = f"/proc/{os.getpid()}/fd"
+    links = [f"{folder}/{name}" for name in os.listdir(folder)]
+    targets = [os.readlink(link) for link in links if os.path.islink(link)]
+    return [os.getpid(), [to for to in targets if to.startswith(("pipe:", "socket:"))]]
+
+
+def zone(_wish: Any, _event: Any, _context: Any) -> Any:
+    return time.strftime("%z", time.localtime(0))
+
+
 ACTIONS = {
+    "draw": draw,
+    "descriptors": descriptors,
+    "zone": zone,
     "tell": tell,
     "fail": fail,
     "environment": environment,

@@ -1,0 +1,35 @@
+"""How calls wait for a worker: in the order in which they came."""
+
+import threading
+from collections import deque
+
+
+class Places:
+    """A number of places. A call that finds none waits; the call that waited longest is next."""
+
+    def __init__(self, count: int) -> None:
+        self._free = count
+        self._waiting: deque[threading.Event] = deque()
+        self._lock = threading.Lock()
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait."""
+        return len(self._waiting)
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._free:
+                self._free -= 1
+                return
+            turn = threading.Event()
+            self._waiting.append(turn)
+        turn.wait()
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            if self._waiting:
+                # Handed over, so that no later call can take it in between.
+                self._waiting.popleft().set()
+            else:
+                self._free += 1
