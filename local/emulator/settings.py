@@ -14,8 +14,8 @@ class Settings:
     on 127.0.0.1. `descriptors` are three sockets bound to them, inherited from the parent, if it
     has them (so that nobody can take the ports in between).
 
-    `worker_cap` is the largest number of Lambda workers, `workers_each` that of one function (two
-    per function were fastest on two cores: with four, twenty jobs took twice as long). A worker
+    `worker_cap` is the largest number of Lambda workers, `workers_each` that of one function (on
+    two cores, three or four make twenty jobs at once no faster, and take more memory). A worker
     with nothing to do for `idle_seconds` ends: longer than a client waits between two looks at its
     job, so that the next look finds a warm worker; short enough that an unused stack soon needs
     little memory. With `preload` a worker is forked from a process that has imported its layers;
