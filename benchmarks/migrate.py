@@ -41,8 +41,8 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "shared"))
 
 from benchmarks.results import Figure  # noqa: E402
+from clipmint import aws  # noqa: E402
 from clipmint.media.download import media_client  # noqa: E402
-from clipmint.media.storage import s3_client  # noqa: E402
 from clipmint.media.transfer import PART_BYTES, UPLOADS, copy_from_url  # noqa: E402
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ def ours(url: str, http: httpx.Client, s3: S3Client) -> None:
 
 def throughput(url: str, megabytes: int, runs: int) -> dict[str, float]:
     """Medians in MiB per second, and medians of the ratios within one round."""
-    checked = s3_client()
+    checked = aws.new_s3()
     # What boto3 does by itself on AWS: unsigned payload over TLS, protected by a CRC-32.
     config = checked.meta.config
     unchecked = config.merge(Config(request_checksum_calculation="when_required"))
@@ -242,7 +242,7 @@ def peak_mib() -> float:
 def memory_of_one_copy(url: str) -> None:
     """Runs in a fresh process; prints MiB over idle."""
     with media_client() as http:
-        s3 = s3_client()
+        s3 = aws.new_s3()
         s3.head_bucket(Bucket=BUCKET)
         idle = peak_mib()
         ours(url, http, s3)
@@ -261,7 +261,7 @@ def bucket_at(endpoint_url: str | None) -> Iterator[None]:
         ):
             os.environ.setdefault(name, value)
         if endpoint_url:
-            s3_client().create_bucket(Bucket=BUCKET)
+            aws.new_s3().create_bucket(Bucket=BUCKET)
         try:
             yield
         finally:

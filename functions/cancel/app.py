@@ -12,10 +12,17 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Path
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from clipmint import aws
 from clipmint.api import http_api
 from clipmint.api.responses import Cancelled
 from clipmint.credits import ledger
-from clipmint.errors import CancelTooLate, JobNotFound, JobRunning, TemporarilyUnavailable
+from clipmint.errors import (
+    CancelTooLate,
+    JobNotFound,
+    JobRunning,
+    TemporarilyUnavailable,
+    try_again,
+)
 from clipmint.execution import workflow
 from clipmint.jobs import job_store
 from clipmint.jobs.job import Job, JobStatus, SubmissionState, Verdict
@@ -70,7 +77,7 @@ def delete_video(job_id: Annotated[str, Path()]) -> Response[None]:
     if job_store.hide(job.job_id) is None:
         raise JobRunning("A running video cannot be deleted", details="Cancel it first")
     # All under the job's own prefix, also what an attempt that was killed left there.
-    s3, videos = storage.s3_client(), storage.job_prefix(job.user_id, job.job_id)
+    s3, videos = aws.s3(), storage.job_prefix(job.user_id, job.job_id)
     storage.delete_all(s3, os.environ["VIDEOS_BUCKET"], videos)
     if job.stage("image"):
         pictures = storage.generated_prefix(job.user_id, job.job_id)
@@ -139,10 +146,7 @@ def _is_sent(job: Job) -> bool:
 
 
 def _not_known(seconds: int) -> TemporarilyUnavailable:
-    return TemporarilyUnavailable(
-        "It is not known whether this can be cancelled; ask again",
-        headers={"Retry-After": str(seconds)},
-    )
+    return try_again("It is not known whether this can be cancelled; ask again", seconds=seconds)
 
 
 def _owned(job_id: str, *, deleted_too: bool = False) -> Job:

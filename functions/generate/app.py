@@ -6,7 +6,6 @@ it.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Annotated, Any, TypeVar
@@ -25,9 +24,9 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import (
 )
 from aws_lambda_powertools.utilities.idempotency.persistence.datarecord import DataRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from botocore.config import Config
 from pydantic import BaseModel
 
+from clipmint import aws
 from clipmint.api import http_api
 from clipmint.api.responses import Accepted, ClipsAccepted, Estimate, SceneAccepted
 from clipmint.credits import ledger
@@ -284,7 +283,7 @@ def _valid(identifier: str, unknown: type[NotFound]) -> str:
         raise unknown("There is no such thing") from None
 
 
-@functools.cache
+@aws.once
 def _idempotency() -> tuple[IdempotencyConfig, Callable[..., dict[str, Any]]]:
     def mark_replay(response: Any, idempotent_data: DataRecord) -> Any:  # noqa: ARG001
         return {**response, "replayed": True}
@@ -299,8 +298,7 @@ def _idempotency() -> tuple[IdempotencyConfig, Callable[..., dict[str, Any]]]:
     )
     store = DynamoDBPersistenceLayer(
         table_name=GenerateSettings.read().idempotency_table,
-        # A lost packet must leave time for another try within the function's own.
-        boto_config=Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard"}),
+        boto3_client=aws.dynamodb(),
     )
     decorate = idempotent_function(
         data_keyword_argument="call",

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from clipmint import clock
+from clipmint import aws, clock
 from clipmint.jobs import job_store
 from clipmint.jobs.job import Asset, Job, Stage
 from clipmint.jobs.job_store import JobFinished, JobMoved
@@ -38,7 +38,6 @@ from clipmint.telemetry import MEDIA_URL_EXPIRED, count, logger
 
 if TYPE_CHECKING:
     import httpx
-    from mypy_boto3_s3 import S3Client
 
 T = TypeVar("T")
 
@@ -77,7 +76,7 @@ def _store_video(job: Job, stage: Stage, attempt: str, seconds: float) -> Job:
         bucket=bucket,
         key=video,
         http=_http(),
-        s3=_s3(),
+        s3=aws.s3(),
         deadline_seconds=seconds,
     )
     with _removing(job, stage, bucket, video, thumbnail) as kept:
@@ -153,7 +152,7 @@ def _removing(job: Job, stage: Stage, bucket: str, *keys: str) -> Iterator[_Kept
         # Refused may be our own write, repeated because its answer was lost: then these keys are
         # the job's. Otherwise nobody will ever ask for them.
         if not _is_recorded(job.job_id, stage.name, keys[0]):
-            storage.delete(_s3(), bucket, *keys)
+            storage.delete(aws.s3(), bucket, *keys)
         if not isinstance(refused, JobMoved):
             raise
         kept.job = refused.job
@@ -189,7 +188,7 @@ def _from_provider(job: Job, stage: Stage, fetch: Callable[[str], T]) -> T:
 
 
 def _video_asset(stored: StoredObject, thumbnail_key: str) -> Asset:
-    with storage.open_range(_s3(), stored.bucket, stored.key) as file:
+    with storage.open_range(aws.s3(), stored.bucket, stored.key) as file:
         facts = video_file.probe(file)
         picture = video_file.thumbnail(file)
     _put(stored.bucket, thumbnail_key, picture, "image/jpeg")
@@ -209,7 +208,7 @@ def _video_asset(stored: StoredObject, thumbnail_key: str) -> Asset:
 def _put(
     bucket: str, key: str, content: bytes, content_type: str, cache_control: str = "private"
 ) -> None:
-    _s3().put_object(
+    aws.s3().put_object(
         Bucket=bucket,
         Key=key,
         Body=content,
@@ -219,11 +218,6 @@ def _put(
     )
 
 
-@functools.cache
-def _s3() -> S3Client:
-    return storage.s3_client()
-
-
-@functools.cache
+@aws.once
 def _http() -> httpx.Client:
     return download.media_client()

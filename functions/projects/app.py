@@ -9,14 +9,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 from uuid import UUID, uuid4
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from clipmint import clock
+from clipmint import aws, clock
 from clipmint.api import http_api
 from clipmint.api.responses import (
     ClipsSummary,
@@ -49,9 +49,6 @@ from clipmint.projects.project_requests import (
     ProjectChanges,
     SceneChanges,
 )
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
 
 app = http_api.resolver()
 
@@ -268,13 +265,8 @@ def _scene(scene: Scene, state: SceneState) -> SceneAnswer:
 
 def _urls(video: Asset) -> tuple[str, str | None]:
     """URLs of a video and its thumbnail, for an hour."""
-    sign = functools.partial(storage.presigned_url, _s3(), video.bucket)
+    sign = functools.partial(storage.presigned_url, aws.s3(), video.bucket)
     return sign(video.key), sign(video.thumbnail_key) if video.thumbnail_key else None
-
-
-@functools.cache
-def _s3() -> S3Client:
-    return storage.s3_client()
 
 
 def _project_id(text: str) -> str:

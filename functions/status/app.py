@@ -7,14 +7,14 @@ import binascii
 import functools
 import hashlib
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Query
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from clipmint import clock
+from clipmint import aws, clock
 from clipmint.api import http_api
 from clipmint.api.responses import (
     Catalog,
@@ -32,9 +32,6 @@ from clipmint.jobs import job_store
 from clipmint.jobs.job import Job, JobStatus
 from clipmint.media import storage
 from clipmint.orders import offers
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
 
 app = http_api.resolver()
 
@@ -151,15 +148,10 @@ def _video(job: Job) -> Video:
     asset = job.stages[-1].asset
     if job.status is not JobStatus.COMPLETED or asset is None:
         return Video.of(job, None, None)
-    sign = functools.partial(storage.presigned_url, _s3(), asset.bucket, expires_in=URL_SECONDS)
+    sign = functools.partial(storage.presigned_url, aws.s3(), asset.bucket, expires_in=URL_SECONDS)
     return Video.of(
         job, sign(asset.key), sign(asset.thumbnail_key) if asset.thumbnail_key else None
     )
-
-
-@functools.cache
-def _s3() -> S3Client:
-    return storage.s3_client()
 
 
 def _valid_id(job_id: str) -> str:

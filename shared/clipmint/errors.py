@@ -211,3 +211,10 @@ class WebhookNotProven(ClipmintError):
 
 class TemporarilyUnavailable(ClipmintError):
     code = "TEMPORARILY_UNAVAILABLE"
+
+
+def try_again(
+    message: str, *, details: str | None = None, seconds: int = 1
+) -> TemporarilyUnavailable:
+    """The answer when the same request can succeed after so many seconds."""
+    return TemporarilyUnavailable(message, details=details, headers={"Retry-After": str(seconds)})

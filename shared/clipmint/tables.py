@@ -27,6 +27,8 @@ from pynamodb.indexes import (
 )
 from pynamodb.models import Model
 
+from clipmint import aws
+
 
 class _FromEnvironment:
     """A table name looked up on use, so that importing this module needs no environment."""
@@ -39,11 +41,9 @@ class _FromEnvironment:
 
 
 class _Meta:
-    # A DynamoDB answer takes milliseconds; a lost one must leave time to ask again within a
-    # function's own timeout. Writes carry a token or a condition, so asking again is safe.
-    connect_timeout_seconds = 2
-    read_timeout_seconds = 5
-    max_retry_attempts = 3
+    connect_timeout_seconds = aws.TABLES.connect_seconds
+    read_timeout_seconds = aws.TABLES.read_seconds
+    max_retry_attempts = aws.TABLES.attempts - 1
 
 
 class BySequence(LocalSecondaryIndex[Any]):

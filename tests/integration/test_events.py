@@ -11,6 +11,7 @@ import json
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib import import_module
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from clipmint.aws import s3
 from clipmint.catalog import model_store
 from clipmint.catalog.defaults import DEFAULT_CATALOG
 from clipmint.credits import ledger
@@ -27,6 +29,7 @@ from clipmint.jobs.job import Handle, Job, JobStatus, SubmissionState, Verdict
 from clipmint.jobs.outcomes import FailureCode, Succeeded
 from clipmint.orders.idempotency_keys import job_id_for
 from clipmint.providers import registry
+from clipmint.providers.registry import Registry
 from tests.support import fal_wire, moto_aws
 from tests.support.fal_wire import BASE, REQUEST_ID, Signer
 from tests.support.gateway import Answer, Context, answer_of
@@ -91,15 +94,17 @@ def sent(pending: Job) -> Job:
 
 
 @pytest.fixture
-def fal(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Wire]:
+def fal() -> Iterator[Callable[..., Wire]]:
     """Puts the real adapter on a scripted wire."""
+    wires = ExitStack()
 
     def on(*replies: Reply, now: float = fal_wire.NOW, **settings: Any) -> Wire:
         adapter, wire = fal_wire.fal(*replies, now=lambda: now, **settings)
-        monkeypatch.setattr(registry, "_adapter", lambda name, _: {"fal": adapter}[name])
+        wires.enter_context(registry.use(Registry(lambda name, _: {"fal": adapter}[name])))
         return wire
 
-    return on
+    with wires:
+        yield on
 
 
 def now() -> Job:
@@ -327,8 +332,7 @@ def test_migrate_brings_the_video_and_a_thumbnail_into_the_bucket(
     def as_bytes(params: dict[str, Any], **_: Any) -> None:
         params["Body"] = bytes(params["Body"])  # moto cannot read a bytearray; S3 can
 
-    s3 = import_module("functions.migrate.app")._s3()
-    s3.meta.events.register("before-parameter-build.s3.PutObject", as_bytes)
+    s3().meta.events.register("before-parameter-build.s3.PutObject", as_bytes)
     origin.replies["/files/output.mp4"] = serve
     monkeypatch.setenv("FAL_MEDIA_HOSTS", origin.host)
     job_store.record_outcome(JOB_ID, "video", Succeeded(origin.url("/files/output.mp4")))

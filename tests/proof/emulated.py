@@ -33,7 +33,7 @@ from boto3.dynamodb.types import TypeDeserializer
 from botocore.exceptions import ClientError
 from PIL import Image
 
-from clipmint import clock
+from clipmint import aws, clock
 from clipmint.catalog import model_store
 from clipmint.media import download, storage, transfer, video_file
 from clipmint.media.files import StoredObject
@@ -118,7 +118,7 @@ class Emulated:
     """What the index of open jobs answered before each of the round's writes to a job."""
 
     def begin_round(self, seed: str, *, conflicts: float = 0.0) -> Turns:
-        moto_aws._forget_answers()
+        moto_aws.forget_answers()
         self.hands.moment = START
         self.turns = Turns(seed, ROUTERS)
         self.executions = Executions()
@@ -255,13 +255,15 @@ def emulated() -> Iterator[Emulated]:
                 patch.delenv(name)
         for name, value in _variables(endpoint).items():
             patch.setenv(name, value)
-        moto_aws._forget_clients()
-        moto_aws._forget_answers()
-        stack.callback(moto_aws._forget_answers)
-        stack.callback(moto_aws._forget_clients)
+        aws.forget()
+        moto_aws.forget_answers()
+        stack.callback(moto_aws.forget_answers)
+        stack.callback(aws.forget)
         hands = Clock(START)
         account = Emulated(hands, boto3.client("dynamodb"), boto3.client("s3"))
         _play_the_rest(patch, account)
+        known = registry.Registry(lambda *_: account.provider, lambda: KEYS)
+        stack.enter_context(registry.use(known))
         for logical_id in TABLES:
             account.dynamodb.create_table(
                 TableName=logical_id, **moto_aws.definition_of(logical_id)
@@ -290,8 +292,6 @@ def _play_the_rest(patch: pytest.MonkeyPatch, account: Emulated) -> None:
     )
     patch.setattr(time, "sleep", sleep)
     patch.setattr(clock, "now", account.hands.now)
-    patch.setattr(registry, "_keys", lambda: KEYS)
-    patch.setattr(registry, "_adapter", lambda *_: account.provider)
     patch.setattr(transfer, "copy_from_url", _copy)
     patch.setattr(download, "read_all", lambda *_, **__: _picture())
     patch.setattr(storage, "open_range", lambda *_: contextlib.nullcontext())

@@ -1,7 +1,7 @@
 """What our code keeps in memory from one call to the next, and whether a death took it away.
 
 A process that is gone has forgotten everything. All deaths of the matrix happen in one process, so
-what a function kept is dropped by hand (`moto_aws._forget_answers`), from a list that somebody has
+what a function kept is dropped by hand (`moto_aws.forget_answers`), from a list that somebody has
 to keep. `survivors` compares every module of ours with what it was when it had just been imported,
 and names what that list has left out.
 
@@ -36,11 +36,12 @@ _CLIENT = "a client or connection: it knows an endpoint, and no answers"
 _WORLD = "the world's own, for the whole run"
 
 STAYS: Mapping[str, str] = {
-    "clipmint.providers.circuit._store": "a client; its answers are forgotten with it",
-    "clipmint.execution.workflow._client": _CLIENT,
+    "clipmint.providers.circuit.store": "a client; its answers are forgotten with it",
+    **{
+        f"clipmint.aws.{name}": _CLIENT
+        for name in ("dynamodb", "s3", "s3_for_uploads", "secrets", "step_functions")
+    },
     "clipmint.orders.video_orders.STARTS_AT_ONCE": _WORLD,
-    "clipmint.media.uploads._s3": _CLIENT,
-    "clipmint.credits.ledger._connection": _CLIENT,
     "clipmint.providers.registry.time": _WORLD,
     **{
         f"clipmint.tables.{name}._connection": _CLIENT
@@ -49,9 +50,6 @@ STAYS: Mapping[str, str] = {
     },
     "functions.generate.app._idempotency": "a client and settings; its local cache is off",
     "functions.migrate.app._http": _CLIENT,
-    "functions.migrate.app._s3": _CLIENT,
-    "functions.projects.app._s3": _CLIENT,
-    "functions.status.app._s3": _CLIENT,
     **{
         f"aws_lambda_powertools.utilities.{module}.dt": _WORLD
         for module in (

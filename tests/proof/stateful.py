@@ -37,6 +37,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from clipmint import aws
 from clipmint.catalog import model_store
 from clipmint.catalog.model import Model as CatalogModel
 from clipmint.credits import ledger
@@ -44,7 +45,6 @@ from clipmint.telemetry import logger
 from functions.admin.app import handler as admin
 from functions.cancel.app import handler as cancel
 from functions.generate.app import handler as generate
-from functions.migrate import app as migrate_app
 from functions.migrate.app import handler as migrate
 from functions.settle.app import handler as settle
 from functions.status.app import handler as status
@@ -191,7 +191,7 @@ class Anything(RuleBasedStateMachine):
             httpx.HTTPTransport, "handle_request", lambda _, request: self.fal.handle(request)
         )
         self.aws = self._stack.enter_context(moto_aws.empty_account(self.clients))
-        migrate_app._s3().meta.events.register("before-parameter-build.s3.PutObject", _as_bytes)
+        aws.s3().meta.events.register("before-parameter-build.s3.PutObject", _as_bytes)
         self._stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
         for name, price in PRICES.items():
             model_store.put(offered(name, price))
@@ -289,7 +289,7 @@ class Anything(RuleBasedStateMachine):
         if found := self._found(order):
             job_id, job = found
             self.fal.reply = reply
-            moto_aws._forget_answers()  # a new process, also so that no circuit ever opens
+            moto_aws.forget_answers()  # a new process, also so that no circuit ever opens
             said = self._state(submit, {"job_id": job_id}, "stage")
             self._same("submit", said, self.model.submit(job, reply))
 

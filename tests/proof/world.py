@@ -34,7 +34,6 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
-import boto3
 import botocore.client
 import httpx
 import pytest
@@ -222,7 +221,7 @@ class World:
             error = FunctionFailed(type(failed).__name__, str(failed))
         if self.boundary.end():
             self.log.append(f"{self.seconds:8.1f} {function} died")
-            moto_aws._forget_answers()
+            moto_aws.forget_answers()
             self._note(memory.survivors())
             self._examine()
             raise FunctionFailed("Runtime.ExitError")
@@ -415,10 +414,6 @@ def _has_ended(job: Mapping[str, Any]) -> bool:
     return job["status"] in TERMINAL
 
 
-def _client(clients: Clients, make: Callable[..., Any], service: str, **how: Any) -> Any:
-    return clients.secrets if service == "secretsmanager" else make(service, **how)
-
-
 @contextlib.contextmanager
 def new_world(
     clients: Clients,
@@ -441,8 +436,6 @@ def new_world(
         patch.setattr(video_orders, "STARTS_AT_ONCE", 1)  # in the same order every time
         random.seed(0)
         stack.enter_context(contextlib.redirect_stdout(io.StringIO()))  # metrics
-        # A client knows nothing but its service, and costs more to make than most runs' calls.
-        patch.setattr(boto3, "client", functools.partial(_client, clients, boto3.client))
         aws = stack.enter_context(moto_aws.empty_account(clients))
         moto_aws.write_keys(KEYS)
         timeline = Timeline(clock)

@@ -9,13 +9,13 @@ on the wire of the very client the code uses: `Executions` says who sleeps and w
 
 from __future__ import annotations
 
+import copy
 import functools
 import json
 import os
-import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -29,36 +29,29 @@ from aws_lambda_powertools.utilities.circuit_breaker.persistence import base as 
 from aws_lambda_powertools.utilities.circuit_breaker.persistence import dynamodb as breaker_table
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
-from botocore.hooks import BaseEventHooks
 from moto import mock_aws
+from moto.backends import get_backend
+from moto.core import DEFAULT_ACCOUNT_ID
+from pynamodb.models import Model
 
-from clipmint import clock
+from clipmint import aws, clock
 from clipmint.catalog import model_store
 from clipmint.catalog.defaults import DEFAULT_CATALOG
 from clipmint.catalog.model import Route, Settings
 from clipmint.credits import ledger
 from clipmint.credits.accounts import Account, Entry, Limits
-from clipmint.execution import workflow
 from clipmint.jobs import job_store
 from clipmint.jobs.job import Job, JobStatus, Refusal, Stage
-from clipmint.media import uploads
 from clipmint.providers import circuit, registry
 from clipmint.tables import (
     AccountItem,
-    CatalogItem,
-    EntryItem,
-    GrantItem,
-    ImageItem,
-    JobItem,
     ProjectItem,
-    SceneItem,
 )
 from tests.support.reading import DEFINITION, of_type, written
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_stepfunctions import SFNClient
 
 REGION: Final = "eu-west-1"
@@ -307,14 +300,9 @@ def refuse(job: Job, token: str = TOKEN, *, provider: str = "fal", reason: str =
     return job_store.mark_refused(job.job_id, "video", task_id_of(token), refusal)
 
 
-@functools.cache
-def _secrets() -> SecretsManagerClient:
-    return boto3.client("secretsmanager")
-
-
 def write_keys(keys: Mapping[str, object]) -> None:
     """What the owner has in the secret from now on."""
-    _secrets().put_secret_value(
+    aws.secrets().put_secret_value(
         SecretId=os.environ["PROVIDER_KEYS_ARN"], SecretString=json.dumps(keys)
     )
 
@@ -335,70 +323,80 @@ class Clock:
         return self.moment.timestamp()
 
 
-_adapter = registry._adapter  # a test may put another in its place
-_KEPT_BY_FUNCTIONS = {
-    "generate": ["_idempotency"],
-    "status": ["_s3"],
-    "projects": ["_s3"],
-    "migrate": ["_s3", "_http"],
-}
+def forget_answers() -> None:
+    """Drop what was read from an account that is gone, as a new process would not know it."""
+    model_store.forget()
+    registry.forget()
+    forget_circuits()
 
 
-def _forget_clients() -> None:
-    """Drop the AWS clients that the code keeps for its whole life, for they know their endpoint."""
-    for model in (
-        AccountItem,
-        EntryItem,
-        GrantItem,
-        JobItem,
-        CatalogItem,
-        ProjectItem,
-        SceneItem,
-        ImageItem,
-    ):
-        model._connection = None
-    ledger._connection = None
-    workflow._client.cache_clear()
-    circuit._store.cache_clear()
-    uploads._s3.cache_clear()
-    _secrets.cache_clear()
-    for module, names in _KEPT_BY_FUNCTIONS.items():
-        loaded = sys.modules.get(f"functions.{module}.app")
-        for name in names if loaded else ():
-            getattr(loaded, name).cache_clear()
-
-
-def _forget_answers() -> None:
-    """Drop what was read from an account that is gone."""
-    model_store._found.clear()
-    model_store._all = None
-    _adapter.cache_clear()
-    registry.forget_keys()
+def forget_circuits() -> None:
+    """Drop what Powertools remembers of circuits; what is in the table stays."""
+    # Powertools keeps it in private names, and offers no way to drop it.
     for counters in (breaker._LOCAL_FAILURES, breaker._LOCAL_SUCCESSES):
         counters.clear()
     breaker._LAST_OBSERVED_STATE.clear()
-    if circuit._store.cache_info().currsize:
-        circuit._store()._cache.clear()
+    if circuit.store.cache_info().currsize:
+        circuit.store()._cache.clear()
 
 
 @contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+def _environment(variables: Mapping[str, str]) -> Iterator[pytest.MonkeyPatch]:
     with pytest.MonkeyPatch.context() as patch:
         for name in [*os.environ]:
             if name.startswith(("AWS_", "FAL_", "RUNWA", "POWERTOOLS_")):
                 patch.delenv(name)
         for name, value in variables.items():
             patch.setenv(name, value)
-        yield
+        yield patch
 
 
 @contextmanager
-def _hooked(events: BaseEventHooks, hooks: Mapping[str, Callable[..., Any]]) -> Iterator[None]:
+def hooked(client: Any, hooks: Mapping[str, Callable[..., Any]]) -> Iterator[None]:
+    """Call these functions at these events of botocore while a client is used.
+
+    A hook of ``before-call`` that returns an answer is believed: the call never leaves the process.
+    """
     for event, hook in hooks.items():
-        events.register(event, hook)
-    yield
-    for event, hook in hooks.items():
-        events.unregister(event, hook)
+        client.meta.events.register(event, hook)
+    try:
+        yield
+    finally:
+        for event, hook in hooks.items():
+            client.meta.events.unregister(event, hook)
+
+
+def client_of(model: type[Model]) -> Any:
+    """The client that PynamoDB reads and writes a model's items through."""
+    return aws.table(model).connection.client
+
+
+class NewAccount:
+    """moto's account as it was when it had just been made, to go back to.
+
+    Making it again by API calls takes twenty times as long, and more than most tests.
+    """
+
+    SERVICES = ("dynamodb", "s3", "secretsmanager", "stepfunctions")
+
+    def __init__(self) -> None:
+        self._backends = [
+            backend
+            for service in self.SERVICES
+            for backend in get_backend(service)[DEFAULT_ACCOUNT_ID].values()  # type: ignore[call-overload]
+        ]
+        self._saved = [_copied(vars(backend), backend) for backend in self._backends]
+
+    def restore(self) -> None:
+        """Everything done since then is undone."""
+        for backend, saved in zip(self._backends, self._saved, strict=True):
+            backend.reset()  # closes the files that its objects are kept in
+            vars(backend).update(_copied(saved, backend))
+
+
+def _copied(state: Mapping[str, Any], backend: Any) -> dict[str, Any]:
+    """A deep copy in which what belongs to the backend goes on belonging to it."""
+    return copy.deepcopy(dict(state), {id(backend): backend})
 
 
 class Clients(NamedTuple):
@@ -406,7 +404,7 @@ class Clients(NamedTuple):
 
     dynamodb: DynamoDBClient
     s3: S3Client
-    secrets: SecretsManagerClient
+    account: NewAccount
 
 
 @contextmanager
@@ -426,10 +424,32 @@ def functions_environment() -> Iterator[Clients]:
         "WEBHOOK_BASE_URL": WEBHOOKS,
         **{variable: logical_id for logical_id, variable in TABLES.items()},
     }
-    with _environment(environment):
-        _forget_clients()
-        yield Clients(boto3.client("dynamodb"), boto3.client("s3"), boto3.client("secretsmanager"))
-        _forget_clients()
+    with _environment(environment) as patch, mock_aws():
+        aws.forget()
+        forget_answers()
+        dynamodb, s3 = boto3.client("dynamodb"), boto3.client("s3")
+        patch.setenv("PROVIDER_KEYS_ARN", _make_account(dynamodb, s3))
+        forget_answers()
+        yield Clients(dynamodb, s3, NewAccount())
+        aws.forget()
+
+
+def _make_account(dynamodb: DynamoDBClient, s3: S3Client) -> str:
+    """Make everything the functions use. Returns the ARN of the secret."""
+    for logical_id in TABLES:
+        dynamodb.create_table(TableName=logical_id, **definition_of(logical_id))
+    for bucket in (BUCKET, IMAGES_BUCKET):
+        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+    created = aws.step_functions().create_state_machine(
+        name="clipmint-generation",
+        definition=_state_machine(),
+        roleArn="arn:aws:iam::123456789012:role/generation",
+    )
+    assert created["stateMachineArn"] == STATE_MACHINE
+    assert model_store.seed() == [model.model_id for model in DEFAULT_CATALOG]
+    keys = dict.fromkeys(KEYS, "") | {"FAL_KEY": KEYS["FAL_KEY"]}
+    secret = aws.secrets().create_secret(Name="ProviderKeys", SecretString=json.dumps(keys))
+    return secret["ARN"]
 
 
 @pytest.fixture(scope="module")
@@ -442,39 +462,18 @@ def aws_clients() -> Iterator[Clients]:
 @contextmanager
 def empty_account(clients: Clients) -> Iterator[Aws]:
     """An AWS account with everything the functions use, empty but for the default catalog."""
-    dynamodb, s3, secrets = clients
-    with mock_aws(), ExitStack() as hooks, pytest.MonkeyPatch.context() as monkeypatch:
-        _forget_answers()
-        for logical_id in TABLES:
-            dynamodb.create_table(TableName=logical_id, **definition_of(logical_id))
-        for bucket in (BUCKET, IMAGES_BUCKET):
-            s3.create_bucket(
-                Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION}
-            )
-        keys = dict.fromkeys(KEYS, "") | {"FAL_KEY": KEYS["FAL_KEY"]}
-        secret = secrets.create_secret(Name="ProviderKeys", SecretString=json.dumps(keys))
-        monkeypatch.setenv("PROVIDER_KEYS_ARN", secret["ARN"])
-        states = workflow._client()
-        created = states.create_state_machine(
-            name="clipmint-generation",
-            definition=_state_machine(),
-            roleArn="arn:aws:iam::123456789012:role/generation",
-        )
-        assert created["stateMachineArn"] == STATE_MACHINE
-        account = Aws(dynamodb, s3, Executions(states))
-        hooks.enter_context(_hooked(states.meta.events, account.executions.hooks()))
-        ledger._transaction()
-        assert ledger._connection is not None
-        for connection in (ledger._connection, ProjectItem._get_connection().connection):
-            hooks.enter_context(
-                _hooked(
-                    connection.client.meta.events,
-                    {"before-call.dynamodb.TransactWriteItems": account.intercept},
-                )
-            )
-        assert model_store.seed() == [model.model_id for model in DEFAULT_CATALOG]
+    clients.account.restore()
+    forget_answers()
+    states = aws.step_functions()
+    account = Aws(clients.dynamodb, clients.s3, Executions(states))
+    transactions = {"before-call.dynamodb.TransactWriteItems": account.intercept}
+    with (
+        hooked(states, account.executions.hooks()),
+        hooked(client_of(AccountItem), transactions),
+        hooked(client_of(ProjectItem), transactions),
+    ):
         yield account
-        _forget_answers()
+    forget_answers()
 
 
 @pytest.fixture

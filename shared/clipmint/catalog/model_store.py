@@ -17,15 +17,27 @@ from clipmint.tables import CatalogItem
 
 CACHE_SECONDS = 60
 
-_found: dict[str, tuple[float, Model]] = {}
-_all: tuple[float, list[Model]] | None = None
+
+class _Cache:
+    def __init__(self) -> None:
+        self.models: dict[str, tuple[float, Model]] = {}
+        self.all: tuple[float, list[Model]] | None = None
+
+
+_cache = _Cache()
+
+
+def forget() -> None:
+    """Drop the cache, as a new process has none."""
+    _cache.models.clear()
+    _cache.all = None
 
 
 def find(model_id: str) -> Model:
     """The model with this id, also if it is unavailable. Raises `ModelNotFound`."""
     if len(model_id) > MAX_MODEL_ID_CHARACTERS:
         raise ModelNotFound("There is no such model")  # longer than any key we accept
-    cached = _found.get(model_id)
+    cached = _cache.models.get(model_id)
     if cached and time.monotonic() - cached[0] < CACHE_SECONDS:
         return cached[1]
     try:
@@ -33,26 +45,24 @@ def find(model_id: str) -> Model:
     except DoesNotExist:
         raise ModelNotFound(f"There is no model {model_id!r}") from None
     model = Model.model_validate_json(item.definition)
-    _found[model_id] = (time.monotonic(), model)
+    _cache.models[model_id] = (time.monotonic(), model)
     return model
 
 
 def all_models() -> list[Model]:
     """Every model of the catalog, sorted by id."""
-    global _all  # noqa: PLW0603
-    if _all is None or time.monotonic() - _all[0] >= CACHE_SECONDS:
+    if _cache.all is None or time.monotonic() - _cache.all[0] >= CACHE_SECONDS:
         # A scan, because we need the whole table: a catalog is a few dozen items.
         models = [Model.model_validate_json(item.definition) for item in CatalogItem.scan()]
-        _all = (time.monotonic(), sorted(models, key=lambda model: model.model_id))
-    return _all[1]
+        _cache.all = (time.monotonic(), sorted(models, key=lambda model: model.model_id))
+    return _cache.all[1]
 
 
 def put(model: Model) -> None:
     """Add or replace a model."""
-    global _all  # noqa: PLW0603
     CatalogItem(model.model_id, definition=model.model_dump_json()).save()
-    _found.pop(model.model_id, None)
-    _all = None
+    _cache.models.pop(model.model_id, None)
+    _cache.all = None
 
 
 def seed() -> list[str]:

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from clipmint import clock
+from clipmint import aws, clock
 from clipmint.credits import ledger
 from clipmint.credits.accounts import Account
 from clipmint.credits.journal import Journal, drift
@@ -149,7 +149,7 @@ def _books(
 
 def _items(which: int, slices: int, has_time: Callable[[], bool]) -> Iterator[_Item]:
     # Raw items: this table contains three kinds of items, and a model reads only one kind.
-    table, start = AccountItem._get_connection(), None  # noqa: SLF001
+    table, start = aws.table(AccountItem), None
     while has_time():
         page = table.scan(
             segment=which,

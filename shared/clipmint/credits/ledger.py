@@ -11,23 +11,20 @@ job (same id) or its end (no longer open) and answers from that.
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from pynamodb.connection import Connection
 from pynamodb.exceptions import DoesNotExist, TransactWriteError
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 from pynamodb.models import Model
 from pynamodb.transactions import TransactWrite
 
-from clipmint import clock
+from clipmint import aws, clock
 from clipmint.credits import accounts
 from clipmint.credits.accounts import Account, Entry, Limits
-from clipmint.errors import InvalidRequest, ReferenceReused, TemporarilyUnavailable
+from clipmint.errors import InvalidRequest, ReferenceReused, try_again
 from clipmint.jobs import job_items, job_store
 from clipmint.jobs.job import Job, Verdict
 from clipmint.tables import AccountItem, EntryItem, GrantItem, JobItem
@@ -47,19 +44,6 @@ from clipmint.telemetry import (
 MAX_ATTEMPTS = 8
 """Attempts at one transaction when others change the same account. Eight with the pauses below
 take about two seconds at worst, which a caller can wait; after that they are told to retry."""
-
-_PASSING = frozenset(
-    {
-        "None",
-        "ConditionalCheckFailed",
-        "TransactionConflict",
-        "ThrottlingError",
-        "ProvisionedThroughputExceeded",
-    }
-)
-"""Reasons for a cancelled transaction that another attempt may not meet again."""
-
-_connection: Connection | None = None
 
 T = TypeVar("T")
 
@@ -342,11 +326,7 @@ def _count_end(job: Job) -> None:
 
 
 def _transaction() -> TransactWrite:
-    # PynamoDB wants the connection handed in; made on first use so that importing needs no AWS.
-    global _connection  # noqa: PLW0603
-    if _connection is None:
-        _connection = AccountItem._get_connection().connection  # noqa: SLF001
-    return TransactWrite(connection=_connection)
+    return aws.write_transaction(AccountItem)
 
 
 def _save_entries(transaction: TransactWrite, entries: list[Entry]) -> None:
@@ -413,17 +393,12 @@ def _explain(error: TransactWriteError, jobs_: int, beside: Beside) -> None:
 
 
 def _retrying(attempt: Callable[[], T]) -> T:
-    """Run a transaction again, computed afresh, while others get in its way."""
-    for n in range(MAX_ATTEMPTS):
-        try:
-            return attempt()
-        except TransactWriteError as error:
-            codes = {reason.code for reason in error.cancellation_reasons if reason}
-            if not codes or not codes <= _PASSING:
-                raise
-            time.sleep(random.uniform(0, min(0.02 * 2**n, 0.5)))  # noqa: S311
-    raise TemporarilyUnavailable(
-        "The account is busy",
-        details="Nothing was charged; send the same request again",
-        headers={"Retry-After": "1"},
+    """Run a transaction again, computed afresh, while others change the same account."""
+    return aws.retry_on_conflict(
+        attempt,
+        attempts=MAX_ATTEMPTS,
+        longest_pause=aws.growing_pause,
+        otherwise=try_again(
+            "The account is busy", details="Nothing was charged; send the same request again"
+        ),
     )

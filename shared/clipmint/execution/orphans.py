@@ -6,14 +6,10 @@ the log, and by a record on the job, which outlives both.
 
 from __future__ import annotations
 
-import random
-import time
-
 from botocore.exceptions import BotoCoreError, ClientError
-from pynamodb.exceptions import UpdateError
 from pynamodb.expressions.condition import size
 
-from clipmint import clock
+from clipmint import aws, clock
 from clipmint.jobs import job_store
 from clipmint.jobs.job import Job, Orphan, Stage
 from clipmint.jobs.job_items import orphan_map
@@ -25,8 +21,6 @@ from clipmint.tables import JobItem
 from clipmint.telemetry import PAID_ORPHAN, PAID_ORPHAN_CREDITS, emit, logger
 
 MAX_ATTEMPTS = 5
-
-_PASSING = frozenset({"ConditionalCheckFailedException", "TransactionConflictException"})
 
 
 class OrphanNotRecorded(Exception):
@@ -134,8 +128,10 @@ def is_known(job: Job, request_id: str) -> bool:
 
 def _write(found: Job, orphan: Orphan) -> None:
     """Nothing else of the job changes, not even its revision: no decision rests on it."""
-    job: Job | None = found
-    for _ in range(MAX_ATTEMPTS):
+    given = iter([found])
+
+    def attempt() -> None:
+        job = next(given, None) or job_store.get(found.job_id)
         if job is None or is_known(job, orphan.request_id):
             return
         as_seen = (
@@ -144,15 +140,10 @@ def _write(found: Job, orphan: Orphan) -> None:
             else JobItem.orphans.does_not_exist()
         )
         noted = [orphan_map(one) for one in (*job.orphans, orphan)]
-        try:
-            JobItem(job.job_id).update(
-                [JobItem.orphans.set(noted)], condition=JobItem.job_id.exists() & as_seen
-            )
-        except UpdateError as error:
-            if error.cause_response_code not in _PASSING:
-                raise
-        else:
-            return
-        time.sleep(random.uniform(0, 0.05))  # noqa: S311
-        job = job_store.get(job.job_id)
-    raise OrphanNotRecorded(orphan.request_id)
+        JobItem(job.job_id).update(
+            [JobItem.orphans.set(noted)], condition=JobItem.job_id.exists() & as_seen
+        )
+
+    aws.retry_on_conflict(
+        attempt, attempts=MAX_ATTEMPTS, otherwise=OrphanNotRecorded(orphan.request_id)
+    )

@@ -5,15 +5,14 @@ An execution is named after its job, so a job has one at most, whoever starts it
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-import boto3
-from botocore.config import Config
+import boto3  # noqa: F401  (as the function starts: whoever imports this module calls AWS)
 
+from clipmint import aws
 from clipmint.jobs.job import Stage
 from clipmint.jobs.outcomes import Failed
 
@@ -28,25 +27,13 @@ class Started(Enum):
     ENDED = auto()
 
 
-@functools.cache
-def _client() -> SFNClient:
-    return boto3.client(
-        "stepfunctions",
-        config=Config(
-            connect_timeout=2,
-            read_timeout=5,
-            retries={"mode": "standard", "total_max_attempts": 4},
-        ),
-    )
-
-
 def start(job_id: str) -> Started:
     """Make sure that the job's execution was started. Idempotent.
 
     A running execution is recognised by its name *and* its input, so the input must stay what it
     is: with another, a running execution would look like one that has ended.
     """
-    client = _client()
+    client = aws.step_functions()
     try:
         client.start_execution(
             stateMachineArn=os.environ["STATE_MACHINE_ARN"],
@@ -71,7 +58,7 @@ def wake(stage: Stage) -> bool:
         return False
     if isinstance(stage.outcome, Failed):
         return release(stage.task_token, stage.outcome)
-    client = _client()
+    client = aws.step_functions()
     try:
         client.send_task_success(
             taskToken=stage.task_token, output=json.dumps({"stage": stage.name})
@@ -83,7 +70,7 @@ def wake(stage: Stage) -> bool:
 
 def release(task_token: str, failure: Failed) -> bool:
     """End a sleeping Track, so that its execution goes on to Settle. False if nobody sleeps."""
-    client = _client()
+    client = aws.step_functions()
     try:
         client.send_task_failure(
             taskToken=task_token, error="GenerationFailed", cause=failure.code.value

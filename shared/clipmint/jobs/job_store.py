@@ -11,8 +11,6 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import random
-import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,9 +21,9 @@ from pynamodb.exceptions import AttributeDeserializationError, DoesNotExist, Upd
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
-from clipmint import clock
+from clipmint import aws, clock
 from clipmint.catalog.model import Route
-from clipmint.errors import InvalidRequest, TemporarilyUnavailable
+from clipmint.errors import InvalidRequest, try_again
 from clipmint.jobs.job import Asset, Handle, Job, JobStatus, Refusal, SubmissionState
 from clipmint.jobs.job_items import asset_map, earlier_map, outcome_map, to_job
 from clipmint.jobs.outcomes import Finished, Succeeded
@@ -52,9 +50,13 @@ _KEYS_PER_CALL = 100
 _READ_ATTEMPTS = 6
 """Attempts at the keys that DynamoDB left unread, with pauses of a second and a half together."""
 
-_OPEN_FOR = timedelta(days=10)
+OPEN_FOR = timedelta(days=10)
 """A job older than this has ended: a stage's deadline is a day at most, `MIGRATION_WINDOW` another,
 both stages may be made twice, and the rest is for the sweep that ends it."""
+
+
+class _Unread(Exception):
+    """DynamoDB left some of the keys unread."""
 
 
 class JobFinished(Exception):
@@ -92,26 +94,28 @@ def get_many(job_ids: Iterable[str], *, consistent: bool = True) -> dict[str, Jo
     """
     wanted = list(dict.fromkeys(job_ids))
     found: dict[str, Job] = {}
-    unread = 0
-    while wanted:
-        keys: list[Any] = [{"job_id": job_id} for job_id in wanted[:_KEYS_PER_CALL]]
-        # Not the model's own, whose loop over unread keys knows neither a pause nor an end.
-        data = JobItem._get_connection().batch_get_item(keys, consistent_read=consistent)  # noqa: SLF001
-        table = JobItem.Meta.table_name
-        for raw in data["Responses"].get(table, []):
-            job = to_job(JobItem.from_raw_data(raw))
-            found[job.job_id] = job
-        left = [
-            key["job_id"]["S"] for key in data["UnprocessedKeys"].get(table, {}).get("Keys", [])
-        ]
-        wanted = left + wanted[_KEYS_PER_CALL:]
-        if left:
-            unread += 1
-            if unread == _READ_ATTEMPTS:
-                raise TemporarilyUnavailable(
-                    "Not everything could be read; ask again", headers={"Retry-After": "1"}
-                )
-            time.sleep(random.uniform(0, 0.05 * 2**unread))  # noqa: S311
+
+    def read() -> None:
+        while wanted:
+            keys: list[Any] = [{"job_id": job_id} for job_id in wanted[:_KEYS_PER_CALL]]
+            # Not the model's own, whose loop over unread keys has neither a pause nor an end.
+            data = aws.table(JobItem).batch_get_item(keys, consistent_read=consistent)
+            table = JobItem.Meta.table_name
+            for raw in data["Responses"].get(table, []):
+                job = to_job(JobItem.from_raw_data(raw))
+                found[job.job_id] = job
+            unread = data["UnprocessedKeys"].get(table, {}).get("Keys", [])
+            wanted[:_KEYS_PER_CALL] = [key["job_id"]["S"] for key in unread]
+            if unread:
+                raise _Unread
+
+    aws.retry_on_conflict(
+        read,
+        attempts=_READ_ATTEMPTS,
+        conflict=lambda error: isinstance(error, _Unread),
+        longest_pause=lambda attempt: 0.1 * 2**attempt,
+        otherwise=try_again("Not everything could be read; ask again"),
+    )
     return found
 
 
@@ -123,7 +127,7 @@ def open_in_project(user_id: str, project_id: str, scene_id: str | None = None) 
     condition = JobItem.open.exists() & (JobItem.project_id == project_id)
     if scene_id is not None:
         condition = condition & (JobItem.scene_id == scene_id)
-    since = ByUser.created_at >= clock.iso(clock.now() - _OPEN_FOR)
+    since = ByUser.created_at >= clock.iso(clock.now() - OPEN_FOR)
     return [item.job_id for item in JobItem.by_user.query(user_id, since, condition)]
 
 
@@ -480,7 +484,8 @@ def _update(job_id: str, actions: Sequence[Action], condition: Condition) -> Job
         Transactions were in the way, each time it was tried; nothing was written.
     """
     item = JobItem(job_id)
-    for _ in range(_CONFLICT_ATTEMPTS):
+
+    def attempt() -> Job | None:
         try:
             item.update(
                 [
@@ -493,12 +498,12 @@ def _update(job_id: str, actions: Sequence[Action], condition: Condition) -> Job
         except UpdateError as error:
             if error.cause_response_code == "ConditionalCheckFailedException":
                 return None
-            if error.cause_response_code != "TransactionConflictException":
-                raise
-        else:
-            return to_job(item)
-        time.sleep(random.uniform(0, 0.05))  # noqa: S311
-    raise TemporarilyUnavailable("The job is busy; ask again", headers={"Retry-After": "1"})
+            raise
+        return to_job(item)
+
+    return aws.retry_on_conflict(
+        attempt, attempts=_CONFLICT_ATTEMPTS, otherwise=try_again("The job is busy; ask again")
+    )
 
 
 def _why(job_id: str) -> JobFinished | JobMoved:

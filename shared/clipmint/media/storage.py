@@ -14,8 +14,6 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import quote
 
-from botocore.config import Config
-
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
@@ -93,35 +91,6 @@ def _checked(name: str) -> str:
     if not _ID.fullmatch(name):
         raise ValueError("not the id of a job, project, image or attempt")
     return name
-
-
-def s3_client(*, read_seconds: int = 30, attempts: int = 4) -> S3Client:
-    """An S3 client with time-outs, whose presigned URLs work in every region.
-
-    ``read_seconds`` limits each wait for data from S3; ``attempts`` limits the tries of a request.
-
-    Virtual addressing makes botocore sign for the regional host. For an endpoint that is an IP
-    address (an emulator), botocore uses paths instead.
-    """
-    # Imported here, because reading the status of a running job needs no S3 client.
-    import boto3  # noqa: PLC0415
-
-    return boto3.client(
-        "s3",
-        config=Config(
-            signature_version="s3v4",
-            connect_timeout=5,
-            read_timeout=read_seconds,
-            retries={"mode": "standard", "total_max_attempts": attempts},
-            s3={
-                "addressing_style": "virtual",
-                "us_east_1_regional_endpoint": "regional",
-                # Every upload carries a SHA-256 checksum header, which the signature covers and
-                # S3 verifies. A second hash of the body, for the signature, would add nothing.
-                "payload_signing_enabled": False,
-            },
-        ),
-    )
 
 
 def presigned_url(

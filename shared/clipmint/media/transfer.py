@@ -66,7 +66,7 @@ def copy_from_url(
     http
         From `clipmint.media.download.media_client`.
     s3
-        From `clipmint.media.storage.s3_client`, whose time-outs end an upload that hangs.
+        From `clipmint.aws.s3`, whose time-outs end an upload that hangs.
     deadline_seconds
         Limit for the whole copy. After it, we wait for the parts in flight and then delete them.
     begins_right

@@ -12,7 +12,6 @@ and costs nothing.
 
 from __future__ import annotations
 
-import functools
 import re
 import threading
 import time
@@ -21,21 +20,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from clipmint import clock
-from clipmint.errors import ImageInvalid, ImageNotUploaded, TemporarilyUnavailable
+from clipmint import aws, clock
+from clipmint.errors import ImageInvalid, ImageNotUploaded, TemporarilyUnavailable, try_again
 from clipmint.media import image_file, storage
 from clipmint.media.files import ImageFileInvalid
 from clipmint.settings import ImagesSettings
 from clipmint.tables import ImageItem
 from clipmint.telemetry import logger
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
 
 MAX_UPLOAD_BYTES = 20 * 1024 * 1024
 """Maximum size of one image, enforced by S3. A provider may accept less (Runway 16 MB): then the
@@ -48,7 +43,9 @@ CHECK_SECONDS = 8.0
 """How long `require_usable` may start reads and decodings. One that was started takes another
 second or two, or until S3 times out. The function's own time-out is well after that."""
 
-_READERS = 4  # at most 20 MB each; only one at a time decodes
+READERS = 4
+"""Images read at once, at most 20 MB each. They are decoded one after the other."""
+
 _PREFIX = "IMAGE#"
 
 # CloudFront and browsers revalidate the image, so an overwritten image is visible at once.
@@ -99,7 +96,7 @@ def new_upload(user_id: str, project_id: str, content_type: str) -> Upload:
     key = storage.upload_key(user_id, project_id, str(uuid.uuid4()), content_type)
     fixed = {"Content-Type": content_type, "Cache-Control": _CACHE_CONTROL}
     expires_at = clock.now() + timedelta(seconds=FORM_SECONDS)
-    form = _s3().generate_presigned_post(
+    form = aws.s3_for_uploads().generate_presigned_post(
         ImagesSettings.read().images_bucket,
         key,
         Fields=dict(fixed),
@@ -115,7 +112,7 @@ def new_upload(user_id: str, project_id: str, content_type: str) -> Upload:
 def remove_uploads(user_id: str, project_id: str) -> None:
     """Delete the uploaded images of a project, and their check records."""
     bucket = ImagesSettings.read().images_bucket
-    pages = _s3().get_paginator("list_objects_v2")
+    pages = aws.s3_for_uploads().get_paginator("list_objects_v2")
     prefix = storage.upload_prefix(user_id, project_id)
     for page in pages.paginate(Bucket=bucket, Prefix=prefix):
         keys = [found["Key"] for found in page.get("Contents", [])]
@@ -124,7 +121,7 @@ def remove_uploads(user_id: str, project_id: str) -> None:
         for key in keys:
             image_id = key.removeprefix(prefix).partition(".")[0]
             ImageItem(user_id, _PREFIX + image_id).delete()
-        storage.delete(_s3(), bucket, *keys)
+        storage.delete(aws.s3_for_uploads(), bucket, *keys)
 
 
 def require_usable(user_id: str, urls: Iterable[str], *, seconds: float = CHECK_SECONDS) -> None:
@@ -200,7 +197,7 @@ def _own_upload(user_id: str, key: str) -> str | None:
 def _check_all(user_id: str, wanted: list[_Wanted], deadline: float) -> None:
     """Check a few images in parallel. Each valid one gets its record at once; the first error ends
     the loop."""
-    with ThreadPoolExecutor(min(_READERS, len(wanted))) as readers:
+    with ThreadPoolExecutor(min(READERS, len(wanted))) as readers:
         checks = [readers.submit(_check, user_id, one, deadline) for one in wanted]
         try:
             for check in checks:
@@ -251,7 +248,7 @@ def _require_time(deadline: float) -> None:
 
 def _read(wanted: _Wanted) -> tuple[bytes, str, str] | None:
     """The bytes, ETag and content type of an upload; None if it does not exist."""
-    s3, bucket = _s3(), ImagesSettings.read().images_bucket
+    s3, bucket = aws.s3_for_uploads(), ImagesSettings.read().images_bucket
     # List first: without the right to list, S3 responds 403 and not 404 for a missing object.
     listed = s3.list_objects_v2(Bucket=bucket, Prefix=wanted.key, MaxKeys=1)
     sizes: Mapping[str, int] = {one["Key"]: one["Size"] for one in listed.get("Contents", [])}
@@ -272,14 +269,4 @@ def _invalid(url: str, problem: str) -> ImageInvalid:
 
 
 def _retry_later(message: str) -> TemporarilyUnavailable:
-    return TemporarilyUnavailable(
-        message,
-        details="Nothing was charged; send the same request again",
-        headers={"Retry-After": "1"},
-    )
-
-
-@functools.cache
-def _s3() -> S3Client:
-    # Short limits: the user is waiting, and the function's time-out is short.
-    return storage.s3_client(read_seconds=3, attempts=2)
+    return try_again(message, details="Nothing was charged; send the same request again")

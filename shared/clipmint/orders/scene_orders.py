@@ -11,8 +11,6 @@ a retry is answered from that record, whatever has become of the project since.
 
 from __future__ import annotations
 
-import random
-import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +19,7 @@ from typing import TypeVar
 
 from pynamodb.exceptions import DoesNotExist
 
-from clipmint import clock
+from clipmint import aws, clock
 from clipmint.catalog.model import Model, Settings
 from clipmint.credits import ledger
 from clipmint.credits.accounts import Limits
@@ -30,7 +28,7 @@ from clipmint.errors import (
     InvalidRequest,
     SceneBusy,
     SceneNotFound,
-    TemporarilyUnavailable,
+    try_again,
 )
 from clipmint.jobs import job_store
 from clipmint.jobs.job import Job, JobStatus, PictureOrder, Stage
@@ -347,13 +345,12 @@ def _clip_job(project: Project, scene: Scene, model_id: str) -> Job:
 
 def _up_to_date(attempt: Callable[[], T]) -> T:
     """Try again, from what there is now, while others change the project."""
-    for _ in range(ATTEMPTS):
-        try:
-            return attempt()
-        except ledger.Outdated:
-            time.sleep(random.uniform(0, 0.05))  # noqa: S311
-    raise TemporarilyUnavailable(
-        "The project is being changed",
-        details="Nothing was charged; send the same request again",
-        headers={"Retry-After": "1"},
+    return aws.retry_on_conflict(
+        attempt,
+        attempts=ATTEMPTS,
+        conflict=lambda error: isinstance(error, ledger.Outdated),
+        otherwise=try_again(
+            "The project is being changed",
+            details="Nothing was charged; send the same request again",
+        ),
     )

@@ -14,27 +14,25 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import random
-import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
-from pynamodb.exceptions import DoesNotExist, TransactGetError, TransactWriteError, UpdateError
+from pynamodb.exceptions import DoesNotExist, TransactWriteError, UpdateError
 from pynamodb.expressions.condition import Condition, size
 from pynamodb.expressions.update import Action
 from pynamodb.pagination import ResultIterator
-from pynamodb.transactions import TransactGet, TransactWrite
+from pynamodb.transactions import TransactWrite
 
-from clipmint import clock
+from clipmint import aws, clock
 from clipmint.errors import (
     InvalidRequest,
     ProjectBusy,
     ProjectNotFound,
     SceneNotFound,
-    TemporarilyUnavailable,
+    try_again,
 )
 from clipmint.jobs import job_store
 from clipmint.media import uploads
@@ -65,19 +63,6 @@ MAX_ATTEMPTS = 8
 """Attempts at one write while others change the same project, with pauses of about two seconds
 together at worst."""
 
-_PASSING = frozenset(
-    {
-        "None",
-        "ConditionalCheckFailed",
-        "TransactionConflict",
-        "ThrottlingError",
-        "ProvisionedThroughputExceeded",
-        "ConditionalCheckFailedException",
-        "TransactionConflictException",
-    }
-)
-"""Reasons of a refused call that another attempt may not meet again."""
-
 _HERE = ProjectItem.sk.exists() & ProjectItem.deleting.does_not_exist()
 
 T = TypeVar("T")
@@ -104,7 +89,7 @@ def read(user_id: str, project_id: str) -> tuple[Project, list[Scene]]:
     """
     items: list[ProjectItem | SceneItem] = list(
         ResultIterator(
-            ProjectItem._get_connection().query,  # noqa: SLF001  (a model's own finds its kind only)
+            aws.table(ProjectItem).query,  # a model's own query finds one kind of item
             (user_id,),
             {
                 "range_key_condition": ProjectItem.sk.startswith(project_sk(project_id)),
@@ -126,7 +111,7 @@ def get_scene(user_id: str, project_id: str, scene_id: str) -> tuple[Project, Sc
     """A scene and its project, both as of one moment. Raises `ProjectNotFound`, `SceneNotFound`."""
 
     def attempt() -> tuple[Project, Scene]:
-        with TransactGet(connection=ProjectItem._get_connection().connection) as transaction:  # noqa: SLF001
+        with aws.read_transaction(ProjectItem) as transaction:
             projects = transaction.get(ProjectItem, user_id, project_sk(project_id))
             scenes = transaction.get(SceneItem, user_id, scene_sk(project_id, scene_id))
         try:
@@ -489,24 +474,14 @@ def _changed(*actions: Action) -> list[Action]:
 
 
 def _transaction() -> TransactWrite:
-    return TransactWrite(connection=ProjectItem._get_connection().connection)  # noqa: SLF001
+    return aws.write_transaction(ProjectItem)
 
 
 def _retrying(attempt: Callable[[], T]) -> T:
-    """Do it again while others get in its way."""
-    for n in range(MAX_ATTEMPTS):
-        try:
-            return attempt()
-        except (TransactWriteError, TransactGetError) as error:
-            codes = {reason.code for reason in error.cancellation_reasons if reason}
-            if not codes or not codes <= _PASSING:
-                raise
-        except UpdateError as error:
-            if error.cause_response_code not in _PASSING:
-                raise
-        time.sleep(random.uniform(0, min(0.02 * 2**n, 0.5)))  # noqa: S311
-    raise TemporarilyUnavailable(
-        "The project is busy",
-        details="Send the same request again",
-        headers={"Retry-After": "1"},
+    """Try again while others change the same project."""
+    return aws.retry_on_conflict(
+        attempt,
+        attempts=MAX_ATTEMPTS,
+        longest_pause=aws.growing_pause,
+        otherwise=try_again("The project is busy", details="Send the same request again"),
     )

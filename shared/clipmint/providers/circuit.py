@@ -7,7 +7,6 @@ tasks may still be finishing old ones.
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,9 +20,9 @@ from aws_lambda_powertools.utilities.circuit_breaker import (
 from aws_lambda_powertools.utilities.circuit_breaker.persistence import (
     CircuitBreakerDynamoDBPersistence,
 )
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from clipmint import aws
 from clipmint.jobs.outcomes import FailureCode
 from clipmint.providers.base import Busy, Rejected, Submitted, Unanswered
 from clipmint.telemetry import CIRCUIT, count, logger
@@ -65,7 +64,7 @@ def guarded(
 
     protected = circuit_breaker(
         name=f"provider#{provider}",
-        persistence_store=_store(),
+        persistence_store=store(),
         on_transition=_report,
         config=CircuitBreakerConfig(
             failure_threshold=FAILURES_TO_OPEN,
@@ -107,9 +106,7 @@ class _Store(CircuitBreakerDynamoDBPersistence):
             return True
 
 
-@functools.cache
-def _store() -> CircuitBreakerDynamoDBPersistence:
-    return _Store(
-        table_name=os.environ["IDEMPOTENCY_TABLE"],
-        boto_config=Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard"}),
-    )
+@aws.once
+def store() -> CircuitBreakerDynamoDBPersistence:
+    """Where the circuits are kept."""
+    return _Store(table_name=os.environ["IDEMPOTENCY_TABLE"], boto3_client=aws.dynamodb())

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from clipmint.aws import table
 from clipmint.credits import audit, ledger
 from clipmint.jobs.job import Job, JobStatus, Verdict
 from clipmint.jobs.outcomes import FailureCode
-from clipmint.tables import AccountItem
-from tests.support.moto_aws import Aws, open_job
+from clipmint.tables import AccountItem, EntryItem
+from tests.support.moto_aws import Aws, client_of, hooked, open_job
 
 FAILED = Verdict(JobStatus.FAILED, FailureCode.INTERNAL)
 
@@ -32,7 +33,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], Any]]:
         if events:
             events.pop(0)()
 
-    monkeypatch.setattr(audit, "time", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr(time, "sleep", sleep)
     return events
 
 
@@ -99,17 +100,15 @@ def test_an_account_that_moved_between_two_looks_is_not_accused(
 
 
 def test_a_job_that_ends_between_account_and_job_is_not_drift(
-    aws: Aws, books: dict[str, Job], monkeypatch: pytest.MonkeyPatch
+    aws: Aws, books: dict[str, Job]
 ) -> None:
-    read = audit._journal
-
-    def settle_after_reading(user_id: str, through: int) -> Any:
-        journal = read(user_id, through)
+    def settle(**_: Any) -> None:
         ledger.settle(books["ada"].job_id, lambda _: FAILED)
-        return journal
 
-    monkeypatch.setattr(audit, "_journal", settle_after_reading)
-    assert audit.confirmed_drift("ada") == 0
+    # Right after the journal was read.
+    with hooked(client_of(EntryItem), {"after-call.dynamodb.Query": settle}):
+        assert audit.confirmed_drift("ada") == 0
+    assert not ledger.account_of("ada").held
     assert whole().drift == 0
 
 
@@ -120,9 +119,9 @@ def test_without_time_the_rest_waits_for_another_day(aws: Aws, books: dict[str, 
 def test_a_journal_longer_than_a_page_is_one_journal(
     aws: Aws, books: dict[str, Job], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table = AccountItem._get_connection()
-    scan = table.scan
-    monkeypatch.setattr(table, "scan", lambda **how: scan(limit=1, **how))
+    ledger_table = table(AccountItem)
+    scan = ledger_table.scan
+    monkeypatch.setattr(ledger_table, "scan", lambda **how: scan(limit=1, **how))
     assert whole() == audit.Audit(accounts=4, drift=0)
 
 

@@ -17,7 +17,7 @@ from clipmint.jobs.outcomes import Failed, FailureCode
 from clipmint.providers import circuit
 from clipmint.providers.base import Accepted, Busy, Rejected, Submitted, Unanswered
 from clipmint.providers.circuit import FAILURES_TO_OPEN, SECONDS_OPEN, Open
-from tests.support.moto_aws import Aws, Clock
+from tests.support.moto_aws import Aws, Clock, forget_circuits, hooked
 
 ACCEPTED = Accepted(Handle("request-1"))
 BUSY = Busy("503")
@@ -52,10 +52,7 @@ def open_circuit(line: Line) -> None:
 
 def in_another_process() -> None:
     """As if asked elsewhere: nothing is remembered but what is in the table."""
-    for counters in (breaker._LOCAL_FAILURES, breaker._LOCAL_SUCCESSES):
-        counters.clear()
-    breaker._LAST_OBSERVED_STATE.clear()
-    circuit._store()._cache.clear()
+    forget_circuits()
     breaker._PROBE_OWNER.pid = None
 
 
@@ -163,14 +160,10 @@ def table_trouble(*operations: str) -> Iterator[None]:
         }
         return AWSResponse("https://dynamodb.example.com", 400, HTTPHeaders(), None), parsed
 
-    circuit._store()._cache.clear()
-    events = circuit._store().client.meta.events
-    names = [f"before-call.dynamodb.{operation}" for operation in operations]
-    for name in names:
-        events.register(name, refuse)
-    yield
-    for name in names:
-        events.unregister(name, refuse)
+    forget_circuits()
+    hooks = {f"before-call.dynamodb.{operation}": refuse for operation in operations}
+    with hooked(circuit.store().client, hooks):
+        yield
 
 
 @pytest.mark.parametrize(

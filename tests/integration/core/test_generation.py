@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+import time
 from typing import Any
 
 import pytest
@@ -114,7 +114,7 @@ def test_a_retry_after_the_catalog_changed_meets_its_own_job_at_its_own_price(aw
         job, replayed = start()
         assert (job.credits, replayed) == (32, True)
     aws.dynamodb.delete_item(TableName="ModelsTable", Key={"model_id": {"S": "veo-3.1"}})
-    model_store._found.clear()
+    model_store.forget()
     assert start()[1] is True
     one_job_one_hold(aws)
 
@@ -140,7 +140,7 @@ def test_a_retry_of_a_busy_moment_meets_its_own_job(
 ) -> None:
     ledger.grant("user-1", 100, "purchase-1")
     start()
-    monkeypatch.setattr(ledger, "time", SimpleNamespace(sleep=lambda _: None))
+    monkeypatch.setattr(time, "sleep", lambda _: None)
     aws.before_each_transaction(*[lambda: "TransactionConflict"] * ledger.MAX_ATTEMPTS)
     assert start()[1] is True
     one_job_one_hold(aws)
@@ -226,7 +226,7 @@ def test_a_refusal_does_not_use_up_the_key(aws: Aws, monkeypatch: pytest.MonkeyP
     ledger.grant("user-1", 100, "purchase-1")
     with pytest.raises(LimitReached):
         start(Limits(open_jobs=0, jobs_per_hour=1))
-    monkeypatch.setattr(ledger, "time", SimpleNamespace(sleep=lambda _: None))
+    monkeypatch.setattr(time, "sleep", lambda _: None)
     aws.before_each_transaction(*[lambda: "TransactionConflict"] * ledger.MAX_ATTEMPTS)
     with pytest.raises(TemporarilyUnavailable):
         start()

@@ -17,10 +17,11 @@ from botocore.exceptions import ReadTimeoutError
 from PIL import Image
 
 from clipmint import clock
+from clipmint.aws import s3_for_uploads
 from clipmint.errors import ImageInvalid, ImageNotUploaded, TemporarilyUnavailable
 from clipmint.media import image_file, storage, uploads
 from clipmint.media.files import ImageFacts
-from tests.support.moto_aws import IMAGES_BUCKET, IMAGES_URL, Aws
+from tests.support.moto_aws import IMAGES_BUCKET, IMAGES_URL, Aws, hooked
 
 PROJECT = "6f9619ff-8b86-4d01-b42d-00cf4fc964ff"
 ADA, EVE = "ada", "eve"
@@ -66,10 +67,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     def note(model: Any, **_: Any) -> None:
         operations.append(model.name)
 
-    events = uploads._s3().meta.events
-    events.register("before-call.s3", note)
-    yield operations
-    events.unregister("before-call.s3", note)
+    with hooked(s3_for_uploads(), {"before-call.s3": note}):
+        yield operations
 
 
 # ── The form ─────────────────────────────────────────────────────────────────────────────────────
@@ -246,7 +245,7 @@ def test_what_was_checked_in_time_is_not_checked_again(
     urls = [uploaded(aws) for _ in range(8)]
     ticks = iter(range(1_000))
     monkeypatch.setattr(uploads, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
-    monkeypatch.setattr(uploads, "_READERS", 1)
+    monkeypatch.setattr(uploads, "READERS", 1)
     for checked in (3, 6):  # the time is looked at twice for each
         with pytest.raises(TemporarilyUnavailable) as later:
             uploads.require_usable(ADA, urls, seconds=6)
@@ -260,13 +259,11 @@ def test_a_picture_whose_turn_comes_too_late_is_not_decoded(
     aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each may take seconds, and the function's own time ends soon after."""
-    read, both_read = uploads._read, threading.Barrier(2)
+    both = threading.Barrier(2)
     now, decoded = [0.0], []
 
-    def read_together(wanted: Any) -> Any:
-        found = read(wanted)
-        both_read.wait(timeout=10)
-        return found
+    def read_together(**_: Any) -> None:
+        both.wait(timeout=60)
 
     def check(data: bytes) -> ImageFacts:
         decoded.append(data)
@@ -274,9 +271,11 @@ def test_a_picture_whose_turn_comes_too_late_is_not_decoded(
         return ImageFacts("image/png", 32, 32)
 
     monkeypatch.setattr(uploads, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    monkeypatch.setattr(uploads, "_read", read_together)
     monkeypatch.setattr(image_file, "check", check)
-    with pytest.raises(TemporarilyUnavailable):
+    with (
+        hooked(s3_for_uploads(), {"before-call.s3.GetObject": read_together}),
+        pytest.raises(TemporarilyUnavailable),
+    ):
         uploads.require_usable(ADA, [uploaded(aws), uploaded(aws)], seconds=8)
     assert (len(decoded), len(notes(aws))) == (1, 1)
 
@@ -289,25 +288,24 @@ def test_a_picture_that_s3_will_not_give_is_asked_for_later(
     def silent(**_: Any) -> None:
         raise ReadTimeoutError(endpoint_url=IMAGES_URL)
 
-    events = uploads._s3().meta.events
-    events.register("before-call.s3.GetObject", silent)
-    try:
-        with pytest.raises(TemporarilyUnavailable):
-            uploads.require_usable(ADA, [url])
-    finally:
-        events.unregister("before-call.s3.GetObject", silent)
+    with (
+        hooked(s3_for_uploads(), {"before-call.s3.GetObject": silent}),
+        pytest.raises(TemporarilyUnavailable),
+    ):
+        uploads.require_usable(ADA, [url])
     uploads.require_usable(ADA, [url])
 
 
 def test_pictures_are_decoded_one_at_a_time(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each may take half of a function's memory."""
-    busy, most = threading.Semaphore(0), []
+    busy: list[bytes] = []
+    most: list[int] = []
 
     def check(data: bytes) -> ImageFacts:
-        busy.release()
-        most.append(busy._value)
+        busy.append(data)
+        most.append(len(busy))
         time.sleep(0.01)
-        assert busy.acquire(blocking=False)
+        busy.pop()
         return ImageFacts("image/png", 32, 32)
 
     monkeypatch.setattr(image_file, "check", check)
@@ -318,7 +316,7 @@ def test_pictures_are_decoded_one_at_a_time(aws: Aws, monkeypatch: pytest.Monkey
 def test_one_bad_picture_does_not_undo_the_others(
     aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(uploads, "_READERS", 1)
+    monkeypatch.setattr(uploads, "READERS", 1)
     sound = [uploaded(aws) for _ in range(3)]
     with pytest.raises(ImageInvalid):
         uploads.require_usable(ADA, [*sound, uploaded(aws, b"text")])

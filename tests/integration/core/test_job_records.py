@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -29,6 +29,8 @@ from tests.support.moto_aws import (
     Aws,
     Clock,
     begin_sending,
+    client_of,
+    hooked,
     open_job,
     refuse,
     task_id_of,
@@ -303,7 +305,7 @@ def test_every_write_counts_the_revision_up(aws: Aws) -> None:
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The pauses between attempts, noted instead of slept."""
     noted: list[float] = []
-    monkeypatch.setattr(job_store, "time", SimpleNamespace(sleep=noted.append))
+    monkeypatch.setattr(time, "sleep", noted.append)
     return noted
 
 
@@ -322,12 +324,8 @@ def refused_updates(code: str, times: int) -> Iterator[list[str]]:
         }
         return AWSResponse("https://dynamodb.example.com", 400, HTTPHeaders(), None), parsed
 
-    events: Any = JobItem._get_connection().connection.client.meta.events
-    events.register("before-call.dynamodb.UpdateItem", refuse)
-    try:
+    with hooked(client_of(JobItem), {"before-call.dynamodb.UpdateItem": refuse}):
         yield seen
-    finally:
-        events.unregister("before-call.dynamodb.UpdateItem", refuse)
 
 
 @pytest.mark.parametrize("times", [1, 4])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -42,7 +42,7 @@ ASSET = Asset("bucket", "key", "video/mp4", 1_000, "0" * 64, 1_280, 720, 8.0, "t
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The pauses between attempts, noted instead of slept."""
     noted: list[float] = []
-    monkeypatch.setattr(ledger, "time", SimpleNamespace(sleep=noted.append))
+    monkeypatch.setattr(time, "sleep", noted.append)
     return noted
 
 

@@ -17,6 +17,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from pynamodb.exceptions import TransactWriteError
 
+from clipmint.aws import s3, write_transaction
 from clipmint.credits import ledger
 from clipmint.errors import (
     InvalidRequest,
@@ -35,7 +36,7 @@ from clipmint.projects import project_store
 from clipmint.projects.project import Project, Render
 from clipmint.projects.project_requests import NewProject, NewScene, ProjectChanges, SceneChanges
 from clipmint.tables import JobItem, ProjectItem, SceneItem
-from tests.support.moto_aws import IMAGES_BUCKET, Aws, Clock, new_job, open_job
+from tests.support.moto_aws import IMAGES_BUCKET, Aws, Clock, client_of, hooked, new_job, open_job
 
 USER = "user-1"
 FAILED = Verdict(JobStatus.FAILED, FailureCode.PROVIDER_ERROR)
@@ -56,7 +57,7 @@ def project_of(*prompts: str, user: str = USER) -> Project:
 
 def render(project: Project, scene_id: str, job_id: str) -> Project:
     """The project once a job renders a scene of it."""
-    with project_store._transaction() as transaction:
+    with write_transaction(ProjectItem) as transaction:
         item, actions, condition = project_store.rendering(project, {scene_id: Render(job_id)})
         transaction.update(item, actions=actions, condition=condition)
     return project_store.get(project.user_id, project.project_id)
@@ -80,7 +81,7 @@ def everything(user: str, project_id: str, scene_id: str) -> list[Callable[[], o
 
 def upload(project: Project, name: str = "a.png") -> str:
     key = storage.upload_prefix(project.user_id, project.project_id) + name
-    storage.s3_client().put_object(Bucket=IMAGES_BUCKET, Key=key, Body=b"x")
+    s3().put_object(Bucket=IMAGES_BUCKET, Key=key, Body=b"x")
     return key
 
 
@@ -305,20 +306,23 @@ def test_a_project_is_not_deleted_while_a_job_of_it_runs(told_by: str, account: 
 
 
 def test_a_job_that_starts_while_its_project_is_being_deleted_is_noticed(
-    account: Aws, monkeypatch: pytest.MonkeyPatch
+    account: Aws,
 ) -> None:
     project = project_of("a fox")
     job = open_job()
-    idle = project_store._check_idle
+    marked: list[Project] = []
 
-    def then_one_starts(*found: Any) -> None:
-        monkeypatch.setattr(project_store, "_check_idle", idle)
-        idle(*found)
-        render(project, project.scene_ids[0], job.job_id)
+    def one_starts(**_: Any) -> None:
+        # The project was found idle, and is about to be marked as being deleted.
+        if not marked:
+            marked.append(render(project, project.scene_ids[0], job.job_id))
 
-    monkeypatch.setattr(project_store, "_check_idle", then_one_starts)
-    with pytest.raises(ProjectBusy):
+    with (
+        hooked(client_of(ProjectItem), {"before-call.dynamodb.UpdateItem": one_starts}),
+        pytest.raises(ProjectBusy),
+    ):
         project_store.delete(USER, project.project_id)
+    assert marked
     assert project_store.get(USER, project.project_id).renders
 
 
@@ -435,18 +439,14 @@ class LeavesUnread:
 
 @pytest.fixture
 def leaves_unread(aws: Aws, request: pytest.FixtureRequest) -> Iterator[LeavesUnread]:
-    events = JobItem._get_connection().connection.client.meta.events
     double = LeavesUnread(request.param)
     hooks: dict[str, Callable[..., Any]] = {
         "provide-client-params.dynamodb.BatchGetItem": double.asked,
         "before-call.dynamodb.BatchGetItem": double.nothing,
         "after-call.dynamodb.BatchGetItem": double.answered,
     }
-    for event, hook in hooks.items():
-        events.register(event, hook)
-    yield double
-    for event, hook in hooks.items():
-        events.unregister(event, hook)
+    with hooked(client_of(JobItem), hooks):
+        yield double
 
 
 @pytest.mark.parametrize("leaves_unread", [2], indirect=True)
@@ -493,4 +493,4 @@ def test_items_of_both_kinds_stay_out_of_each_others_index(account: Aws) -> None
     assert len(list(ProjectItem.by_creation.query(USER))) == 1
     assert len(list(SceneItem.by_scene.query(USER))) == 2
     assert len(account.items("PROJECTS_TABLE")) == 3
-    assert timedelta(hours=48) < job_store._OPEN_FOR
+    assert timedelta(hours=48) < job_store.OPEN_FOR

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from clipmint.providers import registry
+from clipmint.providers.registry import Registry
 from tests.support import moto_aws
 from tests.support.fal_on_loopback import FalOnLoopback
 from tests.support.scripted_provider import (
@@ -21,12 +22,12 @@ hands = moto_aws.hand_moved_clock
 
 
 @pytest.fixture
-def providers(aws: moto_aws.Aws, monkeypatch: pytest.MonkeyPatch) -> dict[str, ScriptedProvider]:
+def providers(aws: moto_aws.Aws) -> Iterator[dict[str, ScriptedProvider]]:
     """Stand behind the names of providers; the owner has keys for all of them."""
     scripted = scripted_providers()
-    monkeypatch.setattr(registry, "_adapter", lambda name, _: scripted[name])
     moto_aws.write_keys(moto_aws.KEYS)
-    return scripted
+    with registry.use(Registry(lambda name, _: scripted[name])):
+        yield scripted
 
 
 @pytest.fixture

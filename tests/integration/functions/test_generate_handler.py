@@ -9,10 +9,10 @@ import time
 from typing import Any
 
 import pytest
-from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from clipmint.aws import dynamodb
 from clipmint.catalog import model_store
 from clipmint.catalog.model import Model
 from clipmint.catalog.pricing import FixedPrice, PerSecondPrice
@@ -21,10 +21,9 @@ from clipmint.jobs.job import JobStatus, Verdict
 from clipmint.jobs.outcomes import FailureCode
 from clipmint.orders.idempotency_keys import job_id_for
 from clipmint.providers import registry
-from functions.generate import app
 from functions.generate.app import handler
 from tests.support.gateway import Answer, Caller, Context, answer_of, event
-from tests.support.moto_aws import KEYS, Aws, assert_adds_up, journal, write_keys
+from tests.support.moto_aws import KEYS, Aws, assert_adds_up, hooked, journal, write_keys
 from tests.support.reading import of_type, written
 from tests.support.strategies import AVAILABLE_MODELS, generations, prices
 
@@ -346,22 +345,16 @@ def test_a_subject_that_is_merely_long_or_odd_is_a_user_like_any_other(
     assert assert_adds_up(user).held == 32
 
 
-def test_a_lost_packet_leaves_the_idempotency_record_time_for_another_try(
-    call: Caller, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made: list[DynamoDBPersistenceLayer] = []
+def test_a_lost_packet_leaves_the_idempotency_record_time_for_another_try(call: Caller) -> None:
+    asked: list[str] = []
 
-    class Noted(DynamoDBPersistenceLayer):
-        def __init__(self, **how: Any) -> None:
-            super().__init__(**how)
-            made.append(self)
+    def note(model: Any, **_: Any) -> None:
+        asked.append(model.name)
 
-    monkeypatch.setattr(app, "DynamoDBPersistenceLayer", Noted)
-    app._idempotency.cache_clear()
-    assert generate(call).status == 202
-    app._idempotency.cache_clear()
-    [store] = made
-    patience: Any = store.client.meta.config
+    with hooked(dynamodb(), {"before-call.dynamodb": note}):
+        assert generate(call).status == 202
+    assert asked == ["PutItem", "UpdateItem"]
+    patience: Any = dynamodb().meta.config
     function = of_type(written()["Resources"], "AWS::Serverless::Function")["GenerateFunction"]
     assert 2 * (patience.connect_timeout + patience.read_timeout) < function["Timeout"]
     assert patience.retries["mode"] == "standard"

@@ -125,7 +125,7 @@ def test_a_failure_between_is_logged_without_them_too(
         assert answer.status == status
     # Nobody listens there: the submission cannot be delivered.
     monkeypatch.setenv("FAL_QUEUE_URL", "http://127.0.0.1:9")
-    registry._adapter.cache_clear()
+    registry.forget()
     with pytest.raises(ProviderBusy):
         submit({"job_id": answer.body["job_id"]}, Context())
     told = capfd.readouterr()

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from clipmint.aws import s3
 from clipmint.credits import ledger
 from clipmint.jobs import job_store
 from clipmint.jobs.job import Asset, Job, JobStatus, Verdict, verdict
@@ -46,7 +47,7 @@ def origin(
     def as_bytes(params: dict[str, Any], **_: Any) -> None:
         params["Body"] = bytes(params["Body"])  # moto cannot read a bytearray; S3 can
 
-    app._s3().meta.events.register("before-parameter-build.s3.PutObject", as_bytes)
+    s3().meta.events.register("before-parameter-build.s3.PutObject", as_bytes)
     with Origin() as server:
         server.replies = {
             "/good.mp4": reply(200, video),

@@ -16,6 +16,7 @@ from clipmint.jobs.job import Asset, Handle, Job, JobStatus, Verdict
 from clipmint.jobs.job_store import JobFinished
 from clipmint.jobs.outcomes import Failed, FailureCode, Running, Succeeded
 from clipmint.providers.base import Accepted, Notice, ProviderUnavailable, Submitted
+from clipmint.tables import JobItem
 from functions.settle.app import handler as settle
 from functions.submit.app import handler as submit
 from functions.track.app import handler as track
@@ -26,6 +27,8 @@ from tests.support.moto_aws import (
     Aws,
     assert_adds_up,
     begin_sending,
+    client_of,
+    hooked,
     journal,
     open_job,
 )
@@ -144,18 +147,20 @@ def test_the_video_of_a_completed_job_is_no_orphan(
 
 
 def test_a_delivery_that_died_before_it_wrote_is_written_down_by_the_next(
-    provider: ScriptedWebhookSender, rung: Rung, monkeypatch: pytest.MonkeyPatch
+    provider: ScriptedWebhookSender, rung: Rung
 ) -> None:
     job = sent()
     ledger.settle(job.job_id, lambda _: GIVEN_UP)
 
-    def die(*_: object) -> None:
-        raise KeyboardInterrupt
+    def die(params: dict[str, Any], **_: object) -> None:
+        if "orphans" in params["ExpressionAttributeNames"].values():
+            raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch:
-        patch.setattr(orphans, "_write", die)
-        with pytest.raises(KeyboardInterrupt):
-            deliver(job, provider, VIDEO)
+    with (
+        hooked(client_of(JobItem), {"provide-client-params.dynamodb.UpdateItem": die}),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        deliver(job, provider, VIDEO)
     assert deliver(job, provider, VIDEO) == "late"
     assert rung() == [(1, 32)] * 2, "rather twice than never"
     assert len(now(job).orphans) == 1

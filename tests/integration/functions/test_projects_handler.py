@@ -13,12 +13,14 @@ import pytest
 from botocore.endpoint import Endpoint
 from botocore.model import OperationModel
 
+from clipmint.aws import write_transaction
 from clipmint.credits import ledger
 from clipmint.jobs import job_store
 from clipmint.jobs.job import Asset, Job, JobStatus, Stage, Verdict, verdict
 from clipmint.jobs.outcomes import IMAGE_KEPT, USER_MESSAGES, Failed, FailureCode, Succeeded
 from clipmint.projects import project_store
 from clipmint.projects.project import MAX_SCENES, RESOLUTIONS, Render
+from clipmint.tables import ProjectItem
 from functions.projects.app import handler
 from tests.support.gateway import Answer, Caller, answer_of, event
 from tests.support.moto_aws import (
@@ -63,7 +65,7 @@ def rendered(project: Any, scene: Any, job: Job | None = None) -> Job:
     render = Render(job.job_id, None, None)
     if (before := found.renders.get(ids["scene_id"])) is not None:
         render = replace(render, video_job_id=before.job_id)
-    with project_store._transaction() as transaction:
+    with write_transaction(ProjectItem) as transaction:
         item, actions, condition = project_store.rendering(found, {ids["scene_id"]: render})
         transaction.update(item, actions=actions, condition=condition)
     return job

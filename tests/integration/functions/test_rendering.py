@@ -41,7 +41,6 @@ def _everything_on_offer(providers: dict[str, ScriptedProvider]) -> None:
 
 @pytest.fixture
 def call(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Caller:
-    app._idempotency.cache_clear()
     for name, value in (("MAX_OPEN_CLIPS", "100"), ("MAX_JOBS_PER_HOUR", "1000")):
         monkeypatch.setenv(name, value)
     return Caller(app.handler, context=Context(remaining_ms=20_000))
@@ -459,7 +458,6 @@ def test_a_retry_that_finds_its_scenes_just_started_answers_with_them(
     read = project_store.read
 
     def start() -> Answer:
-        app._idempotency.cache_clear()
         return clips(call, project, "key-1")
 
     first: list[Answer] = []
@@ -689,4 +687,3 @@ def forget_answers(aws: Aws) -> None:
     """As if a day had passed: Powertools' records are gone."""
     for item in aws.dynamodb.scan(TableName="IdempotencyTable")["Items"]:
         aws.dynamodb.delete_item(TableName="IdempotencyTable", Key={"id": item["id"]})
-    app._idempotency.cache_clear()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from clipmint.jobs.job import Asset, Job, JobStatus, verdict
 from clipmint.jobs.outcomes import Failed, FailureCode, Running, Succeeded
 from clipmint.providers import registry
 from clipmint.providers.base import ProviderUnavailable
+from clipmint.providers.registry import Registry
 from functions.settle.app import handler as settle
 from functions.sweep.app import DEADLINE_GRACE, SweepIncomplete
 from functions.sweep.app import handler as sweep
@@ -270,7 +271,7 @@ def test_one_broken_job_does_not_keep_the_others_waiting(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(ledger, "time", SimpleNamespace(sleep=lambda _: None))
+    monkeypatch.setattr(time, "sleep", lambda _: None)
     broken, late, unstarted = sent(deadline_in=60), sent(deadline_in=61), open_job()
     # As a job restored from a backup: open again, though its hold was resolved long ago.
     item = aws.job_item(broken.job_id)
@@ -429,16 +430,14 @@ def test_a_provider_that_does_not_answer_is_asked_once_a_sweep(
     assert {end_of(job)[0] for job in late} == {JobStatus.FAILED}
 
 
-def test_no_hold_waits_for_the_owners_keys(
-    aws: Aws, hands: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_hold_waits_for_the_owners_keys(aws: Aws, hands: Clock) -> None:
     def unreadable() -> Any:
         raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "GetSecretValue")
 
     job = sent(deadline_in=60)
-    monkeypatch.setattr(registry, "_keys", unreadable)
     hands.forward(seconds=61 + DEADLINE_GRACE.total_seconds())
-    assert sweep(SCHEDULE, Context())["settled"] == 1
+    with registry.use(Registry(keys=unreadable)):
+        assert sweep(SCHEDULE, Context())["settled"] == 1
     assert end_of(job)[0] is JobStatus.FAILED
 
 

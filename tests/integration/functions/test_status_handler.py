@@ -29,6 +29,8 @@ from tests.support.moto_aws import (
     Aws,
     Clock,
     begin_sending,
+    client_of,
+    hooked,
     open_job,
     write_keys,
 )
@@ -148,10 +150,8 @@ def test_a_poll_is_one_read_and_talks_to_no_provider(aws: Aws, call: Caller) -> 
     def note(model: object, **_: object) -> None:
         reads.append(str(model))
 
-    events = JobItem._get_connection().connection.client.meta.events
-    events.register("before-call.dynamodb", note)
-    call("GET", f"/v1/videos/{job.job_id}")
-    events.unregister("before-call.dynamodb", note)
+    with hooked(client_of(JobItem), {"before-call.dynamodb": note}):
+        call("GET", f"/v1/videos/{job.job_id}")
     assert reads == ["OperationModel(name=GetItem)"]
 
 
@@ -280,14 +280,12 @@ def test_a_model_id_longer_than_any_key_is_no_model_and_not_asked_for(
     call: Caller, characters: int
 ) -> None:
     asked: list[str] = []
-    events: Any = CatalogItem._get_connection().connection.client.meta.events
 
     def note(**_: Any) -> None:
         asked.append("GetItem")
 
-    events.register("before-call.dynamodb.GetItem", note)
-    answers = [call("GET", "/v1/models/" + "a" * length) for length in (characters, 64)]
-    events.unregister("before-call.dynamodb.GetItem", note)
+    with hooked(client_of(CatalogItem), {"before-call.dynamodb.GetItem": note}):
+        answers = [call("GET", "/v1/models/" + "a" * length) for length in (characters, 64)]
     assert [(answer.status, answer.code) for answer in answers] == [(404, "MODEL_NOT_FOUND")] * 2
     # DynamoDB would refuse the longer key, which would be an error of ours.
     assert asked == ["GetItem"]

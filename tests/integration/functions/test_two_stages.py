@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from clipmint.aws import s3
 from clipmint.credits import ledger
 from clipmint.execution import submission
 from clipmint.execution.submission import SubmissionRejected
@@ -71,7 +72,7 @@ def origin(
     def as_bytes(params: dict[str, Any], **_: Any) -> None:
         params["Body"] = bytes(params["Body"])  # moto cannot read a bytearray; S3 can
 
-    migrate_app._s3().meta.events.register("before-parameter-build.s3.PutObject", as_bytes)
+    s3().meta.events.register("before-parameter-build.s3.PutObject", as_bytes)
     with Origin() as server:
         server.replies = {
             "/first.png": reply("image/png", png()),

@@ -23,11 +23,12 @@ from clipmint.jobs.outcomes import Succeeded
 from clipmint.providers import registry
 from clipmint.providers.base import Provider
 from clipmint.providers.fal import Fal, FalSettings, addresses
+from clipmint.providers.registry import Registry
 from clipmint.providers.runware import Runware, RunwareSettings
 from functions.webhooks.app import handler
 from tests.support.fal_wire import ENDPOINT, NOW, QUEUE, REQUEST_ID, VIDEO, Signer
 from tests.support.gateway import Answer, Context, answer_of, event
-from tests.support.moto_aws import TASK_ID, Aws, begin_sending, open_job, task_id_of, write_keys
+from tests.support.moto_aws import TASK_ID, Aws, begin_sending, open_job, task_id_of
 from tests.support.runware_wire import VIDEO as RUNWARE_VIDEO
 
 TOKEN = "the-token"
@@ -101,49 +102,53 @@ class Target:
         made = event("POST", "/webhooks/a/b/c/d", user=None, body=text, headers=headers)
         made["pathParameters"] = parts
         made["isBase64Encoded"] = is_encoded if encoded is None else encoded
+        registry.forget()  # no adapter remembers the keys of the delivery before
         return answer_of(handler(made, Context()))
 
 
 @pytest.fixture
-def target(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
+def target(aws: Aws) -> Iterator[Target]:
     wire = Wire(poll={"data": [{"taskUUID": TASK_ID, "status": "processing"}]})
     transport = httpx.MockTransport(wire)
 
     def adapter(name: str, key: str) -> Provider | None:
-        if name == "fal":  # new each time, so that no key is remembered
+        if name == "fal":
             return Fal(FalSettings(key, QUEUE), transport, lambda: NOW)
         return Runware(RunwareSettings(key), transport) if name == "runware" else None
 
-    monkeypatch.setattr(registry, "_adapter", adapter)
-    write_keys({"FAL_KEY": "id:secret", "RUNWARE_API_KEY": "0" * 32})
-    sent = {}
-    handles = {"fal": addresses.handle(QUEUE, ENDPOINT, REQUEST_ID, {}), "runware": Handle(TASK_ID)}
-    for provider, handle in handles.items():
-        job = begin_sending(open_job(providers=[provider]), TOKEN, provider=provider)
-        job_store.mark_sent(job.job_id, "video", task_id_of(TOKEN), handle)
-        job_store.store_task_token(job.job_id, "video", TASK_TOKEN)
-        sent[provider] = job
-    aws.executions.sleeping.add(TASK_TOKEN)
-    target = Target(aws, wire, sent)
-    target.before = target.everything()
-    yield target
-    # The target could be hit all along.
-    wire.keys, wire.poll = None, {"data": [{"taskUUID": TASK_ID, "videoURL": RUNWARE_VIDEO}]}
-    genuine = FAL.call(SUCCESS)
-    for provider, headers, body, url in (
-        ("fal", genuine.headers, genuine.body, VIDEO),
-        ("runware", {}, json.dumps({"taskUUID": TASK_ID}).encode(), RUNWARE_VIDEO),
-    ):
-        answer = target.deliver(headers, body, provider=provider)
-        assert (answer.status, answer.body) == (200, {"result": "accepted"})
-        found = job_store.get(sent[provider].job_id)
-        assert found
-        assert found.stages[0].outcome == Succeeded(url)
-        # And once: what was genuine is a replay from now on.
-        before = [aws.items(table) for table in ("JOBS_TABLE", "LEDGER_TABLE")]
-        answer = target.deliver(headers, body, provider=provider)
-        assert (answer.status, answer.body) == (200, {"result": "duplicate"})
-        assert [aws.items(table) for table in ("JOBS_TABLE", "LEDGER_TABLE")] == before
+    keys = {"FAL_KEY": "id:secret", "RUNWARE_API_KEY": "0" * 32}
+    with registry.use(Registry(adapter, lambda: keys)):
+        sent = {}
+        handles = {
+            "fal": addresses.handle(QUEUE, ENDPOINT, REQUEST_ID, {}),
+            "runware": Handle(TASK_ID),
+        }
+        for provider, handle in handles.items():
+            job = begin_sending(open_job(providers=[provider]), TOKEN, provider=provider)
+            job_store.mark_sent(job.job_id, "video", task_id_of(TOKEN), handle)
+            job_store.store_task_token(job.job_id, "video", TASK_TOKEN)
+            sent[provider] = job
+        aws.executions.sleeping.add(TASK_TOKEN)
+        target = Target(aws, wire, sent)
+        target.before = target.everything()
+        yield target
+        # The target could be hit all along.
+        wire.keys, wire.poll = None, {"data": [{"taskUUID": TASK_ID, "videoURL": RUNWARE_VIDEO}]}
+        genuine = FAL.call(SUCCESS)
+        for provider, headers, body, url in (
+            ("fal", genuine.headers, genuine.body, VIDEO),
+            ("runware", {}, json.dumps({"taskUUID": TASK_ID}).encode(), RUNWARE_VIDEO),
+        ):
+            answer = target.deliver(headers, body, provider=provider)
+            assert (answer.status, answer.body) == (200, {"result": "accepted"})
+            found = job_store.get(sent[provider].job_id)
+            assert found
+            assert found.stages[0].outcome == Succeeded(url)
+            # And once: what was genuine is a replay from now on.
+            before = [aws.items(table) for table in ("JOBS_TABLE", "LEDGER_TABLE")]
+            answer = target.deliver(headers, body, provider=provider)
+            assert (answer.status, answer.body) == (200, {"result": "duplicate"})
+            assert [aws.items(table) for table in ("JOBS_TABLE", "LEDGER_TABLE")] == before
 
 
 # ── What a forger may try ────────────────────────────────────────────────────────────────────────

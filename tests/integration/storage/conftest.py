@@ -13,8 +13,8 @@ import boto3
 import httpx
 import pytest
 
+from clipmint.aws import new_s3
 from clipmint.media.download import media_client
-from clipmint.media.storage import s3_client
 from local.emulator.settings import Settings
 from tests.support.origin import Origin
 
@@ -76,7 +76,7 @@ def aws(endpoint: str) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def s3(aws: None) -> Iterator[S3Client]:
-    client = s3_client()
+    client = new_s3()
     client.create_bucket(Bucket=BUCKET)
     yield client
     client.close()

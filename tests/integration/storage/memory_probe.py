@@ -10,8 +10,8 @@ import re
 import sys
 from pathlib import Path
 
+from clipmint.aws import new_s3
 from clipmint.media.download import media_client
-from clipmint.media.storage import s3_client
 from clipmint.media.transfer import copy_from_url
 
 
@@ -25,7 +25,7 @@ def peak_mib() -> float:
 def main() -> None:
     url, allowed, bucket, key = sys.argv[1:]
     with media_client() as http:
-        s3 = s3_client()
+        s3 = new_s3()
         s3.head_bucket(Bucket=bucket)  # idle, but warm: connected, models loaded
         idle = peak_mib()
         stored = copy_from_url(

@@ -21,6 +21,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from clipmint.aws import new_s3
 from clipmint.media.download import media_client
 from clipmint.media.files import (
     MediaInvalid,
@@ -29,7 +30,6 @@ from clipmint.media.files import (
     SourceUnavailable,
     StoredObject,
 )
-from clipmint.media.storage import s3_client
 from clipmint.media.transfer import PART_BYTES, copy_from_url
 from tests.support import origin as serve
 from tests.support.origin import Origin
@@ -373,7 +373,7 @@ def test_trouble_in_the_bucket_comes_out_as_it_is_and_leaves_nothing(
         if operation != "UploadPart" or calls == 3:
             raise ClientError({"Error": {"Code": "SlowDown", "Message": "slow down"}}, operation)
 
-    unwell = s3_client()
+    unwell = new_s3()
     unwell.meta.events.register(f"before-call.s3.{operation}", refuse)
     origin.replies["/a"] = serve.whole(LARGE)
     with pytest.raises(ClientError, match="SlowDown"):
@@ -383,7 +383,7 @@ def test_trouble_in_the_bucket_comes_out_as_it_is_and_leaves_nothing(
 
 @pytest.mark.usefixtures("nothing_stored", "aws")
 def test_a_bucket_too_slow_for_the_deadline_ends_the_copy_too(copy: Copy, origin: Origin) -> None:
-    slow = s3_client()
+    slow = new_s3()
     slow.meta.events.register("before-call.s3.UploadPart", lambda **_: time.sleep(1.5))
     origin.replies["/a"] = serve.whole(LARGE)
     with pytest.raises(SourceUnavailable, match="in time"):

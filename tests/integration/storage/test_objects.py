@@ -12,13 +12,13 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError
 
+from clipmint.aws import new_s3
 from clipmint.media.storage import (
     delete,
     delete_all,
     job_prefix,
     open_range,
     presigned_url,
-    s3_client,
     video_key,
 )
 from clipmint.media.video_file import probe, thumbnail
@@ -60,7 +60,7 @@ def test_on_aws_urls_are_signed_for_the_bucket_in_its_own_region(
 ) -> None:
     monkeypatch.delenv("AWS_ENDPOINT_URL")
     monkeypatch.setenv("AWS_DEFAULT_REGION", region)
-    client = s3_client()
+    client = new_s3()
     url = urlsplit(presigned_url(client, "owners-videos", KEY))
     client.close()
     assert (url.scheme, url.netloc) == ("https", f"owners-videos.s3.{region}.amazonaws.com")

@@ -105,10 +105,8 @@ def test_the_registry_makes_the_adapter_from_the_owners_key_alone(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PROVIDER_KEYS_ARN", "arn:aws:secretsmanager:eu-west-1:1:secret:keys")
-    registry._adapter.cache_clear()
-    assert isinstance(registry._adapter(name, KNOWN[name].key), type(adapter(name)))
-    assert registry._adapter(name, "no key at all\n") is None
-    registry._adapter.cache_clear()
+    assert isinstance(registry.make_adapter(name, KNOWN[name].key), type(adapter(name)))
+    assert registry.make_adapter(name, "no key at all\n") is None
 
 
 @each_provider
