@@ -5,6 +5,7 @@ The lines and their members are described in `local.runtime.observer`.
 
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +30,17 @@ class Call:
 
 @dataclass
 class Invocation:
-    """One run of a function. Without an end (`ended` False) its worker died or timed out."""
+    """One run of a function. Without an end (`ended` False) it runs, or its worker is gone.
+
+    `pid` is the process id of its worker.
+    """
 
     function: str
     request_id: str
     at: float
     cold: bool
     event: Any
+    pid: int = 0
     calls: list[Call] = field(default_factory=list)
     ended: bool = False
     milliseconds: float | None = None
@@ -46,25 +51,44 @@ class Invocation:
 
     def mentions(self, text: str) -> bool:
         """Whether its event or its result contains `text`, such as a job id."""
-        return text in json.dumps(self.event) or text in json.dumps(self.result)
+        return text in self._event_text or (self.ended and text in json.dumps(self.result))
+
+    @cached_property
+    def _event_text(self) -> str:
+        return json.dumps(self.event)
 
 
-def read_journal(path: Path) -> list[Invocation]:
-    """All invocations in the order they began. A stack nobody has called has none."""
-    invocations: dict[str, Invocation] = {}
-    if path.exists():
-        for text in path.read_text(encoding="utf-8").splitlines():
-            line = json.loads(text)
-            kind, function, request_id = line.pop("kind"), line.pop("function"), line["request_id"]
-            if kind == "begin":
-                invocations[request_id] = Invocation(function, **line)
-            elif kind == "call" and request_id in invocations:
-                del line["request_id"]
-                invocations[request_id].calls.append(Call(**line))
-            elif kind == "end":
-                ended = invocations[request_id]
-                ended.ended, ended.milliseconds = True, line["milliseconds"]
-                ended.cpu_milliseconds = line["cpu_milliseconds"]
-                ended.peak_megabytes = line["peak_megabytes"]
-                ended.result, ended.error = line["result"], line["error"]
-    return list(invocations.values())
+class Journal:
+    """The invocations in a journal file. Each `read` parses only what was added since the last."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+        self._invocations: dict[str, Invocation] = {}
+
+    def read(self) -> list[Invocation]:
+        """All invocations in the order they began; none if no function was called yet."""
+        if self._path.exists():
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                added = file.read()
+            # A line that is being written is read the next time.
+            complete = added[: added.rfind(b"\n") + 1]
+            self._offset += len(complete)
+            for text in complete.splitlines():
+                self._add(json.loads(text))
+        return list(self._invocations.values())
+
+    def _add(self, line: dict[str, Any]) -> None:
+        kind, function, request_id = line.pop("kind"), line.pop("function"), line["request_id"]
+        if kind == "begin":
+            self._invocations[request_id] = Invocation(function, **line)
+        elif kind == "call" and request_id in self._invocations:
+            del line["request_id"]
+            self._invocations[request_id].calls.append(Call(**line))
+        elif kind == "end":
+            ended = self._invocations[request_id]
+            ended.ended, ended.milliseconds = True, line["milliseconds"]
+            ended.cpu_milliseconds = line["cpu_milliseconds"]
+            ended.peak_megabytes = line["peak_megabytes"]
+            ended.result, ended.error = line["result"], line["error"]

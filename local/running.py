@@ -10,9 +10,11 @@ gives the function runs that had to do with a job, each with its AWS calls in or
 **Crashing.** `crash("GenerateFunction", "TransactWriteItems")` kills the worker (SIGKILL) right
 after its next transaction was answered; `moment="before"` just before it is sent; the operation
 "Return" when the handler is done and its answer not yet sent; `nth=2` the second such call of one
-invocation; `resource=` (part of) a table's or bucket's name narrows it down. It strikes once.
-`kill_workers("MigrateFunction")` kills what runs right now. To the outside a killed worker is what
-it is on AWS: the HTTP API answers 500, a state fails with `Runtime.ExitError`.
+invocation; `resource=` (part of) a table's or bucket's name, and `about=` a text in the event, such
+as a job id, narrow it down. It strikes once. `kill_workers("MigrateFunction")` kills what runs
+right now, `kill_workers("MigrateFunction", about=job_id)` only a worker that is running an event
+with that text in it. To the outside a killed worker is what it is on AWS: the HTTP API answers 500,
+a state fails with `Runtime.ExitError`.
 """
 
 import contextlib
@@ -23,6 +25,7 @@ import signal
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,7 +34,8 @@ from botocore.config import Config
 
 from local.deploy import ROOT
 from local.issuer import Signer
-from local.journal import Invocation, read_journal
+from local.journal import Invocation, Journal
+from local.simulator.client import Simulator
 
 STATE = ROOT / ".local"
 NEWEST = STATE / "newest"
@@ -50,7 +54,8 @@ Answer = TypeVar("Answer")
 class RunningStack:
     """A stack by its description, the object that `python -m local up` prints.
 
-    `tables`, `buckets`, `functions` (ARNs) and `log_groups` are by logical id.
+    `tables`, `buckets`, `functions` (ARNs) and `log_groups` are by logical id, `simulators` by
+    provider. `close` ends the connections that were made to it, not the stack.
     """
 
     state_dir: Path
@@ -85,10 +90,34 @@ class RunningStack:
             setattr(self, member, description[member])
         for member in ("tables", "buckets", "functions", "log_groups"):
             setattr(self, member, dict(description[member]))
+        self._journal = Journal(self.state_dir / "journal.jsonl")
+
+    def close(self) -> None:
+        """Close the connections to the simulators and to the emulator."""
+        for simulator in self.__dict__.get("simulators", {}).values():
+            simulator.close()
+        for made in self._clients.values():
+            made.close()
+        self._clients.clear()
+
+    @cached_property
+    def simulators(self) -> dict[str, Simulator]:
+        """The simulated providers."""
+        providers = self.description["providers"].items()
+        return {name: Simulator(one["simulator"]) for name, one in providers if "simulator" in one}
+
+    @property
+    def fal(self) -> Simulator:
+        """The simulated fal."""
+        return self.simulators["fal"]
 
     def token(self, user: str, **claims: Any) -> str:
         """A JWT the API accepts for `user`; keywords as in `local.issuer.Signer.token`."""
-        return Signer.from_file(self.issuer, self.state_dir / ISSUER_KEY).token(user, **claims)
+        return self._signer.token(user, **claims)
+
+    @cached_property
+    def _signer(self) -> Signer:
+        return Signer.from_file(self.issuer, self.state_dir / ISSUER_KEY)
 
     def bearer(self, user: str, **claims: Any) -> dict[str, str]:
         """The Authorization header with `token(user)`."""
@@ -109,6 +138,28 @@ class RunningStack:
             for event in page["events"]
         ]
         return [event["message"] for event in sorted(events, key=lambda event: event["timestamp"])]
+
+    def logs_about(self, function: str, about: str) -> list[str]:
+        """The log lines of those runs of a function whose event or result contains a text."""
+        runs = self.invocations(function=function, about=about)
+        if not runs:
+            return []
+        wanted = {run.request_id for run in runs}
+        pages = self.boto3("logs").get_paginator("filter_log_events")
+        found: list[str] = []
+        current: dict[str, str] = {}
+        for page in pages.paginate(
+            logGroupName=self.log_groups[function],
+            startTime=int(min(run.at for run in runs) * 1000),
+        ):
+            # A stream is one worker's, which runs one event at a time.
+            for event in page["events"]:
+                stream, message = event["logStreamName"], event["message"]
+                if message.startswith("START RequestId: "):
+                    current[stream] = message.split()[2]
+                if current.get(stream) in wanted:
+                    found.append(message)
+        return found
 
     def execution_arn(self, name: str) -> str:
         """The ARN of the execution with this name; a job's execution has its id for a name."""
@@ -136,7 +187,7 @@ class RunningStack:
     ) -> list[Invocation]:
         """Function runs in the order they began, of one function, or that mention a text."""
         named = {arn.rpartition(":")[2]: logical for logical, arn in self.functions.items()}
-        found = read_journal(self.state_dir / "journal.jsonl")
+        found = self._journal.read()
         for invocation in found:
             invocation.function = named.get(invocation.function, invocation.function)
         return [
@@ -154,22 +205,40 @@ class RunningStack:
         moment: str = "after",
         nth: int = 1,
         resource: str = "",
+        about: str = "",
     ) -> None:
-        """Plan one worker's death; see the module's docstring."""
+        """Plan to kill one worker; see the module's docstring."""
         plan = {
             "function": self.functions[function].rpartition(":")[2],
             "operation": operation,
             "moment": "before" if operation == "Return" else moment,
             "nth": nth,
             "resource": resource,
+            "about": about,
         }
         draft = self.state_dir / f"crash-{uuid.uuid4().hex}"
         draft.write_text(json.dumps(plan), encoding="utf-8")
         draft.rename(self.state_dir / "crashes" / draft.name)
 
-    def planned_crashes(self) -> int:
-        """How many planned deaths have not happened."""
-        return len(list((self.state_dir / "crashes").iterdir()))
+    def planned_crashes(self, about: str = "") -> int:
+        """How many planned crashes have not happened, of all or of those about a text."""
+        return len(self._plans(about))
+
+    def call_off_crashes(self, about: str = "") -> None:
+        """Withdraw the planned crashes that have not happened, all or those about a text."""
+        for plan in self._plans(about):
+            plan.unlink(missing_ok=True)
+
+    def _plans(self, about: str) -> list[Path]:
+        found = []
+        for plan in (self.state_dir / "crashes").iterdir():
+            try:
+                planned = json.loads(plan.read_text(encoding="utf-8"))
+            except FileNotFoundError:
+                continue  # it has just happened
+            if about in planned["about"]:
+                found.append(plan)
+        return found
 
     def workers(self, function: str | None = None) -> list[int]:
         """The process ids of the live workers, of one function or of all."""
@@ -182,10 +251,17 @@ class RunningStack:
                     found.append(int(mark.name))
         return found
 
-    def kill_workers(self, function: str) -> int:
-        """SIGKILL the live workers of a function; how many there were."""
+    def kill_workers(self, function: str, about: str | None = None) -> int:
+        """SIGKILL the live workers of a function; how many there were.
+
+        With `about`, only those that are running an event which contains that text.
+        """
+        pids = self.workers(function)
+        if about is not None:
+            runs = self.invocations(function=function, about=about)
+            pids = [run.pid for run in runs if not run.ended and run.pid in pids]
         killed = 0
-        for pid in self.workers(function):
+        for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
                 killed += 1

@@ -115,6 +115,7 @@ class Stack(RunningStack):
         remove_remains()
         self.state_dir.mkdir(parents=True)
         self._running.callback(self._forget)
+        self._running.callback(self.close)
         self.pids["stack"] = os.getpid()
         (self.state_dir / "pid").write_text(str(os.getpid()), encoding="utf-8")
         try:
@@ -178,6 +179,7 @@ class Stack(RunningStack):
             "provider_keys_arn": deployed.outputs.get("ProviderKeysArn"),
             "providers": {
                 name: {"url": provider.url, "control_url": provider.control_url}
+                | ({"simulator": self.simulators[name].about} if name in self.simulators else {})
                 for name, provider in self.providers.items()
             },
             "state_dir": str(self.state_dir),
@@ -199,16 +201,10 @@ class Stack(RunningStack):
             about = json.loads(child.wait_until_ready(START_PATIENCE_SECONDS))
             simulator = Simulator(about)
             self.simulators[name] = simulator
-            self._running.callback(simulator.close)
             parameters = PROVIDERS[name].parameters(about)
             self.providers[name] = Provider(
                 about["url"], about["key"], parameters, about["control_url"]
             )
-
-    @property
-    def fal(self) -> Simulator:
-        """The simulated fal."""
-        return self.simulators["fal"]
 
     def _start_emulator(self) -> None:
         # Bound here and inherited, so that nobody takes the ports in between.

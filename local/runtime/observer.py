@@ -2,7 +2,7 @@
 
 Every invocation and every AWS call becomes one line of JSON appended to the stack's journal:
 
-    {"kind": "begin", "function", "request_id", "at", "cold", "event"}
+    {"kind": "begin", "function", "request_id", "at", "cold", "event", "pid"}
     {"kind": "call", "function", "request_id", "at", "milliseconds", "service", "operation",
      "resource", "request_bytes", "response_bytes", "capacity", "status", "retries", "error"}
     {"kind": "end", "function", "request_id", "at", "milliseconds", "cpu_milliseconds",
@@ -17,11 +17,12 @@ null where the system does not say.
 An invocation that died has a `begin` and no `end`.
 
 A crash is a file in the stack's crash folder, {"function", "operation", "resource", "moment",
-"nth"}. The worker that reaches the nth such call of one invocation removes the file and kills
-itself: `before` the call is sent, or `after` its answer came. The operation "Return" means the
-handler's own end: its work is done, its answer is never sent. Removing the file is atomic, so one
-file kills one worker. This is botocore's own event system, hooked from outside: the shipped code
-knows nothing.
+"nth", "about"}. The worker that reaches the nth such call of one invocation, whose event contains
+the text `about`, removes the file and kills itself: `before` the call is sent, or `after` its
+answer came. The operation "Return" means the handler's own end: its work is done, its answer is
+never sent. Removing the file is atomic, so one file kills one worker.
+
+This is botocore's own event system, hooked from outside: the shipped code does not know of it.
 """
 
 import importlib.abc
@@ -59,6 +60,7 @@ class Observer:
         self._journal = os.open(journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         self._crashes = crashes
         self._request_id = ""
+        self._event: object = None
         self._began = self._cpu = 0.0
         self._cold = True
         self._seen: Counter[tuple[str, str]] = Counter()
@@ -80,9 +82,10 @@ class Observer:
 
     def begin(self, request_id: str, event: object) -> None:
         self._request_id, self._began = request_id, time.monotonic()
+        self._event = event
         self._cpu = time.process_time()
         self._seen.clear()
-        self._write({"kind": "begin", "cold": self._cold, "event": event})
+        self._write({"kind": "begin", "cold": self._cold, "event": event, "pid": os.getpid()})
         self._cold = False
 
     def end(self, result: str, error: dict[str, Any] | None) -> None:
@@ -195,6 +198,7 @@ class Observer:
             and plan["moment"] == moment
             and (not wanted or wanted in resource)
             and plan["nth"] == count
+            and plan["about"] in json.dumps(self._event)
         )
 
 

@@ -51,8 +51,18 @@ class Simulator:
         rule = {"match": match, "times": times, "fault": {"kind": kind, **params}}
         return int(self._call("POST", "/faults", rule)["id"])
 
-    def disarm(self) -> None:
-        self._call("DELETE", "/faults")
+    def disarm(self, rule_id: int | None = None) -> None:
+        """Remove one rule, or all of them. A rule that is gone already is no error."""
+        path = "/faults" if rule_id is None else f"/faults/{rule_id}"
+        answer = self._control.delete(path)
+        if answer.status_code != httpx.codes.NOT_FOUND:
+            answer.raise_for_status()
+
+    def disarm_about(self, text: str) -> None:
+        """Remove the rules whose ``prompt_contains`` contains a text."""
+        for rule in self.faults():
+            if text in (rule["match"]["prompt_contains"] or ""):
+                self.disarm(rule["id"])
 
     def faults(self) -> list[dict[str, Any]]:
         return list(self._call("GET", "/faults")["faults"])

@@ -161,6 +161,17 @@ def test_a_crash_before_a_call_leaves_it_unsent(stack: Stack) -> None:
     assert "unsent-test" not in {item["Key"] for item in keys}
 
 
+def test_a_crash_about_a_text_strikes_no_other_event(stack: Stack) -> None:
+    stack.crash("Act", "PutItem", about="mine-test")
+    assert act(stack, {"do": "write", "id": "other-test"}) == "written"
+    assert (stack.planned_crashes("mine-test"), stack.planned_crashes("other-test")) == (1, 0)
+    assert act(stack, {"do": "write", "id": "mine-test"})["errorType"] == "Runtime.ExitError"
+    assert stack.planned_crashes() == 0
+    stack.crash("Act", "PutItem", about="mine-test")
+    stack.call_off_crashes("mine-test")
+    assert act(stack, {"do": "write", "id": "mine-test"}) == "written"
+
+
 def test_a_crash_at_the_return_loses_only_the_answer(stack: Stack) -> None:
     stack.crash("Act", "Return")
     wish = {"do": "write", "id": "return-test"}

@@ -179,6 +179,9 @@ def test_a_stack_started_elsewhere_can_be_found_and_asked() -> None:
         assert found.description == described
         assert balance(described, found.token("ada")).status_code == 200
         assert found.invocations(function="StatusFunction")[-1].ended
+        assert set(found.simulators) == {"fal", "runway", "runware"}
+        assert found.fal.submissions() == []
+        found.close()
 
 
 def test_a_stack_that_fails_to_deploy_leaves_nothing(tmp_path: Path) -> None:
