@@ -27,6 +27,8 @@ from tests.support.inbox import Inbox
 ROOT = Path(__file__).parents[2]
 DRIVERS = Path(__file__).parent / "drivers"
 FAST = {"generation_seconds": 0.2, "image_seconds": 0.1, "time_factor": 0.01}
+SDK = ("runware", "runware_sdk_calls.py")
+LEGACY = ("runware-legacy", "runware_legacy_calls.py")
 TRANSPORTS = ["rest", "websocket"]
 
 
@@ -42,23 +44,52 @@ def simulator(running: Simulator) -> Simulator:
     return running
 
 
-def drive(environment: str, script: str, wish: dict[str, Any]) -> list[dict[str, Any]]:
-    """What the driver prints, run in the interpreter of ``environment``."""
-    python = ROOT / ".envs" / environment / "bin" / "python"
-    assert python.exists(), f"{python} is missing; make test builds it"
-    # Its patience with one answer, in ms, is 30 s for a video; here nothing takes that long.
-    patience = {"RUNWARE_VIDEO_INITIAL_TIMEOUT": "2000", "RUNWARE_VIDEO_POLLING_DELAY": "50"}
-    run = subprocess.run(
-        [python, DRIVERS / script],
-        input=json.dumps(wish),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env=patience,
-    )
-    assert run.returncode == 0, run.stderr
-    return list(json.loads(run.stdout))
+class Driver:
+    """A script that runs scenarios, one a line, in an interpreter that has one of the packages."""
+
+    def __init__(self, environment: str, script: str) -> None:
+        python = ROOT / ".envs" / environment / "bin" / "python"
+        assert python.exists(), f"{python} is missing; make test builds it"
+        self._process = subprocess.Popen(
+            [python, DRIVERS / script],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            # Patience with one answer, in ms, is 30 s for a video; here nothing takes that long.
+            env={"RUNWARE_VIDEO_INITIAL_TIMEOUT": "2000", "RUNWARE_VIDEO_POLLING_DELAY": "50"},
+        )
+
+    def run(self, wish: dict[str, Any]) -> list[dict[str, Any]]:
+        """What the package makes of a scenario."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(wish) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        assert line, "the driver ended; its standard error says why"
+        return list(json.loads(line))
+
+    def close(self) -> None:
+        # It ends with its standard input.
+        self._process.communicate()
+
+
+_drivers: dict[tuple[str, str], Driver] = {}
+
+
+def driver(environment: str, script: str) -> Driver:
+    """Importing a package takes a second, so its process stays for all tests of this module."""
+    key = (environment, script)
+    if key not in _drivers:
+        _drivers[key] = Driver(environment, script)
+    return _drivers[key]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_driver_left() -> Iterator[None]:
+    yield
+    while _drivers:
+        _drivers.popitem()[1].close()
 
 
 def sdk(
@@ -67,7 +98,7 @@ def sdk(
     """What runware-sdk makes of ``calls``, each a method and its parameters."""
     addresses = {"rest": simulator.url, "ws": simulator.about["ws_url"], "key": simulator.key}
     wish = {**addresses, "transport": transport, "calls": calls, **wish}
-    return drive("runware", "runware_sdk_calls.py", wish)
+    return driver(*SDK).run(wish)
 
 
 def legacy(
@@ -75,7 +106,7 @@ def legacy(
 ) -> list[dict[str, Any]]:
     """What runware 0.5 makes of ``calls``."""
     wish = {"ws": simulator.about["ws_url"], "key": simulator.key, "calls": calls, **wish}
-    return drive("runware-legacy", "runware_legacy_calls.py", wish)
+    return driver(*LEGACY).run(wish)
 
 
 def video(**members: Any) -> tuple[str, dict[str, Any]]:

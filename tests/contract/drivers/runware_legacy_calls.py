@@ -1,8 +1,8 @@
-"""Drive runware 0.5: run one scenario and print what the client made of it, as JSON.
+"""Drive runware 0.5: run scenarios and print what the client made of each, as JSON.
 
 Runs in the interpreter of `.envs/runware-legacy`, which holds that package and nothing of ours.
-Reads one JSON object from stdin: ``{"ws", "key", "calls": [[method, parameters], …]}``; prints a
-list with one ``{"result"}`` or ``{"error"}`` per call.
+Each line of stdin is a JSON object, ``{"ws", "key", "calls": [[method, parameters], …]}``, and is
+answered with a line, a list with one ``{"result"}`` or ``{"error"}`` per call.
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ async def call(client: Any, method: str, parameters: dict[str, Any]) -> dict[str
     }
 
 
-async def main() -> None:
-    wish = json.load(sys.stdin)
+async def scenario(wish: dict[str, Any]) -> list[dict[str, Any]]:
     client = Runware(api_key=wish["key"], url=wish["ws"])
     said = [await call(client, *one) for one in wish["calls"]]
     await client.disconnect()
-    json.dump(said, sys.stdout, default=str)
+    return said
 
 
-asyncio.run(main())
+for line in sys.stdin:
+    print(json.dumps(asyncio.run(scenario(json.loads(line))), default=str), flush=True)

@@ -1,8 +1,9 @@
-"""Drive runware-sdk 1.x: run one scenario and print what the client made of it, as JSON.
+"""Drive runware-sdk 1.x: run scenarios and print what the client made of each, as JSON.
 
-Runs in the interpreter of `.envs/runware`, which holds that package and nothing of ours. Reads one
-JSON object from stdin: ``{"rest", "ws", "key", "transport", "calls": [[method, parameters], …]}``.
-Prints a list with one ``{"result"}`` or ``{"error"}`` per call, and the progress told on the way.
+Runs in the interpreter of `.envs/runware`, which holds that package and nothing of ours. Each line
+of stdin is a JSON object, ``{"rest", "ws", "key", "transport", "calls": [[method, parameters]]}``,
+and is answered with a line: a list with one ``{"result"}`` or ``{"error"}`` per call, and the
+progress reported on the way.
 """
 
 from __future__ import annotations
@@ -30,8 +31,7 @@ async def call(client: Any, method: str, parameters: dict[str, Any]) -> dict[str
     return {"result": result, "progress": progress, "told": told}
 
 
-async def main() -> None:
-    wish = json.load(sys.stdin)
+async def scenario(wish: dict[str, Any]) -> list[dict[str, Any]]:
     # Everything but the addresses is as the package comes, with shorter pauses between retries.
     async with Runware(
         api_key=wish["key"],
@@ -42,13 +42,16 @@ async def main() -> None:
         max_retries=wish.get("max_retries", 3),
     ) as client:
         if wish.get("together"):
-            said = await asyncio.gather(*(call(client, *one) for one in wish["calls"]))
-        else:
-            said = [await call(client, *one) for one in wish["calls"]]
-    json.dump(said, sys.stdout)
+            return await asyncio.gather(*(call(client, *one) for one in wish["calls"]))
+        return [await call(client, *one) for one in wish["calls"]]
 
 
-try:
-    asyncio.run(main())
-except RunwareError as error:  # raised while connecting
-    json.dump([{"error": {"code": error.code, "message": error.message}}], sys.stdout)
+def answer(wish: dict[str, Any]) -> list[dict[str, Any]]:
+    try:
+        return asyncio.run(scenario(wish))
+    except RunwareError as error:  # raised while connecting
+        return [{"error": {"code": error.code, "message": error.message}}]
+
+
+for line in sys.stdin:
+    print(json.dumps(answer(json.loads(line))), flush=True)
