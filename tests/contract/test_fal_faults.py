@@ -17,6 +17,7 @@ import pytest
 from local.fal.faults import FAL_FAULTS, NOT_ACCEPTED
 from local.simulator.client import Simulator, start
 from tests.support.inbox import Inbox
+from tests.support.plain_http import PLAIN
 
 TEXT = "/fal-ai/veo3.1"
 FOX = {"prompt": "a fox", "duration": "4s"}
@@ -38,7 +39,7 @@ def fal(running: Simulator) -> Simulator:
 @pytest.fixture
 def http(fal: Simulator) -> Iterator[httpx.Client]:
     headers = {"Authorization": f"Key {fal.key}"}
-    with httpx.Client(base_url=fal.url, headers=headers, timeout=5) as client:
+    with httpx.Client(base_url=fal.url, headers=headers, timeout=5, verify=PLAIN) as client:
         yield client
 
 

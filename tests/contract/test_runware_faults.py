@@ -26,6 +26,7 @@ from local.runware.models import VIDEO_MODELS
 from local.simulator.client import Simulator, start
 from local.simulator.media import MEDIA_FAULTS
 from tests.support.inbox import Inbox
+from tests.support.plain_http import PLAIN
 
 FAST = {"generation_seconds": 0.1, "image_seconds": 0.05, "time_factor": 0.01}
 A, B = "https://example.com/a.png", "https://example.com/b.png"
@@ -47,7 +48,7 @@ def runware(running: Simulator) -> Simulator:
 def http(runware: Simulator) -> Iterator[httpx.Client]:
     headers = {"Authorization": f"Bearer {runware.key}"}
     with httpx.Client(
-        base_url=runware.url.removesuffix("/v1"), headers=headers, timeout=5
+        base_url=runware.url.removesuffix("/v1"), headers=headers, timeout=5, verify=PLAIN
     ) as client:
         yield client
 

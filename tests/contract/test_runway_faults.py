@@ -15,6 +15,7 @@ from PIL import Image, UnidentifiedImageError
 
 from local.runway.faults import NOT_ACCEPTED, RUNWAY_FAULTS
 from local.simulator.client import Simulator, start
+from tests.support.plain_http import PLAIN
 
 VIDEO = "/v1/text_to_video"
 FOX = {"model": "gen4.5", "promptText": "a fox", "ratio": "1280:720", "duration": 2}
@@ -37,7 +38,7 @@ def runway(running: Simulator) -> Simulator:
 @pytest.fixture
 def http(runway: Simulator) -> Iterator[httpx.Client]:
     headers = {"Authorization": f"Bearer {runway.key}", "X-Runway-Version": "2024-11-06"}
-    with httpx.Client(base_url=runway.url, headers=headers, timeout=5) as client:
+    with httpx.Client(base_url=runway.url, headers=headers, timeout=5, verify=PLAIN) as client:
         yield client
 
 

@@ -1,68 +1,68 @@
-"""The whole stack: the real template with its roles enforced, and a simulated fal in a hurry.
+"""The whole stack: the real template with its roles enforced, and three simulated providers.
 
-One stack per pytest process serves all tests; each test has users of its own, and nobody's account
-may be off, at the end of its test or of the run.
+All tests of a run share one stack, in parallel and in any order (`tests.support.shared_stack`). So
+each test has users of its own; faults, crashes and counts name them or their jobs. A test that has
+to change more than that, such as a provider's settings, is marked ``alone``: no other test uses the
+stack at the same time, and it leaves the stack as it was.
+
+No user's account may be off, at the end of its test or of the run.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
-from local.stack import Stack
+from local.running import RunningStack
 from tests.support.audit import Auditor
-from tests.support.backstage import (
-    Owner,
-    call_off_crashes,
-    close_circuits,
-    scan,
-    until_execution_ended,
-)
-from tests.support.catalog import MODELS, PRICE
+from tests.support.backstage import Owner, jobs_of, until_execution_ended
+from tests.support.catalog import PRICE
 from tests.support.customer import Customer
-
-FAL = {
-    "queue_seconds": 0.05,
-    "generation_seconds": 0.1,
-    # Nobody waits for somebody else's job.
-    "concurrency": 40,
-    "time_factor": 0.05,
-}
-LIMITS = {"MaxOpenJobs": "60", "MaxJobsPerHour": "1000"}
+from tests.support.shared_stack import beside_others
 
 
 @pytest.fixture(scope="session")
-def stack() -> Iterator[Stack]:
-    with Stack(enforce_iam=True, parameters=LIMITS, settings={"fal": FAL}) as running:
-        owner = Owner(running)
-        for model in MODELS:
-            owner.put_model(**model)
-        owner.close()
-        yield running
+def stack(shared_stack: RunningStack) -> RunningStack:
+    return shared_stack
 
 
 @pytest.fixture(scope="session")
-def auditor(stack: Stack) -> Iterator[Auditor]:
+def auditor(stack: RunningStack) -> Iterator[Auditor]:
     auditor = Auditor(stack)
     yield auditor
-    auditor.check_everybody()
-    auditor.check_logs()
+    # Once more, now that all the others have done their part.
+    auditor.check_again()
 
 
 @pytest.fixture(scope="session")
-def owner(stack: Stack) -> Iterator[Owner]:
+def owner(stack: RunningStack) -> Iterator[Owner]:
     owner = Owner(stack)
     yield owner
     owner.close()
 
 
+@pytest.fixture(autouse=True)
+def undisturbed(request: pytest.FixtureRequest, shared_folder: Path) -> Iterator[None]:
+    """A test marked ``alone`` has the shared stack for itself, from before its other fixtures."""
+    if "shared_stack" not in request.fixturenames:
+        yield
+        return
+    alone = request.node.get_closest_marker("alone") is not None
+    with beside_others(shared_folder, alone=alone):
+        yield
+
+
 @pytest.fixture
 def new_customer(
-    stack: Stack, owner: Owner, auditor: Auditor
+    stack: RunningStack, owner: Owner, auditor: Auditor
 ) -> Iterator[Callable[[int], Customer]]:
-    """Makes customers with some credits. Their jobs end within the test, and their books add up."""
+    """Makes customers with some credits. Their jobs end within the test, and their books add up.
+
+    Afterwards no fault and no crash is planned for them any more.
+    """
     customers: list[Customer] = []
     with ExitStack() as open_connections:
 
@@ -74,26 +74,17 @@ def new_customer(
             return customer
 
         yield make
-        assert stack.planned_crashes() == 0, "a planned crash did not happen"
-        users = {customer.user_id for customer in customers}
-        for job in scan(stack, "JobsTable"):
-            if job["user_id"] in users:
+        left = [customer for customer in customers if customer.planned_crashes()]
+        for customer in customers:
+            customer.withdraw()
+        assert not left, "a planned crash did not happen"
+        for customer in customers:
+            for job in jobs_of(stack, customer.user_id):
                 until_execution_ended(stack, job["job_id"])
-        for user in users:
-            auditor.check(user)
+        auditor.check(*(customer.user_id for customer in customers))
 
 
 @pytest.fixture
 def ada(new_customer: Callable[[int], Customer]) -> Customer:
     """A customer with credits for ten quick jobs."""
     return new_customer(10 * PRICE)
-
-
-@pytest.fixture(autouse=True)
-def nothing_left_armed(stack: Stack) -> Iterator[None]:
-    """Faults and crashes of one test strike in no other."""
-    yield
-    for simulator in stack.simulators.values():
-        simulator.disarm()
-    call_off_crashes(stack)
-    close_circuits(stack)

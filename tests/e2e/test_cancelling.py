@@ -8,21 +8,22 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from local.stack import Stack, wait_for
+from local.running import RunningStack
 from tests.support.backstage import job_item, submissions, until_execution_ended, until_tracked
 from tests.support.catalog import PRICE
 from tests.support.customer import Customer
+from tests.support.progress import until
 
 
 @pytest.fixture
-def crowded(stack: Stack) -> Iterator[None]:
+def crowded(stack: RunningStack) -> Iterator[None]:
     """A provider whose queue does not move for half a minute."""
     stack.fal.change(queue_seconds=30)
     yield
     stack.fal.change(queue_seconds=0.05)
 
 
-def assert_cancelled_for_free(stack: Stack, customer: Customer, job_id: str) -> None:
+def assert_cancelled_for_free(stack: RunningStack, customer: Customer, job_id: str) -> None:
     ended = customer.video(job_id)
     assert (ended["status"], ended["error_code"]) == ("cancelled", "CANCELLED")
     assert ended["credits_used"] == 0
@@ -35,8 +36,9 @@ def assert_too_late(answer: httpx.Response) -> None:
     assert (answer.status_code, answer.json()["code"]) == (409, "CANCEL_TOO_LATE")
 
 
+@pytest.mark.alone
 @pytest.mark.usefixtures("crowded")
-def test_a_job_in_the_providers_queue_is_withdrawn(stack: Stack, ada: Customer) -> None:
+def test_a_job_in_the_providers_queue_is_withdrawn(stack: RunningStack, ada: Customer) -> None:
     job_id = ada.order(model_id="patient-t2v")
     until_tracked(stack, job_id)
     answer = ada.cancel(job_id)
@@ -53,11 +55,11 @@ def test_a_job_in_the_providers_queue_is_withdrawn(stack: Stack, ada: Customer) 
     assert_cancelled_for_free(stack, ada, job_id)
 
 
-def test_a_job_that_is_running_completes_all_the_same(stack: Stack, ada: Customer) -> None:
+def test_a_job_that_is_running_completes_all_the_same(stack: RunningStack, ada: Customer) -> None:
     stack.fal.arm("slow_generation", seconds=1.5, prompt_contains=ada.word)
     job_id = ada.order(model_id="patient-t2v")
     until_tracked(stack, job_id)
-    wait_for(lambda: submissions(stack, job_id)[0]["state"] == "IN_PROGRESS", 60)
+    until(stack, job_id, lambda: submissions(stack, job_id)[0]["state"] == "IN_PROGRESS")
     assert_too_late(ada.cancel(job_id))
     assert ada.until_ended(job_id)["status"] == "completed"
     assert ada.kinds() == ["grant", "hold", "capture"]
@@ -65,9 +67,9 @@ def test_a_job_that_is_running_completes_all_the_same(stack: Stack, ada: Custome
     assert "cancel" not in paid["calls"], "a run that is paid for is not thrown away"
 
 
-def test_a_job_that_was_never_sent_needs_no_provider(stack: Stack, ada: Customer) -> None:
+def test_a_job_that_was_never_sent_needs_no_provider(stack: RunningStack, ada: Customer) -> None:
     # Generate dies before it starts the execution, so nothing is sent until the sweep comes.
-    stack.crash("GenerateFunction", "StartExecution", moment="before")
+    ada.crash("GenerateFunction", "StartExecution", moment="before")
     assert ada.post("unsent").status_code == 500
     (video,) = ada.http.get("/v1/videos").json()["videos"]
     job_id = video["job_id"]
@@ -80,7 +82,7 @@ def test_a_job_that_was_never_sent_needs_no_provider(stack: Stack, ada: Customer
 
 
 def test_a_job_between_two_attempts_at_a_busy_provider_is_cancelled(
-    stack: Stack, ada: Customer
+    stack: RunningStack, ada: Customer
 ) -> None:
     stack.fal.arm("submit_429", times=None, prompt_contains=ada.word)
     job_id = ada.order(model_id="patient-t2v")
@@ -89,18 +91,18 @@ def test_a_job_between_two_attempts_at_a_busy_provider_is_cancelled(
         submission = job_item(stack, job_id)["video"].get("submission")
         return bool(submission and submission["state"] == "refused")
 
-    wait_for(refused, 60, every=0.02)
+    until(stack, job_id, refused, every=0.02)
     answer = ada.cancel(job_id)
     if answer.status_code == 503:
         # It met an attempt on its way, whose fate nobody knew then; it is refused by now.
-        wait_for(refused, 60, every=0.02)
+        until(stack, job_id, refused, every=0.02)
         answer = ada.cancel(job_id)
     assert answer.status_code == 200
     assert_cancelled_for_free(stack, ada, job_id)
     assert submissions(stack, job_id) == []
 
 
-def test_a_finished_job_cannot_be_cancelled(stack: Stack, ada: Customer) -> None:
+def test_a_finished_job_cannot_be_cancelled(stack: RunningStack, ada: Customer) -> None:
     job_id = ada.order()
     assert ada.until_ended(job_id)["status"] == "completed"
     before = job_item(stack, job_id)
@@ -108,7 +110,7 @@ def test_a_finished_job_cannot_be_cancelled(stack: Stack, ada: Customer) -> None
     assert job_item(stack, job_id) == before
 
 
-def test_a_failed_job_cannot_be_cancelled(stack: Stack, ada: Customer) -> None:
+def test_a_failed_job_cannot_be_cancelled(stack: RunningStack, ada: Customer) -> None:
     stack.fal.arm("runner_error", prompt_contains=ada.word)
     job_id = ada.order()
     assert ada.until_ended(job_id)["status"] == "failed"
@@ -116,14 +118,15 @@ def test_a_failed_job_cannot_be_cancelled(stack: Stack, ada: Customer) -> None:
     assert ada.kinds() == ["grant", "hold", "release"]
 
 
+@pytest.mark.alone
 @pytest.mark.usefixtures("crowded")
 def test_a_cancellation_killed_after_the_withdrawal_is_finished_by_asking_again(
-    stack: Stack, ada: Customer
+    stack: RunningStack, ada: Customer
 ) -> None:
     job_id = ada.order(model_id="patient-t2v")
     until_tracked(stack, job_id)
     # The provider has let go of it, and the record of that is all there is.
-    stack.crash("CancelFunction", "UpdateItem")
+    ada.crash("CancelFunction", "UpdateItem")
     assert ada.cancel(job_id).status_code == 500
     answer = ada.cancel(job_id)
     # Or the provider's own webhook about the cancelled request was quicker.
@@ -131,7 +134,7 @@ def test_a_cancellation_killed_after_the_withdrawal_is_finished_by_asking_again(
     assert_cancelled_for_free(stack, ada, job_id)
 
 
-def test_a_running_job_cannot_be_deleted(stack: Stack, ada: Customer) -> None:
+def test_a_running_job_cannot_be_deleted(stack: RunningStack, ada: Customer) -> None:
     stack.fal.arm("slow_generation", seconds=1, prompt_contains=ada.word)
     job_id = ada.order(model_id="patient-t2v")
     answer = ada.http.delete(f"/v1/videos/{job_id}")
@@ -139,7 +142,7 @@ def test_a_running_job_cannot_be_deleted(stack: Stack, ada: Customer) -> None:
     assert ada.until_ended(job_id)["status"] == "completed"
 
 
-def test_a_deleted_video_is_gone_and_its_journal_stays(stack: Stack, ada: Customer) -> None:
+def test_a_deleted_video_is_gone_and_its_journal_stays(stack: RunningStack, ada: Customer) -> None:
     kept, job_id = ada.order(), ada.order()
     for each in (kept, job_id):
         ended = ada.until_ended(each)
@@ -160,19 +163,7 @@ def test_a_deleted_video_is_gone_and_its_journal_stays(stack: Stack, ada: Custom
     assert ada.entries() == journal
 
 
-def test_a_deletion_killed_half_way_is_finished_by_asking_again(
-    stack: Stack, ada: Customer
-) -> None:
-    job_id = ada.order()
-    ada.until_ended(job_id)
-    stack.crash("CancelFunction", "DeleteObject", moment="after")
-    assert ada.http.delete(f"/v1/videos/{job_id}").status_code == 500
-    assert ada.http.get(f"/v1/videos/{job_id}").status_code == 404, "hidden first"
-    assert ada.http.delete(f"/v1/videos/{job_id}").status_code == 204
-    # The audit at the end of the test looks for both of its objects.
-
-
-def test_the_key_of_a_deleted_job_starts_no_other(stack: Stack, ada: Customer) -> None:
+def test_the_key_of_a_deleted_job_starts_no_other(stack: RunningStack, ada: Customer) -> None:
     job_id = ada.order("once")
     ada.until_ended(job_id)
     ada.http.delete(f"/v1/videos/{job_id}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from local.stack import Stack
+from local.running import RunningStack
 from tests.support.backstage import submissions
 from tests.support.catalog import PRICE
 from tests.support.customer import Customer
@@ -32,7 +32,7 @@ PROVIDERS_WORDS = ("content checker", "did not generate", "download the file", "
 
 
 def assert_free_failure(
-    stack: Stack, customer: Customer, job_id: str, code: str, message: str
+    stack: RunningStack, customer: Customer, job_id: str, code: str, message: str
 ) -> None:
     ended = customer.until_ended(job_id)
     assert (ended["status"], ended["error_code"]) == ("failed", code)
@@ -46,7 +46,7 @@ def assert_free_failure(
 
 
 @pytest.mark.parametrize("kind", FAILURES)
-def test_a_failure_told_by_webhook_is_free(stack: Stack, ada: Customer, kind: str) -> None:
+def test_a_failure_told_by_webhook_is_free(stack: RunningStack, ada: Customer, kind: str) -> None:
     code, message = FAILURES[kind]
     stack.fal.arm(kind, prompt_contains=ada.word)
     job_id = ada.order(model_id="patient-t2v")
@@ -54,7 +54,7 @@ def test_a_failure_told_by_webhook_is_free(stack: Stack, ada: Customer, kind: st
 
 
 @pytest.mark.parametrize("kind", ["moderation", "runner_error"])
-def test_a_failure_found_by_a_poll_is_free(stack: Stack, ada: Customer, kind: str) -> None:
+def test_a_failure_found_by_a_poll_is_free(stack: RunningStack, ada: Customer, kind: str) -> None:
     code, message = FAILURES[kind]
     stack.fal.arm(kind, prompt_contains=ada.word)
     stack.fal.arm("webhook_lost", prompt_contains=ada.word)
@@ -62,7 +62,9 @@ def test_a_failure_found_by_a_poll_is_free(stack: Stack, ada: Customer, kind: st
     assert_free_failure(stack, ada, job_id, code, message)
 
 
-def test_a_failed_job_can_be_tried_again_under_a_new_key(stack: Stack, ada: Customer) -> None:
+def test_a_failed_job_can_be_tried_again_under_a_new_key(
+    stack: RunningStack, ada: Customer
+) -> None:
     stack.fal.arm("runner_error", prompt_contains=ada.word)
     assert ada.finish(key="first")["status"] == "failed"
     assert ada.post("first").headers["X-Idempotent-Replay"] == "true"

@@ -12,26 +12,29 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
 from local.issuer import AUDIENCE, KEY_ID
-from local.stack import Stack
+from local.running import RunningStack
 from tests.support.catalog import PRICE
 from tests.support.customer import Customer
+from tests.support.plain_http import PLAIN
 
 NOT_A_DOMAIN = ["https://10.0.0.1/a.png", "https://[::1]/a.png", "https://2130706433/a.png"]
 
 
-def outsider(stack: Stack, token: str | None) -> httpx.Client:
+def outsider(stack: RunningStack, token: str | None) -> httpx.Client:
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-    return httpx.Client(base_url=stack.api_url, headers=headers, trust_env=False, timeout=60)
+    return httpx.Client(
+        base_url=stack.api_url, headers=headers, trust_env=False, timeout=60, verify=PLAIN
+    )
 
 
-def forged_token(stack: Stack) -> str:
+def forged_token(stack: RunningStack) -> str:
     """All claims as they should be, signed by a stranger."""
     claims = jwt.decode(stack.token("ada"), options={"verify_signature": False})
     key = generate_private_key(public_exponent=65537, key_size=2048)
     return jwt.encode(claims, key, algorithm="RS256", headers={"kid": KEY_ID})
 
 
-TOKENS: dict[str, Callable[[Stack], str | None]] = {
+TOKENS: dict[str, Callable[[RunningStack], str | None]] = {
     "no token": lambda _: None,
     "an expired token": lambda stack: stack.token("ada", expires_in=-60),
     "a token for another audience": lambda stack: stack.token("ada", audience=f"not-{AUDIENCE}"),
@@ -42,7 +45,7 @@ TOKENS: dict[str, Callable[[Stack], str | None]] = {
 
 
 @pytest.mark.parametrize("what", TOKENS)
-def test_nobody_enters_with(stack: Stack, what: str) -> None:
+def test_nobody_enters_with(stack: RunningStack, what: str) -> None:
     with outsider(stack, TOKENS[what](stack)) as http:
         for method, path in [
             ("POST", "/v1/videos"),
@@ -85,7 +88,7 @@ def test_somebody_elses_job_looks_like_no_job(new_customer: Callable[[int], Cust
     assert ada.until_ended(job_id)["status"] == "completed"
 
 
-def test_a_browser_may_ask_first(stack: Stack) -> None:
+def test_a_browser_may_ask_first(stack: RunningStack) -> None:
     with outsider(stack, None) as http:
         answer = http.options(
             "/v1/videos",

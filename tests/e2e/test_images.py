@@ -12,9 +12,10 @@ import httpx
 import pytest
 from PIL import Image
 
-from local.stack import Stack
+from local.running import RunningStack
 from tests.support.catalog import PRICE
 from tests.support.customer import Customer
+from tests.support.plain_http import PLAIN
 
 MEGABYTE = 1024 * 1024
 
@@ -34,7 +35,7 @@ def ask(customer: Customer, content_type: str = "image/png") -> dict[str, Any]:
 
 def post(form: Mapping[str, Any], data: bytes, **changes: str) -> tuple[int, str]:
     """What S3 says to a form that is sent with this file: a status and a code."""
-    with httpx.Client(trust_env=False, timeout=60) as http:
+    with httpx.Client(trust_env=False, timeout=60, verify=PLAIN) as http:
         files = {"file": ("picture", data, "application/octet-stream")}
         answer = http.post(form["url"], data={**form["fields"], **changes}, files=files)
     code = re.search(r"<Code>(\w+)</Code>", answer.text)
@@ -42,13 +43,13 @@ def post(form: Mapping[str, Any], data: bytes, **changes: str) -> tuple[int, str
 
 
 def read(url: str) -> httpx.Response:
-    with httpx.Client(trust_env=False, timeout=60) as http:
+    with httpx.Client(trust_env=False, timeout=60, verify=PLAIN) as http:
         return http.get(url)
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP"])
 def test_a_picture_goes_in_by_a_form_and_out_through_the_distribution(
-    stack: Stack, ada: Customer, form: str
+    stack: RunningStack, ada: Customer, form: str
 ) -> None:
     content_type, data = f"image/{form.lower()}", picture(form)
     asked = ask(ada, content_type)
@@ -90,7 +91,7 @@ def test_twenty_megabytes_are_taken(ada: Customer) -> None:
     assert post(ask(ada)["upload"], bytes(20 * MEGABYTE)) == (204, "")
 
 
-def test_the_bucket_itself_is_closed(stack: Stack, ada: Customer) -> None:
+def test_the_bucket_itself_is_closed(stack: RunningStack, ada: Customer) -> None:
     asked = ask(ada)
     assert post(asked["upload"], picture()) == (204, "")
     key = asked["upload"]["fields"]["key"]
@@ -152,7 +153,9 @@ def test_somebody_elses_upload_looks_like_none(
     assert (refused.status_code, refused.json()["code"]) == (400, "IMAGE_NOT_UPLOADED")
 
 
-def test_another_address_on_this_machine_is_still_refused(stack: Stack, ada: Customer) -> None:
+def test_another_address_on_this_machine_is_still_refused(
+    stack: RunningStack, ada: Customer
+) -> None:
     refused = ada.post(model_id="quick-i2v", image_url=f"{stack.aws_endpoint}/uploads/a.png")
     assert (refused.status_code, refused.json()["code"]) == (400, "INVALID_REQUEST")
     assert ada.kinds() == ["grant"]

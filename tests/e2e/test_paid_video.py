@@ -12,10 +12,11 @@ import httpx
 import pytest
 from PIL import Image
 
-from local.stack import Stack, wait_for
-from tests.support.backstage import job_item, metric, submissions
+from local.running import RunningStack
+from tests.support.backstage import assert_counted, job_item, submissions
 from tests.support.catalog import PRICE, VEO_DRAFT
 from tests.support.customer import TERMINAL, Customer
+from tests.support.progress import until
 
 FRAME = "https://images.example.com/first.png"
 LAST_FRAME = "https://images.example.com/last.png"
@@ -24,7 +25,10 @@ HAPPY_PATH = ["Submit", "Track", "Migrate", "NextStage", "Settle"]
 
 @pytest.mark.parametrize(("aspect_ratio", "size"), [("16:9", (1280, 720)), ("9:16", (720, 1280))])
 def test_a_paid_video_reaches_the_bucket_as_asked_for(
-    stack: Stack, new_customer: Callable[[int], Customer], aspect_ratio: str, size: tuple[int, int]
+    stack: RunningStack,
+    new_customer: Callable[[int], Customer],
+    aspect_ratio: str,
+    size: tuple[int, int],
 ) -> None:
     customer = new_customer(100)
     job_id = customer.order(
@@ -57,7 +61,9 @@ def test_a_paid_video_reaches_the_bucket_as_asked_for(
         assert image.width / image.height == pytest.approx(size[0] / size[1], rel=0.02)
 
 
-def test_the_object_carries_its_type_length_and_checksum(stack: Stack, ada: Customer) -> None:
+def test_the_object_carries_its_type_length_and_checksum(
+    stack: RunningStack, ada: Customer
+) -> None:
     job_id = ada.order()
     ada.until_ended(job_id)
     asset = job_item(stack, job_id)["video"]["asset"]
@@ -73,27 +79,28 @@ def test_the_object_carries_its_type_length_and_checksum(stack: Stack, ada: Cust
 
 
 def test_a_webhook_finishes_a_job_in_five_transitions_and_without_a_poll(
-    stack: Stack, ada: Customer
+    stack: RunningStack, ada: Customer
 ) -> None:
-    with_webhook = metric(stack, "WebhooksFunction", "WebhookAccepted")
     job_id = ada.order(model_id="patient-t2v")
     assert ada.until_ended(job_id)["status"] == "completed"
-    wait_for(lambda: len(stack.transitions(job_id)) >= len(HAPPY_PATH), 60)
+    until(stack, job_id, lambda: len(stack.transitions(job_id)) >= len(HAPPY_PATH))
 
     assert stack.transitions(job_id) == HAPPY_PATH
     (paid,) = submissions(stack, job_id)
     assert paid["calls"] == {}, "nobody asked, the webhook told"
-    assert metric(stack, "WebhooksFunction", "WebhookAccepted") == with_webhook + 1
+    assert_counted(stack, "WebhooksFunction", "WebhookAccepted", about=job_id)
 
 
 def test_a_warm_generate_makes_five_aws_calls_and_a_status_read_one(
-    stack: Stack, ada: Customer
+    stack: RunningStack, ada: Customer
 ) -> None:
-    for _ in range(2):
+    # Beside other tests, a call may be the first one of another worker.
+    for _ in range(10):
         job_id = ada.order()
         ada.until_ended(job_id)
-
-    (generate,) = stack.invocations(function="GenerateFunction", about=job_id)
+        (generate,) = stack.invocations(function="GenerateFunction", about=job_id)
+        if not generate.cold:
+            break
     assert not generate.cold
     assert [call.operation for call in generate.calls] == [
         "PutItem",
@@ -109,7 +116,7 @@ def test_a_warm_generate_makes_five_aws_calls_and_a_status_read_one(
 
 
 def test_progress_never_goes_backwards_and_says_when_to_ask_again(
-    stack: Stack, ada: Customer
+    stack: RunningStack, ada: Customer
 ) -> None:
     stack.fal.arm("slow_generation", seconds=0.7, prompt_contains=ada.word)
     job_id = ada.order()
@@ -130,7 +137,9 @@ def test_progress_never_goes_backwards_and_says_when_to_ask_again(
     assert seen[-1] == (100, "Completed", "completed")
 
 
-def test_an_image_becomes_a_video(stack: Stack, new_customer: Callable[[int], Customer]) -> None:
+def test_an_image_becomes_a_video(
+    stack: RunningStack, new_customer: Callable[[int], Customer]
+) -> None:
     customer = new_customer(100)
     job_id = customer.order(model_id="veo-3.1-i2v", preset="draft", image_url=FRAME)
     ended = customer.until_ended(job_id)
@@ -141,7 +150,7 @@ def test_an_image_becomes_a_video(stack: Stack, new_customer: Callable[[int], Cu
 
 
 def test_two_frames_become_a_transition(
-    stack: Stack, new_customer: Callable[[int], Customer]
+    stack: RunningStack, new_customer: Callable[[int], Customer]
 ) -> None:
     customer = new_customer(100)
     job_id = customer.order(

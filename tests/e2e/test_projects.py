@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from local.stack import Stack
+from local.running import RunningStack
 from tests.e2e.test_races import at_once, patiently
 from tests.support.backstage import Item, scan
 from tests.support.customer import Customer
@@ -28,11 +28,13 @@ def add_scene(customer: Customer, path: str, prompt: str) -> httpx.Response:
     return patiently(lambda: customer.http.post(f"{path}/scenes", json=body))
 
 
-def items_of(stack: Stack, customer: Customer) -> list[Item]:
+def items_of(stack: RunningStack, customer: Customer) -> list[Item]:
     return [item for item in scan(stack, "ProjectsTable") if item["user_id"] == customer.user_id]
 
 
-def test_a_project_lives_from_its_creation_to_its_deletion(stack: Stack, ada: Customer) -> None:
+def test_a_project_lives_from_its_creation_to_its_deletion(
+    stack: RunningStack, ada: Customer
+) -> None:
     path = new_project(ada, 2, name="Füchse 🦊", resolution="1280:720")
     whole = ada.http.get(path).json()
     assert (whole["name"], whole["resolution"], whole["scene_count"]) == (
@@ -58,7 +60,7 @@ def test_a_project_lives_from_its_creation_to_its_deletion(stack: Stack, ada: Cu
 
 
 def test_nobody_sees_or_touches_somebody_elses_project(
-    stack: Stack, new_customer: Callable[[int], Customer]
+    stack: RunningStack, new_customer: Callable[[int], Customer]
 ) -> None:
     ada, eve = new_customer(1), new_customer(1)
     path = new_project(ada, 1)
@@ -72,7 +74,7 @@ def test_nobody_sees_or_touches_somebody_elses_project(
     assert items_of(stack, ada) == before
 
 
-def test_twenty_scenes_at_once_fill_the_ten_places_left(stack: Stack, ada: Customer) -> None:
+def test_twenty_scenes_at_once_fill_the_ten_places_left(stack: RunningStack, ada: Customer) -> None:
     path = new_project(ada, 40)
     answers = at_once([partial(add_scene, ada, path, f"at once {n}") for n in range(20)])
     assert Counter(answer.status_code for answer in answers) == {201: 10, 400: 10}
@@ -86,7 +88,7 @@ def test_twenty_scenes_at_once_fill_the_ten_places_left(stack: Stack, ada: Custo
 
 
 def test_scenes_added_while_their_project_is_deleted_leave_nothing_behind(
-    stack: Stack, ada: Customer
+    stack: RunningStack, ada: Customer
 ) -> None:
     path = new_project(ada, 5)
     calls: list[Callable[[], httpx.Response]] = [
@@ -101,7 +103,7 @@ def test_scenes_added_while_their_project_is_deleted_leave_nothing_behind(
 
 
 def test_two_deletions_at_once_both_end_and_every_scene_goes_once(
-    stack: Stack, ada: Customer
+    stack: RunningStack, ada: Customer
 ) -> None:
     path = new_project(ada, 10)
     scenes = [f"{path}/scenes/{s['scene_id']}" for s in ada.http.get(path).json()["scenes"]]

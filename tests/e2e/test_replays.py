@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import httpx
 
-from local.stack import Stack
+from local.running import RunningStack
 from tests.support.backstage import Owner, forget_answer, key_status, submissions
 from tests.support.catalog import PRICE
 from tests.support.customer import Customer
@@ -23,7 +23,7 @@ def assert_replay(first: httpx.Response, second: httpx.Response) -> None:
     assert second.headers["Location"] == first.headers["Location"]
 
 
-def test_the_same_key_is_the_same_job_and_one_charge(stack: Stack, ada: Customer) -> None:
+def test_the_same_key_is_the_same_job_and_one_charge(stack: RunningStack, ada: Customer) -> None:
     first = ada.post("again")
     assert_replay(first, ada.post("again"))
     job_id = first.json()["job_id"]
@@ -50,7 +50,7 @@ def test_the_order_and_spacing_of_the_json_do_not_make_another_request(ada: Cust
     assert_replay(first, second)
 
 
-def test_another_body_under_the_same_key_is_refused(stack: Stack, ada: Customer) -> None:
+def test_another_body_under_the_same_key_is_refused(stack: RunningStack, ada: Customer) -> None:
     job_id = ada.order("used")
     refused = ada.post("used", about="a different fox")
     assert (refused.status_code, refused.json()["code"]) == (422, "IDEMPOTENCY_KEY_REUSED")
@@ -62,7 +62,9 @@ def test_another_body_under_the_same_key_is_refused(stack: Stack, ada: Customer)
     assert ada.credits() == {"available": 9 * PRICE, "held": 0}
 
 
-def test_a_key_whose_record_has_expired_still_meets_its_job(stack: Stack, ada: Customer) -> None:
+def test_a_key_whose_record_has_expired_still_meets_its_job(
+    stack: RunningStack, ada: Customer
+) -> None:
     first = ada.post("tomorrow")
     job_id = first.json()["job_id"]
     ada.until_ended(job_id)
@@ -74,7 +76,7 @@ def test_a_key_whose_record_has_expired_still_meets_its_job(stack: Stack, ada: C
 
 
 def test_an_expired_key_meets_its_job_even_when_nothing_could_be_bought_any_more(
-    stack: Stack, new_customer: Callable[[int], Customer]
+    stack: RunningStack, new_customer: Callable[[int], Customer]
 ) -> None:
     customer = new_customer(PRICE)
     first = customer.post("the last credits")

@@ -6,26 +6,28 @@ from typing import Any
 
 import pytest
 
-from local.stack import Stack, wait_for
+from local.running import RunningStack
 from tests.support.backstage import (
+    assert_counted,
     counted,
     job_item,
-    metric,
     pass_the_deadline,
     submissions,
     sweep,
     until_execution_ended,
+    until_tracked,
 )
 from tests.support.customer import Customer
+from tests.support.progress import until
 
 
-def deliveries(stack: Stack, job_id: str) -> list[dict[str, Any]]:
+def deliveries(stack: RunningStack, job_id: str) -> list[dict[str, Any]]:
     """The answered attempts of the provider to tell us."""
     (paid,) = submissions(stack, job_id)
     return [sent for sent in paid["deliveries"] if sent["status"] is not None]
 
 
-def test_a_lost_webhook_is_found_by_the_next_poll(stack: Stack, ada: Customer) -> None:
+def test_a_lost_webhook_is_found_by_the_next_poll(stack: RunningStack, ada: Customer) -> None:
     stack.fal.arm("webhook_lost", prompt_contains=ada.word)
     job_id = ada.order()
     assert ada.until_ended(job_id)["status"] == "completed"
@@ -36,39 +38,42 @@ def test_a_lost_webhook_is_found_by_the_next_poll(stack: Stack, ada: Customer) -
     assert paid["calls"] == {"status": 1, "result": 1}
 
 
-def test_a_poll_that_gets_no_answer_is_repeated(stack: Stack, ada: Customer) -> None:
+def test_a_poll_that_gets_no_answer_is_repeated(stack: RunningStack, ada: Customer) -> None:
     stack.fal.arm("webhook_lost", prompt_contains=ada.word)
     stack.fal.arm("poll_error", status=503, prompt_contains=ada.word)
-    with counted(stack, "TrackFunction", "PollUnanswered", provider="fal"):
-        assert ada.finish()["status"] == "completed"
+    job_id = ada.order()
+    assert ada.until_ended(job_id)["status"] == "completed"
+    assert_counted(stack, "TrackFunction", "PollUnanswered", about=job_id, provider="fal")
 
 
-def test_a_late_webhook_changes_nothing_about_a_finished_job(stack: Stack, ada: Customer) -> None:
+def test_a_late_webhook_changes_nothing_about_a_finished_job(
+    stack: RunningStack, ada: Customer
+) -> None:
     stack.fal.arm("webhook_late", seconds=5, prompt_contains=ada.word)
     job_id = ada.order()
     assert ada.until_ended(job_id)["status"] == "completed"
     until_execution_ended(stack, job_id)
     before = job_item(stack, job_id)
     assert deliveries(stack, job_id) == [], "the poll was quicker"
-    with counted(stack, "WebhooksFunction", "WebhookDuplicate", provider="fal"):
-        wait_for(lambda: deliveries(stack, job_id), 60)
+    with counted(stack, "WebhooksFunction", "WebhookDuplicate", about=job_id, provider="fal"):
+        until(stack, job_id, lambda: deliveries(stack, job_id))
     assert job_item(stack, job_id) == before
     assert [sent["status"] for sent in deliveries(stack, job_id)] == [200]
 
 
 def test_a_webhook_for_a_job_that_was_given_up_neither_revives_nor_charges_it(
-    stack: Stack, ada: Customer
+    stack: RunningStack, ada: Customer
 ) -> None:
     stack.fal.arm("slow_generation", seconds=2, prompt_contains=ada.word)
     job_id = ada.order(model_id="patient-t2v")
-    wait_for(lambda: job_item(stack, job_id)["video"].get("task_token"), 60)
+    until_tracked(stack, job_id)
     pass_the_deadline(stack, job_id)
     sweep(stack)
     assert ada.until_ended(job_id)["error_code"] == "DEADLINE_EXCEEDED"
     until_execution_ended(stack, job_id)
     before = job_item(stack, job_id)
-    with counted(stack, "WebhooksFunction", "WebhookLate", provider="fal"):
-        wait_for(lambda: deliveries(stack, job_id), 60)
+    with counted(stack, "WebhooksFunction", "WebhookLate", about=job_id, provider="fal"):
+        until(stack, job_id, lambda: deliveries(stack, job_id))
     after = job_item(stack, job_id)
     # The owner is told what it was paid for nobody; all else stays as it was.
     [orphan] = after.pop("orphans")
@@ -76,12 +81,12 @@ def test_a_webhook_for_a_job_that_was_given_up_neither_revives_nor_charges_it(
     (paid,) = submissions(stack, job_id)
     assert (orphan["provider"], orphan["request_id"]) == ("fal", paid["request_id"])
     assert orphan["credits"] == before["video"]["credits"]
-    assert metric(stack, "WebhooksFunction", "PaidOrphan") == 1
+    assert_counted(stack, "WebhooksFunction", "PaidOrphan", about=job_id)
     assert ada.kinds() == ["grant", "hold", "release"]
 
 
 def test_a_webhook_that_overtakes_the_answer_to_the_submission_counts(
-    stack: Stack, ada: Customer
+    stack: RunningStack, ada: Customer
 ) -> None:
     stack.fal.arm("webhook_early", prompt_contains=ada.word)
     job_id = ada.order(model_id="patient-t2v")
@@ -92,31 +97,29 @@ def test_a_webhook_that_overtakes_the_answer_to_the_submission_counts(
 
 
 @pytest.mark.parametrize("kind", ["webhook_duplicate", "webhook_replayed"])
-def test_a_repeated_webhook_counts_once(stack: Stack, ada: Customer, kind: str) -> None:
+def test_a_repeated_webhook_counts_once(stack: RunningStack, ada: Customer, kind: str) -> None:
     stack.fal.arm(kind, copies=3, prompt_contains=ada.word)
-    with (
-        counted(stack, "WebhooksFunction", "WebhookAccepted", 1),
-        counted(stack, "WebhooksFunction", "WebhookDuplicate", 2),
-    ):
-        job_id = ada.order(model_id="patient-t2v")
-        assert ada.until_ended(job_id)["status"] == "completed"
-        wait_for(lambda: len(deliveries(stack, job_id)) == 3, 60)
+    job_id = ada.order(model_id="patient-t2v")
+    assert ada.until_ended(job_id)["status"] == "completed"
+    until(stack, job_id, lambda: len(deliveries(stack, job_id)) == 3)
+    assert_counted(stack, "WebhooksFunction", "WebhookAccepted", 1, about=job_id)
+    assert_counted(stack, "WebhooksFunction", "WebhookDuplicate", 2, about=job_id)
     assert [sent["status"] for sent in deliveries(stack, job_id)] == [200, 200, 200]
     assert ada.kinds() == ["grant", "hold", "capture"]
 
 
 @pytest.mark.parametrize("kind", ["webhook_payload_null", "webhook_gateway_retry"])
 def test_an_odd_but_genuine_webhook_finishes_its_job(
-    stack: Stack, ada: Customer, kind: str
+    stack: RunningStack, ada: Customer, kind: str
 ) -> None:
     stack.fal.arm(kind, prompt_contains=ada.word)
     assert ada.finish(model_id="patient-t2v")["status"] == "completed"
 
 
 def test_a_webhook_that_could_not_be_received_is_delivered_again(
-    stack: Stack, ada: Customer
+    stack: RunningStack, ada: Customer
 ) -> None:
-    stack.crash("WebhooksFunction", "GetItem")
-    job_id = ada.order(model_id="patient-t2v")
+    ada.crash("WebhooksFunction", "GetItem", key="not received")
+    job_id = ada.order("not received", model_id="patient-t2v")
     assert ada.until_ended(job_id)["status"] == "completed"
     assert [sent["status"] for sent in deliveries(stack, job_id)] == [500, 200]

@@ -9,8 +9,9 @@ from typing import Any
 
 import httpx
 
-from local.stack import Stack, wait_for
+from local.running import RunningStack
 from tests.support.backstage import (
+    assert_counted,
     counted,
     job_item,
     pass_the_deadline,
@@ -19,11 +20,12 @@ from tests.support.backstage import (
     until_tracked,
 )
 from tests.support.customer import Customer
+from tests.support.progress import until
 
 FORGERIES = ["bad_signature", "foreign_key", "stale_timestamp", "altered_body", "unsigned"]
 
 
-def give_up(stack: Stack, customer: Customer, *job_ids: str) -> None:
+def give_up(stack: RunningStack, customer: Customer, *job_ids: str) -> None:
     """End jobs that nobody will tell the outcome of: at their deadline, for free."""
     for job_id in job_ids:
         pass_the_deadline(stack, job_id)
@@ -32,7 +34,7 @@ def give_up(stack: Stack, customer: Customer, *job_ids: str) -> None:
         assert customer.until_ended(job_id)["error_code"] == "DEADLINE_EXCEEDED"
 
 
-def genuine_call(stack: Stack, job_id: str) -> tuple[bytes, dict[str, str]]:
+def genuine_call(stack: RunningStack, job_id: str) -> tuple[bytes, dict[str, str]]:
     """Body and headers of the provider's own call about a job, as they arrived."""
 
     def arrived() -> list[Any]:
@@ -42,7 +44,7 @@ def genuine_call(stack: Stack, job_id: str) -> tuple[bytes, dict[str, str]]:
             if run.ended
         ]
 
-    event = wait_for(arrived, 60)[0]
+    event = until(stack, job_id, arrived)[0]
     body = event["body"].encode()
     if event["isBase64Encoded"]:
         body = base64.b64decode(body)
@@ -54,21 +56,21 @@ def genuine_call(stack: Stack, job_id: str) -> tuple[bytes, dict[str, str]]:
     return body, kept
 
 
-def answers(stack: Stack, job_id: str) -> list[int]:
+def answers(stack: RunningStack, job_id: str) -> list[int]:
     """What we have answered to the provider's calls about a job."""
     (paid,) = submissions(stack, job_id)
     return [sent["status"] for sent in paid["deliveries"] if sent["status"] is not None]
 
 
-def webhook_url(stack: Stack, job_id: str) -> str:
+def webhook_url(stack: RunningStack, job_id: str) -> str:
     (paid,) = submissions(stack, job_id)
     return str(paid["webhook_url"])
 
 
-def test_a_forged_webhook_changes_nothing(stack: Stack, ada: Customer) -> None:
+def test_a_forged_webhook_changes_nothing(stack: RunningStack, ada: Customer) -> None:
     jobs: dict[str, str] = {}
     # Slow enough that all are tracked before the first of them is forged.
-    stack.fal.arm("slow_generation", seconds=12, times=None, prompt_contains=ada.word)
+    stack.fal.arm("slow_generation", seconds=4, times=None, prompt_contains=ada.word)
     for how in FORGERIES:
         stack.fal.arm(
             "webhook_forged",
@@ -85,22 +87,24 @@ def test_a_forged_webhook_changes_nothing(stack: Stack, ada: Customer) -> None:
         jobs[how] = ada.order(model_id="patient-t2v", about=how)
     before = {how: until_tracked(stack, job_id) for how, job_id in jobs.items()}
 
-    with counted(
-        stack,
-        "WebhooksFunction",
-        "WebhookRejected",
-        len(FORGERIES),
-        provider="fal",
-        reason="WEBHOOK_NOT_PROVEN",
-    ):
-        for how, job_id in jobs.items():
-            assert wait_for(partial(answers, stack, job_id), 60) == [401], how
+    for how, job_id in jobs.items():
+        assert until(stack, job_id, partial(answers, stack, job_id)) == [401], how
+        assert_counted(
+            stack,
+            "WebhooksFunction",
+            "WebhookRejected",
+            about=job_id,
+            provider="fal",
+            reason="WEBHOOK_NOT_PROVEN",
+        )
     for how, job_id in jobs.items():
         assert job_item(stack, job_id) == before[how], how
     give_up(stack, ada, *jobs.values())
 
 
-def test_a_forged_webhook_does_not_keep_the_genuine_one_out(stack: Stack, ada: Customer) -> None:
+def test_a_forged_webhook_does_not_keep_the_genuine_one_out(
+    stack: RunningStack, ada: Customer
+) -> None:
     stack.fal.arm("webhook_forged", then_genuine=True, prompt_contains=ada.word)
     job_id = ada.order(model_id="patient-t2v")
     assert ada.until_ended(job_id)["status"] == "completed"
@@ -108,7 +112,9 @@ def test_a_forged_webhook_does_not_keep_the_genuine_one_out(stack: Stack, ada: C
     assert [sent["status"] for sent in paid["deliveries"]] == [401, 200]
 
 
-def test_a_genuine_webhook_proves_nothing_at_another_jobs_url(stack: Stack, ada: Customer) -> None:
+def test_a_genuine_webhook_proves_nothing_at_another_jobs_url(
+    stack: RunningStack, ada: Customer
+) -> None:
     stack.fal.arm("webhook_lost", prompt_contains=f"victim {ada.word}")
     done = ada.order(about="decoy")
     ada.until_ended(done)
@@ -116,16 +122,20 @@ def test_a_genuine_webhook_proves_nothing_at_another_jobs_url(stack: Stack, ada:
     victim = ada.order(model_id="patient-t2v", about="victim")
     before = until_tracked(stack, victim)
 
-    with counted(stack, "WebhooksFunction", "WebhookRejected", reason="WEBHOOK_NOT_PROVEN"):
-        answer = httpx.post(
-            webhook_url(stack, victim), content=body, headers=headers, trust_env=False, timeout=60
-        )
+    answer = httpx.post(
+        webhook_url(stack, victim), content=body, headers=headers, trust_env=False, timeout=60
+    )
+    assert_counted(
+        stack, "WebhooksFunction", "WebhookRejected", about=victim, reason="WEBHOOK_NOT_PROVEN"
+    )
     assert (answer.status_code, answer.json()["code"]) == (401, "WEBHOOK_NOT_PROVEN")
     assert job_item(stack, victim) == before
     give_up(stack, ada, victim)
 
 
-def test_a_genuine_webhook_is_not_heard_at_any_url_but_its_own(stack: Stack, ada: Customer) -> None:
+def test_a_genuine_webhook_is_not_heard_at_any_url_but_its_own(
+    stack: RunningStack, ada: Customer
+) -> None:
     job_id = ada.order()
     ada.until_ended(job_id)
     body, headers = genuine_call(stack, job_id)
@@ -139,19 +149,27 @@ def test_a_genuine_webhook_is_not_heard_at_any_url_but_its_own(stack: Stack, ada
         "no such job": f"{base}/{provider}/{uuid.uuid4()}/{stage}/{token}",
         "no job id at all": f"{base}/{provider}/job/{stage}/{token}",
     }
-    with counted(stack, "WebhooksFunction", "WebhookRejected", len(wrong), reason="NOT_FOUND"):
-        for what, url in wrong.items():
-            answer = httpx.post(url, content=body, headers=headers, trust_env=False, timeout=60)
-            assert (answer.status_code, answer.json()["code"]) == (404, "NOT_FOUND"), what
+    for what, url in wrong.items():
+        answer = httpx.post(url, content=body, headers=headers, trust_env=False, timeout=60)
+        assert (answer.status_code, answer.json()["code"]) == (404, "NOT_FOUND"), what
+    (paid,) = submissions(stack, job_id)
+    assert_counted(
+        stack,
+        "WebhooksFunction",
+        "WebhookRejected",
+        len(wrong),
+        about=paid["request_id"],
+        reason="NOT_FOUND",
+    )
     assert job_item(stack, job_id) == before
 
 
-def test_a_genuine_webhook_played_again_changes_nothing(stack: Stack, ada: Customer) -> None:
+def test_a_genuine_webhook_played_again_changes_nothing(stack: RunningStack, ada: Customer) -> None:
     job_id = ada.order()
     ada.until_ended(job_id)
     body, headers = genuine_call(stack, job_id)
     before = job_item(stack, job_id)
-    with counted(stack, "WebhooksFunction", "WebhookDuplicate"):
+    with counted(stack, "WebhooksFunction", "WebhookDuplicate", about=job_id):
         answer = httpx.post(
             webhook_url(stack, job_id), content=body, headers=headers, trust_env=False, timeout=60
         )
@@ -160,7 +178,7 @@ def test_a_genuine_webhook_played_again_changes_nothing(stack: Stack, ada: Custo
     assert ada.kinds() == ["grant", "hold", "capture"]
 
 
-def test_a_body_with_a_byte_changed_is_refused(stack: Stack, ada: Customer) -> None:
+def test_a_body_with_a_byte_changed_is_refused(stack: RunningStack, ada: Customer) -> None:
     job_id = ada.order()
     ada.until_ended(job_id)
     body, headers = genuine_call(stack, job_id)

@@ -34,7 +34,6 @@ from tests.support.backstage import (
     Item,
     Owner,
     age,
-    call_off_crashes,
     close_circuits,
     execution,
     pass_the_deadline,
@@ -185,7 +184,7 @@ class Soak:
             sum(times for what, times in self.done.items() if what.startswith("crash planned"))
             - left
         )
-        call_off_crashes(self.stack)
+        self.stack.call_off_crashes()
         for name, simulator in self.stack.simulators.items():
             for rule in simulator.faults():
                 self.done[f"fault: {name} {rule['fault']['kind']}"] += rule["fired"]
@@ -222,7 +221,7 @@ class Soak:
         for user in self.users:
             user.finish()
         auditor = _Auditor(self.stack)
-        for check in (auditor.check_everybody, auditor.check_logs):
+        for check in (auditor.check_everybody, auditor.check_all_logs):
             try:
                 check()
             except (AssertionError, LookupError) as error:

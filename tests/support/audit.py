@@ -10,11 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from local.stack import Stack
+from local.running import RunningStack
 from tests.support.backstage import Item, ledger_items, scan
 from tests.support.invariants import Snapshot, left_behind, stages_of, tries_of, violations
 
@@ -22,6 +22,8 @@ _JWT = re.compile(r"eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}")
 # What makes a URL, or the form of an upload, a key.
 _PRESIGNED = re.compile(r"X-Amz-(Signature|Credential|Security-Token)\W{1,6}\w{16}", re.IGNORECASE)
 _TELLING = 10
+_NO_USER = "REFERENCE#"
+_NOBODY = ("", "")
 _SCENE_PROMPTS = ("image_prompt", "visual_prompt")
 _PROMPTS = ("prompt", "promptText", "positivePrompt")
 
@@ -29,40 +31,66 @@ _PROMPTS = ("prompt", "promptText", "positivePrompt")
 class Auditor:
     """Checks users' books, jobs, files and submissions against each other."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: RunningStack) -> None:
         self._stack = stack
         self._before: dict[str, Snapshot] = {}
         self._digests: dict[tuple[str, str, str], str] = {}
 
-    def check(self, user_id: str) -> None:
-        """All of it for one user. Raises AssertionError."""
-        items = ledger_items(self._stack, user_id)
-        jobs = [job for job in scan(self._stack, "JobsTable") if job["user_id"] == user_id]
-        projects = self._projects().get(user_id, [])
-        self._check_user(user_id, items, jobs, projects, self._paid())
+    def check(self, *user_ids: str) -> None:
+        """All of it for these users. Raises AssertionError."""
+        self._check(user_ids, self._paid())
+
+    def check_again(self) -> None:
+        """All of it for every user that was checked before: nothing of theirs has changed since."""
+        self.check(*self._before)
 
     def check_everybody(self) -> None:
-        """All of it for all users, and that no job paid twice or leaked a key to the CDN."""
+        """All of it for all users, and that no job paid twice or leaked a key to the CDN.
+
+        No job may be in progress: its submission might not be on its record yet.
+        """
+        accounts = scan(self._stack, "LedgerTable")
+        users = {item["user_id"] for item in accounts if not item["user_id"].startswith(_NO_USER)}
+        assert {job["user_id"] for job in scan(self._stack, "JobsTable")} <= users
         paid = self._paid()
-        by_user: dict[str, list[Item]] = {}
-        for item in scan(self._stack, "LedgerTable"):
-            if not item["user_id"].startswith("REFERENCE#"):
-                by_user.setdefault(item["user_id"], []).append(item)
-        jobs = scan(self._stack, "JobsTable")
-        assert {job["user_id"] for job in jobs} <= set(by_user)
-        projects = self._projects()
-        for user_id, items in by_user.items():
-            own = [job for job in jobs if job["user_id"] == user_id]
-            self._check_user(user_id, items, own, projects.get(user_id, []), paid)
+        assert not paid[_NOBODY], "a provider was paid, and no job knows what became of it"
+        self._check(sorted(users), paid)
         for simulator in self._stack.simulators.values():
             assert not simulator.media()["authorization_seen"]
 
-    def check_logs(self, also: Mapping[str, str] | None = None) -> None:
-        """No log line of any function holds what could spend money, open a door or embarrass.
+    def _check(self, user_ids: Collection[str], paid: Counter[tuple[str, str]]) -> None:
+        if not user_ids:
+            return
+        jobs = _by_user(scan(self._stack, "JobsTable"))
+        projects = _by_user(scan(self._stack, "ProjectsTable"))
+        files = list(self._files())
+        found: list[str] = []
+        for user_id in user_ids:
+            items = ledger_items(self._stack, user_id)
+            own = {job["job_id"] for job in jobs[user_id]}
+            now = Snapshot(
+                user_id=user_id,
+                account=next((item for item in items if item["sk"] == "ACCOUNT"), None),
+                entries=[item for item in items if item["sk"].startswith("ENTRY#")],
+                jobs=jobs[user_id],
+                objects={
+                    (bucket, key): self._sha256(bucket, key, etag)
+                    for bucket, key, etag in files
+                    if own & set(key.split("/"))
+                },
+                paid={key: times for key, times in paid.items() if key[0] in own},
+                projects=projects[user_id],
+            )
+            found += [*violations(now, self._before.get(user_id)), *left_behind(now)]
+            self._before[user_id] = now
+        assert not found, "\n".join(found)
 
-        ``also`` are further secrets, and what they are.
-        """
-        secrets = self._secrets() | dict(also or {})
+    def check_all_logs(self) -> None:
+        """No log line of any function holds what could spend money, open a door or embarrass."""
+        self.check_logs(self._secrets())
+
+    def check_logs(self, secrets: Mapping[str, str]) -> None:
+        """No log line holds one of these secrets (what each is), any token or any presigned URL."""
         logs = self._stack.boto3("logs")
         lines = 0
         for group in logs.describe_log_groups()["logGroups"]:
@@ -101,6 +129,7 @@ class Auditor:
 
         A webhook URL names its job. A provider without webhooks is known to the job by its task id,
         unless the answer was lost: then the prompt tells, and the job must have been given up.
+        `_NOBODY` stands for a submission that no job knows: its job is in progress, or it is lost.
         """
         jobs = scan(self._stack, "JobsTable")
         stages = [(job, *named) for job in jobs for named in stages_of(job).items()]
@@ -124,42 +153,8 @@ class Auditor:
                 elif submission["request_id"] in by_task:
                     paid[by_task[submission["request_id"]]] += 1
                 else:
-                    # KeyError here: paid for, and no job knows what became of it.
-                    paid[given_up[_prompt(submission)]] += 1
+                    paid[given_up.get(_prompt(submission), _NOBODY)] += 1
         return paid
-
-    def _projects(self) -> dict[str, list[Item]]:
-        """The items of the Projects table by user."""
-        by_user: dict[str, list[Item]] = {}
-        for item in scan(self._stack, "ProjectsTable"):
-            by_user.setdefault(item["user_id"], []).append(item)
-        return by_user
-
-    def _check_user(
-        self,
-        user_id: str,
-        items: list[Item],
-        jobs: list[Item],
-        projects: list[Item],
-        paid: Counter[tuple[str, str]],
-    ) -> None:
-        own = {job["job_id"] for job in jobs}
-        now = Snapshot(
-            user_id=user_id,
-            account=next((item for item in items if item["sk"] == "ACCOUNT"), None),
-            entries=[item for item in items if item["sk"].startswith("ENTRY#")],
-            jobs=jobs,
-            objects={
-                (bucket, key): self._sha256(bucket, key, etag)
-                for bucket, key, etag in self._files()
-                if own & set(key.split("/"))
-            },
-            paid={key: times for key, times in paid.items() if key[0] in own},
-            projects=projects,
-        )
-        found = [*violations(now, self._before.get(user_id)), *left_behind(now)]
-        self._before[user_id] = now
-        assert not found, "\n".join(found)
 
     def _files(self) -> Iterator[tuple[str, str, str]]:
         """Bucket, key and ETag of every object there is."""
@@ -176,6 +171,13 @@ class Auditor:
         return self._digests[bucket, key, etag]
 
 
+def _by_user(items: Iterable[Item]) -> defaultdict[str, list[Item]]:
+    found: defaultdict[str, list[Item]] = defaultdict(list)
+    for item in items:
+        found[item["user_id"]].append(item)
+    return found
+
+
 def _asked(job: Item, stage: Mapping[str, Any]) -> str:
     """What a stage shall show; a picture's own words are apart from its job's."""
     picture = json.loads(stage["picture"]) if stage.get("picture") else job
@@ -188,7 +190,7 @@ def _prompt(submission: dict[str, Any]) -> str:
     return str(next(asked[word] for word in _PROMPTS if word in asked))
 
 
-def _assert_discreet(line: str, secrets: dict[str, str]) -> None:
+def _assert_discreet(line: str, secrets: Mapping[str, str]) -> None:
     for secret, what in secrets.items():
         assert secret not in line, f"{what} was logged: {line[:200]}"
     assert not _JWT.search(line), f"somebody's token was logged: {line[:200]}"

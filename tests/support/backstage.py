@@ -16,8 +16,10 @@ from typing import Any
 import httpx
 from boto3.dynamodb.types import TypeDeserializer
 
-from local.stack import Stack, wait_for
+from local.running import RunningStack
 from tests.support.invariants import stages_of, tries_of
+from tests.support.plain_http import PLAIN
+from tests.support.progress import until
 
 Item = dict[str, Any]
 
@@ -29,14 +31,14 @@ def plain(item: Mapping[str, Any]) -> Item:
     return {name: _reader.deserialize(value) for name, value in item.items()}
 
 
-def scan(stack: Stack, table: str) -> list[Item]:
+def scan(stack: RunningStack, table: str) -> list[Item]:
     """A whole table, by its logical id."""
     pages = stack.boto3("dynamodb").get_paginator("scan")
     found = pages.paginate(TableName=stack.tables[table], ConsistentRead=True)
     return [plain(item) for page in found for item in page["Items"]]
 
 
-def job_item(stack: Stack, job_id: str) -> Item:
+def job_item(stack: RunningStack, job_id: str) -> Item:
     """The job as recorded, every attribute of it."""
     answer = stack.boto3("dynamodb").get_item(
         TableName=stack.tables["JobsTable"], Key={"job_id": {"S": job_id}}, ConsistentRead=True
@@ -44,7 +46,19 @@ def job_item(stack: Stack, job_id: str) -> Item:
     return plain(answer["Item"])
 
 
-def ledger_items(stack: Stack, user_id: str) -> list[Item]:
+def jobs_of(stack: RunningStack, user_id: str) -> list[Item]:
+    """A user's jobs as recorded, the deleted ones among them."""
+    pages = stack.boto3("dynamodb").get_paginator("scan")
+    found = pages.paginate(
+        TableName=stack.tables["JobsTable"],
+        FilterExpression="user_id = :user",
+        ExpressionAttributeValues={":user": {"S": user_id}},
+        ConsistentRead=True,
+    )
+    return [plain(item) for page in found for item in page["Items"]]
+
+
+def ledger_items(stack: RunningStack, user_id: str) -> list[Item]:
     """A user's account and journal as recorded."""
     answer = stack.boto3("dynamodb").query(
         TableName=stack.tables["LedgerTable"],
@@ -55,29 +69,29 @@ def ledger_items(stack: Stack, user_id: str) -> list[Item]:
     return [plain(item) for item in answer["Items"]]
 
 
-def until_tracked(stack: Stack, job_id: str, stage: str = "video") -> Item:
+def until_tracked(stack: RunningStack, job_id: str, stage: str = "video") -> Item:
     """The job once its submission is answered and Track sleeps."""
 
     def tracked() -> Item | None:
         item = job_item(stack, job_id)
         return item if item[stage].get("task_token") else None
 
-    item = wait_for(tracked, 60)
+    item = until(stack, job_id, tracked)
     assert item is not None
     return item
 
 
-def pass_the_deadline(stack: Stack, job_id: str) -> None:
+def pass_the_deadline(stack: RunningStack, job_id: str) -> None:
     """As if the model's time had run out."""
     _edit(stack, job_id, "deadline", {"N": "1"})
 
 
-def age(stack: Stack, job_id: str) -> None:
+def age(stack: RunningStack, job_id: str) -> None:
     """As if the job had been accepted in 2026's first hour: past every grace."""
     _edit(stack, job_id, "created_at", {"S": "2026-01-01T00:00:00.000Z"})
 
 
-def _edit(stack: Stack, job_id: str, attribute: str, value: dict[str, str]) -> None:
+def _edit(stack: RunningStack, job_id: str, attribute: str, value: dict[str, str]) -> None:
     stack.boto3("dynamodb").update_item(
         TableName=stack.tables["JobsTable"],
         Key={"job_id": {"S": job_id}},
@@ -94,7 +108,7 @@ def _key_record(user_id: str, key: str) -> dict[str, dict[str, str]]:
     return {"id": {"S": f"generate#{digest}"}}
 
 
-def key_status(stack: Stack, user_id: str, key: str) -> str | None:
+def key_status(stack: RunningStack, user_id: str, key: str) -> str | None:
     """``INPROGRESS``, ``COMPLETED``, or None without a record."""
     answer = stack.boto3("dynamodb").get_item(
         TableName=stack.tables["IdempotencyTable"],
@@ -104,7 +118,7 @@ def key_status(stack: Stack, user_id: str, key: str) -> str | None:
     return str(plain(answer["Item"])["status"]) if "Item" in answer else None
 
 
-def forget_answer(stack: Stack, user_id: str, key: str) -> None:
+def forget_answer(stack: RunningStack, user_id: str, key: str) -> None:
     """As if a day had passed, and DynamoDB had removed the expired record."""
     stack.boto3("dynamodb").delete_item(
         TableName=stack.tables["IdempotencyTable"],
@@ -113,7 +127,7 @@ def forget_answer(stack: Stack, user_id: str, key: str) -> None:
     )
 
 
-def release_key(stack: Stack, user_id: str, key: str) -> None:
+def release_key(stack: RunningStack, user_id: str, key: str) -> None:
     """As if the crashed function's own timeout had passed, which is when its key is free again."""
     stack.boto3("dynamodb").update_item(
         TableName=stack.tables["IdempotencyTable"],
@@ -125,7 +139,7 @@ def release_key(stack: Stack, user_id: str, key: str) -> None:
     )
 
 
-def sweep(stack: Stack) -> dict[str, int]:
+def sweep(stack: RunningStack) -> dict[str, int]:
     """What the schedule does every minute, now. What was settled and started."""
     answer = stack.boto3("lambda").invoke(
         FunctionName=stack.functions["SweepFunction"],
@@ -136,10 +150,16 @@ def sweep(stack: Stack) -> dict[str, int]:
     return said
 
 
-def metric(stack: Stack, function: str, name: str, **dimensions: str) -> int:
-    """How often a function has counted a metric, by the embedded-metric lines of its log."""
+def metric(
+    stack: RunningStack, function: str, name: str, *, about: str | None = None, **dimensions: str
+) -> int:
+    """How often a function has counted a metric, by the embedded-metric lines of its log.
+
+    With ``about``, only in the runs whose event or result contains that text, such as a job id.
+    """
+    lines = stack.logs(function) if about is None else stack.logs_about(function, about)
     total = 0
-    for line in stack.logs(function):
+    for line in lines:
         if f'"{name}"' in line and '"_aws"' in line:
             said = json.loads(line)
             if all(said.get(key) == value for key, value in dimensions.items()):
@@ -147,19 +167,29 @@ def metric(stack: Stack, function: str, name: str, **dimensions: str) -> int:
     return total
 
 
+def assert_counted(
+    stack: RunningStack, function: str, name: str, times: int = 1, *, about: str, **dimensions: str
+) -> None:
+    """A function counts a metric exactly ``times`` times in its runs about a job."""
+
+    def enough() -> bool:
+        return metric(stack, function, name, about=about, **dimensions) >= times
+
+    until(stack, about, enough)
+    assert metric(stack, function, name, about=about, **dimensions) == times
+
+
 @contextmanager
 def counted(
-    stack: Stack, function: str, name: str, times: int = 1, **dimensions: str
+    stack: RunningStack, function: str, name: str, times: int = 1, *, about: str, **dimensions: str
 ) -> Iterator[None]:
-    """The block makes a function count a metric exactly ``times`` times."""
-    before = metric(stack, function, name, **dimensions)
+    """The block makes a function count a metric exactly ``times`` more times about a job."""
+    before = metric(stack, function, name, about=about, **dimensions)
     yield
-    if times:
-        wait_for(lambda: metric(stack, function, name, **dimensions) >= before + times, 60)
-    assert metric(stack, function, name, **dimensions) == before + times
+    assert_counted(stack, function, name, before + times, about=about, **dimensions)
 
 
-def execution(stack: Stack, job_id: str) -> dict[str, Any] | None:
+def execution(stack: RunningStack, job_id: str) -> dict[str, Any] | None:
     """The job's execution; None if it was never started."""
     states = stack.boto3("stepfunctions")
     try:
@@ -169,7 +199,7 @@ def execution(stack: Stack, job_id: str) -> dict[str, Any] | None:
     return found
 
 
-def until_execution_ended(stack: Stack, job_id: str) -> str | None:
+def until_execution_ended(stack: RunningStack, job_id: str) -> str | None:
     """How the job's execution ended; None if it was never started."""
 
     def ended() -> tuple[str | None] | None:
@@ -178,12 +208,12 @@ def until_execution_ended(stack: Stack, job_id: str) -> str | None:
             return (None,)
         return None if found["status"] == "RUNNING" else (str(found["status"]),)
 
-    answer = wait_for(ended, 60)
+    answer = until(stack, job_id, ended)
     assert answer is not None
     return answer[0]
 
 
-def submissions(stack: Stack, job_id: str, stage: str | None = None) -> list[dict[str, Any]]:
+def submissions(stack: RunningStack, job_id: str, stage: str | None = None) -> list[dict[str, Any]]:
     """What the providers, all of them, were paid for on behalf of a job, or of one stage of it.
 
     Those that call us know the job by their webhook URL; Runway knows only its own task id, which
@@ -205,8 +235,9 @@ def submissions(stack: Stack, job_id: str, stage: str | None = None) -> list[dic
     ]
 
 
-def close_circuits(stack: Stack) -> None:
-    """As if every provider that kept failing had been left alone for its minute."""
+def close_circuits(stack: RunningStack) -> None:
+    """As if every provider that kept failing had been left alone for its minute; for tests that are
+    ``alone``."""
     for record in scan(stack, "IdempotencyTable"):
         if record["id"].startswith("provider#"):
             stack.boto3("dynamodb").delete_item(
@@ -214,21 +245,15 @@ def close_circuits(stack: Stack) -> None:
             )
 
 
-def crashed(stack: Stack, function: str, job_id: str) -> int:
+def crashed(stack: RunningStack, function: str, job_id: str) -> int:
     """How many runs of a function that had to do with a job died."""
     runs = stack.invocations(function=function, about=job_id)
     return sum(1 for run in runs if not run.ended)
 
 
-def call_off_crashes(stack: Stack) -> None:
-    """No worker dies any more, unless it already has."""
-    for plan in (stack.state_dir / "crashes").iterdir():
-        plan.unlink(missing_ok=True)
-
-
 @contextmanager
-def events_of_executions_lost(stack: Stack) -> Iterator[None]:
-    """EventBridge says nothing of what becomes of executions."""
+def events_of_executions_lost(stack: RunningStack) -> Iterator[None]:
+    """EventBridge reports no end of any execution; for tests that are ``alone``."""
     events = stack.boto3("events")
     rules = [rule["Name"] for rule in events.list_rules()["Rules"] if "EventPattern" in rule]
     assert rules
@@ -244,12 +269,13 @@ def events_of_executions_lost(stack: Stack) -> Iterator[None]:
 class Owner:
     """The owner's back office: the admin endpoints."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: RunningStack) -> None:
         self._http = httpx.Client(
             base_url=stack.api_url,
             headers=stack.bearer("back-office", admin=True),
             timeout=60,
             trust_env=False,
+            verify=PLAIN,
         )
 
     def close(self) -> None:

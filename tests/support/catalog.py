@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
+
+from clipmint.catalog.model import Model
 
 PRICE = 10
 """Of each job of a test's own model, in credits."""
@@ -37,3 +40,31 @@ MODELS = [
     {**_SHORTEST, "model_id": model_id, "name": model_id, **differences}
     for model_id, differences in _DIFFERENCES.items()
 ]
+
+_POLLS = {"fal": [4, 8], "runway": [1, 2, 4, 8], "runware": [3, 4, 8]}
+"""Longer where a provider calls webhooks, so that Track asks after the webhook came. They grow,
+because many functions that all ask every second keep each other from finishing on a busy computer.
+"""
+_UNWATCHED = {
+    "runware-unwatched": "runware-veo-3.1",
+    "image-unwatched": "runware-image",
+    "scene-unwatched": "veo-3.1-i2v",
+    "clip-unwatched": "veo-3.1-transition",
+}
+"""Models whose jobs only a webhook moves, and the model that each is otherwise."""
+
+
+def variants(catalog: Sequence[Model]) -> Iterator[dict[str, Any]]:
+    """The available models of a catalog, asked about soon, and some under further names."""
+    by_id = {model.model_id: model for model in catalog}
+    for model in catalog:
+        if model.available:
+            sooner = {"poll_seconds": _POLLS[model.routes[0].provider], "deadline_seconds": 900}
+            yield model.model_dump(mode="json") | sooner
+    veo = by_id["veo-3.1"]
+    yield veo.model_dump(mode="json") | {
+        "model_id": "veo-3.1-runware-first",
+        "routes": [route.model_dump() for route in reversed(veo.routes)],
+    }
+    for name, copied in _UNWATCHED.items():
+        yield by_id[copied].model_dump(mode="json") | {"model_id": name, "poll_seconds": [3600]}

@@ -12,18 +12,20 @@ from typing import Any, Self
 
 import httpx
 
-from local.stack import Stack, wait_for
+from clipmint.orders.idempotency_keys import job_id_for
+from local.running import RunningStack
+from tests.support.plain_http import PLAIN
+from tests.support.progress import until
 
 TERMINAL = frozenset({"completed", "failed", "cancelled"})
-PATIENCE_SECONDS = 60.0
-"""For a job to end: a hundred times what it takes on an idle computer."""
 
 
 class Customer:
     """One user with a token the API accepts. ``word`` is in all their prompts."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: RunningStack) -> None:
         self.stack = stack
+        self._crashes: set[str] = set()
         self.word = f"word{uuid.uuid4().hex[:12]}"
         self.user_id = f"user-{uuid.uuid4().hex}"
         self.http = httpx.Client(
@@ -31,6 +33,7 @@ class Customer:
             headers=stack.bearer(self.user_id),
             timeout=60,
             trust_env=False,
+            verify=PLAIN,
             limits=httpx.Limits(max_connections=60),
         )
 
@@ -44,6 +47,31 @@ class Customer:
         trace: TracebackType | None,
     ) -> None:
         self.http.close()
+
+    def job_id(self, key: str) -> str:
+        """The id of the job that an order under this key starts, or has started."""
+        return job_id_for(self.user_id, key)
+
+    def crash(self, function: str, operation: str, *, key: str | None = None, **how: Any) -> None:
+        """Plan to kill one worker while it works for this user (see `RunningStack.crash`).
+
+        A function that is called over HTTP knows the user. One that the execution or a provider
+        calls knows the job: ``key`` is the key under which that is ordered.
+        """
+        about = self.user_id if key is None else self.job_id(key)
+        self._crashes.add(about)
+        self.stack.crash(function, operation, about=about, **how)
+
+    def planned_crashes(self) -> int:
+        """How many crashes planned for this user have not happened."""
+        return sum(map(self.stack.planned_crashes, self._crashes))
+
+    def withdraw(self) -> None:
+        """Withdraw the faults and crashes planned for this user that have not happened."""
+        for simulator in self.stack.simulators.values():
+            simulator.disarm_about(self.word)
+        for about in self._crashes:
+            self.stack.call_off_crashes(about)
 
     def body(self, **members: Any) -> dict[str, Any]:
         """A request body: a quick text-to-video job unless ``members`` say otherwise."""
@@ -112,13 +140,13 @@ class Customer:
         return seen
 
     def until_ended(self, job_id: str) -> dict[str, Any]:
-        """The job once it has ended. Raises TimeoutError if it does not."""
+        """The job once it has ended. Raises TimeoutError if it makes no progress."""
 
         def ended() -> dict[str, Any] | None:
             seen = self.video(job_id)
             return seen if seen["status"] in TERMINAL else None
 
-        found = wait_for(ended, PATIENCE_SECONDS, every=0.1)
+        found = until(self.stack, job_id, ended)
         assert found is not None
         return found
 

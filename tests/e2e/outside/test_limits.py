@@ -1,6 +1,7 @@
 """The limits of a user's account, over HTTP and all at once: exactly as many as there may be.
 
-A stack of its own, because its limits are small.
+A stack of its own, because its limits are small. What the owner may change for everybody is tested
+here, too: it would change the models of other tests.
 """
 
 from __future__ import annotations
@@ -10,18 +11,21 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 
 import httpx
 import pytest
 
 from local.stack import Stack
-from tests.e2e.conftest import FAL
+from tests.e2e.outside.schemathesis_run import run
+from tests.e2e.outside.test_openapi import EXAMPLES, flawless
 from tests.e2e.test_races import at_once, patiently
 from tests.e2e.test_webhook_forgery import give_up
 from tests.support.audit import Auditor
 from tests.support.backstage import Owner
 from tests.support.catalog import MODELS
 from tests.support.customer import Customer
+from tests.support.shared_stack import FAL
 
 OPEN, HOURLY, CLIPS = 4, 7, 5
 FRAMES = {"first_frame": "https://example.com/a.png", "last_frame": "https://example.com/b.png"}
@@ -43,8 +47,11 @@ def stack() -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="module")
-def auditor(stack: Stack) -> Auditor:
-    return Auditor(stack)
+def auditor(stack: Stack) -> Iterator[Auditor]:
+    auditor = Auditor(stack)
+    yield auditor
+    auditor.check_everybody()
+    auditor.check_all_logs()
 
 
 @pytest.fixture(scope="module")
@@ -129,3 +136,27 @@ def test_of_two_batches_that_do_not_fit_together_one_starts(stack: Stack, eager:
     clips = [clip["job_id"] for clip in started.json()["clips"]]
     assert len(clips) == 3
     give_up(stack, eager, *clips, job.json()["job_id"])
+
+
+def test_models_whose_providers_have_no_key_are_not_offered(eager: Customer) -> None:
+    # Of this stack only fal's key is set.
+    elsewhere = eager.post(model_id="gen4.5", settings={"duration": 2})
+    assert (elsewhere.status_code, elsewhere.json()["code"]) == (400, "MODEL_UNAVAILABLE")
+    offered = {model["model_id"] for model in eager.http.get("/v1/models").json()["models"]}
+    assert "patient-t2v" in offered
+    assert not offered & {"gen4.5", "gen4-turbo", "runware-veo-3.1"}
+
+
+def test_the_owners_part_of_the_api_does_what_its_document_says(
+    stack: Stack, tmp_path: Path
+) -> None:
+    went = run(
+        stack.api_url,
+        {"back-office": stack.token("back-office", admin=True)},
+        tmp_path,
+        examples=EXAMPLES,
+        phases=("examples", "coverage", "fuzzing"),
+        only="^/v1/admin/",
+    )
+    flawless(went)
+    assert went.operations == 2

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from local.deploy import ROOT
-from local.stack import Stack
+from local.running import RunningStack
 from tests.support.backstage import ledger_items, scan
 from tests.support.catalog import PRICE
 from tests.support.customer import Customer
@@ -93,7 +93,7 @@ IN_BODIES = [
 
 
 @pytest.fixture
-def things(stack: Stack, ada: Customer) -> dict[str, str]:
+def things(stack: RunningStack, ada: Customer) -> dict[str, str]:
     """What Ada has: a project with a scene, and a finished video."""
     made = ada.http.post("/v1/projects", json={"scenes": [{"visual_prompt": ada.word}]}).json()
     return {
@@ -108,7 +108,7 @@ def eve(new_customer: Callable[[int], Customer]) -> Customer:
     return new_customer(10 * PRICE)
 
 
-def belongings(stack: Stack, customer: Customer) -> list[Any]:
+def belongings(stack: RunningStack, customer: Customer) -> list[Any]:
     """Every record there is of a user."""
     tables = [scan(stack, table) for table in ("JobsTable", "ProjectsTable")]
     own = [item for table in tables for item in table if item["user_id"] == customer.user_id]
@@ -129,7 +129,7 @@ def test_the_document_has_all_the_places() -> None:
 
 
 def test_an_id_of_somebody_elses_in_a_path_is_the_id_of_nothing(
-    stack: Stack, ada: Customer, eve: Customer, things: dict[str, str]
+    stack: RunningStack, ada: Customer, eve: Customer, things: dict[str, str]
 ) -> None:
     before = belongings(stack, ada), belongings(stack, eve)
     for operation in IN_PATHS:
@@ -148,7 +148,7 @@ def test_an_id_of_somebody_elses_in_a_path_is_the_id_of_nothing(
 
 
 def test_an_id_of_somebody_elses_in_a_query_finds_nothing(
-    stack: Stack, ada: Customer, eve: Customer, things: dict[str, str]
+    stack: RunningStack, ada: Customer, eve: Customer, things: dict[str, str]
 ) -> None:
     another = ada.finish()["job_id"]
     assert ada.http.post("/v1/projects", json={}).status_code == 201
@@ -166,7 +166,7 @@ def test_an_id_of_somebody_elses_in_a_query_finds_nothing(
 
 
 def test_an_id_of_somebody_elses_in_a_body_is_the_id_of_nothing(
-    stack: Stack, ada: Customer, eve: Customer, things: dict[str, str]
+    stack: RunningStack, ada: Customer, eve: Customer, things: dict[str, str]
 ) -> None:
     mine = eve.http.post("/v1/projects", json={"scenes": [{"visual_prompt": "mine"}]}).json()
     hers = {**things, "project_id": mine["project_id"], "scene_id": mine["scenes"][0]["scene_id"]}

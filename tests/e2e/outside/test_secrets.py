@@ -1,7 +1,7 @@
 """What opens a door is in no log line, at the wordiest level there is and whatever route was taken.
 
-The auditor knows keys, task tokens, webhook tokens and prompts by itself; here is what only the
-caller sees: their own token, and the URLs and forms they are given.
+When all tests have ended, the auditor looks for keys, task tokens, webhook tokens and prompts. Here
+is what only the caller sees: their own token, and the URLs and forms they are given.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
-from local.stack import Stack, wait_for
+from local.running import RunningStack
 from tests.support.audit import Auditor
 from tests.support.customer import Customer
+from tests.support.progress import until
 
 
 def signature(url: str) -> str:
@@ -23,7 +24,7 @@ def signature(url: str) -> str:
 
 
 def test_nothing_a_caller_was_given_is_in_a_log(
-    stack: Stack, auditor: Auditor, new_customer: Callable[[int], Customer]
+    stack: RunningStack, auditor: Auditor, new_customer: Callable[[int], Customer]
 ) -> None:
     ada = new_customer(1_000)
     seen: list[httpx.Response] = []
@@ -45,9 +46,10 @@ def test_nothing_a_caller_was_given_is_in_a_log(
         f"/v1/scenes/{alone}/video", headers={"Idempotency-Key": "a scene"}, json={}
     )
     assert started.status_code == 202, started.text
-    ada.start_clips(project["project_id"], scene_ids=[framed])
+    clips = ada.start_clips(project["project_id"], scene_ids=[framed])
     ended = ada.until_ended(started.json()["job_id"])
-    wait_for(lambda: ada.clips(project["project_id"])["pending"] == 0, 60)
+    (clip,) = clips.values()
+    until(stack, clip, lambda: ada.clips(project["project_id"])["pending"] == 0)
     done = ada.finish()
     ada.http.get(f"/v1/projects/{project['project_id']}")
     ada.http.get("/v1/videos")

@@ -11,24 +11,21 @@ from typing import Any
 import httpx
 import pytest
 
-from local.stack import Stack, wait_for
+from local.running import RunningStack
 from tests.e2e.test_races import at_once, patiently
 from tests.support.backstage import (
     Item,
-    age,
     events_of_executions_lost,
-    execution,
-    metric,
+    jobs_of,
     pass_the_deadline,
     plain,
-    release_key,
-    scan,
     submissions,
     sweep,
     until_execution_ended,
     until_tracked,
 )
 from tests.support.customer import Customer
+from tests.support.progress import activity, until_idle
 
 FRAMES = {
     "first_frame": "https://images.example.com/first.png",
@@ -64,7 +61,7 @@ def prompt(customer: Customer, number: int) -> str:
     return f"{customer.word} turns, scene {number}."
 
 
-def fail_the_second(stack: Stack, customer: Customer) -> None:
+def fail_the_second(stack: RunningStack, customer: Customer) -> None:
     stack.fal.arm("runner_error", prompt_contains=prompt(customer, 1))
 
 
@@ -76,7 +73,11 @@ def until_all_ended(customer: Customer, project_id: str) -> list[dict[str, Any]]
         seen.append(customer.clips(project_id))
         return not seen[-1]["pending"]
 
-    wait_for(ended, 90, every=0.1)
+    def progress() -> list[object]:
+        jobs = jobs_of(customer.stack, customer.user_id)
+        return [activity(customer.stack, job["job_id"]) for job in jobs]
+
+    until_idle(ended, progress, what=f"in {project_id}")
     return seen
 
 
@@ -84,11 +85,7 @@ def counts(summary: dict[str, Any]) -> tuple[int, ...]:
     return tuple(summary[name] for name in COUNTS)
 
 
-def jobs_of(stack: Stack, customer: Customer) -> list[Item]:
-    return [job for job in scan(stack, "JobsTable") if job["user_id"] == customer.user_id]
-
-
-def batches_of(stack: Stack, customer: Customer) -> list[Item]:
+def batches_of(stack: RunningStack, customer: Customer) -> list[Item]:
     """The calls for clips that were recorded."""
     answer = stack.boto3("dynamodb").query(
         TableName=stack.tables["ProjectsTable"],
@@ -103,12 +100,12 @@ def batches_of(stack: Stack, customer: Customer) -> list[Item]:
 
 
 def assert_each_scene_once(
-    stack: Stack, customer: Customer, project_id: str, scene_ids: list[str]
+    stack: RunningStack, customer: Customer, project_id: str, scene_ids: list[str]
 ) -> None:
     """All of them are made, by one job and one submission each."""
     clips = len(scene_ids)
     assert counts(until_all_ended(customer, project_id)[-1]) == (clips, clips, 0, 0)
-    jobs = jobs_of(stack, customer)
+    jobs = jobs_of(stack, customer.user_id)
     assert Counter(job["scene_id"] for job in jobs) == dict.fromkeys(scene_ids, 1)
     for job in jobs:
         assert until_execution_ended(stack, job["job_id"]) == "SUCCEEDED"
@@ -121,7 +118,7 @@ def assert_each_scene_once(
 
 
 def test_of_three_clips_one_fails_alone_and_only_that_one_is_made_again(
-    stack: Stack, ada: Customer
+    stack: RunningStack, ada: Customer
 ) -> None:
     fail_the_second(stack, ada)
     stack.fal.arm("slow_generation", seconds=2, prompt_contains=prompt(ada, 2))
@@ -165,22 +162,24 @@ def test_of_three_clips_one_fails_alone_and_only_that_one_is_made_again(
     assert (meanwhile["job_id"], meanwhile["video_url"] is None) == (forced[scene_ids[0]], False)
     assert counts(until_all_ended(ada, project_id)[-1]) == (3, 3, 0, 0)
     assert ada.credits() == {"available": 2 * CLIP, "held": 0}
-    assert len(jobs_of(stack, ada)) == 5
+    assert len(jobs_of(stack, ada.user_id)) == 5
 
 
 def test_what_is_not_affordable_starts_nothing_at_all(
-    stack: Stack, new_customer: Callable[[int], Customer]
+    stack: RunningStack, new_customer: Callable[[int], Customer]
 ) -> None:
     ada = new_customer(3 * CLIP - 1)
     project_id, _ = new_project(ada, 3)
     answer = ada.post_clips(project_id)
     assert (answer.status_code, answer.json()["required_credits"]) == (402, 3 * CLIP)
-    assert (jobs_of(stack, ada), batches_of(stack, ada)) == ([], [])
+    assert (jobs_of(stack, ada.user_id), batches_of(stack, ada)) == ([], [])
     assert ada.kinds() == ["grant"]
     assert counts(ada.clips(project_id)) == (0, 0, 0, 0)
 
 
-def test_a_project_is_not_deleted_while_its_clips_are_made(stack: Stack, ada: Customer) -> None:
+def test_a_project_is_not_deleted_while_its_clips_are_made(
+    stack: RunningStack, ada: Customer
+) -> None:
     stack.fal.arm("slow_generation", seconds=1, prompt_contains=prompt(ada, 1))
     project_id, _ = new_project(ada)
     started = ada.start_clips(project_id)
@@ -198,7 +197,7 @@ def test_a_project_is_not_deleted_while_its_clips_are_made(stack: Stack, ada: Cu
 # ── At the same time ─────────────────────────────────────────────────────────────────────────────
 
 
-def test_ten_calls_with_one_key_are_one_batch(stack: Stack, ada: Customer) -> None:
+def test_ten_calls_with_one_key_are_one_batch(stack: RunningStack, ada: Customer) -> None:
     project_id, scene_ids = new_project(ada)
     answers = at_once([partial(patiently, partial(ada.post_clips, project_id, KEY))] * 10)
     assert {answer.status_code for answer in answers} == {202}
@@ -209,7 +208,7 @@ def test_ten_calls_with_one_key_are_one_batch(stack: Stack, ada: Customer) -> No
     assert_each_scene_once(stack, ada, project_id, scene_ids)
 
 
-def test_two_calls_with_two_keys_start_each_scene_once(stack: Stack, ada: Customer) -> None:
+def test_two_calls_with_two_keys_start_each_scene_once(stack: RunningStack, ada: Customer) -> None:
     project_id, scene_ids = new_project(ada)
     answers = at_once(
         [partial(patiently, partial(ada.post_clips, project_id, key)) for key in ("one", "two")]
@@ -221,7 +220,7 @@ def test_two_calls_with_two_keys_start_each_scene_once(stack: Stack, ada: Custom
 
 
 def test_a_scene_in_two_calls_of_different_kinds_is_rendered_once(
-    stack: Stack, ada: Customer
+    stack: RunningStack, ada: Customer
 ) -> None:
     project_id, scene_ids = new_project(ada, 1)
     body = {"model_id": "scene-unwatched", "image_model_id": "image-unwatched"}
@@ -236,71 +235,19 @@ def test_a_scene_in_two_calls_of_different_kinds_is_rendered_once(
     )
     accepted = [answer for answer in (clips, scene) if answer.status_code == 202]
     started = len(clips.json()["clips"]) + (scene.status_code == 202)
-    assert (started, len(jobs_of(stack, ada))) == (1, 1), [answer.text for answer in accepted]
+    assert (started, len(jobs_of(stack, ada.user_id))) == (1, 1), [
+        answer.text for answer in accepted
+    ]
     assert scene.status_code == 202 or scene.json()["code"] == "SCENE_BUSY"
     assert counts(until_all_ended(ada, project_id)[-1]) == (1, 1, 0, 0)
 
 
-# ── Killed at work ───────────────────────────────────────────────────────────────────────────────
+# ── Aborted ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def die(stack: Stack, customer: Customer, project_id: str, operation: str, **how: Any) -> None:
-    """Call for clips, and see the worker killed around its next call of an operation."""
-    stack.crash("GenerateFunction", operation, **how)
-    assert customer.post_clips(project_id, KEY).status_code == 500
-    assert stack.planned_crashes() == 0
-
-
-@pytest.mark.parametrize(
-    ("operation", "nth", "started"),
-    [("TransactWriteItems", 1, 0), ("StartExecution", 1, 1), ("Return", 1, 2)],
-    ids=["before any was started", "after the first", "after all"],
-)
-def test_a_retry_starts_what_a_killed_call_has_not_started(
-    stack: Stack, ada: Customer, operation: str, nth: int, started: int
-) -> None:
-    project_id, scene_ids = new_project(ada)
-    die(stack, ada, project_id, operation, nth=nth)
-    jobs = jobs_of(stack, ada)
-    assert len(jobs) == 2
-    assert sum(execution(stack, job["job_id"]) is not None for job in jobs) == started
-    assert counts(ada.clips(project_id))[0] == 2
-    # Another key meanwhile finds all of them under way.
-    assert ada.start_clips(project_id) == {}
-    if operation != "Return":
-        release_key(stack, ada.user_id, KEY)
-        answer = ada.post_clips(project_id, KEY)
-        assert (answer.status_code, len(answer.json()["clips"])) == (202, 2)
-        assert answer.headers["X-Idempotent-Replay"] == "true"
-        assert answer.json()["credits_remaining"] == CREDITS - 2 * CLIP
-    assert_each_scene_once(stack, ada, project_id, scene_ids)
-
-
-def test_a_call_killed_before_its_transaction_left_nothing(stack: Stack, ada: Customer) -> None:
-    project_id, scene_ids = new_project(ada)
-    die(stack, ada, project_id, "TransactWriteItems", moment="before")
-    assert (jobs_of(stack, ada), batches_of(stack, ada), ada.kinds()) == ([], [], ["grant"])
-    release_key(stack, ada.user_id, KEY)
-    answer = ada.post_clips(project_id, KEY)
-    assert answer.status_code == 202
-    assert "X-Idempotent-Replay" not in answer.headers
-    assert_each_scene_once(stack, ada, project_id, scene_ids)
-
-
-def test_killed_and_never_retried_the_sweep_starts_every_clip(stack: Stack, ada: Customer) -> None:
-    project_id, scene_ids = new_project(ada)
-    die(stack, ada, project_id, "TransactWriteItems")
-    before = metric(stack, "SweepFunction", "ExecutionEnsured")
-    for job in jobs_of(stack, ada):
-        age(stack, job["job_id"])
-    sweep(stack)
-    # The schedule may have been a moment quicker.
-    wait_for(lambda: metric(stack, "SweepFunction", "ExecutionEnsured") >= before + 2, 60)
-    assert_each_scene_once(stack, ada, project_id, scene_ids)
-
-
+@pytest.mark.alone
 def test_of_two_aborted_clips_both_are_found_by_the_event_or_by_the_sweep(
-    stack: Stack, ada: Customer
+    stack: RunningStack, ada: Customer
 ) -> None:
     stack.fal.arm("stuck", times=None, prompt_contains=ada.word)
     project_id, _ = new_project(ada)

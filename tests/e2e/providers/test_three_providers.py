@@ -12,15 +12,16 @@ import av
 import httpx
 import pytest
 
-from local.stack import Stack, wait_for
+from local.running import RunningStack
 from tests.support.backstage import (
-    counted,
+    assert_counted,
     job_item,
     submissions,
     until_execution_ended,
     until_tracked,
 )
 from tests.support.customer import Customer
+from tests.support.progress import until
 
 FIRST = "https://images.example.com/first.png"
 LAST = "https://images.example.com/last.png"
@@ -106,7 +107,7 @@ def ada(new_customer: Callable[[int], Customer]) -> Customer:
 
 @pytest.mark.parametrize("name", WISHES)
 def test_each_provider_makes_what_was_asked_for_and_is_paid_once(
-    stack: Stack, ada: Customer, name: str
+    stack: RunningStack, ada: Customer, name: str
 ) -> None:
     wish = WISHES[name]
     estimate = ada.http.post("/v1/videos/estimate", json=ada.body(**wish.order)).json()
@@ -136,10 +137,12 @@ def test_each_provider_makes_what_was_asked_for_and_is_paid_once(
     assert states.count("Track") > 1 or wish.provider != "runway"
 
 
-def test_runware_tells_by_webhook_and_nobody_need_ask_twice(stack: Stack, ada: Customer) -> None:
-    with counted(stack, "WebhooksFunction", "WebhookAccepted", provider="runware"):
-        job_id = ada.order(**UNWATCHED)
-        assert ada.until_ended(job_id)["status"] == "completed"
+def test_runware_tells_by_webhook_and_nobody_need_ask_twice(
+    stack: RunningStack, ada: Customer
+) -> None:
+    job_id = ada.order(**UNWATCHED)
+    assert ada.until_ended(job_id)["status"] == "completed"
+    assert_counted(stack, "WebhooksFunction", "WebhookAccepted", about=job_id, provider="runware")
     (paid,) = submissions(stack, job_id)
     assert [sent["status"] for sent in paid["deliveries"]] == [200]
     assert paid["calls"] == {"getResponse": 1}, "the hint was confirmed, nothing else was asked"
@@ -170,7 +173,7 @@ MISHAPS = [
 
 @pytest.mark.parametrize("mishap", MISHAPS, ids=lambda one: f"{one.provider}-{one.kind}")
 def test_what_a_provider_declines_or_fails_is_refunded(
-    stack: Stack, ada: Customer, mishap: Mishap
+    stack: RunningStack, ada: Customer, mishap: Mishap
 ) -> None:
     simulator = stack.simulators[mishap.provider]
     simulator.arm(mishap.kind, prompt_contains=ada.word, **mishap.params)
@@ -183,7 +186,7 @@ def test_what_a_provider_declines_or_fails_is_refunded(
     assert len(submissions(stack, job_id)) == 1
 
 
-def test_a_stale_url_of_runways_is_asked_for_again(stack: Stack, ada: Customer) -> None:
+def test_a_stale_url_of_runways_is_asked_for_again(stack: RunningStack, ada: Customer) -> None:
     runway = stack.simulators["runway"]
     runway.arm("media_expired", prompt_contains=ada.word)
     job_id = ada.order(model_id="gen4.5", preset="draft")
@@ -194,13 +197,14 @@ def test_a_stale_url_of_runways_is_asked_for_again(stack: Stack, ada: Customer) 
     assert len(submissions(stack, job_id)) == 1, "a fresh URL is not a fresh video"
 
 
-def test_runways_throttled_task_is_only_waiting(stack: Stack, ada: Customer) -> None:
+def test_runways_throttled_task_is_only_waiting(stack: RunningStack, ada: Customer) -> None:
     stack.simulators["runway"].arm("throttled", seconds=2, prompt_contains=ada.word)
     job_id = ada.order(model_id="gen4.5", preset="draft")
     assert ada.until_ended(job_id)["status"] == "completed"
     assert len(submissions(stack, job_id)) == 1
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     "settings",
     [
@@ -211,7 +215,7 @@ def test_runways_throttled_task_is_only_waiting(stack: Stack, ada: Customer) -> 
     ids=["success without a status", "errors in a 200", "wrapped webhooks"],
 )
 def test_runware_is_understood_however_it_says_it(
-    stack: Stack, new_customer: Callable[[int], Customer], settings: dict[str, Any]
+    stack: RunningStack, new_customer: Callable[[int], Customer], settings: dict[str, Any]
 ) -> None:
     runware, good, bad = stack.simulators["runware"], new_customer(16), new_customer(16)
     runware.arm("task_error", prompt_contains=bad.word)
@@ -228,7 +232,9 @@ def test_runware_is_understood_however_it_says_it(
     assert (good.credits()["available"], bad.credits()["available"]) == (0, 16)
 
 
-def test_runwares_duplicate_webhook_charges_nobody_twice(stack: Stack, ada: Customer) -> None:
+def test_runwares_duplicate_webhook_charges_nobody_twice(
+    stack: RunningStack, ada: Customer
+) -> None:
     stack.simulators["runware"].arm("webhook_duplicate", copies=3, prompt_contains=ada.word)
     job_id = ada.order(**UNWATCHED)
     assert ada.until_ended(job_id)["status"] == "completed"
@@ -237,11 +243,13 @@ def test_runwares_duplicate_webhook_charges_nobody_twice(stack: Stack, ada: Cust
         (paid,) = submissions(stack, job_id)
         return [sent["status"] for sent in paid["deliveries"]] == [200] * 3
 
-    wait_for(answered, 60)
+    until(stack, job_id, answered)
     assert ada.kinds() == ["grant", "hold", "capture"]
 
 
-def test_a_strangers_word_about_runwares_task_moves_nothing(stack: Stack, ada: Customer) -> None:
+def test_a_strangers_word_about_runwares_task_moves_nothing(
+    stack: RunningStack, ada: Customer
+) -> None:
     runware = stack.simulators["runware"]
     runware.arm("slow_generation", seconds=4, prompt_contains=ada.word)
     job_id = ada.order(**UNWATCHED)

@@ -1,0 +1,72 @@
+"""The run as a whole: who owns the stack that tests share, and its audit when all have ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.shared_stack import SharedStack, attach
+
+if TYPE_CHECKING:
+    from local.running import RunningStack
+
+_OWNED = pytest.StashKey[SharedStack]()
+_FOLDER = "clipmint_shared_stack"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        config.stash[_OWNED] = SharedStack()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """pytest-xdist, in the controller: a worker is about to start."""
+    node.workerinput[_FOLDER] = str(node.config.stash[_OWNED].folder)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    owned = session.config.stash.get(_OWNED, None)
+    if owned is None:
+        return
+    try:
+        # A run that was interrupted leaves jobs that have not ended.
+        found = None if exitstatus == pytest.ExitCode.INTERRUPTED else owned.audit()
+    finally:
+        owned.stop()
+    if found:
+        report = pytest.TestReport(
+            nodeid="tests/e2e::audit_of_all_users_and_logs_at_the_end",
+            location=("tests/e2e", None, "audit of all users and logs at the end"),
+            keywords={},
+            outcome="failed",
+            longrepr=found,
+            when="teardown",
+        )
+        session.config.hook.pytest_runtest_logreport(report=report)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if (owned := config.stash.get(_OWNED, None)) is not None:
+        owned.stop()
+
+
+@pytest.fixture(scope="session")
+def shared_folder(pytestconfig: pytest.Config) -> Path:
+    """Where the test processes of this run meet (see `tests.support.shared_stack`)."""
+    if (owned := pytestconfig.stash.get(_OWNED, None)) is not None:
+        return owned.folder
+    return Path(pytestconfig.workerinput[_FOLDER])  # type: ignore[attr-defined]
+
+
+@pytest.fixture(scope="session")
+def shared_stack(shared_folder: Path) -> Iterator[RunningStack]:
+    """The stack of this run. What a test changes of it must concern the test's own users only."""
+    stack = attach(shared_folder)
+    yield stack
+    stack.close()

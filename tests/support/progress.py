@@ -1,0 +1,68 @@
+"""Waiting for as long as there is progress, however slow the computer is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from local.running import RunningStack
+
+Answer = TypeVar("Answer")
+
+IDLE_SECONDS = 60.0
+"""A job that did nothing for so long is stuck: no function waits half as long for a provider."""
+_LOOK_SECONDS = 1.0
+"""Between two looks at the progress, which cost more than one at the condition."""
+
+
+def until(
+    stack: RunningStack,
+    about: str,
+    condition: Callable[[], Answer],
+    *,
+    every: float = 0.1,
+) -> Answer:
+    """The first true answer of ``condition()``.
+
+    ``about`` is a text in the events of what has to make progress, such as a job id. Raises
+    TimeoutError when no function run about it has begun, called AWS or ended for `IDLE_SECONDS`.
+    """
+    return until_idle(condition, lambda: activity(stack, about), every=every, what=about)
+
+
+def until_idle(
+    condition: Callable[[], Answer],
+    progress: Callable[[], object],
+    *,
+    every: float = 0.1,
+    look: float = _LOOK_SECONDS,
+    idle_seconds: float = IDLE_SECONDS,
+    what: str = "",
+) -> Answer:
+    """The first true answer of ``condition()``; TimeoutError when ``progress()`` stays the same."""
+    seen, since = progress(), time.monotonic()
+    looked = since
+    while not (answer := condition()):
+        time.sleep(every)
+        now = time.monotonic()
+        if now - looked < look:
+            continue
+        looked = now
+        latest = progress()
+        if latest != seen:
+            seen, since = latest, now
+        elif now - since > idle_seconds:
+            raise TimeoutError(f"no progress for {idle_seconds} s {what}: {condition}, at {seen}")
+    return answer
+
+
+def activity(stack: RunningStack, about: str) -> tuple[int, int, int]:
+    """How many function runs about a text have begun, called AWS, and ended so far."""
+    runs = [run for run in stack.invocations(about=about) if not _is_read(run.event)]
+    return len(runs), sum(len(run.calls) for run in runs), sum(run.ended for run in runs)
+
+
+def _is_read(event: object) -> bool:
+    """Whether it is a GET over HTTP: what a test asks while it waits is no progress."""
+    return isinstance(event, dict) and str(event.get("routeKey", "")).startswith("GET ")

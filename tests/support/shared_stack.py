@@ -1,0 +1,151 @@
+"""One local stack for all tests, whichever process runs them.
+
+The process that began the run owns the stack: the controller of pytest-xdist, or pytest itself. It
+starts the stack when the first test asks for it, and when all tests have ended it audits everybody
+and stops it. Processes that run tests attach to it by name. They meet in a folder: a test process
+leaves the file `wanted`, the owner answers with `name`, or with `failed` and the reason.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+import tempfile
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from local.running import RunningStack
+    from local.stack import Stack
+
+# What takes long to import is imported when a stack is needed: most runs of a few tests need none.
+
+FAL = {
+    "queue_seconds": 0.05,
+    "generation_seconds": 0.1,
+    # No job waits for the job of another test.
+    "concurrency": 40,
+    "time_factor": 0.05,
+}
+RUNWAY = {"pending_seconds": 0.05, "generation_seconds": 0.1, "concurrency": 40}
+RUNWARE = {"generation_seconds": 0.1, "time_factor": 0.2}
+UNLIMITED = dict.fromkeys(("MaxOpenJobs", "MaxJobsPerHour", "MaxOpenClips"), "100000")
+ALL_LINES = {"LogLevel": "DEBUG"}
+"""The auditor looks for secrets in everything that can be logged."""
+
+
+class SharedStack:
+    """The owner's side: the stack, started on demand by a thread that watches ``folder``."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="clipmint-tests-"))
+        self._stack: Stack | None = None
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="shared-stack")
+        self._thread.start()
+
+    def _watch(self) -> None:
+        while not self._ending.wait(0.1):
+            if (self.folder / "wanted").exists():
+                self._start()
+                return
+
+    def _start(self) -> None:
+        from local.stack import Stack
+
+        stack = Stack(
+            enforce_iam=True,
+            simulate=("fal", "runway", "runware"),
+            parameters=UNLIMITED | ALL_LINES,
+            settings={"fal": FAL, "runway": RUNWAY, "runware": RUNWARE},
+            # Jobs run side by side: with fewer, functions evict each other's workers.
+            worker_cap=24,
+        )
+        try:
+            stack.start()
+            self._stack = stack
+            _put_models(stack)
+        except Exception:  # noqa: BLE001 - the test that asked for the stack raises it
+            _publish(self.folder / "failed", traceback.format_exc())
+            return
+        _publish(self.folder / "name", stack.name)
+
+    def audit(self) -> str | None:
+        """What is wrong with anybody's books or with the logs; None if nothing is."""
+        self._end()
+        if self._stack is None or not (self.folder / "name").exists():
+            return None
+        from tests.support.audit import Auditor
+
+        auditor = Auditor(self._stack)
+        try:
+            auditor.check_everybody()
+            auditor.check_all_logs()
+        except AssertionError:
+            return traceback.format_exc()
+        return None
+
+    def stop(self) -> None:
+        """Stop the stack, if it was started. Does nothing the second time."""
+        self._end()
+        if self._stack is not None:
+            self._stack.stop()
+            self._stack = None
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _end(self) -> None:
+        self._ending.set()
+        self._thread.join()
+
+
+def attach(folder: Path) -> RunningStack:
+    """A test process's side: the stack that the owner of ``folder`` starts, or has started.
+
+    Raises RuntimeError if it does not start. The owner always answers, or is gone and takes its
+    test processes along, so there is nothing to time out.
+    """
+    (folder / "wanted").touch()
+    while not (folder / "name").exists():
+        if (folder / "failed").exists():
+            raise RuntimeError((folder / "failed").read_text(encoding="utf-8"))
+        time.sleep(0.1)
+    from local.running import running_stack
+
+    return running_stack((folder / "name").read_text(encoding="utf-8"))
+
+
+@contextmanager
+def beside_others(folder: Path, *, alone: bool) -> Iterator[None]:
+    """Take part in what all test processes do, or, if ``alone``, have the stack for oneself.
+
+    A process that waits to be alone keeps the entrance locked, so it does not wait for long.
+    """
+    with (folder / "entrance").open("w") as entrance, (folder / "room").open("w") as room:
+        fcntl.flock(entrance, fcntl.LOCK_EX)
+        fcntl.flock(room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(entrance, fcntl.LOCK_UN)
+        yield
+
+
+def _publish(path: Path, text: str) -> None:
+    draft = path.with_suffix(".draft")
+    draft.write_text(text, encoding="utf-8")
+    draft.rename(path)
+
+
+def _put_models(stack: RunningStack) -> None:
+    from clipmint.catalog.defaults import DEFAULT_CATALOG
+    from tests.support.backstage import Owner
+    from tests.support.catalog import MODELS, variants
+
+    owner = Owner(stack)
+    try:
+        for model in [*MODELS, *variants(DEFAULT_CATALOG)]:
+            owner.put_model(**model)
+    finally:
+        owner.close()
