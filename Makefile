@@ -9,14 +9,17 @@ PROVIDER ?= fal
 # Part of the proof to run, for example PROOF="matrix --every 5"; empty means everything.
 PROOF ?=
 MINUTES ?= 5
-# Three processes for two cores, because the stacks mostly wait. All tests of a file run in one
-# process, so a stack that belongs to a module starts once. Files run in folder order: slow files
-# first, so that small files fill the gaps at the end.
-PYTEST_OPTIONS ?= -n 3 --dist loadfile --no-loadscope-reorder
+# Two processes for two cores. They share one local stack, and one that has run its tests takes over
+# tests of the other. The order is random: a run prints its seed, and --randomly-seed=N repeats it.
+PYTEST_OPTIONS ?= -n 2 --dist worksteal
+# SLOW=1 runs also what takes long and seldom breaks: builds, benchmarks, all ways to run the demo.
+SLOW ?=
 
 export PYTHON
 export UV_PYTHON_DOWNLOADS := never
 export SAM_CLI_TELEMETRY := 0
+# What Python compiles is kept: else each process compiles all tests again, eight seconds of a core.
+unexport PYTHONDONTWRITEBYTECODE
 
 UV_VERSION := 0.13.8
 UV_HOME := .envs/uv
@@ -51,8 +54,8 @@ up: $(STACK)  ## Start the local stack and run it until Ctrl-C
 token: $(STACK)  ## Print a token for the running stack: make token NAME=ada [ADMIN=1]
 	@$(RUN)python -m local token --user $(or $(NAME),demo) $(if $(ADMIN),--admin)
 
-test: $(STACK) $(SAM_READY) $(SDKS)  ## Run all tests; TESTS=tests/unit runs a part
-	$(RUN)pytest $(PYTEST_OPTIONS) $(TESTS)
+test: $(STACK) $(SAM_READY) $(SDKS)  ## Run the tests; TESTS=tests/unit runs some, SLOW=1 all
+	$(RUN)pytest $(PYTEST_OPTIONS) $(if $(SLOW),,-m "not slow") $(TESTS)
 
 check: $(STACK) $(SAM_READY) $(CHECKOV_READY)  ## Lint, types, template, state machine, imports, OpenAPI
 	$(RUN)ruff check
