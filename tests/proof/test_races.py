@@ -10,6 +10,7 @@ import pytest
 from pynamodb.exceptions import DoesNotExist
 from pynamodb.transactions import TransactWrite
 
+from clipmint import aws
 from clipmint.credits import ledger
 from clipmint.jobs.job import JobStatus, Verdict
 from clipmint.jobs.outcomes import FailureCode
@@ -73,7 +74,7 @@ class _Unlocked(TransactWrite):
 def test_a_job_ended_as_it_was_read_is_found_by_a_function_that_outlives_its_execution(
     account: Emulated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ledger, "TransactWrite", _Unlocked)
+    monkeypatch.setattr(aws, "TransactWrite", _Unlocked)
     assert _is_found(account, "the hold of video is a release, its file is there", "unlocked", 276)
 
 
