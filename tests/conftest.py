@@ -1,4 +1,5 @@
-"""The run as a whole: who owns the stack that tests share, and its audit when all have ended."""
+"""The run as a whole: its date, who owns the stack that tests share, and its audit when all have
+ended."""
 
 from __future__ import annotations
 
@@ -12,6 +13,8 @@ from tests.support.shared_stack import SharedStack, attach
 
 if TYPE_CHECKING:
     from local.running import RunningStack
+
+pytest_plugins = ["tests.support.shifted_date"]
 
 _OWNED = pytest.StashKey[SharedStack]()
 _FOLDER = "clipmint_shared_stack"

@@ -4,6 +4,10 @@ The last line is ``violations: N``.
 
 ``--write FILE`` renders the matrix into a document, between its lines ``<!-- matrix -->`` and
 ``<!-- /matrix -->``.
+
+Virtual time starts at ``--date``, by default now; the matrix, the model and the rounds of the races
+live in it. What goes over HTTP to a stack of processes (two of the races, the soak) lives at the
+real date.
 """
 
 from __future__ import annotations
@@ -13,12 +17,14 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.proof import races, soak
 from tests.proof.matrix import Matrix, Run, effects_table, run_matrix, table
 from tests.proof.scenarios import SCENARIOS
 from tests.proof.stateful import NEEDED, try_everything
+from tests.support import shifted_date
 
 BEGINS, ENDS = "<!-- matrix -->\n", "<!-- /matrix -->\n"
 EXAMPLES = 120
@@ -31,6 +37,9 @@ MOST_SHOWN = 20
 def main() -> int:
     """Whether anything was violated, as a process tells it: 0 or 1."""
     asked = _arguments()
+    # For all worker processes: a scenario must start at the same moment in each of its runs.
+    os.environ[shifted_date.VARIABLE] = shifted_date.written(asked.date)
+    print(f"date: {os.environ[shifted_date.VARIABLE]}", flush=True)
     violations = 0
     for name in asked.what or list(PROOFS):
         began = time.perf_counter()
@@ -146,6 +155,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--every", type=int, default=1, help="die at every n-th point only")
     parser.add_argument("--twice", type=int, default=80, help="die again in every n-th run")
     parser.add_argument("--write", type=Path)
+    parser.add_argument(
+        "--date",
+        type=shifted_date.read,
+        default=shifted_date.asked() or datetime.now(UTC).replace(microsecond=0),
+        help="when virtual time starts, such as 2028-02-29T23:59:30Z",
+    )
     parser.add_argument("--examples", type=int, default=EXAMPLES)
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--rounds", type=int, default=150, help="of the races; see races.SHARES")

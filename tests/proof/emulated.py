@@ -21,7 +21,6 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -33,7 +32,7 @@ from boto3.dynamodb.types import TypeDeserializer
 from botocore.exceptions import ClientError
 from PIL import Image
 
-from clipmint import aws, clock
+from clipmint import aws
 from clipmint.catalog import model_store
 from clipmint.media import download, storage, transfer, video_file
 from clipmint.media.files import StoredObject
@@ -49,8 +48,9 @@ from local.processes import Child
 from local.stack import EMULATOR_PYTHON
 from tests.proof.turns import Turns
 from tests.support import moto_aws
+from tests.support.clock import Clock, start, virtual_time
 from tests.support.invariants import Snapshot
-from tests.support.moto_aws import BUCKET, IMAGES_BUCKET, KEYS, TABLES, Clock
+from tests.support.moto_aws import BUCKET, IMAGES_BUCKET, KEYS, TABLES
 
 REGION = "us-east-1"
 CONFLICTING = frozenset({"PutItem", "UpdateItem", "DeleteItem"})
@@ -61,9 +61,6 @@ LAG = 0.3
 """How likely the index of open jobs answers as of some earlier moment of the round."""
 
 ROUTERS = (admin, cancel, generate, projects)
-
-START = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
-"""When each round begins."""
 
 VIDEO = b"the bytes of a video"
 
@@ -119,7 +116,7 @@ class Emulated:
 
     def begin_round(self, seed: str, *, conflicts: float = 0.0) -> Turns:
         moto_aws.forget_answers()
-        self.hands.moment = START
+        self.hands.move_to(start())
         self.turns = Turns(seed, ROUTERS)
         self.executions = Executions()
         self.earlier = []
@@ -259,7 +256,7 @@ def emulated() -> Iterator[Emulated]:
         moto_aws.forget_answers()
         stack.callback(moto_aws.forget_answers)
         stack.callback(aws.forget)
-        hands = Clock(START)
+        hands = stack.enter_context(virtual_time())
         account = Emulated(hands, boto3.client("dynamodb"), boto3.client("s3"))
         _play_the_rest(patch, account)
         known = registry.Registry(lambda *_: account.provider, lambda: KEYS)
@@ -291,7 +288,6 @@ def _play_the_rest(patch: pytest.MonkeyPatch, account: Emulated) -> None:
         lambda *call: account.call(*call),  # noqa: PLW0108  (the class binds only functions)
     )
     patch.setattr(time, "sleep", sleep)
-    patch.setattr(clock, "now", account.hands.now)
     patch.setattr(transfer, "copy_from_url", _copy)
     patch.setattr(download, "read_all", lambda *_, **__: _picture())
     patch.setattr(storage, "open_range", lambda *_: contextlib.nullcontext())

@@ -42,7 +42,6 @@ STAYS: Mapping[str, str] = {
         for name in ("dynamodb", "s3", "s3_for_uploads", "secrets", "step_functions")
     },
     "clipmint.orders.video_orders.STARTS_AT_ONCE": _WORLD,
-    "clipmint.providers.registry.time": _WORLD,
     **{
         f"clipmint.tables.{name}._connection": _CLIENT
         for name, model in vars(tables).items()
@@ -50,18 +49,6 @@ STAYS: Mapping[str, str] = {
     },
     "functions.generate.app._idempotency": "a client and settings; its local cache is off",
     "functions.migrate.app._http": _CLIENT,
-    **{
-        f"aws_lambda_powertools.utilities.{module}.dt": _WORLD
-        for module in (
-            "circuit_breaker.base",
-            "circuit_breaker.persistence.base",
-            "circuit_breaker.persistence.dynamodb",
-            "idempotency.base",
-            "idempotency.persistence.base",
-            "idempotency.persistence.datarecord",
-            "idempotency.persistence.dynamodb",
-        )
-    },
 }
 """What a process here may keep although one on Lambda would not, and why that hides nothing."""
 

@@ -56,10 +56,11 @@ from tests.proof import model as model_of
 from tests.proof.model import Model
 from tests.proof.records import snapshots
 from tests.support import moto_aws
+from tests.support.clock import virtual_time
 from tests.support.fal_wire import Signer
 from tests.support.gateway import Answer, Caller, Context, Handler
 from tests.support.invariants import Snapshot, left_behind, violations
-from tests.support.moto_aws import Clients, Clock
+from tests.support.moto_aws import Clients
 from tests.support.mp4 import write_mp4
 
 QUEUE = "https://queue.fal.run"
@@ -179,8 +180,7 @@ class Anything(RuleBasedStateMachine):
         super().__init__()
         self._stack = ExitStack()
         patch = self._stack.enter_context(pytest.MonkeyPatch.context())
-        self.clock = Clock(moto_aws.NOON)
-        moto_aws.move_by_hand(patch, self.clock)
+        self.clock = self._stack.enter_context(virtual_time())
         patch.setattr(logger._logger, "disabled", True)
         limits = {"MAX_OPEN_JOBS": model_of.OPEN_JOBS, "MAX_JOBS_PER_HOUR": model_of.JOBS_PER_HOUR}
         for name, value in limits.items():
@@ -195,7 +195,7 @@ class Anything(RuleBasedStateMachine):
         self._stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
         for name, price in PRICES.items():
             model_store.put(offered(name, price))
-        self.model = Model(now=int(self.clock.monotonic()))
+        self.model = Model(now=int(self.clock.seconds()))
         self.ids: dict[Key, str] = {}
         self.steps = 0
         self._before: dict[str, Snapshot] = {}
@@ -464,7 +464,7 @@ class Anything(RuleBasedStateMachine):
         if forgery == "token":
             token = "a-guess"
         signer = Signer(2) if forgery == "signature" else self.fal.signer
-        sent_at = int(self.clock.monotonic()) - (301 if forgery == "stale" else 0)
+        sent_at = int(self.clock.seconds()) - (301 if forgery == "stale" else 0)
         call = signer.call(body, request_id=request_id, timestamp=sent_at)
         event = {
             "headers": dict(call.headers),

@@ -20,7 +20,7 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from typing import Any, TypeVar
 
-from tests.support.moto_aws import Clock
+from tests.support.clock import Clock
 
 T = TypeVar("T")
 
@@ -54,7 +54,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._clock_resolution = _TICK
 
     def time(self) -> float:
-        return self._clock.monotonic()
+        return self._clock.seconds()
 
     def run_in_executor(  # type: ignore[override]
         self,
@@ -99,7 +99,7 @@ class Timeline:
 
     def now(self) -> float:
         """Epoch seconds."""
-        return self.clock.monotonic()
+        return self.clock.seconds()
 
     def idle(self) -> bool:
         """Whether nothing is left to do on the loop."""

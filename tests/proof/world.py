@@ -19,7 +19,6 @@ the schedule           runs `sweep` every minute
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import functools
 import importlib
 import io
@@ -31,17 +30,12 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import botocore.client
 import httpx
 import pytest
 import yaml
-from aws_lambda_powertools.utilities.idempotency import base as idempotency
-from aws_lambda_powertools.utilities.idempotency.persistence import base as keys_base
-from aws_lambda_powertools.utilities.idempotency.persistence import datarecord as key_record
-from aws_lambda_powertools.utilities.idempotency.persistence import dynamodb as keys_table
 
 from clipmint.catalog.model import Model
 from clipmint.credits import ledger
@@ -53,9 +47,10 @@ from tests.proof.machine import Execution, FunctionFailed, Machine, Refused
 from tests.proof.network import KEYS, Call, Network, environment
 from tests.proof.timeline import Timeline
 from tests.support import moto_aws
+from tests.support.clock import Clock, virtual_time
 from tests.support.gateway import Answer, Context, answer_of, event
 from tests.support.invariants import TERMINAL, Snapshot, left_behind, unfinished, violations
-from tests.support.moto_aws import NOON, Aws, Clients, Clock
+from tests.support.moto_aws import Aws, Clients
 from tests.support.reading import DEFINITION, of_type, written
 
 T = TypeVar("T")
@@ -133,6 +128,7 @@ class World:
     _last_seen: dict[str, Snapshot] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._began = self.timeline.now()
         self.machine = Machine(_definition(), self.timeline, self.invoke, self._execution_died)
         self.network = Network(self.timeline, self.settings, self._webhook)
         self.timeline.after(SWEEP_SECONDS, self._sweep)
@@ -201,7 +197,7 @@ class World:
     @property
     def seconds(self) -> float:
         """Since the world began."""
-        return self.timeline.now() - NOON.timestamp()
+        return self.timeline.now() - self._began
 
     # ── What AWS does ────────────────────────────────────────────────────────────────────────────
 
@@ -421,14 +417,8 @@ def new_world(
     settings: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Iterator[World]:
     """An empty account, an hour on the clock, and nobody dead yet."""
-    clock = Clock(NOON)
     with pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as stack:
-        moto_aws.move_by_hand(patch, clock)
-        powertools = SimpleNamespace(**{**vars(dt), "datetime": clock})
-        for module in (idempotency, keys_base, keys_table, key_record):
-            patch.setattr(module, "dt", powertools)
-        patch.setattr(time, "time", clock.monotonic)
-        patch.setattr(time, "monotonic", clock.monotonic)
+        clock = stack.enter_context(virtual_time())
         patch.setattr(time, "sleep", lambda seconds: clock.forward(seconds=seconds))
         for name, value in environment().items():
             patch.setenv(name, value)

@@ -17,16 +17,13 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import boto3
 import pytest
 import yaml
 from aws_lambda_powertools.utilities.circuit_breaker import base as breaker
-from aws_lambda_powertools.utilities.circuit_breaker.persistence import base as breaker_memory
-from aws_lambda_powertools.utilities.circuit_breaker.persistence import dynamodb as breaker_table
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from moto import mock_aws
@@ -62,8 +59,6 @@ IMAGES_URL = "https://images.example.com"
 STATE_MACHINE = f"arn:aws:states:{REGION}:123456789012:stateMachine:clipmint-generation"
 WEBHOOKS = "https://api.example.com"
 TOKEN = "the-token"
-NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
-"""Where clocks that are moved by hand start."""
 TABLES = {
     "LedgerTable": "LEDGER_TABLE",
     "JobsTable": "JOBS_TABLE",
@@ -308,22 +303,6 @@ def write_keys(keys: Mapping[str, object]) -> None:
     )
 
 
-@dataclass
-class Clock:
-    """Time as the code sees it, moved by hand."""
-
-    moment: datetime
-
-    def now(self) -> datetime:
-        return self.moment
-
-    def forward(self, **by: float) -> None:
-        self.moment += timedelta(**by)
-
-    def monotonic(self) -> float:
-        return self.moment.timestamp()
-
-
 def forget_answers() -> None:
     """Drop what was read from an account that is gone, as a new process would not know it."""
     model_store.forget()
@@ -501,19 +480,3 @@ def aws_account(aws_clients: Clients) -> Iterator[Aws]:
     """An AWS account with everything the functions use, empty but for the default catalog."""
     with empty_account(aws_clients) as account:
         yield account
-
-
-def move_by_hand(patch: pytest.MonkeyPatch, hands: Clock) -> None:
-    """Let the code see this clock, also where it keeps keys and circuits."""
-    patch.setattr(clock, "now", hands.now)
-    patch.setattr(registry, "time", hands)
-    for module in (breaker, breaker_memory, breaker_table):
-        patch.setattr(module, "dt", SimpleNamespace(datetime=hands))
-
-
-@pytest.fixture
-def hand_moved_clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """A clock that stands still until it is moved."""
-    hands = Clock(NOON)
-    move_by_hand(monkeypatch, hands)
-    return hands

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.support import moto_aws
+from tests.support import clock, moto_aws
 
 aws_clients = moto_aws.aws_clients
 aws = moto_aws.aws_account
-hands = moto_aws.hand_moved_clock
+hands = clock.hand_moved_clock
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 
 from clipmint.catalog import model_store
@@ -12,6 +10,7 @@ from clipmint.catalog.model import Model
 from clipmint.catalog.pricing import FixedPrice
 from clipmint.errors import ModelNotFound
 from clipmint.orders import offers
+from tests.support.clock import Clock
 from tests.support.moto_aws import Aws
 
 
@@ -49,11 +48,7 @@ def test_an_unknown_model_is_not_found(aws: Aws) -> None:
         model_store.find("veo-4")
 
 
-def test_a_change_is_seen_by_others_within_a_minute(
-    aws: Aws, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now = 1_000.0
-    monkeypatch.setattr(model_store, "time", SimpleNamespace(monotonic=lambda: now))
+def test_a_change_is_seen_by_others_within_a_minute(aws: Aws, hands: Clock) -> None:
     before = model_store.find("veo-3.1")
     offered = offers.offered()
     changed = before.model_copy(update={"available": False})
@@ -62,10 +57,10 @@ def test_a_change_is_seen_by_others_within_a_minute(
         TableName="ModelsTable",
         Item={"model_id": {"S": "veo-3.1"}, "definition": {"S": changed.model_dump_json()}},
     )
-    now += model_store.CACHE_SECONDS - 1
+    hands.forward(seconds=model_store.CACHE_SECONDS - 1)
     assert model_store.find("veo-3.1") == before
     assert offers.offered() == offered
-    now += 1
+    hands.forward(seconds=1)
     assert model_store.find("veo-3.1") == changed
     assert changed.model_id not in {model.model_id for model in offers.offered()}
 

@@ -17,7 +17,8 @@ from clipmint.jobs.outcomes import Failed, FailureCode
 from clipmint.providers import circuit
 from clipmint.providers.base import Accepted, Busy, Rejected, Submitted, Unanswered
 from clipmint.providers.circuit import FAILURES_TO_OPEN, SECONDS_OPEN, Open
-from tests.support.moto_aws import Aws, Clock, forget_circuits, hooked
+from tests.support.clock import Clock
+from tests.support.moto_aws import Aws, forget_circuits, hooked
 
 ACCEPTED = Accepted(Handle("request-1"))
 BUSY = Busy("503")

@@ -8,7 +8,6 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -21,6 +20,7 @@ from clipmint.aws import s3_for_uploads
 from clipmint.errors import ImageInvalid, ImageNotUploaded, TemporarilyUnavailable
 from clipmint.media import image_file, storage, uploads
 from clipmint.media.files import ImageFacts
+from tests.support.clock import Clock
 from tests.support.moto_aws import IMAGES_BUCKET, IMAGES_URL, Aws, hooked
 
 PROJECT = "6f9619ff-8b86-4d01-b42d-00cf4fc964ff"
@@ -239,38 +239,41 @@ def test_more_than_twenty_megabytes_are_not_even_read(
 
 
 def test_what_was_checked_in_time_is_not_checked_again(
-    aws: Aws, asked: list[str], monkeypatch: pytest.MonkeyPatch
+    aws: Aws, hands: Clock, asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Time is up after three pictures; each attempt gets further, until none is left."""
     urls = [uploaded(aws) for _ in range(8)]
-    ticks = iter(range(1_000))
-    monkeypatch.setattr(uploads, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
+
+    def check(data: bytes) -> ImageFacts:
+        hands.forward(seconds=2)
+        return ImageFacts("image/png", 32, 32)
+
+    monkeypatch.setattr(image_file, "check", check)
     monkeypatch.setattr(uploads, "READERS", 1)
-    for checked in (3, 6):  # the time is looked at twice for each
+    for checked in (3, 6):
         with pytest.raises(TemporarilyUnavailable) as later:
-            uploads.require_usable(ADA, urls, seconds=6)
+            uploads.require_usable(ADA, urls, seconds=5)
         assert later.value.headers == {"Retry-After": "1"}
         assert len(notes(aws)) == checked
-    uploads.require_usable(ADA, urls, seconds=6)
+    uploads.require_usable(ADA, urls, seconds=5)
     assert asked.count("GetObject") == 8
 
 
 def test_a_picture_whose_turn_comes_too_late_is_not_decoded(
-    aws: Aws, monkeypatch: pytest.MonkeyPatch
+    aws: Aws, hands: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each may take seconds, and the function's own time ends soon after."""
     both = threading.Barrier(2)
-    now, decoded = [0.0], []
+    decoded = []
 
     def read_together(**_: Any) -> None:
         both.wait(timeout=60)
 
     def check(data: bytes) -> ImageFacts:
         decoded.append(data)
-        now[0] += 9
+        hands.forward(seconds=9)
         return ImageFacts("image/png", 32, 32)
 
-    monkeypatch.setattr(uploads, "time", SimpleNamespace(monotonic=lambda: now[0]))
     monkeypatch.setattr(image_file, "check", check)
     with (
         hooked(s3_for_uploads(), {"before-call.s3.GetObject": read_together}),

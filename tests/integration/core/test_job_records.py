@@ -24,10 +24,10 @@ from clipmint.jobs.job import Asset, Handle, Job, JobStatus, Refusal, Submission
 from clipmint.jobs.job_store import JobFinished, JobMoved, OpenJob
 from clipmint.jobs.outcomes import Failed, FailureCode, Succeeded
 from clipmint.tables import JobItem
+from tests.support.clock import Clock
 from tests.support.moto_aws import (
     ROUTES,
     Aws,
-    Clock,
     begin_sending,
     client_of,
     hooked,

@@ -21,10 +21,10 @@ from clipmint.errors import (
 from clipmint.jobs import job_store
 from clipmint.jobs.job import Asset, Handle, Job, JobStatus, Verdict, verdict
 from clipmint.jobs.outcomes import FailureCode
+from tests.support.clock import Clock
 from tests.support.moto_aws import (
     TASK_ID,
     Aws,
-    Clock,
     assert_adds_up,
     begin_sending,
     journal,
@@ -104,6 +104,7 @@ def test_a_user_without_an_account_has_no_credits(aws: Aws) -> None:
 
 
 def test_limits_hold_until_a_job_ends_or_the_hour_is_over(aws: Aws, hands: Clock) -> None:
+    hands.to_next_hour()
     ledger.grant("user-1", 1_000, "purchase-1")
     limits = Limits(open_jobs=2, jobs_per_hour=3)
     first = ledger.open_job(new_job(), limits)

@@ -12,7 +12,8 @@ from clipmint.providers.fal import Fal
 from clipmint.providers.registry import KEY_NAMES, KEYS_FOR_SECONDS, ProviderNotConfigured
 from clipmint.providers.runware import Runware
 from clipmint.providers.runway import Runway
-from tests.support.moto_aws import KEYS, Aws, Clock, write_keys
+from tests.support.clock import Clock
+from tests.support.moto_aws import KEYS, Aws, write_keys
 
 
 def test_each_name_leads_to_its_own_adapter_made_once(aws: Aws) -> None:

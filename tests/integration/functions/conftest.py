@@ -8,7 +8,7 @@ import pytest
 
 from clipmint.providers import registry
 from clipmint.providers.registry import Registry
-from tests.support import moto_aws
+from tests.support import clock, moto_aws
 from tests.support.fal_on_loopback import FalOnLoopback
 from tests.support.scripted_provider import (
     ScriptedProvider,
@@ -18,7 +18,7 @@ from tests.support.scripted_provider import (
 
 aws_clients = moto_aws.aws_clients
 aws = moto_aws.aws_account
-hands = moto_aws.hand_moved_clock
+hands = clock.hand_moved_clock
 
 
 @pytest.fixture

@@ -19,12 +19,12 @@ from clipmint.providers.registry import ProviderNotConfigured
 from functions.generate.app import handler as generate
 from functions.settle.app import handler as settle
 from functions.submit.app import handler as submit
+from tests.support.clock import Clock
 from tests.support.gateway import Answer, Caller, Context
 from tests.support.moto_aws import (
     KEYS,
     ROUTES,
     Aws,
-    Clock,
     assert_adds_up,
     journal,
     open_job,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import itertools
 import json
-import time
 from typing import Any
 
 import pytest
@@ -22,6 +21,7 @@ from clipmint.jobs.outcomes import FailureCode
 from clipmint.orders.idempotency_keys import job_id_for
 from clipmint.providers import registry
 from functions.generate.app import handler
+from tests.support.clock import Clock
 from tests.support.gateway import Answer, Caller, Context, answer_of, event
 from tests.support.moto_aws import KEYS, Aws, assert_adds_up, hooked, journal, write_keys
 from tests.support.reading import of_type, written
@@ -91,13 +91,11 @@ def test_a_retry_after_the_record_is_gone_gets_the_same_answer_from_the_job(
 
 
 def test_an_answer_is_replayed_for_a_day_before_the_job_itself_answers(
-    aws: Aws, call: Caller
+    aws: Aws, call: Caller, hands: Clock
 ) -> None:
-    before = int(time.time())
     generate(call)
-    after = int(time.time())
     [record] = aws.items("IDEMPOTENCY_TABLE")
-    assert before <= int(record["expiration"]["N"]) - 24 * 3_600 <= after + 1
+    assert int(record["expiration"]["N"]) - 24 * 3_600 == int(hands.seconds())
 
 
 def test_a_comma_in_a_key_is_a_character_like_any_other(call: Caller) -> None:
@@ -138,9 +136,13 @@ def test_a_twin_in_flight_is_told_to_wait(aws: Aws, call: Caller) -> None:
 
 @pytest.mark.parametrize("after_the_transaction", [False, True])
 def test_killed_anywhere_the_retry_makes_it_one_job_and_one_hold(
-    aws: Aws, call: Caller, monkeypatch: pytest.MonkeyPatch, after_the_transaction: bool
+    aws: Aws,
+    call: Caller,
+    hands: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    after_the_transaction: bool,
 ) -> None:
-    call.context = Context(remaining_ms=50)
+    call.context = Context(remaining_ms=29_000)
     with monkeypatch.context() as patch:
         if after_the_transaction:
             patch.setattr("clipmint.orders.video_orders.workflow.start", lambda _: kill())
@@ -149,7 +151,9 @@ def test_killed_anywhere_the_retry_makes_it_one_job_and_one_hold(
         with pytest.raises(Killed):
             generate(call)
     # The record of a request in flight expires with the function that answered it.
-    time.sleep(0.06)
+    hands.forward(seconds=28)
+    assert (still := generate(call)).code == "REQUEST_IN_PROGRESS", still
+    hands.forward(seconds=2)
     answer = generate(call)
     assert (answer.status, answer.body["credits_remaining"]) == (202, 68)
     assert ("x-idempotent-replay" in answer.headers) == after_the_transaction

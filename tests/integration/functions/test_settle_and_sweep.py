@@ -21,11 +21,11 @@ from clipmint.providers.registry import Registry
 from functions.settle.app import handler as settle
 from functions.sweep.app import DEADLINE_GRACE, SweepIncomplete
 from functions.sweep.app import handler as sweep
+from tests.support.clock import Clock
 from tests.support.gateway import Context
 from tests.support.moto_aws import (
     TASK_ID,
     Aws,
-    Clock,
     assert_adds_up,
     begin_sending,
     journal,

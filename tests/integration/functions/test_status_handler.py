@@ -21,13 +21,13 @@ from clipmint.jobs.outcomes import USER_MESSAGES, Failed, FailureCode, Succeeded
 from clipmint.providers import registry
 from clipmint.tables import CatalogItem, JobItem
 from functions.status.app import handler
+from tests.support.clock import Clock
 from tests.support.gateway import Caller
 from tests.support.moto_aws import (
     BUCKET,
     KEYS,
     TASK_ID,
     Aws,
-    Clock,
     begin_sending,
     client_of,
     hooked,

@@ -31,11 +31,11 @@ from clipmint.providers.base import (
 from functions.settle.app import handler as settle
 from functions.submit.app import handler as submit
 from functions.track.app import handler as track
+from tests.support.clock import Clock
 from tests.support.gateway import Context
 from tests.support.moto_aws import (
     ROUTES,
     TOKEN,
-    Clock,
     assert_adds_up,
     begin_sending,
     open_job,

@@ -30,6 +30,7 @@ from functions.status.app import handler as status
 from functions.submit.app import handler as submit
 from functions.track.app import handler as track
 from tests.integration.functions.test_migrate_state import paths
+from tests.support.clock import Clock
 from tests.support.gateway import Caller, Context
 from tests.support.moto_aws import (
     BUCKET,
@@ -37,7 +38,6 @@ from tests.support.moto_aws import (
     IMAGES_URL,
     ROUTES,
     Aws,
-    Clock,
     assert_adds_up,
     journal,
     new_job,

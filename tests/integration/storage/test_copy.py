@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from clipmint.aws import new_s3
-from clipmint.media.download import media_client
+from clipmint.media.download import READ_TIMEOUT_SECONDS, media_client
 from clipmint.media.files import (
     MediaInvalid,
     SourceExpired,
@@ -355,7 +355,8 @@ def test_a_slow_drip_ends_at_the_deadline(copy: Copy, origin: Origin, reply: ser
     started = time.monotonic()
     with pytest.raises(SourceUnavailable, match=r"within 0\.7 s"):
         copy("/a", deadline_seconds=0.7)
-    assert 0.6 < time.monotonic() - started < 5
+    # No later than any other time-out would end it, however busy this machine is.
+    assert 0.6 < time.monotonic() - started < READ_TIMEOUT_SECONDS - 5
 
 
 @pytest.mark.usefixtures("nothing_stored", "aws")
@@ -386,7 +387,7 @@ def test_a_bucket_too_slow_for_the_deadline_ends_the_copy_too(copy: Copy, origin
     slow = new_s3()
     slow.meta.events.register("before-call.s3.UploadPart", lambda **_: time.sleep(1.5))
     origin.replies["/a"] = serve.whole(LARGE)
-    with pytest.raises(SourceUnavailable, match="in time"):
+    with pytest.raises(SourceUnavailable, match="the copy did not finish"):
         copy("/a", s3=slow, deadline_seconds=0.7)
     slow.close()
 
