@@ -1,13 +1,13 @@
-"""Prove it: ``python -m tests.proof [matrix] [model] [races] [soak]``.
+"""Run the proof: ``python -m tests.proof [matrix] [model] [races] [soak]``.
 
 The last line is ``violations: N``.
 
 ``--write FILE`` renders the matrix into a document, between its lines ``<!-- matrix -->`` and
 ``<!-- /matrix -->``.
 
-Virtual time starts at ``--date``, by default now; the matrix, the model and the rounds of the races
-live in it. What goes over HTTP to a stack of processes (two of the races, the soak) lives at the
-real date.
+The matrix, the model and the rounds of the races run in virtual time, which starts at ``--date``
+(by default now). What calls a stack of other processes over HTTP (two of the races, and the soak)
+runs at the real date.
 """
 
 from __future__ import annotations

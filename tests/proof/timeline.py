@@ -1,13 +1,11 @@
-"""Virtual time: nothing waits, and everything happens in the order of the clock.
+"""Events in virtual time: nothing waits; to wait is to move the clock.
 
-There are two kinds of things that happen. What production does (the state machine's waits, the
-schedule, a caller who tries again) is a callback at a moment, run between others. What the
-simulated providers do runs on an asyncio loop whose clock is the same one, and which never sleeps:
-asked to wait it moves the clock instead. A function that talks to a provider lets that loop run
-until it has its answer.
+There are two kinds of events. What production does (the state machine's waits, the schedule, a
+caller's retry) is a callback that runs at its time, between others. What the simulated providers do
+runs on an asyncio loop that reads the same clock and never sleeps: a wait moves the clock instead.
+A function that calls a provider runs that loop until the response arrives.
 
-Everything is one thread. So what happens is the same in every run, and a moment once seen can be
-found again.
+All of it runs in one thread, so every run has the same events in the same order.
 """
 
 from __future__ import annotations
@@ -25,11 +23,11 @@ from tests.support.clock import Clock
 T = TypeVar("T")
 
 _TICK = 0.001
-"""Added to every wait: a datetime knows microseconds, and a wait must not end before its time."""
+"""Seconds added to every wait: a datetime counts whole microseconds, and no wait may end early."""
 
 
 class _NeverWaiting(selectors.SelectSelector):
-    """Nothing here comes from outside the process: to wait is to move the clock."""
+    """No event comes from outside this process, so a wait moves the clock."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__()
@@ -37,14 +35,14 @@ class _NeverWaiting(selectors.SelectSelector):
 
     def select(self, timeout: float | None = None) -> list[Any]:
         if timeout is None:
-            raise RuntimeError("everybody waits for somebody else")
+            raise RuntimeError("every task waits for another one")
         if timeout > 0:
             self._clock.forward(seconds=timeout + _TICK)
         return super().select(0)
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop on a clock that is moved by hand; what goes to an executor is done at once."""
+    """An event loop on the virtual clock; what is given to an executor is done at once."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__(_NeverWaiting(clock))
@@ -65,13 +63,13 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         done: asyncio.Future[T] = self.create_future()
         try:
             done.set_result(func(*args))
-        except Exception as error:  # noqa: BLE001  (whoever awaits it gets it)
+        except Exception as error:  # noqa: BLE001  (it is raised where the future is awaited)
             done.set_exception(error)
         return done
 
 
 class Timer:
-    """Something that is going to happen, unless it is called off."""
+    """A callback that will run at its time, unless it is cancelled."""
 
     def __init__(self, action: Callable[[], None]) -> None:
         self.action: Callable[[], None] | None = action
@@ -81,7 +79,7 @@ class Timer:
 
 
 class Timeline:
-    """What is going to happen, and the providers' loop in between."""
+    """All callbacks to come, in the order of their times, and the loop of the providers."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -106,19 +104,19 @@ class Timeline:
         return not asyncio.all_tasks(self.loop)
 
     def after(self, seconds: float, action: Callable[[], None]) -> Timer:
-        """Let something happen in so many seconds."""
+        """Run ``action`` in so many seconds, unless its timer is cancelled."""
         timer = Timer(action)
         heapq.heappush(self._coming, (self.now() + seconds, next(self._numbers), timer))
         return timer
 
     def call(self, action: Callable[[], None]) -> None:
-        """Let something happen at once, but outside the loop; for what runs on it."""
+        """Run ``action`` at once, but outside the loop; called by what runs on the loop."""
         self._calls.append(action)
         self._called.set()
 
     def step(self) -> None:
-        """Let the next thing happen."""
-        # Looked at again after each wait: a provider's call may bring something earlier.
+        """Move time to the next callback, and run it."""
+        # Compared again after each wait: a provider's call may add an earlier callback.
         while (left := self._coming[0][0] - self.now()) > 0:
             self._run(asyncio.sleep(max(left, _TICK)))
             self._answer_calls()
@@ -128,7 +126,7 @@ class Timeline:
         self._answer_calls()
 
     def finish(self, work: Coroutine[Any, Any, T]) -> T:
-        """Let the loop run until this is done. Others may call meanwhile, and are answered."""
+        """Run the loop until ``work`` is done, answering calls that arrive meanwhile."""
         task = self.loop.create_task(work)
         while not task.done():
             self._run(_done(task))
@@ -136,7 +134,7 @@ class Timeline:
         return task.result()
 
     def _run(self, until: Coroutine[Any, Any, None]) -> None:
-        """Let the loop run until then, or until somebody calls."""
+        """Run the loop until ``until`` is done or a call arrives."""
 
         async def either() -> None:
             waits = {asyncio.ensure_future(until), asyncio.ensure_future(self._called.wait())}

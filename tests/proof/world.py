@@ -416,7 +416,7 @@ def new_world(
     points: tuple[Point, ...] = (),
     settings: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Iterator[World]:
-    """An empty account, an hour on the clock, and nobody dead yet."""
+    """An empty account at the start of virtual time. Functions die at ``points``."""
     with pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as stack:
         clock = stack.enter_context(virtual_time())
         patch.setattr(time, "sleep", lambda seconds: clock.forward(seconds=seconds))
