@@ -86,45 +86,45 @@ def redirecting(*locations: str) -> Answer:
     return answer
 
 
-@pytest.mark.parametrize("url", [*hostile_urls(), *formatted(OTHER_HOSTS)], ids=ascii)
-def test_a_hostile_url_is_not_even_looked_up(url: str) -> None:
-    internet = Internet()
-    with pytest.raises(SourceNotAllowed):
-        internet.fetch(url)
-    assert (internet.looked_up, internet.reached) == ([], [])
+def test_a_hostile_url_is_not_even_looked_up() -> None:
+    for url in (*hostile_urls(), *formatted(OTHER_HOSTS)):
+        internet = Internet()
+        with pytest.raises(SourceNotAllowed):
+            internet.fetch(url)
+        assert (internet.looked_up, internet.reached) == ([], [])
 
 
-@pytest.mark.parametrize("url", formatted(SAME_PLACE))
-def test_an_odd_url_of_an_allowed_host_leads_there_and_nowhere_else(url: str) -> None:
-    internet = Internet()
-    assert internet.fetch(url) == b"file"
-    assert (internet.looked_up, internet.reached) == ([FAMOUS], [(PUBLIC, FAMOUS)])
+def test_an_odd_url_of_an_allowed_host_leads_there_and_nowhere_else() -> None:
+    for url in formatted(SAME_PLACE):
+        internet = Internet()
+        assert internet.fetch(url) == b"file"
+        assert (internet.looked_up, internet.reached) == ([FAMOUS], [(PUBLIC, FAMOUS)])
 
 
-@pytest.mark.parametrize("url", hostile_urls(), ids=ascii)
-def test_a_redirect_to_a_hostile_url_is_not_followed(url: str) -> None:
-    if "\r" in url or "\x00" in url:
-        pytest.skip("no header can carry it")
-    internet = Internet(redirecting(url))
-    # Without a scheme it is a path at the same host; or it is no URL at all.
-    with contextlib.suppress(MediaError):
-        internet.fetch(f"https://{FAMOUS}/start")
-    assert set(internet.looked_up) == {FAMOUS}
-    assert set(internet.reached) == {(PUBLIC, FAMOUS)}
+def test_a_redirect_to_a_hostile_url_is_not_followed() -> None:
+    # No header can carry the others.
+    carried = [url for url in hostile_urls() if not {*url} & {"\r", "\x00"}]
+    for url in carried:
+        internet = Internet(redirecting(url))
+        # Without a scheme it is a path at the same host; or it is no URL at all.
+        with contextlib.suppress(MediaError):
+            internet.fetch(f"https://{FAMOUS}/start")
+        assert set(internet.looked_up) == {FAMOUS}
+        assert set(internet.reached) == {(PUBLIC, FAMOUS)}
 
 
-@pytest.mark.parametrize("address", INSIDE)
-def test_no_address_inside_is_public(address: str) -> None:
-    assert not is_public(address)
+def test_no_address_inside_is_public() -> None:
+    for address in INSIDE:
+        assert not is_public(address)
 
 
-@pytest.mark.parametrize("address", INSIDE)
-def test_an_allowed_name_is_not_followed_inside_wherever_it_leads_besides(address: str) -> None:
-    for answer in ([address], [PUBLIC, address], [address, PUBLIC]):
-        internet = Internet(names={FAMOUS: iter([answer])})
-        with pytest.raises(SourceNotAllowed, match="not public"):
-            internet.fetch(f"https://{FAMOUS}/a")
-        assert internet.reached == []
+def test_an_allowed_name_is_not_followed_inside_wherever_it_leads_besides() -> None:
+    for address in INSIDE:
+        for answer in ([address], [PUBLIC, address], [address, PUBLIC]):
+            internet = Internet(names={FAMOUS: iter([answer])})
+            with pytest.raises(SourceNotAllowed, match="not public"):
+                internet.fetch(f"https://{FAMOUS}/a")
+            assert internet.reached == []
 
 
 def test_a_name_that_changes_its_mind_is_asked_once_for_each_request() -> None:
@@ -162,16 +162,16 @@ def test_a_loop_of_redirects_ends() -> None:
 
 
 @pytest.mark.parametrize("field", ["image_url", "last_image_url"])
-@pytest.mark.parametrize("url", hostile_urls(), ids=ascii)
-def test_no_provider_is_handed_a_url_that_leads_inside(url: str, field: str) -> None:
-    for own_base in (OURS, f"https://{FAMOUS}", ""):
-        with pytest.raises((ValidationError, InvalidRequest)):
-            check_image_url(field, taken(url, field), own_base)
+def test_no_provider_is_handed_a_url_that_leads_inside(field: str) -> None:
+    for url in hostile_urls():
+        for own_base in (OURS, f"https://{FAMOUS}", ""):
+            with pytest.raises((ValidationError, InvalidRequest)):
+                check_image_url(field, taken(url, field), own_base)
 
 
-@pytest.mark.parametrize("url", formatted(OTHER_HOSTS))
-def test_a_provider_may_fetch_from_any_public_host(url: str) -> None:
-    check_image_url("image_url", taken(url, "image_url"), OURS)
+def test_a_provider_may_fetch_from_any_public_host() -> None:
+    for url in formatted(OTHER_HOSTS):
+        check_image_url("image_url", taken(url, "image_url"), OURS)
 
 
 def taken(url: str, field: str) -> str | None:

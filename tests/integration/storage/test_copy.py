@@ -100,7 +100,7 @@ def test_a_file_of_one_part_arrives_with_its_type_length_and_checksum(
     )
 
 
-@pytest.mark.parametrize("size", [PART_BYTES + 1, 2 * PART_BYTES, len(LARGE), 9 * PART_BYTES + 7])
+@pytest.mark.parametrize("size", [PART_BYTES + 1, 2 * PART_BYTES, len(LARGE), 5 * PART_BYTES + 7])
 def test_a_file_of_several_parts_arrives_with_its_type_length_and_checksum(
     copy: Copy, origin: Origin, s3: S3Client, bucket: str, size: int
 ) -> None:
