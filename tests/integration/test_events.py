@@ -33,14 +33,8 @@ from clipmint.providers.registry import Registry
 from tests.support import fal_wire, moto_aws
 from tests.support.fal_wire import BASE, REQUEST_ID, Signer
 from tests.support.gateway import Answer, Context, answer_of
-from tests.support.moto_aws import (
-    BUCKET,
-    Aws,
-    assert_adds_up,
-    begin_sending,
-    journal,
-    task_id_of,
-)
+from tests.support.jobs import assert_adds_up, begin_sending, journal, task_id_of
+from tests.support.moto_aws import BUCKET, Aws
 from tests.support.mp4 import write_mp4
 from tests.support.origin import Exchange, Origin
 from tests.support.wire import Reply, Wire

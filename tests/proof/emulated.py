@@ -49,6 +49,7 @@ from local.stack import EMULATOR_PYTHON
 from tests.proof.turns import Turns
 from tests.support import moto_aws
 from tests.support.clock import Clock, start, virtual_time
+from tests.support.executions import STATE_MACHINE
 from tests.support.invariants import Snapshot
 from tests.support.moto_aws import BUCKET, IMAGES_BUCKET, KEYS, TABLES
 
@@ -322,7 +323,7 @@ def _variables(endpoint: str) -> dict[str, str]:
         "VIDEOS_BUCKET": BUCKET,
         "IMAGES_BUCKET": IMAGES_BUCKET,
         "IMAGES_BASE_URL": moto_aws.IMAGES_URL,
-        "STATE_MACHINE_ARN": moto_aws.STATE_MACHINE,
+        "STATE_MACHINE_ARN": STATE_MACHINE,
         "WEBHOOK_BASE_URL": moto_aws.WEBHOOKS,
         "PROVIDER_KEYS_ARN": "unused",
         "MAX_OPEN_JOBS": "1000",

@@ -43,7 +43,8 @@ from tests.support.invariants import (
     unfinished,
     violations,
 )
-from tests.support.moto_aws import ROUTES, WEBHOOKS, new_job
+from tests.support.jobs import ROUTES, new_job
+from tests.support.moto_aws import WEBHOOKS
 
 Kind = Literal["one stage", "two stages", "clip"]
 KINDS: tuple[Kind, ...] = ("one stage", "two stages", "clip")

@@ -3,8 +3,7 @@
 Tables are created from `template.yaml` itself, so code and template cannot drift apart. moto is
 right about transactions as long as there is one thread.
 
-moto knows no sleeping tasks, so what is sent to Step Functions about task tokens is answered here,
-on the wire of the very client the code uses: `Executions` says who sleeps and who was woken.
+`tests.support.executions` is its Step Functions, `tests.support.jobs` makes jobs in it.
 """
 
 from __future__ import annotations
@@ -13,11 +12,9 @@ import copy
 import functools
 import json
 import os
-import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import boto3
@@ -25,40 +22,32 @@ import pytest
 import yaml
 from aws_lambda_powertools.utilities.circuit_breaker import base as breaker
 from botocore.awsrequest import AWSResponse
-from botocore.compat import HTTPHeaders
 from moto import mock_aws
 from moto.backends import get_backend
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.core.serialize import ResponseSerializer
 from pynamodb.models import Model
 
-from clipmint import aws, clock
+from clipmint import aws
 from clipmint.catalog import model_store
 from clipmint.catalog.defaults import DEFAULT_CATALOG
-from clipmint.catalog.model import Route, Settings
-from clipmint.credits import ledger
-from clipmint.credits.accounts import Account, Entry, Limits
-from clipmint.jobs import job_store
-from clipmint.jobs.job import Job, JobStatus, Refusal, Stage
 from clipmint.providers import circuit, registry
 from clipmint.tables import (
     AccountItem,
     ProjectItem,
 )
+from tests.support.executions import STATE_MACHINE, Executions, answer
 from tests.support.reading import DEFINITION, of_type, written
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_stepfunctions import SFNClient
 
 REGION: Final = "eu-west-1"
 BUCKET = "videos-of-the-owner"
 IMAGES_BUCKET = "images-of-the-owner"
 IMAGES_URL = "https://images.example.com"
-STATE_MACHINE = f"arn:aws:states:{REGION}:123456789012:stateMachine:clipmint-generation"
 WEBHOOKS = "https://api.example.com"
-TOKEN = "the-token"
 TABLES = {
     "LedgerTable": "LEDGER_TABLE",
     "JobsTable": "JOBS_TABLE",
@@ -72,12 +61,6 @@ KEYS = {
     "RUNWARE_API_KEY": "0" * 32,
 }
 """Keys that could be each provider's own. A new account has fal's alone."""
-ROUTES = {
-    "fal": Route(provider="fal", endpoint="fal-ai/veo3.1"),
-    "runway": Route(provider="runway", endpoint="veo3.1"),
-    "runware": Route(provider="runware", endpoint="google:3@2"),
-}
-"""The same model at each provider, in the order jobs of these tests try them."""
 _FOR_CREATE_TABLE = (
     "BillingMode",
     "AttributeDefinitions",
@@ -96,76 +79,6 @@ def definition_of(logical_id: str) -> dict[str, Any]:
 @functools.cache
 def _state_machine() -> str:
     return json.dumps(yaml.safe_load(DEFINITION.read_text()))
-
-
-@dataclass
-class Executions:
-    """Step Functions: what was started, who sleeps, and who was told what.
-
-    Telling somebody who does not sleep (any more) is answered as AWS does. ``broken`` makes
-    StartExecution fail that many times.
-    """
-
-    client: SFNClient
-    sleeping: set[str] = field(default_factory=set)
-    told: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-    attempts_to_start: int = 0
-    broken: int = 0
-
-    def hooks(self) -> dict[str, Callable[..., Any]]:
-        """What to do at which of botocore's events."""
-        return {
-            "provide-client-params.stepfunctions.SendTaskSuccess": self._remember,
-            "provide-client-params.stepfunctions.SendTaskFailure": self._remember,
-            "before-call.stepfunctions.SendTaskSuccess": self._tell,
-            "before-call.stepfunctions.SendTaskFailure": self._tell,
-            "before-call.stepfunctions.StartExecution": self._start,
-        }
-
-    def started(self) -> list[dict[str, Any]]:
-        """Name and input of every execution there is."""
-        listed = self.client.list_executions(stateMachineArn=STATE_MACHINE)["executions"]
-        return [
-            {
-                "name": found["name"],
-                "input": json.loads(
-                    self.client.describe_execution(executionArn=found["executionArn"])["input"]
-                ),
-            }
-            for found in listed
-        ]
-
-    def end(self, job_id: str) -> None:
-        """Stop the job's execution, as if somebody had aborted it."""
-        for found in self.client.list_executions(stateMachineArn=STATE_MACHINE)["executions"]:
-            if found["name"] == job_id:
-                self.client.stop_execution(executionArn=found["executionArn"])
-
-    def _remember(self, params: dict[str, Any], **_: Any) -> None:
-        self._params = dict(params)
-
-    def _tell(self, **_: Any) -> tuple[AWSResponse, dict[str, Any]]:
-        told = dict(self._params)
-        token = told.pop("taskToken")
-        if token not in self.sleeping:
-            return _answer(400, "TaskTimedOut")
-        self.sleeping.discard(token)
-        self.told.append((token, told))
-        return _answer(200)
-
-    def _start(self, **_: Any) -> tuple[AWSResponse, dict[str, Any]] | None:
-        self.attempts_to_start += 1
-        if self.broken:
-            self.broken -= 1
-            return _answer(400, "ThrottlingException")
-        return None
-
-
-def _answer(status: int, error: str = "") -> tuple[AWSResponse, dict[str, Any]]:
-    parsed: dict[str, Any] = {"ResponseMetadata": {"HTTPStatusCode": status}}
-    if error:
-        parsed["Error"] = {"Code": error, "Message": error}
-    return AWSResponse("https://states.example.com", status, HTTPHeaders(), None), parsed
 
 
 @dataclass
@@ -192,7 +105,7 @@ class Aws:
         reason = self._before.pop(0)()
         if reason is None:
             return None
-        http, parsed = _answer(400, "TransactionCanceledException")
+        http, parsed = answer(400, "TransactionCanceledException")
         parsed["CancellationReasons"] = [{"Code": "None"}, {"Code": reason}, {"Code": "None"}]
         return http, parsed
 
@@ -206,94 +119,6 @@ class Aws:
             TableName=os.environ["JOBS_TABLE"], Key={"job_id": {"S": job_id}}
         )
         return dict(found.get("Item", {}))
-
-
-def journal(user_id: str) -> list[Entry]:
-    """A user's journal, oldest first."""
-    return ledger.entries_of(user_id, limit=100, before=None).entries[::-1]
-
-
-def assert_adds_up(user_id: str) -> Account:
-    """The account, once its journal has been added up and found to lead to it."""
-    account = ledger.account_of(user_id)
-    available = held = 0
-    for number, entry in enumerate(journal(user_id), start=1):
-        available += {"grant": 1, "hold": -1, "release": 1}.get(entry.kind, 0) * entry.credits
-        held += {"hold": 1, "release": -1, "capture": -1}.get(entry.kind, 0) * entry.credits
-        assert (entry.sequence, entry.balance_after, entry.held_after) == (number, available, held)
-    assert (account.available, account.held) == (available, held)
-    assert min(available, held) >= 0
-    return account
-
-
-def new_job(
-    user_id: str = "user-1",
-    *,
-    job_id: str | None = None,
-    credits_: int = 32,
-    created_at: datetime | None = None,
-    deadline_in: int = 1_800,
-    providers: Sequence[str] = ("fal",),
-    **changes: Any,
-) -> Job:
-    """A pending job of ``veo-3.1``, made by the first of these providers; not yet recorded."""
-    routes = tuple(ROUTES[name] for name in providers)
-    first = routes[0]
-    now = created_at or clock.from_iso(clock.iso(clock.now()))
-    values: dict[str, Any] = {
-        "job_id": job_id or str(uuid.uuid4()),
-        "user_id": user_id,
-        "status": JobStatus.PENDING,
-        "model_id": "veo-3.1",
-        "model_name": "Veo 3.1",
-        "prompt": "a fox in the snow",
-        "settings": Settings(resolution="720p", aspect_ratio="16:9", duration=8),
-        "fingerprint": "f" * 64,
-        "stages": (
-            Stage(
-                "video",
-                routes,
-                first.provider,
-                first.endpoint,
-                credits_,
-                poll_seconds=(90, 30, 30, 60),
-                deadline_seconds=1_800,
-            ),
-        ),
-        "deadline": clock.epoch(now + timedelta(seconds=deadline_in)),
-        "created_at": now,
-        "updated_at": now,
-    }
-    return Job(**(values | changes))
-
-
-def open_job(user_id: str = "user-1", **changes: Any) -> Job:
-    """A job as generate leaves it: recorded, its credits held (granted first if need be)."""
-    job = new_job(user_id, **changes)
-    if ledger.account_of(user_id).available < job.credits:
-        ledger.grant(user_id, job.credits, f"grant-for-{job.job_id}")
-    return ledger.open_job(job, Limits(open_jobs=1_000, jobs_per_hour=1_000))
-
-
-def task_id_of(token: str) -> str:
-    """The task id that goes with a webhook token here."""
-    return str(uuid.uuid5(uuid.NAMESPACE_URL, token))
-
-
-TASK_ID = task_id_of(TOKEN)
-
-
-def begin_sending(job: Job, token: str = TOKEN, *, provider: str = "fal") -> Job:
-    """The job as an attempt leaves it that died while it called the provider."""
-    task_id = task_id_of(token)
-    route = ROUTES[provider]
-    return job_store.mark_sending(job.job_id, "video", route, task_id=task_id, webhook_token=token)
-
-
-def refuse(job: Job, token: str = TOKEN, *, provider: str = "fal", reason: str = "BUSY") -> Job:
-    """The job once the submission of that token has been refused."""
-    refusal = Refusal(provider, reason, clock.now())
-    return job_store.mark_refused(job.job_id, "video", task_id_of(token), refusal)
 
 
 def write_keys(keys: Mapping[str, object]) -> None:

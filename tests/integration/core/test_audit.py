@@ -15,7 +15,8 @@ from clipmint.credits import audit, ledger
 from clipmint.jobs.job import Job, JobStatus, Verdict
 from clipmint.jobs.outcomes import FailureCode
 from clipmint.tables import AccountItem, EntryItem
-from tests.support.moto_aws import Aws, client_of, hooked, open_job
+from tests.support.jobs import open_job
+from tests.support.moto_aws import Aws, client_of, hooked
 
 FAILED = Verdict(JobStatus.FAILED, FailureCode.INTERNAL)
 

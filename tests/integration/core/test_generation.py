@@ -28,7 +28,8 @@ from clipmint.jobs.outcomes import FailureCode
 from clipmint.orders import video_orders
 from clipmint.orders.idempotency_keys import job_id_for
 from clipmint.orders.order_requests import GenerationRequest
-from tests.support.moto_aws import Aws, assert_adds_up, journal
+from tests.support.jobs import assert_adds_up, journal
+from tests.support.moto_aws import Aws
 
 JOB_ID = job_id_for("user-1", "key-1")
 LIMITS = Limits()

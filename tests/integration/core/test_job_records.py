@@ -25,16 +25,8 @@ from clipmint.jobs.job_store import JobFinished, JobMoved, OpenJob
 from clipmint.jobs.outcomes import Failed, FailureCode, Succeeded
 from clipmint.tables import JobItem
 from tests.support.clock import Clock
-from tests.support.moto_aws import (
-    ROUTES,
-    Aws,
-    begin_sending,
-    client_of,
-    hooked,
-    open_job,
-    refuse,
-    task_id_of,
-)
+from tests.support.jobs import ROUTES, begin_sending, open_job, refuse, task_id_of
+from tests.support.moto_aws import Aws, client_of, hooked
 
 VIDEO = Succeeded("https://v3.fal.media/files/b/video.mp4")
 FAILED = Verdict(JobStatus.FAILED, FailureCode.PROVIDER_ERROR)

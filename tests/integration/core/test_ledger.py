@@ -22,15 +22,8 @@ from clipmint.jobs import job_store
 from clipmint.jobs.job import Asset, Handle, Job, JobStatus, Verdict, verdict
 from clipmint.jobs.outcomes import FailureCode
 from tests.support.clock import Clock
-from tests.support.moto_aws import (
-    TASK_ID,
-    Aws,
-    assert_adds_up,
-    begin_sending,
-    journal,
-    new_job,
-    open_job,
-)
+from tests.support.jobs import TASK_ID, assert_adds_up, begin_sending, journal, new_job, open_job
+from tests.support.moto_aws import Aws
 
 LIMITS = Limits()
 COMPLETED = Verdict(JobStatus.COMPLETED)

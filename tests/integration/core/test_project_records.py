@@ -37,7 +37,8 @@ from clipmint.projects.project import Project, Render
 from clipmint.projects.project_requests import NewProject, NewScene, ProjectChanges, SceneChanges
 from clipmint.tables import JobItem, ProjectItem, SceneItem
 from tests.support.clock import Clock
-from tests.support.moto_aws import IMAGES_BUCKET, Aws, client_of, hooked, new_job, open_job
+from tests.support.jobs import new_job, open_job
+from tests.support.moto_aws import IMAGES_BUCKET, Aws, client_of, hooked
 
 USER = "user-1"
 FAILED = Verdict(JobStatus.FAILED, FailureCode.PROVIDER_ERROR)

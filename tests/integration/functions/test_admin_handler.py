@@ -12,7 +12,8 @@ from clipmint.credits import ledger
 from clipmint.orders import offers
 from functions.admin.app import handler
 from tests.support.gateway import Answer, Caller, Context, answer_of, event
-from tests.support.moto_aws import Aws, assert_adds_up
+from tests.support.jobs import assert_adds_up
+from tests.support.moto_aws import Aws
 
 GRANT = {"user_id": "user-1", "amount": 500, "reference": "store-transaction-1"}
 VEO = DEFAULT_CATALOG[0].model_dump(mode="json")

@@ -12,15 +12,8 @@ from clipmint.media import storage
 from clipmint.providers.base import ProviderUnavailable
 from functions.cancel.app import handler
 from tests.support.gateway import Answer, Caller
-from tests.support.moto_aws import (
-    BUCKET,
-    TASK_ID,
-    Aws,
-    assert_adds_up,
-    begin_sending,
-    open_job,
-    refuse,
-)
+from tests.support.jobs import TASK_ID, assert_adds_up, begin_sending, open_job, refuse
+from tests.support.moto_aws import BUCKET, Aws
 from tests.support.scripted_provider import HANDLE, ScriptedProvider
 
 VIDEO = Succeeded("https://v3.fal.media/files/b/video.mp4")

@@ -21,15 +21,8 @@ from functions.settle.app import handler as settle
 from functions.submit.app import handler as submit
 from tests.support.clock import Clock
 from tests.support.gateway import Answer, Caller, Context
-from tests.support.moto_aws import (
-    KEYS,
-    ROUTES,
-    Aws,
-    assert_adds_up,
-    journal,
-    open_job,
-    write_keys,
-)
+from tests.support.jobs import ROUTES, assert_adds_up, journal, open_job
+from tests.support.moto_aws import KEYS, Aws, write_keys
 from tests.support.scripted_provider import ScriptedProvider
 
 Providers = dict[str, ScriptedProvider]

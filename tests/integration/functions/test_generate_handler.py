@@ -23,7 +23,8 @@ from clipmint.providers import registry
 from functions.generate.app import handler
 from tests.support.clock import Clock
 from tests.support.gateway import Answer, Caller, Context, answer_of, event
-from tests.support.moto_aws import KEYS, Aws, assert_adds_up, hooked, journal, write_keys
+from tests.support.jobs import assert_adds_up, journal
+from tests.support.moto_aws import KEYS, Aws, hooked, write_keys
 from tests.support.reading import of_type, written
 from tests.support.strategies import AVAILABLE_MODELS, generations, prices
 

@@ -20,7 +20,8 @@ from clipmint.providers.base import ProviderUnavailable
 from functions.migrate import app
 from functions.settle.app import handler as settle
 from tests.support.gateway import Context
-from tests.support.moto_aws import BUCKET, TASK_ID, Aws, assert_adds_up, begin_sending, open_job
+from tests.support.jobs import TASK_ID, assert_adds_up, begin_sending, open_job
+from tests.support.moto_aws import BUCKET, Aws
 from tests.support.mp4 import write_mp4
 from tests.support.origin import Exchange, Origin, until_closed
 from tests.support.scripted_provider import HANDLE, ScriptedProvider

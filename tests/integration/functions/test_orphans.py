@@ -22,16 +22,8 @@ from functions.submit.app import handler as submit
 from functions.track.app import handler as track
 from functions.webhooks.app import handler as webhooks
 from tests.support.gateway import Caller, Context
-from tests.support.moto_aws import (
-    TASK_ID,
-    Aws,
-    assert_adds_up,
-    begin_sending,
-    client_of,
-    hooked,
-    journal,
-    open_job,
-)
+from tests.support.jobs import TASK_ID, assert_adds_up, begin_sending, journal, open_job
+from tests.support.moto_aws import Aws, client_of, hooked
 from tests.support.scripted_provider import HANDLE, ScriptedProvider, ScriptedWebhookSender
 
 VIDEO = Succeeded("https://v3.fal.media/files/b/video.mp4")

@@ -20,13 +20,8 @@ from functions.submit.app import handler as submit
 from functions.track.app import handler as track
 from tests.support.fal_on_loopback import REFUSED_KEY, FalOnLoopback
 from tests.support.gateway import Caller, Context
-from tests.support.moto_aws import (
-    TASK_ID,
-    assert_adds_up,
-    begin_sending,
-    open_job,
-    write_keys,
-)
+from tests.support.jobs import TASK_ID, assert_adds_up, begin_sending, open_job
+from tests.support.moto_aws import write_keys
 from tests.support.scripted_provider import ACCEPTED, HANDLE, ScriptedProvider
 
 

@@ -23,14 +23,8 @@ from clipmint.projects.project import MAX_SCENES, RESOLUTIONS, Render
 from clipmint.tables import ProjectItem
 from functions.projects.app import handler
 from tests.support.gateway import Answer, Caller, answer_of, event
-from tests.support.moto_aws import (
-    BUCKET,
-    ROUTES,
-    TASK_ID,
-    Aws,
-    begin_sending,
-    open_job,
-)
+from tests.support.jobs import ROUTES, TASK_ID, begin_sending, open_job
+from tests.support.moto_aws import BUCKET, Aws
 from tests.support.scripted_provider import HANDLE
 
 USER, STRANGER = "user-1", "user-2"

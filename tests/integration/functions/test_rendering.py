@@ -21,13 +21,8 @@ from functions.cancel.app import handler as cancel
 from functions.generate import app
 from functions.status.app import handler as status
 from tests.support.gateway import Answer, Caller, Context
-from tests.support.moto_aws import (
-    IMAGES_BUCKET,
-    IMAGES_URL,
-    Aws,
-    assert_adds_up,
-    journal,
-)
+from tests.support.jobs import assert_adds_up, journal
+from tests.support.moto_aws import IMAGES_BUCKET, IMAGES_URL, Aws
 from tests.support.scripted_provider import ScriptedProvider
 
 FIRST, LAST = "https://example.com/first.png", "https://example.com/last.png"

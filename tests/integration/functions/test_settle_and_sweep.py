@@ -23,14 +23,8 @@ from functions.sweep.app import DEADLINE_GRACE, SweepIncomplete
 from functions.sweep.app import handler as sweep
 from tests.support.clock import Clock
 from tests.support.gateway import Context
-from tests.support.moto_aws import (
-    TASK_ID,
-    Aws,
-    assert_adds_up,
-    begin_sending,
-    journal,
-    open_job,
-)
+from tests.support.jobs import TASK_ID, assert_adds_up, begin_sending, journal, open_job
+from tests.support.moto_aws import Aws
 from tests.support.scripted_provider import HANDLE, ScriptedProvider
 
 VIDEO = Succeeded("https://v3.fal.media/files/b/video.mp4")

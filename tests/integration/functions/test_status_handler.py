@@ -23,17 +23,8 @@ from clipmint.tables import CatalogItem, JobItem
 from functions.status.app import handler
 from tests.support.clock import Clock
 from tests.support.gateway import Caller
-from tests.support.moto_aws import (
-    BUCKET,
-    KEYS,
-    TASK_ID,
-    Aws,
-    begin_sending,
-    client_of,
-    hooked,
-    open_job,
-    write_keys,
-)
+from tests.support.jobs import TASK_ID, begin_sending, open_job
+from tests.support.moto_aws import BUCKET, KEYS, Aws, client_of, hooked, write_keys
 from tests.support.scripted_provider import HANDLE
 
 STRANGER = "user-2"

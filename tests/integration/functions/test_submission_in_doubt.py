@@ -33,14 +33,7 @@ from functions.submit.app import handler as submit
 from functions.track.app import handler as track
 from tests.support.clock import Clock
 from tests.support.gateway import Context
-from tests.support.moto_aws import (
-    ROUTES,
-    TOKEN,
-    assert_adds_up,
-    begin_sending,
-    open_job,
-    task_id_of,
-)
+from tests.support.jobs import ROUTES, TOKEN, assert_adds_up, begin_sending, open_job, task_id_of
 from tests.support.scripted_provider import ACCEPTED, HANDLE, ScriptedProvider
 
 Providers = dict[str, ScriptedProvider]

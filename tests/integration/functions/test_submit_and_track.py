@@ -27,14 +27,8 @@ from functions.submit.app import handler as submit
 from functions.track.app import handler as track
 from tests.support.clock import Clock
 from tests.support.gateway import Context
-from tests.support.moto_aws import (
-    WEBHOOKS,
-    Aws,
-    assert_adds_up,
-    begin_sending,
-    open_job,
-    refuse,
-)
+from tests.support.jobs import assert_adds_up, begin_sending, open_job, refuse
+from tests.support.moto_aws import WEBHOOKS, Aws
 from tests.support.scripted_provider import HANDLE, ScriptedProvider
 
 VIDEO = Succeeded("https://v3.fal.media/files/b/video.mp4")

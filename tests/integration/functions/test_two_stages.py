@@ -32,17 +32,8 @@ from functions.track.app import handler as track
 from tests.integration.functions.test_migrate_state import paths
 from tests.support.clock import Clock
 from tests.support.gateway import Caller, Context
-from tests.support.moto_aws import (
-    BUCKET,
-    IMAGES_BUCKET,
-    IMAGES_URL,
-    ROUTES,
-    Aws,
-    assert_adds_up,
-    journal,
-    new_job,
-    open_job,
-)
+from tests.support.jobs import ROUTES, assert_adds_up, journal, new_job, open_job
+from tests.support.moto_aws import BUCKET, IMAGES_BUCKET, IMAGES_URL, Aws
 from tests.support.mp4 import write_mp4
 from tests.support.origin import Exchange, Origin
 from tests.support.scripted_provider import ScriptedProvider

@@ -28,7 +28,8 @@ from clipmint.providers.runware import Runware, RunwareSettings
 from functions.webhooks.app import handler
 from tests.support.fal_wire import ENDPOINT, NOW, QUEUE, REQUEST_ID, VIDEO, Signer
 from tests.support.gateway import Answer, Context, answer_of, event
-from tests.support.moto_aws import TASK_ID, Aws, begin_sending, open_job, task_id_of
+from tests.support.jobs import TASK_ID, begin_sending, open_job, task_id_of
+from tests.support.moto_aws import Aws
 from tests.support.runware_wire import VIDEO as RUNWARE_VIDEO
 
 TOKEN = "the-token"

@@ -15,7 +15,8 @@ from clipmint.jobs.outcomes import Failed, FailureCode, Running, Succeeded
 from clipmint.providers.base import Notice, ProviderUnavailable, WebhookRejected
 from functions.webhooks.app import handler
 from tests.support.gateway import Answer, Caller, Context, answer_of, event
-from tests.support.moto_aws import TASK_ID, Aws, begin_sending, open_job, refuse, write_keys
+from tests.support.jobs import TASK_ID, begin_sending, open_job, refuse
+from tests.support.moto_aws import Aws, write_keys
 from tests.support.scripted_provider import HANDLE, ScriptedProvider, ScriptedWebhookSender
 
 VIDEO = Succeeded("https://v3.fal.media/files/b/video.mp4")
