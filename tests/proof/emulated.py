@@ -66,7 +66,7 @@ ROUTERS = (admin, cancel, generate, projects)
 VIDEO = b"the bytes of a video"
 
 _reader = TypeDeserializer()
-_make_call = botocore.client.BaseClient._make_api_call  # type: ignore[attr-defined]
+_make_call = botocore.client.BaseClient._make_api_call  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 @dataclass
@@ -278,7 +278,7 @@ def _play_the_rest(patch: pytest.MonkeyPatch, account: Emulated) -> None:
     """What is not AWS: time, and the media, which are not what races."""
 
     def sleep(seconds: float, really: Any = time.sleep) -> None:
-        if account.turns is None or not hasattr(account.turns._local, "actor"):
+        if account.turns is None or not hasattr(account.turns._local, "actor"):  # noqa: SLF001
             really(seconds)
         else:
             account.turns.pause()

@@ -90,7 +90,7 @@ class Caller:
 def play_project(account: Emulated, seed: str, likely: float) -> tuple[Counter[str], list[str]]:
     """One round: how the calls were answered, and what is wrong."""
     turns = account.begin_round(seed)
-    generate._idempotency.cache_clear()
+    generate._idempotency.cache_clear()  # noqa: SLF001
     chance, user = turns.random, f"user-{uuid.uuid4()}"
     project = _project(user)
     ledger.grant(user, chance.choice((40, 80, 400)), f"for {user}")

@@ -181,7 +181,7 @@ class Anything(RuleBasedStateMachine):
         self._stack = ExitStack()
         patch = self._stack.enter_context(pytest.MonkeyPatch.context())
         self.clock = self._stack.enter_context(virtual_time())
-        patch.setattr(logger._logger, "disabled", True)
+        patch.setattr(logger._logger, "disabled", True)  # noqa: SLF001
         limits = {"MAX_OPEN_JOBS": model_of.OPEN_JOBS, "MAX_JOBS_PER_HOUR": model_of.JOBS_PER_HOUR}
         for name, value in limits.items():
             patch.setenv(name, str(value))

@@ -62,10 +62,12 @@ def test_a_death_breaks_nothing(
 def test_a_submit_that_calls_before_it_notes_is_found_out(
     aws_clients: moto_aws.Clients, rehearsals: dict[str, Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A deliberate mutation: Submit calls the provider before it records that it will."""
+
     def careless(
         provider: Provider, job: Job, stage: Stage, attempt: Attempt
     ) -> Submitted | circuit.Open:
-        answer = provider.submit(submission._task(job, stage, attempt))
+        answer = provider.submit(submission._task(job, stage, attempt))  # noqa: SLF001
         job_store.mark_sending(
             job.job_id,
             stage.name,
@@ -85,8 +87,9 @@ def test_a_submit_that_calls_before_it_notes_is_found_out(
 def test_memory_that_outlives_its_process_is_found_out(
     aws_clients: moto_aws.Clients, rehearsals: dict[str, Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A deliberate mutation: a module keeps something that the crash does not take away."""
     attempts = set[str]()
-    original = submission._send
+    original = submission._send  # noqa: SLF001
 
     def remembering(
         provider: Provider, job: Job, stage: Stage, attempt: Attempt

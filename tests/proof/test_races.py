@@ -44,6 +44,7 @@ def test_a_round_is_the_same_from_the_same_seed(account: Emulated, kind: Kind) -
 def test_a_cancellation_that_does_not_look_is_found(
     account: Emulated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A deliberate mutation: cancel ends the job whatever has been recorded."""
     always = Verdict(JobStatus.CANCELLED, FailureCode.CANCELLED)
     monkeypatch.setattr(cancel, "_verdict", lambda _: always)
     found = [what for n in range(8) for what in play(account, "one stage", f"blind {n}").found]
@@ -74,6 +75,7 @@ class _Unlocked(TransactWrite):
 def test_a_job_ended_as_it_was_read_is_found_by_a_function_that_outlives_its_execution(
     account: Emulated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A deliberate mutation: the ledger ends a job whatever has been recorded since it was read."""
     monkeypatch.setattr(aws, "TransactWrite", _Unlocked)
     assert _is_found(account, "the hold of video is a release, its file is there", "unlocked", 276)
 
@@ -81,8 +83,8 @@ def test_a_job_ended_as_it_was_read_is_found_by_a_function_that_outlives_its_exe
 def test_a_sweep_that_believes_the_index_is_found(
     account: Emulated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settle = sweep._settle
-    # As if the deadline were not looked at again in the job itself.
+    """A deliberate mutation: the sweep does not read the deadline again in the job itself."""
+    settle = sweep._settle  # noqa: SLF001
     monkeypatch.setattr(sweep, "_settle", lambda *given, **_: settle(*given))
     monkeypatch.setattr(emulated_account, "LAG", 1.0)
     assert _is_found(account, "its video was there to be fetched", "late", 118)
@@ -91,7 +93,8 @@ def test_a_sweep_that_believes_the_index_is_found(
 def test_an_account_written_unseen_is_found(
     account: Emulated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # As if the account's sequence number were no condition of the transaction.
+    """A deliberate mutation: the account's sequence number is no condition of the transaction."""
+
     def save(transaction: Any, before: Any, after: Any) -> None:
         del before
         transaction.save(
@@ -115,7 +118,8 @@ def test_an_account_written_unseen_is_found(
 def test_a_reference_that_is_not_kept_is_found(
     account: Emulated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Nobody finds it, and nothing keeps two from writing it.
+    """A deliberate mutation: a grant does not find its reference, and two can write it."""
+
     def nobody(*_: Any, **__: Any) -> Any:
         raise DoesNotExist
 

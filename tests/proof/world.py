@@ -422,7 +422,7 @@ def new_world(
         patch.setattr(time, "sleep", lambda seconds: clock.forward(seconds=seconds))
         for name, value in environment().items():
             patch.setenv(name, value)
-        patch.setattr(logger._logger, "disabled", True)
+        patch.setattr(logger._logger, "disabled", True)  # noqa: SLF001
         patch.setattr(video_orders, "STARTS_AT_ONCE", 1)  # in the same order every time
         random.seed(0)
         stack.enter_context(contextlib.redirect_stdout(io.StringIO()))  # metrics

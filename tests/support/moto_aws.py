@@ -138,11 +138,11 @@ def forget_answers() -> None:
 def forget_circuits() -> None:
     """Drop what Powertools remembers of circuits; what is in the table stays."""
     # Powertools keeps it in private names, and offers no way to drop it.
-    for counters in (breaker._LOCAL_FAILURES, breaker._LOCAL_SUCCESSES):
+    for counters in (breaker._LOCAL_FAILURES, breaker._LOCAL_SUCCESSES):  # noqa: SLF001
         counters.clear()
-    breaker._LAST_OBSERVED_STATE.clear()
+    breaker._LAST_OBSERVED_STATE.clear()  # noqa: SLF001
     if circuit.store.cache_info().currsize:
-        circuit.store()._cache.clear()
+        circuit.store()._cache.clear()  # noqa: SLF001
 
 
 @contextmanager

@@ -115,7 +115,7 @@ def test_packages_still_know_their_versions(built: Path) -> None:
 
 def test_byte_code_is_the_runtimes_own_and_never_checked_against_its_source(built: Path) -> None:
     compiled = list((built / "ClipmintLayer").rglob("*.pyc"))
-    at_hand = next(build._matching_interpreters(), None)
+    at_hand = next(build._matching_interpreters(), None)  # noqa: SLF001
     assert bool(compiled) == (at_hand is not None)
     for path in compiled:
         assert path.name.endswith(f".cpython-{build.PYTHON_VERSION.replace('.', '')}.pyc")

@@ -54,7 +54,7 @@ def open_circuit(line: Line) -> None:
 def in_another_process() -> None:
     """As if asked elsewhere: nothing is remembered but what is in the table."""
     forget_circuits()
-    breaker._PROBE_OWNER.pid = None
+    breaker._PROBE_OWNER.pid = None  # noqa: SLF001
 
 
 @pytest.mark.parametrize("failure", [BUSY, Unanswered("reset"), NO_FUNDS])
