@@ -101,7 +101,7 @@ def _withdraw(job: Job) -> bool:
         Whether the provider was asked.
     """
     stage = job.current_stage
-    handle = registry.handle_of(stage) if stage else None
+    handle = stage.handle if stage else None
     if stage is None or handle is None or stage.outcome is not None:
         return False
     try:
@@ -116,7 +116,7 @@ def _withdraw(job: Job) -> bool:
                 job.job_id,
                 stage.name,
                 Failed(FailureCode.CANCELLED),
-                task_id=stage.submission.task_id if stage.submission else None,
+                task_id=stage.task_id,
             )
     return True
 
@@ -126,7 +126,7 @@ def _verdict(job: Job) -> Verdict | None:
     stage = job.current_stage
     if stage is None:
         return None
-    unsent = stage.submission is None or stage.submission.state is SubmissionState.REFUSED
+    unsent = stage.submission_state in {None, SubmissionState.REFUSED}
     return _CANCELLED if unsent or _is_withdrawn(stage.outcome) else None
 
 
@@ -140,8 +140,7 @@ def _is_sent(job: Job) -> bool:
     return bool(
         stage
         and stage.outcome is None
-        and stage.submission
-        and stage.submission.state in {SubmissionState.SENDING, SubmissionState.SENT}
+        and stage.submission_state in {SubmissionState.SENDING, SubmissionState.SENT}
     )
 
 

@@ -81,7 +81,7 @@ def _store_video(job: Job, stage: Stage, attempt: str, seconds: float) -> Job:
     )
     with _removing(job, stage, bucket, video, thumbnail) as kept:
         asset = _video_asset(_from_provider(job, stage, copy), thumbnail)
-        kept.job = job_store.record_asset(job.job_id, stage.name, asset, task_id=_task_id(stage))
+        kept.job = job_store.record_asset(job.job_id, stage.name, asset, task_id=stage.task_id)
     return kept.job
 
 
@@ -117,7 +117,7 @@ def _store_picture(job: Job, stage: Stage, attempt: str, seconds: float) -> Job:
             job.job_id,
             stage.name,
             asset,
-            task_id=_task_id(stage),
+            task_id=stage.task_id,
             image_url=uploads.public_url(key),
             next_deadline=_next_deadline(job, stage),
         )
@@ -129,10 +129,6 @@ def _next_deadline(job: Job, stage: Stage) -> int | None:
     if not later:
         return None
     return clock.epoch(clock.now()) + later[0].deadline_seconds
-
-
-def _task_id(stage: Stage) -> str | None:
-    return stage.submission.task_id if stage.submission else None
 
 
 @dataclass
@@ -175,7 +171,7 @@ def _from_provider(job: Job, stage: Stage, fetch: Callable[[str], T]) -> T:
         return fetch(stage.outcome.media_url)
     except SourceExpired:
         count(MEDIA_URL_EXPIRED, provider=stage.provider)
-        handle = registry.handle_of(stage)
+        handle = stage.handle
         try:
             fresh = registry.provider(stage.provider).poll(handle) if handle else None
         except (ProviderUnavailable, ProviderNotConfigured) as error:

@@ -27,7 +27,6 @@ from clipmint.jobs import job_store
 from clipmint.jobs.job import Job, JobStatus, Verdict, given_up, verdict
 from clipmint.jobs.job_store import JobFinished, JobMoved, OpenJob, Unreadable
 from clipmint.jobs.outcomes import Failed, FailureCode
-from clipmint.providers import registry
 from clipmint.telemetry import (
     ACCOUNTS_AUDITED,
     EXECUTION_DIED,
@@ -213,13 +212,12 @@ def _give_up(job_id: str, decide: Callable[[Job], Verdict | None], silent: set[s
     job = job_store.get(job_id)
     judged = None if job is None or job.is_terminal else decide(job)
     stage = job.current_stage if job else None
-    if job is None or judged is None or stage is None or registry.handle_of(stage) is None:
+    if job is None or judged is None or stage is None or stage.handle is None:
         return
     try:
         if stage.outcome is None:
-            task_id = stage.submission.task_id if stage.submission else None
             outcome = Failed(judged.failure or FailureCode.INTERNAL)
-            job = job_store.record_outcome(job_id, stage.name, outcome, task_id=task_id)
+            job = job_store.record_outcome(job_id, stage.name, outcome, task_id=stage.task_id)
             stage = job.stage(stage.name) or stage
         if given_up(job, stage):
             orphans.leave(job, stage, silent=silent)

@@ -44,7 +44,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
 
 
 def _ask(stage: Stage) -> Finished | None:
-    handle = registry.handle_of(stage)
+    handle = stage.handle
     if handle is None:
         return None
     try:
@@ -58,15 +58,14 @@ def _ask(stage: Stage) -> Finished | None:
 def _out_of_time(job: Job, stage: Stage) -> Failed | None:
     if clock.epoch(clock.now()) < job.deadline:
         return None
-    unknown = stage.submission and stage.submission.state is SubmissionState.UNKNOWN
+    unknown = stage.submission_state is SubmissionState.UNKNOWN
     return Failed(FailureCode.SUBMIT_UNKNOWN if unknown else FailureCode.DEADLINE_EXCEEDED)
 
 
 def _record(job_id: str, stage: Stage, outcome: Finished) -> tuple[Job, Stage]:
-    task_id = stage.submission.task_id if stage.submission else None
     moved = False
     try:
-        job = job_store.record_outcome(job_id, stage.name, outcome, task_id=task_id)
+        job = job_store.record_outcome(job_id, stage.name, outcome, task_id=stage.task_id)
     except JobMoved as overtaken:
         job, moved = overtaken.job, True  # the webhook was quicker; what it recorded counts
     recorded = job.stage(stage.name)

@@ -91,9 +91,8 @@ def _receive(job: Job, stage: Stage, call: WebhookCall) -> Result:
         # Unknown if the answer to our submission was lost, or this call overtook it: the URL's
         # secret says that the call is about our submission, and so we learn its id. Where the
         # provider knows it by our own id, it is never unknown.
-        handle = registry.handle_of(stage) or notice.handle
-        ours = stage.submission.task_id if stage.submission else ""
-        expected = ours if provider.after_unanswered == "resubmit" else handle.request_id
+        handle = stage.handle or notice.handle
+        expected = stage.task_id if provider.after_unanswered == "resubmit" else handle.request_id
         if notice.handle.request_id != expected:
             raise WebhookNotProven("The webhook is about another submission")
         if notice.outcome is None and not _has_news(job, stage, handle):
@@ -109,7 +108,7 @@ def _receive(job: Job, stage: Stage, call: WebhookCall) -> Result:
         return "ignored"
     try:
         job = job_store.record_outcome(
-            job.job_id, stage.name, outcome, handle=handle, task_id=ours or None
+            job.job_id, stage.name, outcome, handle=handle, task_id=stage.task_id
         )
     except job_store.JobMoved as moved:
         return _come_late(moved.job, stage, outcome, handle)
@@ -144,10 +143,11 @@ def _come_late(job: Job, called: Stage, outcome: Finished, handle: Handle) -> Re
 
 def _recorded(stage: Stage, called: Stage) -> Finished | None:
     """What is on record of the submission called about; another may have taken its place."""
-    ours = called.submission.task_id if called.submission else None
-    if stage.submission and stage.submission.task_id == ours:
+    if stage.task_id == called.task_id:
         return stage.outcome
-    return next((one.outcome for one in stage.earlier if one.task_id == ours), stage.outcome)
+    return next(
+        (one.outcome for one in stage.earlier if one.task_id == called.task_id), stage.outcome
+    )
 
 
 def _wake(job: Job, called: Stage) -> None:

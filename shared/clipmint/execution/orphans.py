@@ -47,7 +47,7 @@ def leave(job: Job, stage: Stage, *, silent: set[str] | None = None) -> None:
     ------
     OrphanNotRecorded
     """
-    handle = registry.handle_of(stage)
+    handle = stage.handle
     if handle is None or is_known(job, handle.request_id):
         return
     silent = set() if silent is None else silent

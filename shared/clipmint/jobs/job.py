@@ -163,6 +163,23 @@ class Stage:
         """Whether a file of this stage or of its first run is in our bucket: then it is charged."""
         return self.asset is not None or any(one.asset for one in self.earlier)
 
+    @property
+    def submission_state(self) -> SubmissionState | None:
+        """How sure we are of the submission; None if there is none."""
+        return self.submission.state if self.submission else None
+
+    @property
+    def task_id(self) -> str | None:
+        """Our own id of the submission; None if there is none."""
+        return self.submission.task_id if self.submission else None
+
+    @property
+    def handle(self) -> Handle | None:
+        """What to poll or cancel the submission by; None until the provider has confirmed it."""
+        if self.submission is None or self.submission.request_id is None:
+            return None
+        return Handle(self.submission.request_id, self.submission.urls)
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -312,7 +329,7 @@ def verdict(job: Job, error: str | None) -> Verdict:
         code = _FAILURE_BY_ERROR.get(error or "", FailureCode.MEDIA_UNAVAILABLE)
         if code is FailureCode.DEADLINE_EXCEEDED:
             code = FailureCode.MEDIA_UNAVAILABLE
-    elif stage.submission and stage.submission.state is SubmissionState.UNKNOWN:
+    elif stage.submission_state is SubmissionState.UNKNOWN:
         code = FailureCode.SUBMIT_UNKNOWN
     else:
         code = _FAILURE_BY_ERROR.get(error or "", FailureCode.INTERNAL)

@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from botocore.exceptions import BotoCoreError, ClientError
 
 from clipmint import aws
-from clipmint.jobs.job import Handle, Stage
 from clipmint.providers.base import Provider
 from clipmint.settings import ProviderSettings
 from clipmint.telemetry import logger
@@ -180,11 +179,3 @@ def media_hosts(name: str) -> tuple[str, ...]:
         raise ProviderNotConfigured(name)
     hosts: tuple[str, ...] = getattr(ProviderSettings.read(), f"{name}_media_hosts")
     return hosts
-
-
-def handle_of(stage: Stage) -> Handle | None:
-    """What the provider knows the stage's submission by, if we know it."""
-    submission = stage.submission
-    if submission is None or submission.request_id is None:
-        return None
-    return Handle(submission.request_id, submission.urls)
