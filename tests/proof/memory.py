@@ -48,7 +48,7 @@ STAYS: Mapping[str, str] = {
         if hasattr(model, "_connection")
     },
     "functions.generate.app._idempotency": "a client and settings; its local cache is off",
-    "functions.migrate.app._http": _CLIENT,
+    "clipmint.execution.migration._http": _CLIENT,
 }
 """What a process here may keep although one on Lambda would not, and why that hides nothing."""
 

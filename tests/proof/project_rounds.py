@@ -16,13 +16,13 @@ from typing import Any
 
 from clipmint import clock
 from clipmint.credits import ledger
+from clipmint.execution.sweeping import DEADLINE_GRACE
 from clipmint.projects import project_store
 from clipmint.projects.project import Project
 from clipmint.projects.project_requests import NewProject, NewScene
 from functions.admin.app import handler as admin
 from functions.generate import app as generate
 from functions.projects.app import handler as project_calls
-from functions.sweep.app import DEADLINE_GRACE
 from functions.sweep.app import handler as sweep
 from tests.proof.emulated import Emulated
 from tests.proof.turns import Turns

@@ -21,6 +21,7 @@ from clipmint import clock
 from clipmint.credits import ledger
 from clipmint.credits.accounts import Limits
 from clipmint.execution import workflow
+from clipmint.execution.sweeping import DEADLINE_GRACE
 from clipmint.jobs.job import Handle, Job, PictureOrder, Stage
 from clipmint.jobs.outcomes import Failed, FailureCode, Outcome, Running, Succeeded
 from clipmint.providers.base import Accepted, Notice, Submitted, Task, Unanswered, WebhookCall
@@ -28,7 +29,6 @@ from functions.cancel.app import handler as cancel
 from functions.migrate.app import handler as migrate
 from functions.settle.app import handler as settle
 from functions.submit.app import handler as submit
-from functions.sweep.app import DEADLINE_GRACE
 from functions.sweep.app import handler as sweep
 from functions.track.app import handler as track
 from functions.webhooks.app import handler as webhooks

@@ -12,11 +12,11 @@ from pynamodb.transactions import TransactWrite
 
 from clipmint import aws
 from clipmint.credits import ledger
+from clipmint.execution import sweeping as sweep
 from clipmint.jobs.job import JobStatus, Verdict
 from clipmint.jobs.outcomes import FailureCode
 from clipmint.tables import AccountItem, EntryItem, GrantItem, JobItem
 from functions.cancel import app as cancel
-from functions.sweep import app as sweep
 from tests.proof import emulated as emulated_account
 from tests.proof import project_rounds
 from tests.proof.emulated import Emulated, emulated
@@ -84,8 +84,8 @@ def test_a_sweep_that_believes_the_index_is_found(
     account: Emulated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A deliberate mutation: the sweep does not read the deadline again in the job itself."""
-    settle = sweep._settle  # noqa: SLF001
-    monkeypatch.setattr(sweep, "_settle", lambda *given, **_: settle(*given))
+    settle = sweep.settle
+    monkeypatch.setattr(sweep, "settle", lambda *given, **_: settle(*given))
     monkeypatch.setattr(emulated_account, "LAG", 1.0)
     assert _is_found(account, "its video was there to be fetched", "late", 118)
 

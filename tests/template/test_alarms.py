@@ -17,10 +17,10 @@ import pytest
 import yaml
 
 from clipmint import telemetry
+from clipmint.execution.sweeping import DEADLINE_GRACE, START_GRACE
 from clipmint.jobs.outcomes import FailureCode
 from clipmint.providers.registry import KEY_NAMES
 from clipmint.telemetry import Metric
-from functions.sweep.app import DEADLINE_GRACE, START_GRACE
 from tests.support.reading import DEFINITION, ROOT, of_type, written
 
 METRICS = {name: found for name, found in vars(telemetry).items() if isinstance(found, Metric)}

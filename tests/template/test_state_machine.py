@@ -16,9 +16,9 @@ import yaml
 
 from clipmint.execution import submission, workflow
 from clipmint.execution.submission import LEAST_SECONDS
+from clipmint.execution.sweeping import DEADLINE_GRACE
 from clipmint.jobs import job_store
 from clipmint.media import files
-from functions.sweep.app import DEADLINE_GRACE
 from tests.support import asl
 from tests.support.reading import DEFINITION, ROOT, of_type, written
 

@@ -11,6 +11,7 @@ import pytest
 
 from clipmint.aws import s3
 from clipmint.credits import ledger
+from clipmint.execution import migration
 from clipmint.jobs import job_store
 from clipmint.jobs.job import Asset, Job, JobStatus, Verdict, verdict
 from clipmint.jobs.job_store import JobFinished
@@ -96,14 +97,14 @@ def overlapping(
     monkeypatch: pytest.MonkeyPatch, step: str, meanwhile: Callable[[], object]
 ) -> None:
     """Let something happen within the next attempt, right before it takes this step."""
-    real = getattr(app, step)
+    real = getattr(migration, step)
 
     def later(*args: Any) -> Any:
-        monkeypatch.setattr(app, step, real)
+        monkeypatch.setattr(migration, step, real)
         meanwhile()
         return real(*args)
 
-    monkeypatch.setattr(app, step, later)
+    monkeypatch.setattr(migration, step, later)
 
 
 def keys(aws: Aws) -> list[str]:

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from clipmint.credits import audit, ledger
 from clipmint.execution import workflow
+from clipmint.execution.sweeping import DEADLINE_GRACE
 from clipmint.jobs import job_store
 from clipmint.jobs.job import Asset, Job, JobStatus, verdict
 from clipmint.jobs.outcomes import Failed, FailureCode, Running, Succeeded
@@ -19,7 +20,7 @@ from clipmint.providers import registry
 from clipmint.providers.base import ProviderUnavailable
 from clipmint.providers.registry import Registry
 from functions.settle.app import handler as settle
-from functions.sweep.app import DEADLINE_GRACE, SweepIncomplete
+from functions.sweep.app import SweepIncomplete
 from functions.sweep.app import handler as sweep
 from tests.support.clock import Clock
 from tests.support.gateway import Context
