@@ -138,6 +138,9 @@ class Unanswered:
 Submitted = Accepted | Busy | Rejected | Unanswered
 
 
+AfterUnanswered = Literal["wait", "resubmit", "fail"]
+
+
 @dataclass(frozen=True, slots=True)
 class WebhookCall:
     """One HTTP call to our webhook URL, unchanged. Header names are lower case."""
@@ -163,7 +166,7 @@ class Provider(Protocol):
 
     name: str
 
-    after_unanswered: Literal["wait", "resubmit", "fail"]
+    after_unanswered: AfterUnanswered
     """How to handle a submission whose response was lost: wait for its webhook; resubmit it with
     the same task id, where the provider deduplicates tasks by it; or fail the stage."""
 
