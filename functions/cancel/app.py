@@ -1,4 +1,4 @@
-"""End a job early, while that is free; remove the media of one that has ended."""
+"""Cancel a job while that is free; remove the media of a job that has ended."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ def cancel_video(job_id: Annotated[str, Path()]) -> Cancelled:
 )
 def delete_video(job_id: Annotated[str, Path()]) -> Response[None]:
     job = _owned(job_id, deleted_too=True)
-    # Hidden first: a crash before the media are gone leaves a job that this call still finds.
+    # Hide the job first. If we crash before its media are removed, a retry still finds the job.
     if job_store.hide(job.job_id) is None:
         raise JobRunning("A running video cannot be deleted", details="Cancel it first")
-    # All under the job's own prefix, also what an attempt that was killed left there.
+    # Everything with the job's prefix, which includes what a killed attempt left there.
     s3, videos = aws.s3(), storage.job_prefix(job.user_id, job.job_id)
     storage.delete_all(s3, os.environ["VIDEOS_BUCKET"], videos)
     if job.stage("image"):

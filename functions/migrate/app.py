@@ -12,8 +12,8 @@ from clipmint.jobs.job_store import JobFinished
 from clipmint.telemetry import logger
 
 SPARE_SECONDS = 180
-"""Kept back from the function's own timeout: parts on their way up are waited for, two minutes at
-worst, and the probe, the thumbnail and the record need a few seconds."""
+"""Kept back from the function's own timeout. Parts that are being uploaded take up to two minutes;
+the probe, the thumbnail and the record need a few seconds."""
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Settle: end the job and its holds, in one transaction. Settling twice changes nothing."""
+"""Settle: end the job and its holds in one transaction. Settling twice changes nothing."""
 
 from __future__ import annotations
 
@@ -19,6 +19,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
     failure = job.failure.value if job.failure else "none"
     if job.failure is FailureCode.OWNER_ACCOUNT:
         stage = job.current_stage or job.stages[-1]
-        count(OWNER_ACCOUNT_REFUSED, provider=stage.provider)  # rings the owner's alarm
+        count(OWNER_ACCOUNT_REFUSED, provider=stage.provider)  # raises the owner's alarm
     logger.info("settled", extra={"status": job.status.value, "failure": failure})
     return {"status": job.status.value}

@@ -1,9 +1,9 @@
-"""Track: leave the task token where the webhook finds it, and ask the provider now and then.
+"""Track: store the task token where the webhook finds it, and poll the provider now and then.
 
-The first turn only leaves the token: the webhook usually comes. Later turns, entered when a wait
-has timed out, also ask, and so does any turn after the deadline: no job is given up unasked for.
-Outcome and token lie on the same item, and both writers look for the other's after writing their
-own, so one of the two always wakes the execution.
+The first turn only stores the token, because the webhook usually arrives. Later turns begin when a
+wait has timed out, and also poll. So does every turn after the deadline: no job is given up without
+a last poll. Outcome and token are on the same item, and each writer looks for the other's value
+after writing its own, so one of the two always resumes the execution.
 """
 
 from __future__ import annotations
@@ -13,14 +13,12 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from clipmint import clock
-from clipmint.execution import orphans, workflow
+from clipmint.execution import withdrawal, workflow
 from clipmint.jobs import job_store
 from clipmint.jobs.job import Job, Stage, SubmissionState, given_up
 from clipmint.jobs.job_store import JobFinished, JobMoved
 from clipmint.jobs.outcomes import Failed, FailureCode, Finished, Running
-from clipmint.providers import health, registry
-from clipmint.providers.base import ProviderUnavailable
-from clipmint.providers.registry import ProviderNotConfigured
+from clipmint.providers import asking, health
 from clipmint.telemetry import logger
 
 
@@ -28,31 +26,18 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
     job_id, stage_name, turn = event["job_id"], event["stage"], event["turn"]
     logger.append_keys(job_id=job_id, stage=stage_name)
     job = job_store.store_task_token(job_id, stage_name, event["task_token"])
-    stage = job.stage(stage_name)
-    if stage is None:
-        raise JobFinished(f"job {job_id} has no stage {stage_name}")
+    stage = _stage(job, stage_name)
     if stage.outcome is None:
         too_late = _out_of_time(job, stage)
-        # Asked first: what is there at the deadline counts.
-        outcome = (_ask(stage) if turn > 0 or too_late else None) or too_late
+        # Poll first: a video that is finished at the deadline counts.
+        polled = asking.poll(stage) if turn > 0 or too_late else None
+        outcome = too_late if polled is None or isinstance(polled, Running) else polled
         if outcome is not None:
             job, stage = _record(job_id, stage, outcome)
-    # A crash before these lines is mended by the next attempt: it finds the outcome.
+    # After a crash before one of these lines, the next attempt finds the outcome and goes on here.
     if given_up(job, stage):
-        orphans.leave(job, stage)
-    return {"woken": workflow.wake(stage)}
-
-
-def _ask(stage: Stage) -> Finished | None:
-    handle = stage.handle
-    if handle is None:
-        return None
-    try:
-        outcome = registry.provider(stage.provider).poll(handle)
-    except (ProviderUnavailable, ProviderNotConfigured) as error:
-        health.silent(stage.provider, error)
-        return None
-    return None if isinstance(outcome, Running) else outcome
+        withdrawal.cancel_or_record(job, stage)
+    return {"woken": workflow.resume(stage)}
 
 
 def _out_of_time(job: Job, stage: Stage) -> Failed | None:
@@ -63,14 +48,17 @@ def _out_of_time(job: Job, stage: Stage) -> Failed | None:
 
 
 def _record(job_id: str, stage: Stage, outcome: Finished) -> tuple[Job, Stage]:
-    moved = False
     try:
         job = job_store.record_outcome(job_id, stage.name, outcome, task_id=stage.task_id)
-    except JobMoved as overtaken:
-        job, moved = overtaken.job, True  # the webhook was quicker; what it recorded counts
-    recorded = job.stage(stage.name)
-    if recorded is None:
-        raise JobFinished(f"job {job_id} has no stage {stage.name}")
-    if not moved:
-        health.finished(stage.provider, outcome)
-    return job, recorded
+    except JobMoved as moved:
+        # The webhook was faster, and the outcome that it recorded counts.
+        return moved.job, _stage(moved.job, stage.name)
+    health.outcome_recorded(stage.provider, outcome)
+    return job, _stage(job, stage.name)
+
+
+def _stage(job: Job, name: str) -> Stage:
+    stage = job.stage(name)
+    if stage is None:
+        raise JobFinished(f"job {job.job_id} has no stage {name}")
+    return stage

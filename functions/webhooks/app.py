@@ -1,4 +1,8 @@
-"""What providers call when a submission is finished."""
+"""What providers call when a submission is finished.
+
+It does without the resolver of the other HTTP functions. That one parses and validates a user's
+JSON; here the provider signs the body's bytes, and its adapter reads them.
+"""
 
 from __future__ import annotations
 
@@ -36,20 +40,22 @@ RESULTS: Mapping[delivery.Result, Metric] = {
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001
     path = event.get("pathParameters") or {}
-    provider_name = path.get("provider", "")
+    provider, job_id, stage_name, token = (
+        path.get(name, "") for name in ("provider", "job_id", "stage", "token")
+    )
     try:
-        job, stage = delivery.addressed(path)
+        job, stage = delivery.addressed(provider, job_id, stage_name, token)
         logger.append_keys(job_id=job.job_id, stage=stage.name)
         result = delivery.receive(job, stage, _call(event))
     except ClipmintError as error:
-        known = provider_name if provider_name in registry.NAMES else "unknown"
+        known = provider if provider in registry.NAMES else "unknown"
         count(WEBHOOK_REJECTED, provider=known, reason=error.code)
         logger.warning("webhook rejected", extra={"code": error.code, "details": error.details})
-        return _answer(http_api.status_of(error), error.body())
+        return _response(http_api.status_of(error), error.body())
     finally:
         logger.remove_keys(["job_id", "stage"])
-    count(RESULTS[result], provider=provider_name)
-    return _answer(HTTPStatus.OK, {"result": result})
+    count(RESULTS[result], provider=provider)
+    return _response(HTTPStatus.OK, {"result": result})
 
 
 def _call(event: dict[str, Any]) -> WebhookCall:
@@ -62,7 +68,7 @@ def _call(event: dict[str, Any]) -> WebhookCall:
     return WebhookCall(headers, raw)
 
 
-def _answer(status: HTTPStatus, body: dict[str, Any]) -> dict[str, Any]:
+def _response(status: HTTPStatus, body: dict[str, Any]) -> dict[str, Any]:
     return {
         "statusCode": status.value,
         "headers": {"Content-Type": "application/json"},

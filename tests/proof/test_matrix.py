@@ -7,11 +7,9 @@ from pathlib import Path
 import pytest
 
 from clipmint.execution import submission
-from clipmint.execution.submission import Attempt
-from clipmint.jobs import job_store
-from clipmint.jobs.job import Job, Stage
+from clipmint.execution.sending import Sending
 from clipmint.providers import circuit
-from clipmint.providers.base import Provider, Submitted
+from clipmint.providers.base import Submitted
 from tests.proof import memory
 from tests.proof.__main__ import write
 from tests.proof.boundary import Effect, Point
@@ -64,20 +62,12 @@ def test_a_submit_that_calls_before_it_notes_is_found_out(
 ) -> None:
     """A deliberate mutation: Submit calls the provider before it records that it will."""
 
-    def careless(
-        provider: Provider, job: Job, stage: Stage, attempt: Attempt
-    ) -> Submitted | circuit.Open:
-        answer = provider.submit(submission._task(job, stage, attempt))  # noqa: SLF001
-        job_store.mark_sending(
-            job.job_id,
-            stage.name,
-            attempt.route,
-            task_id=attempt.task_id,
-            webhook_token=attempt.webhook_token,
-        )
+    def careless(self: Sending) -> Submitted | circuit.Open:
+        answer = self.provider.submit(self.task())
+        self.begin()
         return answer
 
-    monkeypatch.setattr(submission, "_send", careless)
+    monkeypatch.setattr(Sending, "send", careless)
     called = Effect("submit", "runway POST")
     number = play(SCENARIOS["Runway, polled"], aws_clients).effects.index(called) + 1
     run = play(SCENARIOS["Runway, polled"], aws_clients, (Point(number, called, "after"),))
@@ -89,17 +79,15 @@ def test_memory_that_outlives_its_process_is_found_out(
 ) -> None:
     """A deliberate mutation: a module keeps something that the crash does not take away."""
     attempts = set[str]()
-    original = submission._send  # noqa: SLF001
+    original = Sending.send
 
-    def remembering(
-        provider: Provider, job: Job, stage: Stage, attempt: Attempt
-    ) -> Submitted | circuit.Open:
-        attempts.add(job.job_id)
-        return original(provider, job, stage, attempt)
+    def remembering(self: Sending) -> Submitted | circuit.Open:
+        attempts.add(self.job.job_id)
+        return original(self)
 
     monkeypatch.setattr(submission, "_attempts", attempts, raising=False)
     monkeypatch.setattr(memory, "_AT_IMPORT", memory.taken())
-    monkeypatch.setattr(submission, "_send", remembering)
+    monkeypatch.setattr(Sending, "send", remembering)
     called = Effect("submit", "fal POST")
     number = rehearsals["fal, webhook"].effects.index(called) + 1
     run = play(SCENARIOS["fal, webhook"], aws_clients, (Point(number, called, "after"),))

@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 import yaml
 
-from clipmint.execution import submission, workflow
-from clipmint.execution.submission import LEAST_SECONDS
+from clipmint.execution import sending, workflow
+from clipmint.execution.sending import LEAST_SECONDS
 from clipmint.execution.sweeping import DEADLINE_GRACE
 from clipmint.jobs import job_store
 from clipmint.media import files
+from clipmint.providers import registry
 from tests.support import asl
 from tests.support.reading import DEFINITION, ROOT, of_type, written
 
@@ -202,7 +203,7 @@ def test_what_cannot_become_better_is_not_tried_again(state: str, error: str) ->
 
 # Where a state's own errors come from: classes Lambda names the error after, and what wakes Track.
 RAISED_IN = {
-    "Submit": (submission, job_store),
+    "Submit": (sending, job_store, registry),
     "Track": (job_store,),
     "Migrate": (files, job_store),
     "Settle": (),
@@ -232,10 +233,10 @@ def test_every_error_a_state_names_is_one_the_code_raises(state: str) -> None:
 def test_every_end_of_a_submission_is_known_to_the_state_machine() -> None:
     ends = {
         name
-        for name, kind in vars(submission).items()
+        for name, kind in vars(sending).items()
         if isinstance(kind, type)
         and issubclass(kind, Exception)
-        and kind.__module__ == submission.__name__
+        and kind.__module__ == sending.__name__
     }
     by_name = {
         error

@@ -1,4 +1,8 @@
-"""Cancel a job for its user, while that is free."""
+"""Cancelling a job for its user: possible until its provider has begun, and free until then.
+
+The provider decides. A job that was not sent is cancelled by the transaction that ends it: the
+transaction and an attempt to send the stage exclude each other.
+"""
 
 from __future__ import annotations
 
@@ -9,19 +13,34 @@ from clipmint.errors import CancelTooLate, TemporarilyUnavailable, try_again
 from clipmint.execution import workflow
 from clipmint.jobs import job_store
 from clipmint.jobs.job import Job, JobStatus, SubmissionState, Verdict
-from clipmint.jobs.outcomes import Failed, FailureCode, Outcome
-from clipmint.providers import health, registry
-from clipmint.providers.base import ProviderUnavailable
-from clipmint.providers.registry import ProviderNotConfigured
+from clipmint.jobs.job_store import JobFinished, JobMoved
+from clipmint.jobs.outcomes import Failed, FailureCode
+from clipmint.providers import registry
+from clipmint.providers.asking import NoAnswer, asking, cancel_or_poll, is_cancelled
 
 _CANCELLED = Verdict(JobStatus.CANCELLED, FailureCode.CANCELLED)
 
 
 def cancel(job: Job) -> Job:
+    """Cancel a job, release its holds and end its execution. May be repeated.
+
+    Returns
+    -------
+    Job
+        As it stands: cancelled, now or before.
+
+    Raises
+    ------
+    CancelTooLate
+        The provider has begun, or the job has ended otherwise.
+    TemporarilyUnavailable
+        The provider gave no usable answer, or the job is being sent at this moment. Nothing was
+        cancelled.
+    """
     if not job.is_terminal:
         asked = _withdraw(job)
         job = ledger.settle(job.job_id, _verdict)
-        if not asked and _is_sent(job):
+        if not asked and _is_being_sent(job):
             raise _not_known(seconds=1)
     if job.status is not JobStatus.CANCELLED:
         raise CancelTooLate(
@@ -29,57 +48,50 @@ def cancel(job: Job) -> Job:
             details="The provider has begun, or the job has ended",
         )
     for stage in job.stages:
-        workflow.wake(stage)
+        workflow.resume(stage)
     return job
 
 
 def _withdraw(job: Job) -> bool:
-    """Take a submission back from its provider, if it was sent and not begun.
+    """Cancel the current stage at its provider, and record that outcome.
 
-    One that was taken back before, by a call that runs beside this one or died before it wrote that
-    down, is taken back all the same.
+    A task that an earlier call cancelled counts as cancelled now: that call runs at the same time,
+    or crashed before it recorded the outcome.
 
     Returns
     -------
     bool
-        Whether the provider was asked.
+        Whether the provider was asked. False if it has no task that we could name.
     """
     stage = job.current_stage
     handle = stage.handle if stage else None
     if stage is None or handle is None or stage.outcome is not None:
         return False
     try:
-        provider = registry.provider(stage.provider)
-        withdrawn = provider.cancel(handle) or _is_withdrawn(provider.poll(handle))
-    except (ProviderUnavailable, ProviderNotConfigured) as error:
-        health.silent(stage.provider, error)
+        with asking(stage.provider):
+            outcome = cancel_or_poll(registry.provider(stage.provider), handle)
+    except NoAnswer:
         raise _not_known(seconds=5) from None
-    if withdrawn:
-        with suppress(job_store.JobFinished, job_store.JobMoved):
+    if is_cancelled(outcome):
+        with suppress(JobFinished, JobMoved):
             job_store.record_outcome(
-                job.job_id,
-                stage.name,
-                Failed(FailureCode.CANCELLED),
-                task_id=stage.task_id,
+                job.job_id, stage.name, Failed(FailureCode.CANCELLED), task_id=stage.task_id
             )
     return True
 
 
 def _verdict(job: Job) -> Verdict | None:
-    """Cancelled if nothing was sent, or what was sent has been withdrawn; else leave it be."""
+    """Cancelled if the current stage was not sent, or was cancelled; else the job goes on."""
     stage = job.current_stage
     if stage is None:
         return None
     unsent = stage.submission_state in {None, SubmissionState.REFUSED}
-    return _CANCELLED if unsent or _is_withdrawn(stage.outcome) else None
+    return _CANCELLED if unsent or is_cancelled(stage.outcome) else None
 
 
-def _is_withdrawn(outcome: Outcome | None) -> bool:
-    return isinstance(outcome, Failed) and outcome.code is FailureCode.CANCELLED
-
-
-def _is_sent(job: Job) -> bool:
-    """Whether a provider has a submission, or is about to: a second later it can be asked."""
+def _is_being_sent(job: Job) -> bool:
+    """Whether a provider got the current stage since the job was read, or is about to get it: a
+    second later it can be asked."""
     stage = None if job.is_terminal else job.current_stage
     return bool(
         stage

@@ -1,10 +1,10 @@
-"""What providers call when a submission is finished.
+"""Webhook deliveries: from a provider's call to a recorded outcome and a resumed execution.
 
-Believed only if proven: the URL carries a secret of this very submission, the provider's adapter
-checks what the provider signs, and the call must be about the submission we made. Then one
-conditional write records the outcome, and the sleeping execution is woken. Anything else changes
-nothing. A delivery that repeats itself wakes the execution again, in case the first one died
-between the two.
+A call is trusted only if it is verified: its URL holds the secret of this very submission, the
+provider's adapter verifies the provider's signature, and the call is about the submission we made.
+Then one conditional write records the outcome, and the waiting execution is resumed. All other
+calls change nothing. A repeated delivery resumes the execution again, because the first one may
+have crashed between the two.
 """
 
 from __future__ import annotations
@@ -17,51 +17,67 @@ from clipmint.errors import NotFound, TemporarilyUnavailable, WebhookNotProven
 from clipmint.execution import orphans, workflow
 from clipmint.jobs import job_store
 from clipmint.jobs.job import Handle, Job, Stage, given_up
-from clipmint.jobs.outcomes import Finished, Running, Succeeded
+from clipmint.jobs.outcomes import Finished, Outcome, Running, Succeeded
 from clipmint.providers import health, registry
-from clipmint.providers.base import ProviderUnavailable, WebhookCall, WebhookRejected, WebhookSender
-from clipmint.providers.registry import ProviderNotConfigured
+from clipmint.providers.asking import NoAnswer, asking
+from clipmint.providers.base import Notice, Provider, WebhookCall, WebhookRejected, WebhookSender
 
 Result = Literal["accepted", "duplicate", "ignored", "late"]
+"""``accepted``: it recorded the outcome. ``duplicate``: the outcome was recorded before.
+``ignored``: the task still runs. ``late``: the stage has another outcome, or its job has ended."""
 
 
-def addressed(path: dict[str, str]) -> tuple[Job, Stage]:
-    """The submission the URL names, if it holds its secret."""
+def addressed(provider: str, job_id: str, stage_name: str, token: str) -> tuple[Job, Stage]:
+    """The job and stage that a webhook's path names, if the path has the submission's secret.
+
+    Raises
+    ------
+    NotFound
+        The same for every wrong part, so that the response does not reveal which one is wrong.
+    """
     try:
-        job = job_store.get(str(UUID(path.get("job_id", ""))))
+        job = job_store.get(str(UUID(job_id)))
     except ValueError:
         job = None
-    stage = job.stage(path.get("stage", "")) if job else None
-    if job and stage and stage.submission and stage.provider == path.get("provider"):
-        ours = stage.submission.webhook_token.encode()
-        if hmac.compare_digest(ours, path.get("token", "").encode(errors="surrogatepass")):
+    stage = job.stage(stage_name) if job else None
+    if job and stage and stage.submission and stage.provider == provider:
+        secret = stage.submission.webhook_token.encode()
+        if hmac.compare_digest(secret, token.encode(errors="surrogatepass")):
             return job, stage
-    # One answer for all of it: which part was wrong is nobody's business.
     raise NotFound("There is no such path")
 
 
 def receive(job: Job, stage: Stage, call: WebhookCall) -> Result:
+    """Verify a call about a stage, record its outcome and resume the execution.
+
+    Raises
+    ------
+    NotFound
+        The provider sends no webhooks.
+    WebhookNotProven
+        The call is not verified, or is about another submission.
+    TemporarilyUnavailable
+        The call could not be verified now. The provider delivers again.
+    """
+    outcome: Outcome | None
     try:
-        provider = registry.provider(stage.provider)
-        if not isinstance(provider, WebhookSender):
-            raise NotFound("There is no such path")
-        notice = provider.read_webhook(call, stage.endpoint)
-        # Unknown if the answer to our submission was lost, or this call overtook it: the URL's
-        # secret says that the call is about our submission, and so we learn its id. Where the
-        # provider knows it by our own id, it is never unknown.
-        handle = stage.handle or notice.handle
-        expected = stage.task_id if provider.after_unanswered == "resubmit" else handle.request_id
-        if notice.handle.request_id != expected:
-            raise WebhookNotProven("The webhook is about another submission")
-        if notice.outcome is None and not _has_news(job, stage, handle):
-            workflow.wake(stage)  # nothing to learn; the first delivery may have died before this
-            return "duplicate"
-        outcome = notice.outcome or provider.poll(handle)
+        with asking(stage.provider):
+            provider = registry.provider(stage.provider)
+            if not isinstance(provider, WebhookSender):
+                raise NotFound("There is no such path")
+            notice = provider.read_webhook(call, stage.endpoint)
+            handle = _verified(provider, stage, notice)
+            outcome = notice.outcome
+            if outcome is None and _may_have_news(job, stage, handle):
+                outcome = provider.poll(handle)
     except WebhookRejected as error:
         raise WebhookNotProven("The webhook is not proven", details=str(error)) from None
-    except (ProviderUnavailable, ProviderNotConfigured) as error:
-        health.silent(stage.provider, error)
+    except NoAnswer:
         raise TemporarilyUnavailable("The webhook could not be checked; deliver it again") from None
+    if outcome is None:
+        # Nothing to learn, but an earlier delivery may have crashed before it resumed.
+        workflow.resume(stage)
+        return "duplicate"
     if isinstance(outcome, Running):
         return "ignored"
     try:
@@ -69,30 +85,44 @@ def receive(job: Job, stage: Stage, call: WebhookCall) -> Result:
             job.job_id, stage.name, outcome, handle=handle, task_id=stage.task_id
         )
     except job_store.JobMoved as moved:
-        return _come_late(moved.job, stage, outcome, handle)
+        return _duplicate_or_late(moved.job, stage, outcome, handle)
     except job_store.JobFinished:
-        return _come_late(job_store.get(job.job_id) or job, stage, outcome, handle)
-    health.finished(stage.provider, outcome)
-    _wake(job, stage)
+        return _duplicate_or_late(job_store.get(job.job_id) or job, stage, outcome, handle)
+    health.outcome_recorded(stage.provider, outcome)
+    _resume(job, stage)
     return "accepted"
 
 
-def _has_news(job: Job, stage: Stage, handle: Handle) -> bool:
-    """Whether asking can tell anything: of a stage that goes on, or that was given up and may
-    have become something the owner pays for."""
+def _verified(provider: Provider, stage: Stage, notice: Notice) -> Handle:
+    """The handle of our submission, if the notice is about it. Raises `WebhookNotProven`.
+
+    We do not know the handle yet if the answer to our submission was lost, or if this call arrived
+    before the answer. Then the secret in the URL shows that the call is about our submission, and
+    we learn the handle from it. A provider that knows tasks by our own ids must name that id.
+    """
+    handle = stage.handle or notice.handle
+    expected = stage.task_id if provider.after_unanswered == "resubmit" else handle.request_id
+    if notice.handle.request_id != expected:
+        raise WebhookNotProven("The webhook is about another submission")
+    return handle
+
+
+def _may_have_news(job: Job, stage: Stage, handle: Handle) -> bool:
+    """Whether a poll can report something new: the stage goes on, or it was given up and may have
+    become an orphan that is not recorded yet."""
     if stage.outcome is None and not job.is_terminal:
         return True
     return given_up(job, stage) and not orphans.is_known(job, handle.request_id)
 
 
-def _come_late(job: Job, called: Stage, outcome: Finished, handle: Handle) -> Result:
-    """The stage has an outcome already, or the job has ended."""
+def _duplicate_or_late(job: Job, called: Stage, outcome: Finished, handle: Handle) -> Result:
+    """What a call means for a stage that has an outcome, or whose job has ended. A video that was
+    made after its stage was given up is recorded as an orphan."""
     stage = job.stage(called.name) or called
-    _wake(job, stage)
+    _resume(job, stage)
     if type(_recorded(stage, called)) is type(outcome):
         return "duplicate"
     if isinstance(outcome, Succeeded):
-        # Made, and paid for, after we had given it up.
         if orphans.is_known(job, handle.request_id):
             return "duplicate"
         orphans.record(job, stage, handle.request_id)
@@ -100,15 +130,15 @@ def _come_late(job: Job, called: Stage, outcome: Finished, handle: Handle) -> Re
 
 
 def _recorded(stage: Stage, called: Stage) -> Finished | None:
-    """What is on record of the submission called about; another may have taken its place."""
+    """The recorded outcome of the submission that was called about. Another submission may have
+    replaced it in the meantime."""
     if stage.task_id == called.task_id:
         return stage.outcome
-    return next(
-        (one.outcome for one in stage.earlier if one.task_id == called.task_id), stage.outcome
-    )
+    earlier = (one.outcome for one in stage.earlier if one.task_id == called.task_id)
+    return next(earlier, stage.outcome)
 
 
-def _wake(job: Job, called: Stage) -> None:
+def _resume(job: Job, called: Stage) -> None:
     stage = job.stage(called.name)
     if stage and not job.is_terminal:
-        workflow.wake(stage)
+        workflow.resume(stage)

@@ -1,9 +1,9 @@
-"""Migrate: copy the provider's file into the owner's bucket, and prove that it plays, or shows.
+"""Migration: copy the provider's file into the owner's bucket, and check that it plays.
 
-Every attempt writes under keys of its own, and the job learns of the asset last and once: a crash
-anywhere, or two attempts at a time, cost a second copy and nothing else. An attempt whose file does
-not play, or that finds that it came second, removes what it wrote; what an attempt that died left
-goes with the job, when that is deleted.
+Every attempt writes under keys of its own, and the job records the asset last, and once. So a crash
+anywhere, or two attempts at the same time, cost a second copy and nothing else. An attempt that
+finds another one's asset, or whose file does not play, removes what it wrote. What a killed attempt
+left is removed when its job is deleted.
 """
 
 from __future__ import annotations
@@ -11,9 +11,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from clipmint import aws, clock
@@ -29,9 +27,7 @@ from clipmint.media.files import (
     SourceExpired,
     StoredObject,
 )
-from clipmint.providers import health, registry
-from clipmint.providers.base import ProviderUnavailable
-from clipmint.providers.registry import ProviderNotConfigured
+from clipmint.providers import asking, registry
 from clipmint.telemetry import MEDIA_URL_EXPIRED, count, logger
 
 if TYPE_CHECKING:
@@ -40,12 +36,36 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 CACHE_CONTROL = "public, max-age=300"
-"""Of a public picture: one that its user deletes is gone from the CDN in five minutes."""
+"""For public images: an image that its user deletes is gone from the CDN in five minutes."""
 
 
 def store(job: Job, stage: Stage, attempt: str, seconds: float) -> Job:
-    put = _store_picture if stage.name == "image" else _store_video
-    return put(job, stage, attempt, seconds)
+    """Copy a stage's file into its bucket and record the asset.
+
+    Parameters
+    ----------
+    attempt
+        Part of the keys. Must be new for every call.
+    seconds
+        How long fetching the file may take.
+
+    Returns
+    -------
+    Job
+        As it stands, with the asset of this or of a faster attempt.
+
+    Raises
+    ------
+    MediaInvalid
+        The file does not play, or is not an image.
+    SourceExpired, SourceUnavailable, SourceNotAllowed
+        The file cannot be fetched.
+    JobFinished
+        The job has ended, or the stage has no file.
+    """
+    if stage.name == "image":
+        return _store_image(job, stage, attempt, seconds)
+    return _store_video(job, stage, attempt, seconds)
 
 
 def _store_video(job: Job, stage: Stage, attempt: str, seconds: float) -> Job:
@@ -61,13 +81,14 @@ def _store_video(job: Job, stage: Stage, attempt: str, seconds: float) -> Job:
         s3=aws.s3(),
         deadline_seconds=seconds,
     )
-    with _removing(job, stage, bucket, video, thumbnail) as kept:
+    try:
         asset = _video_asset(_from_provider(job, stage, copy), thumbnail)
-        kept.job = job_store.record_asset(job.job_id, stage.name, asset, task_id=stage.task_id)
-    return kept.job
+        return job_store.record_asset(job.job_id, stage.name, asset, task_id=stage.task_id)
+    except (JobMoved, JobFinished, MediaInvalid) as error:
+        return _remove(error, job, stage, bucket, video, thumbnail)
 
 
-def _store_picture(job: Job, stage: Stage, attempt: str, seconds: float) -> Job:
+def _store_image(job: Job, stage: Stage, attempt: str, seconds: float) -> Job:
     read = functools.partial(
         download.read_all,
         allowed_hosts=registry.media_hosts(stage.provider),
@@ -77,25 +98,25 @@ def _store_picture(job: Job, stage: Stage, attempt: str, seconds: float) -> Job:
     )
     content = _from_provider(job, stage, read)
     try:
-        picture = image_file.check(content)
+        # Checked before it is stored, because everyone can read what is in the bucket.
+        image = image_file.check(content)
     except ImageFileInvalid as error:
-        raise MediaInvalid(str(error)) from None  # the name the state machine knows
+        raise MediaInvalid(str(error)) from None  # the name that the state machine knows
     bucket = os.environ["IMAGES_BUCKET"]
-    key = storage.generated_key(job.user_id, job.job_id, attempt, picture.content_type)
-    with _removing(job, stage, bucket, key) as kept:
-        # Looked at before it is stored: everybody can read what lies there.
-        _put(bucket, key, content, picture.content_type, CACHE_CONTROL)
-        asset = Asset(
-            bucket=bucket,
-            key=key,
-            content_type=picture.content_type,
-            size_bytes=len(content),
-            sha256=hashlib.sha256(content).hexdigest(),
-            width=picture.width,
-            height=picture.height,
-            duration_seconds=0.0,
-        )
-        kept.job = job_store.record_asset(
+    key = storage.generated_key(job.user_id, job.job_id, attempt, image.content_type)
+    asset = Asset(
+        bucket=bucket,
+        key=key,
+        content_type=image.content_type,
+        size_bytes=len(content),
+        sha256=hashlib.sha256(content).hexdigest(),
+        width=image.width,
+        height=image.height,
+        duration_seconds=0.0,
+    )
+    try:
+        _put(bucket, key, content, image.content_type, CACHE_CONTROL)
+        return job_store.record_asset(
             job.job_id,
             stage.name,
             asset,
@@ -103,37 +124,20 @@ def _store_picture(job: Job, stage: Stage, attempt: str, seconds: float) -> Job:
             image_url=uploads.public_url(key),
             next_deadline=_next_deadline(job, stage),
         )
-    return kept.job
+    except (JobMoved, JobFinished) as error:
+        return _remove(error, job, stage, bucket, key)
 
 
-def _next_deadline(job: Job, stage: Stage) -> int | None:
-    later = job.stages[job.stages.index(stage) + 1 :]
-    if not later:
-        return None
-    return clock.epoch(clock.now()) + later[0].deadline_seconds
-
-
-@dataclass
-class _Kept:
-    """The job that names what an attempt stored, or what came before it."""
-
-    job: Job
-
-
-@contextmanager
-def _removing(job: Job, stage: Stage, bucket: str, *keys: str) -> Iterator[_Kept]:
-    """Remove what an attempt stored for nothing: it does not play, or the attempt came second."""
-    kept = _Kept(job)
-    try:
-        yield kept
-    except (JobMoved, JobFinished, MediaInvalid) as refused:
-        # Refused may be our own write, repeated because its answer was lost: then these keys are
-        # the job's. Otherwise nobody will ever ask for them.
-        if not _is_recorded(job.job_id, stage.name, keys[0]):
-            storage.delete(aws.s3(), bucket, *keys)
-        if not isinstance(refused, JobMoved):
-            raise
-        kept.job = refused.job
+def _remove(error: Exception, job: Job, stage: Stage, bucket: str, *keys: str) -> Job:
+    """Remove the files of an attempt that was not recorded. Raises the error that prevented it,
+    unless another attempt was faster: then returns the job as that one left it."""
+    # The error may come from our own write, sent twice because the first answer was lost. Then the
+    # job names these keys.
+    if not _is_recorded(job.job_id, stage.name, keys[0]):
+        storage.delete(aws.s3(), bucket, *keys)
+    if isinstance(error, JobMoved):
+        return error.job
+    raise error
 
 
 def _is_recorded(job_id: str, stage_name: str, key: str) -> bool:
@@ -145,20 +149,22 @@ def _is_recorded(job_id: str, stage_name: str, key: str) -> bool:
     return any(asset is not None and asset.key == key for asset in assets)
 
 
+def _next_deadline(job: Job, stage: Stage) -> int | None:
+    later = job.stages[job.stages.index(stage) + 1 :]
+    if not later:
+        return None
+    return clock.epoch(clock.now()) + later[0].deadline_seconds
+
+
 def _from_provider(job: Job, stage: Stage, fetch: Callable[[str], T]) -> T:
-    """Fetch the stage's file, from a fresh URL if the one we know has died."""
+    """Fetch the stage's file. If its URL has expired, poll the provider for a fresh one."""
     if not isinstance(stage.outcome, Succeeded):
         raise JobFinished(f"stage {stage.name} of job {job.job_id} has no file")
     try:
         return fetch(stage.outcome.media_url)
     except SourceExpired:
         count(MEDIA_URL_EXPIRED, provider=stage.provider)
-        handle = stage.handle
-        try:
-            fresh = registry.provider(stage.provider).poll(handle) if handle else None
-        except (ProviderUnavailable, ProviderNotConfigured) as error:
-            health.silent(stage.provider, error)
-            fresh = None
+        fresh = asking.poll(stage)
         if not isinstance(fresh, Succeeded):
             raise
         logger.info("the URL had expired; fetching from a fresh one")
@@ -168,8 +174,8 @@ def _from_provider(job: Job, stage: Stage, fetch: Callable[[str], T]) -> T:
 def _video_asset(stored: StoredObject, thumbnail_key: str) -> Asset:
     with storage.open_range(aws.s3(), stored.bucket, stored.key) as file:
         facts = video_file.probe(file)
-        picture = video_file.thumbnail(file)
-    _put(stored.bucket, thumbnail_key, picture, "image/jpeg")
+        thumbnail = video_file.thumbnail(file)
+    _put(stored.bucket, thumbnail_key, thumbnail, "image/jpeg")
     return Asset(
         bucket=stored.bucket,
         key=stored.key,

@@ -1,20 +1,10 @@
-"""Submissions: send a stage to a provider, at most once.
+"""Submissions: send a job's next stage to a provider, at most once.
 
-The job says how far an earlier attempt came, and each step is recorded before the next begins:
+The job records how far an earlier attempt came, and `clipmint.execution.submission_plan` decides
+from that what to do next. Each step is recorded before the next one begins.
 
-==============  ===========================================================================
-found           meaning, and what is done
-==============  ===========================================================================
-nothing         never sent: record ``sending``, call the first provider
-``refused``     certainly not accepted: the same again
-``sending``     an attempt died around the call, maybe after it was accepted: note the doubt
-                (``unknown``), and never send again blindly
-``unknown``     do what this provider allows: wait for its webhook, or ask and send again
-``sent``        done
-==============  ===========================================================================
-
-A model may have several routes. The next one is tried only when the one before certainly did not
-accept, and for a reason that lies with the provider; all of it happens inside the same hold.
+A model may have several routes. The next route is tried only if the one before certainly does not
+have the task, and for a reason that lies with its provider. All of it happens inside the same hold.
 """
 
 from __future__ import annotations
@@ -22,84 +12,70 @@ from __future__ import annotations
 import secrets
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
 
-from clipmint import clock
 from clipmint.catalog.model import Route
-from clipmint.execution import orphans
+from clipmint.execution import doubt
+from clipmint.execution.sending import (
+    Attempt,
+    ProviderBusy,
+    Sending,
+    SubmissionInDoubt,
+    SubmissionRejected,
+)
+from clipmint.execution.submission_plan import IN_DOUBT, Step, next_step
 from clipmint.jobs import job_store
-from clipmint.jobs.job import (
-    Handle,
-    Job,
-    PictureOrder,
-    Refusal,
-    Stage,
-    Submission,
-    SubmissionState,
-    given_up,
-)
-from clipmint.jobs.job_store import JobFinished, JobMoved
-from clipmint.jobs.outcomes import Failed, FailureCode, Running, Succeeded
-from clipmint.providers import circuit, health, registry
-from clipmint.providers.base import (
-    Accepted,
-    Busy,
-    Provider,
-    ProviderUnavailable,
-    Rejected,
-    Submitted,
-    Task,
-    Unanswered,
-)
+from clipmint.jobs.job import Job, Stage
+from clipmint.jobs.job_store import JobFinished
+from clipmint.jobs.outcomes import Failed, FailureCode
+from clipmint.providers import circuit, registry
+from clipmint.providers.base import Accepted, Busy, Provider, Rejected, Unanswered
 from clipmint.providers.registry import ProviderNotConfigured
-from clipmint.settings import ProviderSettings
-from clipmint.telemetry import (
-    PROVIDER_NOT_CONFIGURED,
-    SUBMISSION_ACCEPTED,
-    SUBMISSION_REFUSED,
-    SUBMISSION_UNANSWERED,
-    count,
-    logger,
-)
-
-GENERATION_SECONDS = 300
-"""More than a generation takes once it has begun. One that begins later than this before the
-deadline would finish, and cost, for a job that has been given up."""
-
-LEAST_SECONDS = 30
-"""With less left to the job's deadline nothing is sent: it would be paid for and never fetched."""
+from clipmint.telemetry import IMAGE_MADE_AGAIN, PROVIDER_NOT_CONFIGURED, count, logger
 
 REQUEST_AT_FAULT = frozenset(
     {FailureCode.CONTENT_POLICY, FailureCode.INVALID_INPUT, FailureCode.INPUT_UNREADABLE}
 )
-"""Refusals that another provider would, or should, answer alike. All others try the next route."""
+"""Rejections that another provider would, or should, repeat. All others try the next route."""
 
 
-class ProviderBusy(Exception):
-    """Certainly not accepted by anyone; the state machine asks again, with backoff."""
+def send_next_stage(job_id: str, has_time: Callable[[], bool]) -> tuple[Job, Stage]:
+    """Send the stage that a job has come to, or find that this was done before.
+
+    A video that is declined for its content may pass with another image: then both stages are made
+    again, once. This is so whether the provider declined it just now or in an earlier attempt.
+
+    Returns
+    -------
+    tuple
+        The job and the stage, as they were before the stage was sent.
+
+    Raises
+    ------
+    As `ensure_sent` does.
+    """
+    job, stage = _next_stage(job_id)
+    try:
+        ensure_sent(job, stage, has_time)
+    except SubmissionRejected:
+        if stage.name == "image":
+            raise
+        job, stage = _next_stage(job_id)
+        ensure_sent(job, stage, has_time)  # raises again if no other image may be made
+    return job, stage
 
 
-class SubmissionRejected(Exception):
-    """Certainly not accepted, and never will be; recorded on the job."""
-
-
-class SubmissionInDoubt(Exception):
-    """Perhaps accepted, by a provider that may be asked again; the state machine does."""
-
-
-class DeadlineExceeded(Exception):
-    """The job's time is up before anything was sent."""
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One way to send a stage: where, under which id of ours, with which secret in its webhook."""
-
-    route: Route
-    task_id: str
-    webhook_token: str
-    resent: bool = False
+def _next_stage(job_id: str) -> tuple[Job, Stage]:
+    job = job_store.get(job_id)
+    if job is None or job.is_terminal:
+        raise JobFinished(f"job {job_id} has nothing to submit")
+    if job.may_make_image_again:
+        count(IMAGE_MADE_AGAIN)
+        job = job_store.make_image_again(job)
+    stage = job.current_stage
+    if stage is None:
+        raise JobFinished(f"job {job_id} has nothing to submit")
+    logger.append_keys(job_id=job.job_id, stage=stage.name)
+    return job, stage
 
 
 def ensure_sent(job: Job, stage: Stage, has_time: Callable[[], bool]) -> None:
@@ -113,271 +89,93 @@ def ensure_sent(job: Job, stage: Stage, has_time: Callable[[], bool]) -> None:
     Raises
     ------
     ProviderBusy, SubmissionInDoubt
-        Ask again later.
+        Retry later.
     SubmissionRejected, DeadlineExceeded, ProviderNotConfigured
         It will not be sent.
     JobFinished, JobMoved
-        The job has ended, or somebody else is at it: look again.
+        The job has ended, or another attempt has changed it: read it again.
     """
     if isinstance(stage.outcome, Failed):
         raise SubmissionRejected(stage.outcome.code.value)
-    submission = stage.submission
-    if submission is None or submission.state is SubmissionState.REFUSED:
-        _send_by_some_route(job, stage, has_time)
-    elif submission.state is not SubmissionState.SENT:
-        _resolve_doubt(job, stage, submission)
+    state = stage.submission_state
+    provider = _configured(stage.provider) if state in IN_DOUBT else None
+    match next_step(state, provider.after_unanswered if provider else None):
+        case Step.SEND:
+            _send_by_some_route(job, stage, has_time)
+        case Step.WAIT:
+            return
+        case Step.TRY_LATER:
+            raise SubmissionInDoubt(stage.provider)
+        case step if provider and stage.submission:
+            route = Route(provider=stage.provider, endpoint=stage.endpoint)
+            before = stage.submission
+            attempt = Attempt(route, before.task_id, before.webhook_token, resent=True)
+            doubt.resume(Sending(provider, job, stage, attempt), step)
 
 
-def _resolve_doubt(job: Job, stage: Stage, submission: Submission) -> None:
-    """Go on from an attempt whose answer was lost."""
-    found_sending = submission.state is SubmissionState.SENDING
-    try:
-        provider = registry.provider(stage.provider)
-    except ProviderNotConfigured:
-        if not found_sending:
-            return  # Track waits for its webhook, or for its key
-        raise SubmissionInDoubt(stage.provider) from None
-    route = Route(provider=stage.provider, endpoint=stage.endpoint)
-    again = Attempt(route, submission.task_id, submission.webhook_token, resent=True)
-    if found_sending:
-        logger.warning("the answer to a submission was lost")
-    if provider.after_unanswered == "resubmit":
-        _ask_and_send_again(provider, job, stage, again)
-    elif found_sending:
-        _note_doubt(provider, job, stage, again)
+Refused = Rejected | Busy | circuit.Open
+"""Answers after which the provider certainly does not have the task."""
 
 
 def _send_by_some_route(job: Job, stage: Stage, has_time: Callable[[], bool]) -> None:
-    failure: Failed | None = None
-    task_id = ""
-    busy = False
+    """Per route: begin, call, record. The first provider that may have the task ends the loop."""
+    refused: list[tuple[Sending, Refused]] = []
     for route in stage.routes:
         if not has_time():
-            raise ProviderBusy(job.job_id)  # a call cut short would leave a doubt
-        try:
-            provider = registry.provider(route.provider)
-        except ProviderNotConfigured:
+            raise ProviderBusy(job.job_id)  # a call that is cut off would leave a doubt
+        provider = _configured(route.provider)
+        if provider is None:
             count(PROVIDER_NOT_CONFIGURED, provider=route.provider)
             continue
-        attempt = _attempt(provider, stage, route)
-        answer = _send(provider, job, stage, attempt)
+        sending = Sending(provider, job, stage, _attempt(provider, stage, route))
+        answer = sending.send()
         if isinstance(answer, Accepted):
-            return _accepted(provider, job, stage, attempt, answer)
+            return sending.accepted(answer.handle)
         if isinstance(answer, Unanswered):
-            return _unanswered(provider, job, stage, attempt)
-        if isinstance(answer, Rejected):
-            failure, task_id = answer.failure, attempt.task_id
-            _end_if_the_request_is_at_fault(job, stage, attempt, failure)
-            _note_refusal(job, stage, attempt, failure.code.value)
-        else:
-            busy = True
-            if isinstance(answer, Busy):
-                _note_refusal(job, stage, attempt, "BUSY")
-    if busy:
-        raise ProviderBusy(job.job_id)
-    if failure is None:
-        raise ProviderNotConfigured(", ".join(route.provider for route in stage.routes))
-    # Unless an overlapping attempt sends it at this very moment: then that one counts.
-    job_store.record_outcome(job.job_id, stage.name, failure, task_id=task_id)
-    raise SubmissionRejected(failure.code.value)
+            return doubt.unanswered(sending)
+        _record(sending, answer)
+        refused.append((sending, answer))
+    raise _refused_by_all(job, stage, refused)
+
+
+def _record(sending: Sending, answer: Refused) -> None:
+    match answer:
+        case Rejected(failure) if failure.code in REQUEST_AT_FAULT:
+            raise sending.failed(failure)
+        case Rejected(failure):
+            sending.refused(failure.code.value)
+        case Busy():
+            sending.refused("BUSY")
+        case circuit.Open():
+            pass  # it was not called
+
+
+def _refused_by_all(job: Job, stage: Stage, refused: list[tuple[Sending, Refused]]) -> Exception:
+    """How a submission ends that no route took. The last rejection becomes the outcome, unless a
+    provider was only busy."""
+    rejected = [
+        (sending, answer.failure) for sending, answer in refused if isinstance(answer, Rejected)
+    ]
+    if len(rejected) < len(refused):
+        return ProviderBusy(job.job_id)
+    if not rejected:
+        return ProviderNotConfigured(", ".join(route.provider for route in stage.routes))
+    # If an overlapping attempt sends the stage at this moment, the failure is not recorded.
+    sending, failure = rejected[-1]
+    return sending.failed(failure)
 
 
 def _attempt(provider: Provider, stage: Stage, route: Route) -> Attempt:
     before = stage.submission
     if before and stage.provider == route.provider and provider.after_unanswered == "resubmit":
-        # A provider that knows tasks by our ids is asked under the same one again: should its no
-        # have been a proxy's, it will recognise the task.
+        # The refusal may have been a proxy's, and the provider may have the task. It knows tasks by
+        # our ids, so under the same id it is not made twice.
         return Attempt(route, before.task_id, before.webhook_token)
     return Attempt(route, str(uuid.uuid4()), secrets.token_urlsafe(32))
 
 
-def _send(provider: Provider, job: Job, stage: Stage, attempt: Attempt) -> Submitted | circuit.Open:
-    task = _task(job, stage, attempt)
-
-    def call() -> Submitted:
-        job_store.mark_sending(
-            job.job_id,
-            stage.name,
-            attempt.route,
-            task_id=attempt.task_id,
-            webhook_token=attempt.webhook_token,
-        )
-        # A crash from here until the answer is recorded leaves ``sending``.
-        return provider.submit(task)
-
-    fetched = task.image_url or task.reference_image_urls
-    answer = circuit.guarded(provider.name, call, blames_silence=not fetched)
-    _log(provider, answer)
-    return answer
-
-
-def _ask_and_send_again(provider: Provider, job: Job, stage: Stage, attempt: Attempt) -> None:
-    """Find out about a task that a provider may have, where it knows tasks by our ids.
-
-    It is asked first, because it may have finished and forgotten; then it is sent the same task
-    again. Only a yes, or a no that also goes for the attempt before, settles the doubt.
-    """
-    handle = Handle(attempt.task_id)
+def _configured(name: str) -> Provider | None:
     try:
-        outcome = provider.poll(handle)
-    except ProviderUnavailable:
-        outcome = Running()
-    if not isinstance(outcome, Running):
-        job_store.record_outcome(
-            job.job_id, stage.name, outcome, handle=handle, task_id=attempt.task_id
-        )
-        health.finished(provider.name, outcome)
-        return
-    try:
-        task = _task(job, stage, attempt)
-    except DeadlineExceeded:
-        # Too late to send, not too late to ask: Track does, until the deadline.
-        job_store.mark_sent(job.job_id, stage.name, attempt.task_id, handle)
-        return
-    # Right before it is sent: the webhook may have told while we asked, and a provider that has
-    # forgotten the task would make it, and charge for it, again.
-    if not _note_doubt(provider, job, stage, attempt):
-        return
-    answer = provider.submit(task)
-    _log(provider, answer)
-    if isinstance(answer, Accepted):
-        _accepted(provider, job, stage, attempt, answer)
-    elif isinstance(answer, Rejected):
-        _reject(job, stage, attempt, answer.failure)
-    else:
-        registry.forget_keys()  # a refused key is among the reasons
-        raise SubmissionInDoubt(provider.name)
-
-
-def _reject(job: Job, stage: Stage, attempt: Attempt, failure: Failed) -> None:
-    job_store.record_outcome(job.job_id, stage.name, failure, task_id=attempt.task_id)
-    raise SubmissionRejected(failure.code.value)
-
-
-def _end_if_the_request_is_at_fault(
-    job: Job, stage: Stage, attempt: Attempt, failure: Failed
-) -> None:
-    if failure.code in REQUEST_AT_FAULT:
-        _reject(job, stage, attempt, failure)
-
-
-def _note_refusal(job: Job, stage: Stage, attempt: Attempt, reason: str) -> None:
-    provider = attempt.route.provider
-    count(SUBMISSION_REFUSED, provider=provider, reason=reason)
-    refusal = Refusal(provider, reason, clock.now())
-    job_store.mark_refused(job.job_id, stage.name, attempt.task_id, refusal)
-
-
-def _accepted(
-    provider: Provider, job: Job, stage: Stage, attempt: Attempt, answer: Accepted
-) -> None:
-    count(SUBMISSION_ACCEPTED, provider=provider.name)
-    try:
-        noted = job_store.mark_sent(job.job_id, stage.name, attempt.task_id, answer.handle)
-        sent = noted.stage(stage.name)
-        if sent and given_up(noted, sent):
-            # An overlapping attempt took this one for dead, of which nothing can be asked.
-            _disown(provider, noted, stage, attempt, answer.handle)
-    except (JobFinished, JobMoved):
-        now = job_store.get(job.job_id) or job
-        # Unless its webhook was so early that the job has all it wanted, nobody waits for it.
-        if not _came_to_something(now.stage(stage.name), attempt):
-            _disown(provider, now, stage, attempt, answer.handle)
-        raise
-
-
-def _came_to_something(stage: Stage | None, attempt: Attempt) -> bool:
-    return bool(
-        stage
-        and stage.submission
-        and stage.submission.task_id == attempt.task_id
-        and isinstance(stage.outcome, Succeeded)
-    )
-
-
-def _disown(provider: Provider, job: Job, stage: Stage, attempt: Attempt, handle: Handle) -> None:
-    """Take back what was accepted for nobody, or tell the owner who pays for it."""
-    try:
-        if provider.cancel(handle):
-            return
-    except ProviderUnavailable as error:
-        health.silent(provider.name, error)
-    sent = replace(stage, provider=attempt.route.provider, endpoint=attempt.route.endpoint)
-    orphans.record(job, sent, handle.request_id)
-
-
-def _unanswered(provider: Provider, job: Job, stage: Stage, attempt: Attempt) -> None:
-    """The provider may have it: never send it blindly again."""
-    if _note_doubt(provider, job, stage, attempt) and provider.after_unanswered == "resubmit":
-        raise SubmissionInDoubt(provider.name)  # to be asked and sent again, after a pause
-
-
-def _note_doubt(provider: Provider, job: Job, stage: Stage, attempt: Attempt) -> bool:
-    """Record the doubt; False if there is none any more, because the webhook has told.
-
-    From here on a late no to the attempt in doubt moves nothing.
-    """
-    count(SUBMISSION_UNANSWERED, provider=provider.name)
-    if provider.after_unanswered == "fail":
-        # It can neither be asked whether it has it, nor will it call.
-        _reject(job, stage, attempt, Failed(FailureCode.SUBMIT_UNKNOWN))
-    try:
-        job_store.mark_unknown(job.job_id, stage.name, attempt.task_id)
-    except JobMoved as moved:
-        # The webhook may have told already. Anything else (an attempt we took for dead was refused
-        # after all) is for the next attempt to look at.
-        now = moved.job.stage(stage.name)
-        if not (now and now.submission and now.submission.state is SubmissionState.SENT):
-            raise
-        return False
-    return True
-
-
-def _task(job: Job, stage: Stage, attempt: Attempt) -> Task:
-    seconds_left = job.deadline - clock.epoch(clock.now())
-    if seconds_left < LEAST_SECONDS:
-        raise DeadlineExceeded(job.job_id)
-    base, route = ProviderSettings.read().webhook_base_url, attempt.route
-    path = f"/webhooks/{route.provider}/{job.job_id}/{stage.name}/{attempt.webhook_token}"
-    asked = _asked_of_a_picture(stage.picture) if stage.picture else _asked_of_a_video(job)
-    return Task(
-        task_id=attempt.task_id,
-        endpoint=route.endpoint,
-        webhook_url=base + path if base else None,
-        start_within_seconds=max(seconds_left - GENERATION_SECONDS, seconds_left // 2),
-        resent=attempt.resent,
-        **asked,
-    )
-
-
-def _asked_of_a_picture(order: PictureOrder) -> dict[str, Any]:
-    return {
-        "prompt": order.prompt,
-        "aspect_ratio": order.aspect_ratio,
-        "reference_image_urls": order.reference_image_urls,
-    }
-
-
-def _asked_of_a_video(job: Job) -> dict[str, Any]:
-    return {
-        "prompt": job.prompt,
-        "image_url": job.image_url,
-        "last_image_url": job.last_image_url,
-        "resolution": job.settings.resolution,
-        "aspect_ratio": job.settings.aspect_ratio,
-        "duration_seconds": job.settings.duration,
-    }
-
-
-def _log(provider: Provider, answer: Submitted | circuit.Open) -> None:
-    if not isinstance(answer, circuit.Open):
-        health.answered(provider.name, answer)
-    if isinstance(answer, Accepted):
-        return
-    detail = getattr(answer, "detail", "")
-    if isinstance(answer, Rejected):
-        detail = f"{answer.failure.code.value}: {answer.failure.detail}"
-    logger.warning(
-        "submission not accepted",
-        extra={"provider": provider.name, "answer": type(answer).__name__, "detail": detail},
-    )
+        return registry.provider(name)
+    except ProviderNotConfigured:
+        return None

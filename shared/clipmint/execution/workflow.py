@@ -1,6 +1,6 @@
-"""Executions: start one for a job, wake one that sleeps. All of it may be done twice.
+"""Executions: start one for a job, resume one that waits. Every call may be repeated.
 
-An execution is named after its job, so a job has one at most, whoever starts it and however often.
+An execution is named after its job, so a job has at most one, however often it is started.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ class Started(Enum):
 
 
 def start(job_id: str) -> Started:
-    """Make sure that the job's execution was started. Idempotent.
+    """Start the job's execution unless it was started before. Idempotent.
 
-    A running execution is recognised by its name *and* its input, so the input must stay what it
-    is: with another, a running execution would look like one that has ended.
+    Step Functions recognises a running execution by its name *and* its input. So the input must
+    never change: with another input, a running execution would look like one that has ended.
     """
     client = aws.step_functions()
     try:
@@ -45,41 +45,41 @@ def start(job_id: str) -> Started:
     return Started.RUNNING
 
 
-def wake(stage: Stage) -> bool:
-    """Tell a sleeping execution its stage's outcome, if both are there.
+def resume(stage: Stage) -> bool:
+    """Resume an execution that waits for this stage, if the stage has an outcome.
 
     Returns
     -------
     bool
-        False if there is nobody to wake: no token yet, or one that was used or has timed out.
-        That is no loss, because Track looks for an outcome whenever it starts to sleep.
+        False if no execution waits: there is no task token yet, or it was used or has timed out.
+        No outcome is lost by that: a function that stores a token then looks for an outcome.
     """
     if stage.task_token is None or stage.outcome is None:
         return False
     if isinstance(stage.outcome, Failed):
-        return release(stage.task_token, stage.outcome)
+        return fail_waiting(stage.task_token, stage.outcome)
     client = aws.step_functions()
     try:
         client.send_task_success(
             taskToken=stage.task_token, output=json.dumps({"stage": stage.name})
         )
-    except _nobody_there(client):
+    except _not_waiting(client):
         return False
     return True
 
 
-def release(task_token: str, failure: Failed) -> bool:
-    """End a sleeping Track, so that its execution goes on to Settle. False if nobody sleeps."""
+def fail_waiting(task_token: str, failure: Failed) -> bool:
+    """Fail a waiting task with ``GenerationFailed``. False if no execution waits for the token."""
     client = aws.step_functions()
     try:
         client.send_task_failure(
             taskToken=task_token, error="GenerationFailed", cause=failure.code.value
         )
-    except _nobody_there(client):
+    except _not_waiting(client):
         return False
     return True
 
 
-def _nobody_there(client: SFNClient) -> tuple[type[Exception], ...]:
+def _not_waiting(client: SFNClient) -> tuple[type[Exception], ...]:
     errors = client.exceptions
     return errors.TaskTimedOut, errors.TaskDoesNotExist, errors.InvalidToken

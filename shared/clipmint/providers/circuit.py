@@ -1,8 +1,8 @@
-"""A circuit breaker per provider: one that keeps failing is left alone for a while.
+"""A circuit breaker per provider: one that keeps failing is not called for a while.
 
-Powertools' circuit breaker, its state shared through DynamoDB (in the Idempotency table, which has
-the shape it wants). It wraps submissions only: questions are cheap, and a provider that refuses new
-tasks may still be finishing old ones.
+It is Powertools' circuit breaker. Its state is shared through the Idempotency table, whose shape
+fits. It guards submissions only: polls are free, and a provider that refuses new tasks may still
+finish earlier ones.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from aws_lambda_powertools.utilities.circuit_breaker import (
     CircuitBreakerConfig,
@@ -29,9 +30,9 @@ from clipmint.telemetry import CIRCUIT, count, logger
 
 FAILURES_TO_OPEN = 5
 SECONDS_OPEN = 60
-"""After so many failures in a row a provider is skipped for so long, then tried with one job.
-Powertools counts in each function's own memory, so it is one busy instance that opens a circuit,
-and the table that tells the others."""
+"""After so many failures in a row the circuit is open for so long: the provider is skipped. Then
+one job tries it. Powertools counts in each process's own memory, so one busy process opens the
+circuit, and the others read that in the table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +40,8 @@ class Open:
     """The provider keeps failing and was not called."""
 
 
-class _ProviderUnwell(Exception):
-    """Carries an answer through the breaker, which counts exceptions."""
+class _Failing(Exception):
+    """Carries an answer through the circuit breaker, which counts exceptions."""
 
     def __init__(self, answer: Submitted) -> None:
         super().__init__(type(answer).__name__)
@@ -48,43 +49,49 @@ class _ProviderUnwell(Exception):
 
 
 def guarded(
-    provider: str, submit: Callable[[], Submitted], *, blames_silence: bool
+    provider: str, submit: Callable[[], Submitted], *, timeout_counts: bool
 ) -> Submitted | Open:
-    """Submit, unless the provider's circuit is open. What ``submit`` raises does not count.
+    """Submit, unless the provider's circuit is open. What ``submit`` raises is not counted.
 
-    ``blames_silence`` is False where a missing answer may be the user's doing: a provider that
-    fetches their picture while we wait must not be shut for everybody by a slow host of theirs.
+    Parameters
+    ----------
+    timeout_counts
+        Whether a missing answer counts as the provider's failure. False if the provider fetches the
+        user's image during the call: a slow host of one user must not close a provider for all.
     """
+    try:
+        answer: Submitted = _breaker(provider)(_counted)(submit, timeout_counts)
+    except _Failing as failing:
+        return failing.answer
+    except CircuitBreakerOpenError:
+        return Open()
+    return answer
 
-    def call() -> Submitted:
-        answer = submit()
-        if _is_unwell(answer) and (blames_silence or not isinstance(answer, Unanswered)):
-            raise _ProviderUnwell(answer)
-        return answer
 
-    protected = circuit_breaker(
+def _breaker(provider: str) -> Any:
+    return circuit_breaker(
         name=f"provider#{provider}",
         persistence_store=store(),
         on_transition=_report,
         config=CircuitBreakerConfig(
             failure_threshold=FAILURES_TO_OPEN,
             recovery_timeout=SECONDS_OPEN,
-            success_threshold=1,  # every probe is somebody's job
-            handled_exceptions=_ProviderUnwell,
+            success_threshold=1,  # every call that tries a failing provider is a user's job
+            handled_exceptions=_Failing,
         ),
-    )(call)
-    try:
-        answer: Submitted = protected()
-    except _ProviderUnwell as unwell:
-        return unwell.answer
-    except CircuitBreakerOpenError:
-        return Open()
+    )
+
+
+def _counted(submit: Callable[[], Submitted], timeout_counts: bool) -> Submitted:
+    answer = submit()
+    if _is_failure(answer) and (timeout_counts or not isinstance(answer, Unanswered)):
+        raise _Failing(answer)
     return answer
 
 
-def _is_unwell(answer: Submitted) -> bool:
+def _is_failure(answer: Submitted) -> bool:
     if isinstance(answer, Rejected):
-        # No funds or a bad key: every job will hear the same until the owner mends it.
+        # No funds or a bad key: every job gets the same answer until the owner corrects it.
         return answer.failure.code is FailureCode.OWNER_ACCOUNT
     return isinstance(answer, Busy | Unanswered)
 
@@ -95,8 +102,7 @@ def _report(transition: CircuitTransition) -> None:
 
 
 class _Store(CircuitBreakerDynamoDBPersistence):
-    """Powertools' own lets jobs through if the table cannot be read, but not if the right to probe
-    cannot be written down: this does."""
+    """Lets jobs through if the table cannot be written, as Powertools does if it cannot be read."""
 
     def try_acquire_half_open(self, name: str, owner: str, opened_at: int) -> bool:
         try:

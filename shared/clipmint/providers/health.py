@@ -1,7 +1,7 @@
-"""How the providers are doing, as the owner's alarms are told.
+"""How the providers are doing, counted for the owner's alarms.
 
-Every answer is judged: was it the provider's fault? And an answer that says the owner's account is
-no good rings the owner, whatever had been asked.
+Every answer is counted as the provider's fault or not. An answer that refuses the owner's account
+(its key or its funds) raises an alarm of its own, whatever we had asked.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from clipmint.telemetry import (
 )
 
 
-def answered(provider: str, answer: Submitted) -> None:
-    """A provider has answered a submission, or has not."""
+def submission_answered(provider: str, answer: Submitted) -> None:
+    """Count the answer to a submission, or that there was none."""
     if isinstance(answer, Accepted):
         at_fault = False
     elif isinstance(answer, Rejected):
@@ -40,23 +40,23 @@ def answered(provider: str, answer: Submitted) -> None:
         account_refused(provider)
 
 
-def finished(provider: str, outcome: Finished) -> None:
-    """A stage has come out, one way or the other, and that was recorded."""
+def outcome_recorded(provider: str, outcome: Finished) -> None:
+    """Count a stage's outcome, once it is recorded."""
     at_fault = isinstance(outcome, Failed) and outcome.code in PROVIDERS_FAULT
     count(PROVIDER_ERROR, int(at_fault), provider=provider)
 
 
-def silent(provider: str, error: ProviderUnavailable | ProviderNotConfigured) -> None:
-    """A question about something that was submitted got no usable answer, or could not be asked."""
+def no_answer(provider: str, error: ProviderUnavailable | ProviderNotConfigured) -> None:
+    """Count a poll or a cancellation that got no usable answer, or could not be sent."""
     count(POLL_UNANSWERED, provider=provider)
     logger.warning("poll unanswered", extra={"provider": provider, "detail": str(error)})
-    registry.forget_keys()  # a refused key is among the reasons, and may be mended
+    registry.forget_keys()  # a refused key may be the reason, and the owner may have replaced it
     if isinstance(error, AccountRefused | ProviderNotConfigured):
-        # Without a key nobody can fetch what is under way there, and paid for.
+        # Without a key, files that the owner pays for cannot be fetched.
         account_refused(provider)
 
 
 def account_refused(provider: str) -> None:
-    """Ring the owner: the key is missing or no good, or the funds are used up."""
+    """Raise the owner's alarm: the key is missing or refused, or the funds are used up."""
     count(OWNER_ACCOUNT_REFUSED, provider=provider)
-    registry.forget_keys()  # a mended key shall be found without a cold start
+    registry.forget_keys()  # so that a new key is found without a cold start

@@ -37,7 +37,7 @@ class Line:
             self.calls += 1
             return answer
 
-        return circuit.guarded(provider, submit, blames_silence=True)
+        return circuit.guarded(provider, submit, timeout_counts=True)
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def test_while_one_tries_the_others_still_pass_by(line: Line, hands: Clock) -> N
         meanwhile.append(line.ask(ACCEPTED))
         return ACCEPTED
 
-    assert circuit.guarded("fal", probe, blames_silence=True) is ACCEPTED
+    assert circuit.guarded("fal", probe, timeout_counts=True) is ACCEPTED
     assert meanwhile == [Open()]
     assert line.calls == 0
 
@@ -132,7 +132,7 @@ def test_a_process_that_dies_while_it_tries_does_not_keep_the_door_shut(
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        circuit.guarded("fal", die, blames_silence=True)
+        circuit.guarded("fal", die, timeout_counts=True)
     in_another_process()
     assert line.ask(ACCEPTED) == Open()
     in_another_process()
@@ -146,7 +146,7 @@ def test_what_is_raised_before_the_call_says_nothing_of_the_provider(line: Line)
 
     for _ in range(2 * FAILURES_TO_OPEN):
         with pytest.raises(JobFinished):
-            circuit.guarded("fal", job_ended, blames_silence=True)
+            circuit.guarded("fal", job_ended, timeout_counts=True)
     assert line.ask(ACCEPTED) is ACCEPTED
 
 
@@ -203,6 +203,6 @@ def test_every_change_is_counted_by_provider(
 
 def test_a_slow_host_of_one_users_picture_shuts_no_provider_for_all(line: Line) -> None:
     for _ in range(2 * FAILURES_TO_OPEN):
-        answer = circuit.guarded("fal", lambda: Unanswered("slow"), blames_silence=False)
+        answer = circuit.guarded("fal", lambda: Unanswered("slow"), timeout_counts=False)
         assert isinstance(answer, Unanswered)
     assert line.ask(ACCEPTED) is ACCEPTED

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from clipmint.credits import ledger
-from clipmint.execution.submission import ProviderBusy, SubmissionRejected
+from clipmint.execution.sending import ProviderBusy, SubmissionRejected
 from clipmint.jobs import job_store
 from clipmint.jobs.job import Handle, Job, JobStatus, Stage, SubmissionState
 from clipmint.jobs.outcomes import Failed, FailureCode

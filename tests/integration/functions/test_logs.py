@@ -15,7 +15,7 @@ import pytest
 
 from clipmint import telemetry
 from clipmint.credits import ledger
-from clipmint.execution.submission import ProviderBusy
+from clipmint.execution.sending import ProviderBusy
 from clipmint.jobs import job_store
 from clipmint.jobs.job import JobStatus
 from clipmint.providers import registry

@@ -10,7 +10,7 @@ import pytest
 
 from clipmint.credits import ledger
 from clipmint.execution import orphans
-from clipmint.execution.submission import SubmissionRejected
+from clipmint.execution.sending import SubmissionRejected
 from clipmint.jobs import job_store
 from clipmint.jobs.job import Asset, Handle, Job, JobStatus, Verdict
 from clipmint.jobs.job_store import JobFinished

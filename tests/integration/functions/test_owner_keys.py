@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from clipmint.execution.submission import ProviderBusy, SubmissionInDoubt, SubmissionRejected
+from clipmint.execution.sending import ProviderBusy, SubmissionInDoubt, SubmissionRejected
 from clipmint.jobs import job_store
 from clipmint.jobs.job import Handle, Job, SubmissionState
 from clipmint.jobs.outcomes import Failed, FailureCode, Running, Succeeded

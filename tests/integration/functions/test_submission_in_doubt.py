@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from clipmint.execution.submission import ProviderBusy, SubmissionInDoubt, SubmissionRejected
+from clipmint.execution.sending import ProviderBusy, SubmissionInDoubt, SubmissionRejected
 from clipmint.jobs import job_store
 from clipmint.jobs.job import Handle, Job, Stage, SubmissionState
 from clipmint.jobs.job_store import JobMoved

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from clipmint.credits import ledger
-from clipmint.execution.submission import DeadlineExceeded, ProviderBusy, SubmissionRejected
+from clipmint.execution.sending import DeadlineExceeded, ProviderBusy, SubmissionRejected
 from clipmint.jobs import job_store
 from clipmint.jobs.job import Job, JobStatus, SubmissionState, Verdict
 from clipmint.jobs.job_store import JobFinished, JobMoved

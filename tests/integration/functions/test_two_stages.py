@@ -16,7 +16,7 @@ from PIL import Image
 from clipmint.aws import s3
 from clipmint.credits import ledger
 from clipmint.execution import submission
-from clipmint.execution.submission import SubmissionRejected
+from clipmint.execution.sending import SubmissionRejected
 from clipmint.jobs import job_store
 from clipmint.jobs.job import Job, JobStatus, PictureOrder, Stage
 from clipmint.jobs.outcomes import Failed, FailureCode, Succeeded

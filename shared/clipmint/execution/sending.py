@@ -1,0 +1,253 @@
+"""One attempt to send a stage to a provider: begin, call, record.
+
+`Sending` records ``sending`` before the call and what the answer proves after it. How a retry goes
+on from what an attempt recorded is in `clipmint.execution.submission_plan`.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, replace
+from typing import Any
+
+from clipmint import clock
+from clipmint.catalog.model import Route
+from clipmint.execution import withdrawal
+from clipmint.jobs import job_store
+from clipmint.jobs.job import (
+    Handle,
+    Job,
+    PictureOrder,
+    Refusal,
+    Stage,
+    SubmissionState,
+    given_up,
+)
+from clipmint.jobs.job_store import JobFinished, JobMoved
+from clipmint.jobs.outcomes import Failed, Succeeded
+from clipmint.providers import circuit, health
+from clipmint.providers.base import Accepted, Provider, Rejected, Submitted, Task
+from clipmint.settings import ProviderSettings
+from clipmint.telemetry import (
+    SUBMISSION_ACCEPTED,
+    SUBMISSION_REFUSED,
+    SUBMISSION_UNANSWERED,
+    count,
+    logger,
+)
+
+GENERATION_SECONDS = 300
+"""More than a generation takes once it has begun. One that begins later than this before the
+deadline would finish, and cost, for a job that has been given up."""
+
+LEAST_SECONDS = 30
+"""With less left to the job's deadline nothing is sent: it would be paid for and never fetched."""
+
+
+class ProviderBusy(Exception):
+    """No provider has the task. The state machine retries, with backoff."""
+
+
+class SubmissionRejected(Exception):
+    """No provider has the task, and none will take it. The outcome is recorded on the job."""
+
+
+class SubmissionInDoubt(Exception):
+    """A provider that can be asked again may have the task. The state machine retries."""
+
+
+class DeadlineExceeded(Exception):
+    """The deadline is too close, and nothing was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One way to send a stage: the route, our task id, and the secret in the webhook's URL.
+
+    ``resent``: an earlier attempt with the same task id may have been accepted.
+    """
+
+    route: Route
+    task_id: str
+    webhook_token: str
+    resent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """An attempt to send a job's stage to a provider."""
+
+    provider: Provider
+    job: Job
+    stage: Stage
+    attempt: Attempt
+
+    def send(self) -> Submitted | circuit.Open:
+        """Record ``sending``, then call the provider. Neither is done while its circuit is open.
+
+        Raises
+        ------
+        DeadlineExceeded, JobFinished, JobMoved
+            Nothing was sent.
+        """
+        task = self.task()
+        answer = circuit.guarded(
+            self.provider.name,
+            functools.partial(self._begin_and_call, task),
+            timeout_counts=not (task.image_url or task.reference_image_urls),
+        )
+        self._log(answer)
+        return answer
+
+    def resend(self, task: Task) -> Submitted:
+        """Call the provider again for a task that it may have."""
+        answer = self.provider.submit(task)
+        self._log(answer)
+        return answer
+
+    def _begin_and_call(self, task: Task) -> Submitted:
+        self.begin()
+        # A crash from here until the answer is recorded leaves ``sending``.
+        return self.provider.submit(task)
+
+    def begin(self) -> None:
+        """Record that the provider is about to be called. Raises `JobFinished`, `JobMoved`."""
+        job_store.mark_sending(
+            self.job.job_id,
+            self.stage.name,
+            self.attempt.route,
+            task_id=self.attempt.task_id,
+            webhook_token=self.attempt.webhook_token,
+        )
+
+    def accepted(self, handle: Handle) -> None:
+        """Record that the provider has the task. If the job no longer waits for it, cancel it.
+
+        Raises
+        ------
+        JobFinished, JobMoved
+            The job has ended, or the stage has another submission.
+        """
+        count(SUBMISSION_ACCEPTED, provider=self.provider.name)
+        try:
+            job = job_store.mark_sent(
+                self.job.job_id, self.stage.name, self.attempt.task_id, handle
+            )
+        except (JobFinished, JobMoved):
+            job = job_store.get(self.job.job_id) or self.job
+            # A webhook may have arrived before the answer and recorded this task's success.
+            if not self._has_succeeded(job):
+                self._cancel_unused(job, handle)
+            raise
+        stage = job.stage(self.stage.name)
+        if stage and given_up(job, stage):
+            # An overlapping attempt found ``sending`` and gave this one up.
+            self._cancel_unused(job, handle)
+
+    def refused(self, reason: str) -> None:
+        """Record that the provider certainly does not have the task. Raises as `accepted` does.
+
+        ``reason``: a failure's code, or ``BUSY``.
+        """
+        provider = self.attempt.route.provider
+        count(SUBMISSION_REFUSED, provider=provider, reason=reason)
+        refusal = Refusal(provider, reason, clock.now())
+        job_store.mark_refused(self.job.job_id, self.stage.name, self.attempt.task_id, refusal)
+
+    def failed(self, failure: Failed) -> SubmissionRejected:
+        """Record the stage's failure. Returns the error to raise; raises as `accepted` does."""
+        job_store.record_outcome(
+            self.job.job_id, self.stage.name, failure, task_id=self.attempt.task_id
+        )
+        return SubmissionRejected(failure.code.value)
+
+    def unanswered(self) -> bool:
+        """Record that the provider may have the task. After this, a late refusal by an overlapping
+        attempt is ignored.
+
+        Returns
+        -------
+        bool
+            False if a webhook has confirmed the task in the meantime.
+
+        Raises
+        ------
+        JobFinished, JobMoved
+            The job has ended, or an overlapping attempt was refused: the next attempt decides.
+        """
+        count(SUBMISSION_UNANSWERED, provider=self.provider.name)
+        try:
+            job_store.mark_unknown(self.job.job_id, self.stage.name, self.attempt.task_id)
+        except JobMoved as moved:
+            stage = moved.job.stage(self.stage.name)
+            if stage is None or stage.submission_state is not SubmissionState.SENT:
+                raise
+            return False
+        return True
+
+    def task(self) -> Task:
+        """The stage as the provider is asked for it. Raises `DeadlineExceeded`."""
+        seconds_left = self.job.deadline - clock.epoch(clock.now())
+        if seconds_left < LEAST_SECONDS:
+            raise DeadlineExceeded(self.job.job_id)
+        order = self.stage.picture
+        return Task(
+            task_id=self.attempt.task_id,
+            endpoint=self.attempt.route.endpoint,
+            webhook_url=self._webhook_url(),
+            start_within_seconds=max(seconds_left - GENERATION_SECONDS, seconds_left // 2),
+            resent=self.attempt.resent,
+            **(_image_inputs(order) if order else _video_inputs(self.job)),
+        )
+
+    def _webhook_url(self) -> str | None:
+        base = ProviderSettings.read().webhook_base_url
+        path = (self.attempt.route.provider, self.job.job_id, self.stage.name)
+        return f"{base}/webhooks/{'/'.join(path)}/{self.attempt.webhook_token}" if base else None
+
+    def _has_succeeded(self, job: Job) -> bool:
+        stage = job.stage(self.stage.name)
+        return bool(
+            stage and stage.task_id == self.attempt.task_id and isinstance(stage.outcome, Succeeded)
+        )
+
+    def _cancel_unused(self, job: Job, handle: Handle) -> None:
+        route = self.attempt.route
+        stage = replace(self.stage, provider=route.provider, endpoint=route.endpoint)
+        withdrawal.cancel_unused(self.provider, job, stage, handle)
+
+    def _log(self, answer: Submitted | circuit.Open) -> None:
+        if not isinstance(answer, circuit.Open):
+            health.submission_answered(self.provider.name, answer)
+        if isinstance(answer, Accepted):
+            return
+        detail = getattr(answer, "detail", "")
+        if isinstance(answer, Rejected):
+            detail = f"{answer.failure.code.value}: {answer.failure.detail}"
+        logger.warning(
+            "submission not accepted",
+            extra={
+                "provider": self.provider.name,
+                "answer": type(answer).__name__,
+                "detail": detail,
+            },
+        )
+
+
+def _image_inputs(order: PictureOrder) -> dict[str, Any]:
+    return {
+        "prompt": order.prompt,
+        "aspect_ratio": order.aspect_ratio,
+        "reference_image_urls": order.reference_image_urls,
+    }
+
+
+def _video_inputs(job: Job) -> dict[str, Any]:
+    return {
+        "prompt": job.prompt,
+        "image_url": job.image_url,
+        "last_image_url": job.last_image_url,
+        "resolution": job.settings.resolution,
+        "aspect_ratio": job.settings.aspect_ratio,
+        "duration_seconds": job.settings.duration,
+    }

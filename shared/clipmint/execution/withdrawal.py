@@ -1,0 +1,79 @@
+"""Withdrawing a task that no job waits for: cancel it at its provider, or record it as an orphan.
+
+If the provider has begun, the task will be made and billed. Both functions may be called again.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from clipmint.execution import orphans
+from clipmint.jobs.job import Handle, Job, Stage
+from clipmint.jobs.outcomes import Outcome, Running, Succeeded
+from clipmint.providers import registry
+from clipmint.providers.asking import NoAnswer, asking, cancel_or_poll
+from clipmint.providers.base import Provider, WebhookSender
+from clipmint.telemetry import logger
+
+
+def cancel_or_record(job: Job, stage: Stage, *, unanswered: set[str] | None = None) -> None:
+    """Cancel the task of a stage that was given up. If it is made anyway, record it as an orphan.
+
+    A task that still runs is recorded at once if its provider sends no webhooks, because nothing
+    would report it later. Otherwise its webhook reports it.
+
+    Parameters
+    ----------
+    job, stage
+        As they stand, with the stage's outcome recorded. Otherwise the provider's answer would
+        become the outcome, and the user would see a cancellation that they did not ask for.
+    unanswered
+        Providers that are not asked, because they gave no answer before. One that gives none now
+        is added.
+
+    Raises
+    ------
+    OrphanNotRecorded
+    """
+    handle = stage.handle
+    if handle is None or orphans.is_known(job, handle.request_id):
+        return
+    unanswered = set() if unanswered is None else unanswered
+    outcome: Outcome = Running()
+    reports_later = False
+    try:
+        with asking(stage.provider):
+            provider = registry.provider(stage.provider)
+            reports_later = isinstance(provider, WebhookSender)
+            if stage.provider not in unanswered:
+                outcome = cancel_or_poll(provider, handle)
+    except NoAnswer:
+        unanswered.add(stage.provider)
+    except (BotoCoreError, ClientError):
+        # The hold is released even if the owner's keys cannot be read.
+        logger.exception("provider keys could not be read")
+    if isinstance(outcome, Succeeded) or (isinstance(outcome, Running) and not reports_later):
+        orphans.record(job, stage, handle.request_id)
+
+
+def cancel_unused(provider: Provider, job: Job, stage: Stage, handle: Handle) -> None:
+    """Cancel a task that was accepted just now, for a job that no longer waits for it. If it cannot
+    be cancelled, record it as an orphan.
+
+    Parameters
+    ----------
+    job
+        As it stands.
+    stage
+        With the provider and endpoint that accepted the task. Its submission may be another one.
+
+    Raises
+    ------
+    OrphanNotRecorded
+    """
+    with suppress(NoAnswer), asking(provider.name):
+        if provider.cancel(handle):
+            return
+    orphans.record(job, stage, handle.request_id)
