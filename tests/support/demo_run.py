@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +26,6 @@ class Run:
     text: str
     errors: str
     out: Path
-
-    @property
-    def second_act(self) -> Run:
-        """The same run, from the second act on."""
-        _, heading, rest = self.text.partition("\nSecond act:")
-        return replace(self, text=heading + rest)
 
     def section(self, heading: str) -> list[str]:
         """The lines below a heading, up to the next one."""
