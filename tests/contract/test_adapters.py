@@ -40,11 +40,9 @@ from clipmint.providers.runway import Runway, RunwaySettings
 from clipmint.providers.runway.models import ENDPOINTS
 from clipmint.providers.transport import Patience
 from local.simulator.client import Simulator, start
-from tests.support.inbox import Call, Inbox
+from tests.support.inbox import PATIENCE_SECONDS, Call, Inbox
 
 PATIENCE = Patience(connect=1, write=1, read=1, whole=2)
-SECONDS = 120
-"""For a task that takes a second of an idle core."""
 A, B = "https://i.example/a.png", "https://i.example/b.png"
 UNKNOWN_ID = "00000000-0000-4000-8000-000000000000"
 
@@ -137,7 +135,7 @@ class Bench:
 
     def polled(self, handle: Handle, until: Callable[[Outcome], bool]) -> Outcome:
         """The first such outcome."""
-        deadline = time.monotonic() + SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while not until(outcome := self.adapter.poll(handle)):
             assert time.monotonic() < deadline, outcome
             time.sleep(0.02)
@@ -638,7 +636,7 @@ def test_a_throttled_task_is_running_to_us_and_can_be_cancelled(bench: Bench) ->
 def test_a_running_task_is_not_cancelled_and_comes_to_its_end(bench: Bench) -> None:
     bench.simulator.arm("slow_generation", seconds=1)
     handle = bench.accepted()
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while bench.simulator.submissions()[0]["started_at"] is None:
         assert time.monotonic() < deadline, "never started"
         time.sleep(0.02)

@@ -16,7 +16,7 @@ import pytest
 
 from local.fal.faults import FAL_FAULTS, NOT_ACCEPTED
 from local.simulator.client import Simulator, start
-from tests.support.inbox import Inbox
+from tests.support.inbox import PATIENCE_SECONDS, Inbox
 from tests.support.plain_http import PLAIN
 
 TEXT = "/fal-ai/veo3.1"
@@ -52,7 +52,7 @@ def submit(http: httpx.Client, webhook: str | None = None, **members: Any) -> di
 
 def finish(http: httpx.Client, request: dict[str, Any]) -> httpx.Response:
     """The result, once the status says COMPLETED."""
-    until = time.monotonic() + 10
+    until = time.monotonic() + PATIENCE_SECONDS
     while http.get(request["status_url"]).status_code == 202:
         assert time.monotonic() < until, "never completed"
         time.sleep(0.02)

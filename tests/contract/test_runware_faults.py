@@ -25,7 +25,7 @@ from local.runware.faults import NOT_ACCEPTED, RUNWARE_FAULTS
 from local.runware.models import VIDEO_MODELS
 from local.simulator.client import Simulator, start
 from local.simulator.media import MEDIA_FAULTS
-from tests.support.inbox import Inbox
+from tests.support.inbox import PATIENCE_SECONDS, Inbox
 from tests.support.plain_http import PLAIN
 
 FAST = {"generation_seconds": 0.1, "image_seconds": 0.05, "time_factor": 0.01}
@@ -90,7 +90,7 @@ def ask(http: httpx.Client, task: dict[str, Any]) -> httpx.Response:
 
 def finish(http: httpx.Client, task: dict[str, Any]) -> dict[str, Any]:
     """The answer once the task is not processing any more."""
-    until = time.monotonic() + 40
+    until = time.monotonic() + PATIENCE_SECONDS
     while True:
         answer = dict(ask(http, task).json())
         if not any(item.get("status") == "processing" for item in answer["data"]):
@@ -635,7 +635,7 @@ class TestARunningTask:
         task = submit(http, fox())
         assert ask(http, task).json() == {"data": []}
         assert refusal(post(http, task))[1] == "conflictTaskUUID"
-        until = time.monotonic() + 5
+        until = time.monotonic() + PATIENCE_SECONDS
         while not runware.submissions()[0]["billed"]:
             assert time.monotonic() < until, "never made"
         assert ask(http, task).json() == {"data": []}
@@ -830,7 +830,7 @@ class TestAFile:
     def test_is_gone_for_good_when_its_time_is_over(self, http: httpx.Client) -> None:
         task, url = made(http, ttl=60)
         assert httpx.get(url).status_code == 200
-        until = time.monotonic() + 5
+        until = time.monotonic() + PATIENCE_SECONDS
         while httpx.get(url).status_code == 200:
             assert time.monotonic() < until, "never expired"
             time.sleep(0.05)

@@ -15,6 +15,7 @@ from PIL import Image, UnidentifiedImageError
 
 from local.runway.faults import NOT_ACCEPTED, RUNWAY_FAULTS
 from local.simulator.client import Simulator, start
+from tests.support.inbox import PATIENCE_SECONDS
 from tests.support.plain_http import PLAIN
 
 VIDEO = "/v1/text_to_video"
@@ -57,7 +58,7 @@ def look(http: httpx.Client, task_id: str) -> dict[str, Any]:
 
 def finish(http: httpx.Client, task_id: str) -> dict[str, Any]:
     """The task, once it has ended."""
-    until = time.monotonic() + 10
+    until = time.monotonic() + PATIENCE_SECONDS
     while (task := look(http, task_id))["status"] in UNENDED:
         assert time.monotonic() < until, "never ended"
         time.sleep(0.02)
@@ -275,7 +276,7 @@ class TestATask:
         task_id = submit(http)
         assert http.delete(f"/v1/tasks/{task_id}").status_code == 204
         assert http.get(f"/v1/tasks/{task_id}").status_code == 404
-        until = time.monotonic() + 5
+        until = time.monotonic() + PATIENCE_SECONDS
         while not (paid := runway.submissions()[0])["billed"]:
             assert time.monotonic() < until, "never charged"
             time.sleep(0.02)

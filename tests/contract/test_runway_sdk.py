@@ -30,6 +30,7 @@ from runwayml.types import (
 
 from local.runway.validation import ENDPOINTS
 from local.simulator.client import Simulator, start
+from tests.support.inbox import PATIENCE_SECONDS
 
 FAST = {"pending_seconds": 0.15, "generation_seconds": 0.4}
 PICTURE = "https://example.com/a.png"
@@ -63,7 +64,7 @@ def clip(client: runwayml.RunwayML, **members: Any) -> Any:
 
 def until(client: runwayml.RunwayML, task_id: str, *statuses: str) -> Any:
     """The task, once its status is one of these."""
-    give_up = time.monotonic() + 20
+    give_up = time.monotonic() + PATIENCE_SECONDS
     while (task := client.tasks.retrieve(task_id)).status not in statuses:
         assert time.monotonic() < give_up, task
         time.sleep(0.02)

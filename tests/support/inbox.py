@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
 
+PATIENCE_SECONDS = 120.0
+"""For what a simulator does in a second on an idle computer, such as encoding a video."""
+
 
 class Call(NamedTuple):
     """One webhook call as it arrived; header names are lower case."""
@@ -29,7 +32,7 @@ class Inbox:
     pause_seconds: float = 0.0
     arrived: threading.Condition = field(default_factory=threading.Condition)
 
-    def wait_for(self, count: int, seconds: float = 10) -> list[Call]:
+    def wait_for(self, count: int, seconds: float = PATIENCE_SECONDS) -> list[Call]:
         """The calls once there are ``count`` of them; fails the test if they do not come."""
         with self.arrived:
             came = self.arrived.wait_for(lambda: len(self.calls) >= count, seconds)
