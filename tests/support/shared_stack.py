@@ -63,8 +63,8 @@ class SharedStack:
             simulate=("fal", "runway", "runware"),
             parameters=UNLIMITED | ALL_LINES,
             settings={"fal": FAL, "runway": RUNWAY, "runware": RUNWARE},
-            # Jobs run side by side: with fewer, functions evict each other's workers.
-            worker_cap=24,
+            # A worker remembers the failures in a row of a provider, which a test counts.
+            idle_seconds=3600,
         )
         try:
             stack.start()
