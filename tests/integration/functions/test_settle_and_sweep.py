@@ -180,6 +180,7 @@ def test_a_sweep_audits_the_slice_of_its_minute_and_tells_what_is_off(
     whole_audit = audit.audit
     monkeypatch.setattr(audit, "audit", all_of_it)
     monkeypatch.setattr(audit, "PAUSE_SECONDS", 0)
+    hands.move_to(hands.moment.replace(hour=12, minute=0))
     ledger.grant("user-2", 5, "receipt")
     key = {"user_id": {"S": "user-2"}, "sk": {"S": "ACCOUNT"}}
     item = aws.dynamodb.get_item(TableName="LedgerTable", Key=key)["Item"]
@@ -187,7 +188,7 @@ def test_a_sweep_audits_the_slice_of_its_minute_and_tells_what_is_off(
     assert sweep(SCHEDULE, Context())["failed"] == 0
     counted = counters(capsys)
     assert (counted["AccountsAudited"], counted["LedgerDrift"]) == ([1], [3])
-    # Noon is minute 720.
+    # Noon is minute 720 of the day.
     assert asked == [(720, 1_440)]
     assert sweep({"audit": "user-2"}, Context()) == {"drift": 3}
     assert sweep({"audit": "nobody"}, Context()) == {"drift": 0}
