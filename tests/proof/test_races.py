@@ -12,11 +12,11 @@ from pynamodb.transactions import TransactWrite
 
 from clipmint import aws
 from clipmint.credits import ledger
+from clipmint.execution import cancellation
 from clipmint.execution import sweeping as sweep
 from clipmint.jobs.job import JobStatus, Verdict
 from clipmint.jobs.outcomes import FailureCode
 from clipmint.tables import AccountItem, EntryItem, GrantItem, JobItem
-from functions.cancel import app as cancel
 from tests.proof import emulated as emulated_account
 from tests.proof import project_rounds
 from tests.proof.emulated import Emulated, emulated
@@ -46,7 +46,7 @@ def test_a_cancellation_that_does_not_look_is_found(
 ) -> None:
     """A deliberate mutation: cancel ends the job whatever has been recorded."""
     always = Verdict(JobStatus.CANCELLED, FailureCode.CANCELLED)
-    monkeypatch.setattr(cancel, "_verdict", lambda _: always)
+    monkeypatch.setattr(cancellation, "_verdict", lambda _: always)
     found = [what for n in range(8) for what in play(account, "one stage", f"blind {n}").found]
     assert any("the job is cancelled, and its provider has" in what for what in found)
 
