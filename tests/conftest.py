@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.shared_stack import SharedStack, attach
 
@@ -15,6 +16,14 @@ if TYPE_CHECKING:
     from local.running import RunningStack
 
 pytest_plugins = ["tests.support.shifted_date"]
+
+# On a busy machine an example takes seconds.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 
 _OWNED = pytest.StashKey[SharedStack]()
 _FOLDER = "clipmint_shared_stack"

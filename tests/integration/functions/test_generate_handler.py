@@ -493,7 +493,9 @@ ORDERABLE = [model for model in AVAILABLE_MODELS if model.produces == "video"]
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(model=st.sampled_from(ORDERABLE), price=prices, data=st.data())
 def test_an_estimate_is_what_is_charged(

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import clipmint
@@ -207,7 +207,6 @@ json_values = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(headers, st.binary(max_size=200))
 def test_nothing_unsigned_is_ever_believed_or_crashes(changed: dict[str, str], body: bytes) -> None:
     genuine = SIGNER.call(OK)
@@ -215,7 +214,6 @@ def test_nothing_unsigned_is_ever_believed_or_crashes(changed: dict[str, str], b
         read(WebhookCall(headers={**genuine.headers, **changed}, body=body))
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_no_single_change_to_a_genuine_webhook_survives(data: st.DataObject) -> None:
     genuine = SIGNER.call(OK)
@@ -233,7 +231,6 @@ def test_no_single_change_to_a_genuine_webhook_survives(data: st.DataObject) -> 
         read(changed)
 
 
-@settings(deadline=None)
 @given(
     st.fixed_dictionaries(
         {},
