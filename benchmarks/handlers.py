@@ -24,7 +24,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -40,12 +40,13 @@ sys.path.insert(0, str(ROOT / "shared"))
 
 from clipmint import clock
 from clipmint.catalog.defaults import DEFAULT_CATALOG
-from clipmint.jobs.job import Job, JobStatus, Stage, SubmissionState
-from clipmint.jobs.job_items import outcome_map, to_item
+from clipmint.catalog.model_store import CatalogItem
+from clipmint.credits.ledger_items import AccountItem
+from clipmint.jobs.job import Job, JobStatus, Stage, Submission, SubmissionState
+from clipmint.jobs.job_items import to_item
 from clipmint.jobs.outcomes import Succeeded
 from clipmint.orders.idempotency_keys import job_id_for
 from clipmint.orders.order_requests import GenerationRequest
-from clipmint.tables import AccountItem, CatalogItem, SubmissionMap
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -273,7 +274,13 @@ def _job_items() -> tuple[dict[str, Any], dict[str, Any]]:
     request = GenerationRequest.model_validate_json(order["body"])
     model, now = _model(), clock.now()
     settings = model.resolve(request.preset, request.settings)
-    route = model.routes[0]
+    route, body = model.routes[0], json.loads(webhook["body"])
+    submission = Submission(
+        SubmissionState.SENT,
+        webhook_token=webhook["pathParameters"]["token"],
+        task_id="1a2b3c4d-0000-4000-8000-000000000001",
+        request_id=body["request_id"],
+    )
     stage = Stage(
         "video",
         tuple(model.routes),
@@ -282,35 +289,26 @@ def _job_items() -> tuple[dict[str, Any], dict[str, Any]]:
         model.credits(settings),
         tuple(model.poll_seconds),
         model.deadline_seconds,
+        submission=submission,
+        task_token="A" * 800,
     )
-    item = to_item(
-        Job(
-            job_id=job_id_for(user_id, order["headers"]["idempotency-key"]),
-            user_id=user_id,
-            status=JobStatus.PROCESSING,
-            model_id=model.model_id,
-            model_name=model.name,
-            prompt=request.prompt,
-            settings=settings,
-            fingerprint=request.fingerprint(),
-            stages=(stage,),
-            deadline=clock.epoch(now) + model.deadline_seconds,
-            created_at=now,
-            updated_at=now,
-        )
+    sent = Job(
+        job_id=job_id_for(user_id, order["headers"]["idempotency-key"]),
+        user_id=user_id,
+        status=JobStatus.PROCESSING,
+        model_id=model.model_id,
+        model_name=model.name,
+        prompt=request.prompt,
+        settings=settings,
+        fingerprint=request.fingerprint(),
+        stages=(stage,),
+        deadline=clock.epoch(now) + model.deadline_seconds,
+        created_at=now,
+        updated_at=now,
     )
-    body = json.loads(webhook["body"])
-    item.video.submission = SubmissionMap(
-        state=SubmissionState.SENT.value,
-        webhook_token=webhook["pathParameters"]["token"],
-        task_id="1a2b3c4d-0000-4000-8000-000000000001",
-        request_id=body["request_id"],
-        urls={},
-    )
-    item.video.task_token = "A" * 800
-    sent = item.to_dynamodb_dict()
-    item.video.outcome = outcome_map(Succeeded(body["payload"]["video"]["url"]))
-    return sent, item.to_dynamodb_dict()
+    outcome = Succeeded(body["payload"]["video"]["url"])
+    finished = replace(sent, stages=(replace(stage, outcome=outcome),))
+    return to_item(sent).to_dynamodb_dict(), to_item(finished).to_dynamodb_dict()
 
 
 def main() -> None:

@@ -34,8 +34,9 @@ from clipmint.catalog.model import Route, Settings  # noqa: E402
 from clipmint.credits import ledger  # noqa: E402
 from clipmint.credits.accounts import Limits  # noqa: E402
 from clipmint.errors import TemporarilyUnavailable  # noqa: E402
-from clipmint.jobs.job import Job, JobStatus, Stage, Verdict  # noqa: E402
+from clipmint.jobs.job import Job, JobStatus, Stage  # noqa: E402
 from clipmint.jobs.outcomes import FailureCode  # noqa: E402
+from clipmint.jobs.verdict import Verdict  # noqa: E402
 
 PRICE = 32
 UNLIMITED = Limits(open_jobs=1_000_000, jobs_per_hour=1_000_000)

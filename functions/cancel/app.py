@@ -53,9 +53,9 @@ def delete_video(job_id: Annotated[str, Path()]) -> Response[None]:
     # Everything with the job's prefix, which includes what a killed attempt left there.
     s3, videos = aws.s3(), storage.job_prefix(job.user_id, job.job_id)
     storage.delete_all(s3, os.environ["VIDEOS_BUCKET"], videos)
-    if job.stage("image"):
-        pictures = storage.generated_prefix(job.user_id, job.job_id)
-        storage.delete_all(s3, os.environ["IMAGES_BUCKET"], pictures)
+    if any(stage.kind.bucket == "images" for stage in job.stages):
+        images = storage.generated_prefix(job.user_id, job.job_id)
+        storage.delete_all(s3, os.environ["IMAGES_BUCKET"], images)
     return Response(HTTPStatus.NO_CONTENT)
 
 

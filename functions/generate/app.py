@@ -54,11 +54,12 @@ from clipmint.errors import (
     TemporarilyUnavailable,
     UserMismatch,
 )
-from clipmint.jobs.job import ACTIONS, Job, JobStatus
+from clipmint.jobs.job import Job, JobStatus
 from clipmint.orders import scene_orders, video_orders
 from clipmint.orders.idempotency_keys import job_id_for, parse_idempotency_key
 from clipmint.orders.order_requests import ClipsRequest, GenerationRequest, SceneVideoRequest
 from clipmint.orders.order_settings import GenerateSettings
+from clipmint.stages import STAGES
 
 app = http_api.resolver()
 
@@ -231,7 +232,7 @@ def _start_scene(call: dict[str, Any], limits: Limits) -> dict[str, Any]:
     return _of(job) | {
         "project_id": job.project_id,
         "scene_id": job.scene_id,
-        "prices": {ACTIONS[stage]: price for stage, price in job.prices.items()},
+        "prices": {STAGES[stage].price: price for stage, price in job.prices.items()},
         "replayed": replayed,
     }
 

@@ -8,8 +8,8 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from clipmint.credits import ledger
-from clipmint.jobs.job import verdict
 from clipmint.jobs.outcomes import FailureCode
+from clipmint.jobs.verdict import verdict
 from clipmint.telemetry import OWNER_ACCOUNT_REFUSED, count, logger
 
 

@@ -28,7 +28,7 @@ from clipmint.api.responses import (
 from clipmint.catalog import model_store
 from clipmint.credits import ledger
 from clipmint.errors import InvalidRequest, JobNotFound, ModelNotFound
-from clipmint.jobs import job_store
+from clipmint.jobs import job_lists, job_store
 from clipmint.jobs.job import Job, JobStatus
 from clipmint.media import storage
 from clipmint.orders import offers
@@ -67,7 +67,7 @@ def list_videos(
     project_id: Annotated[str | None, Query(max_length=64)] = None,
     scene_id: Annotated[str | None, Query(max_length=64)] = None,
 ) -> VideoPage:
-    page = job_store.list_for_user(
+    page = job_lists.list_for_user(
         http_api.user_of(app),
         status=status,
         project_id=project_id,

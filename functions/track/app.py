@@ -15,9 +15,10 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from clipmint import clock
 from clipmint.execution import withdrawal, workflow
 from clipmint.jobs import job_store
-from clipmint.jobs.job import Job, Stage, SubmissionState, given_up
+from clipmint.jobs.job import Job, Stage, SubmissionState
 from clipmint.jobs.job_store import JobFinished, JobMoved
 from clipmint.jobs.outcomes import Failed, FailureCode, Finished, Running
+from clipmint.jobs.verdict import given_up
 from clipmint.providers import asking, health
 from clipmint.telemetry import logger
 

@@ -25,8 +25,9 @@ from clipmint.catalog import model_store
 from clipmint.catalog.defaults import DEFAULT_CATALOG
 from clipmint.credits import ledger
 from clipmint.jobs import job_store
-from clipmint.jobs.job import Handle, Job, JobStatus, SubmissionState, Verdict
+from clipmint.jobs.job import Handle, Job, JobStatus, SubmissionState
 from clipmint.jobs.outcomes import FailureCode, Succeeded
+from clipmint.jobs.verdict import Verdict
 from clipmint.orders.idempotency_keys import job_id_for
 from clipmint.providers import registry
 from clipmint.providers.registry import Registry

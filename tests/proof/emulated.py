@@ -34,10 +34,10 @@ from PIL import Image
 
 from clipmint import aws
 from clipmint.catalog import model_store
+from clipmint.jobs.job_items import OPEN
 from clipmint.media import download, storage, transfer, video_file
 from clipmint.media.files import StoredObject
 from clipmint.providers import registry
-from clipmint.tables import OPEN
 from clipmint.telemetry import logger
 from functions.admin.app import app as admin
 from functions.cancel.app import app as cancel

@@ -22,7 +22,7 @@ from clipmint.credits import ledger
 from clipmint.credits.accounts import Limits
 from clipmint.execution import workflow
 from clipmint.execution.sweeping import DEADLINE_GRACE
-from clipmint.jobs.job import Handle, Job, PictureOrder, Stage
+from clipmint.jobs.job import Handle, ImageOrder, Job, Stage
 from clipmint.jobs.outcomes import Failed, FailureCode, Outcome, Running, Succeeded
 from clipmint.providers.base import Accepted, Notice, Submitted, Task, Unanswered, WebhookCall
 from functions.cancel.app import handler as cancel
@@ -300,7 +300,7 @@ def _open(kind: Kind, user: str) -> Job:
     made = new_job(user, credits_=credits_, deadline_in=600)
     if kind == "two stages":
         video = made.stages[0]
-        picture = PictureOrder("a model", "a red kettle", "16:9")
+        order = ImageOrder("a model", "a red kettle", "16:9")
         image = Stage(
             "image",
             (ROUTES["fal"],),
@@ -309,7 +309,7 @@ def _open(kind: Kind, user: str) -> Job:
             3,
             poll_seconds=(10,),
             deadline_seconds=600,
-            picture=picture,
+            image_order=order,
         )
         made = new_job(user, stages=(image, video), deadline_in=600)
     if kind == "clip":

@@ -12,11 +12,13 @@ from pynamodb.transactions import TransactWrite
 
 from clipmint import aws
 from clipmint.credits import ledger
+from clipmint.credits.ledger_items import AccountItem, EntryItem, GrantItem
 from clipmint.execution import cancellation
 from clipmint.execution import sweeping as sweep
-from clipmint.jobs.job import JobStatus, Verdict
+from clipmint.jobs.job import JobStatus
+from clipmint.jobs.job_items import JobItem
 from clipmint.jobs.outcomes import FailureCode
-from clipmint.tables import AccountItem, EntryItem, GrantItem, JobItem
+from clipmint.jobs.verdict import Verdict
 from tests.proof import emulated as emulated_account
 from tests.proof import project_rounds
 from tests.proof.emulated import Emulated, emulated

@@ -31,11 +31,9 @@ from pynamodb.models import Model
 from clipmint import aws
 from clipmint.catalog import model_store
 from clipmint.catalog.defaults import DEFAULT_CATALOG
+from clipmint.credits.ledger_items import AccountItem
+from clipmint.projects.project_items import ProjectItem
 from clipmint.providers import circuit, registry
-from clipmint.tables import (
-    AccountItem,
-    ProjectItem,
-)
 from tests.support.executions import STATE_MACHINE, Executions, answer
 from tests.support.reading import DEFINITION, of_type, written
 

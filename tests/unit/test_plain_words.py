@@ -16,8 +16,8 @@ LAYER = "shared/clipmint"
 CLEAN = (
     *("CONTRIBUTING.md", f"{LAYER}/errors.py", f"{LAYER}/clock.py", f"{LAYER}/telemetry.py"),
     *(f"{LAYER}/settings.py", f"{LAYER}/api", f"{LAYER}/catalog", f"{LAYER}/media"),
-    *(f"{LAYER}/credits/{name}.py" for name in ("accounts", "audit", "journal")),
-    *(f"{LAYER}/jobs/{name}.py" for name in ("job", "outcomes")),
+    *(f"{LAYER}/credits/{name}.py" for name in ("accounts", "audit", "journal", "ledger_items")),
+    *(f"{LAYER}/jobs", f"{LAYER}/records.py", f"{LAYER}/stages.py", f"{LAYER}/tables.py"),
     *(f"{LAYER}/orders/{name}.py" for name in ("idempotency_keys", "offers", "order_requests")),
     *(f"{LAYER}/orders/{name}.py" for name in ("order_settings", "wording")),
     *(f"{LAYER}/projects/{name}.py" for name in ("project", "project_items", "project_requests")),

@@ -9,8 +9,9 @@ from pydantic import BaseModel, Field
 from clipmint import clock
 from clipmint.catalog.model import AllowedSettings, Model, Need, Settings
 from clipmint.catalog.pricing import Price
-from clipmint.jobs.job import TERMINAL, Job, JobStatus, progress
+from clipmint.jobs.job import TERMINAL, Job, JobStatus
 from clipmint.jobs.outcomes import IMAGE_KEPT, USER_MESSAGES, FailureCode
+from clipmint.jobs.progress import progress
 from clipmint.projects.project import Project, Scene, SceneState
 
 

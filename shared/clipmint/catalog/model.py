@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from clipmint.catalog.pricing import PerSecondPrice, Price, credits_for
 from clipmint.errors import ImageRequired, InvalidRequest, SettingNotAllowed
+from clipmint.stages import STAGES
 
 MAX_MODEL_ID_CHARACTERS = 64
 ModelId = Annotated[
@@ -24,8 +25,6 @@ ShortText = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Need = Literal["none", "optional", "required"]
 PresetName = Literal["draft", "standard", "high"]
 
-MAX_POLLS = {"video": 1_200, "image": 250}
-"""Each poll takes six of an execution's 25,000 events, and both stages may run twice."""
 MAX_PROMPT_CHARACTERS = 5_000
 Prompt = Annotated[
     str,
@@ -116,7 +115,7 @@ class Model(_Frozen):
             unknown = set(self.price.resolution_percent) - set(self.allowed.resolution)
             if unknown:
                 raise ValueError(f"price: no such resolution: {sorted(unknown)}")
-        most = MAX_POLLS[self.produces]
+        most = STAGES[self.produces].max_polls or 0
         if self.deadline_seconds > most * self.poll_seconds[-1]:
             raise ValueError(f"poll_seconds: at most {most} polls fit into deadline_seconds")
         if len({route.provider for route in self.routes}) < len(self.routes):

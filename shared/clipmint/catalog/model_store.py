@@ -8,14 +8,26 @@ from __future__ import annotations
 
 import time
 
+from pynamodb.attributes import UnicodeAttribute
 from pynamodb.exceptions import DoesNotExist, PutError
+from pynamodb.models import Model as TableModel
 
 from clipmint.catalog.defaults import DEFAULT_CATALOG
 from clipmint.catalog.model import MAX_MODEL_ID_CHARACTERS, Model
 from clipmint.errors import ModelNotFound
-from clipmint.tables import CatalogItem
+from clipmint.tables import FromEnvironment, TableMeta
 
 CACHE_SECONDS = 60
+
+
+class CatalogItem(TableModel):
+    """One model of the catalog, as JSON."""
+
+    class Meta(TableMeta):
+        table_name = FromEnvironment("MODELS_TABLE")
+
+    model_id = UnicodeAttribute(hash_key=True)
+    definition = UnicodeAttribute()
 
 
 class _Cache:

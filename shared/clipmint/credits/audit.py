@@ -27,8 +27,8 @@ from clipmint import aws, clock
 from clipmint.credits import ledger
 from clipmint.credits.accounts import Account
 from clipmint.credits.journal import Journal, drift
+from clipmint.credits.ledger_items import AccountItem, EntryItem
 from clipmint.jobs import job_store
-from clipmint.tables import AccountItem, EntryItem
 from clipmint.telemetry import logger
 
 SLICES = 1_440

@@ -24,10 +24,12 @@ from pynamodb.transactions import TransactWrite
 from clipmint import aws, clock
 from clipmint.credits import accounts
 from clipmint.credits.accounts import Account, Entry, Limits
+from clipmint.credits.ledger_items import AccountItem, EntryItem, GrantItem
 from clipmint.errors import InvalidRequest, ReferenceReused, try_again
 from clipmint.jobs import job_items, job_store
-from clipmint.jobs.job import Job, Verdict
-from clipmint.tables import AccountItem, EntryItem, GrantItem, JobItem
+from clipmint.jobs.job import Job
+from clipmint.jobs.job_items import JobItem
+from clipmint.jobs.verdict import Verdict
 from clipmint.telemetry import (
     CREDITS_CAPTURED,
     CREDITS_GRANTED,

@@ -12,9 +12,10 @@ from clipmint.credits import ledger
 from clipmint.errors import CancelTooLate, TemporarilyUnavailable, try_again
 from clipmint.execution import workflow
 from clipmint.jobs import job_store
-from clipmint.jobs.job import Job, JobStatus, SubmissionState, Verdict
+from clipmint.jobs.job import Job, JobStatus, SubmissionState
 from clipmint.jobs.job_store import JobFinished, JobMoved
 from clipmint.jobs.outcomes import Failed, FailureCode
+from clipmint.jobs.verdict import Verdict
 from clipmint.providers import registry
 from clipmint.providers.asking import NoAnswer, asking, cancel_or_poll, is_cancelled
 

@@ -16,8 +16,9 @@ from uuid import UUID
 from clipmint.errors import NotFound, TemporarilyUnavailable, WebhookNotProven
 from clipmint.execution import orphans, workflow
 from clipmint.jobs import job_store
-from clipmint.jobs.job import Handle, Job, Stage, given_up
+from clipmint.jobs.job import Handle, Job, Stage
 from clipmint.jobs.outcomes import Finished, Outcome, Running, Succeeded
+from clipmint.jobs.verdict import given_up
 from clipmint.providers import health, registry
 from clipmint.providers.asking import NoAnswer, asking
 from clipmint.providers.base import Notice, Provider, WebhookCall, WebhookRejected, WebhookSender

@@ -63,7 +63,7 @@ def store(job: Job, stage: Stage, attempt: str, seconds: float) -> Job:
     JobFinished
         The job has ended, or the stage has no file.
     """
-    if stage.name == "image":
+    if stage.kind.bucket == "images":
         return _store_image(job, stage, attempt, seconds)
     return _store_video(job, stage, attempt, seconds)
 

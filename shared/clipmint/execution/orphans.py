@@ -11,8 +11,8 @@ from pynamodb.expressions.condition import size
 from clipmint import aws, clock
 from clipmint.jobs import job_store
 from clipmint.jobs.job import Job, Orphan, Stage
-from clipmint.jobs.job_items import orphan_map
-from clipmint.tables import JobItem
+from clipmint.jobs.job_items import JobItem
+from clipmint.records import to_attributes
 from clipmint.telemetry import PAID_ORPHAN, PAID_ORPHAN_CREDITS, emit, logger
 
 MAX_ATTEMPTS = 5
@@ -84,7 +84,7 @@ def _write(found: Job, orphan: Orphan) -> None:
             if job.orphans
             else JobItem.orphans.does_not_exist()
         )
-        recorded = [orphan_map(one) for one in (*job.orphans, orphan)]
+        recorded = [to_attributes(one) for one in (*job.orphans, orphan)]
         JobItem(job.job_id).update(
             [JobItem.orphans.set(recorded)], condition=JobItem.job_id.exists() & as_seen
         )

@@ -14,17 +14,10 @@ from clipmint import clock
 from clipmint.catalog.model import Route
 from clipmint.execution import withdrawal
 from clipmint.jobs import job_store
-from clipmint.jobs.job import (
-    Handle,
-    Job,
-    PictureOrder,
-    Refusal,
-    Stage,
-    SubmissionState,
-    given_up,
-)
+from clipmint.jobs.job import Handle, ImageOrder, Job, Refusal, Stage, SubmissionState
 from clipmint.jobs.job_store import JobFinished, JobMoved
 from clipmint.jobs.outcomes import Failed, Succeeded
+from clipmint.jobs.verdict import given_up
 from clipmint.providers import circuit, health
 from clipmint.providers.base import Accepted, Provider, Rejected, Submitted, Task
 from clipmint.settings import ProviderSettings
@@ -190,7 +183,7 @@ class Sending:
         seconds_left = self.job.deadline - clock.epoch(clock.now())
         if seconds_left < LEAST_SECONDS:
             raise DeadlineExceeded(self.job.job_id)
-        order = self.stage.picture
+        order = self.stage.image_order
         return Task(
             task_id=self.attempt.task_id,
             endpoint=self.attempt.route.endpoint,
@@ -234,7 +227,7 @@ class Sending:
         )
 
 
-def _image_inputs(order: PictureOrder) -> dict[str, Any]:
+def _image_inputs(order: ImageOrder) -> dict[str, Any]:
     return {
         "prompt": order.prompt,
         "aspect_ratio": order.aspect_ratio,

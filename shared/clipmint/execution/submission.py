@@ -30,6 +30,7 @@ from clipmint.jobs.outcomes import Failed, FailureCode
 from clipmint.providers import circuit, registry
 from clipmint.providers.base import Accepted, Busy, Provider, Rejected, Unanswered
 from clipmint.providers.registry import ProviderNotConfigured
+from clipmint.stages import IMAGE
 from clipmint.telemetry import IMAGE_MADE_AGAIN, PROVIDER_NOT_CONFIGURED, count, logger
 
 REQUEST_AT_FAULT = frozenset(
@@ -57,7 +58,7 @@ def send_next_stage(job_id: str, has_time: Callable[[], bool]) -> tuple[Job, Sta
     try:
         ensure_sent(job, stage, has_time)
     except SubmissionRejected:
-        if stage.name == "image":
+        if stage.name == IMAGE:
             raise
         job, stage = _next_stage(job_id)
         ensure_sent(job, stage, has_time)  # raises again if no other image may be made

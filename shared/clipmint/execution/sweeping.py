@@ -15,10 +15,12 @@ from clipmint import clock
 from clipmint.credits import ledger
 from clipmint.execution import withdrawal, workflow
 from clipmint.execution.workflow import Started
-from clipmint.jobs import job_store
-from clipmint.jobs.job import Job, JobStatus, Verdict, given_up, verdict
-from clipmint.jobs.job_store import JobFinished, JobMoved, OpenJob, Unreadable
+from clipmint.jobs import job_lists, job_store
+from clipmint.jobs.job import Job, JobStatus
+from clipmint.jobs.job_lists import OpenJob, Unreadable
+from clipmint.jobs.job_store import JobFinished, JobMoved
 from clipmint.jobs.outcomes import Failed, FailureCode
+from clipmint.jobs.verdict import Verdict, given_up, verdict
 from clipmint.telemetry import EXECUTION_ENSURED, JOB_SWEPT, SWEEP_FAILED, count, logger
 
 SWEEP_EVERY = timedelta(minutes=1)
@@ -62,7 +64,7 @@ def sweep_all(has_time: Callable[[], bool]) -> tuple[dict[str, int], Holds]:
     """
     swept, holds = {"settled": 0, "started": 0, "failed": 0}, Holds()
     unanswered = set[str]()
-    for found in job_store.open_jobs():
+    for found in job_lists.unfinished():
         if not has_time():
             break
         action = _sweep_safely(found, unanswered)

@@ -1,10 +1,10 @@
 """A job: one generation that a user ordered, and its state.
 
-``pending → processing → completed | failed | cancelled``. A job has one or two stages, and each
-stage is one provider task: a video, or an image and then a video that starts from it. A stage
+``pending → processing → completed | failed | cancelled``. A job has one or two stages: a video, or
+an image and then a video that starts from it. Each of these is one provider task. A stage
 records its submission (the provider's id for it, and how certain we are of it), its outcome, and
-the asset it produced. The pure functions here derive the progress that users see, and the way a job
-ends, from these recorded facts.
+the asset it produced. From these facts, `jobs.progress` derives what users see, and `jobs.verdict`
+how a job ends.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from datetime import datetime
 from enum import StrEnum
 
 from clipmint.catalog.model import Route, Settings
-from clipmint.jobs.outcomes import Failed, FailureCode, Finished, Succeeded
+from clipmint.jobs.outcomes import Failed, FailureCode, Finished
+from clipmint.records import stored
+from clipmint.stages import IMAGE, STAGES, Kind
 
 
 class JobStatus(StrEnum):
@@ -27,9 +29,6 @@ class JobStatus(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
 
-
-ACTIONS = {"image": "generate_image", "video": "generate_scene"}
-"""The name of the price of each stage of a scene, from the documents this system comes from."""
 
 TERMINAL = frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED})
 
@@ -68,7 +67,7 @@ class Submission:
     webhook_token: str
     task_id: str
     request_id: str | None = None
-    urls: Mapping[str, str] = field(default_factory=dict)
+    urls: Mapping[str, str] = field(default_factory=dict, metadata=stored(as_json=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +96,7 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class PictureOrder:
+class ImageOrder:
     """The parameters of an image stage. The parameters of a video stage are fields of the job."""
 
     model_id: str
@@ -136,27 +135,35 @@ class Orphan:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One provider task of a job; ``credits`` is the amount of its hold.
+    """One part of a job, and one provider task; ``credits`` is the amount of its hold.
 
     ``provider`` and ``endpoint`` are the route of the submission, and the first of ``routes`` until
     there is one. ``refusals`` are the earlier attempts. ``poll_seconds`` and ``deadline_seconds``
-    are the model's values when the job was ordered.
+    are the model's values when the job was ordered. A stage of a kind that no provider executes has
+    no routes and the provider `clipmint.stages.OURSELVES`.
     """
 
     name: str
-    routes: tuple[Route, ...]
+    routes: tuple[Route, ...] = field(metadata=stored(as_json=True))
     provider: str
     endpoint: str
     credits: int
     poll_seconds: tuple[int, ...]
     deadline_seconds: int
-    picture: PictureOrder | None = None
+    image_order: ImageOrder | None = field(
+        default=None, metadata=stored(name="picture", as_json=True)
+    )
     refusals: tuple[Refusal, ...] = ()
     earlier: tuple[Earlier, ...] = ()
     submission: Submission | None = None
     outcome: Finished | None = None
     asset: Asset | None = None
     task_token: str | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """Its entry in the table of stages."""
+        return STAGES[self.name]
 
     @property
     def yielded(self) -> bool:
@@ -183,7 +190,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One generation.
+    """One generation. To add a field, see "Add a field to a job" in docs/architecture.md.
 
     ``deadline`` is that of the current stage, in epoch seconds. ``revision`` counts the changes of
     the item. ``image_url`` is the first frame: the URL in the request, or the image that the image
@@ -196,7 +203,7 @@ class Job:
     model_id: str
     model_name: str
     prompt: str
-    settings: Settings
+    settings: Settings = field(metadata=stored(as_json=True))
     fingerprint: str
     stages: tuple[Stage, ...]
     deadline: int
@@ -253,7 +260,7 @@ class Job:
     @property
     def made_image(self) -> bool:
         """Whether ``image_url`` is an image that this job made."""
-        image = self.stage("image")
+        image = self.stage(IMAGE)
         return image is not None and image.yielded
 
     @property
@@ -262,7 +269,7 @@ class Job:
 
         The owner pays the provider for the second image; the user is not charged for it.
         """
-        image, stage = self.stage("image"), self.current_stage
+        image, stage = self.stage(IMAGE), self.current_stage
         return (
             not self.is_terminal
             and image is not None
@@ -272,109 +279,3 @@ class Job:
             and isinstance(stage.outcome, Failed)
             and stage.outcome.code is FailureCode.CONTENT_POLICY
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """How a job ends: its terminal status, and the failure if it is not ``completed``."""
-
-    status: JobStatus
-    failure: FailureCode | None = None
-
-
-_GIVEN_UP = frozenset(
-    {
-        FailureCode.DEADLINE_EXCEEDED,
-        FailureCode.SUBMIT_UNKNOWN,
-        FailureCode.CANCELLED,
-        FailureCode.INTERNAL,
-    }
-)
-
-
-def given_up(job: Job, stage: Stage) -> bool:
-    """Whether we stopped waiting for a stage that the provider may still finish and bill."""
-    if stage.outcome is None:
-        return job.is_terminal
-    return isinstance(stage.outcome, Failed) and stage.outcome.code in _GIVEN_UP
-
-
-# The failure for an execution's error, if the job has no recorded failure.
-_FAILURE_BY_ERROR: Mapping[str, FailureCode] = {
-    "ProviderBusy": FailureCode.PROVIDER_UNAVAILABLE,
-    "SubmissionInDoubt": FailureCode.SUBMIT_UNKNOWN,
-    "MediaInvalid": FailureCode.MEDIA_INVALID,
-    "SourceExpired": FailureCode.MEDIA_UNAVAILABLE,
-    "SourceUnavailable": FailureCode.MEDIA_UNAVAILABLE,
-    "DeadlineExceeded": FailureCode.DEADLINE_EXCEEDED,
-    "ProviderNotConfigured": FailureCode.OWNER_ACCOUNT,
-}
-
-
-def verdict(job: Job, error: str | None) -> Verdict:
-    """How this job ends if it ends now.
-
-    Parameters
-    ----------
-    error
-        Name of the error that ended the job's execution, or None.
-    """
-    stage = job.current_stage
-    if stage is None:
-        return Verdict(JobStatus.COMPLETED)
-    if isinstance(stage.outcome, Failed):
-        code = stage.outcome.code
-    elif isinstance(stage.outcome, Succeeded):
-        # The file exists but was not stored. That is the failure, even if the deadline has passed.
-        code = _FAILURE_BY_ERROR.get(error or "", FailureCode.MEDIA_UNAVAILABLE)
-        if code is FailureCode.DEADLINE_EXCEEDED:
-            code = FailureCode.MEDIA_UNAVAILABLE
-    elif stage.submission_state is SubmissionState.UNKNOWN:
-        code = FailureCode.SUBMIT_UNKNOWN
-    else:
-        code = _FAILURE_BY_ERROR.get(error or "", FailureCode.INTERNAL)
-    status = JobStatus.CANCELLED if code is FailureCode.CANCELLED else JobStatus.FAILED
-    return Verdict(status, code)
-
-
-_GENERATING_VIDEO = 70
-
-
-def progress(job: Job) -> tuple[int, str]:
-    """Progress in percent, and the name of the step. Derived only from recorded facts, so it never
-    goes backwards.
-
-    The numbers come from the documents this system comes from. A job without an image stage skips
-    the image steps.
-    """
-    if job.status is JobStatus.COMPLETED:
-        return 100, "Completed"
-    percent, step = _step(job)
-    if any(stage.earlier for stage in job.stages):
-        # The progress at the moment when the image stage was restarted.
-        percent = max(percent, _GENERATING_VIDEO)
-    if job.status is JobStatus.FAILED:
-        return percent, "Failed"
-    if job.status is JobStatus.CANCELLED:
-        return percent, "Cancelled"
-    return percent, step
-
-
-def _step(job: Job) -> tuple[int, str]:
-    stage = job.current_stage
-    if stage is None:
-        return 95, "Finalizing"
-    making, storing = {
-        "image": ((35, "Generating image"), (40, "Storing image")),
-        "video": ((_GENERATING_VIDEO, "Generating video"), (75, "Storing video")),
-    }[stage.name]
-    if isinstance(stage.outcome, Succeeded):
-        return storing
-    if stage is not job.stages[0]:
-        # Until the second stage is sent, the progress stays at the last step of the first one.
-        return making if stage.submission else (40, "Storing image")
-    if stage.submission is None:
-        return 5, "Initializing"
-    if stage.submission.state in {SubmissionState.SENDING, SubmissionState.REFUSED}:
-        return 15, "Fetching scene configuration"
-    return making

@@ -23,13 +23,15 @@ from datetime import datetime, timedelta
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
+from pynamodb.attributes import NumberAttribute, UnicodeAttribute
+from pynamodb.models import Model
 
 from clipmint import aws, clock
 from clipmint.errors import ImageInvalid, ImageNotUploaded, TemporarilyUnavailable, try_again
 from clipmint.media import image_file, storage
 from clipmint.media.files import ImageFileInvalid
 from clipmint.settings import ImagesSettings
-from clipmint.tables import ImageItem
+from clipmint.tables import FromEnvironment, TableMeta
 from clipmint.telemetry import logger
 
 MAX_UPLOAD_BYTES = 20 * 1024 * 1024
@@ -53,6 +55,23 @@ _CACHE_CONTROL = "no-cache"
 
 # Decoding one image may take half a gigabyte of memory.
 _decoding = threading.Lock()
+
+
+class ImageItem(Model):
+    """An uploaded image that was checked, at ``sk = IMAGE#…``."""
+
+    class Meta(TableMeta):
+        table_name = FromEnvironment("PROJECTS_TABLE")
+
+    user_id = UnicodeAttribute(hash_key=True)
+    sk = UnicodeAttribute(range_key=True)
+    key = UnicodeAttribute()
+    content_type = UnicodeAttribute()
+    width = NumberAttribute()
+    height = NumberAttribute()
+    size_bytes = NumberAttribute()
+    etag = UnicodeAttribute()
+    checked_at = UnicodeAttribute()
 
 
 @dataclass(frozen=True, slots=True)

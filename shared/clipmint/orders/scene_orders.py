@@ -31,7 +31,7 @@ from clipmint.errors import (
     try_again,
 )
 from clipmint.jobs import job_store
-from clipmint.jobs.job import Job, JobStatus, PictureOrder, Stage
+from clipmint.jobs.job import ImageOrder, Job, JobStatus, Stage
 from clipmint.media import uploads
 from clipmint.orders import video_orders, wording
 from clipmint.orders.idempotency_keys import job_id_for
@@ -39,7 +39,8 @@ from clipmint.orders.order_requests import MAX_CLIPS, ClipsRequest, SceneVideoRe
 from clipmint.orders.order_settings import RenderingSettings
 from clipmint.projects import project_store
 from clipmint.projects.project import Project, Scene, next_render, state_of
-from clipmint.tables import BatchItem
+from clipmint.projects.project_items import BatchItem
+from clipmint.stages import IMAGE, VIDEO
 
 ATTEMPTS = 5
 """At opening jobs for a project that others change at the same time."""
@@ -122,8 +123,8 @@ def _image_stage(project: Project, scene: Scene, model_id: str) -> Stage:
     settings = model.resolve(
         None, Settings(aspect_ratio=wording.image_aspect_ratio(model, project.resolution))
     )
-    order = PictureOrder(model.model_id, prompt, settings.aspect_ratio, references)
-    return video_orders.new_stage("image", model, model.credits(settings), order)
+    order = ImageOrder(model.model_id, prompt, settings.aspect_ratio, references)
+    return video_orders.new_stage(IMAGE, model, model.credits(settings), order)
 
 
 def _job(
@@ -139,7 +140,7 @@ def _job(
     """A scene's job, whose last stage is its video; not yet named."""
     video_orders.check_prompt(model, prompt, "visual_prompt")
     settings = model.resolve(None, wording.video_settings(model, scene, project.resolution))
-    stages = (*before, video_orders.new_stage("video", model, model.credits(settings)))
+    stages = (*before, video_orders.new_stage(VIDEO, model, model.credits(settings)))
     now = clock.now()
     return Job(
         job_id="",

@@ -30,13 +30,14 @@ from clipmint.errors import (
 )
 from clipmint.execution import workflow
 from clipmint.jobs import job_store
-from clipmint.jobs.job import Job, JobStatus, PictureOrder, Stage
+from clipmint.jobs.job import ImageOrder, Job, JobStatus, Stage
 from clipmint.media import uploads
 from clipmint.media.image_urls import check_image_url
 from clipmint.orders import offers
 from clipmint.orders.order_requests import GenerationRequest
 from clipmint.projects import project_store
 from clipmint.settings import ImagesSettings
+from clipmint.stages import VIDEO
 from clipmint.telemetry import logger
 
 STARTS_AT_ONCE = 8
@@ -185,7 +186,7 @@ def new_stage(
     name: str,
     model: Model,
     credits_: int,
-    picture: PictureOrder | None = None,
+    image_order: ImageOrder | None = None,
     *,
     fallback: bool = True,
 ) -> Stage:
@@ -201,7 +202,7 @@ def new_stage(
         credits=credits_,
         poll_seconds=tuple(model.poll_seconds),
         deadline_seconds=model.deadline_seconds,
-        picture=picture,
+        image_order=image_order,
     )
 
 
@@ -213,7 +214,7 @@ def deadline_of(stage: Stage, now: datetime) -> int:
 def _new_job(user_id: str, job_id: str, request: GenerationRequest) -> Job:
     quoted, now = quote(user_id, request), clock.now()
     model = quoted.model
-    stage = new_stage("video", model, quoted.credits, fallback=request.fallback)
+    stage = new_stage(VIDEO, model, quoted.credits, fallback=request.fallback)
     return Job(
         job_id=job_id,
         user_id=user_id,

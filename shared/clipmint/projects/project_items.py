@@ -6,9 +6,108 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from pynamodb.attributes import (
+    BooleanAttribute,
+    JSONAttribute,
+    ListAttribute,
+    NumberAttribute,
+    UnicodeAttribute,
+)
+from pynamodb.indexes import AllProjection, KeysOnlyProjection, LocalSecondaryIndex
+from pynamodb.models import Model
+
 from clipmint import clock
 from clipmint.projects.project import Project, Render, Scene
-from clipmint.tables import ProjectItem, SceneItem
+from clipmint.tables import FromEnvironment, TableMeta
+
+
+class ByCreation(LocalSecondaryIndex[Any]):
+    """A user's projects by time."""
+
+    class Meta:
+        index_name = "by_creation"
+        projection = AllProjection()
+
+    user_id = UnicodeAttribute(hash_key=True)
+    created_at = UnicodeAttribute(range_key=True, attr_name="project_created_at")
+
+
+class ProjectItem(Model):
+    """A project, at ``sk = PROJECT#…``.
+
+    Its time of creation has a name of its own: nothing else in the table enters the index.
+    """
+
+    class Meta(TableMeta):
+        table_name = FromEnvironment("PROJECTS_TABLE")
+
+    user_id = UnicodeAttribute(hash_key=True)
+    sk = UnicodeAttribute(range_key=True)
+    project_id = UnicodeAttribute()
+    name = UnicodeAttribute(null=True)
+    resolution = UnicodeAttribute()
+    image_url = UnicodeAttribute(null=True)
+    scene_ids: ListAttribute[Any] = ListAttribute(of=UnicodeAttribute)
+    renders = JSONAttribute()
+    last_job_id = UnicodeAttribute(null=True)
+    revision = NumberAttribute()
+    deleting = BooleanAttribute(null=True)
+    created_at = UnicodeAttribute(attr_name="project_created_at")
+    updated_at = UnicodeAttribute()
+
+    by_creation = ByCreation()
+
+
+class ByScene(LocalSecondaryIndex[Any]):
+    """Where a user's scene is; sparse, because only scenes have the attribute."""
+
+    class Meta:
+        index_name = "by_scene"
+        projection = KeysOnlyProjection()
+
+    user_id = UnicodeAttribute(hash_key=True)
+    scene_id = UnicodeAttribute(range_key=True)
+    sk = UnicodeAttribute()
+
+
+class SceneItem(Model):
+    """A scene, at ``sk = PROJECT#…#SCENE#…``, right behind its project."""
+
+    class Meta(TableMeta):
+        table_name = FromEnvironment("PROJECTS_TABLE")
+
+    user_id = UnicodeAttribute(hash_key=True)
+    sk = UnicodeAttribute(range_key=True)
+    scene_id = UnicodeAttribute()
+    project_id = UnicodeAttribute()
+    image_prompt = UnicodeAttribute(null=True)
+    visual_prompt = UnicodeAttribute(null=True)
+    product_reference_image_url = UnicodeAttribute(null=True)
+    duration = NumberAttribute(null=True)
+    first_frame = UnicodeAttribute(null=True)
+    last_frame = UnicodeAttribute(null=True)
+    image_url = UnicodeAttribute(null=True)
+    model_id = UnicodeAttribute(null=True)
+    created_at = UnicodeAttribute()
+    updated_at = UnicodeAttribute()
+
+    by_scene = ByScene()
+
+
+class BatchItem(Model):
+    """One accepted call for clips, at ``sk = BATCH#…``: what it started, as a list of scene id, job
+    id and credits."""
+
+    class Meta(TableMeta):
+        table_name = FromEnvironment("PROJECTS_TABLE")
+
+    user_id = UnicodeAttribute(hash_key=True)
+    sk = UnicodeAttribute(range_key=True)
+    project_id = UnicodeAttribute()
+    fingerprint = UnicodeAttribute()
+    clips = JSONAttribute()
+    balance_after = NumberAttribute()
+    remaining = NumberAttribute()
 
 
 def project_sk(project_id: str) -> str:

@@ -34,7 +34,7 @@ from clipmint.errors import (
     SceneNotFound,
     try_again,
 )
-from clipmint.jobs import job_store
+from clipmint.jobs import job_lists, job_store
 from clipmint.media import uploads
 from clipmint.projects.project import (
     DEFAULT_RESOLUTION,
@@ -46,6 +46,8 @@ from clipmint.projects.project import (
     too_many_scenes,
 )
 from clipmint.projects.project_items import (
+    ProjectItem,
+    SceneItem,
     from_raw,
     project_item,
     project_sk,
@@ -57,7 +59,6 @@ from clipmint.projects.project_items import (
 )
 from clipmint.projects.project_requests import NewProject, NewScene, ProjectChanges, SceneChanges
 from clipmint.settings import ImagesSettings
-from clipmint.tables import ProjectItem, SceneItem
 
 MAX_ATTEMPTS = 8
 """Attempts at one write while others change the same project, with pauses of about two seconds
@@ -307,7 +308,7 @@ def _check_idle(project: Project, scene_id: str | None = None) -> None:
     ]
     if scene_id is None and project.last_job_id:
         newest.append(project.last_job_id)  # the index below may not have it yet
-    listed = job_store.open_in_project(project.user_id, project.project_id, scene_id)
+    listed = job_lists.open_in_project(project.user_id, project.project_id, scene_id)
     if any(not job.is_terminal for job in job_store.get_many([*newest, *listed]).values()):
         what = "project" if scene_id is None else "scene"
         raise ProjectBusy(

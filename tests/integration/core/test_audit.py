@@ -12,9 +12,10 @@ import pytest
 
 from clipmint.aws import table
 from clipmint.credits import audit, ledger
-from clipmint.jobs.job import Job, JobStatus, Verdict
+from clipmint.credits.ledger_items import AccountItem, EntryItem
+from clipmint.jobs.job import Job, JobStatus
 from clipmint.jobs.outcomes import FailureCode
-from clipmint.tables import AccountItem, EntryItem
+from clipmint.jobs.verdict import Verdict
 from tests.support.jobs import open_job
 from tests.support.moto_aws import Aws, client_of, hooked
 

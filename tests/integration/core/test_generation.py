@@ -23,8 +23,9 @@ from clipmint.errors import (
 )
 from clipmint.execution import workflow
 from clipmint.jobs import job_store
-from clipmint.jobs.job import Job, JobStatus, Verdict
+from clipmint.jobs.job import Job, JobStatus
 from clipmint.jobs.outcomes import FailureCode
+from clipmint.jobs.verdict import Verdict
 from clipmint.orders import video_orders
 from clipmint.orders.idempotency_keys import job_id_for
 from clipmint.orders.order_requests import GenerationRequest

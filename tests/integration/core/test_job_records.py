@@ -19,11 +19,13 @@ from pynamodb.exceptions import UpdateError
 from clipmint import clock
 from clipmint.credits import ledger
 from clipmint.errors import InvalidRequest, TemporarilyUnavailable
-from clipmint.jobs import job_store
-from clipmint.jobs.job import Asset, Handle, Job, JobStatus, Refusal, SubmissionState, Verdict
-from clipmint.jobs.job_store import JobFinished, JobMoved, OpenJob
+from clipmint.jobs import job_lists, job_store
+from clipmint.jobs.job import Asset, Handle, Job, JobStatus, Refusal, SubmissionState
+from clipmint.jobs.job_items import JobItem
+from clipmint.jobs.job_lists import OpenJob
+from clipmint.jobs.job_store import JobFinished, JobMoved
 from clipmint.jobs.outcomes import Failed, FailureCode, Succeeded
-from clipmint.tables import JobItem
+from clipmint.jobs.verdict import Verdict
 from tests.support.clock import Clock
 from tests.support.jobs import ROUTES, begin_sending, open_job, refuse, task_id_of
 from tests.support.moto_aws import Aws, client_of, hooked
@@ -406,7 +408,7 @@ def listed(
     cursor: str | None = None,
     status: JobStatus | None = None,
 ) -> tuple[list[str], str | None]:
-    page = job_store.list_for_user(user_id, status=status, limit=limit, cursor=cursor)
+    page = job_lists.list_for_user(user_id, status=status, limit=limit, cursor=cursor)
     return [job.job_id for job in page.jobs], page.cursor
 
 
@@ -497,7 +499,7 @@ def test_open_jobs_are_found_by_deadline_and_ended_ones_are_not(aws: Aws) -> Non
     soon = open_job(deadline_in=60)
     ended = open_job(deadline_in=30)
     ledger.settle(ended.job_id, lambda _: FAILED)
-    found = [job for job in job_store.open_jobs() if isinstance(job, OpenJob)]
+    found = [job for job in job_lists.unfinished() if isinstance(job, OpenJob)]
     assert [job.job_id for job in found] == [soon.job_id, later.job_id]
     assert [job.status for job in found] == [JobStatus.PENDING] * 2
     assert [job.deadline for job in found] == [soon.deadline, later.deadline]

@@ -19,8 +19,9 @@ from clipmint.errors import (
     TemporarilyUnavailable,
 )
 from clipmint.jobs import job_store
-from clipmint.jobs.job import Asset, Handle, Job, JobStatus, Verdict, verdict
+from clipmint.jobs.job import Asset, Handle, Job, JobStatus
 from clipmint.jobs.outcomes import FailureCode
+from clipmint.jobs.verdict import Verdict, verdict
 from tests.support.clock import Clock
 from tests.support.jobs import TASK_ID, assert_adds_up, begin_sending, journal, new_job, open_job
 from tests.support.moto_aws import Aws

@@ -28,14 +28,16 @@ from clipmint.errors import (
     TemporarilyUnavailable,
     TooManyScenes,
 )
-from clipmint.jobs import job_store
-from clipmint.jobs.job import JobStatus, Verdict
+from clipmint.jobs import job_lists, job_store
+from clipmint.jobs.job import JobStatus
+from clipmint.jobs.job_items import JobItem
 from clipmint.jobs.outcomes import FailureCode
+from clipmint.jobs.verdict import Verdict
 from clipmint.media import storage
 from clipmint.projects import project_store
 from clipmint.projects.project import Project, Render
+from clipmint.projects.project_items import ProjectItem, SceneItem
 from clipmint.projects.project_requests import NewProject, NewScene, ProjectChanges, SceneChanges
-from clipmint.tables import JobItem, ProjectItem, SceneItem
 from tests.support.clock import Clock
 from tests.support.jobs import new_job, open_job
 from tests.support.moto_aws import IMAGES_BUCKET, Aws, client_of, hooked
@@ -475,13 +477,13 @@ def test_open_jobs_are_those_of_the_project_and_scene_that_have_not_ended(hands:
     ended = open_job(project_id="project-1", scene_id="scene-1", created_at=hands.now())
     ledger.settle(ended.job_id, lambda _: FAILED)
     hands.forward(hours=48)
-    assert job_store.open_in_project(USER, *ids) == [running.job_id]
-    assert set(job_store.open_in_project(USER, "project-1")) == {
+    assert job_lists.open_in_project(USER, *ids) == [running.job_id]
+    assert set(job_lists.open_in_project(USER, "project-1")) == {
         running.job_id,
         other.job_id,
         without.job_id,
     }
-    assert job_store.open_in_project("user-2", *ids) == []
+    assert job_lists.open_in_project("user-2", *ids) == []
 
 
 def test_a_job_knows_its_project_and_scene() -> None:
@@ -495,4 +497,4 @@ def test_items_of_both_kinds_stay_out_of_each_others_index(account: Aws) -> None
     assert len(list(ProjectItem.by_creation.query(USER))) == 1
     assert len(list(SceneItem.by_scene.query(USER))) == 2
     assert len(account.items("PROJECTS_TABLE")) == 3
-    assert timedelta(hours=48) < job_store.OPEN_FOR
+    assert timedelta(hours=48) < job_lists.OPEN_FOR

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,13 @@ from clipmint.catalog.model import Route
 from clipmint.credits import ledger
 from clipmint.execution import orphans
 from clipmint.jobs import job_store
-from clipmint.jobs.job import Asset, Handle, Job, JobStatus, PictureOrder, Refusal, Stage, Verdict
-from clipmint.jobs.job_items import to_item, to_job
+from clipmint.jobs.job import Asset, Handle, ImageOrder, Job, JobStatus, Refusal, Stage
+from clipmint.jobs.job_items import JobItem, to_job
 from clipmint.jobs.outcomes import Failed, FailureCode, Succeeded
-from clipmint.tables import JobItem
-from tests.support.moto_aws import ROUTES, Aws, Clock, new_job, open_job
+from clipmint.jobs.verdict import Verdict
+from tests.support.clock import Clock
+from tests.support.jobs import ROUTES, new_job, open_job
+from tests.support.moto_aws import Aws
 
 STORED: dict[str, dict[str, Any]] = json.loads(
     Path(__file__).with_name("stored_jobs.json").read_text(encoding="utf-8")
@@ -75,7 +77,7 @@ def completed(job_id: str, hands: Clock) -> Job:
 
 
 def two_stages(job_id: str) -> Job:
-    order = PictureOrder("imagen", "a fox", None, ("https://images.example.com/reference.png",))
+    order = ImageOrder("imagen", "a fox", None, ("https://images.example.com/reference.png",))
     route = Route(provider="fal", endpoint="fal-ai/imagen4")
     image = Stage("image", (route,), "fal", route.endpoint, 2, (5, 10), 300, order)
     return open_job(job_id=job_id, stages=(image, *new_job().stages))
@@ -142,6 +144,7 @@ def as_json(value: Any) -> Any:
 @pytest.mark.parametrize("name", WRITTEN)
 def test_the_same_writes_leave_the_same_item(aws: Aws, hands: Clock, name: str) -> None:
     job_id = STORED[name]["job"]["job_id"]
+    hands.move_to(datetime(2026, 11, 20, 12, tzinfo=UTC))
     WRITTEN[name](job_id, hands)
     assert aws.job_item(job_id) == STORED[name]["item"]
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from clipmint.credits import ledger
-from clipmint.jobs import job_store
-from clipmint.jobs.job import Asset, Job, JobStatus, Verdict, verdict
+from clipmint.jobs import job_lists, job_store
+from clipmint.jobs.job import Asset, Job, JobStatus
 from clipmint.jobs.outcomes import Failed, FailureCode, Succeeded
+from clipmint.jobs.verdict import Verdict, verdict
 from clipmint.media import storage
 from clipmint.providers.base import ProviderUnavailable
 from functions.cancel.app import handler
@@ -247,7 +248,7 @@ def test_deleting_removes_the_media_hides_the_job_and_keeps_the_journal(
     answer = call("DELETE", f"/v1/videos/{job.job_id}")
     assert (answer.status, answer.body) == (204, None)
     assert keys(aws) == [OF_ANOTHER_JOB]
-    assert job_store.list_for_user("user-1", status=None, limit=10, cursor=None).jobs == []
+    assert job_lists.list_for_user("user-1", status=None, limit=10, cursor=None).jobs == []
     assert assert_adds_up("user-1").sequence == 3
 
 

@@ -16,8 +16,9 @@ from clipmint.catalog import model_store
 from clipmint.catalog.model import Model
 from clipmint.catalog.pricing import FixedPrice, PerSecondPrice
 from clipmint.credits import ledger
-from clipmint.jobs.job import JobStatus, Verdict
+from clipmint.jobs.job import JobStatus
 from clipmint.jobs.outcomes import FailureCode
+from clipmint.jobs.verdict import Verdict
 from clipmint.orders.idempotency_keys import job_id_for
 from clipmint.providers import registry
 from functions.generate.app import handler

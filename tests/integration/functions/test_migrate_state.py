@@ -13,9 +13,10 @@ from clipmint.aws import s3
 from clipmint.credits import ledger
 from clipmint.execution import migration
 from clipmint.jobs import job_store
-from clipmint.jobs.job import Asset, Job, JobStatus, Verdict, verdict
+from clipmint.jobs.job import Asset, Job, JobStatus
 from clipmint.jobs.job_store import JobFinished
 from clipmint.jobs.outcomes import Failed, FailureCode, Running, Succeeded
+from clipmint.jobs.verdict import Verdict, verdict
 from clipmint.media.files import MediaInvalid, SourceExpired
 from clipmint.providers.base import ProviderUnavailable
 from functions.migrate import app

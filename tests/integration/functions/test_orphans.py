@@ -12,11 +12,12 @@ from clipmint.credits import ledger
 from clipmint.execution import orphans
 from clipmint.execution.sending import SubmissionRejected
 from clipmint.jobs import job_store
-from clipmint.jobs.job import Asset, Handle, Job, JobStatus, Verdict
+from clipmint.jobs.job import Asset, Handle, Job, JobStatus
+from clipmint.jobs.job_items import JobItem
 from clipmint.jobs.job_store import JobFinished
 from clipmint.jobs.outcomes import Failed, FailureCode, Running, Succeeded
+from clipmint.jobs.verdict import Verdict
 from clipmint.providers.base import Accepted, Notice, ProviderUnavailable, Submitted
-from clipmint.tables import JobItem
 from functions.settle.app import handler as settle
 from functions.submit.app import handler as submit
 from functions.track.app import handler as track

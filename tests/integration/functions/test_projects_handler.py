@@ -16,11 +16,12 @@ from botocore.model import OperationModel
 from clipmint.aws import write_transaction
 from clipmint.credits import ledger
 from clipmint.jobs import job_store
-from clipmint.jobs.job import Asset, Job, JobStatus, Stage, Verdict, verdict
+from clipmint.jobs.job import Asset, Job, JobStatus, Stage
 from clipmint.jobs.outcomes import IMAGE_KEPT, USER_MESSAGES, Failed, FailureCode, Succeeded
+from clipmint.jobs.verdict import Verdict, verdict
 from clipmint.projects import project_store
 from clipmint.projects.project import MAX_SCENES, RESOLUTIONS, Render
-from clipmint.tables import ProjectItem
+from clipmint.projects.project_items import ProjectItem
 from functions.projects.app import handler
 from tests.support.gateway import Answer, Caller, answer_of, event
 from tests.support.jobs import ROUTES, TASK_ID, begin_sending, open_job

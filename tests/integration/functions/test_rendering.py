@@ -12,8 +12,9 @@ from clipmint.credits import ledger
 from clipmint.errors import ProjectBusy
 from clipmint.execution import workflow
 from clipmint.jobs import job_store
-from clipmint.jobs.job import Asset, Job, JobStatus, Verdict, verdict
+from clipmint.jobs.job import Asset, Job, JobStatus
 from clipmint.jobs.outcomes import FailureCode
+from clipmint.jobs.verdict import Verdict, verdict
 from clipmint.projects import project_store
 from clipmint.projects.project import Project
 from clipmint.projects.project_requests import NewProject, NewScene
@@ -118,10 +119,10 @@ def test_a_scene_is_held_at_both_prices_and_started_once(aws: Aws, call: Caller)
     }
     assert answer.headers["location"] == f"/v1/videos/{job.job_id}"
     assert [(stage.name, stage.credits) for stage in job.stages] == [("image", 1), ("video", 5)]
-    picture = job.stages[0].picture
-    assert picture
-    assert (picture.prompt, picture.aspect_ratio) == ("a red kettle", "1080:1920")
-    assert picture.reference_image_urls == ("https://example.com/kettle.png",)
+    order = job.stages[0].image_order
+    assert order
+    assert (order.prompt, order.aspect_ratio) == ("a red kettle", "1080:1920")
+    assert order.reference_image_urls == ("https://example.com/kettle.png",)
     assert (job.prompt, job.settings.aspect_ratio, job.settings.duration) == (
         "it boils",
         "720:1280",
@@ -318,9 +319,9 @@ def test_a_projects_resolution_shapes_the_picture_and_the_video(
     rich(100)
     [scene_id] = project_of(drawn(), resolution=resolution).scene_ids
     job = found(scene_video(call, scene_id).body["job_id"])
-    picture = job.stages[0].picture
-    assert picture
-    assert (job.settings.aspect_ratio, picture.aspect_ratio) == (video, image)
+    order = job.stages[0].image_order
+    assert order
+    assert (job.settings.aspect_ratio, order.aspect_ratio) == (video, image)
 
 
 # ── Clips of a project ───────────────────────────────────────────────────────────────────────────

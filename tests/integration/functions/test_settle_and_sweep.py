@@ -13,9 +13,10 @@ from botocore.exceptions import ClientError
 from clipmint.credits import audit, ledger
 from clipmint.execution import workflow
 from clipmint.execution.sweeping import DEADLINE_GRACE
-from clipmint.jobs import job_store
-from clipmint.jobs.job import Asset, Job, JobStatus, verdict
+from clipmint.jobs import job_lists, job_store
+from clipmint.jobs.job import Asset, Job, JobStatus
 from clipmint.jobs.outcomes import Failed, FailureCode, Running, Succeeded
+from clipmint.jobs.verdict import verdict
 from clipmint.providers import registry
 from clipmint.providers.base import ProviderUnavailable
 from clipmint.providers.registry import Registry
@@ -300,10 +301,10 @@ def test_a_job_whose_video_has_just_been_made_is_not_swept(
 ) -> None:
     job = sent(deadline_in=60)
     hands.forward(seconds=61 + DEADLINE_GRACE.total_seconds())
-    listed = list(job_store.open_jobs())
+    listed = list(job_lists.unfinished())
     job_store.record_outcome(job.job_id, "video", VIDEO)
     # The index lags behind the table: it still shows the old deadline.
-    monkeypatch.setattr(job_store, "open_jobs", lambda: iter(listed))
+    monkeypatch.setattr(job_lists, "unfinished", lambda: iter(listed))
     assert sweep(SCHEDULE, Context()) == {"settled": 0, "started": 0, "failed": 0}
     assert assert_adds_up("user-1").held == 32
 

@@ -14,12 +14,14 @@ from clipmint import clock
 from clipmint.catalog import model_store
 from clipmint.catalog.defaults import DEFAULT_CATALOG
 from clipmint.catalog.model import Model
+from clipmint.catalog.model_store import CatalogItem
 from clipmint.credits import ledger
 from clipmint.jobs import job_store
-from clipmint.jobs.job import Asset, Job, JobStatus, Verdict, verdict
+from clipmint.jobs.job import Asset, Job, JobStatus
+from clipmint.jobs.job_items import JobItem
 from clipmint.jobs.outcomes import USER_MESSAGES, Failed, FailureCode, Succeeded
+from clipmint.jobs.verdict import Verdict, verdict
 from clipmint.providers import registry
-from clipmint.tables import CatalogItem, JobItem
 from functions.status.app import handler
 from tests.support.clock import Clock
 from tests.support.gateway import Caller

@@ -12,9 +12,10 @@ import pytest
 from clipmint.credits import ledger
 from clipmint.execution.sending import DeadlineExceeded, ProviderBusy, SubmissionRejected
 from clipmint.jobs import job_store
-from clipmint.jobs.job import Job, JobStatus, SubmissionState, Verdict
+from clipmint.jobs.job import Job, JobStatus, SubmissionState
 from clipmint.jobs.job_store import JobFinished, JobMoved
 from clipmint.jobs.outcomes import Failed, FailureCode, Running, Succeeded
+from clipmint.jobs.verdict import Verdict
 from clipmint.providers.base import (
     Accepted,
     Busy,

@@ -18,7 +18,7 @@ from clipmint.credits import ledger
 from clipmint.execution import submission
 from clipmint.execution.sending import SubmissionRejected
 from clipmint.jobs import job_store
-from clipmint.jobs.job import Job, JobStatus, PictureOrder, Stage
+from clipmint.jobs.job import ImageOrder, Job, JobStatus, Stage
 from clipmint.jobs.outcomes import Failed, FailureCode, Succeeded
 from clipmint.media.files import MediaInvalid
 from clipmint.providers.base import Rejected, Unanswered
@@ -78,12 +78,12 @@ def origin(
 def scene_job(credits_: tuple[int, int] = (2, 5)) -> Job:
     """A job as generate opens it for a scene without a picture."""
     template = new_job()
-    order = PictureOrder(
+    order = ImageOrder(
         "gen4-image", "a red kettle", "1080:1920", ("https://example.com/kettle.png",)
     )
     route = ROUTES["fal"]
     image = Stage(
-        "image", (route,), "fal", route.endpoint, credits_[0], (15, 10), 600, picture=order
+        "image", (route,), "fal", route.endpoint, credits_[0], (15, 10), 600, image_order=order
     )
     video = replace(template.stages[0], credits=credits_[1])
     return open_job(stages=(image, video), prompt="it boils", deadline_in=600)

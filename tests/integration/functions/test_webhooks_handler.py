@@ -10,8 +10,9 @@ import pytest
 
 from clipmint.credits import ledger
 from clipmint.jobs import job_store
-from clipmint.jobs.job import Handle, Job, JobStatus, SubmissionState, Verdict
+from clipmint.jobs.job import Handle, Job, JobStatus, SubmissionState
 from clipmint.jobs.outcomes import Failed, FailureCode, Running, Succeeded
+from clipmint.jobs.verdict import Verdict
 from clipmint.providers.base import Notice, ProviderUnavailable, WebhookRejected
 from functions.webhooks.app import handler
 from tests.support.gateway import Answer, Caller, Context, answer_of, event

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from clipmint.catalog.defaults import DEFAULT_CATALOG
-from clipmint.catalog.model import MAX_POLLS, Model, Route, Settings
+from clipmint.catalog.model import Model, Route, Settings
 from clipmint.errors import ImageRequired, InvalidRequest, SettingNotAllowed
+from clipmint.stages import STAGES
 
 CATALOG = {model.model_id: model for model in DEFAULT_CATALOG}
 VEO = CATALOG["veo-3.1"]
@@ -234,8 +235,8 @@ def test_a_model_at_the_edge_of_what_is_allowed_enters_it(changes: dict[str, Any
 def test_all_polls_of_the_longest_job_fit_into_one_execution() -> None:
     events_of_a_turn, events_of_an_execution, events_of_the_rest = 6, 25_000, 1_000
     # Also if every turn is tried once more, and both stages are made twice.
-    polls = 2 * sum(MAX_POLLS.values())
+    polls = 2 * sum(kind.max_polls or 0 for kind in STAGES.values())
     assert polls * (events_of_a_turn + 2) + events_of_the_rest <= events_of_an_execution
     longest = entry(deadline_seconds=85_000, poll_seconds=[1] * 19 + [72])
     turns = len(longest.poll_seconds) + longest.deadline_seconds // longest.poll_seconds[-1]
-    assert turns <= MAX_POLLS["video"]
+    assert turns <= (STAGES["video"].max_polls or 0)

@@ -18,11 +18,10 @@ from clipmint.jobs.job import (
     Stage,
     Submission,
     SubmissionState,
-    Verdict,
-    progress,
-    verdict,
 )
 from clipmint.jobs.outcomes import Failed, FailureCode, Finished, Succeeded
+from clipmint.jobs.progress import progress
+from clipmint.jobs.verdict import Verdict, verdict
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 VIDEO = Succeeded("https://v3.fal.media/files/b/video.mp4")

@@ -1,0 +1,158 @@
+"""Lists of jobs: a user's pages, a project's open jobs, and all that the sweep has to check.
+
+All of them read global indexes, so they are eventually consistent.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from pynamodb.exceptions import AttributeDeserializationError
+
+from clipmint import clock
+from clipmint.errors import InvalidRequest
+from clipmint.jobs.job import Job, JobStatus
+from clipmint.jobs.job_items import OPEN, ByUser, JobItem
+from clipmint.jobs.job_store import get_many
+
+OPEN_FOR = timedelta(days=10)
+"""A job older than this has ended: a stage's deadline is a day at most, `MIGRATION_WINDOW` another,
+both stages may be made twice, and the rest is for the sweep that ends it."""
+
+SEARCHED = 1_000
+"""Jobs that one page examines at most: some megabytes, in well under a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some of a user's jobs, newest first, and where the next page starts."""
+
+    jobs: list[Job]
+    cursor: str | None
+
+
+def list_for_user(
+    user_id: str,
+    *,
+    status: JobStatus | None = None,
+    project_id: str | None = None,
+    scene_id: str | None = None,
+    limit: int,
+    cursor: str | None,
+) -> Page:
+    """A user's jobs, newest first, without deleted ones.
+
+    A page starts after the job that its cursor names, so new jobs do not shift it. It examines
+    `SEARCHED` jobs at most. If few of them match the filters, the page is short or even empty, and
+    still has a cursor.
+
+    Raises
+    ------
+    InvalidRequest
+        The cursor is not one of ours.
+    TemporarilyUnavailable
+        DynamoDB did not read all of them in several attempts.
+    """
+    wanted = {"status": status and status.value, "project_id": project_id, "scene_id": scene_id}
+    results = JobItem.by_user.query(
+        user_id,
+        scan_index_forward=False,
+        last_evaluated_key=_start_key(user_id, cursor) if cursor else None,
+        page_size=max(limit + 1, 25),
+    )
+    fitting: list[str] = []
+    last: JobItem | None = None
+    following: str | None = None
+    for searched, item in enumerate(results):
+        if last is not None and (len(fitting) == limit or searched == SEARCHED):
+            following = _cursor(last)
+            break
+        last = item
+        fits = all(value in {None, getattr(item, name)} for name, value in wanted.items())
+        if fits and not item.deleted:
+            fitting.append(item.job_id)
+    read = get_many(fitting, consistent=False)
+    # A job may have changed since the index was updated: leave out what no longer matches.
+    found = [
+        job
+        for job_id in fitting
+        if (job := read.get(job_id)) and status in {None, job.status} and not job.deleted
+    ]
+    return Page(found, following)
+
+
+def _cursor(last: JobItem) -> str:
+    text = json.dumps([last.created_at, last.job_id], separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _start_key(user_id: str, cursor: str) -> dict[str, dict[str, Any]]:
+    # The user id is the caller's and not part of the cursor: a forged cursor can only address the
+    # caller's own jobs.
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        created_at, job_id = json.loads(base64.urlsafe_b64decode(padded))
+        clock.from_iso(created_at)
+        uuid.UUID(job_id)
+    except (ValueError, TypeError, AttributeError, binascii.Error):
+        raise InvalidRequest("The cursor is not valid", details="cursor: not one of ours") from None
+    return {"user_id": {"S": user_id}, "created_at": {"S": created_at}, "job_id": {"S": job_id}}
+
+
+def open_in_project(user_id: str, project_id: str, scene_id: str | None = None) -> list[str]:
+    """Ids of a project's (or of one scene's) jobs that have not ended.
+
+    A job may have ended since, or may have started and not be listed yet.
+    """
+    condition = JobItem.open.exists() & (JobItem.project_id == project_id)
+    if scene_id is not None:
+        condition = condition & (JobItem.scene_id == scene_id)
+    since = ByUser.created_at >= clock.iso(clock.now() - OPEN_FOR)
+    return [item.job_id for item in JobItem.by_user.query(user_id, since, condition)]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenJob:
+    """What the sweep needs of a job that has not ended."""
+
+    job_id: str
+    status: JobStatus
+    deadline: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """An open job whose entry in the index cannot be read."""
+
+    reason: str
+
+
+def unfinished() -> Iterator[OpenJob | Unreadable]:
+    """Jobs that have not ended, those with the earliest deadline first, page by page.
+
+    A job may have ended since. An entry that cannot be read does not hide the ones after it.
+    """
+    entries = JobItem.by_deadline.query(OPEN)
+    while True:
+        try:
+            item = next(entries)
+            found = OpenJob(
+                job_id=item.job_id,
+                status=JobStatus(item.status),
+                deadline=int(item.deadline),
+                created_at=clock.from_iso(item.created_at),
+            )
+        except StopIteration:
+            return
+        except (AttributeDeserializationError, AttributeError, TypeError, ValueError) as error:
+            yield Unreadable(f"{type(error).__name__}: {error}")
+        else:
+            yield found
