@@ -21,8 +21,6 @@ pytest_plugins = ["tests.support.shifted_date"]
 settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
-    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
 settings.load_profile("any machine")
 
 _OWNED = pytest.StashKey[SharedStack]()

@@ -5,10 +5,6 @@ All of them read global indexes, so they are eventually consistent.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,8 +12,7 @@ from typing import Any
 
 from pynamodb.exceptions import AttributeDeserializationError
 
-from clipmint import clock
-from clipmint.errors import InvalidRequest
+from clipmint import clock, cursors
 from clipmint.jobs.job import Job, JobStatus
 from clipmint.jobs.job_items import OPEN, ByUser, JobItem
 from clipmint.jobs.job_store import get_many
@@ -72,7 +67,7 @@ def list_for_user(
     following: str | None = None
     for searched, item in enumerate(results):
         if last is not None and (len(fitting) == limit or searched == SEARCHED):
-            following = _cursor(last)
+            following = cursors.after_item(last.created_at, last.job_id)
             break
         last = item
         fits = all(value in {None, getattr(item, name)} for name, value in wanted.items())
@@ -88,21 +83,8 @@ def list_for_user(
     return Page(found, following)
 
 
-def _cursor(last: JobItem) -> str:
-    text = json.dumps([last.created_at, last.job_id], separators=(",", ":"))
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
-
-
 def _start_key(user_id: str, cursor: str) -> dict[str, dict[str, Any]]:
-    # The user id is the caller's and not part of the cursor: a forged cursor can only address the
-    # caller's own jobs.
-    try:
-        padded = cursor + "=" * (-len(cursor) % 4)
-        created_at, job_id = json.loads(base64.urlsafe_b64decode(padded))
-        clock.from_iso(created_at)
-        uuid.UUID(job_id)
-    except (ValueError, TypeError, AttributeError, binascii.Error):
-        raise InvalidRequest("The cursor is not valid", details="cursor: not one of ours") from None
+    created_at, job_id = cursors.item_in(cursor)
     return {"user_id": {"S": user_id}, "created_at": {"S": created_at}, "job_id": {"S": job_id}}
 
 
