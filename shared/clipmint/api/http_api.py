@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -42,6 +43,10 @@ HeaderText = Annotated[
     str, BeforeValidator(lambda value: ",".join(value) if isinstance(value, list) else value)
 ]
 """A header as the client sent it: Powertools splits every header at its commas."""
+
+POLL_LATER: Mapping[str, str] = {"Retry-After": "2"}
+"""Headers of a response about jobs that run: how often a client may poll, in seconds. One poll is
+one read for a job, and two for a small project."""
 
 ADMIN_SCOPE = "clipmint/admin"
 
@@ -169,6 +174,16 @@ def json_response(
     """A JSON response. It must state the content type: without it the resolver passes the body on
     as an object, and the gateway returns 500."""
     return Response(status.value, content_types.APPLICATION_JSON, body, dict(headers or {}))
+
+
+def cacheable_response(body: BaseModel, seconds: int, if_none_match: str | None) -> Response[Any]:
+    """A 200 that the client may keep for so long, or a 304 if it has this very body already."""
+    etag = f'"{hashlib.sha256(body.model_dump_json().encode()).hexdigest()[:32]}"'
+    headers = {"ETag": etag, "Cache-Control": f"private, max-age={seconds}"}
+    known = {tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")}
+    if etag in known or "*" in known:
+        return Response(HTTPStatus.NOT_MODIFIED, headers=headers)
+    return json_response(HTTPStatus.OK, body, headers)
 
 
 def status_of(error: ClipmintError) -> HTTPStatus:

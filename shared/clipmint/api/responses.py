@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import BaseModel, Field
 
@@ -12,7 +12,13 @@ from clipmint.catalog.pricing import Price
 from clipmint.jobs.job import TERMINAL, Job, JobStatus
 from clipmint.jobs.outcomes import IMAGE_KEPT, USER_MESSAGES, FailureCode
 from clipmint.jobs.progress import progress
-from clipmint.projects.project import Project, Scene, SceneState
+from clipmint.projects.project import Project, Scene, SceneState, state_of
+from clipmint.stages import STAGES
+
+if TYPE_CHECKING:
+    from clipmint.credits.accounts import Entry
+    from clipmint.media.uploads import Upload
+    from clipmint.orders.clip_orders import ClipBatch
 
 
 class Accepted(BaseModel):
@@ -23,6 +29,19 @@ class Accepted(BaseModel):
     credits_used: int
     credits_remaining: int
 
+    @classmethod
+    def of(cls, job: Job) -> Self:
+        return cls.model_validate(cls._values(job))
+
+    @classmethod
+    def _values(cls, job: Job) -> dict[str, object]:
+        return {
+            "job_id": job.job_id,
+            "status": JobStatus.PENDING.value,  # as in the first response, also in a replay
+            "credits_used": job.credits,
+            "credits_remaining": job.balance_after,
+        }
+
 
 class SceneAccepted(Accepted):
     """Like `Accepted`. ``prices`` are the job's credits by action: held together, charged one by
@@ -31,6 +50,15 @@ class SceneAccepted(Accepted):
     project_id: str
     scene_id: str
     prices: dict[str, int]
+
+    @classmethod
+    def _values(cls, job: Job) -> dict[str, object]:
+        return {
+            **super()._values(job),
+            "project_id": job.project_id,
+            "scene_id": job.scene_id,
+            "prices": {STAGES[stage].price: price for stage, price in job.prices.items()},
+        }
 
 
 class StartedClip(BaseModel):
@@ -49,6 +77,24 @@ class ClipsAccepted(BaseModel):
     credits_used: int
     credits_remaining: int
     remaining: int
+
+    @classmethod
+    def of(cls, batch: ClipBatch) -> ClipsAccepted:
+        return cls(
+            project_id=batch.project_id,
+            clips=[
+                StartedClip(
+                    scene_id=clip.scene_id,
+                    job_id=clip.job_id,
+                    status=JobStatus.PENDING.value,
+                    credits_used=clip.credits,
+                )
+                for clip in batch.clips
+            ],
+            credits_used=batch.credits,
+            credits_remaining=batch.balance_after,
+            remaining=batch.remaining,
+        )
 
 
 class Estimate(BaseModel):
@@ -186,6 +232,20 @@ class JournalEntry(BaseModel):
     reference: str | None
     created_at: str
 
+    @classmethod
+    def of(cls, entry: Entry) -> JournalEntry:
+        return cls(
+            sequence=entry.sequence,
+            kind=entry.kind,
+            credits=entry.credits,
+            balance_after=entry.balance_after,
+            held_after=entry.held_after,
+            job_id=entry.job_id,
+            stage=entry.stage,
+            reference=entry.reference,
+            created_at=clock.iso(entry.created_at),
+        )
+
 
 class Journal(BaseModel):
     """Newest first; ``cursor`` is None on the last page."""
@@ -236,6 +296,11 @@ class SceneAnswer(BaseModel):
     error_code: FailureCode | None
     created_at: str
     updated_at: str
+
+    @classmethod
+    def of_new(cls, scene: Scene) -> SceneAnswer:
+        """A scene that no job has rendered."""
+        return cls.of(scene, state_of(scene, None, {}), None, None)
 
     @classmethod
     def of(
@@ -321,6 +386,10 @@ class UploadForm(BaseModel):
     url: str
     fields: dict[str, str]
     expires_at: str
+
+    @classmethod
+    def of(cls, upload: Upload) -> UploadForm:
+        return cls(url=upload.url, fields=upload.fields, expires_at=clock.iso(upload.expires_at))
 
 
 class ImageAnswer(BaseModel):
