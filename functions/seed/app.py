@@ -20,8 +20,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:  # noqa: ARG
         if event["RequestType"] != "Delete":
             added = model_store.seed()
             logger.info("catalog seeded", extra={"added": added})
-    except Exception as error:  # noqa: BLE001  (reported, with its trace in the log)
-        # CloudFormation waits an hour for an answer that never comes: it always gets one.
+    except Exception as error:  # noqa: BLE001  (reported to CloudFormation, and logged)
+        # Without a response CloudFormation waits for an hour, so report every error.
         logger.exception("seeding failed")
         status, reason = "FAILED", type(error).__name__
     _respond(event, status, reason, added)
@@ -39,7 +39,7 @@ def _respond(event: dict[str, Any], status: str, reason: str, added: list[str]) 
             "Data": {"Added": ",".join(added)},
         }
     ).encode()
-    # The URL is CloudFormation's own presigned one; it must be sent without a content type.
+    # CloudFormation has presigned the URL without a content type, so send none.
     request = urllib.request.Request(  # noqa: S310
         event["ResponseURL"], data=body, method="PUT", headers={"Content-Type": ""}
     )

@@ -6,6 +6,7 @@ from typing import Literal
 
 from clipmint.catalog import model_store
 from clipmint.catalog.model import Model, Route
+from clipmint.errors import InvalidRequest, ModelUnavailable
 from clipmint.providers import registry
 
 
@@ -29,3 +30,24 @@ def is_offered(model: Model) -> bool:
 def is_orderable(model: Model, produces: Literal["video", "image"]) -> bool:
     """Whether this model produces ``produces`` and can be ordered now."""
     return model.available and model.produces == produces and bool(open_routes(model))
+
+
+def find_orderable(model_id: str, produces: Literal["video", "image"] = "video") -> Model:
+    """A model that can be ordered now. Raises `ModelNotFound`, `ModelUnavailable`."""
+    model = model_store.find(model_id)
+    if not is_orderable(model, produces):
+        raise ModelUnavailable(f"{model.model_id} is not available at the moment")
+    return model
+
+
+def put(model_id: str, model: Model) -> None:
+    """Add or replace the model with this id. Raises `InvalidRequest`."""
+    if model.model_id != model_id:
+        raise InvalidRequest(
+            "The path and the body name different models",
+            details=f"model_id: must be {model_id!r}",
+        )
+    if not {route.provider for route in model.routes} <= registry.NAMES:
+        known = ", ".join(sorted(registry.NAMES))
+        raise InvalidRequest("There is no such provider", details=f"routes: provider: {known}")
+    model_store.put(model)
