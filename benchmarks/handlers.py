@@ -164,10 +164,11 @@ def _rounds(request: Request, path: list[str], url: str, rounds: int) -> list[di
         "warm_up": WARM_UP,
         "rounds": rounds,
     }
+    overrides = {"fal": {"jwks_url": f"{url}{JWKS}"}}
     done = subprocess.run(
         [HANDLER_PYTHON, "-I", "-S", Path(__file__).with_name("in_function.py")],
         input=json.dumps(task),
-        env=ENVIRONMENT | {"AWS_ENDPOINT_URL": url, "FAL_JWKS_URL": f"{url}{JWKS}"},
+        env=ENVIRONMENT | {"AWS_ENDPOINT_URL": url, "PROVIDER_OVERRIDES": json.dumps(overrides)},
         stdout=subprocess.PIPE,
         check=True,
         text=True,

@@ -1,4 +1,4 @@
-"""The providers a local stack can play: their simulators, and what the template calls them.
+"""The providers a local stack can play: their simulators, and the addresses of these.
 
 A provider whose key is in the environment is real instead, and then nothing is simulated for it.
 """
@@ -7,60 +7,56 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 
 @dataclass(frozen=True)
 class Simulated:
-    """How to play a provider: `python -m {module}`, whose ready line `parameters` turns into
-    template parameters."""
+    """How to play a provider: `python -m {module}`, whose ready line `overrides` turns into the
+    provider's part of the template parameter ProviderOverrides."""
 
     module: str
     key_name: str
-    real_url: str
-    parameters: Callable[[Mapping[str, Any]], dict[str, str]]
+    overrides: Callable[[Mapping[str, Any]], dict[str, Any]]
 
 
-def _netloc(about: Mapping[str, Any]) -> str:
+def _hosts(about: Mapping[str, Any]) -> list[str]:
     # A loopback host is only allowed with its port.
-    return urlsplit(str(about["url"])).netloc
+    return [urlsplit(str(about["url"])).netloc]
 
 
 PROVIDERS: Mapping[str, Simulated] = {
     "fal": Simulated(
         "local.fal",
         "FAL_KEY",
-        "https://queue.fal.run",
         lambda about: {
-            "FalQueueUrl": about["url"],
-            "FalJwksUrl": about["jwks_url"],
-            "FalMediaHosts": _netloc(about),
+            "queue_url": about["url"],
+            "jwks_url": about["jwks_url"],
+            "media_hosts": _hosts(about),
         },
     ),
     "runway": Simulated(
         "local.runway",
         "RUNWAYML_API_SECRET",
-        "https://api.dev.runwayml.com",
-        lambda about: {"RunwayUrl": about["url"], "RunwayMediaHosts": _netloc(about)},
+        lambda about: {"url": about["url"], "media_hosts": _hosts(about)},
     ),
     "runware": Simulated(
         "local.runware",
         "RUNWARE_API_KEY",
-        "https://api.runware.ai/v1",
-        lambda about: {"RunwareUrl": about["url"], "RunwareMediaHosts": _netloc(about)},
+        lambda about: {"url": about["url"], "media_hosts": _hosts(about)},
     ),
 }
 
 
 @dataclass(frozen=True)
 class Provider:
-    """A provider of a stack. `control_url` is None for a real one."""
+    """A provider of a stack. A real one has its default addresses and no `control_url`."""
 
-    url: str
     key: str
-    parameters: Mapping[str, str]
+    url: str | None = None
+    overrides: Mapping[str, Any] = field(default_factory=dict)
     control_url: str | None = None
 
 

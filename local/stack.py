@@ -190,8 +190,7 @@ class Stack(RunningStack):
         starting: dict[str, Child] = {}
         for name, known in PROVIDERS.items():
             if self._keys.get(known.key_name):
-                real = Provider(known.real_url, self._keys[known.key_name], {})
-                self.providers[name] = real
+                self.providers[name] = Provider(self._keys[known.key_name])
             elif name in self._simulate:
                 settings = self._settings.get(name, {})
                 chosen = [f"--set={key}={json.dumps(value)}" for key, value in settings.items()]
@@ -201,9 +200,9 @@ class Stack(RunningStack):
             about = json.loads(child.wait_until_ready(START_PATIENCE_SECONDS))
             simulator = Simulator(about)
             self.simulators[name] = simulator
-            parameters = PROVIDERS[name].parameters(about)
+            overrides = PROVIDERS[name].overrides(about)
             self.providers[name] = Provider(
-                about["url"], about["key"], parameters, about["control_url"]
+                about["key"], about["url"], overrides, about["control_url"]
             )
 
     def _start_emulator(self) -> None:
@@ -256,9 +255,10 @@ class Stack(RunningStack):
             # A real provider's webhook cannot reach a laptop.
             "WebhookBaseUrl": NO_WEBHOOKS if real else self.api_url,
             "ImagesBaseUrl": self.images_url,
+            "ProviderOverrides": json.dumps(
+                {name: provider.overrides for name, provider in self.providers.items()}
+            ),
         }
-        for provider in self.providers.values():
-            parameters |= provider.parameters
         return deploy(
             self.boto3,
             stack=STACK_NAME,

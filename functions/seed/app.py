@@ -1,4 +1,8 @@
-"""CloudFormation's custom resource that puts the default catalog into a new Models table."""
+"""CloudFormation's custom resource that ends a deployment.
+
+It checks the parameter ``ProviderOverrides``, so that a malformed value fails the deployment and is
+rolled back, and puts the default catalog into a new Models table.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +13,26 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from clipmint.catalog import model_store
+from clipmint.providers import registry
 from clipmint.telemetry import logger
 
 PHYSICAL_ID = "clipmint-default-catalog"
+MAX_REASON = 1000
+"""Characters; CloudFormation accepts responses of at most 4,096 bytes."""
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> None:  # noqa: ARG001
     status, reason, added = "SUCCESS", "", []
     try:
         if event["RequestType"] != "Delete":
+            # Absent when CloudFormation rolls back to a template that did not pass it.
+            overrides = event["ResourceProperties"].get("ProviderOverrides", "{}")
+            registry.check_overrides(overrides)
             added = model_store.seed()
             logger.info("catalog seeded", extra={"added": added})
+    except registry.InvalidOverrides as error:
+        logger.exception("provider overrides are invalid")
+        status, reason = "FAILED", f"ProviderOverrides: {error}"[:MAX_REASON]
     except Exception as error:  # noqa: BLE001  (reported to CloudFormation, and logged)
         # Without a response CloudFormation waits for an hour, so report every error.
         logger.exception("seeding failed")

@@ -7,14 +7,10 @@ when a module is imported.
 from __future__ import annotations
 
 import os
-from typing import Annotated, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter
-
-Hosts = Annotated[
-    tuple[str, ...],
-    BeforeValidator(lambda text: tuple(host for host in str(text).split(",") if host)),
-]
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Json, TypeAdapter
 
 
 class Environment(BaseModel):
@@ -23,9 +19,9 @@ class Environment(BaseModel):
     model_config = ConfigDict(frozen=True, alias_generator=str.upper)
 
     @classmethod
-    def read(cls) -> Self:
-        """Read the process environment. Raises pydantic's ``ValidationError``, naming variables."""
-        return TypeAdapter(cls).validate_python(dict(os.environ))
+    def read(cls, environment: Mapping[str, str] = os.environ) -> Self:
+        """Read the environment. Raises pydantic's ``ValidationError``, naming variables."""
+        return TypeAdapter(cls).validate_python(dict(environment))
 
 
 BaseUrl = Annotated[
@@ -41,7 +37,7 @@ class ImagesSettings(Environment):
 
 
 class ProviderSettings(Environment):
-    """Addresses of the providers, and the base of the webhook URLs that they call.
+    """The secret with the providers' keys, and the base of the webhook URLs that they call.
 
     ``webhook_base_url`` is empty where providers cannot reach us. The template passes ``none`` for
     that, because there an empty parameter means the API's own URL.
@@ -49,10 +45,13 @@ class ProviderSettings(Environment):
 
     provider_keys_arn: str
     webhook_base_url: BaseUrl = ""
-    fal_queue_url: str = "https://queue.fal.run"
-    fal_jwks_url: str = "https://rest.fal.ai/.well-known/jwks.json"
-    fal_media_hosts: Hosts = (".fal.media",)
-    runway_url: str = "https://api.dev.runwayml.com"
-    runway_media_hosts: Hosts = (".cloudfront.net",)
-    runware_url: str = "https://api.runware.ai/v1"
-    runware_media_hosts: Hosts = ("vm.runware.ai", "im.runware.ai")
+
+
+class ProviderOverrides(Environment):
+    """Settings of providers that replace the defaults in their packages.
+
+    A JSON object: ``{"fal": {"queue_url": "https://…", "media_hosts": ["host"]}}``. The settings
+    of each provider are the fields of its settings class, without the key.
+    """
+
+    provider_overrides: Json[dict[str, dict[str, Any]]] = {}

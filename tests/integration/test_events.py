@@ -35,7 +35,11 @@ from tests.support import fal_wire, moto_aws
 from tests.support.fal_wire import BASE, REQUEST_ID, Signer
 from tests.support.gateway import Answer, Context, answer_of
 from tests.support.jobs import assert_adds_up, begin_sending, journal, task_id_of
-from tests.support.moto_aws import BUCKET, Aws
+from tests.support.moto_aws import (
+    BUCKET,
+    Aws,
+    override,
+)
 from tests.support.mp4 import write_mp4
 from tests.support.origin import Exchange, Origin
 from tests.support.wire import Reply, Wire
@@ -329,7 +333,7 @@ def test_migrate_brings_the_video_and_a_thumbnail_into_the_bucket(
 
     s3().meta.events.register("before-parameter-build.s3.PutObject", as_bytes)
     origin.replies["/files/output.mp4"] = serve
-    monkeypatch.setenv("FAL_MEDIA_HOSTS", origin.host)
+    override(monkeypatch, fal={"media_hosts": [origin.host]})
     job_store.record_outcome(JOB_ID, "video", Succeeded(origin.url("/files/output.mp4")))
     assert run("migrate") == {"more": False}
     asset = now().stages[0].asset
@@ -408,6 +412,21 @@ def test_seed_fills_the_catalog_and_reports_to_cloudformation(
     assert [report["PhysicalResourceId"] for report in said[1:]] == ["made-before"] * 2
     # S3 checks the presigned URL's signature, which covers an empty content type.
     assert {headers.get("content-type") for headers, _ in reports} == {""}
+
+
+@pytest.mark.parametrize("request_type", ["Create", "Update"])
+def test_a_deployment_with_malformed_overrides_fails_and_names_the_setting(
+    aws: Aws, cloudformation: tuple[str, list[tuple[dict[str, str], Any]]], request_type: str
+) -> None:
+    url, reports = cloudformation
+    properties = {"ProviderOverrides": '{"fal": {"queue_ur": "https://queue.example"}}'}
+    run("seed", ResponseURL=url, RequestType=request_type, ResourceProperties=properties)
+    run("seed", ResponseURL=url, RequestType="Delete", ResourceProperties=properties)
+    run("seed", ResponseURL=url, RequestType="Update", ResourceProperties={})
+    failed, deleted, rolled_back = (report for _, report in reports)
+    assert failed["Status"] == "FAILED"
+    assert failed["Reason"].startswith("ProviderOverrides: fal.queue_ur: Extra inputs")
+    assert [deleted["Status"], rolled_back["Status"]] == ["SUCCESS", "SUCCESS"]
 
 
 def test_the_events_contain_no_credentials() -> None:

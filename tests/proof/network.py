@@ -45,15 +45,15 @@ def base_url(provider: str) -> str:
 
 def environment() -> dict[str, str]:
     """Where the functions find the simulators."""
-    hosts = {
-        f"{name.upper()}_MEDIA_HOSTS": base_url(name).removeprefix("http://") for name in PORTS
+    fal, runway, runware = map(base_url, ("fal", "runway", "runware"))
+    overrides: dict[str, dict[str, object]] = {
+        "fal": {"queue_url": fal, "jwks_url": f"{fal}/.well-known/jwks.json"},
+        "runway": {"url": runway},
+        "runware": {"url": f"{runware}/v1"},
     }
-    return hosts | {
-        "FAL_QUEUE_URL": base_url("fal"),
-        "FAL_JWKS_URL": f"{base_url('fal')}/.well-known/jwks.json",
-        "RUNWAY_URL": base_url("runway"),
-        "RUNWARE_URL": f"{base_url('runware')}/v1",
-    }
+    for name, settings in overrides.items():
+        settings["media_hosts"] = [base_url(name).removeprefix("http://")]
+    return {"PROVIDER_OVERRIDES": json.dumps(overrides)}
 
 
 @dataclass(frozen=True)

@@ -185,7 +185,7 @@ class Anything(RuleBasedStateMachine):
         limits = {"MAX_OPEN_JOBS": model_of.OPEN_JOBS, "MAX_JOBS_PER_HOUR": model_of.JOBS_PER_HOUR}
         for name, value in limits.items():
             patch.setenv(name, str(value))
-        patch.setenv("FAL_MEDIA_HOSTS", MEDIA.removeprefix("http://"))
+        moto_aws.override(patch, fal={"media_hosts": [MEDIA.removeprefix("http://")]})
         self.fal = Fal(self.video)
         patch.setattr(
             httpx.HTTPTransport, "handle_request", lambda _, request: self.fal.handle(request)

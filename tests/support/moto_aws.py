@@ -126,6 +126,11 @@ def write_keys(keys: Mapping[str, object]) -> None:
     )
 
 
+def override(patch: pytest.MonkeyPatch, **settings: Mapping[str, object]) -> None:
+    """Set what replaces the default settings of providers, by provider."""
+    patch.setenv("PROVIDER_OVERRIDES", json.dumps(settings))
+
+
 def forget_answers() -> None:
     """Drop what was read from an account that is gone, as a new process would not know it."""
     model_store.forget()
@@ -147,7 +152,7 @@ def forget_circuits() -> None:
 def _environment(variables: Mapping[str, str]) -> Iterator[pytest.MonkeyPatch]:
     with pytest.MonkeyPatch.context() as patch:
         for name in [*os.environ]:
-            if name.startswith(("AWS_", "FAL_", "RUNWA", "POWERTOOLS_")):
+            if name.startswith(("AWS_", "PROVIDER_", "POWERTOOLS_")):
                 patch.delenv(name)
         for name, value in variables.items():
             patch.setenv(name, value)

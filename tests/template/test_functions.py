@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from typing import Any
 
 import pytest
 
-from clipmint.settings import ProviderSettings
-from tests.support.reading import FUNCTIONS, ROOT, of_type, transformed, written
+from clipmint.providers import registry
+from tests.support.reading import FUNCTIONS, ROOT, TEMPLATE, of_type, transformed, written
 
 # Powertools reads these itself.
 POWERTOOLS = {
     "POWERTOOLS_SERVICE_NAME": {"Ref": "AWS::StackName"},
     "POWERTOOLS_METRICS_NAMESPACE": "Clipmint",
 }
-PROVIDERS = (
-    "PROVIDER_KEYS_ARN FAL_QUEUE_URL FAL_JWKS_URL FAL_MEDIA_HOSTS "
-    "RUNWAY_URL RUNWAY_MEDIA_HOSTS RUNWARE_URL RUNWARE_MEDIA_HOSTS"
-)
+PROVIDERS = "PROVIDER_KEYS_ARN PROVIDER_OVERRIDES"
 VARIABLES = {
     "Generate": (
         "LEDGER_TABLE JOBS_TABLE MODELS_TABLE PROJECTS_TABLE IDEMPOTENCY_TABLE STATE_MACHINE_ARN "
-        "PROVIDER_KEYS_ARN MAX_OPEN_JOBS MAX_JOBS_PER_HOUR MAX_OPEN_CLIPS IMAGES_BUCKET "
+        f"{PROVIDERS} MAX_OPEN_JOBS MAX_JOBS_PER_HOUR MAX_OPEN_CLIPS IMAGES_BUCKET "
         "IMAGES_BASE_URL SCENE_IMAGE_MODEL SCENE_VIDEO_MODEL CLIP_MODEL"
     ),
-    "Status": "LEDGER_TABLE JOBS_TABLE MODELS_TABLE PROVIDER_KEYS_ARN",
+    "Status": f"LEDGER_TABLE JOBS_TABLE MODELS_TABLE {PROVIDERS}",
     "Projects": "PROJECTS_TABLE JOBS_TABLE IMAGES_BUCKET IMAGES_BASE_URL",
     "Cancel": f"LEDGER_TABLE JOBS_TABLE VIDEOS_BUCKET IMAGES_BUCKET {PROVIDERS}",
     "Webhooks": f"JOBS_TABLE {PROVIDERS}",
@@ -125,21 +123,40 @@ def test_what_the_code_reads_and_what_the_template_tells_are_the_same() -> None:
     assert {name for name in told if not name.startswith("POWERTOOLS_")} == read
 
 
-def test_an_address_of_a_provider_is_a_parameter_with_the_codes_own_default() -> None:
-    fields = ProviderSettings.model_fields
-    parameters = written()["Parameters"]
-    addresses = [
-        name for name in fields if name.endswith(("_url", "_hosts")) and "webhook" not in name
-    ]
-    assert len(addresses) == 7
-    for name in addresses:
-        parameter = "".join(word.capitalize() for word in name.split("_"))
-        default = fields[name].default
-        said = ",".join(default) if isinstance(default, tuple) else default
-        assert parameters[parameter]["Default"] == said
-        for function_name, variables in VARIABLES.items():
-            if PROVIDERS in variables:
-                assert environment(function_name)[name.upper()] == {"Ref": parameter}
+def test_no_default_address_of_a_provider_is_in_the_template() -> None:
+    template = TEMPLATE.read_text()
+    for name in registry.NAMES:
+        settings = importlib.import_module(f"clipmint.providers.{name}").Settings()
+        for value in settings.model_dump(exclude={"key"}).values():
+            for address in [value] if isinstance(value, str) else value:
+                assert address not in template
+    assert written()["Parameters"]["ProviderOverrides"]["Default"] == "{}"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "accepted"),
+    [
+        ("{}", True),
+        ('{"fal": {"media_hosts": [".fal.media"]}}', True),
+        ('\n{\n  "fal": {}\n}\n', True),
+        ("{", False),  # what `sam deploy` makes of ProviderOverrides={"fal": …} without quotes
+        ("", False),
+        ("https://queue.fal.run", False),
+    ],
+)
+def test_overrides_that_the_shell_or_sam_cut_off_are_rejected_before_anything_changes(
+    overrides: str, accepted: bool
+) -> None:
+    pattern = written()["Parameters"]["ProviderOverrides"]["AllowedPattern"]
+    assert (re.fullmatch(pattern, overrides) is not None) is accepted
+
+
+def test_a_deployment_checks_the_overrides() -> None:
+    seed = of_type(transformed(), "Custom::CatalogSeed")["CatalogSeed"]
+    assert seed["ProviderOverrides"] == {"Ref": "ProviderOverrides"}
+    for name, variables in VARIABLES.items():
+        if PROVIDERS in variables:
+            assert environment(name)["PROVIDER_OVERRIDES"] == {"Ref": "ProviderOverrides"}
 
 
 @pytest.mark.parametrize("name", ["Generate", "Status", "Projects", "Cancel", "Webhooks", "Admin"])

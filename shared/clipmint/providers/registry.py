@@ -1,22 +1,28 @@
 """Which provider is behind a name, ready to use: the one place that knows them all.
 
-A provider is offered if the owner has set its key. Keys are read from the secret when first needed
-and again every few minutes, so a key that is added, replaced or corrected is found without a
-deploy.
+A provider is offered if the owner has set its key, and if nothing in ``ProviderOverrides`` is wrong
+for it. Keys are read from the secret when first needed and again every few minutes, so a key that
+is added, replaced or corrected is found without a deploy.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import ValidationError
 
 from clipmint import aws
+from clipmint.providers.adapter_settings import AdapterSettings
 from clipmint.providers.base import Provider
-from clipmint.settings import ProviderSettings
+from clipmint.settings import ProviderOverrides, ProviderSettings
 from clipmint.telemetry import logger
 
 KEY_NAMES: Mapping[str, str] = {
@@ -35,28 +41,81 @@ class ProviderNotConfigured(Exception):
     """No such provider, or the owner has set no usable key for it."""
 
 
-def make_adapter(name: str, key: str) -> Provider | None:
-    """The adapter of a provider; None for a name or a key that cannot be one.
+class InvalidOverrides(ValueError):
+    """``ProviderOverrides`` cannot be used. The message names the provider and the setting."""
 
-    Each adapter is imported only where it is used.
+
+def check_overrides(text: str) -> None:
+    """Check a value of the template's parameter ``ProviderOverrides``.
+
+    Raises
+    ------
+    InvalidOverrides
+        It is not a JSON object of objects, it names an unknown provider or setting, or a value
+        has the wrong type or form.
     """
-    where = ProviderSettings.read()
-    if name == "fal":
-        from clipmint.providers.fal import Fal, FalSettings  # noqa: PLC0415
+    overrides = _overrides(text)
+    for name in overrides:
+        _settings(name, overrides)
 
-        fal = FalSettings(key, where.fal_queue_url, where.fal_jwks_url, where.fal_media_hosts)
-        return Fal(fal) if fal.key else None
-    if name == "runway":
-        from clipmint.providers.runway import Runway, RunwaySettings  # noqa: PLC0415
 
-        runway = RunwaySettings(key, where.runway_url, where.runway_media_hosts)
-        return Runway(runway) if runway.key else None
-    if name == "runware":
-        from clipmint.providers.runware import Runware, RunwareSettings  # noqa: PLC0415
+def make_adapter(name: str, key: str) -> Provider | None:
+    """The adapter of a provider; None if its key or its overrides cannot be used.
 
-        runware = RunwareSettings(key, where.runware_url, where.runware_media_hosts)
-        return Runware(runware) if runware.key else None
-    return None
+    With invalid overrides the provider counts as not configured: at the default address a task
+    could be paid for that the owner wanted elsewhere, and a poll would not find an earlier task.
+
+    Each provider's package is imported only where it is used.
+    """
+    try:
+        settings = _settings(name, _overrides(), key)
+    except InvalidOverrides as error:
+        _report(error)
+        return None
+    adapter: Provider = _package(name).Adapter(settings)
+    return adapter if settings.key else None
+
+
+def _package(name: str) -> ModuleType:
+    return importlib.import_module(f"clipmint.providers.{name}")
+
+
+def _overrides(text: str | None = None) -> Mapping[str, Mapping[str, Any]]:
+    """The overrides by provider, from ``text`` or from the environment."""
+    environment = os.environ if text is None else {"PROVIDER_OVERRIDES": text}
+    try:
+        overrides = ProviderOverrides.read(environment).provider_overrides
+    except ValidationError as error:
+        raise InvalidOverrides(_details(error)) from None
+    if unknown := overrides.keys() - NAMES:
+        raise InvalidOverrides(f"unknown provider: {', '.join(sorted(unknown))}")
+    return overrides
+
+
+def _settings(
+    name: str, overrides: Mapping[str, Mapping[str, Any]], key: str = ""
+) -> AdapterSettings:
+    """A provider's default settings with the owner's overrides and key."""
+    given = overrides.get(name, {})
+    if "key" in given:
+        raise InvalidOverrides(f"{name}.key: a key belongs in the secret")
+    try:
+        settings: AdapterSettings = _package(name).Settings(key=key, **given)
+    except ValidationError as error:
+        raise InvalidOverrides(_details(error, name)) from None
+    return settings
+
+
+def _details(error: ValidationError, *path: str) -> str:
+    """All errors in one line, each with the path to the value, without the values themselves."""
+    return "; ".join(
+        f"{'.'.join(map(str, [*path, *one['loc']]))}: {one['msg']}"
+        for one in error.errors(include_input=False)
+    )
+
+
+def _report(error: InvalidOverrides) -> None:
+    logger.error("provider overrides are invalid", extra={"detail": str(error)})
 
 
 def read_secret() -> Mapping[str, object]:
@@ -173,9 +232,14 @@ def forget() -> None:
 def media_hosts(name: str) -> tuple[str, ...]:
     """Hosts a provider serves files from; files that are paid for are fetched even without a key.
 
+    If the overrides are invalid, these are the default hosts, so that no such file is lost.
+
     Raises `ProviderNotConfigured` for a name that is no provider's.
     """
     if name not in NAMES:
         raise ProviderNotConfigured(name)
-    hosts: tuple[str, ...] = getattr(ProviderSettings.read(), f"{name}_media_hosts")
-    return hosts
+    try:
+        return _settings(name, _overrides()).media_hosts
+    except InvalidOverrides as error:
+        _report(error)
+        return _settings(name, {}).media_hosts

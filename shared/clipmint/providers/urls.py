@@ -1,6 +1,6 @@
-"""Checks of the base URLs of providers and of the media URLs that they return.
+"""Checks of the base URLs and hosts of providers and of the media URLs that they return.
 
-Both follow one rule: https, or http where the host can only be this computer (a simulator).
+All follow one rule: https, or http where the host can only be this computer (a simulator).
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import re
 from urllib.parse import urlsplit
 
 _LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|::1")
+_HOST = re.compile(r"\.?[\w-]+(\.[\w-]+)*", re.ASCII)
 _MEDIA = re.compile(r"https?://[\x21-\x5b\x5d-\x7e]{1,4096}")
 
 
@@ -31,6 +32,20 @@ def checked_base(url: str) -> str:
     if not secure or not host or parts.username or parts.query or parts.fragment:
         raise ValueError(f"not an https URL (or http on loopback): {url!r}")
     return url.rstrip("/")
+
+
+def checked_host(host: str) -> str:
+    """A host from which files may be fetched: ``name``, ``.suffix`` or loopback ``host:port``.
+
+    Raises
+    ------
+    ValueError
+        It has none of these forms.
+    """
+    name, _, port = host.rpartition(":")
+    if _HOST.fullmatch(host) or (is_loopback(name) and port.isdecimal()):
+        return host
+    raise ValueError(f"not a host name, a .suffix or a loopback host:port: {host!r}")
 
 
 def usable_media_url(value: object) -> str | None:

@@ -160,13 +160,13 @@ def test_a_token_without_a_stack_says_how_to_start_one() -> None:
 
 def test_a_real_key_uses_the_real_provider_and_gives_it_no_webhook() -> None:
     with Stack(keys={"FAL_KEY": "real-id:real-secret"}) as stack:
-        assert stack.providers["fal"].url == "https://queue.fal.run"
+        assert stack.providers["fal"].url is None
         assert "fal" not in stack.pids
         name = stack.functions["SubmitFunction"]
         submit = stack.boto3("lambda").get_function_configuration(FunctionName=name)
         variables = submit["Environment"]["Variables"]
         assert variables["WEBHOOK_BASE_URL"] == ""
-        assert variables["FAL_QUEUE_URL"] == "https://queue.fal.run"
+        assert json.loads(variables["PROVIDER_OVERRIDES"]) == {"fal": {}}
         secret = stack.boto3("secretsmanager").get_secret_value(
             SecretId=stack.description["provider_keys_arn"]
         )
@@ -182,6 +182,13 @@ def test_a_stack_started_elsewhere_can_be_found_and_asked() -> None:
         assert set(found.simulators) == {"fal", "runway", "runware"}
         assert found.fal.submissions() == []
         found.close()
+
+
+def test_a_deployment_with_malformed_overrides_fails_and_names_the_setting() -> None:
+    overrides = {"ProviderOverrides": '{"fal": {"queue_ur": "https://queue.example"}}'}
+    stack = Stack(simulate=(), parameters=overrides)
+    with pytest.raises(DeployFailedError, match=r"CatalogSeed .*: .*fal\.queue_ur: Extra inputs"):
+        stack.start()
 
 
 def test_a_stack_that_fails_to_deploy_leaves_nothing(tmp_path: Path) -> None:

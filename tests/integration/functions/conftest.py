@@ -42,6 +42,8 @@ def provider(providers: dict[str, ScriptedProvider]) -> ScriptedWebhookSender:
 def fal(aws: moto_aws.Aws, monkeypatch: pytest.MonkeyPatch) -> Iterator[FalOnLoopback]:
     """The real adapter's other end."""
     with FalOnLoopback() as server:
-        monkeypatch.setenv("FAL_QUEUE_URL", server.url)
-        monkeypatch.setenv("FAL_JWKS_URL", f"{server.url}/.well-known/jwks.json")
+        moto_aws.override(
+            monkeypatch,
+            fal={"queue_url": server.url, "jwks_url": f"{server.url}/.well-known/jwks.json"},
+        )
         yield server

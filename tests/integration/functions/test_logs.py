@@ -27,7 +27,7 @@ from functions.webhooks.app import handler as webhooks
 from tests.support.fal_on_loopback import FalOnLoopback
 from tests.support.fal_wire import REQUEST_ID, VIDEO
 from tests.support.gateway import Caller, Context
-from tests.support.moto_aws import Aws, write_keys
+from tests.support.moto_aws import Aws, override, write_keys
 
 FAL_KEY = "key-id-4711:key-secret-0815"
 PROMPT = "a fox that nobody else may know of"
@@ -124,7 +124,7 @@ def test_a_failure_between_is_logged_without_them_too(
         answer = call("POST", "/v1/videos", body=body, headers={"Idempotency-Key": "key-1"})
         assert answer.status == status
     # Nobody listens there: the submission cannot be delivered.
-    monkeypatch.setenv("FAL_QUEUE_URL", "http://127.0.0.1:9")
+    override(monkeypatch, fal={"queue_url": "http://127.0.0.1:9"})
     registry.forget()
     with pytest.raises(ProviderBusy):
         submit({"job_id": answer.body["job_id"]}, Context())

@@ -23,7 +23,11 @@ from functions.migrate import app
 from functions.settle.app import handler as settle
 from tests.support.gateway import Context
 from tests.support.jobs import TASK_ID, assert_adds_up, begin_sending, open_job
-from tests.support.moto_aws import BUCKET, Aws
+from tests.support.moto_aws import (
+    BUCKET,
+    Aws,
+    override,
+)
 from tests.support.mp4 import write_mp4
 from tests.support.origin import Exchange, Origin, until_closed
 from tests.support.scripted_provider import HANDLE, ScriptedProvider
@@ -59,7 +63,7 @@ def origin(
             # Breaks off unnoticed: no length was declared.
             "/half.mp4": until_closed(video[: len(video) // 2]),
         }
-        monkeypatch.setenv("FAL_MEDIA_HOSTS", server.host)
+        override(monkeypatch, fal={"media_hosts": [server.host]})
         yield server
 
 

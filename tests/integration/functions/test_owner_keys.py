@@ -21,7 +21,10 @@ from functions.track.app import handler as track
 from tests.support.fal_on_loopback import REFUSED_KEY, FalOnLoopback
 from tests.support.gateway import Caller, Context
 from tests.support.jobs import TASK_ID, assert_adds_up, begin_sending, open_job
-from tests.support.moto_aws import write_keys
+from tests.support.moto_aws import (
+    override,
+    write_keys,
+)
 from tests.support.scripted_provider import ACCEPTED, HANDLE, ScriptedProvider
 
 
@@ -86,6 +89,21 @@ def test_a_key_that_is_refused_after_it_was_good_is_replaced_too(fal: FalOnLoopb
     write_keys({"FAL_KEY": "mended-id:mended-secret"})
     assert send() is SubmissionState.SENT
     assert fal.keys == ["id:secret", "id:secret", "mended-id:mended-secret"]
+
+
+def test_malformed_overrides_release_the_credits_and_raise_the_alarm(
+    fal: FalOnLoopback, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        override(patch, fal={"queue_ur": fal.url})
+        registry.forget()
+        assert refused().failure is FailureCode.OWNER_ACCOUNT
+        assert set(alarms(capsys)) == {"fal"}
+        assert registry.configured() == frozenset()
+    assert assert_adds_up("user-1").held == 0
+    assert fal.keys == []
+    registry.forget()  # Lambda starts new processes when a variable changes
+    assert send() is SubmissionState.SENT
 
 
 def test_a_failure_that_is_not_the_accounts_rings_no_alarm(

@@ -438,6 +438,18 @@ def test_no_hold_waits_for_the_owners_keys(aws: Aws, hands: Clock) -> None:
     assert end_of(job)[0] is JobStatus.FAILED
 
 
+@pytest.mark.parametrize("overrides", ["{", '{"fal": {"queue_url": 5}}', '{"acme": {}}'])
+def test_no_hold_waits_for_valid_overrides(
+    aws: Aws, hands: Clock, monkeypatch: pytest.MonkeyPatch, overrides: str
+) -> None:
+    job = sent(deadline_in=60)
+    hands.forward(seconds=61 + DEADLINE_GRACE.total_seconds())
+    monkeypatch.setenv("PROVIDER_OVERRIDES", overrides)
+    registry.forget()
+    assert sweep(SCHEDULE, Context())["settled"] == 1
+    assert end_of(job)[0] is JobStatus.FAILED
+
+
 @pytest.mark.parametrize("outcome", [None, VIDEO])
 def test_an_execution_that_ended_unheard_of_is_missed_within_ten_minutes(
     aws: Aws, hands: Clock, outcome: Succeeded | None

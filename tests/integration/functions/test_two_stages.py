@@ -33,7 +33,13 @@ from tests.integration.functions.test_migrate_state import paths
 from tests.support.clock import Clock
 from tests.support.gateway import Caller, Context
 from tests.support.jobs import ROUTES, assert_adds_up, journal, new_job, open_job
-from tests.support.moto_aws import BUCKET, IMAGES_BUCKET, IMAGES_URL, Aws
+from tests.support.moto_aws import (
+    BUCKET,
+    IMAGES_BUCKET,
+    IMAGES_URL,
+    Aws,
+    override,
+)
 from tests.support.mp4 import write_mp4
 from tests.support.origin import Exchange, Origin
 from tests.support.scripted_provider import ScriptedProvider
@@ -71,7 +77,7 @@ def origin(
             "/page.png": reply("image/png", b"<html>not a picture</html>" * 10),
             "/video.mp4": reply("video/mp4", write_mp4(tmp_path / "v.mp4", seconds=0.5)),
         }
-        monkeypatch.setenv("FAL_MEDIA_HOSTS", server.host)
+        override(monkeypatch, fal={"media_hosts": [server.host]})
         yield server
 
 

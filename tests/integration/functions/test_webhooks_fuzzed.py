@@ -114,8 +114,8 @@ def target(aws: Aws) -> Iterator[Target]:
 
     def adapter(name: str, key: str) -> Provider | None:
         if name == "fal":
-            return Fal(FalSettings(key, QUEUE), transport, lambda: NOW)
-        return Runware(RunwareSettings(key), transport) if name == "runware" else None
+            return Fal(FalSettings(key=key, queue_url=QUEUE), transport, lambda: NOW)
+        return Runware(RunwareSettings(key=key), transport) if name == "runware" else None
 
     keys = {"FAL_KEY": "id:secret", "RUNWARE_API_KEY": "0" * 32}
     with registry.use(Registry(adapter, lambda: keys)):

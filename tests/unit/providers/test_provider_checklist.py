@@ -23,13 +23,13 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import ValidationError
 
 from clipmint.catalog.defaults import DEFAULT_CATALOG
 from clipmint.catalog.model import Model, Route, Settings
 from clipmint.jobs.outcomes import USER_MESSAGES, FailureCode
 from clipmint.providers import base, registry
 from clipmint.providers.base import Rejected, Task, WebhookSender
-from clipmint.settings import ProviderSettings
 from local.demo import shots
 from local.providers import PROVIDERS
 from local.simulator.client import start
@@ -67,8 +67,8 @@ def modules(of: ModuleType) -> dict[str, ModuleType]:
 
 
 def adapter(name: str, transport: httpx.BaseTransport | None = None) -> Any:
-    made, settings = (getattr(package(name), word) for word in package(name).__all__)
-    return made(settings(KNOWN[name].key), transport)
+    of = package(name)
+    return of.Adapter(of.Settings(key=KNOWN[name].key), transport)
 
 
 # ── The adapter ──────────────────────────────────────────────────────────────────────────────────
@@ -111,8 +111,11 @@ def test_the_registry_makes_the_adapter_from_the_owners_key_alone(
 
 @each_provider
 def test_a_providers_key_never_shows_in_what_is_printed(name: str) -> None:
-    settings = getattr(package(name), package(name).__all__[1])(KNOWN[name].key)
+    settings = package(name).Settings(key=KNOWN[name].key)
     assert "verysecret" not in repr(settings)
+    with pytest.raises(ValidationError) as error:
+        package(name).Settings(key=KNOWN[name].key, media_hosts=())
+    assert "verysecret" not in str(error.value)
 
 
 # ── What its failures mean ───────────────────────────────────────────────────────────────────────
@@ -163,14 +166,14 @@ def test_every_provider_has_its_part_in_the_demo() -> None:
 
 
 @each_provider
-def test_a_providers_simulator_runs_and_says_what_the_template_must_be_told(name: str) -> None:
+def test_a_providers_simulator_runs_and_overrides_every_address(name: str) -> None:
     known = PROVIDERS[name]
     with start(known.module) as simulator:
         assert simulator.submissions() == []
-        parameters = known.parameters(simulator.about)
+        overrides = known.overrides(simulator.about)
         assert simulator.about["key"]
-    assert parameters.keys() == {parameter for _, parameter in addresses(name)}
-    assert known.real_url in {default for default, _ in addresses(name)}
+    assert overrides.keys() == addresses(name).keys()
+    registry.check_overrides(json.dumps({name: overrides}))
 
 
 @each_provider
@@ -239,26 +242,21 @@ def test_no_sdk_ever_enters_what_is_deployed() -> None:
 # ── Settings, key, catalog ───────────────────────────────────────────────────────────────────────
 
 
-def addresses(name: str) -> list[tuple[str, str]]:
-    """Defaults and template parameters of where a provider is, from the settings' field names."""
-    return [
-        (
-            ",".join(field.default) if isinstance(field.default, tuple) else field.default,
-            "".join(word.capitalize() for word in setting.split("_")),
-        )
-        for setting, field in ProviderSettings.model_fields.items()
-        if setting.startswith(f"{name}_")
-    ]
+def addresses(name: str) -> dict[str, Any]:
+    """The default addresses of a provider by the names of its settings."""
+    defaults: dict[str, Any] = package(name).Settings().model_dump(exclude={"key"})
+    return defaults
 
 
 @each_provider
-def test_where_a_provider_is_can_be_set_and_has_its_real_address_as_default(name: str) -> None:
-    parameters = written()["Parameters"]
-    assert f"{name.capitalize()}MediaHosts" in {parameter for _, parameter in addresses(name)}
-    assert any(default.startswith("https://") for default, _ in addresses(name))
-    for default, parameter in addresses(name):
-        assert parameters[parameter]["Default"] == default
-        assert parameters[parameter]["Description"]
+def test_a_provider_has_its_real_addresses_as_default(name: str) -> None:
+    settings = package(name).Settings
+    assert addresses(name)["media_hosts"]
+    urls = [value for setting, value in addresses(name).items() if setting != "media_hosts"]
+    assert urls
+    assert all(url.startswith("https://") for url in urls)
+    # Defaults are not validated when they are used.
+    assert settings(**addresses(name)) == settings()
 
 
 def test_the_secret_has_an_empty_place_for_every_providers_key() -> None:

@@ -7,7 +7,7 @@ we poll again rather than pay twice or refund a video that exists.
 
 =================  ==============================================================
 `adapter`          `Fal`: submit, poll, cancel, read_webhook
-`settings`         the key and the three addresses, checked once
+`settings`         the default addresses and the syntax of a key
 `models`           the request body for each family of models
 `addresses`        the URLs that may receive our key
 `results`          the outcome of a finished request
@@ -22,4 +22,7 @@ Importing the package imports neither httpx nor cryptography; the first call tha
 from clipmint.providers.fal.adapter import Fal
 from clipmint.providers.fal.settings import FalSettings
 
-__all__ = ["Fal", "FalSettings"]
+Adapter = Fal
+Settings = FalSettings
+
+__all__ = ["Adapter", "Fal", "FalSettings", "Settings"]

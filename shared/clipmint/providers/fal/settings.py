@@ -1,49 +1,28 @@
-"""fal's addresses and our key, checked once.
-
-The key never appears in a representation. A key that cannot be sent in a header is treated as no
-key, because an HTTP library's error about such a header would quote it.
-"""
+"""fal's default addresses, and the syntax of its keys."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from typing import ClassVar
 
-from clipmint.providers.urls import checked_base
-
-_KEY = re.compile(r"[\x21-\x39\x3b-\x7e]+:[\x21-\x7e]+")
+from clipmint.providers.adapter_settings import AdapterSettings, BaseUrl, MediaHosts
 
 
-@dataclass(frozen=True, slots=True)
-class FalSettings:
+class FalSettings(AdapterSettings):
     """fal's addresses and our key.
 
     Attributes
     ----------
     key
-        ``key_id:key_secret`` (docs). Empty where only webhooks are read: they need no secret. A
-        malformed key counts as empty.
+        ``key_id:key_secret`` (docs). Empty where only webhooks are read: they need no secret.
     queue_url
-        Base of the queue API, without a trailing slash.
+        Base of the queue API.
     jwks_url
         fal's published webhook keys.
-    media_hosts
-        Hosts that serve results: exact names, ``.suffix`` for a domain and all its subdomains, or a
-        loopback ``host:port``.
-
-    Raises
-    ------
-    ValueError
-        A URL is neither https nor http on loopback.
     """
 
-    key: str = field(default="", repr=False)
-    queue_url: str = "https://queue.fal.run"
-    jwks_url: str = "https://rest.fal.ai/.well-known/jwks.json"
-    media_hosts: tuple[str, ...] = (".fal.media",)
+    KEY: ClassVar[re.Pattern[str]] = re.compile(r"[\x21-\x39\x3b-\x7e]+:[\x21-\x7e]+")
 
-    def __post_init__(self) -> None:
-        key = self.key.strip()  # a pasted secret often ends with a newline
-        object.__setattr__(self, "key", key if _KEY.fullmatch(key) else "")
-        object.__setattr__(self, "queue_url", checked_base(self.queue_url))
-        object.__setattr__(self, "jwks_url", checked_base(self.jwks_url))
+    queue_url: BaseUrl = "https://queue.fal.run"
+    jwks_url: BaseUrl = "https://rest.fal.ai/.well-known/jwks.json"
+    media_hosts: MediaHosts = (".fal.media",)

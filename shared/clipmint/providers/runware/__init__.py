@@ -8,7 +8,7 @@ exists.
 
 ==========  =======================================================================
 `adapter`   `Runware`: submit, poll, cancel, read_webhook
-`settings`  the key and the address, checked once
+`settings`  the default address and the syntax of a key
 `models`    the request body for each model
 `envelope`  the parts of a response that concern one task: ``data`` and ``errors``
 `failures`  Runware's error codes and their meanings, as one table
@@ -22,4 +22,7 @@ Importing the package does not import httpx; the first call that needs it does.
 from clipmint.providers.runware.adapter import Runware
 from clipmint.providers.runware.settings import RunwareSettings
 
-__all__ = ["Runware", "RunwareSettings"]
+Adapter = Runware
+Settings = RunwareSettings
+
+__all__ = ["Adapter", "Runware", "RunwareSettings", "Settings"]

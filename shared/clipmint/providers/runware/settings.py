@@ -1,45 +1,28 @@
-"""Runware's address and our key, checked once.
-
-The key never appears in a representation. A key that cannot be sent in a header is treated as no
-key, because an HTTP library's error about such a header would quote it.
-"""
+"""Runware's default address, and the syntax of its keys."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from typing import ClassVar
 
-from clipmint.providers.urls import checked_base
-
-_KEY = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # the syntax of a bearer token (RFC 6750, 2.1)
+from clipmint.providers.adapter_settings import AdapterSettings, BaseUrl, MediaHosts
 
 
-@dataclass(frozen=True, slots=True)
-class RunwareSettings:
+class RunwareSettings(AdapterSettings):
     """Runware's address and our key.
 
     Attributes
     ----------
     key
         The API key, sent as a bearer token (docs). Empty where only webhooks are read: they need
-        no secret. A malformed key counts as empty.
+        no secret.
     url
-        The URL to which every task is posted, without a trailing slash.
+        The URL to which every task is posted.
     media_hosts
-        Hosts that serve results (seen: ``vm.`` videos, ``im.`` images): exact names, ``.suffix``
-        for a domain and all its subdomains, or a loopback ``host:port``.
-
-    Raises
-    ------
-    ValueError
-        The URL is neither https nor http on loopback.
+        Seen: ``vm.`` serves videos, ``im.`` images.
     """
 
-    key: str = field(default="", repr=False)
-    url: str = "https://api.runware.ai/v1"
-    media_hosts: tuple[str, ...] = ("vm.runware.ai", "im.runware.ai")
+    KEY: ClassVar[re.Pattern[str]] = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750, 2.1
 
-    def __post_init__(self) -> None:
-        key = self.key.strip()  # a pasted secret often ends with a newline
-        object.__setattr__(self, "key", key if _KEY.fullmatch(key) else "")
-        object.__setattr__(self, "url", checked_base(self.url))
+    url: BaseUrl = "https://api.runware.ai/v1"
+    media_hosts: MediaHosts = ("vm.runware.ai", "im.runware.ai")

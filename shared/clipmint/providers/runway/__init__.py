@@ -7,7 +7,7 @@ is wrong, we poll again rather than pay twice or refund a video that exists.
 
 =================  ==============================================================
 `adapter`          `Runway`: submit, poll, cancel
-`settings`         the key, the address and the API version that we use
+`settings`         the default address, the syntax of a key, the API version
 `models`           the endpoint and the request body of a task
 `failures`         Runway's failure codes and rejections, and their meanings
 =================  ==============================================================
@@ -18,4 +18,7 @@ Importing the package does not import httpx; the first call that needs it does.
 from clipmint.providers.runway.adapter import Runway
 from clipmint.providers.runway.settings import RunwaySettings
 
-__all__ = ["Runway", "RunwaySettings"]
+Adapter = Runway
+Settings = RunwaySettings
+
+__all__ = ["Adapter", "Runway", "RunwaySettings", "Settings"]
