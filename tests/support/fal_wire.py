@@ -52,7 +52,7 @@ def fal(
 ) -> tuple[Fal, Wire]:
     """An adapter on a scripted wire."""
     wire = Wire(list(replies))
-    given = FalSettings(**({"key": KEY} | settings))  # type: ignore[arg-type]
+    given = FalSettings(**({"key": KEY} | settings))
     return Fal(given, httpx.MockTransport(wire), now), wire
 
 

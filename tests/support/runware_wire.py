@@ -37,7 +37,7 @@ def task(**changes: object) -> Task:
 def runware(*replies: Reply, **settings: object) -> tuple[Runware, Wire]:
     """An adapter on a scripted wire."""
     wire = Wire(list(replies))
-    given = RunwareSettings(**({"key": KEY} | settings))  # type: ignore[arg-type]
+    given = RunwareSettings(**({"key": KEY} | settings))
     return Runware(given, httpx.MockTransport(wire)), wire
 
 

@@ -37,7 +37,7 @@ def task(**changes: object) -> Task:
 def runway(*replies: Reply, **settings: object) -> tuple[Runway, Wire]:
     """An adapter on a scripted wire."""
     wire = Wire(list(replies))
-    given = RunwaySettings(**({"key": KEY} | settings))  # type: ignore[arg-type]
+    given = RunwaySettings(**({"key": KEY} | settings))
     return Runway(given, httpx.MockTransport(wire)), wire
 
 

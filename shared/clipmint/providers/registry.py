@@ -14,16 +14,18 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import ValidationError
 
 from clipmint import aws
-from clipmint.providers.adapter_settings import AdapterSettings
 from clipmint.providers.base import Provider
 from clipmint.settings import ProviderOverrides, ProviderSettings
 from clipmint.telemetry import logger
+
+if TYPE_CHECKING:
+    from clipmint.providers.adapter_settings import AdapterSettings
 
 KEY_NAMES: Mapping[str, str] = {
     "fal": "FAL_KEY",
