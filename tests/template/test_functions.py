@@ -115,7 +115,7 @@ def test_what_the_code_reads_and_what_the_template_tells_are_the_same() -> None:
         for model in settings.Environment.__subclasses__()
         for field in model.model_fields
     }
-    direct = re.compile(r"(?:environ(?:\.get)?|getenv|_FromEnvironment)[\[(]\s*\"([A-Z_]+)\"")
+    direct = re.compile(r"(?:environ(?:\.get)?|getenv|FromEnvironment)[\[(]\s*\"([A-Z_]+)\"")
     for folder in ("shared/clipmint", "functions"):
         for path in (ROOT / folder).rglob("*.py"):
             read |= set(direct.findall(path.read_text()))
