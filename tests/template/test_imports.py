@@ -15,12 +15,12 @@ from benchmarks import imports
 
 MOST_MODULES = {
     "generate": 436,
-    "status": 357,
+    "status": 370,
     "projects": 358,
-    "cancel": 396,
+    "cancel": 409,
     "webhooks": 381,
     "admin": 356,
-    "submit": 322,
+    "submit": 333,
     "track": 308,
     "migrate": 357,
     "settle": 265,
