@@ -105,7 +105,7 @@ def record(user_id: str) -> Transactions:
     """Let the ledger make one job, and see what it sends. It also makes this process's clients."""
     _sent.clear()
     job_id = str(uuid.uuid4())
-    ledger.open_job(_job(user_id, job_id), UNLIMITED)
+    ledger.hold_and_record([_job(user_id, job_id)], UNLIMITED)
     ledger.settle(job_id, lambda _: RELEASED)
     hold, settlement = _sent
     return Transactions(user_id, job_id, hold, settlement)
@@ -116,7 +116,7 @@ def by_the_ledger(start_at: float, users: Sequence[str]) -> Shift:
     shift = _begin(start_at)
     for user_id in users:
         job = _job(user_id, str(uuid.uuid4()))
-        _until_accepted(shift, partial(ledger.open_job, job, UNLIMITED))
+        _until_accepted(shift, partial(ledger.hold_and_record, [job], UNLIMITED))
         _until_accepted(shift, partial(ledger.settle, job.job_id, lambda _: RELEASED))
     return _end(shift)
 

@@ -1,23 +1,19 @@
-"""Projects and their scenes: create, read, list, change, delete, and how their clips are doing.
+"""Projects and their scenes: create, read, list, change, delete; and the progress of their clips.
 
-What a scene looks like is derived from the jobs that render it; nothing here asks a provider, and
-reading writes nothing.
+The state of a scene is derived from the jobs that render it. No route calls a provider.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterable
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Annotated, Any
-from uuid import UUID, uuid4
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from clipmint import aws, clock
-from clipmint.api import http_api
+from clipmint.api import http_api, videos
 from clipmint.api.responses import (
     ClipsSummary,
     ImageAnswer,
@@ -37,11 +33,9 @@ from clipmint.errors import (
     TemporarilyUnavailable,
     TooManyScenes,
 )
-from clipmint.jobs import job_store
-from clipmint.jobs.job import Asset
-from clipmint.media import storage, uploads
-from clipmint.projects import project_store
-from clipmint.projects.project import Project, Scene, SceneState, state_of
+from clipmint.path_ids import path_id
+from clipmint.projects import project_store, scene_store
+from clipmint.projects.project import Project, Scene, no_project, no_scene
 from clipmint.projects.project_requests import (
     NewImage,
     NewProject,
@@ -51,9 +45,6 @@ from clipmint.projects.project_requests import (
 )
 
 app = http_api.resolver()
-
-POLL_SECONDS = "2"
-"""How often an app may ask how its clips are doing; one ask is two reads for a small project."""
 
 ProjectId = Annotated[str, Path()]
 SceneId = Annotated[str, Path()]
@@ -73,13 +64,13 @@ SceneId = Annotated[str, Path()]
     ),
 )
 def create_image(new: NewImage) -> Response[ImageAnswer]:
-    user_id, project_id = http_api.user_of(app), str(uuid4())
-    upload = uploads.new_upload(user_id, project_id, new.content_type)
-    shown = NewProject(image_url=upload.image_url, resolution=new.resolution)
-    project_store.create(user_id, shown, project_id)
-    form = UploadForm(url=upload.url, fields=upload.fields, expires_at=clock.iso(upload.expires_at))
-    answer = ImageAnswer(project_id=project_id, image_url=upload.image_url, upload=form)
-    headers = {"Location": f"/v1/projects/{project_id}"}
+    project, upload = project_store.create_for_upload(http_api.user_of(app), new)
+    answer = ImageAnswer(
+        project_id=project.project_id,
+        image_url=upload.image_url,
+        upload=UploadForm.of(upload),
+    )
+    headers = {"Location": f"/v1/projects/{project.project_id}"}
     return http_api.json_response(HTTPStatus.CREATED, answer, headers)
 
 
@@ -169,11 +160,9 @@ def delete_project(project_id: ProjectId) -> Response[None]:
     ),
 )
 def add_scene(project_id: ProjectId, new: NewScene) -> Response[SceneAnswer]:
-    scene = project_store.add_scene(http_api.user_of(app), _project_id(project_id), new)
+    scene = scene_store.add(http_api.user_of(app), _project_id(project_id), new)
     headers = {"Location": f"/v1/projects/{scene.project_id}/scenes/{scene.scene_id}"}
-    return http_api.json_response(
-        HTTPStatus.CREATED, _scene(scene, state_of(scene, None, {})), headers
-    )
+    return http_api.json_response(HTTPStatus.CREATED, SceneAnswer.of_new(scene), headers)
 
 
 @app.get(
@@ -192,7 +181,7 @@ def list_scenes(project_id: ProjectId) -> SceneList:
 )
 def get_scene(project_id: ProjectId, scene_id: SceneId) -> SceneAnswer:
     ids = _project_id(project_id), _scene_id(scene_id)
-    project, scene = project_store.get_scene(http_api.user_of(app), *ids)
+    project, scene = scene_store.get(http_api.user_of(app), *ids)
     return _scenes(project, [scene])[0]
 
 
@@ -205,7 +194,7 @@ def get_scene(project_id: ProjectId, scene_id: SceneId) -> SceneAnswer:
 )
 def change_scene(project_id: ProjectId, scene_id: SceneId, changes: SceneChanges) -> SceneAnswer:
     ids = _project_id(project_id), _scene_id(scene_id)
-    project, scene = project_store.change_scene(http_api.user_of(app), *ids, changes)
+    project, scene = scene_store.change(http_api.user_of(app), *ids, changes)
     return _scenes(project, [scene])[0]
 
 
@@ -223,18 +212,18 @@ def change_scene(project_id: ProjectId, scene_id: SceneId, changes: SceneChanges
     ),
 )
 def delete_scene(project_id: ProjectId, scene_id: SceneId) -> Response[None]:
-    project_store.delete_scene(http_api.user_of(app), _project_id(project_id), _scene_id(scene_id))
+    scene_store.delete(http_api.user_of(app), _project_id(project_id), _scene_id(scene_id))
     return Response(HTTPStatus.NO_CONTENT)
 
 
 @app.get(
     "/v1/projects/<project_id>/clips",
-    summary="How a project's clips are doing",
+    summary="The progress of a project's clips",
     responses=http_api.answers(ClipsSummary, ProjectNotFound, TemporarilyUnavailable),
 )
 def get_clips(project_id: ProjectId) -> Response[ClipsSummary]:
     summary = ClipsSummary.of(_scenes(*_read(project_id)))
-    headers = {"Retry-After": POLL_SECONDS} if summary.pending else {}
+    headers = http_api.POLL_LATER if summary.pending else {}
     return http_api.json_response(HTTPStatus.OK, summary, headers)
 
 
@@ -250,34 +239,17 @@ def _project(project: Project, scenes: list[Scene]) -> ProjectAnswer:
     return ProjectAnswer.with_scenes(project, _scenes(project, scenes))
 
 
-def _scenes(project: Project, scenes: Iterable[Scene]) -> list[SceneAnswer]:
-    """The scenes as their jobs have made them."""
-    renders = {scene: project.renders.get(scene.scene_id) for scene in scenes}
-    found = job_store.get_many(
-        id_ for render in renders.values() if render for id_ in render.job_ids
-    )
-    return [_scene(scene, state_of(scene, render, found)) for scene, render in renders.items()]
-
-
-def _scene(scene: Scene, state: SceneState) -> SceneAnswer:
-    return SceneAnswer.of(scene, state, *(_urls(state.video) if state.video else (None, None)))
-
-
-def _urls(video: Asset) -> tuple[str, str | None]:
-    """URLs of a video and its thumbnail, for an hour."""
-    sign = functools.partial(storage.presigned_url, aws.s3(), video.bucket)
-    return sign(video.key), sign(video.thumbnail_key) if video.thumbnail_key else None
+def _scenes(project: Project, scenes: Sequence[Scene]) -> list[SceneAnswer]:
+    states = scene_store.states_of(project, scenes)
+    return [
+        SceneAnswer.of(scene, state, *videos.urls_of(state.video))
+        for scene, state in zip(scenes, states, strict=True)
+    ]
 
 
 def _project_id(text: str) -> str:
-    try:
-        return str(UUID(text))
-    except ValueError:
-        raise ProjectNotFound("There is no such project") from None
+    return path_id(text, no_project())
 
 
 def _scene_id(text: str) -> str:
-    try:
-        return str(UUID(text))
-    except ValueError:
-        raise SceneNotFound("There is no such scene") from None
+    return path_id(text, no_scene())

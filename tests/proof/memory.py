@@ -42,8 +42,8 @@ STAYS: Mapping[str, str] = {
         f"clipmint.aws.{name}": _CLIENT
         for name in ("dynamodb", "s3", "s3_for_uploads", "secrets", "step_functions")
     },
-    "clipmint.orders.video_orders.STARTS_AT_ONCE": _WORLD,
-    "functions.generate.app._idempotency": "a client and settings; its local cache is off",
+    "clipmint.api.replays.powertools": "a client and settings; its local cache is off",
+    "clipmint.orders.placing.STARTS_AT_ONCE": _WORLD,
     "clipmint.execution.migration._http": _CLIENT,
 }
 """What a process here may keep although one on Lambda would not, and why that hides nothing."""

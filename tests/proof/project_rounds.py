@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from clipmint import clock
+from clipmint.api import replays
 from clipmint.credits import ledger
 from clipmint.execution.sweeping import DEADLINE_GRACE
 from clipmint.projects import project_store
@@ -90,7 +91,7 @@ class Caller:
 def play_project(account: Emulated, seed: str, likely: float) -> tuple[Counter[str], list[str]]:
     """One round: how the calls were answered, and what is wrong."""
     turns = account.begin_round(seed)
-    generate._idempotency.cache_clear()  # noqa: SLF001
+    replays.powertools.cache_clear()
     chance, user = turns.random, f"user-{uuid.uuid4()}"
     project = _project(user)
     ledger.grant(user, chance.choice((40, 80, 400)), f"for {user}")

@@ -315,7 +315,7 @@ def _open(kind: Kind, user: str) -> Job:
     if kind == "clip":
         made = new_job(user, credits_=credits_, deadline_in=600, batch_id=str(uuid.uuid4()))
     ledger.grant(user, 20, f"for {user}")
-    return ledger.open_jobs([made], CALM, clips=kind == "clip")[0]
+    return ledger.hold_and_record([made], CALM, clips=kind == "clip")[0]
 
 
 def _cancel(this: Round, turns: Turns, job: Job) -> None:

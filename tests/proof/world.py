@@ -39,7 +39,7 @@ import yaml
 
 from clipmint.catalog.model import Model
 from clipmint.credits import ledger
-from clipmint.orders import video_orders
+from clipmint.orders import placing
 from clipmint.telemetry import logger
 from tests.proof import memory, records
 from tests.proof.boundary import Boundary, Death, Point
@@ -423,7 +423,7 @@ def new_world(
         for name, value in environment().items():
             patch.setenv(name, value)
         patch.setattr(logger._logger, "disabled", True)  # noqa: SLF001
-        patch.setattr(video_orders, "STARTS_AT_ONCE", 1)  # in the same order every time
+        patch.setattr(placing, "STARTS_AT_ONCE", 1)  # in the same order every time
         random.seed(0)
         stack.enter_context(contextlib.redirect_stdout(io.StringIO()))  # metrics
         aws = stack.enter_context(moto_aws.empty_account(clients))

@@ -87,7 +87,7 @@ def open_job(user_id: str = "user-1", **changes: Any) -> Job:
     job = new_job(user_id, **changes)
     if ledger.account_of(user_id).available < job.credits:
         ledger.grant(user_id, job.credits, f"grant-for-{job.job_id}")
-    return ledger.open_job(job, Limits(open_jobs=1_000, jobs_per_hour=1_000))
+    return ledger.hold_and_record([job], Limits(open_jobs=1_000, jobs_per_hour=1_000))[0]
 
 
 def task_id_of(token: str) -> str:

@@ -109,7 +109,7 @@ def test_what_the_code_reads_and_what_the_template_tells_are_the_same() -> None:
     from clipmint import settings
     from clipmint.orders import order_settings
 
-    assert order_settings.GenerateSettings in settings.Environment.__subclasses__()
+    assert order_settings.LimitSettings in settings.Environment.__subclasses__()
     read = {
         field.upper()
         for model in settings.Environment.__subclasses__()

@@ -15,14 +15,12 @@ ROOT = Path(__file__).resolve().parents[2]
 LAYER = "shared/clipmint"
 CLEAN = (
     *("CONTRIBUTING.md", f"{LAYER}/errors.py", f"{LAYER}/clock.py", f"{LAYER}/telemetry.py"),
-    *(f"{LAYER}/settings.py", f"{LAYER}/api", f"{LAYER}/catalog", f"{LAYER}/media"),
-    *(f"{LAYER}/credits/{name}.py" for name in ("accounts", "audit", "journal", "ledger_items")),
-    *(f"{LAYER}/jobs", f"{LAYER}/records.py", f"{LAYER}/stages.py", f"{LAYER}/tables.py"),
-    *(f"{LAYER}/orders/{name}.py" for name in ("idempotency_keys", "offers", "order_requests")),
-    *(f"{LAYER}/orders/{name}.py" for name in ("order_settings", "wording")),
-    *(f"{LAYER}/projects/{name}.py" for name in ("project", "project_items", "project_requests")),
+    *(f"{LAYER}/{name}.py" for name in ("cursors", "path_ids", "records", "settings", "stages")),
+    *(f"{LAYER}/tables.py", f"{LAYER}/api", f"{LAYER}/catalog", f"{LAYER}/credits"),
+    *(f"{LAYER}/jobs", f"{LAYER}/media", f"{LAYER}/orders", f"{LAYER}/projects"),
     *(f"{LAYER}/providers/{name}" for name in ("fal", "runway", "runware")),
     *(f"{LAYER}/providers/{name}.py" for name in ("base", "transport", "urls")),
+    *(f"functions/{name}" for name in ("admin", "generate", "projects", "seed", "status")),
 )
 BANNED = re.compile(
     r"\b(whoever|whatever|(?:no|some|any|every)body(?:'s)?|shall|tells?|told|says?|said|rings?|rang"

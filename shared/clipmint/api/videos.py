@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from clipmint import aws
-from clipmint.api.path_ids import path_id
 from clipmint.errors import JobNotFound
 from clipmint.jobs import job_store
 from clipmint.jobs.job import Asset, Job
 from clipmint.media import storage
+from clipmint.path_ids import path_id
 
 URL_SECONDS = 3_600
 """How long a video's URL is valid; the documents this system comes from promise an hour."""

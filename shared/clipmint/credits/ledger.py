@@ -1,12 +1,12 @@
 """The ledger: the only place where credits move.
 
-Three transactions, and no other writes, touch money: `open_jobs` (hold), `settle` (capture or
-release), `grant`. Each writes the account, its new journal entries and what they are about, all or
-nothing. The account's sequence number is the optimistic lock: a transaction says which account it
-was computed from, and is computed again if another came first.
+Three transactions change credits, and no other write does: `hold_and_record` (hold), `settle`
+(capture or release) and `grant`. Each writes the account, the new journal entries, and the job or
+grant that they are about, all or nothing. The account's sequence number is the optimistic lock: if
+another transaction has changed the account since it was read, the transaction is computed again.
 
-What a crash leaves: before the transaction nothing, after it everything. Whoever retries finds the
-job (same id) or its end (no longer open) and answers from that.
+A crash leaves nothing before the transaction and everything after it. A retry finds the job (same
+id) or its end (no longer open) and returns that.
 """
 
 from __future__ import annotations
@@ -45,35 +45,35 @@ from clipmint.telemetry import (
 
 MAX_ATTEMPTS = 8
 """Attempts at one transaction when others change the same account. Eight with the pauses below
-take about two seconds at worst, which a caller can wait; after that they are told to retry."""
+take about two seconds at worst, which a caller can wait; after that the caller gets 503."""
 
 T = TypeVar("T")
 
 
 class JobExists(Exception):
-    """The transaction found the job, or one of the jobs, already there."""
+    """One of the jobs exists already: ``job``."""
 
     def __init__(self, job: Job) -> None:
         super().__init__(job.job_id)
         self.job = job
 
 
-class Outdated(Exception):
-    """What was to be written beside the jobs no longer fits what is there: look again."""
+class AlsoWriteRefused(Exception):
+    """A condition of `AlsoWrite` does not hold. The caller must read again before it retries."""
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
-    """What else a transaction that opens jobs writes, all or nothing with them."""
+class AlsoWrite:
+    """Further items that a transaction writes together with new jobs, all or nothing."""
 
     puts: tuple[tuple[Model, Condition], ...] = ()
     updates: tuple[tuple[Model, list[Action], Condition], ...] = ()
 
 
-NOTHING = Beside()
+NOTHING_ELSE = AlsoWrite()
 
-MakeBeside = Callable[[int], Beside]
-"""What is beside, where it depends on the credits left available."""
+AlsoWriteFor = Callable[[int], AlsoWrite]
+"""Makes the further items, if they contain the credits that remain available."""
 
 
 def account_of(user_id: str) -> Account:
@@ -128,10 +128,10 @@ def entries_of(user_id: str, *, limit: int, before: int | None) -> EntryPage:
     return EntryPage(entries[:limit], entries[limit - 1].sequence if more else None)
 
 
-def open_jobs(
+def hold_and_record(
     new: Sequence[Job],
     limits: Limits,
-    beside: Beside | MakeBeside = NOTHING,
+    also_write: AlsoWrite | AlsoWriteFor = NOTHING_ELSE,
     *,
     clips: bool = False,
 ) -> list[Job]:
@@ -140,22 +140,24 @@ def open_jobs(
     Parameters
     ----------
     new
-        At least one. A transaction takes 100 items: the account, what is ``beside``, and for each
-        job itself and one per stage.
+        At least one. A transaction takes 100 items: the account, those of ``also_write``, and for
+        each job the job itself and one entry per stage.
+    also_write
+        Further items for the same transaction.
     clips
         Whether they are clips of a project, which have a limit of their own.
 
     Returns
     -------
     list
-        The jobs as recorded: with ``balance_after``, the credits left available.
+        The jobs as recorded, with ``balance_after``: the credits that remain available.
 
     Raises
     ------
     JobExists
-        A job of one of these ids is there; nothing was held.
-    Outdated
-        A condition of what is ``beside`` does not hold; nothing was held.
+        A job with one of these ids exists; nothing was held.
+    AlsoWriteRefused
+        A condition of ``also_write`` does not hold; nothing was held.
     InsufficientCredits, LimitReached
         Nothing was held.
     TemporarilyUnavailable
@@ -167,7 +169,7 @@ def open_jobs(
         before = account_of(new[0].user_id)
         after, entries = accounts.hold(before, prices, limits, new[0].created_at, clips=clips)
         opened = [replace(job, balance_after=after.available) for job in new]
-        also = beside if isinstance(beside, Beside) else beside(after.available)
+        also = also_write if isinstance(also_write, AlsoWrite) else also_write(after.available)
         try:
             with _transaction() as transaction:
                 for job in opened:
@@ -183,7 +185,7 @@ def open_jobs(
                 for item, actions, condition in also.updates:
                     transaction.update(item, actions=actions, condition=condition)
         except TransactWriteError as error:
-            _explain(error, len(new), also)
+            _raise_refusal(error, len(new), also)
             raise
         return opened
 
@@ -192,28 +194,24 @@ def open_jobs(
     return opened
 
 
-def open_job(job: Job, limits: Limits, beside: Beside = NOTHING) -> Job:
-    """`open_jobs` for one."""
-    return open_jobs([job], limits, beside)[0]
-
-
 def settle(job_id: str, decide: Callable[[Job], Verdict | None]) -> Job:
     """End a job: capture the stages that succeeded, release the others, in one transaction.
 
     Parameters
     ----------
     decide
-        Judges the job as it stands; asked again if the job changed meanwhile. None leaves it open.
+        Returns how the job ends, or None to leave it open. Called again if the job has changed
+        meanwhile.
 
     Returns
     -------
     Job
-        As it stands afterwards. A job that had ended before is returned as it was.
+        The job after the transaction, or unchanged if it had ended before.
 
     Raises
     ------
     LookupError
-        No such job.
+        There is no such job.
     TemporarilyUnavailable
         Too many changes to this account or job at once; nothing was written.
     """
@@ -249,8 +247,8 @@ def settle(job_id: str, decide: Callable[[Job], Verdict | None]) -> Job:
             actions.append(JobItem.failure.set(verdict.failure.value))
         with _transaction() as transaction:
             _save_entries(transaction, entries)
-            # The verdict was reached on this revision; if an asset or an outcome has arrived
-            # since, it must be reached again.
+            # The verdict is about this revision. If an asset or an outcome was recorded since,
+            # decide again.
             transaction.update(
                 JobItem(job_id),
                 actions=actions,
@@ -317,7 +315,8 @@ def grant(user_id: str, amount: int, reference: str) -> tuple[int, bool]:
 
 
 def _count_end(job: Job) -> None:
-    """Counted by whoever ended it, right after: a job ends once, so it is counted once."""
+    """Emit the metrics of a job's end. Only the call that ended the job does this, so each job is
+    counted once."""
     stage = job.current_stage or job.stages[-1]
     seconds = (job.updated_at - job.created_at).total_seconds()
     emit({JOB_ENDED: 1, JOB_SECONDS: seconds}, outcome=job.status.value, provider=stage.provider)
@@ -347,7 +346,7 @@ def _save_entries(transaction: TransactWrite, entries: list[Entry]) -> None:
                 stage=entry.stage,
                 reference=entry.reference,
             ),
-            # Never overwritten: the journal is append-only, and a hold is resolved once.
+            # Never overwrite: the journal is append-only, and a hold is resolved once.
             condition=EntryItem.sk.does_not_exist(),
         )
 
@@ -373,11 +372,11 @@ def _save_account(transaction: TransactWrite, before: Account, after: Account) -
     )
 
 
-def _explain(error: TransactWriteError, jobs_: int, beside: Beside) -> None:
-    """Raise what a cancelled opening means, unless another attempt may do better.
+def _raise_refusal(error: TransactWriteError, jobs_: int, also: AlsoWrite) -> None:
+    """Raise `JobExists` or `AlsoWriteRefused` if that is why DynamoDB cancelled the transaction.
 
-    DynamoDB gives a reason per item, in the order of the request: PynamoDB sends puts, then
-    updates, each in the order they were made.
+    DynamoDB returns a reason per item, in the order of the request. PynamoDB sends the puts first
+    and then the updates, each in the order in which they were added.
     """
     refused = [
         reason if reason and reason.code == "ConditionalCheckFailed" else None
@@ -388,14 +387,14 @@ def _explain(error: TransactWriteError, jobs_: int, beside: Beside) -> None:
             if reason.raw_item is None:
                 raise TypeError("DynamoDB did not return the item that exists")
             raise JobExists(job_items.to_job(JobItem.from_raw_data(reason.raw_item))) from None
-    puts = refused[jobs_ : jobs_ + len(beside.puts)]
-    updates = refused[len(refused) - len(beside.updates) :]
+    puts = refused[jobs_ : jobs_ + len(also.puts)]
+    updates = refused[len(refused) - len(also.updates) :]
     if any(puts) or any(updates):
-        raise Outdated from None
+        raise AlsoWriteRefused from None
 
 
 def _retrying(attempt: Callable[[], T]) -> T:
-    """Run a transaction again, computed afresh, while others change the same account."""
+    """Compute and run a transaction again while others change the same account."""
     return aws.retry_on_conflict(
         attempt,
         attempts=MAX_ATTEMPTS,

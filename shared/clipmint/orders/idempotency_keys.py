@@ -7,12 +7,31 @@ from __future__ import annotations
 
 import re
 import uuid
+from dataclasses import dataclass
 
 from clipmint.errors import IdempotencyKeyInvalid, IdempotencyKeyRequired
 
 MAX_IDEMPOTENCY_KEY_CHARACTERS = 255
 _JOB_NAMESPACE = uuid.UUID("6f1d0b5e-0c0b-5d0e-9a53-3f1f6c1b7a10")
 _PRINTABLE_ASCII = re.compile(r"[\x21-\x7e]+(?: +[\x21-\x7e]+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One user's call that starts jobs, under an idempotency key.
+
+    ``fingerprint`` identifies what is ordered: another fingerprint under the same key is another
+    order.
+    """
+
+    user_id: str
+    key: str
+    fingerprint: str
+
+    @property
+    def job_id(self) -> str:
+        """The id of the order's job; if it starts many clips, of the first one."""
+        return job_id_for(self.user_id, self.key)
 
 
 def parse_idempotency_key(header: str | None) -> str:

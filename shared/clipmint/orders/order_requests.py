@@ -40,7 +40,7 @@ ModelName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 SceneId = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
-class _Order(BaseModel):
+class _OrderBody(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     user_id: str | None = Field(None, description="If sent, must be the caller's own")
@@ -51,7 +51,7 @@ class _Order(BaseModel):
             raise UserMismatch("user_id does not match the token")
 
 
-class GenerationRequest(_Order):
+class GenerationRequest(_OrderBody):
     """The body of ``POST /v1/videos`` and of its estimate."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE_VIDEO]})
@@ -77,7 +77,7 @@ class GenerationRequest(_Order):
         return _digest(values)
 
 
-class SceneVideoRequest(_Order):
+class SceneVideoRequest(_OrderBody):
     """The body of ``POST /v1/scenes/{scene_id}/video``."""
 
     model_config = ConfigDict(
@@ -93,7 +93,7 @@ class SceneVideoRequest(_Order):
         return _digest({"scene_id": scene_id, **_stated_values(self)})
 
 
-class ClipsRequest(_Order):
+class ClipsRequest(_OrderBody):
     """The body of ``POST /v1/projects/{project_id}/clips``."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"force": False}]})

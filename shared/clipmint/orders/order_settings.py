@@ -10,10 +10,9 @@ from clipmint.credits.accounts import Limits
 from clipmint.settings import Environment
 
 
-class GenerateSettings(Environment):
-    """Settings of functions that start jobs."""
+class LimitSettings(Environment):
+    """How many jobs one user can have and start."""
 
-    idempotency_table: str
     max_open_jobs: Annotated[int, Field(ge=1)] = Limits().open_jobs
     max_jobs_per_hour: Annotated[int, Field(ge=1)] = Limits().jobs_per_hour
     max_open_clips: Annotated[int, Field(ge=1)] = Limits().open_clips
@@ -23,9 +22,15 @@ class GenerateSettings(Environment):
         return Limits(self.max_open_jobs, self.max_jobs_per_hour, self.max_open_clips)
 
 
-class RenderingSettings(Environment):
+class DefaultModels(Environment):
     """Default models for scenes without a model of their own, by their ids in the catalog."""
 
     scene_image_model: str = "gen4-image"
     scene_video_model: str = "gen4-turbo"
     clip_model: str = "runware-veo-3.1"
+
+
+class IdempotencySettings(Environment):
+    """The table with the responses to calls that start jobs."""
+
+    idempotency_table: str

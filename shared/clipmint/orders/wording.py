@@ -15,7 +15,7 @@ from clipmint.errors import (
 from clipmint.projects.project import DEFAULT_SCENE_SECONDS, RESOLUTIONS, Scene
 
 PROMPT_BETWEEN_FRAMES = "A smooth, natural movement from the first frame to the last frame."
-"""The prompt of a clip whose scene has no prompt: the frames determine the content."""
+"""The prompt of a clip if its scene has no prompt: the frames determine the content."""
 
 RATIO_OF_THE_IMAGE = "auto"
 """With this ratio, some models use the aspect ratio of the first image."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
-from clipmint.errors import ResolutionNotAllowed, TooManyScenes
+from clipmint.errors import ProjectNotFound, ResolutionNotAllowed, SceneNotFound, TooManyScenes
 from clipmint.jobs.job import Asset, Job, JobStatus
 
 T = TypeVar("T")
@@ -62,7 +62,7 @@ def shape_of(resolution: str) -> Shape:
 
 
 @dataclass(frozen=True, slots=True)
-class Render:
+class SceneJobs:
     """The jobs that determine what a scene shows.
 
     ``job_id`` is the newest job. ``image_job_id`` is the last earlier job that has an image, and
@@ -83,7 +83,7 @@ class Render:
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A project. ``scene_ids`` is the order of its scenes; ``renders`` has those with a job.
+    """A project. ``scene_ids`` is the order of its scenes; ``scene_jobs`` has those with a job.
 
     ``revision`` counts the changes of the item: jobs are only started for the revision that was
     read. ``last_job_id`` is the project's newest job that renders none of its scenes.
@@ -97,7 +97,7 @@ class Project:
     scene_ids: tuple[str, ...]
     created_at: datetime
     updated_at: datetime
-    renders: Mapping[str, Render] = field(default_factory=dict)
+    scene_jobs: Mapping[str, SceneJobs] = field(default_factory=dict)
     last_job_id: str | None = None
     revision: int = 1
 
@@ -133,6 +133,16 @@ def too_many_scenes() -> TooManyScenes:
     )
 
 
+def no_project() -> ProjectNotFound:
+    """The error for a project that does not exist, or is not this user's."""
+    return ProjectNotFound("There is no such project")
+
+
+def no_scene() -> SceneNotFound:
+    """The error for a scene that does not exist, or is not this user's."""
+    return SceneNotFound("There is no such scene")
+
+
 @dataclass(frozen=True, slots=True)
 class SceneState:
     """What a scene shows.
@@ -150,12 +160,12 @@ class SceneState:
         return self.job.status if self.job else JobStatus.PENDING
 
 
-def state_of(scene: Scene, render: Render | None, jobs: Mapping[str, Job]) -> SceneState:
-    """The state of a scene, derived from those of ``jobs`` that its render names.
+def state_of(scene: Scene, scene_jobs: SceneJobs | None, jobs: Mapping[str, Job]) -> SceneState:
+    """The state of a scene, derived from ``jobs``, which has at least those of ``scene_jobs``.
 
     Jobs that the user has deleted are ignored.
     """
-    found = _found(render, jobs)
+    found = _found(scene_jobs, jobs)
     return SceneState(
         job=_first(found),
         image_url=_first(map(image_of, found)) or scene.image_url,
@@ -163,24 +173,26 @@ def state_of(scene: Scene, render: Render | None, jobs: Mapping[str, Job]) -> Sc
     )
 
 
-def next_render(render: Render | None, job_id: str, jobs: Mapping[str, Job]) -> Render:
-    """A scene's render with a new newest job. It keeps the results of the earlier jobs."""
-    found = _found(render, jobs)
-    return Render(
+def next_scene_jobs(
+    scene_jobs: SceneJobs | None, job_id: str, jobs: Mapping[str, Job]
+) -> SceneJobs:
+    """A scene's jobs with a new newest job. They keep the results of the earlier jobs."""
+    found = _found(scene_jobs, jobs)
+    return SceneJobs(
         job_id,
         image_job_id=_first(job.job_id for job in found if image_of(job)),
         video_job_id=_first(job.job_id for job in found if video_of(job)),
     )
 
 
-def _found(render: Render | None, jobs: Mapping[str, Job]) -> list[Job]:
-    """The jobs of a render, newest first, without deleted jobs."""
-    if render is None:
+def _found(scene_jobs: SceneJobs | None, jobs: Mapping[str, Job]) -> list[Job]:
+    """The jobs of a scene, newest first, without deleted jobs."""
+    if scene_jobs is None:
         return []
-    found = [job for job_id in render.job_ids if (job := jobs.get(job_id)) and not job.deleted]
+    found = [job for job_id in scene_jobs.job_ids if (job := jobs.get(job_id)) and not job.deleted]
     found.sort(key=lambda job: job.created_at, reverse=True)
-    # The clocks of machines differ, but the render records the newest job.
-    found.sort(key=lambda job: job.job_id != render.job_id)
+    # The clocks of machines differ, but the project records the newest job.
+    found.sort(key=lambda job: job.job_id != scene_jobs.job_id)
     return found
 
 

@@ -17,7 +17,7 @@ from pynamodb.indexes import AllProjection, KeysOnlyProjection, LocalSecondaryIn
 from pynamodb.models import Model
 
 from clipmint import clock
-from clipmint.projects.project import Project, Render, Scene
+from clipmint.projects.project import Project, Scene, SceneJobs
 from clipmint.tables import FromEnvironment, TableMeta
 
 
@@ -136,7 +136,7 @@ def project_item(project: Project) -> ProjectItem:
         resolution=project.resolution,
         image_url=project.image_url,
         scene_ids=list(project.scene_ids),
-        renders=renders_map(project.renders),
+        renders=scene_jobs_map(project.scene_jobs),
         revision=project.revision,
         created_at=clock.iso(project.created_at),
         updated_at=clock.iso(project.updated_at),
@@ -155,16 +155,16 @@ def to_project(item: ProjectItem) -> Project:
         created_at=clock.from_iso(item.created_at),
         updated_at=clock.from_iso(item.updated_at),
         last_job_id=item.last_job_id,
-        renders={scene_id: Render(**render) for scene_id, render in item.renders.items()},
+        scene_jobs={scene_id: SceneJobs(**jobs) for scene_id, jobs in item.renders.items()},
         revision=int(item.revision),
     )
 
 
-def renders_map(renders: Mapping[str, Render]) -> dict[str, dict[str, str]]:
+def scene_jobs_map(scene_jobs: Mapping[str, SceneJobs]) -> dict[str, dict[str, str]]:
     """The attribute ``renders`` of a project's item."""
     return {
-        scene_id: {name: job_id for name, job_id in asdict(render).items() if job_id}
-        for scene_id, render in renders.items()
+        scene_id: {name: job_id for name, job_id in asdict(jobs).items() if job_id}
+        for scene_id, jobs in scene_jobs.items()
     }
 
 

@@ -27,7 +27,7 @@ from clipmint.jobs.job import Job, JobStatus
 from clipmint.jobs.outcomes import FailureCode
 from clipmint.jobs.verdict import Verdict
 from clipmint.orders import video_orders
-from clipmint.orders.idempotency_keys import job_id_for
+from clipmint.orders.idempotency_keys import Order, job_id_for
 from clipmint.orders.order_requests import GenerationRequest
 from tests.support.jobs import assert_adds_up, journal
 from tests.support.moto_aws import Aws
@@ -43,7 +43,8 @@ def request(**changes: Any) -> GenerationRequest:
 
 
 def start(limits: Limits = LIMITS, **changes: Any) -> tuple[Job, bool]:
-    return video_orders.start("user-1", JOB_ID, request(**changes), limits)
+    asked = request(**changes)
+    return video_orders.start(Order("user-1", "key-1", asked.fingerprint()), asked, limits)
 
 
 class Crash(BaseException):

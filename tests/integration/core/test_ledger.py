@@ -57,7 +57,7 @@ def stored(job: Job) -> Job:
 def test_opening_a_job_holds_its_price_and_records_it_at_once(aws: Aws) -> None:
     ledger.grant("user-1", 100, "purchase-1")
     asked = new_job(credits_=32)
-    opened = ledger.open_job(asked, LIMITS)
+    opened = ledger.hold_and_record([asked], LIMITS)[0]
     assert opened == replace(asked, balance_after=68)
     assert job_store.get(asked.job_id) == opened
     account = assert_adds_up("user-1")
@@ -71,7 +71,7 @@ def test_the_same_job_opened_again_is_found_and_held_once(aws: Aws) -> None:
     again = new_job(job_id=first.job_id, prompt="another")
     ledger.grant("user-1", 100, "more")
     with pytest.raises(ledger.JobExists) as found:
-        ledger.open_job(again, LIMITS)
+        ledger.hold_and_record([again], LIMITS)
     assert found.value.job == job_store.get(first.job_id)
     assert found.value.job.prompt == first.prompt
     assert assert_adds_up("user-1").held == first.credits
@@ -80,7 +80,7 @@ def test_the_same_job_opened_again_is_found_and_held_once(aws: Aws) -> None:
 def test_without_enough_credits_nothing_is_written(aws: Aws) -> None:
     ledger.grant("user-1", 31, "purchase-1")
     with pytest.raises(InsufficientCredits) as refused:
-        ledger.open_job(new_job(credits_=32), LIMITS)
+        ledger.hold_and_record([new_job(credits_=32)], LIMITS)
     assert refused.value.extras == {
         "current_credits": 31,
         "held_credits": 0,
@@ -92,7 +92,7 @@ def test_without_enough_credits_nothing_is_written(aws: Aws) -> None:
 
 def test_a_user_without_an_account_has_no_credits(aws: Aws) -> None:
     with pytest.raises(InsufficientCredits) as refused:
-        ledger.open_job(new_job("newcomer"), LIMITS)
+        ledger.hold_and_record([new_job("newcomer")], LIMITS)
     assert refused.value.extras["current_credits"] == 0
     assert aws.items("LEDGER_TABLE") == []
 
@@ -101,20 +101,20 @@ def test_limits_hold_until_a_job_ends_or_the_hour_is_over(aws: Aws, hands: Clock
     hands.to_next_hour()
     ledger.grant("user-1", 1_000, "purchase-1")
     limits = Limits(open_jobs=2, jobs_per_hour=3)
-    first = ledger.open_job(new_job(), limits)
-    ledger.open_job(new_job(), limits)
+    first = ledger.hold_and_record([new_job()], limits)[0]
+    ledger.hold_and_record([new_job()], limits)
     with pytest.raises(LimitReached) as refused:
-        ledger.open_job(new_job(), limits)
+        ledger.hold_and_record([new_job()], limits)
     assert refused.value.headers["X-RateLimit-Limit"] == "2"
     ledger.settle(first.job_id, lambda _: FAILED)
-    third = ledger.open_job(new_job(), limits)
+    third = ledger.hold_and_record([new_job()], limits)[0]
     ledger.settle(third.job_id, lambda _: FAILED)
     hands.forward(minutes=59)
     with pytest.raises(LimitReached) as refused:
-        ledger.open_job(new_job(), limits)
+        ledger.hold_and_record([new_job()], limits)
     assert refused.value.headers["Retry-After"] == "60"
     hands.forward(minutes=1)
-    assert ledger.open_job(new_job(), limits)
+    assert ledger.hold_and_record([new_job()], limits)[0]
     assert assert_adds_up("user-1").held == 64
 
 
@@ -127,7 +127,7 @@ def test_a_hold_is_computed_again_when_another_change_came_first(
         ledger.grant("user-1", 60, "purchase-2")
 
     aws.before_each_transaction(another_purchase)
-    opened = ledger.open_job(new_job(credits_=32), LIMITS)
+    opened = ledger.hold_and_record([new_job(credits_=32)], LIMITS)[0]
     assert opened.balance_after == 68
     assert assert_adds_up("user-1").available == 68
     assert len(pauses) == 1
@@ -137,11 +137,11 @@ def test_two_jobs_cannot_spend_the_same_credits(aws: Aws) -> None:
     ledger.grant("user-1", 32, "purchase-1")
 
     def the_other() -> None:
-        ledger.open_job(new_job(), LIMITS)
+        ledger.hold_and_record([new_job()], LIMITS)
 
     aws.before_each_transaction(the_other)
     with pytest.raises(InsufficientCredits) as refused:
-        ledger.open_job(new_job(), LIMITS)
+        ledger.hold_and_record([new_job()], LIMITS)
     assert refused.value.extras["held_credits"] == 32
     assert len(aws.items("JOBS_TABLE")) == 1
     assert assert_adds_up("user-1").available == 0
@@ -152,11 +152,11 @@ def test_a_twin_that_was_quicker_is_found_rather_than_paid_again(aws: Aws) -> No
     job = new_job()
 
     def the_twin() -> None:
-        ledger.open_job(job, LIMITS)
+        ledger.hold_and_record([job], LIMITS)
 
     aws.before_each_transaction(the_twin)
     with pytest.raises(ledger.JobExists) as found:
-        ledger.open_job(job, LIMITS)
+        ledger.hold_and_record([job], LIMITS)
     assert found.value.job.balance_after == 68
     assert assert_adds_up("user-1").held == 32
 
@@ -164,7 +164,7 @@ def test_a_twin_that_was_quicker_is_found_rather_than_paid_again(aws: Aws) -> No
 def test_a_few_conflicts_are_waited_out(aws: Aws, pauses: list[float]) -> None:
     ledger.grant("user-1", 100, "purchase-1")
     aws.before_each_transaction(conflict, conflict, conflict)
-    assert ledger.open_job(new_job(), LIMITS).balance_after == 68
+    assert ledger.hold_and_record([new_job()], LIMITS)[0].balance_after == 68
     assert len(pauses) == 3
     assert assert_adds_up("user-1").held == 32
 
@@ -176,7 +176,7 @@ def test_many_conflicts_are_an_answer_to_come_back_and_nothing_was_held(
     before = aws.transactions
     aws.before_each_transaction(*[conflict] * ledger.MAX_ATTEMPTS)
     with pytest.raises(TemporarilyUnavailable) as refused:
-        ledger.open_job(new_job(), LIMITS)
+        ledger.hold_and_record([new_job()], LIMITS)
     assert refused.value.headers == {"Retry-After": "1"}
     assert aws.transactions - before == ledger.MAX_ATTEMPTS
     assert sum(pauses) < 3
@@ -194,7 +194,7 @@ def test_a_cancellation_that_will_not_pass_is_not_tried_again(
     ledger.grant("user-1", 100, "purchase-1")
     aws.before_each_transaction(lambda: reason)
     with pytest.raises(TransactWriteError):
-        ledger.open_job(new_job(), LIMITS)
+        ledger.hold_and_record([new_job()], LIMITS)
     assert pauses == []
     assert assert_adds_up("user-1").held == 0
 
@@ -203,7 +203,7 @@ def test_a_cancellation_that_will_not_pass_is_not_tried_again(
 def test_a_throttled_transaction_is_waited_out(aws: Aws, pauses: list[float], reason: str) -> None:
     ledger.grant("user-1", 100, "purchase-1")
     aws.before_each_transaction(lambda: reason, lambda: reason)
-    ledger.open_job(new_job(credits_=32), LIMITS)
+    ledger.hold_and_record([new_job(credits_=32)], LIMITS)
     assert len(pauses) == 2
     assert assert_adds_up("user-1").held == 32
 

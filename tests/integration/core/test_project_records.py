@@ -34,8 +34,8 @@ from clipmint.jobs.job_items import JobItem
 from clipmint.jobs.outcomes import FailureCode
 from clipmint.jobs.verdict import Verdict
 from clipmint.media import storage
-from clipmint.projects import project_store
-from clipmint.projects.project import Project, Render
+from clipmint.projects import project_store, project_writes, scene_store
+from clipmint.projects.project import Project, SceneJobs
 from clipmint.projects.project_items import ProjectItem, SceneItem
 from clipmint.projects.project_requests import NewProject, NewScene, ProjectChanges, SceneChanges
 from tests.support.clock import Clock
@@ -62,7 +62,9 @@ def project_of(*prompts: str, user: str = USER) -> Project:
 def render(project: Project, scene_id: str, job_id: str) -> Project:
     """The project once a job renders a scene of it."""
     with write_transaction(ProjectItem) as transaction:
-        item, actions, condition = project_store.rendering(project, {scene_id: Render(job_id)})
+        item, actions, condition = project_store.update_scene_jobs(
+            project, {scene_id: SceneJobs(job_id)}
+        )
         transaction.update(item, actions=actions, condition=condition)
     return project_store.get(project.user_id, project.project_id)
 
@@ -75,11 +77,11 @@ def everything(user: str, project_id: str, scene_id: str) -> list[Callable[[], o
         partial(project_store.read, *here),
         partial(project_store.change, *here, ProjectChanges(name="mine")),
         partial(project_store.change, *here, ProjectChanges()),
-        partial(project_store.add_scene, *here, NewScene()),
-        partial(project_store.get_scene, *here, scene_id),
-        partial(project_store.change_scene, *here, scene_id, SceneChanges(duration=1)),
-        partial(project_store.change_scene, *here, scene_id, SceneChanges()),
-        partial(project_store.delete_scene, *here, scene_id),
+        partial(scene_store.add, *here, NewScene()),
+        partial(scene_store.get, *here, scene_id),
+        partial(scene_store.change, *here, scene_id, SceneChanges(duration=1)),
+        partial(scene_store.change, *here, scene_id, SceneChanges()),
+        partial(scene_store.delete, *here, scene_id),
     ]
 
 
@@ -149,7 +151,7 @@ def test_a_project_of_somebody_else_is_not_there() -> None:
     with pytest.raises(ProjectNotFound):
         project_store.delete("user-2", project.project_id)
     with pytest.raises(SceneNotFound):
-        project_store.find_scene("user-2", scene_id)
+        scene_store.find("user-2", scene_id)
     assert project_store.read(USER, project.project_id)[0] == project
 
 
@@ -157,13 +159,13 @@ def test_a_scene_is_found_in_whichever_project_it_is() -> None:
     first, second = project_of("a", "b"), project_of("c")
     for project in (first, second):
         for scene_id in project.scene_ids:
-            found, scene = project_store.find_scene(USER, scene_id)
+            found, scene = scene_store.find(USER, scene_id)
             assert (found, scene.scene_id) == (project, scene_id)
-            assert (found, scene) == project_store.get_scene(USER, project.project_id, scene_id)
+            assert (found, scene) == scene_store.get(USER, project.project_id, scene_id)
     with pytest.raises(SceneNotFound):
-        project_store.find_scene(USER, str(uuid.uuid4()))
+        scene_store.find(USER, str(uuid.uuid4()))
     with pytest.raises(SceneNotFound):
-        project_store.get_scene(USER, first.project_id, second.scene_ids[0])
+        scene_store.get(USER, first.project_id, second.scene_ids[0])
 
 
 def test_a_change_changes_what_it_names_and_null_clears() -> None:
@@ -186,22 +188,22 @@ def test_a_scene_is_changed_likewise_and_its_project_is_not() -> None:
 
     def changed(body: dict[str, Any]) -> Any:
         changes = SceneChanges.model_validate(body)
-        return project_store.change_scene(USER, project.project_id, scene.scene_id, changes)
+        return scene_store.change(USER, project.project_id, scene.scene_id, changes)
 
     found, once = changed({"visual_prompt": "it runs", "duration": None})
     assert found == project
     assert once == replace(
         scene, visual_prompt="it runs", duration=None, updated_at=once.updated_at
     )
-    assert changed({}) == (project, once) == project_store.find_scene(USER, scene.scene_id)
+    assert changed({}) == (project, once) == scene_store.find(USER, scene.scene_id)
 
 
 def test_scenes_are_added_behind_the_others_and_the_51st_is_refused() -> None:
     project = project_of(*map(str, range(48)))
     for prompt in ("48", "49"):
-        project_store.add_scene(USER, project.project_id, NewScene(image_prompt=prompt))
+        scene_store.add(USER, project.project_id, NewScene(image_prompt=prompt))
     with pytest.raises(TooManyScenes):
-        project_store.add_scene(USER, project.project_id, NewScene())
+        scene_store.add(USER, project.project_id, NewScene())
     found, scenes = project_store.read(USER, project.project_id)
     assert [scene.image_prompt for scene in scenes] == [*map(str, range(50))]
     assert found.revision == project.revision + 2
@@ -213,16 +215,16 @@ def test_a_deleted_scene_makes_room_and_takes_its_render_along() -> None:
     job = open_job()
     ledger.settle(job.job_id, lambda _: FAILED)
     project = render(render(project, gone, job.job_id), stays, job.job_id)
-    project_store.delete_scene(USER, project.project_id, gone)
+    scene_store.delete(USER, project.project_id, gone)
     with pytest.raises(SceneNotFound):
-        project_store.find_scene(USER, gone)
+        scene_store.find(USER, gone)
     with pytest.raises(SceneNotFound):
-        project_store.delete_scene(USER, project.project_id, gone)
-    added = project_store.add_scene(USER, project.project_id, NewScene())
+        scene_store.delete(USER, project.project_id, gone)
+    added = scene_store.add(USER, project.project_id, NewScene())
     found, scenes = project_store.read(USER, project.project_id)
     others = [scene_id for scene_id in project.scene_ids if scene_id != gone]
     assert [scene.scene_id for scene in scenes] == [*others, added.scene_id]
-    assert found.renders == {stays: Render(job.job_id)}
+    assert found.scene_jobs == {stays: SceneJobs(job.job_id)}
     assert found.revision == project.revision + 2
 
 
@@ -300,12 +302,12 @@ def test_a_project_is_not_deleted_while_a_job_of_it_runs(told_by: str, account: 
     with pytest.raises(ProjectBusy):
         project_store.delete(USER, project.project_id)
     with pytest.raises(ProjectBusy):
-        project_store.delete_scene(USER, project.project_id, fox)
+        scene_store.delete(USER, project.project_id, fox)
     assert account.items("PROJECTS_TABLE") == before
     assert uploads(account) == [key]
-    project_store.delete_scene(USER, project.project_id, hen)
+    scene_store.delete(USER, project.project_id, hen)
     ledger.settle(job.job_id, lambda _: FAILED)
-    project_store.delete_scene(USER, project.project_id, fox)
+    scene_store.delete(USER, project.project_id, fox)
     project_store.delete(USER, project.project_id)
 
 
@@ -327,7 +329,7 @@ def test_a_job_that_starts_while_its_project_is_being_deleted_is_noticed(
     ):
         project_store.delete(USER, project.project_id)
     assert marked
-    assert project_store.get(USER, project.project_id).renders
+    assert project_store.get(USER, project.project_id).scene_jobs
 
 
 def test_nothing_can_be_done_with_a_project_whose_deletion_was_cut_short(
@@ -344,7 +346,7 @@ def test_nothing_can_be_done_with_a_project_whose_deletion_was_cut_short(
         with pytest.raises(ProjectNotFound):
             call()
     with pytest.raises(SceneNotFound):
-        project_store.find_scene(USER, scene_id)
+        scene_store.find(USER, scene_id)
     with pytest.raises(TransactWriteError):
         render(project, scene_id, "job-1")
     assert project_store.list_for_user(USER, limit=9, cursor=None).projects == []
@@ -368,17 +370,17 @@ def _cut_off(*_: object) -> str | None:
 def test_a_write_that_meets_another_is_tried_again(account: Aws, reason: str) -> None:
     project = project_of("a fox")
     account.before_each_transaction(lambda: reason, lambda: reason)
-    project_store.add_scene(USER, project.project_id, NewScene(image_prompt="a hen"))
+    scene_store.add(USER, project.project_id, NewScene(image_prompt="a hen"))
     account.before_each_transaction(lambda: reason)
-    project_store.delete_scene(USER, project.project_id, project.scene_ids[0])
+    scene_store.delete(USER, project.project_id, project.scene_ids[0])
     assert [s.image_prompt for s in project_store.read(USER, project.project_id)[1]] == ["a hen"]
 
 
 def test_a_write_that_never_gets_its_turn_is_told_to_come_back(account: Aws) -> None:
     project = project_of("a fox")
-    account.before_each_transaction(*[lambda: "TransactionConflict"] * project_store.MAX_ATTEMPTS)
+    account.before_each_transaction(*[lambda: "TransactionConflict"] * project_writes.MAX_ATTEMPTS)
     with pytest.raises(TemporarilyUnavailable):
-        project_store.add_scene(USER, project.project_id, NewScene())
+        scene_store.add(USER, project.project_id, NewScene())
     assert project_store.get(USER, project.project_id) == project
 
 
@@ -386,10 +388,10 @@ def test_a_scene_deleted_while_another_is_added_loses_neither(account: Aws) -> N
     project = project_of("a fox", "a hen")
 
     def meanwhile() -> None:
-        project_store.add_scene(USER, project.project_id, NewScene(image_prompt="a wolf"))
+        scene_store.add(USER, project.project_id, NewScene(image_prompt="a wolf"))
 
     account.before_each_transaction(meanwhile)
-    project_store.delete_scene(USER, project.project_id, project.scene_ids[0])
+    scene_store.delete(USER, project.project_id, project.scene_ids[0])
     found, scenes = project_store.read(USER, project.project_id)
     assert [scene.image_prompt for scene in scenes] == ["a hen", "a wolf"]
     assert found.scene_ids == tuple(scene.scene_id for scene in scenes)
@@ -399,10 +401,13 @@ def test_renders_are_noted_only_for_the_project_as_it_was_read() -> None:
     project = project_of("a fox", "a hen")
     fox, hen = project.scene_ids
     noted = render(project, fox, "job-1")
-    assert noted.renders == {fox: Render("job-1")}
+    assert noted.scene_jobs == {fox: SceneJobs("job-1")}
     with pytest.raises(TransactWriteError):
         render(project, hen, "job-2")
-    assert render(noted, hen, "job-2").renders == {fox: Render("job-1"), hen: Render("job-2")}
+    assert render(noted, hen, "job-2").scene_jobs == {
+        fox: SceneJobs("job-1"),
+        hen: SceneJobs("job-2"),
+    }
 
 
 # ── Jobs of a project ────────────────────────────────────────────────────────────────────────────

@@ -147,7 +147,7 @@ def test_killed_anywhere_the_retry_makes_it_one_job_and_one_hold(
     call.context = Context(remaining_ms=29_000)
     with monkeypatch.context() as patch:
         if after_the_transaction:
-            patch.setattr("clipmint.orders.video_orders.workflow.start", lambda _: kill())
+            patch.setattr("clipmint.orders.placing.workflow.start", lambda _: kill())
         else:
             aws.before_each_transaction(kill)
         with pytest.raises(Killed):

@@ -20,7 +20,7 @@ from clipmint.jobs.job import Asset, Job, JobStatus, Stage
 from clipmint.jobs.outcomes import IMAGE_KEPT, USER_MESSAGES, Failed, FailureCode, Succeeded
 from clipmint.jobs.verdict import Verdict, verdict
 from clipmint.projects import project_store
-from clipmint.projects.project import MAX_SCENES, RESOLUTIONS, Render
+from clipmint.projects.project import MAX_SCENES, RESOLUTIONS, SceneJobs
 from clipmint.projects.project_items import ProjectItem
 from functions.projects.app import handler
 from tests.support.gateway import Answer, Caller, answer_of, event
@@ -57,11 +57,11 @@ def rendered(project: Any, scene: Any, job: Job | None = None) -> Job:
     ids = {"project_id": project["project_id"], "scene_id": scene["scene_id"]}
     job = job or open_job(**ids)
     found = project_store.get(USER, ids["project_id"])
-    render = Render(job.job_id, None, None)
-    if (before := found.renders.get(ids["scene_id"])) is not None:
+    render = SceneJobs(job.job_id, None, None)
+    if (before := found.scene_jobs.get(ids["scene_id"])) is not None:
         render = replace(render, video_job_id=before.job_id)
     with write_transaction(ProjectItem) as transaction:
-        item, actions, condition = project_store.rendering(found, {ids["scene_id"]: render})
+        item, actions, condition = project_store.update_scene_jobs(found, {ids["scene_id"]: render})
         transaction.update(item, actions=actions, condition=condition)
     return job
 

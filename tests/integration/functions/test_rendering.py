@@ -15,7 +15,7 @@ from clipmint.jobs import job_store
 from clipmint.jobs.job import Asset, Job, JobStatus
 from clipmint.jobs.outcomes import FailureCode
 from clipmint.jobs.verdict import Verdict, verdict
-from clipmint.projects import project_store
+from clipmint.projects import project_store, scene_store
 from clipmint.projects.project import Project
 from clipmint.projects.project_requests import NewProject, NewScene
 from functions.cancel.app import handler as cancel
@@ -130,7 +130,7 @@ def test_a_scene_is_held_at_both_prices_and_started_once(aws: Aws, call: Caller)
     )
     assert assert_adds_up(USER).held == 6
     assert [started["name"] for started in aws.executions.started()] == [job.job_id]
-    assert project_store.get(USER, project.project_id).renders[scene_id].job_id == job.job_id
+    assert project_store.get(USER, project.project_id).scene_jobs[scene_id].job_id == job.job_id
 
 
 @pytest.mark.parametrize("forget", [False, True], ids=["remembered", "record lost"])
@@ -385,7 +385,7 @@ def test_calling_again_renders_only_what_is_missing_or_failed(aws: Aws, call: Ca
     assert clips(call, project).body["clips"] == []
     forced = clips(call, project, force=True, scene_ids=[project.scene_ids[0]]).body["clips"]
     assert [clip["scene_id"] for clip in forced] == [project.scene_ids[0]]
-    render = project_store.get(USER, project.project_id).renders[project.scene_ids[0]]
+    render = project_store.get(USER, project.project_id).scene_jobs[project.scene_ids[0]]
     assert (render.job_id, render.video_job_id) == (forced[0]["job_id"], first[0]["job_id"])
 
 
@@ -408,7 +408,7 @@ def test_a_retry_of_a_batch_starts_nothing_new_even_when_forced(
     first = clips(call, project, "key-1", force=True)
     for clip in first.body["clips"]:
         finish(clip["job_id"])
-    project_store.add_scene(USER, project.project_id, framed(duration=4))
+    scene_store.add(USER, project.project_id, framed(duration=4))
     if forget:
         forget_answers(aws)
     again = clips(call, project, "key-1", force=True)

@@ -18,10 +18,10 @@ from clipmint.jobs.job import TERMINAL, Asset, Job, JobStatus, Stage
 from clipmint.projects.project import (
     DEFAULT_RESOLUTION,
     RESOLUTIONS,
-    Render,
     Scene,
+    SceneJobs,
     image_of,
-    next_render,
+    next_scene_jobs,
     shape_of,
     state_of,
     video_of,
@@ -237,11 +237,11 @@ def jobs_of_a_scene(draw: st.DrawFn) -> list[Job]:
     return found
 
 
-def rendered(history: list[Job]) -> Render | None:
+def rendered(history: list[Job]) -> SceneJobs | None:
     """A scene's render after these jobs were opened one by one."""
-    render: Render | None = None
+    render: SceneJobs | None = None
     for n, job in enumerate(history):
-        render = next_render(render, job.job_id, by_id(history[:n]))
+        render = next_scene_jobs(render, job.job_id, by_id(history[:n]))
     return render
 
 
@@ -302,7 +302,7 @@ def test_a_scene_never_rendered_is_pending_and_shows_the_users_own_picture() -> 
 
 
 def test_a_job_that_is_not_there_counts_as_if_it_had_never_been() -> None:
-    assert state_of(SCENE, Render("job-1", "job-2", "job-3"), {}).job is None
+    assert state_of(SCENE, SceneJobs("job-1", "job-2", "job-3"), {}).job is None
 
 
 def test_a_scene_lasts_five_seconds_unless_it_says_so() -> None:
@@ -320,9 +320,9 @@ def test_a_job_that_completes_after_the_next_one_was_opened_shows_its_video() ->
         for n, job_id in enumerate(("first", "second", "third"))
     )
     picture_only = replace(second, status=JobStatus.PROCESSING, stages=(stage("image", True),))
-    render = next_render(next_render(None, "first", {}), "second", by_id([first]))
-    render = next_render(render, "third", by_id([first, picture_only]))
-    assert render == Render("third", image_job_id="second", video_job_id="first")
+    render = next_scene_jobs(next_scene_jobs(None, "first", {}), "second", by_id([first]))
+    render = next_scene_jobs(render, "third", by_id([first, picture_only]))
+    assert render == SceneJobs("third", image_job_id="second", video_job_id="first")
     running = replace(third, status=JobStatus.PROCESSING, stages=(stage("video", False),))
     state = state_of(SCENE, render, by_id([first, second, running]))
     assert state.video is second.stages[-1].asset
@@ -336,5 +336,5 @@ def test_without_its_newest_job_a_scene_is_what_the_last_one_before_made_it(newe
         job_id: replace(job, job_id=job_id, created_at=NOON + timedelta(minutes=job_id == newer))
         for job_id, job in made.items()
     }
-    state = state_of(SCENE, Render("deleted", "a-picture", "a-video"), jobs)
+    state = state_of(SCENE, SceneJobs("deleted", "a-picture", "a-video"), jobs)
     assert state.job is jobs[newer]

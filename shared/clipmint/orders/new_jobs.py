@@ -1,0 +1,95 @@
+"""New jobs and their stages, before they are recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from clipmint import clock
+from clipmint.catalog.model import Model, utf16_units
+from clipmint.errors import InvalidRequest, ModelUnavailable
+from clipmint.jobs.job import ImageOrder, Job, JobStatus, Stage
+from clipmint.orders import offers, wording
+from clipmint.orders.idempotency_keys import Order
+from clipmint.projects.project import Project, Scene
+from clipmint.stages import VIDEO
+
+
+def check_prompt(model: Model, prompt: str, field: str = "prompt") -> None:
+    """Raise `InvalidRequest` for a prompt that is too long for the model."""
+    if utf16_units(prompt) > model.max_prompt_units:
+        raise InvalidRequest(
+            "The prompt is too long",
+            details=f"{field}: at most {model.max_prompt_units} characters for {model.model_id}",
+        )
+
+
+def new_stage(
+    name: str,
+    model: Model,
+    credits_: int,
+    image_order: ImageOrder | None = None,
+    *,
+    fallback: bool = True,
+) -> Stage:
+    """A stage of a new job, with the model's routes on offer, or only the first of them.
+
+    Raises `ModelUnavailable`.
+    """
+    routes = offers.open_routes(model)[: None if fallback else 1]
+    if not routes:
+        raise ModelUnavailable(f"{model.model_id} is not available at the moment")
+    return Stage(
+        name=name,
+        routes=tuple(routes),
+        provider=routes[0].provider,
+        endpoint=routes[0].endpoint,
+        credits=credits_,
+        poll_seconds=tuple(model.poll_seconds),
+        deadline_seconds=model.deadline_seconds,
+        image_order=image_order,
+    )
+
+
+def deadline_of(stage: Stage, now: datetime) -> int:
+    """The deadline of a stage that starts now, in epoch seconds."""
+    return clock.epoch(now + timedelta(seconds=stage.deadline_seconds))
+
+
+def scene_job(
+    order: Order,
+    project: Project,
+    scene: Scene,
+    model: Model,
+    *,
+    prompt: str,
+    stages_before: Sequence[Stage] = (),
+    image_url: str | None,
+    last_image_url: str | None = None,
+) -> Job:
+    """A job of a scene. Its last stage makes the scene's video with ``model`` and ``prompt``.
+
+    Raises `InvalidRequest` and its subclasses.
+    """
+    check_prompt(model, prompt, "visual_prompt")
+    settings = model.resolve(None, wording.video_settings(model, scene, project.resolution))
+    stages = (*stages_before, new_stage(VIDEO, model, model.credits(settings)))
+    now = clock.now()
+    return Job(
+        job_id=order.job_id,
+        user_id=order.user_id,
+        status=JobStatus.PENDING,
+        model_id=model.model_id,
+        model_name=model.name,
+        prompt=prompt,
+        settings=settings,
+        fingerprint=order.fingerprint,
+        stages=stages,
+        deadline=deadline_of(stages[0], now),
+        created_at=now,
+        updated_at=now,
+        project_id=project.project_id,
+        scene_id=scene.scene_id,
+        image_url=image_url,
+        last_image_url=last_image_url,
+    )
