@@ -18,7 +18,7 @@ from clipmint.stages import STAGES
 if TYPE_CHECKING:
     from clipmint.credits.accounts import Entry
     from clipmint.media.uploads import Upload
-    from clipmint.orders.scene_orders import Batch as ClipBatch
+    from clipmint.orders.clip_orders import ClipBatch
 
 
 class Accepted(BaseModel):
