@@ -19,9 +19,11 @@ class Environment(BaseModel):
     model_config = ConfigDict(frozen=True, alias_generator=str.upper)
 
     @classmethod
-    def read(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """Read the environment. Raises pydantic's ``ValidationError``, naming variables."""
-        return TypeAdapter(cls).validate_python(dict(environment))
+    def read(cls, environment: Mapping[str, str] | None = None) -> Self:
+        """Read an environment; by default the process's own. Raises pydantic's
+        ``ValidationError``, naming variables."""
+        variables = os.environ if environment is None else environment
+        return TypeAdapter(cls).validate_python(dict(variables))
 
 
 BaseUrl = Annotated[
