@@ -49,8 +49,7 @@ def test_a_cancellation_that_does_not_look_is_found(
     """A deliberate mutation: cancel ends the job whatever has been recorded."""
     always = Verdict(JobStatus.CANCELLED, FailureCode.CANCELLED)
     monkeypatch.setattr(cancellation, "_verdict", lambda _: always)
-    found = [what for n in range(8) for what in play(account, "one stage", f"blind {n}").found]
-    assert any("the job is cancelled, and its provider has" in what for what in found)
+    assert _is_found(account, "the job is cancelled, and its provider has", "blind", 0)
 
 
 def _is_found(account: Emulated, sentence: str, seed: str, first: int) -> bool:
@@ -113,8 +112,11 @@ def test_an_account_written_unseen_is_found(
         )
 
     monkeypatch.setattr(ledger, "_save_account", save)
-    found = [what for n in range(3) for what in play_project(account, f"unseen {n}", 0.0)[1]]
-    assert any("the account says" in what or "should be line" in what for what in found)
+    assert any(
+        "the account says" in what or "should be line" in what
+        for n in range(50)  # the ids of jobs are random, and they decide the order of some calls
+        for what in play_project(account, f"unseen {n}", 0.0)[1]
+    )
 
 
 def test_a_reference_that_is_not_kept_is_found(
