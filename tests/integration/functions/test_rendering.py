@@ -11,7 +11,7 @@ import pytest
 from clipmint.credits import ledger
 from clipmint.errors import ProjectBusy
 from clipmint.execution import workflow
-from clipmint.jobs import job_store
+from clipmint.jobs import job_lists, job_store
 from clipmint.jobs.job import Asset, Job, JobStatus
 from clipmint.jobs.outcomes import FailureCode
 from clipmint.jobs.verdict import Verdict, verdict
@@ -637,7 +637,7 @@ def test_a_project_whose_job_has_just_begun_is_not_deleted(
     body = I2V | {"project_id": project.project_id}
     job_id = post(call, "/v1/videos", body).body["job_id"]
     # The index of a user's jobs lags behind.
-    monkeypatch.setattr(job_store, "open_in_project", lambda *_: [])
+    monkeypatch.setattr(job_lists, "open_in_project", lambda *_: [])
     with pytest.raises(ProjectBusy):
         project_store.delete(USER, project.project_id)
     finish(job_id, FAILED)
@@ -669,7 +669,7 @@ def test_a_search_ends_early_and_goes_on_where_it_ended(
     project = project_of(framed())
     wanted = clips(call, project).body["clips"][0]["job_id"]
     clips(call, project_of(*[framed(duration=4)] * 7))
-    monkeypatch.setattr(job_store, "SEARCHED", 3)
+    monkeypatch.setattr(job_lists, "SEARCHED", 3)
     seen, cursor, pages = [], None, 0
     while pages == 0 or cursor:
         query = {"project_id": project.project_id} | ({"cursor": cursor} if cursor else {})
