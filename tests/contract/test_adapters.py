@@ -323,7 +323,7 @@ def test_an_expired_file_has_a_fresh_url_when_asked_again(bench: Bench) -> None:
     ],
     indirect=["bench"],
 )
-def test_an_input_that_is_refused_at_once_costs_nothing_and_says_why(
+def test_an_input_that_is_refused_at_once_costs_nothing_and_gives_the_reason(
     bench: Bench, unfit: dict[str, Any], code: FailureCode
 ) -> None:
     submitted = bench.adapter.submit(bench.task(**unfit))
@@ -381,7 +381,7 @@ FAILURES = [
 
 
 @pytest.mark.parametrize(("bench", "fault", "params", "code"), FAILURES, indirect=["bench"])
-def test_a_run_that_failed_says_why(
+def test_a_failed_run_gives_the_reason(
     bench: Bench, inbox: Inbox, fault: str, params: dict[str, Any], code: FailureCode
 ) -> None:
     bench.simulator.arm(fault, **params)
@@ -570,7 +570,7 @@ def test_a_task_id_that_runware_knows_already_is_a_doubt_on_a_first_attempt(benc
     ],
     indirect=["bench"],
 )
-def test_a_poll_without_an_answer_says_nothing_about_the_task(
+def test_a_poll_without_a_response_decides_nothing_about_the_task(
     bench: Bench, fault: str, params: dict[str, Any]
 ) -> None:
     handle = bench.accepted()
@@ -590,7 +590,7 @@ def test_a_poll_without_an_answer_says_nothing_about_the_task(
     ],
     indirect=["bench"],
 )
-def test_a_status_that_nobody_knows_is_not_the_end(bench: Bench, fault: str) -> None:
+def test_an_unknown_status_is_not_final(bench: Bench, fault: str) -> None:
     handle = bench.accepted()
     bench.simulator.arm(fault)
     assert isinstance(bench.adapter.poll(handle), Running)
@@ -663,9 +663,7 @@ def test_a_task_that_runware_does_not_know_looks_like_one_that_is_waiting(bench:
 
 
 @only_fal
-def test_a_webhook_of_fals_is_proven_and_says_what_the_poll_says(
-    bench: Bench, inbox: Inbox
-) -> None:
+def test_a_fal_webhook_is_verified_and_agrees_with_the_poll(bench: Bench, inbox: Inbox) -> None:
     handle = bench.accepted(webhook_url=inbox.url)
     notice = bench.notice(inbox.wait_for(1)[0])
     assert notice.handle.request_id == handle.request_id

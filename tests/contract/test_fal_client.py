@@ -189,7 +189,7 @@ class TestARequest:
 
 
 class TestTheStatusStream:
-    def test_tells_every_change_until_completed(self, client: Any) -> None:
+    def test_reports_every_change_until_completed(self, client: Any) -> None:
         handle = client.submit(TEXT, {"prompt": "streamed", "duration": "4s"})
         with connect_sse(client._client, "GET", f"{handle.status_url}/stream?logs=1") as stream:
             told = [json.loads(event.data)["status"] for event in stream.iter_sse()]

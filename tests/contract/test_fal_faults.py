@@ -251,7 +251,7 @@ class TestAPoll:
         assert http.get(request["response_url"]).status_code == 200
         assert fal.submissions()[0]["calls"]["result"] >= 4
 
-    def test_can_say_something_new(self, fal: Simulator, http: httpx.Client) -> None:
+    def test_can_change_its_status(self, fal: Simulator, http: httpx.Client) -> None:
         request = submit(http)
         fal.arm("poll_unknown_status", status="REBALANCING")
         answer = http.get(request["status_url"])
@@ -452,7 +452,7 @@ class TestAFile:
         assert answer.headers["content-range"] == f"bytes 100-199/{len(whole)}"
         assert httpx.get(url, headers={"range": f"bytes={len(whole)}-"}).status_code == 416
 
-    def test_asks_for_no_key_and_tells_when_one_was_leaked(
+    def test_asks_for_no_key_and_reports_a_leaked_one(
         self, fal: Simulator, http: httpx.Client
     ) -> None:
         _, url = made_video(http)

@@ -249,7 +249,7 @@ def test_every_wish_that_the_catalog_allows_is_compared() -> None:
     assert uncompared(DEFAULT_CATALOG) == set()
 
 
-def test_a_route_that_nobody_compared_would_be_noticed() -> None:
+def test_a_route_that_is_never_compared_is_detected() -> None:
     veo = next(model for model in DEFAULT_CATALOG if model.model_id == "veo-3.1")
     routes = [Route(provider="runware", endpoint="x"), Route(provider="fal", endpoint="fal-ai/new")]
     assert uncompared([veo.model_copy(update={"routes": routes})]) == {"fal-ai/new"}

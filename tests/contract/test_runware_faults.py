@@ -429,7 +429,7 @@ class TestAnImageTask:
             assert (picture.format, picture.size) == ("WEBP", (256, 128))
 
     @pytest.mark.parametrize("form", ["data URI", "base64"])
-    def test_is_made_from_the_picture_it_starts_from(self, http: httpx.Client, form: str) -> None:
+    def test_is_made_from_the_image_it_starts_from(self, http: httpx.Client, form: str) -> None:
         text = base64.b64encode(png("red")).decode()
         seed = f"data:image/png;base64,{text}" if form == "data URI" else text
         task = fox(inputs={"seedImage": seed}, outputFormat="PNG", deliveryMethod="sync")
@@ -446,7 +446,7 @@ class TestAnImageTask:
             ("2f0d7a52-6c5e-4d0a-9f0e-0c7a9a0b6f11", "invalidInputs"),
         ],
     )
-    def test_fails_over_a_picture_that_cannot_be_read(
+    def test_fails_when_an_image_cannot_be_read(
         self, http: httpx.Client, picture: str, code: str
     ) -> None:
         task = submit(http, fox(inputs={"seedImage": picture}))
@@ -463,7 +463,7 @@ class TestAnImageTask:
 
 
 class TestGetResponse:
-    def test_tells_progress_then_everything_each_time(
+    def test_reports_progress_then_everything_each_time(
         self, runware: Simulator, http: httpx.Client
     ) -> None:
         runware.change(image_seconds=0.8)
@@ -590,7 +590,7 @@ class TestALostAnswer:
         assert (answer.status_code, "nginx" in answer.text) == (504, True)
         assert finish(http, task)["data"][0]["status"] == "success"
 
-    def test_may_come_late(self, runware: Simulator, http: httpx.Client) -> None:
+    def test_may_arrive_late(self, runware: Simulator, http: httpx.Client) -> None:
         runware.arm("submit_slow", seconds=0.6)
         begun = time.monotonic()
         submit(http, fox())
@@ -667,7 +667,7 @@ class TestAPoll:
             http.post("/v1", json=[question], timeout=0.3)
         assert ask(http, task).json()["data"][0]["status"] == "success"
 
-    def test_can_say_something_new(self, runware: Simulator, http: httpx.Client) -> None:
+    def test_can_change_its_status(self, runware: Simulator, http: httpx.Client) -> None:
         task, _ = made(http)
         runware.arm("poll_unknown_status", status="rebalancing")
         assert ask(http, task).json()["data"][0]["status"] == "rebalancing"
@@ -704,7 +704,7 @@ class TestAWebhook:
         told = bodies(inbox, 2)[1]
         assert [error["code"] for error in told["errors"]] == ["invalidProviderContent"]
 
-    def test_tells_of_a_failure_too(
+    def test_reports_a_failure_too(
         self, runware: Simulator, http: httpx.Client, inbox: Inbox
     ) -> None:
         runware.arm("provider_timeout")
@@ -767,7 +767,7 @@ class TestAWebhook:
         submit(http, fox(webhookURL=inbox.url))
         assert len({call.body for call in inbox.wait_for(3)}) == 1
 
-    def test_can_be_somebody_elses(
+    def test_can_be_forged_with_another_result(
         self, runware: Simulator, http: httpx.Client, inbox: Inbox
     ) -> None:
         lie = {"imageURL": "https://example.com/not-ours.png"}
@@ -787,7 +787,7 @@ class TestAWebhook:
         submit(http, fox(webhookURL=inbox.url))
         assert len(inbox.calls) == 1
 
-    def test_can_say_that_there_is_nothing_to_say_yet(
+    def test_can_report_that_there_is_no_result_yet(
         self, runware: Simulator, http: httpx.Client, inbox: Inbox
     ) -> None:
         runware.arm("webhook_processing")
@@ -799,7 +799,7 @@ class TestAWebhook:
 
 class TestAnUpload:
     @pytest.mark.parametrize("status", [200, 403])
-    def test_puts_the_bytes_where_the_task_says(self, http: httpx.Client, status: int) -> None:
+    def test_puts_the_bytes_at_the_url_of_the_task(self, http: httpx.Client, status: int) -> None:
         received: list[tuple[str, str | None, bytes]] = []
 
         class Bucket(BaseHTTPRequestHandler):
@@ -858,7 +858,7 @@ class TestAFile:
         with pytest.raises(httpx.RemoteProtocolError):
             httpx.get(url)
 
-    def test_asks_for_no_key_and_tells_when_one_was_leaked(
+    def test_asks_for_no_key_and_reports_a_leaked_one(
         self, runware: Simulator, http: httpx.Client
     ) -> None:
         _, url = made(http)

@@ -192,7 +192,9 @@ class TestTheSdk:
         (said,) = sdk(simulator, transport, wish)
         assert plays(said["result"][0]["videoURL"]) == pytest.approx(4, abs=0.1)
 
-    def test_is_told_which_parameter_is_wrong(self, simulator: Simulator, transport: str) -> None:
+    def test_gets_the_name_of_the_wrong_parameter(
+        self, simulator: Simulator, transport: str
+    ) -> None:
         said = sdk(
             simulator,
             transport,
@@ -245,7 +247,7 @@ class TestTheSdk:
         assert [one["error"]["code"] for one in said] == ["safety", "provider", "unknown"]
         assert [paid["billed"] for paid in simulator.submissions()] == [False] * 3
 
-    def test_knows_success_by_its_url_where_no_status_says_so(
+    def test_knows_success_by_its_url_where_no_status_is_given(
         self, simulator: Simulator, transport: str
     ) -> None:
         simulator.change(success_status=False)
@@ -355,7 +357,7 @@ class TestTheOlderPackage:
         with Image.open(io.BytesIO(httpx.get(said["result"][0]["imageURL"]).content)) as picture:
             assert (picture.format, picture.size) == ("PNG", (512, 512))
 
-    def test_is_told_why_a_task_was_refused_and_why_one_failed(self, simulator: Simulator) -> None:
+    def test_gets_the_reason_of_a_refusal_and_of_a_failure(self, simulator: Simulator) -> None:
         moderated = legacy_video(positivePrompt="#moderated")
         refused, _, failed = legacy(
             simulator,

@@ -324,7 +324,7 @@ def test_every_wish_that_the_catalog_allows_is_compared() -> None:
     assert wished - COMPARED == set()
 
 
-def test_a_route_that_nobody_compared_would_be_noticed() -> None:
+def test_a_route_that_is_never_compared_is_detected() -> None:
     [veo] = (model for model in DEFAULT_CATALOG if model.model_id == "veo-3.1")
     routes = [Route(provider="fal", endpoint="x"), Route(provider="runware", endpoint="google:4@1")]
     newer = veo.model_copy(update={"routes": routes})

@@ -238,7 +238,7 @@ class TestATask:
         assert "failureCode" not in task
         assert task["cost"] == {"credits": 0}
 
-    def test_can_be_cancelled_by_somebody_else(self, runway: Simulator, http: httpx.Client) -> None:
+    def test_can_be_cancelled_elsewhere(self, runway: Simulator, http: httpx.Client) -> None:
         runway.arm("cancelled_elsewhere")
         task = finish(http, submit(http))
         assert (task["status"], task["cost"]) == ("CANCELLED", {"credits": 0})
@@ -340,7 +340,7 @@ class TestALook:
         assert look(http, task_id)["status"] == "SUCCEEDED"
         assert runway.submissions()[0]["calls"]["retrieve"] >= 8
 
-    def test_can_say_something_new(self, runway: Simulator, http: httpx.Client) -> None:
+    def test_can_change_its_status(self, runway: Simulator, http: httpx.Client) -> None:
         task_id = submit(http)
         runway.arm("poll_unknown_status", status="REBALANCING")
         assert look(http, task_id)["status"] == "REBALANCING"
@@ -426,7 +426,7 @@ class TestAFile:
         runway.change(media_ranges=False)
         assert httpx.get(url, headers=part).status_code == 200
 
-    def test_asks_for_no_key_and_tells_when_one_was_leaked(
+    def test_asks_for_no_key_and_reports_a_leaked_one(
         self, runway: Simulator, http: httpx.Client
     ) -> None:
         _, url = made_video(http)
@@ -437,7 +437,7 @@ class TestAFile:
 
 
 class TestTheControlEndpoint:
-    def test_strikes_only_the_model_it_was_told_to(
+    def test_strikes_only_the_model_it_is_set_for(
         self, runway: Simulator, http: httpx.Client
     ) -> None:
         runway.arm("submit_429", endpoint="text_to_video/veo3.1")

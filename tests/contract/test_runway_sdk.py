@@ -322,7 +322,7 @@ class TestATask:
         assert httpx.get(client.tasks.retrieve(task.id).output[0]).status_code == 200  # type: ignore[union-attr]
         assert httpx.get(old).status_code == 403
 
-    def test_has_no_file_for_a_token_of_somebody_else(self, client: runwayml.RunwayML) -> None:
+    def test_has_no_file_for_a_token_of_another_file(self, client: runwayml.RunwayML) -> None:
         mine, yours = (until(client, clip(client).id, *ENDED).output[0] for _ in range(2))
         mixed = f"{mine.partition('?')[0]}?{yours.partition('?')[2]}"
         forged = jwt.encode({"exp": time.time() + 60, "file": "x"}, "k" * 32, "HS256")
@@ -353,12 +353,12 @@ class TestATask:
         assert failed.cost.credits == charged
         assert runway.submissions()[0]["billed"] is (charged > 0)
 
-    def test_that_is_declined_says_so(self, client: runwayml.RunwayML) -> None:
+    def test_that_is_declined_is_reported_as_declined(self, client: runwayml.RunwayML) -> None:
         failed = until(client, clip(client, prompt_text="#moderated").id, *ENDED)
         assert failed.failure_code == "SAFETY.INPUT.TEXT"
 
     @pytest.mark.parametrize("uri", [data_uri("red", (300, 100)), "http://127.0.0.1:9/no.png"])
-    def test_whose_picture_cannot_be_used_fails(self, client: runwayml.RunwayML, uri: str) -> None:
+    def test_whose_image_cannot_be_used_fails(self, client: runwayml.RunwayML, uri: str) -> None:
         task = client.image_to_video.create(
             model="gen4_turbo", prompt_image=uri, ratio="1280:720", duration=2
         )
@@ -493,7 +493,7 @@ class TestErrors:
             client.tasks.retrieve("17f20503-6c24-4c16-946b-35dbbce2af2f")
         assert error.value.body == {"error": "Could not find Task"}
 
-    def test_an_empty_account_is_400_and_says_why(
+    def test_an_empty_account_is_400_and_gives_the_reason(
         self, client: runwayml.RunwayML, runway: Simulator
     ) -> None:
         runway.change(credits=30)

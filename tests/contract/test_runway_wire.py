@@ -251,7 +251,7 @@ def test_every_wish_that_the_catalog_allows_is_compared() -> None:
     assert wished - COMPARED == set()
 
 
-def test_a_route_that_nobody_compared_would_be_noticed() -> None:
+def test_a_route_that_is_never_compared_is_detected() -> None:
     [turbo] = (model for model in DEFAULT_CATALOG if model.model_id == "gen4-turbo")
     for endpoint in ("image_to_video/gen5", "gen5"):
         routes = [Route(provider="fal", endpoint="x"), Route(provider="runway", endpoint=endpoint)]

@@ -56,7 +56,7 @@ def test_it_checks_a_lot_and_finds_nothing_wrong(demo: Run) -> None:
     assert demo.errors == ""
 
 
-def test_it_leaves_videos_that_play_thumbnails_and_pictures_and_nothing_else(demo: Run) -> None:
+def test_it_leaves_videos_that_play_thumbnails_and_images_and_nothing_else(demo: Run) -> None:
     expected = {f"{name}{end}" for name in VIDEOS for end in (".mp4", ".jpg")}
     assert {path.name for path in demo.out.iterdir()} == expected | {f"{n}.png" for n in PICTURES}
     for name, (seconds, size) in VIDEOS.items():

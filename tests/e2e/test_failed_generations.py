@@ -46,7 +46,9 @@ def assert_free_failure(
 
 
 @pytest.mark.parametrize("kind", FAILURES)
-def test_a_failure_told_by_webhook_is_free(stack: RunningStack, ada: Customer, kind: str) -> None:
+def test_a_failure_reported_by_webhook_is_free(
+    stack: RunningStack, ada: Customer, kind: str
+) -> None:
     code, message = FAILURES[kind]
     stack.fal.arm(kind, prompt_contains=ada.word)
     job_id = ada.order(model_id="patient-t2v")

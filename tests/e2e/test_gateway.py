@@ -45,7 +45,7 @@ TOKENS: dict[str, Callable[[RunningStack], str | None]] = {
 
 
 @pytest.mark.parametrize("what", TOKENS)
-def test_nobody_enters_with(stack: RunningStack, what: str) -> None:
+def test_no_caller_is_admitted_with(stack: RunningStack, what: str) -> None:
     with outsider(stack, TOKENS[what](stack)) as http:
         for method, path in [
             ("POST", "/v1/videos"),
@@ -71,7 +71,9 @@ def test_a_body_that_names_another_user_is_refused(ada: Customer) -> None:
     assert ada.post(user_id=ada.user_id).status_code == 202
 
 
-def test_somebody_elses_job_looks_like_no_job(new_customer: Callable[[int], Customer]) -> None:
+def test_another_users_job_looks_like_an_unknown_job(
+    new_customer: Callable[[int], Customer],
+) -> None:
     ada, eve = new_customer(PRICE), new_customer(PRICE)
     job_id = ada.order()
     for found in (job_id, str(uuid.uuid4())):

@@ -48,7 +48,7 @@ def read(url: str) -> httpx.Response:
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP"])
-def test_a_picture_goes_in_by_a_form_and_out_through_the_distribution(
+def test_an_image_is_uploaded_by_a_form_and_read_through_the_distribution(
     stack: RunningStack, ada: Customer, form: str
 ) -> None:
     content_type, data = f"image/{form.lower()}", picture(form)
@@ -79,7 +79,7 @@ def test_a_picture_goes_in_by_a_form_and_out_through_the_distribution(
     ],
     ids=["20 MB and a byte", "nothing", "svg", "html", "key", "cache", "more", "forged"],
 )
-def test_the_bucket_takes_nothing_but_what_the_form_says(
+def test_the_bucket_accepts_only_what_the_form_allows(
     ada: Customer, data: bytes, changes: dict[str, str], refusal: tuple[int, str]
 ) -> None:
     asked = ask(ada)
@@ -99,14 +99,14 @@ def test_the_bucket_itself_is_closed(stack: RunningStack, ada: Customer) -> None
     assert read(f"{stack.aws_endpoint}/{stack.buckets['ImagesBucket']}").status_code == 403
 
 
-def test_a_picture_is_gone_with_its_project(ada: Customer) -> None:
+def test_an_image_is_deleted_with_its_project(ada: Customer) -> None:
     asked = ask(ada)
     assert post(asked["upload"], picture()) == (204, "")
     assert ada.http.delete(f"/v1/projects/{asked['project_id']}").status_code == 204
     assert read(asked["image_url"]).status_code == 403
 
 
-def test_a_video_is_made_from_an_uploaded_picture(ada: Customer) -> None:
+def test_a_video_is_made_from_an_uploaded_image(ada: Customer) -> None:
     """The simulated provider fetches the public URL and would refuse what it cannot read."""
     asked = ask(ada)
     assert post(asked["upload"], picture()) == (204, "")
@@ -123,7 +123,7 @@ def test_a_video_is_made_from_an_uploaded_picture(ada: Customer) -> None:
     ],
     ids=["text", "half a picture", "another type"],
 )
-def test_bytes_that_are_no_picture_cost_nothing_and_may_be_posted_again(
+def test_bytes_that_are_not_an_image_cost_nothing_and_may_be_posted_again(
     ada: Customer, data: bytes, said: str
 ) -> None:
     asked, key = ask(ada), uuid.uuid4().hex
@@ -138,13 +138,13 @@ def test_bytes_that_are_no_picture_cost_nothing_and_may_be_posted_again(
     assert ada.finish(**order)["status"] == "completed"
 
 
-def test_a_picture_that_nobody_posted_is_asked_for(ada: Customer) -> None:
+def test_an_image_never_posted_is_reported_as_missing(ada: Customer) -> None:
     refused = ada.post(model_id="quick-i2v", image_url=ask(ada)["image_url"])
     assert (refused.status_code, refused.json()["code"]) == (400, "IMAGE_NOT_UPLOADED")
     assert ada.kinds() == ["grant"]
 
 
-def test_somebody_elses_upload_looks_like_none(
+def test_another_users_upload_looks_like_an_unknown_one(
     ada: Customer, new_customer: Callable[[int], Customer]
 ) -> None:
     asked, eve = ask(ada), new_customer(PRICE)

@@ -113,7 +113,7 @@ def test_a_file_that_is_no_video_of_ours_is_refunded_in_the_end(
     assert left["KeyCount"] == 0, "nothing that does not play is kept"
 
 
-def test_a_download_damaged_once_is_mended_by_the_retry(stack: RunningStack, ada: Customer) -> None:
+def test_a_download_damaged_once_succeeds_on_retry(stack: RunningStack, ada: Customer) -> None:
     stack.fal.arm("media_garbage", prompt_contains=ada.word)
     job_id = order_hastily(stack, ada)
     ended = ada.until_ended(job_id)

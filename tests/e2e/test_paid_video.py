@@ -115,7 +115,7 @@ def test_a_warm_generate_makes_five_aws_calls_and_a_status_read_one(
         assert [call.operation for call in read.calls] == ["GetItem"]
 
 
-def test_progress_never_goes_backwards_and_says_when_to_ask_again(
+def test_progress_never_goes_backwards_and_includes_when_to_poll_again(
     stack: RunningStack, ada: Customer
 ) -> None:
     stack.fal.arm("slow_generation", seconds=0.7, prompt_contains=ada.word)

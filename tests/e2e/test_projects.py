@@ -59,7 +59,7 @@ def test_a_project_lives_from_its_creation_to_its_deletion(
     assert items_of(stack, ada) == []
 
 
-def test_nobody_sees_or_touches_somebody_elses_project(
+def test_no_user_sees_or_changes_another_users_project(
     stack: RunningStack, new_customer: Callable[[int], Customer]
 ) -> None:
     ada, eve = new_customer(1), new_customer(1)

@@ -97,7 +97,7 @@ def test_a_reset_that_proves_nothing_is_treated_as_accepted(
     assert submissions(stack, job_id) == []
 
 
-def test_an_owner_without_funds_is_told_and_the_user_is_not(
+def test_missing_funds_are_reported_to_the_owner_and_not_to_the_user(
     stack: RunningStack, ada: Customer
 ) -> None:
     stack.fal.arm("submit_locked", prompt_contains=ada.word)

@@ -226,7 +226,7 @@ def test_generate_makes_a_clip_between_two_frames(aws: Aws, project: str) -> Non
     assert assert_adds_up(USER).held == clip["credits_used"]
 
 
-def test_generate_makes_a_scenes_picture_and_its_video(aws: Aws, project: str) -> None:
+def test_generate_makes_a_scenes_image_and_its_video(aws: Aws, project: str) -> None:
     moto_aws.write_keys(moto_aws.KEYS)
     ask("admin")
     answer = ask("generate-scene")
@@ -358,7 +358,7 @@ def test_settle_refunds_a_job_that_came_to_nothing(sent: Job) -> None:
     assert assert_adds_up(USER).available == 100
 
 
-def test_sweep_starts_what_was_left_and_ends_what_died(aws: Aws) -> None:
+def test_sweep_starts_what_was_left_and_ends_what_crashed(aws: Aws) -> None:
     ask("admin")
     aws.executions.broken = 10
     ask("generate")

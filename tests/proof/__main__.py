@@ -28,14 +28,14 @@ from tests.support import shifted_date
 
 BEGINS, ENDS = "<!-- matrix -->\n", "<!-- /matrix -->\n"
 EXAMPLES = 120
-"""Examples of the model that come by every answer there is."""
+"""Examples of the model that together produce every response there is."""
 
 MOST_SHOWN = 20
-"""Violations that are told in full; the rest is counted."""
+"""How many violations are printed in full; the rest are counted."""
 
 
 def main() -> int:
-    """Whether anything was violated, as a process tells it: 0 or 1."""
+    """The exit status of the process: 1 if anything was violated, else 0."""
     asked = _arguments()
     # For all worker processes: a scenario must start at the same moment in each of its runs.
     os.environ[shifted_date.VARIABLE] = shifted_date.written(asked.date)
@@ -51,7 +51,7 @@ def main() -> int:
 
 
 def prove_matrix(asked: argparse.Namespace) -> int:
-    """Die at every side effect of every scenario."""
+    """Crash at every side effect of every scenario."""
     matrix = run_matrix(
         asked.scenario or list(SCENARIOS),
         processes=asked.processes,
@@ -75,7 +75,7 @@ def prove_matrix(asked: argparse.Namespace) -> int:
 
 
 def prove_model(asked: argparse.Namespace) -> int:
-    """Do anything in any order, and compare every answer with the model's."""
+    """Do anything in any order, and compare every response with the model's."""
     answers, failures = try_everything(
         examples=asked.examples, steps=asked.steps, processes=asked.processes
     )
@@ -86,12 +86,13 @@ def prove_model(asked: argparse.Namespace) -> int:
     for answer in never:
         print(f"   never  {answer}")
     print(*failures, sep="\n\n")
-    # A sample need not come by everything; the whole must, or it proves less than it says.
+    # A sample may miss some responses. The whole run must see them all, or it proves less than it
+    # claims.
     return len(failures) + (len(never) if asked.examples >= EXAMPLES else 0)
 
 
 def prove_races(asked: argparse.Namespace) -> int:
-    """Let many do things at once, in orders drawn from a seed."""
+    """Let many actors work at once, in orders drawn from a seed."""
     rows = races.run(
         rounds=asked.rounds, seed=asked.seed, processes=asked.processes, requests=asked.requests
     )
@@ -101,7 +102,7 @@ def prove_races(asked: argparse.Namespace) -> int:
 
 
 def prove_soak(asked: argparse.Namespace) -> int:
-    """Users and faults of all sorts, for a little while; `make soak` takes longer."""
+    """Users and faults of all kinds, for a short time; `make soak` runs longer."""
     done, found = soak.soak(asked.soak_minutes, asked.seed, users=3)
     print(*soak.table(done), *(f"✗ {what}" for what in found), sep="\n")
     return len(found)
@@ -121,7 +122,7 @@ def write(document: Path, lines: list[str]) -> None:
     Raises
     ------
     ValueError
-        It has no such markers.
+        The document has no such markers.
     """
     before, begins, rest = document.read_text().partition(BEGINS)
     _, ends, after = rest.partition(ENDS)

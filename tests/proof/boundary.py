@@ -1,12 +1,12 @@
-"""Where our code meets the world: every side effect passes here, and here a function dies.
+"""Every side effect of our code passes here, and here a function can be crashed.
 
 A *side effect* is a write to DynamoDB, a call of S3 or Step Functions, or an HTTP call to a
-provider. A run without a death records them all; then each can be died at, just `before` it
-(nothing has left) and just `after` it (it is done, and its answer never came).
+provider. A run without a crash records them all. Then a run can crash at each of them: just
+`before` it (nothing was sent) or just `after` it (it is done, but its response never arrived).
 
-Dying is an exception that no code of ours catches (`Death` is no `Exception`). A process that is
-gone cleans nothing up, so whatever the dead invocation still attempts, in a ``finally`` say, is
-refused.
+The crash is an exception that no code of ours catches (`Death` is no `Exception`). A killed process
+cleans nothing up, so everything that the crashed invocation still attempts, for example in a
+``finally``, is refused.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ WRITES = frozenset(
 )
 READS = frozenset({"GetItem", "BatchGetItem", "Query", "Scan", "TransactGetItems"})
 FREE = frozenset({("Secrets Manager", "GetSecretValue")})
-"""Calls that change nothing anywhere, and are no S3 calls."""
+"""Calls that change nothing and are not S3 calls."""
 
 
 class Death(BaseException):
-    """The process is gone."""
+    """The process was killed."""
 
 
 @dataclass(frozen=True, order=True)
 class Effect:
-    """One side effect: of which function, and what."""
+    """One side effect: the function that caused it, and what it did."""
 
     function: str
     what: str
@@ -50,7 +50,7 @@ class Effect:
 
 @dataclass(frozen=True)
 class Point:
-    """Where to die: at which side effect of a run, counted from 1, and on which side of it."""
+    """Where to crash: at which side effect of a run, counted from 1, and on which side of it."""
 
     number: int
     effect: Effect
@@ -66,7 +66,7 @@ class _Invocation:
 
 @dataclass
 class Boundary:
-    """Records side effects, and lets the invocation die at some of them.
+    """Records side effects, and crashes the invocation at some of them.
 
     ``owners`` number the invocation of each of the ``effects``.
     """
@@ -80,7 +80,7 @@ class Boundary:
 
     @property
     def inside(self) -> bool:
-        """Whether one of our functions is at work, as opposed to whoever looks on."""
+        """Whether one of our functions is running, and not the test that inspects the result."""
         return bool(self._running)
 
     def begin(self, function: str) -> None:
@@ -88,7 +88,7 @@ class Boundary:
         self._running.append(_Invocation(function, self._invocations))
 
     def end(self) -> bool:
-        """Whether the invocation that ends here has died."""
+        """Whether the invocation that ends here was crashed."""
         return self._running.pop().dead
 
     def aws(self, service: str, operation: str, call: Callable[[], T]) -> T:

@@ -26,7 +26,7 @@ LIMITS = {"MaxOpenJobs": "300", "MaxJobsPerHour": "10000"}
 
 
 def crowds(requests: int) -> list[Crowd]:
-    """Both races, each with so many requests: name, answers, and what is wrong."""
+    """Both races, each with that many requests: name, responses, and violations."""
     with Stack(enforce_iam=True, parameters=LIMITS, settings={"fal": FAL}) as stack:
         owner = Owner(stack)
         for model in MODELS:
@@ -45,9 +45,10 @@ def _at_once(calls: Sequence[Callable[[], httpx.Response]]) -> list[httpx.Respon
 
 
 def _patiently(call: Callable[[], httpx.Response], seen: Counter[str]) -> httpx.Response:
-    """The answer, once it is neither "ask again" (503) nor "your twin is being answered".
+    """The first response that is neither "retry" (503) nor "a request with this key is in
+    progress".
 
-    Nor none at all: whoever waits in vain asks again, as an app does.
+    A call without any response is repeated as well, as an app does.
     """
     until = time.monotonic() + PATIENCE_SECONDS
     while True:

@@ -1,10 +1,10 @@
 """An AWS account of the emulator's, without the stack: tables and buckets for real handlers that
 take turns in this process.
 
-DynamoDB and S3 are the emulator's. Every call of them, and of Step Functions, which is played
-here, is a turn (`tests.proof.turns`). DynamoDB may be told to answer that another transaction is in
-the way, as it does when two touch an item at the same moment. The index of open jobs lags now and
-then, as global indexes do.
+DynamoDB and S3 are the emulator's. Every call of them, and of Step Functions, which is played here,
+is a turn (`tests.proof.turns`). DynamoDB can be set to answer with a transaction conflict, as it
+does when two callers write an item at the same moment. The index of open jobs lags now and then, as
+global indexes do.
 """
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ from tests.support.moto_aws import BUCKET, IMAGES_BUCKET, KEYS, TABLES
 REGION = "us-east-1"
 CONFLICTING = frozenset({"PutItem", "UpdateItem", "DeleteItem"})
 IN_TRANSACTIONS = frozenset({"LedgerTable", "JobsTable", "ProjectsTable"})
-"""Tables whose items transactions write: only there can one be in the way."""
+"""Tables whose items transactions write: only there can a transaction conflict occur."""
 
 LAG = 0.3
-"""How likely the index of open jobs answers as of some earlier moment of the round."""
+"""The probability that the index of open jobs answers with an earlier state of the round."""
 
 ROUTERS = (admin, cancel, generate, projects)
 
@@ -71,13 +71,15 @@ _make_call = botocore.client.BaseClient._make_api_call  # type: ignore[attr-defi
 
 @dataclass
 class Executions:
-    """Step Functions: who was started, who sleeps, and what they were told."""
+    """Step Functions: which executions were started, which wait for a token, and how the tokens
+    were answered.
+    """
 
     started: set[str] = field(default_factory=set)
     ended: set[str] = field(default_factory=set)
     sleeping: set[str] = field(default_factory=set)
     told: dict[str, str] = field(default_factory=dict)
-    """By token: the name of the error, or nothing."""
+    """By token: the name of the error, or None."""
 
     def answer(self, client: Any, operation: str, params: dict[str, Any]) -> dict[str, Any]:
         if operation == "StartExecution":
@@ -100,14 +102,14 @@ def _error(kind: Any, operation: str) -> ClientError:
 
 @dataclass
 class Emulated:
-    """The account. ``turns`` and ``conflicts`` (the likelihood of each) are of the round."""
+    """The account. ``turns`` and ``conflicts`` (the probability of each) belong to the round."""
 
     hands: Clock
     dynamodb: Any
     s3: Any
     executions: Executions = field(default_factory=Executions)
     provider: Any = None
-    """The one that all routes lead to; whoever plays a round says which."""
+    """The provider that all routes lead to; the code that plays a round sets it."""
 
     turns: Turns | None = None
     conflicts: float = 0.0
@@ -125,7 +127,7 @@ class Emulated:
         return self.turns
 
     def call(self, client: Any, operation: str, params: dict[str, Any]) -> Any:
-        """One call of an AWS API: somebody's turn."""
+        """One call of an AWS API, as the turn of one actor."""
         if self.turns is not None and client is not self.dynamodb and client is not self.s3:
             self.turns.pause()
             self.turns.note(operation)
@@ -189,7 +191,7 @@ class Emulated:
         return _plain(read["Item"])
 
     def snapshot(self, user_id: str, paid: dict[tuple[str, str], int] | None) -> Snapshot:
-        """Everything there is about a user, read past our code."""
+        """Everything stored about a user, read without our code."""
         ledger = self.items("LedgerTable", user_id)
         own = self.jobs(user_id)
         ids = {job["job_id"] for job in own}
@@ -212,7 +214,7 @@ class Emulated:
         return found
 
     def clear_files(self) -> None:
-        """Remove all files, so that looking for a round's stays quick."""
+        """Remove all files, so that listing the files of a round stays fast."""
         for bucket in (BUCKET, IMAGES_BUCKET):
             for item in self.s3.list_objects_v2(Bucket=bucket).get("Contents", []):
                 self.s3.delete_object(Bucket=bucket, Key=item["Key"])
@@ -275,7 +277,7 @@ def emulated() -> Iterator[Emulated]:
 
 
 def _play_the_rest(patch: pytest.MonkeyPatch, account: Emulated) -> None:
-    """What is not AWS: time, and the media, which are not what races."""
+    """What is not AWS: time, and the media, which do not take part in the races."""
 
     def sleep(seconds: float, really: Any = time.sleep) -> None:
         if account.turns is None or not hasattr(account.turns._local, "actor"):  # noqa: SLF001

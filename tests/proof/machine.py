@@ -2,10 +2,10 @@
 
 Interprets Amazon States Language in JSONata mode (Task, Choice and Pass states; `Retry`, `Catch`,
 `Assign`, `Output`, `TimeoutSeconds`; ``lambda:invoke`` with and without ``waitForTaskToken``), and
-answers the four API calls that the functions make, as AWS does. Anything else in the definition is
-an error here: it must be taught first.
+answers the four API calls that the functions make, as AWS does. Anything else in the definition
+raises an error here: support for it must be added first.
 
-Expressions are evaluated by jsonata-python, which is not ours.
+Expressions are evaluated by jsonata-python, a library of a third party.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ WAITING = ".waitForTaskToken"
 
 
 class FunctionFailed(Exception):
-    """A Lambda function ended in an error: its name, and its words."""
+    """A Lambda function ended in an error: its name and its message."""
 
     def __init__(self, error: str, cause: str = "") -> None:
         super().__init__(f"{error}: {cause}")
@@ -47,14 +47,14 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Sleep:
-    """Go on in so many seconds."""
+    """Continue after that many seconds."""
 
     seconds: float
 
 
 @dataclass(frozen=True)
 class UntilTold:
-    """Go on when somebody answers for the token, or the time is up (with a failure)."""
+    """Continue when the token is answered, or fail when the time is up."""
 
     token: str
     seconds: float
@@ -66,7 +66,7 @@ Steps = Generator[Wait, Any, Any]
 
 @dataclass
 class Execution:
-    """One execution; ``error`` is why it failed."""
+    """One execution; ``error`` is the reason of its failure."""
 
     name: str
     input: Any
@@ -80,14 +80,15 @@ class Execution:
 
 
 class Machine:
-    """All executions of one definition. ``throttles`` so many more attempts to start one.
+    """All executions of one definition. ``throttles`` is how many more StartExecution calls are
+    throttled.
 
     Parameters
     ----------
     invoke
         Calls a Lambda function by name with an event; raises `FunctionFailed`.
     died
-        Is told of every execution that did not succeed.
+        Called with every execution that did not succeed.
     """
 
     def __init__(
@@ -122,7 +123,7 @@ class Machine:
         raise NotImplementedError(operation)
 
     def abort(self, name: str) -> None:
-        """Stop an execution, as somebody may do in the console."""
+        """Stop an execution, as an operator can in the console."""
         if self.executions[name].status == "RUNNING":
             self._end(self.executions[name], "ABORTED")
 
@@ -165,7 +166,7 @@ class Machine:
             self._died(execution)
 
     def _wake(self, execution: Execution, token: str) -> None:
-        """Go on behind a wait for this token, if that is where it stands."""
+        """Continue after a wait for this token, if the execution is waiting for it."""
         waiting = self._tokens.get(token)
         if waiting and waiting[1] and execution.waiting_for == token:
             self._go_on(execution, waiting[1][0])
@@ -222,7 +223,7 @@ class Machine:
     def _leave(
         self, execution: Execution, clause: State, states: Mapping[str, Any], otherwise: Any
     ) -> tuple[str | None, Any]:
-        """Where a state, a rule or a catcher leads, and with which data."""
+        """The next state of a state, a rule or a catcher, and its input."""
         output = self._value(execution, clause["Output"], states) if "Output" in clause else None
         assigned = self._value(execution, clause.get("Assign", {}), states)
         execution.variables.update(assigned)
@@ -278,7 +279,7 @@ class Machine:
         try:
             self._invoke(arguments["FunctionName"], arguments["Payload"])
         except FunctionFailed:
-            # Told before it failed, the task has succeeded.
+            # If the token was answered before the function failed, the task has succeeded.
             if not answers:
                 del self._tokens[token]
                 raise
@@ -288,7 +289,7 @@ class Machine:
         return told
 
     def _value(self, execution: Execution, written: Any, states: Mapping[str, Any]) -> Any:
-        """What a part of the definition amounts to now."""
+        """The value of a part of the definition now."""
         if isinstance(written, Mapping):
             return {name: self._value(execution, part, states) for name, part in written.items()}
         if isinstance(written, list):
@@ -314,8 +315,9 @@ def _matching(clauses: list[State], error: str) -> int | None:
 
 
 def _delay(state: State, error: str, retries: Counter[int]) -> float | None:
-    """Seconds until the next attempt; None if there is none. With jitter it may be as long as it
-    can: there is nothing random here."""
+    """Seconds until the next attempt; None if there is none. With jitter the longest possible wait,
+    because nothing is random here.
+    """
     number = _matching(state.get("Retry", []), error)
     if number is None:
         return None

@@ -1,8 +1,8 @@
-"""The crash matrix: every side effect of every scenario, died at before and after.
+"""The crash matrix: every side effect of every scenario, with a crash before and after it.
 
 A scenario is run once to record its side effects. Then it is run again for each of them and each
-side, in a world of its own, up to there in exactly the same way; there the function dies, and
-production goes on. What is found broken afterwards, or right after the death, is a violation.
+side, in a new world, identically up to that point. There the function crashes, and production
+continues. What is broken afterwards, or right after the crash, is a violation.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from tests.support.moto_aws import Clients, functions_environment
 
 @dataclass(frozen=True)
 class Run:
-    """One run: where it died (nowhere in a rehearsal), how the jobs ended, and what was wrong.
+    """One run: where it crashed (nowhere in a rehearsal), how the jobs ended, and the violations.
 
-    ``owners`` number the invocation that each side effect belongs to. ``seconds`` is how long, by
-    the world's clock, the slowest job took from its order to its end.
+    ``owners`` number the invocation that each side effect belongs to. ``seconds`` is the time, by
+    the world's clock, from the order to the end of the slowest job.
     """
 
     scenario: str
@@ -42,7 +42,7 @@ class Run:
 
 @dataclass
 class Matrix:
-    """All runs: without a death, with one, and some with two."""
+    """All runs: without a crash, with one, and some with two."""
 
     rehearsals: list[Run]
     runs: list[Run]
@@ -54,7 +54,7 @@ class Matrix:
 
 
 def play(scenario: Scenario, clients: Clients, points: tuple[Point, ...] = ()) -> Run:
-    """Run a scenario, dying at these points."""
+    """Run a scenario with crashes at these points."""
     with new_world(clients, points, scenario.settings) as world:
         scenario.play(world)
         world.run()
@@ -92,9 +92,9 @@ def _not_as_told(scenario: Scenario, world: World, points: tuple[Point, ...]) ->
         yield from _untrue(world)
     told = {(job_id, stage) for job_id, stage, made in world.billed() if made["deliveries"]}
     for expected, job in zip(scenario.ends, world.jobs_in_order(), strict=False):
-        # One death must not cost a user the video, unless nobody can know whether it was ordered
-        # (a provider's answer is lost, and no call of it comes), or it was the user who cancelled
-        # it and only the death made that early enough.
+        # One crash must not cost a user the video. Exceptions: it cannot be known whether the video
+        # was ordered (the provider's response is lost, and it sends no webhook), or the user
+        # cancelled, and only because of the crash was the cancellation early enough.
         stage = "image" if "asset" not in job.get("image", {"asset": None}) else "video"
         allowed = {"SUBMIT_UNKNOWN"} if (job["job_id"], stage) not in told else set()
         if "cancel" in scenario.name:
@@ -110,7 +110,7 @@ def _not_as_told(scenario: Scenario, world: World, points: tuple[Point, ...]) ->
 
 
 def _untrue(world: World) -> Iterator[str]:
-    """What somebody was told in the end, and is not so."""
+    """Final responses to users that are not true."""
     jobs = {job["job_id"]: job for job in world.jobs()}
     for told in world.told:
         what, status = f"{told.method} {told.path}", told.answer.status
@@ -129,10 +129,10 @@ def _untrue(world: World) -> Iterator[str]:
 
 
 def points_of(rehearsal: Run) -> Iterator[Point]:
-    """Where a scenario can be died at.
+    """The points at which a scenario can crash.
 
-    To die after one side effect of an invocation and to die before its next one is the same death,
-    for nothing but memory is touched between the two. It is died once.
+    A crash after one side effect of an invocation and a crash before its next one are the same
+    crash, because only memory changes between the two. It is played once.
     """
     nexts = (*rehearsal.owners[1:], None)
     for number, (effect, owner, following) in enumerate(
@@ -144,7 +144,7 @@ def points_of(rehearsal: Run) -> Iterator[Point]:
 
 
 def later_points(run: Run) -> list[Point]:
-    """Where a run with a death can be died at again."""
+    """The points at which a run with a crash can crash again."""
     return [point for point in points_of(run) if point.number > run.points[-1].number]
 
 
@@ -172,16 +172,16 @@ def run_matrix(
     twice: int = 0,
     tell: Callable[[Run, int, int], None] = lambda _run, _done, _all: None,
 ) -> Matrix:
-    """Rehearse these scenarios and die everywhere.
+    """Rehearse these scenarios and crash them everywhere.
 
     Parameters
     ----------
     every
-        Die at each n-th point only.
+        Crash at each n-th point only.
     twice
-        Let each n-th of these runs be died in again, at some later point; 0 for none.
+        Crash each n-th of these runs again, at some later point; 0 for none.
     tell
-        Is told of each run with a death, and which of how many it is.
+        Called with each run with a crash, its number, and the number of runs.
     """
     context = multiprocessing.get_context("spawn")
     with context.Pool(processes, initializer=_enter) as pool:
@@ -206,13 +206,14 @@ def run_matrix(
 
 
 def _one_of(points: list[Point], number: int) -> list[Point]:
-    """One of them, another one for each number, and always the same."""
+    """One of them, a different one for each number, and always the same."""
     return [points[number * 7 % len(points)]] if points else []
 
 
 def table(matrix: Matrix) -> list[str]:
-    """Scenarios down, functions across, in Markdown: how often each died, how jobs ended, how soon
-    undisturbed, and how late at most."""
+    """Scenarios down, functions across, in Markdown: how often each crashed, how jobs ended, how
+    soon without a crash, and how late at most.
+    """
     functions = sorted({point.effect.function for run in matrix.runs for point in run.points})
     rows = [
         ["scenario", "side effects", *functions, "deaths", "jobs ended", "within", "at most"],
@@ -246,7 +247,9 @@ def table(matrix: Matrix) -> list[str]:
 
 
 def effects_table(matrix: Matrix) -> list[str]:
-    """Each kind of side effect, in Markdown: in how many scenarios, and how often died at."""
+    """Each kind of side effect, in Markdown: in how many scenarios it occurs, and how often a run
+    crashed at it.
+    """
     kinds = sorted({point.effect for run in matrix.runs for point in run.points})
     rows = [["side effect", "scenarios", "deaths", "violations"], ["---", "--:", "--:", "--:"]]
     for kind in kinds:
@@ -258,7 +261,7 @@ def effects_table(matrix: Matrix) -> list[str]:
 
 
 def _cell(runs: Sequence[Run], function: str | None = None) -> str:
-    """Deaths, and how many of them broke something."""
+    """How many crashes, and how many of them caused a violation."""
     here = [
         run
         for run in runs

@@ -1,11 +1,11 @@
-"""What our code keeps in memory from one call to the next, and whether a death took it away.
+"""What our code keeps in memory from one call to the next, and whether a crash removed it.
 
-A process that is gone has forgotten everything. All deaths of the matrix happen in one process, so
-what a function kept is dropped by hand (`moto_aws.forget_answers`), from a list that somebody has
-to keep. `survivors` compares every module of ours with what it was when it had just been imported,
-and names what that list has left out.
+A killed process loses all its memory. All crashes of the matrix happen in one process, so what a
+function kept is dropped explicitly (`moto_aws.forget_answers`), from a list maintained by hand.
+`survivors` compares every module of ours with its state right after its import, and names what that
+list has missed.
 
-What a library's object keeps inside itself is not looked into, unless it is a container, too.
+What a library's object keeps inside itself is not inspected, unless it is a container, too.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ WATCHED = (
     "aws_lambda_powertools.utilities.circuit_breaker",
     "aws_lambda_powertools.utilities.idempotency",
 )
-"""Our modules, and those that keep answers for us."""
+"""Our modules, and those that cache responses for us."""
 
 _CLIENT = "a client or connection: it knows an endpoint, and no answers"
 _WORLD = "the world's own, for the whole run"
@@ -47,18 +47,18 @@ STAYS: Mapping[str, str] = {
     "clipmint.records._fields": "fields of dataclasses, derived from the code alone",
     "clipmint.execution.migration._http": _CLIENT,
 }
-"""What a process here may keep although one on Lambda would not, and why that hides nothing."""
+"""What a process may keep here although one on Lambda would not, and why that hides no defect."""
 
 _FIXED = ("fixed",)
-"""How states begin that cannot change while a name stands for the same value."""
+"""Prefixes of states that cannot change while a name stands for the same value."""
 
 _Cached = type(functools.cache(lambda: None))
 
 
 def survivors() -> list[str]:
-    """What is otherwise than when it was imported, one sentence each."""
+    """What differs from the state right after the import, one sentence each."""
     now = dict(_everything())
-    # Each model keeps a client, which knows an endpoint and no answers.
+    # Each model keeps a client, which holds an endpoint and no responses.
     connections = {
         f"{model.__module__}.{model.__name__}._connection" for model in Model.__subclasses__()
     }
@@ -84,7 +84,7 @@ def _has_changed(name: str, now: Mapping[str, Any]) -> bool:
 
 
 def _import_all() -> None:
-    """So that no module of ours is first seen after something ran."""
+    """Import all our modules, so that none is first seen after something ran."""
     for module in pkgutil.walk_packages(clipmint.__path__, "clipmint."):
         importlib.import_module(module.name)
     for app in sorted(Path(ROOT, "functions").glob("*/app.py")):
@@ -117,7 +117,7 @@ def _attributes(of: ModuleType | type) -> Iterator[tuple[str, Any]]:
 
 
 def _state(value: Any, within: tuple[int, ...] = ()) -> tuple[Hashable, ...]:
-    """What a value consists of, as something that stays as it is."""
+    """What a value consists of, as an immutable snapshot."""
     if id(value) in within:
         return ("itself",)
     if value is None or isinstance(value, bool | int | float | complex | str | bytes):
@@ -131,7 +131,7 @@ def _state(value: Any, within: tuple[int, ...] = ()) -> tuple[Hashable, ...]:
 
 
 def _parts(value: Any) -> Sequence[Any] | None:
-    """What is inside a value; None for what cannot be looked into."""
+    """What is inside a value; None for what cannot be inspected."""
     if isinstance(value, _Cached):
         size = value.cache_info().currsize if _is_ours(value.__module__) else 0
         return [size] if size else []
@@ -147,8 +147,7 @@ def _parts(value: Any) -> Sequence[Any] | None:
 
 
 def _kept_by(function: FunctionType) -> list[Any]:
-    """Default arguments, attributes and what it encloses, and nothing else: a test may put another
-    in its place."""
+    """Default arguments, attributes and closures. Nothing else: a test may replace a function."""
     if not _is_ours(function.__module__):
         return []
     enclosed = [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
@@ -165,7 +164,7 @@ def _is_filled(cell: Any) -> bool:
 
 
 def _is_frozen(kind: type) -> bool:
-    """Whether instances are values, which are taken at their word."""
+    """Whether instances are values, which are compared by equality."""
     settings = getattr(kind, "model_config", None) or {}
     dataclass_ = getattr(kind, "__dataclass_params__", None)
     return bool(settings.get("frozen") or (dataclass_ and dataclass_.frozen))

@@ -1,8 +1,8 @@
-"""What Clipmint must answer, worked out from the promises alone: integers, sets and a few flags.
+"""What Clipmint must answer, derived from the promises alone: integers, sets and a few flags.
 
-This shares no code with the product. Each function here is one thing that can happen; it changes
-the model and returns the answer that must be given: an HTTP status or the name of an error, and
-what goes with it. `tests.proof.stateful` does the same to the real thing and compares.
+This shares no code with the product. Each function here is one thing that can happen. It changes
+the model and returns the required response: an HTTP status or the name of an error, and its values.
+`tests.proof.stateful` does the same with the real code and compares.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 OPEN_JOBS, JOBS_PER_HOUR = 3, 6
-"""The limits of the test, low enough to be met."""
+"""The limits of the test, low enough to be reached."""
 
 HOUR = 3_600
 LEAST_TO_SEND = 30
@@ -19,7 +19,7 @@ MIGRATION_WINDOW = 24 * HOUR
 DEADLINE = 600
 
 GIVEN_UP = frozenset({"DEADLINE_EXCEEDED", "INTERNAL", "CANCELLED"})
-"""Outcomes that are our own word, while the provider may go on."""
+"""Outcomes that we decide, while the provider may continue."""
 
 Answer = tuple[object, ...]
 
@@ -28,11 +28,11 @@ Answer = tuple[object, ...]
 class Job:
     """One job as it must be.
 
-    ``sent``: ``no`` (nothing was sent, or nobody had room for it), ``yes``, ``lost`` (accepted, and
-    we were never told its id), or ``refused`` for good. ``outcome``: what we know of the end:
-    ``ok``, or why not. ``there``: what the provider has made of it: ``queued``, ``running``,
-    ``ok``, ``bad`` or ``withdrawn``. ``orphaned``: the owner has been told that it was made and
-    paid for after it was given up.
+    ``sent``: ``no`` (nothing was sent, or no provider had room for it), ``yes``, ``lost``
+    (accepted, but we never received its id), or ``refused`` for good. ``outcome``: the result as we
+    know it: ``ok``, or the failure. ``there``: the state at the provider: ``queued``, ``running``,
+    ``ok``, ``bad`` or ``withdrawn``. ``orphaned``: it was made and paid for after the job was given
+    up, and this was reported to the owner.
     """
 
     user: str
@@ -67,7 +67,7 @@ class Account:
 
 @dataclass
 class Model:
-    """Everybody's credits and jobs, and what time it is (epoch seconds)."""
+    """The credits and jobs of all users, and the current time (epoch seconds)."""
 
     now: int
     accounts: dict[str, Account] = field(default_factory=dict)
@@ -140,7 +140,8 @@ class Model:
 
     def submit(self, job: Job, reply: str) -> Answer:
         """The provider's reply, if it is asked: ``accepts``, ``busy``, ``refuses`` (the content),
-        or ``lost`` (it accepts and we never hear of it)."""
+        or ``lost`` (it accepts, but its response and webhook never arrive).
+        """
         if job.ended or job.stored:
             return ("JobFinished",)
         if job.outcome not in {"", "ok"}:
@@ -200,14 +201,14 @@ class Model:
     # ── What the provider does ───────────────────────────────────────────────────────────────────
 
     def advance(self, job: Job, *, succeeds: bool) -> None:
-        """The provider goes on with it."""
+        """The provider continues its work."""
         if job.there == "queued":
             job.there = "running"
         elif job.there == "running":
             job.there = "ok" if succeeds else "bad"
 
     def webhook(self, job: Job, forgery: str) -> Answer:
-        """``(200, what became of it)`` or a refusal. Comes once the provider has finished."""
+        """``(200, its result)`` or a refusal. Called once the provider has finished."""
         if forgery == "token" or not job.attempted:
             return (404,)
         if forgery:
@@ -232,7 +233,7 @@ class Model:
             job.deadline = self.now + MIGRATION_WINDOW
 
     def _give_up(self, job: Job, outcome: str) -> None:
-        """The sweep ends a job: what its provider has of it is taken back, or told of."""
+        """The sweep ends a job: its task at the provider is cancelled, or reported to the owner."""
         if job.ended:
             return
         if not job.stored:
@@ -242,7 +243,7 @@ class Model:
         self._end(job, self._verdict(job))
 
     def _leave(self, job: Job) -> None:
-        """Nobody waits for it any more: an orphan, if it was made."""
+        """No job uses it any more: it is an orphan, if it was made."""
         if job.sent != "yes" or job.outcome not in GIVEN_UP:
             return
         if job.there == "queued":

@@ -1,8 +1,8 @@
-"""The providers' simulators in this very process, behind the HTTP client that the functions use.
+"""The providers' simulators in this process, behind the HTTP client that the functions use.
 
 Our adapters speak their real wire protocol to the simulators' real routes; only the sockets are
-missing. What happens below HTTP (a reset, silence, a body cut short) reaches the client as the
-exception a socket would have caused.
+missing. What happens below HTTP (a reset, no response, a truncated body) reaches the client as the
+exception that a socket would have caused.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ KEYS = {
     "RUNWAYML_API_SECRET": RunwaySettings().key,
     "RUNWARE_API_KEY": RunwareSettings().key,
 }
-"""The key that each simulator takes, by its name in the owner's secret."""
+"""The key that each simulator accepts, by its name in the owner's secret."""
 
 _PATIENCE = 30.0
 
@@ -66,7 +66,7 @@ class Call:
 
 
 class _Doorbell(httpx.AsyncBaseTransport):
-    """The way of the simulators' calls to us: rung on their loop, answered outside of it."""
+    """Transport of the simulators' webhooks to us: called on their loop, answered outside of it."""
 
     def __init__(self, timeline: Timeline, answer: Callable[[Call], httpx.Response]) -> None:
         self._timeline, self._answer = timeline, answer
@@ -92,7 +92,7 @@ class Network:
     settings
         Of each simulator, by provider.
     webhooks
-        Answers a call of ours; a provider's own retries follow what it says.
+        Answers a call of ours; a provider's own retries follow its response.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class Network:
         }
 
     def provider(self, request: httpx.Request) -> str:
-        """Who is asked; an address that is no simulator's is an error."""
+        """The simulator behind this URL. Raises an error for any other address."""
         return self._apps[request.url.port or 0][0]
 
     def exchange(self, request: httpx.Request) -> httpx.Response:
@@ -143,13 +143,13 @@ class Network:
         prompt_contains: str | None = None,
         **params: Any,
     ) -> None:
-        """Let something go wrong there, with one model or with any."""
+        """Arm a fault, for one model or for all."""
         match = {"endpoint": endpoint, "prompt_contains": prompt_contains}
         rule = {"match": match, "times": times, "fault": {"kind": kind, **params}}
         self.control(provider, "POST", "faults", rule)
 
     def submissions(self) -> list[dict[str, Any]]:
-        """Everything any of them was paid for."""
+        """Everything that any of them was paid for."""
         return [
             submission
             for provider in PORTS
@@ -157,12 +157,12 @@ class Network:
         ]
 
     def leaked(self) -> list[str]:
-        """Providers whose CDN was shown a key."""
+        """Providers whose CDN received a key."""
         return [name for name in PORTS if self.control(name, "GET", "media")["authorization_seen"]]
 
 
 class _Connection:
-    """What the simulators break when they break a connection."""
+    """What the simulators raise when they break a connection."""
 
     def __init__(self) -> None:
         self.closed = asyncio.Event()
@@ -171,7 +171,7 @@ class _Connection:
         return self
 
     def setsockopt(self, *_: Any) -> None:
-        """A reset and a hang-up are the same here: no more bytes come."""
+        """A reset and a closed connection are the same here: no more bytes arrive."""
 
     def abort(self) -> None:
         self.closed.set()

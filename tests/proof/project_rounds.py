@@ -1,6 +1,6 @@
-"""Many who spend on one project at once, and many who are given the same credits.
+"""Concurrent spending on one project, and concurrent grants of the same credits.
 
-A round of a project: calls for clips of overlapping scenes, one of them twice under one key, a
+A round of a project: calls for clips of overlapping scenes, one of them twice with one key, a
 scene's video, videos of no project, and changes and deletions of scenes and the project, for an
 account that cannot always pay for all of it. A round of grants: one reference, fifty times, for two
 users.
@@ -35,7 +35,7 @@ SCENES = 4
 GRANTS = 50
 EXPECTED = frozenset({200, 202, 204, 402, 404, 409, 429, 503})
 MOST_ATTEMPTS = 12
-"""At a call that is answered 503, or 409 because its twin is being answered."""
+"""After a response 503, or 409 because a request with the same key is in progress."""
 
 VIDEO = {"model_id": "veo-3.1", "prompt": "a fox", "settings": {"duration": 4}}
 
@@ -44,7 +44,7 @@ ADMIN = "clipmint/admin"
 
 @dataclass
 class Called:
-    """One call, and its answers until it was not told to ask again."""
+    """One call, and its responses until one of them does not ask for a retry."""
 
     what: str
     key: str | None
@@ -57,7 +57,7 @@ class Called:
 
 @dataclass
 class Caller:
-    """Makes a user's calls, each by an actor of its own."""
+    """Makes a user's calls, each by a separate actor."""
 
     turns: Turns
     user: str
@@ -66,7 +66,7 @@ class Caller:
     def begin(
         self, handler: Any, method: str, path: str, body: object = None, key: str | None = None
     ) -> None:
-        """Let somebody call, until they are not told to ask again."""
+        """Start an actor that repeats its call until the response does not ask for a retry."""
         last = path.rpartition("/")[2]
         called = last if key else "scene" if "/scenes/" in path else "project"
         made = Called(f"{method} {called}", key)
@@ -89,7 +89,7 @@ class Caller:
 
 
 def play_project(account: Emulated, seed: str, likely: float) -> tuple[Counter[str], list[str]]:
-    """One round: how the calls were answered, and what is wrong."""
+    """One round: how the calls were answered, and the violations."""
     turns = account.begin_round(seed)
     replays.powertools.cache_clear()
     chance, user = turns.random, f"user-{uuid.uuid4()}"
@@ -104,7 +104,7 @@ def play_project(account: Emulated, seed: str, likely: float) -> tuple[Counter[s
         caller.begin(generate.handler, "POST", clips, body, key)
     scene = chance.choice(project.scene_ids)
     caller.begin(generate.handler, "POST", f"/v1/scenes/{scene}/video", {}, keys[2])
-    for key in keys[3:]:  # about no project: only the account is what they fight for
+    for key in keys[3:]:  # about no project: they compete only for the account
         caller.begin(generate.handler, "POST", "/v1/videos", VIDEO, key)
     path = f"/v1/projects/{project.project_id}"
     changed = {"name": "Another name"}
@@ -152,7 +152,7 @@ def _wrong_with(account: Emulated, caller: Caller, project: Project) -> list[str
             for job_id in _job_ids(called.last.body):
                 if named.setdefault(job_id, called.key) != called.key:
                     found.append(f"job {job_id} was named to two calls")
-    # Whoever was not told of a job holds nothing for one.
+    # A user who received no job has nothing held for one.
     found += [
         f"job {job['job_id']} was named to nobody" for job in now.jobs if job["job_id"] not in named
     ]
@@ -171,7 +171,7 @@ def _job_ids(body: Any) -> list[str]:
 
 
 def _twins(caller: Caller) -> list[str]:
-    """Calls with one key were told the same, as far as they were told anything for good."""
+    """Calls with one key got the same final response, if they got a final response."""
     told: dict[str, set[str]] = {}
     for called in caller.called:
         if called.key and called.last.status == 202:
@@ -180,7 +180,7 @@ def _twins(caller: Caller) -> list[str]:
 
 
 def _gone(account: Emulated, caller: Caller, project: Project, jobs: Any) -> list[str]:
-    """A project that was deleted is gone, and nothing is made for it."""
+    """A deleted project is gone, and nothing is made for it."""
     deleted = any(
         answer.status == 204
         for called in caller.called
@@ -199,7 +199,7 @@ def _gone(account: Emulated, caller: Caller, project: Project, jobs: Any) -> lis
 
 
 def _ending(account: Emulated, user: str) -> list[str]:
-    """Everything past its deadline and one sweep: all has ended, and adds up."""
+    """After every deadline and one sweep, everything has ended and adds up."""
     latest = max((int(job["deadline"]) for job in account.jobs(user)), default=0)
     late = max(0, latest - clock.epoch(clock.now()))
     account.hands.forward(seconds=late + DEADLINE_GRACE.total_seconds() + 1)
@@ -209,7 +209,7 @@ def _ending(account: Emulated, user: str) -> list[str]:
 
 
 def play_grants(account: Emulated, seed: str, likely: float) -> tuple[Counter[str], list[str]]:
-    """One reference, many times at once, for two users: given once, to one of them."""
+    """One reference, many times at once, for two users: granted once, to one of them."""
     turns = account.begin_round(seed)
     account.conflicts = likely
     reference, outcomes = f"receipt-{uuid.uuid4()}", Counter[str]()

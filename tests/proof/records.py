@@ -1,4 +1,6 @@
-"""Snapshots of an account in process: what lies in its tables and buckets, read past our code."""
+"""Snapshots of an account in process: the content of its tables and buckets, read without our
+code.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,7 @@ _reader = TypeDeserializer()
 def items(aws: Aws, table: str) -> list[dict[str, Any]]:
     """A table's items without their type marks; ``table`` is the variable that names it.
 
-    Out of moto's own hands: asking by its API, as often as it is done here, takes longer than what
-    is watched.
+    Read from moto's memory: reading by its API this often takes longer than the code under test.
     """
     backend = dynamodb_backends[DEFAULT_ACCOUNT_ID][aws.dynamodb.meta.region_name]
     return [
@@ -31,7 +32,7 @@ def items(aws: Aws, table: str) -> list[dict[str, Any]]:
 
 
 def files(aws: Aws) -> dict[tuple[str, str], str]:
-    """SHA-256 in hex of every object there is, by bucket and key."""
+    """SHA-256 in hex of every object, by bucket and key."""
     found = {}
     for bucket in aws.s3.list_buckets()["Buckets"]:
         for item in aws.s3.list_objects_v2(Bucket=bucket["Name"]).get("Contents", []):

@@ -1,9 +1,9 @@
-"""One job, and everybody who may end it at the same time.
+"""One job, and everything that may end it at the same time.
 
-`play` is one round: a job somewhere on its way, its execution, its provider, its user who cancels,
-time that passes its deadline, the sweep, somebody who stops the execution; all of them real
-handlers but for the execution, which goes from state to state as `statemachine/` says, and the
-provider. `judge` says what is wrong afterwards.
+`play` is one round: a job at some point of its way, its execution, its provider, its user who
+cancels, time that passes its deadline, the sweep, and an operator who stops the execution. All of
+them are real handlers except two: the execution, which goes from state to state as `statemachine/`
+defines, and the provider. `judge` returns the violations afterwards.
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ FINAL = {"SubmissionRejected", "JobFinished", "DeadlineExceeded", "ProviderNotCo
 """Errors of Submit that its state does not retry."""
 
 MOST_ATTEMPTS = 20
-"""At anything, by anybody here; what AWS or a user would do more often goes on to the sweep."""
+"""The attempts of each actor at anything; what AWS or a user would repeat more often is left to the
+sweep.
+"""
 
 
 @dataclass
@@ -80,7 +82,7 @@ class Generation:
 
 @dataclass
 class Provider:
-    """Takes its time with everything, and now and then loses an answer or a webhook."""
+    """Takes turns at every call, and sometimes loses a response or a webhook."""
 
     turns: Turns
     name: str = "fal"
@@ -149,9 +151,9 @@ def _some_outcome(chance: float) -> Outcome:
 
 
 def _until_done(attempt: Callable[[], bool]) -> bool:
-    """Again and again, as whoever calls functions does when one fails."""
+    """Repeat a call, as the caller of a function does when the function fails."""
     for _ in range(MOST_ATTEMPTS):
-        with suppress(Exception):  # whatever a function fails with, its caller tries again
+        with suppress(Exception):  # the caller retries after any failure of a function
             if attempt():
                 return True
     return False
@@ -161,9 +163,9 @@ def _until_done(attempt: Callable[[], bool]) -> bool:
 class Execution:
     """The state machine's way through one job.
 
-    Somebody may have ``stopped`` it: a function that runs then runs on to its end, for nobody tells
-    Lambda, but no state comes after it. It ``gave_up`` on a function when that failed too often;
-    that is sooner than `statemachine/` says.
+    It may have been ``stopped``: a function that runs then continues to its end, because Lambda is
+    not notified, but no state follows. It ``gave_up`` on a function that failed too often; that is
+    sooner than `statemachine/` says.
     """
 
     account: Emulated
@@ -177,7 +179,7 @@ class Execution:
         """From Submit to Settle."""
         self.turns.pause(lambda: self.job_id in self.account.executions.started)
         if self.job_id not in self.account.executions.started:
-            return  # nobody ever started it
+            return  # it was never started
         self._stage, self._turn_, self._error = "", 0, ""
         while self.state != "end" and not self.stopped:
             self.turns.note(f"enters {self.state}")
@@ -202,7 +204,7 @@ class Execution:
             try:
                 track({"job_id": self.job_id, **call}, CONTEXT)
             except Exception as error:  # noqa: BLE001  (as the state machine does)
-                # A token that was used before its function failed counts.
+                # If the token was answered before its function failed, the answer counts.
                 if token not in executions.told:
                     executions.sleeping.discard(token)
                     if type(error).__name__ == "JobFinished":
@@ -215,10 +217,10 @@ class Execution:
                 return "submit" if executions.told[token] else "migrate"
             self._turn_ += 1  # time to look
         self._error = "States.Timeout"
-        return "end"  # it would go on like this: the sweep's turn
+        return "end"  # it would continue like this: the sweep ends it
 
     def _is_over(self, token: str) -> bool:
-        """Whether a state that sleeps with this token need sleep no longer."""
+        """Whether a state that waits for this token can continue."""
         return self.stopped or token in self.account.executions.told
 
     def _migrate(self) -> str:
@@ -233,7 +235,7 @@ class Execution:
         return "end"
 
     def _invoke(self, function: Any, more: dict[str, Any], given_up: set[str]) -> Any:
-        """What a function answers; None where its state is left for Settle, or for good."""
+        """The response of a function; None where its state ends in Settle, or ends for good."""
         for _ in range(MOST_ATTEMPTS):
             if self.stopped:
                 return None
@@ -250,7 +252,7 @@ class Execution:
 
 @dataclass
 class Round:
-    """One round, as `judge` sees it."""
+    """One round, as `judge` examines it."""
 
     seed: str
     user: str
@@ -264,7 +266,7 @@ class Round:
 
 
 def play(account: Emulated, kind: Kind, seed: str, *, conflicts: float = 0.0) -> Round:
-    """One job of this kind, and everybody at it; the interleaving is drawn from the seed."""
+    """One job of this kind and all actors; the interleaving is drawn from the seed."""
     turns = account.begin_round(seed)
     chance = turns.random
     provider = Provider(turns)
@@ -295,7 +297,7 @@ def play(account: Emulated, kind: Kind, seed: str, *, conflicts: float = 0.0) ->
 
 
 def _open(kind: Kind, user: str) -> Job:
-    """A job as generate leaves it, its credits held."""
+    """A job as Generate leaves it, its credits held."""
     credits_ = 10
     made = new_job(user, credits_=credits_, deadline_in=600)
     if kind == "two stages":
@@ -349,7 +351,7 @@ def _delete(this: Round, turns: Turns, job: Job) -> None:
 
 
 def _await_a_moment(machine: Execution) -> None:
-    """Any, or one while a file is stored: there most is at stake."""
+    """Any turn, or one while a file is stored, where most can go wrong."""
     if machine.turns.random.random() < 0.5:
         machine.turns.linger(40)
     else:
@@ -382,7 +384,7 @@ def _abort(machine: Execution, running: Actor) -> None:
     executions.ended.add(machine.job_id)
     executions.sleeping.clear()
     if turns.random.random() < 0.3:
-        # Out of time, or its host is gone, at this very moment.
+        # At this moment its time is over, or its host is gone.
         turns.note("the function dies")
         running.doomed = True
     if turns.random.random() < 0.3:
@@ -392,8 +394,9 @@ def _abort(machine: Execution, running: Actor) -> None:
 
 
 def judge(account: Emulated, this: Round, job: Job) -> None:
-    """Whatever happened: the job ends by its deadline and one sweep, everything adds up, and what
-    the user was told is true."""
+    """In every case: the job ends by its deadline and one sweep, everything adds up, and what the
+    user was shown is true.
+    """
     [before] = account.jobs(this.user)
     if before["status"] not in TERMINAL:
         this.outcomes["left to the sweep"] += 1
@@ -416,7 +419,7 @@ def judge(account: Emulated, this: Round, job: Job) -> None:
 
 
 def _untruths(this: Round, ended: Item, journal: list[Item]) -> list[str]:
-    """What the user was told and is not so."""
+    """Responses to the user that are not true."""
     this.outcomes.update(f"cancel {answer.status}" for answer in this.answers)
     this.outcomes.update(f"delete {answer.status}" for answer in this.deletions)
     released = sum(int(entry["credits"]) for entry in journal if entry["kind"] == "release")
@@ -436,7 +439,7 @@ def _untruths(this: Round, ended: Item, journal: list[Item]) -> list[str]:
 
 
 def _thrown_away(ended: Item) -> list[str]:
-    """Stages that came out, and were given up before their time to be fetched was over."""
+    """Stages that succeeded, and were given up before their time to be downloaded was over."""
     # A success moves the deadline to the end of that time, and ending a job leaves it there.
     in_time = clock.epoch(clock.from_iso(ended["completed_at"])) < int(ended["deadline"])
     if ended["status"] != "failed" or not in_time:
@@ -462,10 +465,10 @@ def _wrong_cancellation(answer: Answer, ended: Item, released: int) -> str | Non
 
 
 def _not_cancelled(this: Round, ended: Item) -> list[str]:
-    """What speaks against a job's having been cancelled."""
+    """Reasons why a job must not have been cancelled."""
     found = []
     told = [answer.status for answer in this.answers]
-    # Too late for the first of two stages may be in time for the second.
+    # Too late for the first of two stages may be early enough for the second.
     after = told[told.index(409) :] if 409 in told else []
     if after and not (ended.get("image") and 200 in after):
         found.append("cancel was answered 409, and the job is cancelled")

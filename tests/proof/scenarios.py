@@ -1,7 +1,7 @@
-"""What may happen to a generation, each way once: the columns of the crash matrix.
+"""Everything that may happen to a generation, once each: the columns of the crash matrix.
 
-A scenario is what somebody does and what goes wrong meanwhile; it says how its jobs end when nobody
-dies. Write a new one whenever there is a new way for a job to go.
+A scenario consists of what a user does and what goes wrong meanwhile. It states how its jobs end
+without a crash. Write a new one for every new way a job can go.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PRICE = 10
 FAL = {"queue_seconds": 5, "queue_ahead": 0, "generation_seconds": 10}
 RUNWAY = {"pending_seconds": 5, "generation_seconds": 10}
 RUNWARE = {"generation_seconds": 10, "image_seconds": 5}
-"""Fifteen seconds or so to a video; all in virtual time."""
+"""About fifteen seconds for a video; all in virtual time."""
 
 ROUTES = {
     "fal": {"provider": "fal", "endpoint": "fal-ai/veo3.1"},
@@ -33,9 +33,9 @@ ROUTES = {
 
 @dataclass(frozen=True)
 class Scenario:
-    """``ends`` is how the jobs end when nobody dies, in the order they were asked for.
+    """``ends`` is how the jobs end without a crash, in the order of their requests.
 
-    ``gives_up``: the user asks once, and does not wait for an answer.
+    ``gives_up``: the user sends the request once, and does not wait for a response.
     """
 
     name: str
@@ -53,7 +53,7 @@ SCENARIOS: dict[str, Scenario] = {}
 def scenario(
     name: str, *ends: str, gives_up: bool = False, **settings: Mapping[str, Any]
 ) -> Callable[[Callable[[World], None]], Callable[[World], None]]:
-    """Register what somebody does as a scenario."""
+    """Register a script of a user's actions as a scenario."""
 
     def register(play: Callable[[World], None]) -> Callable[[World], None]:
         chosen = {"fal": FAL, "runway": RUNWAY, "runware": RUNWARE}
@@ -65,7 +65,7 @@ def scenario(
 
 
 def model(*providers: str, **changes: Any) -> Model:
-    """The shortest video there is, made by the first of these that takes it."""
+    """The shortest video, made by the first of these providers that accepts it."""
     sizes: dict[str, Any] = {"resolution": ["720p"], "aspect_ratio": ["16:9"], "duration": [4]}
     if providers[0] == "runway":
         sizes = {"aspect_ratio": ["1280:720"], "duration": [4]}
@@ -83,7 +83,7 @@ def model(*providers: str, **changes: Any) -> Model:
 
 
 def order(world: World, model_id: str, *, key: str = "the-key-of-one-order", **how: Any) -> Script:
-    """Ask for a video, until there is an answer."""
+    """Order a video, and repeat the call until there is a response."""
     body = {"model_id": model_id, "prompt": f"a fox in the snow, {key}"}
 
     def ask() -> Any:
@@ -95,7 +95,7 @@ def order(world: World, model_id: str, *, key: str = "the-key-of-one-order", **h
 
 
 def act(world: World, method: str, path: str) -> Script:
-    """Do something to every job there is, until there is an answer: cancel or delete it."""
+    """Cancel or delete every job, and repeat each call until there is a response."""
     for job_id in world.job_ids():
 
         def ask(job_id: str = job_id) -> Any:
@@ -157,7 +157,7 @@ def _(world: World) -> None:
 
 @scenario("webhook first", "completed", fal={"queue_seconds": 0, "generation_seconds": 0})
 def _(world: World) -> None:
-    """It overtakes the answer to the submission."""
+    """It arrives before the response to the submission."""
     world.network.arm("fal", "webhook_early")
     start(world, "fal")
 
@@ -258,7 +258,7 @@ def _(world: World) -> None:
 
 @scenario("the caller gives up", "completed", gives_up=True)
 def _(world: World) -> None:
-    """Whatever becomes of the first call, there is no second."""
+    """The first call is never repeated, with or without a response."""
     made = model("fal")
     world.offer(made)
     world.grant(USER, CREDITS)
@@ -268,11 +268,11 @@ def _(world: World) -> None:
 # ── Two stages, and many clips ───────────────────────────────────────────────────────────────────
 
 PICTURE, VIDEO = "runware:101@1", "google:3@2"
-"""Runware's names of the models that make a scene's picture and its video."""
+"""Runware's names of the models that make a scene's image and its video."""
 
 
 def begin_with(world: World, path: str, body: dict[str, Any]) -> None:
-    """One user posts an order, until there is an answer."""
+    """One user posts an order, until there is a response."""
     key = {"Idempotency-Key": "the-key-of-one-order"}
 
     def ask() -> Any:
@@ -282,7 +282,7 @@ def begin_with(world: World, path: str, body: dict[str, Any]) -> None:
 
 
 def start_scene(world: World, **models: str) -> None:
-    """One user orders a scene's picture and a video from it."""
+    """One user orders a scene's image and a video from it."""
     world.grant(USER, CREDITS)
     scene = NewScene(image_prompt="a red kettle", visual_prompt="it boils", duration=4)
     project, _ = project_store.create(USER, NewProject(scenes=[scene]))
@@ -320,7 +320,7 @@ def _(world: World) -> None:
 
 @scenario("two stages, fal", "completed")
 def _(world: World) -> None:
-    """Runware makes the picture, because fal's models here make none."""
+    """Runware makes the image, because fal's models here make none."""
     start_scene(world, image_model_id="runware-image", model_id="veo-3.1-i2v")
 
 
@@ -338,7 +338,7 @@ def _(world: World) -> None:
 
 @scenario("video declined once", "completed")
 def _(world: World) -> None:
-    """Another picture is made, and another video from it: the owner pays for both again."""
+    """Another image is made, and another video from it: the owner pays for both again."""
     world.network.arm("runware", "moderation", endpoint=LITE)
     start_scene(world, **BY_RUNWARE)
 
@@ -351,7 +351,7 @@ def _(world: World) -> None:
 
 @scenario("cancelled between", "cancelled", runway={"pending_seconds": 60})
 def _(world: World) -> None:
-    """The picture is there, and the video waits in the provider's queue."""
+    """The image is stored, and the video waits in the provider's queue."""
     start_scene(world, **BY_RUNWARE | {"model_id": "gen4-turbo"})
     world.begin(act(world, *CANCEL), in_seconds=30)
 
@@ -386,7 +386,7 @@ def _(world: World) -> None:
 
 @scenario("project deleted", "completed")
 def _(world: World) -> None:
-    """Its clip stays, and nothing else does."""
+    """Its clip stays, and everything else is gone."""
     path = f"/v1/projects/{start_clips(world, 1)}"
 
     def delete() -> Script:
@@ -411,7 +411,7 @@ def _(world: World) -> None:
 
 
 def start_and_abort(world: World, provider: str, *, in_seconds: float = 10) -> None:
-    """One user orders one video, and somebody stops its execution."""
+    """One user orders one video, and its execution is stopped."""
 
     def abort() -> Script:
         for job_id in world.job_ids():
@@ -437,7 +437,7 @@ def _(world: World) -> None:
 
 @scenario("aborted at Runway", "failed")
 def _(world: World) -> None:
-    """Its task has begun, and Runway calls nobody."""
+    """Its task has begun, and Runway sends no webhooks."""
     start_and_abort(world, "runway")
 
 
@@ -453,13 +453,13 @@ def _(world: World) -> None:
 
 @scenario("aborted unseen, webhook", "failed")
 def _(world: World) -> None:
-    """The webhook finds nobody to wake, and gives the finished video a day to arrive."""
+    """The webhook finds no waiting token, and gives the finished video a day to be stored."""
     world.loses_events = True
     start_and_abort(world, "fal")
 
 
 @scenario("aborted while storing", "failed")
 def _(world: World) -> None:
-    """The video is made, the CDN does not hand it out, and the execution is stopped."""
+    """The video is made, the CDN does not deliver it, and the execution is stopped."""
     world.network.arm("fal", "media_error", times=None)
     start_and_abort(world, "fal", in_seconds=40)

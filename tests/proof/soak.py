@@ -1,13 +1,13 @@
-"""``make soak MINUTES=N``: users of all sorts, and whatever may go wrong, for N minutes.
+"""``make soak MINUTES=N``: users of all kinds and faults of all kinds, for N minutes.
 
 ::
 
     python -m tests.proof.soak [--minutes N] [--seed TEXT] [--users N]
 
 Every user's plan is drawn from the seed: what they ask for, which faults strike their jobs, when
-workers die and executions are stopped. What the computer makes of it differs from run to run. In
-the end all faults are called off, every job gets until its deadline and one sweep, and everybody's
-books, files and submissions are audited. The last line is ``violations: N``.
+workers die and executions are stopped. The timing differs from run to run. In the end all faults
+are removed, every job gets until its deadline and one sweep, and the books, files and submissions
+of all users are audited. The last line is ``violations: N``.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ PROVIDERS = {
 }
 LIMITS = {"MaxOpenJobs": "8", "MaxOpenClips": "12", "MaxJobsPerHour": "10000"}
 LOST = 0.4
-"""How likely events of executions are lost, each time somebody thinks of it."""
+"""The probability that events of executions are lost, each time the soak draws it."""
 
 SWEEP_SECONDS = 20
 DRAIN_SECONDS = 40
@@ -59,8 +59,9 @@ DEADLINES = 3
 """A success that is recorded meanwhile moves the deadline: a job has three of them at most."""
 
 EXECUTION_SECONDS = 150
-"""For the execution of a job that has ended to find out: a state waits a minute between attempts,
-and may have to try twice."""
+"""Time for the execution of a job that has ended to notice it: a state waits a minute between
+attempts, and may have to try twice.
+"""
 
 
 class Soak:
@@ -94,7 +95,7 @@ class Soak:
         return [job for job in scan(self.stack, "JobsTable") if job["status"] not in TERMINAL]
 
     def run(self, minutes: float) -> None:
-        """Everything at once, then peace, then the audit."""
+        """Run users and faults together, then without faults, then audit."""
         until = time.monotonic() + minutes * 60
         with ThreadPoolExecutor(len(self.users) + 1) as threads:
             begun = [threads.submit(user.live, until) for user in self.users]
@@ -196,7 +197,9 @@ class Soak:
         close_circuits(self.stack)
 
     def _drain(self) -> None:
-        """Everybody's jobs end by themselves; at the latest past their deadline, by one sweep."""
+        """The jobs of all users end by themselves, or at the latest after their deadline, by one
+        sweep.
+        """
         for user in self.users:
             user.ask_again()
         until = time.monotonic() + DRAIN_SECONDS
@@ -235,7 +238,7 @@ class Soak:
         self._add_up()
 
     def _add_up(self) -> None:
-        """Money in is money out."""
+        """Credits granted equal credits used and left."""
         ledger = scan(self.stack, "LedgerTable")
         kinds = ("grant", "hold", "capture", "release")
         moved = Counter(dict.fromkeys(kinds, 0))
@@ -255,7 +258,7 @@ class Soak:
 
 
 class _Auditor(Auditor):
-    """Knows a submission whose answer was lost by its prompt, which no two orders share."""
+    """Finds a submission whose response was lost by its prompt, which no two orders share."""
 
     def _paid(self) -> Counter[tuple[str, str]]:
         by_task: dict[str, tuple[str, str]] = {}
@@ -279,7 +282,7 @@ class _Auditor(Auditor):
                 elif submission["request_id"] in by_task:
                     paid[by_task[submission["request_id"]]] += 1
                 else:
-                    # LookupError here: paid for, and no job knows what became of it.
+                    # LookupError here: paid for, and no job knows its result.
                     paid[unanswered[submission["input"]["promptText"]].pop()] += 1
         return paid
 
@@ -290,7 +293,7 @@ def _has_ended(stack: Stack, job_id: str) -> bool:
 
 
 def soak(minutes: float, seed: str, users: int) -> tuple[Counter[str], list[str]]:
-    """What was done, and what was wrong."""
+    """What was done, and the violations."""
     with Stack(
         enforce_iam=True, simulate=tuple(PROVIDERS), parameters=LIMITS, settings=PROVIDERS
     ) as stack:

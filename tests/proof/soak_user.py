@@ -1,7 +1,7 @@
-"""A user of the soak: orders, cancels, deletes, asks again, lists, and gets things wrong.
+"""A user of the soak: orders, cancels, deletes, retries, lists, and sends wrong requests.
 
-Whatever they do is answered with a status they may expect; a 500 only where a worker was killed
-(then the gateway says so, not we), and they send the same again.
+Every action gets one of the expected statuses. A 500 is allowed only where a worker was killed
+(then the gateway answers, not we), and the user sends the same request again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MODELS = {
     "gen4-image": "runway",
     "veo-3.1-transition": "fal",
 }
-"""Models that are ordered, directly or by scenes, and who makes them first."""
+"""Models that are ordered, directly or by scenes, and the provider that makes them first."""
 
 FRAMES = ("https://example.com/first.png", "https://example.com/last.png")
 
@@ -82,22 +82,22 @@ FAULTS: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
 }
 
 FAULTY = 0.45
-"""Of the jobs, those that something strikes."""
+"""The share of jobs that a fault strikes."""
 
 OPEN_AT_ONCE = 8
-"""Open jobs of all users together, before anybody starts another: two cores make no more."""
+"""The most open jobs of all users together: two cores cannot serve more."""
 
 SPENT = {202, 402, 404, 409, 429}
-"""Answers to whoever spends: accepted, not enough credits, gone, busy, too many."""
+"""Responses to an order: accepted, not enough credits, gone, busy, too many."""
 
 ATTEMPTS = 12
 KEYS_BUSY_SECONDS = 2.0
-"""A killed worker leaves its key busy until its own timeout; nobody waits for that here."""
+"""A killed worker leaves its key busy until its own timeout; the soak does not wait for that."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """What was asked for under a key, and the job it became."""
+    """What was ordered with a key, and the job that it started."""
 
     path: str
     key: str
@@ -106,7 +106,7 @@ class Order:
 
 
 class User:
-    """Lives by a plan drawn from a seed."""
+    """Follows a plan drawn from a seed."""
 
     def __init__(self, soak: Soak, seed: str) -> None:
         self.soak = soak
@@ -136,12 +136,12 @@ class User:
             time.sleep(self.random.uniform(0.1, 1.0))
 
     def ask_again(self) -> None:
-        """For what was never answered."""
+        """Repeat what was never answered."""
         for order in self._unsure:
             self._send("POST", order.path, SPENT, order.key, order.body)
 
     def finish(self) -> None:
-        """Delete again what may be half deleted, and leave."""
+        """Delete again what may be half deleted, and stop."""
         for job_id in self.deleted:
             self._send("DELETE", f"/v1/videos/{job_id}", {204, 404, 409})
         self.customer.http.close()
@@ -195,7 +195,7 @@ class User:
             self.orders.append(order)
 
     def _replay(self) -> None:
-        """An old key: with the same request the same jobs, with another a refusal."""
+        """An old key: the same request returns the same jobs, another request is refused."""
         if not self.orders:
             return
         order = self.random.choice(self.orders)
@@ -276,7 +276,7 @@ class User:
     # ── Talking ──────────────────────────────────────────────────────────────────────────────────
 
     def _prompt(self, provider: str) -> str:
-        """Its own of each job; a fault may be waiting for it."""
+        """A unique prompt for each job; a fault may be armed for it."""
         marker = f"mark{uuid.uuid4().hex[:12]}"
         if self.random.random() < FAULTY:
             kind, params = self.random.choice(FAULTS[provider])
@@ -292,7 +292,7 @@ class User:
         key: str | None = None,
         body: object = None,
     ) -> httpx.Response | None:
-        """The answer, once it is one; None if there never was any."""
+        """The response, once there is one; None if there never was one."""
         headers = {"Idempotency-Key": key} if key else {}
         for _ in range(ATTEMPTS):
             try:

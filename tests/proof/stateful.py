@@ -94,10 +94,10 @@ def offered(name: str, price: int) -> CatalogModel:
 
 
 class Fal:
-    """fal's side of the wire, which does what it is told.
+    """fal's side of the wire, controlled by the test.
 
     ``reply`` is how it answers the next submission. A request is known by the path of the webhook
-    it came with, which names our job; ``states`` says what has become of each.
+    it came with, which names our job; ``states`` holds the current state of each.
     """
 
     def __init__(self, video: bytes) -> None:
@@ -172,7 +172,7 @@ class Anything(RuleBasedStateMachine):
     clients: Clients
     video: bytes
     answers: ClassVar[Counter[str]] = Counter()
-    """How often which answer was compared, over all runs of this process."""
+    """How often each response was compared, over all runs of this process."""
 
     orders = Bundle("orders")
 
@@ -337,7 +337,7 @@ class Anything(RuleBasedStateMachine):
 
     @rule(order=orders, steps=st.sampled_from([*range(1, 8), 8, 8, 8]), webhook=st.booleans())
     def go_well(self, order: Key, steps: int, *, webhook: bool) -> None:
-        """So many steps of the way that most orders take."""
+        """That many steps of the path that most orders take."""
         way: list[Callable[[], None]] = [
             lambda: self.submit(order, "accepts"),
             lambda: self.track(order, 0),
@@ -353,7 +353,7 @@ class Anything(RuleBasedStateMachine):
 
     @rule(order=orders, succeeds=mostly, settled=st.booleans(), again=st.booleans())
     def go_too_slowly(self, order: Key, *, succeeds: bool, settled: bool, again: bool) -> None:
-        """The provider finishes what has been given up."""
+        """The provider finishes a task that was given up."""
         self.submit(order, "accepts")
         self.provider_goes_on(order, 1, succeeds=succeeds)
         self.time_passes(700)
@@ -387,7 +387,7 @@ class Anything(RuleBasedStateMachine):
         if not forgery and job.there not in {"ok", "bad"}:
             return
         if forgery == "other request" and job.sent != "yes":
-            return  # nobody knows which request is ours: the signed one is believed
+            return  # the id of our request is unknown: the one in the signed webhook is believed
         result = self._webhook(job_id, request_id or str(uuid.uuid4()), forgery)
         said: tuple[object, ...] = (result["statusCode"],)
         if result["statusCode"] == 200:
@@ -423,12 +423,12 @@ class Anything(RuleBasedStateMachine):
     # ── Hands ────────────────────────────────────────────────────────────────────────────────────
 
     def _found(self, order: Key) -> tuple[str, model_of.Job] | None:
-        """The order's job, if there was ever one."""
+        """The order's job, if there ever was one."""
         job_id, job = self.ids.get(order), self.model.jobs.get(order)
         return (job_id, job) if job_id and job else None
 
     def _same(self, what: str, said: tuple[object, ...], expected: tuple[object, ...]) -> None:
-        """The answer that must be given has been given."""
+        """The response was the required one."""
         assert said == expected, f"{what}: {said}, not {expected}"
         self.answers[f"{what}: {_kind(expected)}"] += 1
 
@@ -485,7 +485,7 @@ class Anything(RuleBasedStateMachine):
 
 
 def _kind(answer: tuple[object, ...]) -> str:
-    """An answer without its figures."""
+    """A response without its numbers."""
     words = [str(part) for part in answer if isinstance(part, str | bool)]
     if type(answer[0]) is int and answer[0] >= HTTPStatus.OK:
         words.insert(0, str(answer[0]))
@@ -542,11 +542,11 @@ NEEDED = frozenset(
         "webhook forged: 401", "webhook forged: 404",
     }
 )  # fmt: skip
-"""Answers that should come up: one that did not was not compared."""
+"""Responses that must occur: one that did not occur was not compared."""
 
 
 def try_everything(*, examples: int, steps: int, processes: int) -> tuple[Counter[str], list[str]]:
-    """`try_anything` in several processes at once: the answers compared, and what was wrong."""
+    """`try_anything` in several processes at once: the responses compared, and the violations."""
     parts = [(examples // processes, steps, part) for part in range(processes)]
     context = multiprocessing.get_context("spawn")
     with context.Pool(processes) as pool:

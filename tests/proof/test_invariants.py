@@ -1,4 +1,4 @@
-"""The invariants see what they are for: each is broken once, and each says so."""
+"""The invariants find what they are for: each is broken once, and each reports it."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def sound() -> Snapshot:
 
 
 def put_aside(asset: Job | None, request_id: str | None = "one") -> Breakage:
-    """The picture of the job under way was made before."""
+    """The image of the job under way was made before."""
 
     def breakage(now: Any) -> None:
         now.jobs[2]["image"]["earlier"] = [{"request_id": request_id, "asset": asset}]
@@ -149,14 +149,14 @@ def of_job(number: int, **changes: Any) -> Breakage:
 
 
 def again(number: int, kind: str, sequence: int) -> Breakage:
-    """A line that repeats another, as another kind."""
+    """A line that repeats another, with another kind."""
     return lambda now: now.entries.append(
         now.entries[number - 1] | {"kind": kind, "sequence": sequence}
     )
 
 
 def render(name: str, **changes: str) -> Breakage:
-    """The project's word about the scene of a job is another."""
+    """The project's record about the scene of a job differs."""
 
     def breakage(now: Any) -> None:
         renders = json.loads(now.projects[0]["renders"])
@@ -261,7 +261,7 @@ def test_paid_twice_is_right_only_where_the_job_knows_of_a_first_try(
     assert violations(now) == said
 
 
-def test_a_picture_put_aside_is_charged_and_kept() -> None:
+def test_an_image_put_aside_is_charged_and_kept() -> None:
     now = copy.deepcopy(sound())
     twice(now)
     put_aside(ASIDE)(now)

@@ -1,4 +1,4 @@
-"""A sample of the crash matrix, and that it can fail; all of it is ``make proof``."""
+"""A sample of the crash matrix, and proof that it can fail; ``make proof`` runs all of it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support import moto_aws
 aws_clients = moto_aws.aws_clients
 
 SAMPLE = ("fal, webhook", "Runway, polled", "not started", "deleted", "video declined once")
-"""Enough to have each function die."""
+"""Enough to crash each function."""
 
 FUNCTIONS = {"generate", "webhooks", "submit", "track", "migrate", "settle", "cancel", "sweep"}
 
@@ -31,12 +31,12 @@ def rehearsals(aws_clients: moto_aws.Clients) -> dict[str, Run]:
 
 
 @pytest.mark.parametrize("name", SAMPLE)
-def test_undisturbed_a_scenario_ends_as_it_says(rehearsals: dict[str, Run], name: str) -> None:
+def test_an_undisturbed_scenario_ends_as_it_declares(rehearsals: dict[str, Run], name: str) -> None:
     assert rehearsals[name].found == ()
     assert rehearsals[name].ends == SCENARIOS[name].ends
 
 
-def test_every_function_that_writes_is_died_in(rehearsals: dict[str, Run]) -> None:
+def test_every_function_that_writes_is_crashed(rehearsals: dict[str, Run]) -> None:
     effects = {effect for run in rehearsals.values() for effect in run.effects}
     assert {effect.function for effect in effects} == FUNCTIONS
 

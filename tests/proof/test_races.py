@@ -1,4 +1,4 @@
-"""The races find what is wrong, and find it again from the seed."""
+"""The races find defects, and find them again from the seed."""
 
 from __future__ import annotations
 
@@ -46,15 +46,16 @@ def test_a_round_is_the_same_from_the_same_seed(account: Emulated, kind: Kind) -
 def test_a_cancellation_that_does_not_look_is_found(
     account: Emulated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A deliberate mutation: cancel ends the job whatever has been recorded."""
+    """A deliberate mutation: cancel ends the job without regard to what has been recorded."""
     always = Verdict(JobStatus.CANCELLED, FailureCode.CANCELLED)
     monkeypatch.setattr(cancellation, "_verdict", lambda _: always)
     assert _is_found(account, "the job is cancelled, and its provider has", "blind", 0)
 
 
 def _is_found(account: Emulated, sentence: str, seed: str, first: int) -> bool:
-    """Whether rounds of one stage find it. The first does; the others are for when our code has
-    come to make other calls, which makes other rounds of the same seeds."""
+    """Whether rounds of one stage find it. The first does; the others are for later changes of our
+    code that make other calls, and so other rounds of the same seeds.
+    """
     return any(
         sentence in what
         for number in range(first, first + 500)
@@ -63,7 +64,7 @@ def _is_found(account: Emulated, sentence: str, seed: str, first: int) -> bool:
 
 
 class _Unlocked(TransactWrite):
-    """Ends a job whatever has been recorded since it was read."""
+    """Ends a job without regard to what has been recorded since it was read."""
 
     def update(
         self, model: Any, actions: Any, condition: Any = None, *others: Any, **named: Any
@@ -76,7 +77,9 @@ class _Unlocked(TransactWrite):
 def test_a_job_ended_as_it_was_read_is_found_by_a_function_that_outlives_its_execution(
     account: Emulated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A deliberate mutation: the ledger ends a job whatever has been recorded since it was read."""
+    """A deliberate mutation: the ledger ends a job without regard to what was recorded since it was
+    read.
+    """
     monkeypatch.setattr(aws, "TransactWrite", _Unlocked)
     assert _is_found(account, "the hold of video is a release, its file is there", "unlocked", 276)
 
@@ -122,7 +125,7 @@ def test_an_account_written_unseen_is_found(
 def test_a_reference_that_is_not_kept_is_found(
     account: Emulated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A deliberate mutation: a grant does not find its reference, and two can write it."""
+    """A deliberate mutation: a grant does not find its reference, so two can write it."""
 
     def nobody(*_: Any, **__: Any) -> Any:
         raise DoesNotExist

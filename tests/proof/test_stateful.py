@@ -1,4 +1,4 @@
-"""Anything in any order, answered as the model says: a sample here, more in ``make proof``."""
+"""Anything in any order, answered as the model requires: a sample here, more in ``make proof``."""
 
 from __future__ import annotations
 

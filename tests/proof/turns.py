@@ -1,8 +1,9 @@
 """Threads that take turns at every call they make, in an order drawn from a seed.
 
-What races in production are calls to AWS and to providers: what happens in between, nobody else
-sees. So a thread here runs until it is about to make a call, and then another one, drawn at random,
-may go on. One runs at a time, which makes every interleaving possible and each one repeatable.
+In production, the calls to AWS and to providers race. What happens between two calls is not visible
+to other processes. So a thread here runs until it is about to make a call; then another thread,
+drawn at random, may continue. One runs at a time, which makes every interleaving possible and
+repeatable.
 
 What Powertools keeps per process (one per worker, on Lambda) is kept per thread.
 """
@@ -20,18 +21,18 @@ from aws_lambda_powertools.event_handler.api_gateway import BaseRouter
 Condition = Callable[[], bool]
 
 PATIENCE_SECONDS = 120
-"""For a thread to reach its next call. A thread that takes longer hangs."""
+"""The most seconds for a thread to reach its next call. A thread that takes longer hangs."""
 
 IMPATIENCE = 0.04
-"""How likely somebody who waits is to give up waiting, each time it is somebody's turn."""
+"""The probability that a waiting actor stops waiting, each time a turn is given."""
 
 
 class Killed(BaseException):
-    """The end of a thread that somebody else has stopped. Nothing may catch it."""
+    """The end of a thread that another thread has stopped. Nothing may catch it."""
 
 
 class Kept(NamedTuple):
-    """What Powertools knows of the call it is answering: in its classes, and in each router."""
+    """What Powertools stores about the call it is answering: in its classes, and in each router."""
 
     event: Any
     context: Any
@@ -40,7 +41,7 @@ class Kept(NamedTuple):
 
 @dataclass(eq=False)
 class Actor:
-    """Somebody who does something."""
+    """An actor: a thread that does something."""
 
     name: str
     action: Callable[[], Any]
@@ -68,7 +69,7 @@ class Turns:
         self._local = threading.local()
 
     def begin(self, name: str, action: Callable[[], Any]) -> Actor:
-        """Let somebody do something; they do not run before it is their turn."""
+        """Begin an actor; it does not run before it gets a turn."""
         actor = Actor(name, action)
         actor.thread = threading.Thread(target=self._play, args=(actor,), daemon=True, name=name)
         self.actors.append(actor)
@@ -76,7 +77,7 @@ class Turns:
         return actor
 
     def run(self) -> None:
-        """Give turns until everybody has ended. Raises what an actor raised."""
+        """Give turns until all actors have ended. Raises what an actor raised."""
         while living := [actor for actor in self.actors if not actor.ended]:
             ready = [
                 actor
@@ -95,7 +96,9 @@ class Turns:
                 raise actor.error
 
     def pause(self, until: Condition | None = None) -> bool:
-        """Let others go first. False if ``until`` did not come true. Nothing for outsiders."""
+        """Let others go first. False if ``until`` did not come true. Does nothing for threads that
+        are no actors.
+        """
         actor: Actor | None = getattr(self._local, "actor", None)
         if actor is None:
             return True
@@ -119,7 +122,7 @@ class Turns:
             router.context.update(route)
 
     def note(self, what: str) -> None:
-        """Remember that somebody is about to do something."""
+        """Record that the actor is about to do something."""
         actor: Actor | None = getattr(self._local, "actor", None)
         if actor is not None:
             self.log.append(f"{actor.name}: {what}")

@@ -2,16 +2,16 @@
 the providers' simulators, an AWS account, and time.
 
 A `World` is one run of a scenario. The functions are the deployed handlers, unchanged; what they
-call passes `tests.proof.boundary`, where they may die. What AWS and callers do about that is done
+call passes `tests.proof.boundary`, where they may crash. What AWS and callers do about that is done
 here:
 
 =====================  ==========================================================================
-a function that died   loses what it kept in memory; its caller sees a failure
+a crashed function     loses what it kept in memory; its caller sees a failure
 the HTTP API           answers 500
 a caller               sends the same request with the same key again, after a while
-the state machine      retries and catches as its definition says (``Runtime.ExitError``)
+the state machine      retries and catches as its definition requires (``Runtime.ExitError``)
 a provider             delivers its webhook again, as its simulator knows it to
-EventBridge            tells `sweep` of executions that died; two more times if `sweep` fails
+EventBridge            invokes `sweep` for failed executions; two more times if `sweep` fails
 the schedule           runs `sweep` every minute
 =====================  ==========================================================================
 """
@@ -55,7 +55,7 @@ from tests.support.reading import DEFINITION, of_type, written
 
 T = TypeVar("T")
 Script = Generator[float, Any, Any]
-"""What somebody does: it yields the seconds until they do the next thing."""
+"""What a user does, as a script: it yields the seconds until the next action."""
 
 SWEEP_SECONDS = 60
 SCHEDULED = {"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}
@@ -63,13 +63,15 @@ EVENT_RETRIES = (60, 120)
 """Seconds after which Lambda runs a failed asynchronous invocation again."""
 
 CALLER_PAUSES = (1, 2, 4, 8, 15, 30, 60)
-"""Seconds a caller waits between attempts; they give up after the last."""
+"""Seconds that a caller waits between attempts; the caller gives up after the last."""
 
 CALM_SECONDS = 300
-"""Nothing that was still under way after this long is waited for: a generation that never ends."""
+"""A job that is still under way after this many seconds is not waited for: a generation that never
+ends.
+"""
 
 OVERDUE_SECONDS = 120 + 2 * SWEEP_SECONDS
-"""The sweep's grace, and a sweep; and another one, in case the first of them was killed."""
+"""The sweep's grace, and one sweep; and another one, in case the first was killed."""
 
 
 @functools.cache
@@ -88,7 +90,7 @@ def _seconds_of(function: str) -> int:
 
 @dataclass
 class _Context(Context):
-    """A context whose time runs out as the world's clock goes."""
+    """A context whose remaining time follows the world's clock."""
 
     ends: float = 0.0
     now: Callable[[], float] = time.time
@@ -99,7 +101,7 @@ class _Context(Context):
 
 @dataclass(frozen=True)
 class Told:
-    """What somebody was told in the end."""
+    """A final response to a user."""
 
     method: str
     path: str
@@ -119,7 +121,7 @@ class World:
     log: list[str] = field(default_factory=list)
     users: list[str] = field(default_factory=list)
     told: list[Told] = field(default_factory=list)
-    """The last answer to each thing that somebody kept asking for."""
+    """The last response to each call that was repeated."""
 
     loses_events: bool = False
     _busy: int = 0
@@ -141,14 +143,14 @@ class World:
         self.users.append(user)
 
     def offer(self, *models: Model) -> None:
-        """What the catalog holds besides the default models."""
+        """What the catalog contains besides the default models."""
         from clipmint.catalog import model_store
 
         for model in models:
             model_store.put(model)
 
     def begin(self, script: Script, *, in_seconds: float = 0) -> None:
-        """Let somebody do something."""
+        """Run a user's script."""
         self._busy += 1
 
         def go_on() -> None:
@@ -162,7 +164,7 @@ class World:
         self.timeline.after(in_seconds, go_on)
 
     def http(self, function: str, method: str, path: str, *, user: str, **parts: Any) -> Answer:
-        """One HTTP call of a user's."""
+        """One HTTP call of a user."""
         try:
             answer = answer_of(self.invoke(function, event(method, path, user=user, **parts)))
         except FunctionFailed:
@@ -176,7 +178,7 @@ class World:
     def persistently(
         self, call: Callable[[], Answer], *, attempts: int = len(CALLER_PAUSES) + 1
     ) -> Generator[float, Any, Answer]:
-        """A call that is made again until it is answered, one way or the other."""
+        """A call that is repeated until it is answered, with any status."""
         for pause in CALLER_PAUSES[: attempts - 1]:
             answer = call()
             in_progress = answer.status == 409 and answer.body["code"] == "REQUEST_IN_PROGRESS"
@@ -190,13 +192,13 @@ class World:
         return answer
 
     def abort(self, job_id: str) -> None:
-        """Somebody stops the job's execution."""
+        """An operator stops the job's execution."""
         if job_id in self.machine.executions:
             self.machine.abort(job_id)
 
     @property
     def seconds(self) -> float:
-        """Since the world began."""
+        """Seconds since the world began."""
         return self.timeline.now() - self._began
 
     # ── What AWS does ────────────────────────────────────────────────────────────────────────────
@@ -264,7 +266,7 @@ class World:
         return httpx.Response(result["statusCode"], content=result["body"])
 
     def call_aws(self, original: Callable[..., T], client: Any, operation: str, params: Any) -> T:
-        """One call of an AWS API, by a function or by whoever looks on."""
+        """One call of an AWS API, by a function or by the test."""
         service = client.meta.service_model.service_id
         if service == "S3" and isinstance(params.get("Body"), bytearray):
             params = params | {"Body": bytes(params["Body"])}  # moto cannot read the other; S3 can
@@ -286,7 +288,7 @@ class World:
             ) from None
 
     def call_http(self, request: httpx.Request) -> httpx.Response:
-        """One HTTP request of a function's."""
+        """One HTTP request of a function."""
         what = f"{self.network.provider(request)} {request.method}"
         return self.boundary.effect(what, lambda: self.network.exchange(request))
 
@@ -296,16 +298,17 @@ class World:
         return records.items(self.aws, "JOBS_TABLE")
 
     def jobs_in_order(self) -> list[dict[str, Any]]:
-        """In the order they were asked for; those of one call by their prompts."""
+        """In the order of the requests; jobs of one call in the order of their prompts."""
         return sorted(self.jobs(), key=lambda job: (job["created_at"], job["prompt"]))
 
     def job_ids(self) -> list[str]:
-        """In the order they were asked for."""
+        """In the order of the requests."""
         return [job["job_id"] for job in self.jobs_in_order()]
 
     def paid(self) -> Counter[tuple[str, str]]:
-        """Paid submissions by job and stage. A webhook URL names both; who is told none, or whose
-        answer was lost, is known by the prompt, which no two jobs share."""
+        """Paid submissions by job and stage. A webhook URL names both. A provider without webhooks,
+        or one whose response was lost, is matched by the prompt, which no two jobs share.
+        """
         return Counter(self._order_of(submission) for submission in self.network.submissions())
 
     def _order_of(self, submission: Mapping[str, Any]) -> tuple[str, str]:
@@ -321,7 +324,7 @@ class World:
         return by_prompt[submission["input"]["promptText"]]
 
     def billed(self) -> list[tuple[str, str, dict[str, Any]]]:
-        """Job and stage of all that was made and billed, and the provider's record of it."""
+        """Job and stage of everything that was made and billed, and the provider's record of it."""
         return [
             (*self._order_of(submission), submission)
             for submission in self.network.submissions()
@@ -329,7 +332,9 @@ class World:
         ]
 
     def _unaccounted(self) -> Iterator[str]:
-        """What was billed and neither used nor told to the owner, or told and never billed."""
+        """What was billed and neither used nor reported to the owner, or reported and never
+        billed.
+        """
         jobs = {job["job_id"]: job for job in self.jobs()}
         for job_id, name, submission in self.billed():
             job, request_id = jobs[job_id], submission["request_id"]
@@ -340,7 +345,7 @@ class World:
                 if "media_url" in one.get("outcome", {})
             }
             told = {orphan["request_id"] for orphan in job.get("orphans", [])}
-            # The answer to our submission is lost, and no call came: nobody can know of it.
+            # The response to our submission is lost, and no webhook arrived: we cannot know of it.
             known = job[name]["submission"].get("request_id") or submission["deliveries"]
             if known and request_id not in made | told:
                 yield f"{name} of job {job_id} was billed, not used, and the owner was not told"
@@ -359,7 +364,7 @@ class World:
         return records.snapshots(self.aws, self.users, self.paid())
 
     def _examine(self) -> list[Snapshot]:
-        """Hold what is there now against the invariants, and against what was there before."""
+        """Check the current records against the invariants, and against earlier records."""
         seen = self.snapshots()
         for now in seen:
             self._note(violations(now, self._last_seen.get(now.user_id)))
@@ -372,7 +377,7 @@ class World:
     # ── The run ──────────────────────────────────────────────────────────────────────────────────
 
     def run(self) -> None:
-        """Until everything is quiet, or a job is overdue; then examine what is left."""
+        """Run until nothing is left to do, or a job is overdue; then examine what is left."""
         quiet_since: float | None = None
         while quiet_since is None or self.timeline.now() - quiet_since < CALM_SECONDS:
             self._step_to_sweep()
@@ -385,7 +390,7 @@ class World:
                 break
             else:
                 quiet_since = quiet_since or self.timeline.now()
-        # A sweep after everything is over changes nothing.
+        # A sweep after everything has ended changes nothing.
         self._sweep()
         for now in self._examine():
             self._note([*unfinished(now), *left_behind(now)])
@@ -396,7 +401,7 @@ class World:
                 self._note([f"the execution of {execution.name} runs for ever"])
 
     def _step_to_sweep(self) -> None:
-        """Let everything happen up to and with the next scheduled sweep."""
+        """Run everything up to and including the next scheduled sweep."""
         sweeps = self._sweeps
         while self._sweeps == sweeps:
             self.timeline.step()
@@ -416,7 +421,7 @@ def new_world(
     points: tuple[Point, ...] = (),
     settings: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Iterator[World]:
-    """An empty account at the start of virtual time. Functions die at ``points``."""
+    """An empty account at the start of virtual time. Functions crash at ``points``."""
     with pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as stack:
         clock = stack.enter_context(virtual_time())
         patch.setattr(time, "sleep", lambda seconds: clock.forward(seconds=seconds))

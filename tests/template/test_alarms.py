@@ -155,7 +155,7 @@ def test_what_is_sent_is_drawn() -> None:
     assert {drawn.name for drawn in of_dashboard() if drawn.namespace == "Clipmint"} == set(BY_NAME)
 
 
-def test_an_alarm_is_this_stacks_and_tells_somebody() -> None:
+def test_an_alarm_belongs_to_this_stack_and_notifies_the_topic() -> None:
     for name, alarm in alarms().items():
         assert alarm["AlarmActions"] == [{"Ref": "Alarms"}], name
         # Silence is an answer for one of them alone: the sweep always says something.

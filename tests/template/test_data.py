@@ -126,7 +126,7 @@ def test_a_bucket_refuses_plain_http(name: str) -> None:
     assert refusal["Resource"] == [{"Fn::GetAtt": [name, "Arn"]}, {"Fn::Sub": f"${{{name}.Arn}}/*"}]
 
 
-def test_videos_are_granted_to_nobody_and_images_to_the_distribution_alone() -> None:
+def test_no_policy_grants_videos_and_only_the_distribution_gets_images() -> None:
     assert bucket_statements("VideosBucket").keys() == {"TlsOnly"}
     grant = bucket_statements("ImagesBucket")["ReadByTheDistribution"]
     assert bucket_statements("ImagesBucket").keys() == {"TlsOnly", "ReadByTheDistribution"}

@@ -97,7 +97,7 @@ def test_the_xray_sdk_is_not_shipped() -> None:
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_function_is_told_what_it_needs_and_no_more(name: str) -> None:
+def test_a_function_gets_the_settings_it_needs_and_no_more(name: str) -> None:
     told = environment(name)
     assert {key: told.get(key) for key in POWERTOOLS} == POWERTOOLS
     assert told.keys() - POWERTOOLS.keys() - {"POWERTOOLS_LOG_LEVEL"} == set(
@@ -105,7 +105,7 @@ def test_a_function_is_told_what_it_needs_and_no_more(name: str) -> None:
     )
 
 
-def test_what_the_code_reads_and_what_the_template_tells_are_the_same() -> None:
+def test_what_the_code_reads_and_what_the_template_sets_are_the_same() -> None:
     from clipmint import settings
     from clipmint.orders import order_settings
 
@@ -180,7 +180,7 @@ def test_the_media_layer_is_migrates_alone() -> None:
     assert all(any("Clipmint" in ref["Ref"] for ref in refs) for refs in layers.values())
 
 
-def test_the_sweep_runs_every_minute_and_whenever_an_execution_dies() -> None:
+def test_the_sweep_runs_every_minute_and_whenever_an_execution_fails() -> None:
     rules = of_type(transformed(), "AWS::Events::Rule")
     schedule = rules["SweepFunctionEveryMinute"]
     death = rules["SweepFunctionExecutionDied"]

@@ -216,7 +216,7 @@ def test_nothing_is_allowed_by_wildcard_action() -> None:
     assert [action for action in actions if "*" in action] == []
 
 
-def test_a_policy_names_its_resources_or_says_why_it_cannot() -> None:
+def test_a_policy_names_its_resources_or_states_why_it_cannot() -> None:
     source = TEMPLATE.read_text().splitlines()
     wildcards = [
         (name, statement)
@@ -239,7 +239,7 @@ def test_a_policy_names_its_resources_or_says_why_it_cannot() -> None:
         assert source[statement_start - 1].lstrip().startswith("# Any resource:")
 
 
-def test_only_services_assume_roles_and_no_policy_opens_a_resource_to_everybody() -> None:
+def test_only_services_assume_roles_and_no_policy_makes_a_resource_public() -> None:
     for name, role in roles().items():
         for statement in as_list(role["AssumeRolePolicyDocument"]["Statement"]):
             assert set(statement["Principal"]) == {"Service"}, name

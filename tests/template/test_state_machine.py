@@ -108,7 +108,7 @@ def waits(*turns: tuple[list[int], int, int]) -> list[Any]:
     )
 
 
-def test_track_waits_as_the_model_says_and_the_last_interval_repeats() -> None:
+def test_track_waits_for_the_models_intervals_and_the_last_one_repeats() -> None:
     intervals = [90, 30, 30, 60]
     far = 86_400
     assert waits(*((intervals, turn, far) for turn in range(7))) == [90, 30, 30, 60, 60, 60, 60]

@@ -75,7 +75,7 @@ def test_what_is_no_mp4_is_refused(content: bytes) -> None:
         thumbnail(io.BytesIO(content))
 
 
-def test_sound_without_a_picture_is_no_video(tmp_path: Path) -> None:
+def test_sound_without_a_video_track_is_no_video(tmp_path: Path) -> None:
     sound = write_mp4(tmp_path / "a.mp4", codec=None, audio=True)
     with pytest.raises(MediaInvalid, match="no video stream"):
         probe(io.BytesIO(sound))
@@ -98,7 +98,7 @@ def test_an_end_overwritten_with_noise_does_not_pass(tmp_path: Path) -> None:
         probe(io.BytesIO(clip))
 
 
-def test_a_picture_too_small_to_be_one_is_refused(tmp_path: Path) -> None:
+def test_an_image_that_is_too_small_is_refused(tmp_path: Path) -> None:
     speck = write_mp4(tmp_path / "a.mp4", width=8, height=8, seconds=0.5, codec="mpeg4")
     with pytest.raises(MediaInvalid, match="8 x 8"):
         probe(io.BytesIO(speck))

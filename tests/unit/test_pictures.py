@@ -63,7 +63,7 @@ CLAIMING = {"PNG": claiming_png, "JPEG": claiming_jpeg, "WEBP": claiming_webp}
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_a_picture_is_known_by_its_bytes(form: str) -> None:
+def test_an_image_type_is_detected_from_its_bytes(form: str) -> None:
     assert image_file.check(encoded(form)) == ImageFacts(TYPES[form], 64, 48)
 
 
@@ -87,7 +87,7 @@ def test_every_variety_of_a_format_passes(form: str, mode: str, options: dict[st
     assert image_file.check(encoded(form, image, **options)).content_type == TYPES[form]
 
 
-def test_a_phones_picture_of_several_parts_passes_as_the_jpeg_it_is() -> None:
+def test_a_phone_photo_of_several_parts_passes_as_jpeg() -> None:
     parts = encoded("MPO", picture(), save_all=True, append_images=[picture(32, 32)])
     assert image_file.check(parts) == ImageFacts("image/jpeg", 64, 48)
 
@@ -114,7 +114,7 @@ def test_anything_else_is_refused_naming_what_is_accepted(data: bytes) -> None:
 
 @pytest.mark.parametrize("kept", [0.1, 0.5, 0.9, 0.99])
 @pytest.mark.parametrize("form", FORMATS)
-def test_a_picture_cut_off_is_refused(form: str, kept: float) -> None:
+def test_a_truncated_image_is_refused(form: str, kept: float) -> None:
     data = encoded(form)
     with pytest.raises(ImageFileInvalid, match="damaged or incomplete"):
         image_file.check(data[: int(len(data) * kept)])
@@ -146,7 +146,7 @@ def test_no_damage_leads_to_any_other_error(form: str) -> None:
 
 
 @pytest.mark.parametrize("form", ["PNG", "WEBP"])
-def test_a_moving_picture_is_refused(form: str) -> None:
+def test_an_animated_image_is_refused(form: str) -> None:
     with pytest.raises(ImageFileInvalid, match="animated"):
         image_file.check(animated(form))
 
@@ -179,7 +179,7 @@ def test_a_bomb_is_refused_before_it_takes_memory(form: str, width: int, height:
     assert grown < 20
 
 
-def test_the_largest_picture_leaves_a_function_of_a_gigabyte_room() -> None:
+def test_the_largest_image_fits_into_a_function_of_a_gigabyte() -> None:
     largest = encoded("WEBP", Image.new("RGB", (8192, 4096), "teal"), method=0)
     assert _megabytes_grown(largest, "ImageFacts") < 640
 
@@ -193,7 +193,7 @@ def test_a_jpeg_of_very_many_scans_is_refused_without_decoding_them() -> None:
     assert data.count(b"\xff\xda") < 20, "an honest one has few"
 
 
-def test_pillow_is_not_imported_before_a_picture_is_checked() -> None:
+def test_pillow_is_not_imported_before_an_image_is_checked() -> None:
     code = "import sys, clipmint.media.image_file; print('PIL' in sys.modules)"
     assert _run(code, b"").strip() == "False"
 

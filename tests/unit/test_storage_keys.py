@@ -103,7 +103,7 @@ PICTURE_KEYS = [(upload_key, upload_prefix), (generated_key, generated_prefix)]
 
 @pytest.mark.parametrize(("key", "prefix"), PICTURE_KEYS)
 @given(SUBJECTS)
-def test_a_pictures_key_is_safe_in_a_url_and_does_not_show_its_owner(
+def test_an_image_key_is_safe_in_a_url_and_does_not_reveal_its_user(
     key: Callable[..., str], prefix: Callable[..., str], user_id: str
 ) -> None:
     named = key(user_id, JOB, ATTEMPT, "image/webp")
@@ -115,7 +115,7 @@ def test_a_pictures_key_is_safe_in_a_url_and_does_not_show_its_owner(
 
 @pytest.mark.parametrize(("key", "prefix"), PICTURE_KEYS)
 @given(SUBJECTS, SUBJECTS)
-def test_nothing_of_another_user_lies_under_a_pictures_prefix(
+def test_no_file_of_another_user_has_an_image_keys_prefix(
     key: Callable[..., str], prefix: Callable[..., str], one: str, other: str
 ) -> None:
     found = key(other, JOB, ATTEMPT, "image/png").startswith(prefix(one, JOB))
@@ -124,7 +124,7 @@ def test_nothing_of_another_user_lies_under_a_pictures_prefix(
 
 @pytest.mark.parametrize("outside", OUTSIDE)
 @pytest.mark.parametrize("key", [upload_key, generated_key])
-def test_a_pictures_key_refuses_what_could_not_be_our_id(
+def test_an_image_key_refuses_what_cannot_be_one_of_our_ids(
     key: Callable[..., str], outside: str
 ) -> None:
     with pytest.raises(ValueError, match="not the id of a job, project, image or attempt"):
@@ -134,6 +134,6 @@ def test_a_pictures_key_refuses_what_could_not_be_our_id(
 
 
 @pytest.mark.parametrize("key", [upload_key, generated_key])
-def test_a_picture_of_another_type_has_no_key(key: Callable[..., str]) -> None:
+def test_an_image_of_another_type_has_no_key(key: Callable[..., str]) -> None:
     with pytest.raises(KeyError):
         key("alice", JOB, ATTEMPT, "image/svg+xml")

@@ -147,9 +147,7 @@ def test_models_whose_providers_have_no_key_are_not_offered(eager: Customer) -> 
     assert not offered & {"gen4.5", "gen4-turbo", "runware-veo-3.1"}
 
 
-def test_the_owners_part_of_the_api_does_what_its_document_says(
-    stack: Stack, tmp_path: Path
-) -> None:
+def test_the_owners_part_of_the_api_behaves_as_documented(stack: Stack, tmp_path: Path) -> None:
     went = run(
         stack.api_url,
         {"back-office": stack.token("back-office", admin=True)},

@@ -30,7 +30,7 @@ def flawless(went: Run) -> None:
     assert tried - served == set(), "nothing that was sent there ever succeeded"
 
 
-def test_the_api_does_what_its_document_says(
+def test_the_api_behaves_as_documented(
     stack: RunningStack, owner: Owner, auditor: Auditor, tmp_path: Path
 ) -> None:
     users = [f"user-{uuid.uuid4().hex}" for _ in range(2)]

@@ -128,7 +128,7 @@ def test_the_document_has_all_the_places() -> None:
     assert {name for _, name in IN_BODIES} == {"project_id", "scene_ids"}
 
 
-def test_an_id_of_somebody_elses_in_a_path_is_the_id_of_nothing(
+def test_another_users_id_in_a_path_is_treated_as_unknown(
     stack: RunningStack, ada: Customer, eve: Customer, things: dict[str, str]
 ) -> None:
     before = belongings(stack, ada), belongings(stack, eve)
@@ -147,7 +147,7 @@ def test_an_id_of_somebody_elses_in_a_path_is_the_id_of_nothing(
         assert answer.status_code != 404, f"{operation}: {answer.text}"
 
 
-def test_an_id_of_somebody_elses_in_a_query_finds_nothing(
+def test_another_users_id_in_a_query_finds_nothing(
     stack: RunningStack, ada: Customer, eve: Customer, things: dict[str, str]
 ) -> None:
     another = ada.finish()["job_id"]
@@ -165,7 +165,7 @@ def test_an_id_of_somebody_elses_in_a_query_finds_nothing(
         assert [word for word in hers if word in answer.text] == [], f"{operation}: {answer.text}"
 
 
-def test_an_id_of_somebody_elses_in_a_body_is_the_id_of_nothing(
+def test_another_users_id_in_a_body_is_treated_as_unknown(
     stack: RunningStack, ada: Customer, eve: Customer, things: dict[str, str]
 ) -> None:
     mine = eve.http.post("/v1/projects", json={"scenes": [{"visual_prompt": "mine"}]}).json()

@@ -169,7 +169,7 @@ def test_an_answer_lost_at_runware_is_asked_for_by_sending_the_same_task_again(
     assert calls["conflict"] == 1, "the same task was sent again, and not made again"
 
 
-def test_without_its_webhook_a_task_whose_answer_was_lost_is_found_by_asking_and_paid_once(
+def test_without_its_webhook_a_task_whose_response_was_lost_is_found_by_polling_and_paid_once(
     stack: RunningStack, ada: Customer
 ) -> None:
     runware = stack.simulators["runware"]

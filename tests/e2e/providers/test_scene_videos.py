@@ -134,7 +134,7 @@ ONLY_THE_IMAGE = [*HELD, ("capture", "image", IMAGE), ("release", "video", VIDEO
 # ── Both stages ──────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_scene_becomes_a_public_picture_and_then_the_video_that_starts_with_it(
+def test_a_scene_becomes_a_public_image_and_then_the_video_that_starts_with_it(
     stack: RunningStack, ada: Customer
 ) -> None:
     project_id, scene_id = new_scene(ada)
@@ -195,7 +195,7 @@ def test_a_scene_that_names_no_models_is_made_by_runway_from_its_reference_image
     assert picture_at(seen["image_url"]).size == (1080, 1920)
 
 
-def test_every_step_is_shown_to_whoever_looks_at_the_right_moment(
+def test_every_step_is_visible_to_a_poll_at_the_right_moment(
     stack: RunningStack, ada: Customer
 ) -> None:
     stack.simulators["runware"].arm("submit_slow", seconds=0.7, prompt_contains=ada.word)
@@ -253,7 +253,7 @@ def test_of_a_failed_video_the_image_is_kept_and_the_next_call_starts_from_it(
     assert ada.scene(project_id, scene_id)["status"] == "completed"
 
 
-def test_a_picture_that_fails_costs_nothing_and_no_video_is_tried(
+def test_an_image_that_fails_costs_nothing_and_no_video_is_tried(
     stack: RunningStack, ada: Customer
 ) -> None:
     stack.simulators["runware"].arm("task_error", prompt_contains=ada.word)
@@ -266,7 +266,7 @@ def test_a_picture_that_fails_costs_nothing_and_no_video_is_tried(
     assert paid(stack, job_id) == (1, 0)
 
 
-def test_cancelled_while_its_picture_waits_a_scene_costs_nothing(
+def test_a_scene_cancelled_while_its_image_waits_costs_nothing(
     stack: RunningStack, new_customer: Callable[[int], Customer]
 ) -> None:
     ada = new_customer(10)
@@ -292,9 +292,7 @@ def test_cancelled_while_its_picture_waits_a_scene_costs_nothing(
     assert ada.scene(project_id, scene_id)["status"] == "cancelled"
 
 
-def test_deleting_the_job_takes_its_public_picture_along(
-    stack: RunningStack, ada: Customer
-) -> None:
+def test_deleting_the_job_deletes_its_public_image(stack: RunningStack, ada: Customer) -> None:
     project_id, scene_id = new_scene(ada)
     job_id = ada.render(scene_id, **BY_WEBHOOK)
     seen, _ = watch(ada, job_id)
@@ -348,7 +346,7 @@ def earlier(item: Item) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("at_once", [True, False], ids=["at submission", "as an outcome"])
-def test_a_declined_video_gets_another_picture_and_the_user_pays_for_one(
+def test_a_declined_video_gets_another_image_and_the_user_pays_for_one(
     stack: RunningStack, ada: Customer, at_once: bool
 ) -> None:
     models = decline(stack, ada, 1, at_once=at_once)
@@ -404,7 +402,7 @@ def test_a_video_declined_twice_is_given_up_with_one_image_charged(
     picture_at(seen["image_url"])
 
 
-def test_the_first_picture_is_kept_if_the_second_cannot_be_made(
+def test_the_first_image_is_kept_if_the_second_cannot_be_made(
     stack: RunningStack, ada: Customer
 ) -> None:
     models = decline(stack, ada, 1, at_once=False)

@@ -137,7 +137,7 @@ def test_each_provider_makes_what_was_asked_for_and_is_paid_once(
     assert states.count("Track") > 1 or wish.provider != "runway"
 
 
-def test_runware_tells_by_webhook_and_nobody_need_ask_twice(
+def test_a_runware_webhook_reports_the_outcome_and_no_second_poll_is_needed(
     stack: RunningStack, ada: Customer
 ) -> None:
     job_id = ada.order(**UNWATCHED)
@@ -214,7 +214,7 @@ def test_runways_throttled_task_is_only_waiting(stack: RunningStack, ada: Custom
     ],
     ids=["success without a status", "errors in a 200", "wrapped webhooks"],
 )
-def test_runware_is_understood_however_it_says_it(
+def test_runware_is_understood_in_every_wording(
     stack: RunningStack, new_customer: Callable[[int], Customer], settings: dict[str, Any]
 ) -> None:
     runware, good, bad = stack.simulators["runware"], new_customer(16), new_customer(16)
@@ -232,7 +232,7 @@ def test_runware_is_understood_however_it_says_it(
     assert (good.credits()["available"], bad.credits()["available"]) == (0, 16)
 
 
-def test_runwares_duplicate_webhook_charges_nobody_twice(
+def test_runwares_duplicate_webhook_charges_no_user_twice(
     stack: RunningStack, ada: Customer
 ) -> None:
     stack.simulators["runware"].arm("webhook_duplicate", copies=3, prompt_contains=ada.word)
@@ -247,7 +247,7 @@ def test_runwares_duplicate_webhook_charges_nobody_twice(
     assert ada.kinds() == ["grant", "hold", "capture"]
 
 
-def test_a_strangers_word_about_runwares_task_moves_nothing(
+def test_an_unverified_webhook_about_a_runware_task_changes_nothing(
     stack: RunningStack, ada: Customer
 ) -> None:
     runware = stack.simulators["runware"]

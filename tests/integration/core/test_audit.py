@@ -65,7 +65,7 @@ def test_books_that_add_up_are_counted_and_left_alone(aws: Aws, books: dict[str,
     assert sorted(map(str, aws.items("LEDGER_TABLE"))) == before
 
 
-def test_an_account_somebody_edited_is_off_by_what_was_edited(
+def test_an_edited_account_is_off_by_the_edited_amount(
     aws: Aws, books: dict[str, Job], caplog: pytest.LogCaptureFixture
 ) -> None:
     edit(aws, "zoe", available=12)

@@ -58,7 +58,9 @@ def in_another_process() -> None:
 
 
 @pytest.mark.parametrize("failure", [BUSY, Unanswered("reset"), NO_FUNDS])
-def test_after_so_many_failures_in_a_row_nobody_is_called(line: Line, failure: Submitted) -> None:
+def test_after_too_many_failures_in_a_row_the_provider_is_not_called(
+    line: Line, failure: Submitted
+) -> None:
     for _ in range(FAILURES_TO_OPEN):
         assert line.ask(failure) is failure
     assert line.ask(ACCEPTED) == Open()
@@ -122,7 +124,7 @@ def test_while_one_tries_the_others_still_pass_by(line: Line, hands: Clock) -> N
     assert line.calls == 0
 
 
-def test_a_process_that_dies_while_it_tries_does_not_keep_the_door_shut(
+def test_a_process_that_crashes_during_its_trial_call_does_not_keep_the_circuit_open(
     line: Line, hands: Clock
 ) -> None:
     open_circuit(line)
@@ -140,7 +142,7 @@ def test_a_process_that_dies_while_it_tries_does_not_keep_the_door_shut(
     assert line.ask(ACCEPTED) is ACCEPTED
 
 
-def test_what_is_raised_before_the_call_says_nothing_of_the_provider(line: Line) -> None:
+def test_what_is_raised_before_the_call_does_not_count_against_the_provider(line: Line) -> None:
     def job_ended() -> Submitted:
         raise JobFinished("before it was sent")
 
@@ -201,7 +203,7 @@ def test_every_change_is_counted_by_provider(
     ]
 
 
-def test_a_slow_host_of_one_users_picture_shuts_no_provider_for_all(line: Line) -> None:
+def test_a_slow_host_of_one_users_image_opens_no_circuit_for_all_users(line: Line) -> None:
     for _ in range(2 * FAILURES_TO_OPEN):
         answer = circuit.guarded("fal", lambda: Unanswered("slow"), timeout_counts=False)
         assert isinstance(answer, Unanswered)

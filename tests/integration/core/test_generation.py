@@ -84,7 +84,7 @@ def test_a_crash_before_the_transaction_leaves_nothing(aws: Aws) -> None:
     one_job_one_hold(aws)
 
 
-def test_a_crash_after_the_transaction_is_mended_by_the_retry(
+def test_a_crash_after_the_transaction_is_repaired_by_the_retry(
     aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ledger.grant("user-1", 100, "purchase-1")

@@ -108,12 +108,12 @@ def test_a_form_is_posted_to_the_bucket_itself(aws: Aws) -> None:
     assert httpx.URL(upload.url).scheme == "https"
 
 
-def test_two_forms_never_name_the_same_picture(aws: Aws) -> None:
+def test_two_forms_never_name_the_same_image(aws: Aws) -> None:
     keys = {key_of(uploads.new_upload(ADA, PROJECT, "image/png")) for _ in range(20)}
     assert len(keys) == 20
 
 
-def test_only_pictures_have_forms(aws: Aws) -> None:
+def test_only_images_have_forms(aws: Aws) -> None:
     with pytest.raises(KeyError):
         uploads.new_upload(ADA, PROJECT, "image/svg+xml")
 
@@ -122,7 +122,7 @@ def test_only_pictures_have_forms(aws: Aws) -> None:
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP"])
-def test_a_sound_picture_is_noted_down(aws: Aws, form: str) -> None:
+def test_a_valid_image_is_recorded(aws: Aws, form: str) -> None:
     content_type = f"image/{form.lower()}"
     url = uploaded(aws, encoded(form, 48), content_type)
     uploads.require_usable(ADA, [url])
@@ -136,7 +136,7 @@ def test_a_sound_picture_is_noted_down(aws: Aws, form: str) -> None:
     assert note["etag"]["S"] == head["ETag"]
 
 
-def test_a_picture_is_looked_at_once(aws: Aws, asked: list[str]) -> None:
+def test_an_image_is_checked_once(aws: Aws, asked: list[str]) -> None:
     url = uploaded(aws)
     uploads.require_usable(ADA, [url, url])
     assert asked == ["ListObjectsV2", "GetObject"]
@@ -144,7 +144,7 @@ def test_a_picture_is_looked_at_once(aws: Aws, asked: list[str]) -> None:
     assert len(asked) == 2
 
 
-def test_anybody_elses_picture_is_nobodys_business(aws: Aws, asked: list[str]) -> None:
+def test_an_image_from_another_host_is_accepted_unread(aws: Aws, asked: list[str]) -> None:
     others = [
         "https://example.com/uploads/a.png",
         "https://images.example.com.example.net/uploads/a.png",
@@ -174,7 +174,7 @@ def test_an_upload_is_known_however_its_url_is_written(aws: Aws, respelled: Any)
         uploads.require_usable(ADA, [respelled(url)])
 
 
-def test_a_picture_that_was_never_posted_is_asked_for(aws: Aws) -> None:
+def test_an_image_that_was_never_uploaded_is_reported_as_missing(aws: Aws) -> None:
     sound = uploaded(aws)
     missing = uploads.new_upload(ADA, PROJECT, "image/png").image_url
     with pytest.raises(ImageNotUploaded) as refused:
@@ -182,7 +182,7 @@ def test_a_picture_that_was_never_posted_is_asked_for(aws: Aws) -> None:
     assert refused.value.details == missing
 
 
-def test_somebody_elses_upload_looks_like_none(aws: Aws) -> None:
+def test_another_users_upload_looks_like_an_unknown_one(aws: Aws) -> None:
     url = uploaded(aws)
     uploads.require_usable(ADA, [url])
     with pytest.raises(ImageNotUploaded):
@@ -213,7 +213,7 @@ def test_an_upload_that_cannot_be_is_not_looked_for(aws: Aws, asked: list[str], 
         (encoded("JPEG"), "uploaded as image/png, but it is image/jpeg"),
     ],
 )
-def test_what_is_no_picture_is_refused_by_name_and_may_be_posted_again(
+def test_what_is_not_an_image_is_refused_by_name_and_may_be_posted_again(
     aws: Aws, data: bytes, said: str
 ) -> None:
     url = uploaded(aws, data)
@@ -259,7 +259,7 @@ def test_what_was_checked_in_time_is_not_checked_again(
     assert asked.count("GetObject") == 8
 
 
-def test_a_picture_whose_turn_comes_too_late_is_not_decoded(
+def test_an_image_whose_turn_comes_after_the_time_limit_is_not_decoded(
     aws: Aws, hands: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each may take seconds, and the function's own time ends soon after."""
@@ -283,7 +283,7 @@ def test_a_picture_whose_turn_comes_too_late_is_not_decoded(
     assert (len(decoded), len(notes(aws))) == (1, 1)
 
 
-def test_a_picture_that_s3_will_not_give_is_asked_for_later(
+def test_an_image_that_s3_fails_to_return_is_temporarily_unavailable(
     aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = uploaded(aws)
@@ -299,7 +299,7 @@ def test_a_picture_that_s3_will_not_give_is_asked_for_later(
     uploads.require_usable(ADA, [url])
 
 
-def test_pictures_are_decoded_one_at_a_time(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_are_decoded_one_at_a_time(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each may take half of a function's memory."""
     busy: list[bytes] = []
     most: list[int] = []
@@ -316,9 +316,7 @@ def test_pictures_are_decoded_one_at_a_time(aws: Aws, monkeypatch: pytest.Monkey
     assert most == [1] * 6
 
 
-def test_one_bad_picture_does_not_undo_the_others(
-    aws: Aws, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_bad_image_does_not_undo_the_others(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uploads, "READERS", 1)
     sound = [uploaded(aws) for _ in range(3)]
     with pytest.raises(ImageInvalid):
@@ -329,7 +327,7 @@ def test_one_bad_picture_does_not_undo_the_others(
 # ── The end of a project ─────────────────────────────────────────────────────────────────────────
 
 
-def test_a_project_is_removed_with_its_pictures_and_their_notes(aws: Aws) -> None:
+def test_a_project_is_removed_with_its_images_and_their_records(aws: Aws) -> None:
     gone = [uploaded(aws), uploaded(aws)]
     kept = uploads.new_upload(ADA, "another", "image/png")
     put(aws, key_of(kept), encoded())

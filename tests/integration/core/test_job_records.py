@@ -214,7 +214,7 @@ def test_there_is_no_outcome_of_what_was_never_submitted(aws: Aws) -> None:
 
 
 @pytest.mark.parametrize("state", [SubmissionState.SENDING, SubmissionState.UNKNOWN])
-def test_an_early_webhook_also_tells_what_the_submission_is_known_by(
+def test_an_early_webhook_also_carries_the_id_of_the_submission(
     aws: Aws, state: SubmissionState
 ) -> None:
     job = in_state(state)
@@ -423,7 +423,7 @@ def test_pages_stay_put_while_new_jobs_arrive(aws: Aws) -> None:
     assert listed(limit=1)[0] == [newer.job_id]
 
 
-def test_a_page_that_ends_the_list_exactly_says_so(aws: Aws) -> None:
+def test_a_page_that_ends_exactly_at_the_end_of_the_list_is_the_last(aws: Aws) -> None:
     known = some_jobs(4)
     assert listed(limit=4) == (known, None)
 

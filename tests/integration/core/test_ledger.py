@@ -302,7 +302,7 @@ def test_conflicts_while_settling_lose_nothing(aws: Aws) -> None:
     assert assert_adds_up("user-1").available == 32
 
 
-def test_a_job_nobody_knows_cannot_be_settled(aws: Aws) -> None:
+def test_an_unknown_job_cannot_be_settled(aws: Aws) -> None:
     with pytest.raises(LookupError):
         ledger.settle("no-such-job", lambda _: FAILED)
 
@@ -371,7 +371,7 @@ def test_the_journal_is_paged_newest_first_and_stays_put_while_it_grows(aws: Aws
     assert ([entry.sequence for entry in page.entries], page.before) == ([1], None)
 
 
-def test_a_page_that_ends_the_journal_exactly_says_so(aws: Aws) -> None:
+def test_a_page_that_ends_exactly_at_the_end_of_the_journal_is_the_last(aws: Aws) -> None:
     for number in range(4):
         ledger.grant("user-1", 1, f"purchase-{number}")
     page = ledger.entries_of("user-1", limit=4, before=None)

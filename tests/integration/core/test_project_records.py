@@ -141,7 +141,7 @@ def test_a_project_with_a_51st_scene_is_refused_whole(account: Aws) -> None:
     assert account.items("PROJECTS_TABLE") == []
 
 
-def test_a_project_of_somebody_else_is_not_there() -> None:
+def test_a_project_of_another_user_does_not_exist() -> None:
     project = project_of("a fox")
     scene_id = project.scene_ids[0]
     for user, project_id in (("user-2", project.project_id), (USER, str(uuid.uuid4()))):
@@ -376,7 +376,7 @@ def test_a_write_that_meets_another_is_tried_again(account: Aws, reason: str) ->
     assert [s.image_prompt for s in project_store.read(USER, project.project_id)[1]] == ["a hen"]
 
 
-def test_a_write_that_never_gets_its_turn_is_told_to_come_back(account: Aws) -> None:
+def test_a_write_that_keeps_conflicting_asks_the_caller_to_retry(account: Aws) -> None:
     project = project_of("a fox")
     account.before_each_transaction(*[lambda: "TransactionConflict"] * project_writes.MAX_ATTEMPTS)
     with pytest.raises(TemporarilyUnavailable):

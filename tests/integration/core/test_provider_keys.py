@@ -36,7 +36,7 @@ def test_each_name_leads_to_its_own_adapter_made_once(aws: Aws) -> None:
 
 
 @pytest.mark.parametrize("name", ["acme", "", "FAL_KEY", "Fal"])
-def test_a_name_that_is_nobodys_is_not_configured(aws: Aws, name: str) -> None:
+def test_an_unknown_provider_is_not_configured(aws: Aws, name: str) -> None:
     write_keys(KEYS)
     with pytest.raises(ProviderNotConfigured):
         registry.provider(name)
@@ -59,7 +59,7 @@ def test_space_around_a_key_is_not_part_of_it(aws: Aws) -> None:
     assert registry.provider("fal") is fal
 
 
-def test_a_secret_that_names_no_key_configures_nobody(aws: Aws) -> None:
+def test_a_secret_without_keys_configures_no_provider(aws: Aws) -> None:
     write_keys({"SOMETHING_ELSE": "x"})
     assert registry.configured() == frozenset()
 

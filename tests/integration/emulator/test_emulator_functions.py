@@ -43,7 +43,7 @@ def test_handlers_do_not_run_on_our_interpreters_packages(stack: Stack) -> None:
     assert not [entry for entry in path if "emulator/lib" in entry]
 
 
-def test_the_context_says_who_is_called_and_how_long_it_may_take(stack: Stack) -> None:
+def test_the_context_names_the_function_and_its_remaining_time(stack: Stack) -> None:
     context = act(stack, {"do": "context"})
     assert context["arn"] == stack.functions["Act"]
     assert context["memory"] == 128
@@ -57,7 +57,7 @@ def test_a_function_that_takes_too_long_is_ended(stack: Stack) -> None:
     assert act(stack, {"do": "tell"}) == {"do": "tell"}
 
 
-def test_a_function_that_exits_says_with_which_status(stack: Stack) -> None:
+def test_a_function_that_exits_reports_its_status(stack: Stack) -> None:
     answer = act(stack, {"do": "leave", "status": 3})
     assert "exit status 3" in answer["errorMessage"]
 

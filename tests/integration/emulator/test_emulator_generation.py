@@ -134,7 +134,7 @@ def test_track_is_entered_once_more_right_after_the_deadline(play: Play) -> None
     assert play.finish() == "SUCCEEDED"
 
 
-def test_the_token_of_an_earlier_turn_wakes_nobody(play: Play) -> None:
+def test_the_token_of_an_earlier_turn_wakes_no_execution(play: Play) -> None:
     play.write(Submit=[IMPATIENT])
     play.start()
     play.turn("Track", 2)

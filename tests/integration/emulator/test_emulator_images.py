@@ -49,14 +49,14 @@ def read(base: str, key: str, method: str = "GET", **headers: str) -> httpx.Resp
         return http.request(method, f"{base}/{key}", headers=headers)
 
 
-def test_a_posted_picture_is_read_where_iam_is_not_enforced(stack: Stack) -> None:
+def test_a_posted_image_is_read_where_iam_is_not_enforced(stack: Stack) -> None:
     url, fields = form(stack)
     assert post(url, fields) == (204, "")
     answer = read(stack.images_url, fields["key"])
     assert (answer.status_code, answer.content) == (200, PICTURE)
 
 
-def test_a_posted_picture_is_read_through_the_distribution(guarded: Stack) -> None:
+def test_a_posted_image_is_read_through_the_distribution(guarded: Stack) -> None:
     url, fields = form(guarded)
     assert post(url, fields) == (204, "")
     answer = read(guarded.images_url, fields["key"])
@@ -92,9 +92,7 @@ def test_the_smallest_and_the_largest_file_are_taken(guarded: Stack, length: int
         ({"acl": "public-read"}, "Extra input fields: acl"),
     ],
 )
-def test_a_form_that_says_something_else_is_refused(
-    guarded: Stack, changes: dict[str, str], problem: str
-) -> None:
+def test_a_changed_form_is_refused(guarded: Stack, changes: dict[str, str], problem: str) -> None:
     url, fields = form(guarded)
     status, said = post(url, fields | changes)
     assert status == 403
@@ -108,7 +106,7 @@ def test_a_form_that_leaves_its_type_out_is_refused(guarded: Stack) -> None:
     assert post(url, fields)[0] == 403
 
 
-def test_a_form_dies(guarded: Stack) -> None:
+def test_a_form_expires(guarded: Stack) -> None:
     status, said = post(*form(guarded, seconds=-1))
     assert (status, said) == (403, "AccessDenied Invalid according to Policy: Policy expired.")
 
@@ -120,7 +118,7 @@ def test_a_forged_form_is_refused(guarded: Stack) -> None:
     assert (status, said.split()[0]) == (403, "SignatureDoesNotMatch")
 
 
-def test_nobody_reads_or_writes_the_bucket_itself(guarded: Stack) -> None:
+def test_no_client_reads_or_writes_the_bucket_directly(guarded: Stack) -> None:
     url, fields = form(guarded)
     assert post(url, fields) == (204, "")
     bucket = f"{guarded.aws_endpoint}/{guarded.buckets['Pictures']}"

@@ -144,7 +144,7 @@ def listening_addresses(pid: int) -> list[str]:
     return [line[1].partition(":")[0] for line in lines if line[3] == "0A" and line[9] in inodes]
 
 
-def test_a_token_without_a_stack_says_how_to_start_one() -> None:
+def test_a_token_without_a_stack_explains_how_to_start_one() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "local", "token", "--user", "ada", "--stack", "no-such-stack"],
         cwd=ROOT,

@@ -51,9 +51,7 @@ def still_runs(job: Job) -> bool:
     return assert_adds_up("user-1").held == 32 and job_store.get(job.job_id) == job
 
 
-def test_a_job_nobody_has_sent_yet_is_cancelled_for_free(
-    call: Caller, provider: ScriptedProvider
-) -> None:
+def test_a_job_not_yet_sent_is_cancelled_for_free(call: Caller, provider: ScriptedProvider) -> None:
     job = open_job()
     answer = cancel(call, job)
     assert (answer.status, answer.body) == (
@@ -198,7 +196,7 @@ def test_a_job_that_has_ended_otherwise_cannot_be_cancelled(
     assert (answer.status, answer.code) == (409, "CANCEL_TOO_LATE")
 
 
-def test_somebody_elses_job_is_not_there_to_cancel_or_delete(
+def test_another_users_job_cannot_be_cancelled_or_deleted(
     call: Caller, provider: ScriptedProvider
 ) -> None:
     theirs = open_job("user-2")

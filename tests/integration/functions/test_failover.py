@@ -261,7 +261,7 @@ def routes_of(answer: Answer) -> list[str]:
     return [route.provider for route in stage.routes]
 
 
-def test_a_job_may_try_every_route_whose_key_is_set_unless_told_not_to(
+def test_a_job_may_try_every_route_whose_key_is_set_by_default(
     providers: Providers,
 ) -> None:
     assert routes_of(order()) == ["fal", "runware"]
@@ -273,7 +273,7 @@ def test_a_job_may_try_every_route_whose_key_is_set_unless_told_not_to(
     assert calls(providers) == {"fal": 1, "runway": 0, "runware": 0}
 
 
-def test_saying_that_it_may_is_the_same_request_and_saying_that_it_may_not_is_another(
+def test_an_explicit_default_is_the_same_request_and_the_opposite_is_another(
     providers: Providers,
 ) -> None:
     first = order()

@@ -126,7 +126,7 @@ def kill() -> str:
     raise Killed
 
 
-def test_a_twin_in_flight_is_told_to_wait(aws: Aws, call: Caller) -> None:
+def test_a_concurrent_duplicate_is_asked_to_retry_later(aws: Aws, call: Caller) -> None:
     aws.before_each_transaction(kill)
     with pytest.raises(Killed):
         generate(call)
@@ -186,7 +186,9 @@ def test_the_same_body_in_another_order_is_the_same_request(call: Caller) -> Non
     assert again.body == first.body
 
 
-def test_without_enough_credits_the_answer_says_how_many_there_are(aws: Aws, call: Caller) -> None:
+def test_without_enough_credits_the_response_shows_how_many_there_are(
+    aws: Aws, call: Caller
+) -> None:
     for key in ("key-1", "key-2", "key-3"):
         assert generate(call, key=key).status == 202
     answer = generate(call, key="key-4")
@@ -199,7 +201,7 @@ def test_without_enough_credits_the_answer_says_how_many_there_are(aws: Aws, cal
     assert generate(call, key="key-4").status == 202
 
 
-def test_beyond_the_limits_the_answer_says_when_to_come_back(
+def test_beyond_the_limits_the_response_tells_when_to_retry(
     call: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MAX_OPEN_JOBS", "1")
@@ -407,9 +409,7 @@ def test_what_the_catalog_does_not_have_is_refused(
 
 @pytest.mark.parametrize("path", ["/v1/videos", "/v1/videos/estimate"])
 @pytest.mark.parametrize("model_id", ["gen4-image", "runware-image"])
-def test_a_model_of_pictures_makes_no_video(
-    aws: Aws, call: Caller, path: str, model_id: str
-) -> None:
+def test_an_image_model_makes_no_video(aws: Aws, call: Caller, path: str, model_id: str) -> None:
     write_keys(KEYS)
     body = FOX | {"model_id": model_id}
     answer = call("POST", path, body=body, headers={"Idempotency-Key": "key-1"})
@@ -452,7 +452,7 @@ def test_naming_oneself_in_the_body_is_fine(call: Caller) -> None:
 
 
 @pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "text/plain", ""])
-def test_a_body_is_json_whatever_its_header_says(call: Caller, content_type: str) -> None:
+def test_a_body_is_json_with_any_content_type(call: Caller, content_type: str) -> None:
     answer = call(
         "POST",
         "/v1/videos",
@@ -467,7 +467,7 @@ def test_an_unknown_path_is_an_answer_in_the_same_shape(call: Caller) -> None:
     assert (answer.status, answer.code) == (404, "NOT_FOUND")
 
 
-def test_an_accident_inside_says_nothing_about_itself(aws: Aws, call: Caller) -> None:
+def test_an_internal_error_reveals_nothing_about_itself(aws: Aws, call: Caller) -> None:
     aws.dynamodb.delete_table(TableName="ModelsTable")
     for path in ("/v1/videos", "/v1/videos/estimate"):
         answer = call("POST", path, body=FOX, headers={"Idempotency-Key": "key-1"})
@@ -479,7 +479,9 @@ def test_an_accident_inside_says_nothing_about_itself(aws: Aws, call: Caller) ->
 # ── The estimate ─────────────────────────────────────────────────────────────────────────────────
 
 
-def test_an_estimate_says_whether_there_is_enough_and_costs_nothing(aws: Aws, call: Caller) -> None:
+def test_an_estimate_shows_whether_credits_suffice_and_costs_nothing(
+    aws: Aws, call: Caller
+) -> None:
     answer = call("POST", "/v1/videos/estimate", body=FOX)
     assert (answer.status, answer.body) == (
         200,

@@ -19,7 +19,7 @@ def call(aws: Aws) -> Caller:
 
 
 @pytest.mark.parametrize("content_type", sorted(storage.IMAGE_EXTENSIONS))
-def test_a_form_comes_with_a_project_that_shows_its_picture(
+def test_a_form_comes_with_a_project_that_shows_its_image(
     aws: Aws, call: Caller, content_type: str
 ) -> None:
     answer = call("POST", "/v1/images", body={"content_type": content_type})
@@ -68,7 +68,7 @@ def test_a_request_for_another_kind_of_file_makes_nothing(
     assert aws.items("PROJECTS_TABLE") == []
 
 
-def test_deleting_the_project_removes_its_picture(aws: Aws, call: Caller) -> None:
+def test_deleting_the_project_deletes_its_image(aws: Aws, call: Caller) -> None:
     made = call("POST", "/v1/images", body={"content_type": "image/png"})
     key = made.body["upload"]["fields"]["key"]
     aws.s3.put_object(Bucket=IMAGES_BUCKET, Key=key, Body=b"bytes")

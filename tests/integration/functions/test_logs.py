@@ -152,7 +152,7 @@ def talkative() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("talkative")
-def test_the_libraries_would_tell_if_they_were_let(
+def test_the_libraries_would_log_secrets_if_they_were_allowed(
     aws: Aws, fal: FalOnLoopback, log: Everything
 ) -> None:
     # So that the silence above is known to be theirs, and not that of a test that cannot hear.

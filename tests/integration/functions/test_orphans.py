@@ -73,7 +73,7 @@ Rung = Callable[[], list[tuple[float, float]]]
 
 
 @pytest.mark.parametrize("name", ["fal", "runware"])
-def test_a_video_that_is_finished_after_the_job_was_given_up_is_told_once(
+def test_a_video_finished_after_the_job_ended_is_reported_once(
     aws: Aws,
     providers: dict[str, ScriptedProvider],
     rung: Rung,
@@ -101,7 +101,7 @@ def test_a_video_that_is_finished_after_the_job_was_given_up_is_told_once(
 
 
 @pytest.mark.parametrize("name", ["fal", "runware"])
-def test_a_video_that_is_finished_while_the_job_is_being_given_up_is_told_too(
+def test_a_video_finished_while_the_job_is_ending_is_reported_too(
     aws: Aws, providers: dict[str, ScriptedProvider], rung: Rung, name: str
 ) -> None:
     job = sent(name)
@@ -139,7 +139,7 @@ def test_the_video_of_a_completed_job_is_no_orphan(
     assert (rung(), now(job).orphans) == ([], ())
 
 
-def test_a_delivery_that_died_before_it_wrote_is_written_down_by_the_next(
+def test_a_delivery_that_crashed_before_its_write_is_recorded_by_the_next(
     provider: ScriptedWebhookSender, rung: Rung
 ) -> None:
     job = sent()
@@ -159,14 +159,14 @@ def test_a_delivery_that_died_before_it_wrote_is_written_down_by_the_next(
     assert len(now(job).orphans) == 1
 
 
-def test_an_orphan_that_is_written_down_does_not_ring_again(aws: Aws, rung: Rung) -> None:
+def test_a_recorded_orphan_raises_no_second_alarm(aws: Aws, rung: Rung) -> None:
     job = sent()
     for expected in ([(1, 32)], []):
         orphans.record(now(job), job.stages[0], "first")
         assert rung() == expected
 
 
-def test_two_orphans_told_at_once_are_both_kept(aws: Aws) -> None:
+def test_two_orphans_reported_at_once_are_both_kept(aws: Aws) -> None:
     job = sent()
     stage = job.stages[0]
     stale = now(job)
@@ -186,7 +186,7 @@ def cancelled_meanwhile(job: Job) -> Callable[[], Submitted]:
 
 
 @pytest.mark.parametrize("cancellation", [True, False, ProviderUnavailable("timed out")])
-def test_what_was_accepted_for_a_job_that_has_ended_is_taken_back_or_told(
+def test_what_was_accepted_for_an_ended_job_is_cancelled_or_reported(
     provider: ScriptedWebhookSender, rung: Rung, cancellation: Any
 ) -> None:
     job = open_job()
@@ -202,7 +202,7 @@ def test_what_was_accepted_for_a_job_that_has_ended_is_taken_back_or_told(
 
 
 @pytest.mark.parametrize("cancellation", [True, False])
-def test_what_was_accepted_for_an_attempt_taken_for_dead_is_taken_back_or_told(
+def test_what_was_accepted_for_an_attempt_presumed_crashed_is_cancelled_or_reported(
     providers: dict[str, ScriptedProvider], rung: Rung, cancellation: bool
 ) -> None:
     job = open_job(providers=["runway"])
@@ -250,7 +250,7 @@ def test_a_job_its_webhook_completed_before_the_answer_was_noted_has_no_orphan(
     ],
 )
 @pytest.mark.usefixtures("hands")
-def test_what_nobody_will_hear_of_again_is_told_when_it_is_given_up(
+def test_what_no_webhook_will_report_is_reported_when_it_is_given_up(
     providers: dict[str, ScriptedProvider], rung: Rung, name: str, withdrawn: Any, told: int
 ) -> None:
     job = sent(name, deadline_in=0)

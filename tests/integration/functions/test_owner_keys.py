@@ -69,7 +69,7 @@ def test_keys_are_read_once_while_they_are_good(
 
 
 @pytest.mark.parametrize("key", ["", "no-colon-in-it", REFUSED_KEY])
-def test_a_key_that_is_no_good_rings_and_a_mended_one_is_used_by_the_same_process(
+def test_an_invalid_key_alarms_the_owner_and_the_corrected_one_is_used_by_the_same_process(
     fal: FalOnLoopback, capsys: pytest.CaptureFixture[str], key: str
 ) -> None:
     write_keys({"FAL_KEY": key})
@@ -106,7 +106,7 @@ def test_malformed_overrides_release_the_credits_and_raise_the_alarm(
     assert send() is SubmissionState.SENT
 
 
-def test_a_failure_that_is_not_the_accounts_rings_no_alarm(
+def test_a_failure_that_is_not_about_the_account_raises_no_alarm(
     provider: ScriptedProvider, capsys: pytest.CaptureFixture[str]
 ) -> None:
     provider.submissions = [Rejected(Failed(FailureCode.CONTENT_POLICY))]
@@ -126,7 +126,7 @@ def sent_to(provider: str) -> Job:
 
 
 @pytest.mark.parametrize("name", sorted(registry.NAMES))
-def test_a_key_refused_to_a_question_rings(
+def test_a_key_refused_during_a_poll_alarms_the_owner(
     providers: dict[str, ScriptedProvider], capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     job = sent_to(name)
@@ -138,7 +138,7 @@ def test_a_key_refused_to_a_question_rings(
     assert found(job).stages[0].outcome is None
 
 
-def test_a_key_that_is_missing_for_what_is_under_way_rings(
+def test_a_key_missing_for_a_running_task_alarms_the_owner(
     provider: ScriptedProvider, capsys: pytest.CaptureFixture[str]
 ) -> None:
     job = sent_to("fal")
@@ -150,7 +150,7 @@ def test_a_key_that_is_missing_for_what_is_under_way_rings(
 
 
 @pytest.mark.parametrize("refused", [True, False])
-def test_a_doubt_that_cannot_be_settled_for_want_of_funds_rings(
+def test_a_doubt_that_missing_funds_keep_open_alarms_the_owner(
     providers: dict[str, ScriptedProvider], capsys: pytest.CaptureFixture[str], refused: bool
 ) -> None:
     job = begin_sending(open_job(providers=["runware"]), provider="runware")
@@ -160,7 +160,7 @@ def test_a_doubt_that_cannot_be_settled_for_want_of_funds_rings(
     assert alarms(capsys) == (["runware"] if refused else [])
 
 
-def test_a_cancellation_refused_for_the_account_rings(
+def test_a_cancellation_refused_for_the_account_alarms_the_owner(
     provider: ScriptedProvider, capsys: pytest.CaptureFixture[str]
 ) -> None:
     job = sent_to("fal")
@@ -169,7 +169,7 @@ def test_a_cancellation_refused_for_the_account_rings(
     assert alarms(capsys) == ["fal"]
 
 
-def test_the_share_of_answers_that_are_a_providers_fault_is_told(
+def test_the_share_of_responses_that_are_a_providers_fault_is_counted(
     provider: ScriptedProvider, capsys: pytest.CaptureFixture[str]
 ) -> None:
     provider.submissions = [

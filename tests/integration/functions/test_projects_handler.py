@@ -96,7 +96,7 @@ def fail(job: Job, code: FailureCode = FailureCode.CONTENT_POLICY) -> Job:
 # ── Projects ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_project_is_created_where_its_location_says(call: Caller) -> None:
+def test_a_project_is_created_at_its_location_header(call: Caller) -> None:
     answer = call("POST", "/v1/projects", body={})
     assert answer.status == 201
     assert answer.headers["location"] == path(answer.body)
@@ -246,7 +246,7 @@ def every_route(project: Any, scene: Any) -> Iterator[tuple[str, str, Any]]:
     yield "GET", f"{whole}/clips", None
 
 
-def test_somebody_elses_project_and_no_project_are_the_same_answer(
+def test_another_users_project_and_an_unknown_project_get_the_same_response(
     call: Caller, aws: Aws, project: Any
 ) -> None:
     before = aws.items("PROJECTS_TABLE")
@@ -311,7 +311,7 @@ def test_a_scene_never_rendered_is_pending_without_a_job(project: Any) -> None:
     }
 
 
-def test_a_scene_whose_video_failed_says_that_its_image_was_charged(
+def test_a_scene_whose_video_failed_shows_that_its_image_was_charged(
     aws: Aws, call: Caller, project: Any
 ) -> None:
     scene, route = project["scenes"][0], ROUTES["runway"]
@@ -377,7 +377,7 @@ def test_a_scene_keeps_showing_its_last_video_while_the_next_is_made(
     assert first.job_id in shown["video_url"]
 
 
-def test_the_picture_is_the_users_own_until_a_job_has_made_one(
+def test_the_image_is_the_users_own_until_a_job_has_made_one(
     call: Caller, project: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scene = project["scenes"][0]

@@ -146,7 +146,7 @@ def test_a_retry_of_a_scene_meets_its_job(aws: Aws, call: Caller, forget: bool) 
     assert assert_adds_up(USER).held == 6
 
 
-def test_one_key_is_one_request_whatever_it_is_for(aws: Aws, call: Caller) -> None:
+def test_one_key_is_one_request_on_every_route(aws: Aws, call: Caller) -> None:
     rich()
     project = project_of(drawn(), drawn())
     one, other = project.scene_ids
@@ -260,7 +260,7 @@ def test_of_two_calls_at_once_one_renders_the_scene(aws: Aws, call: Caller) -> N
         ({"visual_prompt": "v" * 1_001}, {}, "INVALID_REQUEST", "visual_prompt"),
     ],
 )
-def test_what_a_scene_lacks_is_said_before_anything_is_held(  # noqa: PLR0917
+def test_what_a_scene_lacks_is_reported_before_anything_is_held(  # noqa: PLR0917
     aws: Aws, call: Caller, scene: dict[str, Any], body: dict[str, Any], code: str, says: str
 ) -> None:
     rich(100)
@@ -271,7 +271,7 @@ def test_what_a_scene_lacks_is_said_before_anything_is_held(  # noqa: PLR0917
     assert assert_adds_up(USER).held == 0
 
 
-def test_a_scene_of_somebody_else_is_no_scene(aws: Aws, call: Caller) -> None:
+def test_a_scene_of_another_user_does_not_exist(aws: Aws, call: Caller) -> None:
     [scene_id] = project_of(drawn(), user=STRANGER).scene_ids
     for unknown in (scene_id, str(uuid.uuid4()), "not-an-id"):
         answer = scene_video(call, unknown)
@@ -313,7 +313,7 @@ def test_a_scene_that_is_not_affordable_starts_nothing(aws: Aws, call: Caller) -
         ("768:1280", "720:1280", "1080:1920"),
     ],
 )
-def test_a_projects_resolution_shapes_the_picture_and_the_video(
+def test_a_projects_resolution_applies_to_the_image_and_the_video(
     aws: Aws, call: Caller, resolution: str, video: str, image: str
 ) -> None:
     rich(100)
@@ -417,7 +417,7 @@ def test_a_retry_of_a_batch_starts_nothing_new_even_when_forced(
     assert clips(call, project, "key-1").code == "IDEMPOTENCY_KEY_REUSED"
 
 
-def test_a_batch_that_died_before_its_executions_is_started_by_the_retry(
+def test_a_batch_that_crashed_before_its_executions_is_started_by_the_retry(
     aws: Aws, call: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rich(1_000)

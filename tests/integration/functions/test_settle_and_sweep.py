@@ -148,7 +148,7 @@ def test_a_batch_of_starts_and_grants_is_counted_in_credits(
     }
 
 
-def test_a_sweep_says_how_long_holds_are_open_and_that_the_books_agree(
+def test_a_sweep_reports_the_age_of_open_holds_and_that_the_books_agree(
     aws: Aws, hands: Clock, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sweep(SCHEDULE, Context())
@@ -169,7 +169,7 @@ def test_a_sweep_says_how_long_holds_are_open_and_that_the_books_agree(
     assert end_of(young)[0] is JobStatus.PROCESSING
 
 
-def test_a_sweep_audits_the_slice_of_its_minute_and_tells_what_is_off(
+def test_a_sweep_audits_the_slice_of_its_minute_and_reports_drift(
     aws: Aws, hands: Clock, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[int, int]] = []
@@ -290,7 +290,7 @@ def test_one_broken_job_does_not_keep_the_others_waiting(
         assert vars(said)["job_id"] == broken.job_id
 
 
-def test_an_execution_somebody_started_by_hand_is_nobodys_job(aws: Aws) -> None:
+def test_an_execution_started_by_hand_belongs_to_no_job(aws: Aws) -> None:
     by_hand = {"source": "aws.states", "detail": {"name": "my-try", "status": "FAILED"}}
     assert sweep(by_hand, Context()) == {"settled": 0}
     assert aws.items("JOBS_TABLE") == []
@@ -321,7 +321,7 @@ def test_a_job_whose_execution_was_never_started_is_started(aws: Aws, hands: Clo
 
 
 @pytest.mark.parametrize("status", ["FAILED", "TIMED_OUT", "ABORTED"])
-def test_a_job_whose_execution_died_is_refunded_at_once(aws: Aws, status: str) -> None:
+def test_a_job_whose_execution_failed_is_refunded_at_once(aws: Aws, status: str) -> None:
     job = sent()
     for settled in (1, 1):
         assert sweep(died(job, status), Context()) == {"settled": settled}
@@ -386,7 +386,7 @@ def orphans_of(job: Job) -> list[str]:
     ],
 )
 @pytest.mark.parametrize("event", ["died", "late"])
-def test_what_a_provider_has_is_taken_back_or_the_owner_told(
+def test_what_a_provider_has_is_cancelled_or_reported_to_the_owner(
     providers: dict[str, ScriptedProvider],
     hands: Clock,
     case: tuple[str, Any, bool, list[str]],

@@ -57,7 +57,7 @@ def failed(user_id: str = "user-1") -> Job:
     return ledger.settle(job.job_id, lambda found: verdict(found, "SubmissionRejected"))
 
 
-def test_a_running_job_says_how_far_it_is_and_when_to_ask_again(call: Caller) -> None:
+def test_a_running_job_shows_its_progress_and_when_to_poll_again(call: Caller) -> None:
     job = open_job()
     answer = call("GET", f"/v1/videos/{job.job_id}")
     assert answer.status == 200
@@ -101,7 +101,7 @@ def test_a_completed_job_comes_with_urls_that_work_for_an_hour(aws: Aws, call: C
         assert query["X-Amz-SignedHeaders"] == ["host"]
 
 
-def test_a_failed_job_says_why_in_our_words_and_costs_nothing(call: Caller) -> None:
+def test_a_failed_job_gives_the_reason_in_our_words_and_costs_nothing(call: Caller) -> None:
     answer = call("GET", f"/v1/videos/{failed().job_id}")
     assert (answer.body["status"], answer.body["credits_used"]) == ("failed", 0)
     assert answer.body["error_code"] == "OWNER_ACCOUNT"
@@ -119,7 +119,7 @@ def test_a_file_that_is_stored_is_not_handed_out_before_it_is_paid(call: Caller)
     assert (answer.body["progress"], answer.body["video_url"]) == (95, None)
 
 
-def test_somebody_elses_job_and_no_job_are_the_same_answer(call: Caller) -> None:
+def test_another_users_job_and_an_unknown_job_get_the_same_response(call: Caller) -> None:
     theirs, gone = open_job(STRANGER), failed()
     job_store.hide(gone.job_id)
     answers = [
@@ -251,7 +251,7 @@ def test_with_every_key_every_video_model_is_shown_and_no_image_model(call: Call
         assert (answer.status, answer.code) == (404, "MODEL_NOT_FOUND")
 
 
-def test_nothing_that_is_shown_tells_who_makes_it_or_where(call: Caller) -> None:
+def test_the_models_shown_reveal_neither_provider_nor_routes(call: Caller) -> None:
     write_keys(KEYS)
     text = json.dumps(call("GET", "/v1/models").body)
     for model in DEFAULT_CATALOG:

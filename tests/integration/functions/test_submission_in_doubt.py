@@ -360,7 +360,7 @@ def test_a_video_that_is_there_at_the_deadline_is_not_taken_back(
     assert providers["fal"].cancelled == []
 
 
-def test_at_the_deadline_a_submission_nobody_confirmed_has_nothing_to_take_back(
+def test_at_the_deadline_an_unconfirmed_submission_has_nothing_to_cancel(
     providers: Providers, hands: Clock
 ) -> None:
     job = died_sending("fal", deadline_in=600)
@@ -398,7 +398,7 @@ def test_nothing_is_sent_for_a_stage_that_has_come_out(providers: Providers) -> 
 
 
 @pytest.mark.parametrize("state", [SubmissionState.SENDING, SubmissionState.UNKNOWN])
-def test_what_the_webhook_tells_while_we_ask_in_vain_is_not_sent_again(
+def test_what_a_webhook_reports_during_failed_polls_is_not_sent_again(
     providers: Providers, state: SubmissionState
 ) -> None:
     job = died_sending("runware")

@@ -87,7 +87,9 @@ def test_without_an_address_of_our_own_no_webhook_is_asked_for(
     assert provider.tasks[0].webhook_url is None
 
 
-def test_the_job_says_sending_while_the_provider_is_called(provider: ScriptedProvider) -> None:
+def test_the_job_is_recorded_as_sending_while_the_provider_is_called(
+    provider: ScriptedProvider,
+) -> None:
     job = open_job()
     seen: list[SubmissionState | None] = []
 
@@ -325,7 +327,7 @@ def sent(aws: Aws, provider: ScriptedProvider) -> Job:
     return job
 
 
-def test_the_first_turn_leaves_its_token_and_asks_nobody(
+def test_the_first_turn_records_its_token_and_polls_no_provider(
     sent: Job, provider: ScriptedProvider
 ) -> None:
     assert not look(sent)

@@ -156,7 +156,7 @@ def test_both_prices_are_held_together_and_captured_one_by_one(
     assert assert_adds_up("user-1").held == 0
 
 
-def test_the_picture_is_asked_for_as_the_scene_says_and_the_video_starts_from_it(
+def test_the_image_is_ordered_as_the_scene_describes_and_the_video_starts_from_it(
     aws: Aws, provider: ScriptedProvider, origin: Origin
 ) -> None:
     job = scene_job()
@@ -172,7 +172,7 @@ def test_the_picture_is_asked_for_as_the_scene_says_and_the_video_starts_from_it
     assert (picture.webhook_url or "").split("/")[-2] == "image"
 
 
-def test_the_picture_is_public_under_a_key_that_says_nothing_of_its_user(
+def test_the_image_is_public_under_a_key_that_reveals_nothing_about_its_user(
     aws: Aws, provider: ScriptedProvider, origin: Origin
 ) -> None:
     job = scene_job()
@@ -203,7 +203,7 @@ def test_each_stage_has_its_models_waits_and_its_own_time(
     assert waits["deadline"] == int(hands.moment.timestamp()) + 1_800
 
 
-def test_a_failed_video_costs_only_the_picture_and_the_answer_says_so(
+def test_a_failed_video_costs_only_the_image_and_the_response_shows_it(
     aws: Aws, provider: ScriptedProvider, origin: Origin
 ) -> None:
     job = scene_job()
@@ -239,7 +239,7 @@ def test_a_failed_picture_costs_nothing(aws: Aws, provider: ScriptedProvider) ->
     assert "only the image" not in shown(job)["error_message"]
 
 
-def test_a_declined_video_gets_one_other_picture(
+def test_a_declined_video_gets_one_other_image(
     aws: Aws, provider: ScriptedProvider, origin: Origin
 ) -> None:
     job = scene_job()
@@ -282,7 +282,7 @@ def test_a_video_declined_twice_is_given_up(
     assert paths(origin) == ["/first.png", "/second.png"]
 
 
-def test_a_video_declined_as_it_is_sent_gets_another_picture_at_once(
+def test_a_video_declined_at_submission_gets_another_image_at_once(
     aws: Aws, provider: ScriptedProvider, origin: Origin
 ) -> None:
     job = scene_job()
@@ -292,7 +292,7 @@ def test_a_video_declined_as_it_is_sent_gets_another_picture_at_once(
     assert [len(task.reference_image_urls) for task in provider.tasks] == [1, 0, 1]
 
 
-def test_the_first_picture_is_kept_and_charged_if_no_other_can_be_made(
+def test_the_first_image_is_kept_and_charged_if_no_other_can_be_made(
     aws: Aws, provider: ScriptedProvider, origin: Origin
 ) -> None:
     job = scene_job()
@@ -307,7 +307,7 @@ def test_the_first_picture_is_kept_and_charged_if_no_other_can_be_made(
     assert assert_adds_up("user-1").available == 5
 
 
-def test_a_late_answer_about_the_first_picture_moves_nothing_of_the_second(
+def test_a_late_response_about_the_first_image_changes_nothing_of_the_second(
     aws: Aws, provider: ScriptedProvider, origin: Origin
 ) -> None:
     job = scene_job()
@@ -324,7 +324,7 @@ def test_a_late_answer_about_the_first_picture_moves_nothing_of_the_second(
     assert found(job).stages[0].outcome is None
 
 
-def test_a_slow_host_of_reference_pictures_shuts_nobody_out(
+def test_a_slow_host_of_reference_images_opens_no_circuit(
     aws: Aws, provider: ScriptedProvider
 ) -> None:
     for _ in range(FAILURES_TO_OPEN):
@@ -334,7 +334,7 @@ def test_a_slow_host_of_reference_pictures_shuts_nobody_out(
     assert len(provider.tasks) == FAILURES_TO_OPEN + 1
 
 
-def test_a_late_attempt_sends_no_video_of_a_picture_that_is_made_again(
+def test_a_late_attempt_sends_no_video_from_an_image_that_is_made_again(
     aws: Aws, provider: ScriptedProvider, origin: Origin
 ) -> None:
     job = scene_job()
@@ -349,7 +349,7 @@ def test_a_late_attempt_sends_no_video_of_a_picture_that_is_made_again(
     assert len(provider.tasks) == sent
 
 
-def test_a_page_instead_of_a_picture_never_becomes_public(
+def test_an_html_page_instead_of_an_image_never_becomes_public(
     aws: Aws, provider: ScriptedProvider, origin: Origin
 ) -> None:
     job = scene_job()
@@ -372,7 +372,7 @@ def test_a_job_cancelled_between_its_stages_costs_the_picture(
     assert (found(job).status, found(job).credits_used) == (JobStatus.CANCELLED, 2)
 
 
-def test_a_deleted_job_takes_its_pictures_along(
+def test_deleting_a_job_deletes_its_images(
     aws: Aws, provider: ScriptedProvider, origin: Origin
 ) -> None:
     job = scene_job()
@@ -387,7 +387,7 @@ def test_a_deleted_job_takes_its_pictures_along(
         assert aws.s3.list_objects_v2(Bucket=bucket).get("Contents", []) == []
 
 
-def test_a_sleeping_track_is_told_of_the_stage_it_waits_for(
+def test_a_sleeping_track_is_woken_for_the_stage_it_waits_for(
     aws: Aws, provider: ScriptedProvider, origin: Origin
 ) -> None:
     job = scene_job()

@@ -373,7 +373,7 @@ claims = st.one_of(
 
 @fuzz
 @given(claim=claims | st.binary(max_size=200), headers=st.just({}) | st.just({"x-signature": "1"}))
-def test_nothing_that_is_said_of_a_running_task_is_believed(
+def test_no_result_of_a_running_task_is_believed(
     target: Target, claim: object, headers: dict[str, str]
 ) -> None:
     body = claim if isinstance(claim, bytes) else json.dumps(claim).encode()

@@ -84,7 +84,7 @@ def test_a_webhook_before_the_token_is_recorded_for_track_to_find(
 
 
 @pytest.mark.parametrize("state", [SubmissionState.SENDING, SubmissionState.UNKNOWN])
-def test_a_webhook_tells_the_id_of_a_submission_whose_answer_was_lost(
+def test_a_webhook_carries_the_id_of_a_submission_whose_response_was_lost(
     call: Caller, provider: ScriptedWebhookSender, state: SubmissionState
 ) -> None:
     job = submitted(state)
@@ -227,7 +227,7 @@ def test_a_hint_alone_moves_nothing(
 
 
 @pytest.mark.parametrize("outcome", [VIDEO, DECLINED])
-def test_what_the_poll_says_counts_and_not_the_hint(
+def test_the_poll_counts_and_not_the_hint(
     aws: Aws,
     call: Caller,
     providers: dict[str, ScriptedProvider],

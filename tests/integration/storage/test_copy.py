@@ -272,7 +272,7 @@ def test_a_url_the_source_refuses_asks_for_a_fresh_one(
 
 @pytest.mark.usefixtures("nothing_stored")
 @pytest.mark.parametrize("code", [204, 206, 304, 408, 425, 429, 500, 502, 503, 504])
-def test_an_unwell_source_is_worth_another_try(copy: Copy, origin: Origin, code: int) -> None:
+def test_a_failing_source_is_retried(copy: Copy, origin: Origin, code: int) -> None:
     origin.replies["/a"] = serve.status(code)
     with pytest.raises(SourceUnavailable):
         copy("/a")
@@ -309,7 +309,7 @@ def test_a_source_that_is_not_there_is_worth_another_try(
 
 @pytest.mark.usefixtures("nothing_stored")
 @pytest.mark.parametrize("encoding", ["gzip", "br"])
-def test_a_compressed_answer_nobody_asked_for_is_not_stored(
+def test_a_compressed_response_that_was_not_requested_is_not_stored(
     copy: Copy, origin: Origin, encoding: str
 ) -> None:
     origin.replies["/a"] = serve.encoded(gzip.compress(SMALL), encoding)
@@ -392,7 +392,7 @@ def test_a_bucket_too_slow_for_the_deadline_ends_the_copy_too(copy: Copy, origin
     slow.close()
 
 
-def test_a_bucket_that_is_missing_is_said_to_be(copy: Copy, origin: Origin) -> None:
+def test_a_missing_bucket_is_reported(copy: Copy, origin: Origin) -> None:
     origin.replies["/a"] = serve.whole(SMALL)
     with pytest.raises(ClientError, match="NoSuchBucket"):
         copy("/a", bucket="no-such-bucket")

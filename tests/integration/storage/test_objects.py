@@ -135,7 +135,7 @@ def test_an_object_that_is_missing_or_replaced_meanwhile_is_an_error(
 
 
 @pytest.mark.parametrize("movflags", ["", "faststart"])
-def test_a_large_clip_is_probed_and_pictured_by_reading_little_of_it(
+def test_a_large_clip_is_probed_and_its_thumbnail_made_by_reading_little_of_it(
     tmp_path: Path, s3: S3Client, bucket: str, movflags: str
 ) -> None:
     clip = write_mp4(tmp_path / "a.mp4", seconds=3, movflags=movflags)

@@ -132,7 +132,7 @@ TestTheLedgerAgreesWithItsModel.settings = settings(
 )
 
 
-def test_a_hold_says_what_is_there_what_is_held_and_what_is_needed() -> None:
+def test_a_hold_reports_what_is_available_held_and_needed() -> None:
     account = Account("user-1", available=7, held=20, sequence=3, open_jobs=1)
     with pytest.raises(InsufficientCredits) as refused:
         accounts.hold(account, {"job": {"image": 2, "video": 6}}, LIMITS, NOON)

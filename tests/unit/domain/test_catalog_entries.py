@@ -51,7 +51,7 @@ def test_a_preset_goes_over_the_defaults_and_a_request_over_both() -> None:
     model=st.sampled_from(DEFAULT_CATALOG),
     data=st.data(),
 )
-def test_whatever_is_resolved_is_allowed_complete_and_has_a_price(
+def test_every_resolved_request_is_allowed_complete_and_has_a_price(
     model: Model, data: st.DataObject
 ) -> None:
     names: list[str] = list(model.presets)

@@ -115,7 +115,7 @@ def test_a_prompt_is_measured_as_runway_measures_it(text: str, units: int) -> No
     assert utf16_units(text) == units
 
 
-def test_sora_offers_what_the_documents_say_and_is_switched_off() -> None:
+def test_sora_offers_what_is_documented_and_is_switched_off() -> None:
     sora = CATALOG["sora-2-i2v"]
     assert sora.allowed == AllowedSettings(
         resolution=["auto", "720p"], aspect_ratio=["auto", "9:16", "16:9"], duration=[4, 8, 12]

@@ -268,7 +268,7 @@ def declined_after_its_image(failure: Failed = DECLINED) -> Job:
     return with_stage(one, replace(video, submission=sent, outcome=failure))
 
 
-def test_a_picture_is_made_again_once_if_its_video_is_declined() -> None:
+def test_an_image_is_made_again_once_if_its_video_is_declined() -> None:
     one = declined_after_its_image()
     assert one.may_make_image_again
     again = made_again(one)
@@ -301,11 +301,11 @@ def test_a_picture_is_made_again_once_if_its_video_is_declined() -> None:
     ],
     ids=["another failure", "has ended", "no image stage", "the picture itself declined"],
 )
-def test_a_picture_is_made_again_for_no_other_reason(one: Job) -> None:
+def test_an_image_is_made_again_for_no_other_reason(one: Job) -> None:
     assert not one.may_make_image_again
 
 
-def test_a_picture_that_was_made_is_paid_and_kept_though_no_other_comes_after_it() -> None:
+def test_an_image_that_was_made_is_charged_and_kept_without_a_successor() -> None:
     again = made_again(declined_after_its_image())
     failed = with_stage(
         again,
@@ -319,7 +319,7 @@ def test_a_picture_that_was_made_is_paid_and_kept_though_no_other_comes_after_it
     assert replace(failed, status=JobStatus.FAILED).credits_used == 10
 
 
-def test_the_bar_stays_where_it_was_while_the_picture_is_made_again() -> None:
+def test_the_progress_does_not_move_while_the_image_is_made_again() -> None:
     one = declined_after_its_image()
     assert progress(one)[0] == 70
     assert progress(made_again(one)) == (70, "Initializing")

@@ -282,7 +282,7 @@ def test_a_scene_shows_its_newest_job_and_what_there_is(history: list[Job]) -> N
 
 
 @given(jobs_of_a_scene(), st.integers(1, 60))
-def test_the_newest_job_is_the_last_one_whatever_clocks_say(
+def test_the_newest_job_is_the_last_one_even_if_clocks_disagree(
     history: list[Job], minutes: int
 ) -> None:
     if not history:
@@ -291,7 +291,7 @@ def test_the_newest_job_is_the_last_one_whatever_clocks_say(
     assert state_of(SCENE, rendered(history), by_id([*history[:-1], late])).job is late
 
 
-def test_a_scene_never_rendered_is_pending_and_shows_the_users_own_picture() -> None:
+def test_a_scene_never_rendered_is_pending_and_shows_the_users_own_image() -> None:
     state = state_of(SCENE, None, {})
     assert (state.job, state.status, state.image_url, state.video) == (
         None,
@@ -305,7 +305,7 @@ def test_a_job_that_is_not_there_counts_as_if_it_had_never_been() -> None:
     assert state_of(SCENE, SceneJobs("job-1", "job-2", "job-3"), {}).job is None
 
 
-def test_a_scene_lasts_five_seconds_unless_it_says_so() -> None:
+def test_a_scene_lasts_five_seconds_by_default() -> None:
     assert SCENE.seconds == 5
 
 

@@ -132,7 +132,7 @@ def test_naming_oneself_or_spelling_out_a_null_changes_nothing() -> None:
     assert request(image_url=None).fingerprint() == request().fingerprint()
 
 
-def test_a_body_may_name_the_caller_and_nobody_else() -> None:
+def test_a_body_may_name_the_caller_and_no_other_user() -> None:
     request().check_user("user-1")
     request(user_id="user-1").check_user("user-1")
     for other in ("user-2", "", "USER-1"):
@@ -352,7 +352,7 @@ def test_a_refusal_never_repeats_what_was_sent() -> None:
         assert "password" not in said
 
 
-def test_our_own_pictures_are_taken_wherever_they_are_read() -> None:
+def test_our_own_images_are_accepted_wherever_they_are_read() -> None:
     assert refusal("image_url", f"{LOCAL}/uploads/a.png", own_base=LOCAL) is None
     check_image_url("image_url", None, LOCAL)
 
@@ -372,6 +372,6 @@ def test_our_own_pictures_are_taken_wherever_they_are_read() -> None:
         "/uploads/a.png",
     ],
 )
-def test_what_is_only_near_our_own_pictures_is_refused(url: str) -> None:
+def test_a_url_that_only_resembles_our_own_images_is_refused(url: str) -> None:
     assert refusal("image_url", url, own_base=LOCAL)
     assert refusal("image_url", url, own_base="")

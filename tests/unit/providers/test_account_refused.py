@@ -22,7 +22,9 @@ CASES: dict[str, tuple[Adapter, Any, Any]] = {
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("status", [401, 402, 403])
 @pytest.mark.parametrize("body", [{"detail": "no"}, b"<html>no</html>", {}])
-def test_a_question_refused_for_the_account_says_so(name: str, status: int, body: Any) -> None:
+def test_a_poll_refused_for_the_account_is_reported_as_such(
+    name: str, status: int, body: Any
+) -> None:
     make, answer, handle = CASES[name]
     adapter, _ = make(answer(status, body))
     with pytest.raises(AccountRefused):
@@ -41,14 +43,14 @@ def test_a_question_that_got_no_usable_answer_is_not_the_accounts(name: str, sta
 
 @pytest.mark.parametrize("name", ["fal", "runway"])
 @pytest.mark.parametrize("status", [401, 402, 403])
-def test_a_cancellation_refused_for_the_account_says_so(name: str, status: int) -> None:
+def test_a_cancellation_refused_for_the_account_is_reported_as_such(name: str, status: int) -> None:
     make, answer, handle = CASES[name]
     adapter, _ = make(answer(status, {"detail": "no"}))
     with pytest.raises(AccountRefused):
         adapter.cancel(handle)
 
 
-def test_a_result_of_fals_refused_for_the_account_says_so() -> None:
+def test_a_fal_result_refused_for_the_account_is_reported_as_such() -> None:
     adapter, _ = fal_wire.fal(
         fal_wire.status_answer("COMPLETED"), fal_wire.answer(403, {"detail": "User is locked."})
     )
@@ -66,7 +68,7 @@ def test_a_result_of_fals_refused_for_the_account_says_so() -> None:
         (403, b"forbidden"),
     ],
 )
-def test_a_doubt_that_the_account_keeps_open_says_so(status: int, body: Any) -> None:
+def test_a_doubt_that_the_account_keeps_open_is_reported_as_such(status: int, body: Any) -> None:
     adapter, _ = runware_wire.runware(runware_wire.answer(status, body))
     answer = adapter.submit(runware_wire.task(resent=True))
     assert isinstance(answer, Unanswered)
@@ -82,7 +84,7 @@ def test_a_doubt_that_the_account_keeps_open_says_so(status: int, body: Any) -> 
         (400, {"errors": [{"code": "whateverThisIs"}]}),
     ],
 )
-def test_any_other_doubt_does_not_ring_the_owner(status: int, body: Any) -> None:
+def test_any_other_doubt_does_not_alarm_the_owner(status: int, body: Any) -> None:
     adapter, _ = runware_wire.runware(runware_wire.answer(status, body))
     answer = adapter.submit(runware_wire.task(resent=True))
     assert isinstance(answer, Unanswered)

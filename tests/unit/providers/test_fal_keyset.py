@@ -85,7 +85,7 @@ def test_a_flood_of_forgeries_asks_fal_for_its_keys_once_a_minute() -> None:
         answer(200, {"keys": [{"kty": "OKP", "crv": "X25519", "x": "A" * 43}]}),
     ],
 )
-def test_without_a_key_set_nothing_is_believed_and_fal_shall_deliver_again(
+def test_without_a_key_set_nothing_is_believed_and_fal_must_deliver_again(
     reply: httpx.Response | Exception,
 ) -> None:
     adapter, wire = fal(reply)

@@ -113,7 +113,7 @@ def test_a_result_that_is_not_there_yet_is_still_running(status: int, detail: st
 
 
 @pytest.mark.parametrize("status", [404, 410])
-def test_a_result_nobody_can_fetch_any_more_is_unavailable_media(status: int) -> None:
+def test_a_result_that_can_no_longer_be_fetched_is_unavailable_media(status: int) -> None:
     outcome = outcome_of(status, {"detail": "gone"})
     assert isinstance(outcome, Failed)
     assert outcome.code is FailureCode.MEDIA_UNAVAILABLE
@@ -163,7 +163,7 @@ def test_a_refusal_with_a_type_of_the_models_is_an_outcome() -> None:
     assert outcome.code is FailureCode.CONTENT_POLICY
 
 
-def test_once_the_account_is_mended_the_video_is_there() -> None:
+def test_once_the_account_is_repaired_the_video_is_there() -> None:
     completed, refused = status_answer("COMPLETED"), answer(403, {"detail": "User is locked."})
     adapter, _ = fal(completed, refused, completed, answer(200, {"video": {"url": VIDEO}}))
     with pytest.raises(ProviderUnavailable):
@@ -178,7 +178,7 @@ def test_a_server_error_that_comes_from_fal_itself_is_an_outcome() -> None:
     assert outcome.detail == "HTTP 500: Internal Server Error"
 
 
-def test_an_ingress_page_cannot_hide_what_the_status_already_said() -> None:
+def test_an_ingress_page_cannot_hide_what_the_status_already_reported() -> None:
     outcome = outcome_of(502, b"<html>nginx</html>", error="x", error_type="startup_timeout")
     assert isinstance(outcome, Failed)
     assert outcome.code is FailureCode.PROVIDER_TIMEOUT

@@ -58,7 +58,7 @@ def test_a_202_or_a_runner_so_fast_that_there_is_no_position_is_accepted_too() -
     assert isinstance(adapter.submit(task()), Accepted)
 
 
-def test_the_request_says_who_pays_and_guards_their_money() -> None:
+def test_the_request_names_who_pays_and_protects_their_money() -> None:
     adapter, wire = fal(answer(200, submission_answer()))
     adapter.submit(task(start_within_seconds=900, webhook_url=WEBHOOK))
     [request] = wire.requests
@@ -261,7 +261,7 @@ def test_too_many_requests_and_unavailable_mean_busy(status: int) -> None:
         (599, b""),
     ],
 )
-def test_an_answer_that_does_not_say_is_no_answer(status: int, body: object) -> None:
+def test_an_inconclusive_response_counts_as_no_response(status: int, body: object) -> None:
     adapter, wire = fal(answer(status, body, {"location": f"{QUEUE}/elsewhere"}))
     assert isinstance(adapter.submit(task()), Unanswered)
     assert len(wire.requests) == 1, "no redirect is followed and nothing sent again"

@@ -157,7 +157,7 @@ def test_after_a_retry_inside_fal_the_bodys_request_id_is_the_one_that_counts() 
         {"status": "ERROR", "error": "Invalid status code: 422", "payload": None},
     ],
 )
-def test_a_proven_webhook_that_does_not_say_enough_is_a_hint_to_poll(
+def test_a_verified_webhook_with_too_little_data_is_a_hint_to_poll(
     members: dict[str, object],
 ) -> None:
     assert read(SIGNER.call({**OK, **members})) == Notice(HANDLE, None)
@@ -244,7 +244,7 @@ def test_no_single_change_to_a_genuine_webhook_survives(data: st.DataObject) -> 
         },
     )
 )
-def test_whatever_fal_signs_is_read_or_refused_but_never_a_crash(body: dict[str, object]) -> None:
+def test_everything_fal_signs_is_read_or_refused_but_never_a_crash(body: dict[str, object]) -> None:
     try:
         notice = read(SIGNER.call(json.dumps(body).encode()))
     except WebhookRejected:

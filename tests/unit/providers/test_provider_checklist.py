@@ -75,7 +75,7 @@ def adapter(name: str, transport: httpx.BaseTransport | None = None) -> Any:
 
 
 @each_provider
-def test_a_provider_is_a_package_that_says_what_it_promises(name: str) -> None:
+def test_a_provider_is_a_package_that_declares_what_it_promises(name: str) -> None:
     package_doc = package(name).__doc__ or ""
     assert "`Provider` port" in package_doc
     for module_name, module in modules(package(name)).items():
@@ -142,7 +142,7 @@ def test_every_failure_a_provider_has_a_word_for_has_one_for_the_user(name: str)
 
 
 @each_provider
-def test_the_failures_every_provider_has_are_told_apart(name: str) -> None:
+def test_the_failures_every_provider_has_are_distinguished(name: str) -> None:
     codes = {getattr(entry, "meaning", entry).code for _, entry in taxonomy(name)}  # type: ignore[attr-defined]
     assert codes >= {
         FailureCode.CONTENT_POLICY,
@@ -321,6 +321,6 @@ def test_the_default_catalog_has_a_video_that_a_provider_alone_makes(name: str) 
     )
 
 
-def test_no_default_model_leads_to_a_provider_nobody_knows() -> None:
+def test_no_default_model_leads_to_an_unknown_provider() -> None:
     routed = {route.provider for model in DEFAULT_CATALOG for route in model.routes}
     assert routed == registry.NAMES

@@ -76,9 +76,7 @@ def test_what_comes_first_in_the_order_wins() -> None:
 @pytest.mark.parametrize(
     "parameter", ["inputs", "inputs.frameImages", "inputs.frameImages[0].image"]
 )
-def test_what_cannot_be_read_of_the_users_images_is_theirs_to_mend(
-    code: str, parameter: str
-) -> None:
+def test_unreadable_images_are_the_users_to_correct(code: str, parameter: str) -> None:
     assert meaning(code, 400, parameter).code is FailureCode.INPUT_UNREADABLE
 
 
@@ -87,7 +85,7 @@ def test_a_download_that_fails_elsewhere_is_runwares_own_trouble() -> None:
     assert meaning("unsupportedParameter", 400, "inputs.seedImage").kind is Kind.INVALID
 
 
-def test_a_code_that_says_nothing_leaves_it_to_the_status() -> None:
+def test_for_an_uninformative_code_the_status_decides() -> None:
     for status, meant in BY_STATUS.items():
         assert meaning("neverHeardOf", status) == meant
     assert meaning("neverHeardOf", 200).kind is Kind.UNKNOWN
@@ -96,9 +94,7 @@ def test_a_code_that_says_nothing_leaves_it_to_the_status() -> None:
 
 @pytest.mark.parametrize("status", [401, 402])
 @pytest.mark.parametrize("code", ["unsupportedParameter", "neverHeardOf", ""])
-def test_unpaid_or_unauthorized_is_the_owners_matter_whatever_the_code(
-    status: int, code: str
-) -> None:
+def test_unpaid_or_unauthorized_concerns_the_owner_with_any_code(status: int, code: str) -> None:
     assert meaning(code, status).code is FailureCode.OWNER_ACCOUNT
 
 

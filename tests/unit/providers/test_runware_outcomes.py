@@ -54,7 +54,7 @@ def test_a_result_is_asked_for_by_the_tasks_uuid() -> None:
         {"taskUUID": None, "videoURL": VIDEO},
     ],
 )
-def test_a_file_is_a_success_whatever_the_status_says(members: dict[str, object]) -> None:
+def test_a_file_is_a_success_with_any_status(members: dict[str, object]) -> None:
     assert polled(200, {"data": [item(**members)]}) == Succeeded(VIDEO)
 
 
@@ -99,7 +99,7 @@ def test_what_is_not_finished_is_running_until_the_jobs_deadline(body: object) -
     assert polled(200, body) == Running()
 
 
-def test_an_unknown_task_is_not_the_end_of_it_whatever_the_http_status() -> None:
+def test_an_unknown_task_is_not_final_with_any_http_status() -> None:
     assert polled(404, errors("taskNotFound", taskType="getResponse")) == Running()
 
 
@@ -115,7 +115,7 @@ def test_a_finished_task_without_a_usable_file_has_failed(url: object) -> None:
     )
 
 
-def test_a_result_marked_as_indecent_is_handed_to_nobody() -> None:
+def test_a_result_marked_as_nsfw_is_never_delivered() -> None:
     outcome = polled(200, {"data": [item(status="success", videoURL=VIDEO, NSFWContent=True)]})
     assert isinstance(outcome, Failed)
     assert outcome.code is FailureCode.CONTENT_POLICY
@@ -203,14 +203,14 @@ def test_what_only_ends_the_question_is_asked_again(status: int, body: object) -
 @pytest.mark.parametrize(
     "broken", [httpx.ConnectError, httpx.ReadTimeout, httpx.RemoteProtocolError]
 )
-def test_a_question_that_breaks_says_nothing(broken: type[httpx.TransportError]) -> None:
+def test_a_poll_that_fails_decides_nothing(broken: type[httpx.TransportError]) -> None:
     adapter, wire = runware(broken("broken"))
     with pytest.raises(ProviderUnavailable):
         adapter.poll(HANDLE)
     assert len(wire.requests) == 1
 
 
-def test_a_word_on_content_is_about_the_task_whatever_type_it_names() -> None:
+def test_a_content_error_is_about_the_task_with_any_type() -> None:
     outcome = polled(200, errors("contentPolicyViolation", taskType="getResponse"))
     assert isinstance(outcome, Failed)
     assert outcome.code is FailureCode.CONTENT_POLICY
@@ -262,7 +262,7 @@ entries = st.lists(
         {}, optional={"data": entries | json_values, "errors": entries | json_values}
     ),
 )
-def test_whatever_runware_says_is_an_outcome_or_asked_again(
+def test_every_runware_response_is_an_outcome_or_polled_again(
     status: int, body: dict[str, object]
 ) -> None:
     reply: Reply = answer(status, json.dumps(body).encode())

@@ -248,7 +248,7 @@ def test_in_doubt_a_no_that_names_no_task_of_ours_settles_nothing(status: int) -
     assert isinstance(adapter.submit(task(resent=True)), Unanswered)
 
 
-def test_anothers_conflict_says_nothing_of_our_task() -> None:
+def test_a_conflict_of_another_task_decides_nothing_about_ours() -> None:
     adapter, _ = runware(answer(400, errors("conflictTaskUUID", taskUUID=OTHER_ID)))
     assert not isinstance(adapter.submit(task(resent=True)), Accepted)
 
@@ -292,7 +292,7 @@ def test_once_a_byte_may_have_left_a_broken_connection_proves_nothing(
         (200, errors("accountRateLimitExceeded")),
     ],
 )
-def test_no_capacity_means_busy_in_whatever_status_it_is_said(status: int, body: object) -> None:
+def test_no_capacity_means_busy_with_any_status(status: int, body: object) -> None:
     adapter, _ = runware(answer(status, body))
     assert isinstance(adapter.submit(task()), Busy)
 
@@ -324,7 +324,7 @@ def test_no_capacity_means_busy_in_whatever_status_it_is_said(status: int, body:
         (599, b""),
     ],
 )
-def test_an_answer_that_does_not_say_is_no_answer(status: int, body: object) -> None:
+def test_an_inconclusive_response_counts_as_no_response(status: int, body: object) -> None:
     adapter, wire = runware(answer(status, body))
     assert isinstance(adapter.submit(task()), Unanswered)
     assert len(wire.requests) == 1, "no redirect is followed and nothing sent again"
@@ -372,7 +372,7 @@ def test_any_other_error_is_a_refusal_for_good(
     assert submitted.failure.code is code
 
 
-def test_a_refusal_says_in_one_line_what_was_wrong() -> None:
+def test_a_refusal_names_the_problem_in_one_line() -> None:
     wrong = errors("invalidSize", parameter=["width", "height"], message="too\nlarge")
     adapter, _ = runware(answer(400, wrong))
     submitted = adapter.submit(task())
@@ -380,7 +380,7 @@ def test_a_refusal_says_in_one_line_what_was_wrong() -> None:
     assert submitted.failure.detail == "HTTP 400 invalidSize (width, height) too large"
 
 
-def test_our_task_in_the_data_is_accepted_whatever_became_of_another() -> None:
+def test_our_task_in_the_data_is_accepted_with_any_result_of_another() -> None:
     body = ACK | {"errors": [error("unsupportedParameter", taskUUID=OTHER_ID)]}
     adapter, _ = runware(answer(200, body))
     assert adapter.submit(task()) == Accepted(HANDLE)
@@ -401,14 +401,14 @@ def test_our_task_in_the_data_is_accepted_whatever_became_of_another() -> None:
     ],
     ids=["refused", "429", "503", "key", "credits", "passing"],
 )
-def test_what_hinders_a_second_attempt_says_nothing_of_the_first(
+def test_what_stops_a_second_attempt_decides_nothing_about_the_first(
     reply: httpx.Response | Exception,
 ) -> None:
     adapter, _ = runware(reply)
     assert isinstance(adapter.submit(task(resent=True)), Unanswered)
 
 
-def test_a_key_that_is_gone_says_nothing_of_the_first_attempt_either() -> None:
+def test_a_key_that_is_gone_reveals_nothing_about_the_first_attempt() -> None:
     adapter, wire = runware(key="")
     assert isinstance(adapter.submit(task(resent=True)), Unanswered)
     assert wire.requests == []

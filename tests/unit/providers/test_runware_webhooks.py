@@ -121,7 +121,7 @@ entries = st.lists(
         },
     )
 )
-def test_whatever_json_comes_is_a_hint_about_a_task_it_names_or_refused(
+def test_any_json_is_a_hint_about_a_task_it_names_or_refused(
     body: dict[str, object],
 ) -> None:
     text = json.dumps(body)

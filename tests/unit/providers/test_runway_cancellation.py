@@ -38,7 +38,7 @@ def test_a_task_cancelled_elsewhere_is_cancelled() -> None:
     assert wire.calls == [f"GET {TASK_URL}"]
 
 
-def test_asking_again_after_a_lost_answer_finds_the_task_gone_and_says_so() -> None:
+def test_polling_again_after_a_lost_response_reports_that_the_task_is_gone() -> None:
     adapter, _ = runway(task_answer("PENDING"), httpx.ReadTimeout("slow"), answer(404, NOT_FOUND))
     with pytest.raises(ProviderUnavailable):
         adapter.cancel(HANDLE)

@@ -41,7 +41,7 @@ from clipmint.providers.runway.failures import (
         (" internal ", FailureCode.PROVIDER_ERROR, True),
     ],
 )
-def test_the_longest_known_beginning_of_a_code_says_what_it_means(
+def test_the_longest_known_prefix_of_a_code_decides_its_meaning(
     code: str | None, meant: FailureCode, transient: bool
 ) -> None:
     failure = of_task(code, None)

@@ -23,7 +23,7 @@ from tests.support.runway_wire import (
 @pytest.mark.parametrize(
     "status", ["PENDING", "THROTTLED", "RUNNING", "PAUSED", "succeeded", "CANCELED", ""]
 )
-def test_whatever_is_not_known_to_be_over_is_running(status: str) -> None:
+def test_everything_not_known_to_be_over_is_running(status: str) -> None:
     adapter, wire = runway(task_answer(status, progress=0.42))
     assert adapter.poll(HANDLE) == Running()
     assert wire.calls == [f"GET {TASK_URL}"]
@@ -47,7 +47,7 @@ def test_every_poll_of_a_finished_task_has_its_url_afresh() -> None:
     ]
 
 
-def test_a_picture_succeeds_as_a_video_does() -> None:
+def test_an_image_succeeds_as_a_video_does() -> None:
     picture = VIDEO.replace(".mp4", ".png")
     adapter, _ = runway(task_answer("SUCCEEDED", output=[picture]))
     assert adapter.poll(HANDLE) == Succeeded(picture)
@@ -83,7 +83,7 @@ def test_a_cancelled_task_is_a_cancelled_job_not_a_wait_until_the_deadline() -> 
     assert outcome.code is FailureCode.CANCELLED
 
 
-def test_a_failed_task_says_its_code_to_the_operator_and_nothing_to_the_user() -> None:
+def test_a_failed_task_shows_its_code_to_the_operator_and_not_to_the_user() -> None:
     adapter, _ = runway(
         task_answer("FAILED", failure="flagged\nby us", failureCode="SAFETY.INPUT.TEXT")
     )

@@ -50,7 +50,7 @@ def test_an_accepted_task_is_known_by_its_id_alone() -> None:
     assert wire.calls == [f"POST {API}/text_to_video"]
 
 
-def test_the_request_says_who_pays_and_which_api_it_means() -> None:
+def test_the_request_names_who_pays_and_the_api_version() -> None:
     adapter, wire = runway(accepted())
     adapter.submit(task(webhook_url="https://api.example.com/webhooks/x", start_within_seconds=60))
     headers = wire.requests[0].headers
@@ -83,7 +83,7 @@ def test_runways_own_models_take_a_first_frame_as_a_plain_url_and_know_no_sound(
 
 
 @pytest.mark.parametrize("model", ["veo3.1", "veo3.1_fast"])
-def test_veo_takes_two_frames_with_their_places_and_is_told_to_make_sound(model: str) -> None:
+def test_veo_takes_two_frames_with_their_places_and_is_asked_for_sound(model: str) -> None:
     assert sent(
         endpoint=f"image_to_video/{model}", image_url=A, last_image_url=B, duration_seconds=8
     ) == (
@@ -104,7 +104,7 @@ def test_veo_takes_one_frame_as_a_plain_url() -> None:
     assert body["promptImage"] == A
 
 
-def test_a_picture_is_asked_for_with_its_references_and_without_seconds() -> None:
+def test_an_image_is_ordered_with_its_references_and_without_a_duration() -> None:
     assert sent(
         endpoint="text_to_image/gen4_image",
         aspect_ratio="1920:1080",
@@ -121,7 +121,7 @@ def test_a_picture_is_asked_for_with_its_references_and_without_seconds() -> Non
     )
 
 
-def test_a_picture_without_references_mentions_none() -> None:
+def test_an_image_without_references_sends_none() -> None:
     _, body = sent(endpoint="text_to_image/gen4_image", duration_seconds=None)
     assert "referenceImages" not in body
 
@@ -273,7 +273,7 @@ def test_a_quota_or_shed_load_means_busy(status: int, body: object, said: str) -
         (504, {"message": "Endpoint request timed out"}),
     ],
 )
-def test_an_answer_that_does_not_say_is_no_answer(status: int, body: object) -> None:
+def test_an_inconclusive_response_counts_as_no_response(status: int, body: object) -> None:
     adapter, wire = runway(answer(status, body))
     assert isinstance(adapter.submit(task()), Unanswered)
     assert len(wire.requests) == 1, "no redirect is followed and nothing sent again"
@@ -325,7 +325,7 @@ def test_a_400_that_lists_what_is_wrong_is_read_by_field(
     assert submitted.failure.code is code
 
 
-def test_what_was_wrong_with_a_body_is_told_to_the_operator_in_one_line() -> None:
+def test_what_was_wrong_with_a_body_is_logged_for_the_operator_in_one_line() -> None:
     issue: dict[str, object] = {"path": ["ratio"], "message": "Invalid option:\nexpected '1:1'"}
     adapter, _ = runway(answer(400, refusal(issue)))
     submitted = adapter.submit(task())

@@ -26,7 +26,7 @@ def strikes(book: FaultBook, point: str, *events: Event) -> list[str | None]:
     return [fault.kind if fault else None for fault in taken]
 
 
-def test_a_fault_strikes_once_unless_told_otherwise(book: FaultBook) -> None:
+def test_a_fault_strikes_once_by_default(book: FaultBook) -> None:
     book.arm({"fault": {"kind": "lost"}})
     assert strikes(book, "webhook", FOX, FOX) == ["lost", None]
 

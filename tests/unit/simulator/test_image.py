@@ -85,7 +85,7 @@ def test_a_prompt_of_any_length_and_script_can_be_drawn() -> None:
 @pytest.mark.parametrize(
     "members", [{"background": b"none"}, {"references": (Reference("@x", b"none"),)}]
 )
-def test_what_is_no_picture_is_refused(members: dict[str, object]) -> None:
+def test_what_is_not_an_image_is_refused(members: dict[str, object]) -> None:
     with pytest.raises(UnidentifiedImageError):
         render_image(spec(**members))  # type: ignore[arg-type]
 

@@ -57,13 +57,13 @@ def problem(url: str, *, redirects: bool = True) -> str:
     return caught.value.problem
 
 
-def test_a_picture_near_is_read_whatever_the_settings(pictures: str) -> None:
+def test_an_image_on_loopback_is_read_with_any_settings(pictures: str) -> None:
     assert read(f"{pictures}/red.png") == png()
     assert read(f"data:image/png;base64,{base64.b64encode(png()).decode()}") == png()
     assert read(f"data:image/png,{quote(png())}") == png()
 
 
-def test_a_picture_far_away_is_taken_unread_unless_it_shall_be_fetched() -> None:
+def test_a_remote_image_is_accepted_unread_unless_fetching_is_on() -> None:
     assert read("https://pictures.invalid/red.png") is None
     assert problem("https://pictures.invalid/red.png") == "unreachable"
 

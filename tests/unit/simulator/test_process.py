@@ -70,7 +70,7 @@ def test_it_stops_when_its_parent_was_killed() -> None:
             time.sleep(0.05)
 
 
-def test_it_stops_at_once_even_with_requests_it_was_told_never_to_answer() -> None:
+def test_it_stops_at_once_even_with_requests_it_must_never_answer() -> None:
     with start("local.fal") as simulator:
         simulator.arm("submit_timeout_after")
         request = (

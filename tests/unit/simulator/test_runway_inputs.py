@@ -155,7 +155,7 @@ def test_a_bad_body_is_named_by_code_and_path(
         "http://localhost/a.png",
     ],
 )
-def test_a_picture_may_be_behind_an_https_url_or_in_the_body_or_near(uri: str) -> None:
+def test_an_image_may_be_behind_an_https_url_or_in_the_body_or_on_loopback(uri: str) -> None:
     assert isinstance(check("image_to_video", {**TURBO, "promptImage": uri}), Wish)
 
 
@@ -176,13 +176,13 @@ def test_a_picture_may_be_behind_an_https_url_or_in_the_body_or_near(uri: str) -
         "",
     ],
 )
-def test_a_picture_may_be_nowhere_else(uri: str) -> None:
+def test_an_image_may_be_nowhere_else(uri: str) -> None:
     found = check("image_to_video", {**TURBO, "promptImage": [{"uri": uri, "position": "first"}]})
     assert isinstance(found, list)
     assert [issue["path"] for issue in found] == [["promptImage", 0, "uri"]]
 
 
-def test_everything_that_is_wrong_is_said_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     found = check("text_to_video", {"model": "veo3.1", "ratio": "1:1", "a": 1, "b": 2})
     assert isinstance(found, list)
     assert {(issue["code"], *issue["path"]) for issue in found} == {
@@ -193,7 +193,7 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
     assert next(i["keys"] for i in found if i["code"] == "unrecognized_keys") == ["a", "b"]
 
 
-def test_the_options_are_told() -> None:
+def test_the_options_are_listed() -> None:
     found = check("text_to_video", {**GEN45, "ratio": "1:1"})
     assert isinstance(found, list)
     assert found[0]["values"] == ["1280:720", "720:1280"]

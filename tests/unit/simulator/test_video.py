@@ -54,7 +54,7 @@ def test_a_clip_can_be_played_before_it_has_all_arrived() -> None:
     assert body.index(b"moov") < body.index(b"mdat")
 
 
-def test_the_prompt_is_drawn_in_the_picture() -> None:
+def test_the_prompt_is_drawn_in_the_frame() -> None:
     drawn, undrawn = (pictures(render(spec(prompt=text)))[0] for text in (PROMPT, "."))
     # Another prompt has another background: compare what white text adds, not the whole picture.
     area = (100, 230, 1180, 330)
@@ -63,7 +63,7 @@ def test_the_prompt_is_drawn_in_the_picture() -> None:
     assert white[1] < white[0] / 20
 
 
-def test_a_prompt_of_any_length_and_script_stays_in_the_picture() -> None:
+def test_a_prompt_of_any_length_and_script_fits_into_the_frame() -> None:
     for prompt in ("word " * 1_000, "endless" * 700, "雪の中の狐 🦊 лиса", ""):
         picture = pictures(render(spec(prompt=prompt, seconds=1)))[0]
         for margin in ((0, 0, 40, 540), (1240, 0, 1280, 540), (200, 600, 1280, 690)):
@@ -90,7 +90,7 @@ def test_sound_is_there_unless_it_was_declined() -> None:
         assert list(clip.streams.audio) == []
 
 
-def test_the_first_picture_turns_into_the_last() -> None:
+def test_the_first_image_turns_into_the_last() -> None:
     frames = pictures(render(spec(first=png("red"), last=png("blue"))))
     corner = (1200, 20, 1270, 60)
 
@@ -102,7 +102,7 @@ def test_the_first_picture_turns_into_the_last() -> None:
     assert (blue[2] > 200, blue[0] < 60) == (True, True)
 
 
-def test_what_is_no_picture_is_refused() -> None:
+def test_what_is_not_an_image_is_refused() -> None:
     with pytest.raises(UnidentifiedImageError):
         render(spec(first=b"not a picture"))
 
