@@ -1,8 +1,8 @@
 """The official fal-client, unchanged, drives the simulated fal.
 
-The package speaks https to the host in FAL_QUEUE_RUN_HOST, so the simulator gets a certificate of
-a throwaway authority and the client is told to trust it (SSL_CERT_FILE). What the client accepts
-here is what the real service would have to say.
+The package speaks https to the host in FAL_QUEUE_RUN_HOST, so the simulator gets a certificate of a
+throwaway authority and the client is configured to trust it (SSL_CERT_FILE). What the client
+accepts here is what the real service would have to send.
 """
 
 from __future__ import annotations

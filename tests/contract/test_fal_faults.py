@@ -51,7 +51,7 @@ def submit(http: httpx.Client, webhook: str | None = None, **members: Any) -> di
 
 
 def finish(http: httpx.Client, request: dict[str, Any]) -> httpx.Response:
-    """The result, once the status says COMPLETED."""
+    """The result, once the status is COMPLETED."""
     until = time.monotonic() + PATIENCE_SECONDS
     while http.get(request["status_url"]).status_code == 202:
         assert time.monotonic() < until, "never completed"

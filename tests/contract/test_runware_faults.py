@@ -1,4 +1,4 @@
-"""The simulated Runware from the wire: what it refuses, remembers and tells, and every fault."""
+"""The simulated Runware from the wire: what it refuses, remembers and sends, and every fault."""
 
 from __future__ import annotations
 

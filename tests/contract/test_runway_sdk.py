@@ -85,7 +85,7 @@ def data_uri(colour: str, size: tuple[int, int] = (640, 360)) -> str:
 
 
 class Video(NamedTuple):
-    """A wish in the package's words, and what shall come of it."""
+    """A request in the package's terms, and the expected result."""
 
     endpoint: str
     wish: dict[str, Any]

@@ -95,7 +95,7 @@ REFERENCES = Wish(
 
 
 def with_sound(wish: Wish) -> Wish:
-    """Veo's wishes say that there shall be sound, which the price depends on; ours always do."""
+    """Veo's requests ask for sound, which the price depends on; ours always do."""
     return Wish(wish.ours, {**wish.sdk, "audio": True})
 
 

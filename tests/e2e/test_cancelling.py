@@ -17,7 +17,7 @@ from tests.support.progress import until
 
 @pytest.fixture
 def crowded(stack: RunningStack) -> Iterator[None]:
-    """A provider whose queue does not move for half a minute."""
+    """A provider with a queue that does not move for half a minute."""
     stack.fal.change(queue_seconds=30)
     yield
     stack.fal.change(queue_seconds=0.05)
@@ -50,7 +50,7 @@ def test_a_job_in_the_providers_queue_is_withdrawn(stack: RunningStack, ada: Cus
     (withdrawn,) = submissions(stack, job_id)
     assert withdrawn["calls"]["cancel"] == 1
     assert withdrawn["started_at"] is None, "nobody paid for a run"
-    # Told twice, it is still cancelled once.
+    # Requested twice, it is still cancelled once.
     assert ada.cancel(job_id).status_code == 200
     assert_cancelled_for_free(stack, ada, job_id)
 
@@ -68,7 +68,7 @@ def test_a_job_that_is_running_completes_all_the_same(stack: RunningStack, ada: 
 
 
 def test_a_job_that_was_never_sent_needs_no_provider(stack: RunningStack, ada: Customer) -> None:
-    # Generate dies before it starts the execution, so nothing is sent until the sweep comes.
+    # Generate crashes before it starts the execution, so nothing is sent until the sweep runs.
     ada.crash("GenerateFunction", "StartExecution", moment="before")
     assert ada.post("unsent").status_code == 500
     (video,) = ada.http.get("/v1/videos").json()["videos"]
@@ -94,7 +94,7 @@ def test_a_job_between_two_attempts_at_a_busy_provider_is_cancelled(
     until(stack, job_id, refused, every=0.02)
     answer = ada.cancel(job_id)
     if answer.status_code == 503:
-        # It met an attempt on its way, whose fate nobody knew then; it is refused by now.
+        # It met an attempt under way, with an unknown result then; by now the attempt is refused.
         until(stack, job_id, refused, every=0.02)
         answer = ada.cancel(job_id)
     assert answer.status_code == 200

@@ -123,7 +123,7 @@ def test_with_all_providers_one_that_is_down_costs_neither_the_video_nor_a_secon
 
 @pytest.mark.slow
 def test_a_prompt_that_is_declined_costs_nothing_and_fails_the_demo(tmp_path: Path) -> None:
-    # An old console besides, whose encoding knows neither arrows nor an ellipsis.
+    # An old console as well: its encoding has neither arrows nor an ellipsis.
     declined = run(
         tmp_path / "out", "--prompt", "Something… #moderated", PYTHONIOENCODING="latin-1"
     )

@@ -28,7 +28,7 @@ def outsider(stack: RunningStack, token: str | None) -> httpx.Client:
 
 
 def forged_token(stack: RunningStack) -> str:
-    """All claims as they should be, signed by a stranger."""
+    """All claims are valid, but signed with an unknown key."""
     claims = jwt.decode(stack.token("ada"), options={"verify_signature": False})
     key = generate_private_key(public_exponent=65537, key_size=2048)
     return jwt.encode(claims, key, algorithm="RS256", headers={"kid": KEY_ID})

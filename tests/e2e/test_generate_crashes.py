@@ -70,7 +70,7 @@ def test_timeouts_that_pass_in_real_time_free_a_killed_request_and_end_an_unansw
     slow_id = unanswered.order(model_id="patient-t2v")
     order_and_crash(ada, "TransactWriteItems")
 
-    # Ada tries again for as long as the answers tell her to.
+    # Ada retries as long as the responses ask her to.
     answer = retry(ada)
     assert answer.status_code == 202, answer.text
     assert_one_of_everything(stack, ada, answer.json()["job_id"])

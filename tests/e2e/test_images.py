@@ -1,4 +1,4 @@
-"""A picture on its way in: a form, S3's own refusals, and the public URL that providers fetch."""
+"""An image upload: a form, S3's own refusals, and the public URL that providers fetch."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def ask(customer: Customer, content_type: str = "image/png") -> dict[str, Any]:
 
 
 def post(form: Mapping[str, Any], data: bytes, **changes: str) -> tuple[int, str]:
-    """What S3 says to a form that is sent with this file: a status and a code."""
+    """S3's response to a form that is sent with this file: a status and a code."""
     with httpx.Client(trust_env=False, timeout=60, verify=PLAIN) as http:
         files = {"file": ("picture", data, "application/octet-stream")}
         answer = http.post(form["url"], data={**form["fields"], **changes}, files=files)

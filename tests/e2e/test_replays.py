@@ -15,7 +15,7 @@ from tests.support.customer import Customer
 
 
 def assert_replay(first: httpx.Response, second: httpx.Response) -> None:
-    """The second answer is the first one again, and says so."""
+    """The second response equals the first and is marked as a replay."""
     assert (first.status_code, second.status_code) == (202, 202)
     assert "X-Idempotent-Replay" not in first.headers
     assert second.headers["X-Idempotent-Replay"] == "true"

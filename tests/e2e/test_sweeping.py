@@ -1,4 +1,6 @@
-"""Nothing is stuck: jobs whose execution died, never began, or outlived their time still end."""
+"""No job is stuck: jobs also end if their execution failed, never began, or outlived their
+deadline.
+"""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from tests.support.progress import until
 
 
 def deliveries(stack: RunningStack, job_id: str) -> list[dict[str, Any]]:
-    """The answered attempts of the provider to tell us."""
+    """The provider's webhook attempts that were answered."""
     (paid,) = submissions(stack, job_id)
     return [sent for sent in paid["deliveries"] if sent["status"] is not None]
 
@@ -76,7 +76,7 @@ def test_a_webhook_for_a_job_that_was_given_up_neither_revives_nor_charges_it(
     with counted(stack, "WebhooksFunction", "WebhookLate", about=job_id, provider="fal"):
         until(stack, job_id, lambda: deliveries(stack, job_id))
     after = job_item(stack, job_id)
-    # The owner is told what it was paid for nobody; all else stays as it was.
+    # The owner is informed about the paid video that no job uses; everything else stays as it was.
     [orphan] = after.pop("orphans")
     assert after == before
     (paid,) = submissions(stack, job_id)

@@ -26,7 +26,7 @@ FORGERIES = ["bad_signature", "foreign_key", "stale_timestamp", "altered_body", 
 
 
 def give_up(stack: RunningStack, customer: Customer, *job_ids: str) -> None:
-    """End jobs that nobody will tell the outcome of: at their deadline, for free."""
+    """End jobs that no provider will report an outcome for: at their deadline, for free."""
     for job_id in job_ids:
         pass_the_deadline(stack, job_id)
     sweep(stack)

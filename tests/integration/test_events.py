@@ -1,6 +1,6 @@
-"""Each file in `events/` runs through its function, and does what it says.
+"""Each file in `events/` runs through its function, and has the documented result.
 
-The files tell one story: a user buys credits, asks for a video, and gets it. Calls that would
+The files form one sequence: a user buys credits, asks for a video, and gets it. Calls that would
 leave the machine are answered below httpx or by a server on loopback. The stored webhook is signed,
 with a key of its own, so it is read at the time it was signed at.
 """
@@ -216,7 +216,7 @@ def test_projects_hands_out_a_form_for_an_image(aws: Aws) -> None:
 
 def test_generate_makes_a_clip_between_two_frames(aws: Aws, project: str) -> None:
     ask("admin")
-    # The first of the two scenes has no frames, and says so before anything is held.
+    # The first of the two scenes has no frames, and is refused before anything is held.
     assert ask("generate-clips").code == "FRAMES_REQUIRED"
     assert assert_adds_up(USER).held == 0
     ask("projects-scene-delete")

@@ -238,7 +238,7 @@ class Soak:
         self._add_up()
 
     def _add_up(self) -> None:
-        """Credits granted equal credits used and left."""
+        """Credits granted are captured or left; credits held are captured or released."""
         ledger = scan(self.stack, "LedgerTable")
         kinds = ("grant", "hold", "capture", "release")
         moved = Counter(dict.fromkeys(kinds, 0))

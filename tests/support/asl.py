@@ -1,9 +1,9 @@
 """Checks an Amazon States Language definition (JSONata mode) the way CreateStateMachine would.
 
-`problems` promises to find: transitions to states that do not exist, states nothing leads to,
-states that neither end nor lead on, tasks without a time limit, malformed retriers and catchers,
-fields a state type does not have, expressions left open, and variables some path reaches without
-having assigned them. The last one AWS itself reports only while a job is running.
+`problems` finds: transitions to states that do not exist, states nothing leads to, states that
+neither end nor lead on, tasks without a time limit, malformed retriers and catchers, fields a state
+type does not have, expressions left open, and variables some path reaches without having assigned
+them. The last one AWS itself reports only while a job is running.
 """
 
 from __future__ import annotations

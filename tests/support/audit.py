@@ -1,8 +1,8 @@
-"""What is true of every user whatever happened: money adds up, jobs match it, files are there.
+"""What is true of every user in every case: money adds up, jobs match it, files are there.
 
-`Auditor.check` reads the tables and buckets themselves, not the API, and hands them to
-`tests.support.invariants`. It remembers what it has seen, so a line of a journal that is later
-missing or different is found too.
+`Auditor.check` reads the tables and buckets themselves, not the API, and passes them to
+`tests.support.invariants`. It remembers what it has seen, so it also finds a journal entry that is
+later missing or different.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _PROMPTS = ("prompt", "promptText", "positivePrompt")
 
 
 class Auditor:
-    """Checks users' books, jobs, files and submissions against each other."""
+    """Checks users' credits, jobs, files and submissions against each other."""
 
     def __init__(self, stack: RunningStack) -> None:
         self._stack = stack
@@ -37,15 +37,15 @@ class Auditor:
         self._digests: dict[tuple[str, str, str], str] = {}
 
     def check(self, *user_ids: str) -> None:
-        """All of it for these users. Raises AssertionError."""
+        """All checks for these users. Raises AssertionError."""
         self._check(user_ids, self._paid())
 
     def check_again(self) -> None:
-        """All of it for every user that was checked before: nothing of theirs has changed since."""
+        """All checks for every user checked before: nothing of theirs has changed since."""
         self.check(*self._before)
 
     def check_everybody(self) -> None:
-        """All of it for all users, and that no job paid twice or leaked a key to the CDN.
+        """All checks for all users, and that no job paid twice or leaked a key to the CDN.
 
         No job may be in progress: its submission might not be on its record yet.
         """
@@ -86,7 +86,7 @@ class Auditor:
         assert not found, "\n".join(found)
 
     def check_all_logs(self) -> None:
-        """No log line of any function holds what could spend money, open a door or embarrass."""
+        """No log line of any function contains a credential or personal data."""
         self.check_logs(self._secrets())
 
     def check_logs(self, secrets: Mapping[str, str]) -> None:
@@ -102,11 +102,11 @@ class Auditor:
         assert lines > 0, "there was no log to look at"
 
     def _secrets(self) -> dict[str, str]:
-        """What no log may hold, and what it is."""
+        """What no log may contain: the text, and its description."""
         found = [*self._secrets_of_providers(), *self._secrets_of_jobs()]
         for item in scan(self._stack, "ProjectsTable"):
             found += [(item.get(name), "a scene's prompt") for name in _SCENE_PROMPTS]
-        # A prompt may be a letter, which is in every line; secrets are long.
+        # A prompt may be a single letter, which is in every line. Secrets are long.
         return {secret: what for secret, what in found if secret and len(secret) >= _TELLING}
 
     def _secrets_of_providers(self) -> Iterator[tuple[str | None, str]]:
@@ -128,8 +128,9 @@ class Auditor:
         """Paid submissions by job and stage, all tries of it, whichever provider took them.
 
         A webhook URL names its job. A provider without webhooks is known to the job by its task id,
-        unless the answer was lost: then the prompt tells, and the job must have been given up.
-        `_NOBODY` stands for a submission that no job knows: its job is in progress, or it is lost.
+        unless the answer was lost: then the prompt identifies the job, which must have been given
+        up. `_NOBODY` stands for a submission that no job knows: its job is in progress, or it is
+        lost.
         """
         jobs = scan(self._stack, "JobsTable")
         stages = [(job, *named) for job in jobs for named in stages_of(job).items()]
@@ -157,7 +158,7 @@ class Auditor:
         return paid
 
     def _files(self) -> Iterator[tuple[str, str, str]]:
-        """Bucket, key and ETag of every object there is."""
+        """Bucket, key and ETag of every object."""
         pages = self._stack.boto3("s3").get_paginator("list_objects_v2")
         for bucket in self._stack.buckets.values():
             for page in pages.paginate(Bucket=bucket):
@@ -179,13 +180,13 @@ def _by_user(items: Iterable[Item]) -> defaultdict[str, list[Item]]:
 
 
 def _asked(job: Item, stage: Mapping[str, Any]) -> str:
-    """What a stage shall show; a picture's own words are apart from its job's."""
+    """The text that a stage must show; an image has its own prompt."""
     picture = json.loads(stage["picture"]) if stage.get("picture") else job
     return str(picture["prompt"])
 
 
 def _prompt(submission: dict[str, Any]) -> str:
-    """What a provider was asked to show; each has its own word for it."""
+    """The prompt that a provider received; each provider names it differently."""
     asked = submission["input"]
     return str(next(asked[word] for word in _PROMPTS if word in asked))
 

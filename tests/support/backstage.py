@@ -1,7 +1,8 @@
-"""What only a test may do: read and edit the tables, invoke the sweep, count metrics, be the owner.
+"""What only a test may do: read and edit the tables, invoke the sweep, count metrics, act as the
+owner.
 
-Editing a record stands for time passing, which no test can wait for; each such function says which
-time it is.
+Editing a record simulates the passing of time, which no test can wait for. Each such function
+states which time it simulates.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def scan(stack: RunningStack, table: str) -> list[Item]:
 
 
 def job_item(stack: RunningStack, job_id: str) -> Item:
-    """The job as recorded, every attribute of it."""
+    """The job's item, every attribute of it."""
     answer = stack.boto3("dynamodb").get_item(
         TableName=stack.tables["JobsTable"], Key={"job_id": {"S": job_id}}, ConsistentRead=True
     )
@@ -47,7 +48,7 @@ def job_item(stack: RunningStack, job_id: str) -> Item:
 
 
 def jobs_of(stack: RunningStack, user_id: str) -> list[Item]:
-    """A user's jobs as recorded, the deleted ones among them."""
+    """A user's job items, including deleted jobs."""
     pages = stack.boto3("dynamodb").get_paginator("scan")
     found = pages.paginate(
         TableName=stack.tables["JobsTable"],
@@ -70,7 +71,7 @@ def ledger_items(stack: RunningStack, user_id: str) -> list[Item]:
 
 
 def until_tracked(stack: RunningStack, job_id: str, stage: str = "video") -> Item:
-    """The job once its submission is answered and Track sleeps."""
+    """The job once its submission is answered and Track waits."""
 
     def tracked() -> Item | None:
         item = job_item(stack, job_id)
@@ -140,7 +141,9 @@ def release_key(stack: RunningStack, user_id: str, key: str) -> None:
 
 
 def sweep(stack: RunningStack) -> dict[str, int]:
-    """What the schedule does every minute, now. What was settled and started."""
+    """Invokes the sweep, as the schedule does every minute. Returns what was settled and
+    started.
+    """
     answer = stack.boto3("lambda").invoke(
         FunctionName=stack.functions["SweepFunction"],
         Payload=json.dumps({"source": "aws.events", "detail-type": "Scheduled Event"}),
@@ -214,10 +217,10 @@ def until_execution_ended(stack: RunningStack, job_id: str) -> str | None:
 
 
 def submissions(stack: RunningStack, job_id: str, stage: str | None = None) -> list[dict[str, Any]]:
-    """What the providers, all of them, were paid for on behalf of a job, or of one stage of it.
+    """What all providers were paid for a job, or for one stage of it.
 
-    Those that call us know the job by their webhook URL; Runway knows only its own task id, which
-    is the job's if its answer arrived.
+    Providers that send webhooks know the job by its webhook URL. Runway knows only its own task id,
+    which is on the job if its response arrived.
     """
     item = job_item(stack, job_id)
     tasks = {
@@ -246,14 +249,16 @@ def close_circuits(stack: RunningStack) -> None:
 
 
 def crashed(stack: RunningStack, function: str, job_id: str) -> int:
-    """How many runs of a function that had to do with a job died."""
+    """How many runs of a function for a job crashed."""
     runs = stack.invocations(function=function, about=job_id)
     return sum(1 for run in runs if not run.ended)
 
 
 @contextmanager
 def events_of_executions_lost(stack: RunningStack) -> Iterator[None]:
-    """EventBridge reports no end of any execution; for tests that are ``alone``."""
+    """EventBridge delivers no event about the end of any execution; for tests that are
+    ``alone``.
+    """
     events = stack.boto3("events")
     rules = [rule["Name"] for rule in events.list_rules()["Rules"] if "EventPattern" in rule]
     assert rules

@@ -1,4 +1,4 @@
-"""The models of the tests: the shortest clip there is, and how soon Track asks about it."""
+"""The models of the tests: the shortest clip, and when Track polls for it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 from clipmint.catalog.model import Model
 
 PRICE = 10
-"""Of each job of a test's own model, in credits."""
+"""The price of each job of a test's own model, in credits."""
 
 VEO_DRAFT = 16
-"""Of a draft (four seconds at 720p) of the Veo models that the default catalog ships."""
+"""The price of a draft (four seconds at 720p) of the Veo models in the default catalog."""
 
 _SHORTEST: dict[str, Any] = {
     "description": "Made for tests.",
@@ -22,11 +22,11 @@ _SHORTEST: dict[str, Any] = {
 }
 
 _DIFFERENCES: dict[str, dict[str, Any]] = {
-    # Asked about after a second, and every two from then on.
+    # Polled after a second, and every two from then on.
     "quick-t2v": {"poll_seconds": [1, 2]},
-    # Asked about late enough for a test to look around before.
+    # Polled so late that a test can inspect the job before.
     "steady-t2v": {"poll_seconds": [4, 1], "deadline_seconds": 1_200},
-    # Nobody asks: only a webhook or the sweep moves its jobs.
+    # Never polled: only a webhook or the sweep changes its jobs.
     "patient-t2v": {"poll_seconds": [3600]},
     "quick-i2v": {
         "poll_seconds": [1, 2],
@@ -42,8 +42,9 @@ MODELS = [
 ]
 
 _POLLS = {"fal": [4, 8], "runway": [1, 2, 4, 8], "runware": [3, 4, 8]}
-"""Longer where a provider calls webhooks, so that Track asks after the webhook came. They grow,
-because many functions that all ask every second keep each other from finishing on a busy computer.
+"""Longer where a provider sends webhooks, so that Track polls after the webhook arrived. The
+intervals grow, because many functions that all poll every second slow each other down on a busy
+computer.
 """
 _UNWATCHED = {
     "runware-unwatched": "runware-veo-3.1",
@@ -51,11 +52,11 @@ _UNWATCHED = {
     "scene-unwatched": "veo-3.1-i2v",
     "clip-unwatched": "veo-3.1-transition",
 }
-"""Models whose jobs only a webhook moves, and the model that each is otherwise."""
+"""Models that only a webhook changes jobs of, and the model that each is otherwise."""
 
 
 def variants(catalog: Sequence[Model]) -> Iterator[dict[str, Any]]:
-    """The available models of a catalog, asked about soon, and some under further names."""
+    """The available models of a catalog, polled soon, and some under additional names."""
     by_id = {model.model_id: model for model in catalog}
     for model in catalog:
         if model.available:

@@ -26,7 +26,7 @@ def start() -> datetime:
 
 
 class Clock:
-    """The time of this process, moved by hand. Made by `virtual_time`."""
+    """The time of this process, moved by a test. Made by `virtual_time`."""
 
     def __init__(self, moment: datetime, traveller: time_machine.Traveller) -> None:
         self.moment = moment
@@ -43,7 +43,7 @@ class Clock:
         return self.moment.timestamp()
 
     def monotonic(self) -> float:
-        """What ``time.monotonic`` says: seconds since an arbitrary moment."""
+        """The value of ``time.monotonic``: seconds since an arbitrary moment."""
         return self.moment.timestamp() + self._monotonic
 
     def forward(self, **by: float) -> None:

@@ -1,7 +1,7 @@
-"""A user of the app: what they can do over HTTP, and nothing else.
+"""A user of the app: what a user can do over HTTP, and nothing else.
 
-Every customer is new and has a word of their own that stands in each of their prompts, so a fault
-armed for that word strikes their jobs alone.
+Every customer is new and has a unique word that is part of each prompt, so a fault armed for that
+word strikes only the jobs of this customer.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ TERMINAL = frozenset({"completed", "failed", "cancelled"})
 
 
 class Customer:
-    """One user with a token the API accepts. ``word`` is in all their prompts."""
+    """One user with a token the API accepts. All prompts contain ``word``."""
 
     def __init__(self, stack: RunningStack) -> None:
         self.stack = stack
@@ -165,11 +165,11 @@ class Customer:
         return found
 
     def entries(self) -> list[dict[str, Any]]:
-        """The newest hundred lines of their journal, oldest first."""
+        """The newest hundred entries of the journal, oldest first."""
         answer = self.http.get("/v1/credits/entries", params={"limit": 100})
         assert answer.status_code == 200, answer.text
         return list(reversed(answer.json()["entries"]))
 
     def kinds(self) -> list[str]:
-        """What their journal says happened, oldest first."""
+        """The kinds of the journal's entries, oldest first."""
         return [entry["kind"] for entry in self.entries()]

@@ -39,8 +39,8 @@ class Run:
         return int(found[1]), int(found[2])
 
     def journal(self, heading: str = "The user's journal") -> list[dict[str, Any]]:
-        """The journal as printed below a heading, with the members the API gives it; a job's
-        stages are told apart by its name."""
+        """The journal as printed below a heading, with the members the API gives it.
+        The name of a job distinguishes its stages."""
         found = map(JOURNAL_LINE.fullmatch, self.section(heading)[1:])
         return [
             {
@@ -61,7 +61,7 @@ class Run:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Ours, without what would make a real provider charge somebody."""
+    """Our environment, without the keys with which a real provider would charge an account."""
     unwanted = {*KEYS.values(), "DEMO_IMAGE_URL", "COLUMNS", "NO_COLOR"}
     return {name: value for name, value in os.environ.items() if name not in unwanted} | more
 

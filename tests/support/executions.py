@@ -1,7 +1,7 @@
 """Step Functions for code that runs in process: moto's executions, and Track's task tokens.
 
-moto knows no sleeping tasks, so calls about task tokens are answered here, at the events of the
-client that the code uses: `Executions` says who sleeps and who was woken.
+moto does not support task tokens, so calls about them are answered here, at the events of the
+client that the code uses. `Executions` records which tokens are waited for and which were answered.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ STATE_MACHINE = "arn:aws:states:eu-west-1:123456789012:stateMachine:clipmint-gen
 
 @dataclass
 class Executions:
-    """Step Functions: what was started, who sleeps, and who was told what.
+    """Step Functions: what was started, which tokens are waited for, and how each was answered.
 
-    Telling somebody who does not sleep (any more) is answered as AWS does. ``broken`` makes
-    StartExecution fail that many times.
+    An answer to a token that is not (or no longer) waited for gets the same error as at AWS.
+    ``broken`` makes StartExecution fail that many times.
     """
 
     client: SFNClient
@@ -45,7 +45,7 @@ class Executions:
         }
 
     def started(self) -> list[dict[str, Any]]:
-        """Name and input of every execution there is."""
+        """Name and input of every execution."""
         listed = self.client.list_executions(stateMachineArn=STATE_MACHINE)["executions"]
         return [
             {
@@ -58,7 +58,7 @@ class Executions:
         ]
 
     def end(self, job_id: str) -> None:
-        """Stop the job's execution, as if somebody had aborted it."""
+        """Stop the job's execution, as an operator can."""
         for found in self.client.list_executions(stateMachineArn=STATE_MACHINE)["executions"]:
             if found["name"] == job_id:
                 self.client.stop_execution(executionArn=found["executionArn"])

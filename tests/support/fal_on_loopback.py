@@ -55,7 +55,7 @@ class _Exchange(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Quiet."""
+        """Log nothing."""
 
 
 class FalOnLoopback(ThreadingHTTPServer):

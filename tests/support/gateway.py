@@ -46,7 +46,7 @@ ROUTES = (
 
 @dataclass
 class Context(LambdaContext):
-    """The parts of a Lambda context that our code and Powertools look at."""
+    """The parts of a Lambda context that our code and Powertools read."""
 
     remaining_ms: int = 150_000
     function_name: str = "clipmint"
@@ -61,7 +61,7 @@ class Context(LambdaContext):
 
 @dataclass(frozen=True)
 class Answer:
-    """An HTTP answer; header names are lower case."""
+    """An HTTP response; header names are lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -69,7 +69,7 @@ class Answer:
 
     @property
     def code(self) -> str:
-        """The error's code, once the answer has been found to have the one shape of errors."""
+        """The error's code, after a check that the response has the documented shape of errors."""
         assert list(self.body)[:4] == ["error", "code", "details", "timestamp"]
         assert self.headers["content-type"] == "application/json"
         assert isinstance(self.body["error"], str)
@@ -110,7 +110,7 @@ def event(
         "routeKey": route,
         "rawPath": path,
         "rawQueryString": urlencode(query or {}),
-        # The gateway hands header names on in lower case.
+        # The gateway passes header names on in lower case.
         "headers": {name.lower(): value for name, value in (headers or {}).items()},
         "requestContext": context,
         "isBase64Encoded": False,
@@ -148,7 +148,7 @@ def answer_of(result: Mapping[str, Any]) -> Answer:
 
 @dataclass
 class Caller:
-    """Somebody with a token, calling one function."""
+    """A caller with a token, calling one function."""
 
     handler: Handler
     user: str | None = "user-1"

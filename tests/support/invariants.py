@@ -1,8 +1,8 @@
-"""What is true of every user at every moment, whatever crashed, raced or was forged.
+"""What is true of every user at every moment, after any crash, race or forgery.
 
-`violations` looks at records as they lie in the tables and buckets, not at what our code makes of
-them, and shares no code with what it judges. The crash matrix, the stateful model, the end-to-end
-tests and the soak all ask it.
+`violations` reads the items in the tables and buckets, not our code's view of them, and shares no
+code with the code it checks. The crash matrix, the stateful model, the end-to-end tests and the
+soak all use it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Snapshot:
         Submissions that a provider took, and the owner pays for, by job and stage, as the providers
         count them. None where no provider is there to ask.
     projects
-        The user's items of the Projects table: projects, scenes, pictures, calls for clips. None
+        The user's items of the Projects table: projects, scenes, images, calls for clips. None
         where nobody looked.
     """
 
@@ -67,7 +67,7 @@ def violations(now: Snapshot, before: Snapshot | None = None) -> list[str]:
     Parameters
     ----------
     before
-        The same user, earlier: whatever the journal said then, it must still say.
+        The same user, earlier: entries that the journal had then must not have changed.
     """
     holds, books = _read_books(now.journal)
     found = [
@@ -88,9 +88,11 @@ def stages_of(job: Item) -> dict[str, Item]:
 
 
 def tries_of(stage: Item) -> list[Item]:
-    """How often a stage was made, or tried to be: those put aside for another, and the last one.
+    """How often a stage was made or attempted: attempts put aside for another one, and the last
+    one.
 
-    Each has an ``asset`` if its file was kept, and the ``request_id`` its provider knows it by.
+    Each has an ``asset`` if its file was kept, and the ``request_id`` that identifies it at its
+    provider.
     """
     last = {
         "asset": stage.get("asset"),
@@ -100,13 +102,13 @@ def tries_of(stage: Item) -> list[Item]:
 
 
 def has_file(stage: Item) -> bool:
-    """Whether any try of a stage has left a file: then it is paid for."""
+    """Whether any attempt of a stage has stored a file: then it is charged."""
     return any(one.get("asset") for one in tries_of(stage))
 
 
 @dataclass
 class _Holds:
-    """What the journal says of every hold: its credits while open, and how it was resolved."""
+    """The state of every hold in the journal: its credits while open, and how it was resolved."""
 
     available: int = 0
     held: int = 0
@@ -116,7 +118,7 @@ class _Holds:
 
 
 def _read_books(journal: Sequence[Item]) -> tuple[_Holds, list[str]]:
-    """The journal added up from its first line on."""
+    """The journal added up from its first entry on."""
     holds, found = _Holds(), []
     for number, entry in enumerate(journal, start=1):
         kind, credits_, sequence = entry["kind"], int(entry["credits"]), int(entry["sequence"])
@@ -247,7 +249,7 @@ def _file_violations(now: Snapshot) -> Iterator[str]:
 
 
 def _payment_violations(now: Snapshot) -> Iterator[str]:
-    """A stage is paid for once, and once more for each try that its own job says was put aside."""
+    """A stage is paid for once, and once more for each attempt that its job has put aside."""
     if now.paid is None:
         return
     stages = {
@@ -319,8 +321,9 @@ def _render_violations(project: Item, jobs: Mapping[str, Item]) -> Iterator[str]
 
 
 def left_behind(now: Snapshot) -> list[str]:
-    """Files of deleted jobs. A deletion that died half-way leaves some, until it is repeated, so
-    this holds once everybody has had their answer."""
+    """Files of deleted jobs. A deletion that crashed half-way leaves some until it is repeated, so
+    this holds once every user has a final response.
+    """
     deleted = {job["job_id"] for job in now.jobs if job.get("deleted")}
     return [
         f"{now.user_id}: {key} is still there, though its job was deleted"
@@ -330,7 +333,7 @@ def left_behind(now: Snapshot) -> list[str]:
 
 
 def unfinished(now: Snapshot) -> list[str]:
-    """Jobs that have not ended: for when everybody has had all the time there is."""
+    """Jobs that have not ended: for use after all deadlines and a sweep."""
     return [
         f"{now.user_id}: job {job['job_id']} is {job['status']} for ever"
         for job in now.jobs

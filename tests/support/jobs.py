@@ -1,4 +1,4 @@
-"""Jobs, and accounts with credits, as the tests of functions and stores begin with them."""
+"""Jobs, and accounts with credits, as the tests of functions and stores start with them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def journal(user_id: str) -> list[Entry]:
 
 
 def assert_adds_up(user_id: str) -> Account:
-    """The account, once its journal has been added up and found to lead to it."""
+    """The account, after a check that its journal adds up to it."""
     account = ledger.account_of(user_id)
     available = held = 0
     for number, entry in enumerate(journal(user_id), start=1):
@@ -91,7 +91,7 @@ def open_job(user_id: str = "user-1", **changes: Any) -> Job:
 
 
 def task_id_of(token: str) -> str:
-    """The task id that goes with a webhook token here."""
+    """The task id that belongs to a webhook token here."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, token))
 
 
@@ -99,7 +99,7 @@ TASK_ID = task_id_of(TOKEN)
 
 
 def begin_sending(job: Job, token: str = TOKEN, *, provider: str = "fal") -> Job:
-    """The job as an attempt leaves it that died while it called the provider."""
+    """The job after an attempt that crashed during its call of the provider."""
     task_id = task_id_of(token)
     route = ROUTES[provider]
     return job_store.mark_sending(job.job_id, "video", route, task_id=task_id, webhook_token=token)

@@ -81,7 +81,7 @@ def _state_machine() -> str:
 
 @dataclass
 class Aws:
-    """The account: clients for looking at what the code did, and ways to interfere with it."""
+    """The account: clients to inspect what the code did, and ways to interfere with it."""
 
     dynamodb: DynamoDBClient
     s3: S3Client
@@ -120,7 +120,7 @@ class Aws:
 
 
 def write_keys(keys: Mapping[str, object]) -> None:
-    """What the owner has in the secret from now on."""
+    """Set the owner's secret."""
     aws.secrets().put_secret_value(
         SecretId=os.environ["PROVIDER_KEYS_ARN"], SecretString=json.dumps(keys)
     )
@@ -132,14 +132,14 @@ def override(patch: pytest.MonkeyPatch, **settings: Mapping[str, object]) -> Non
 
 
 def forget_answers() -> None:
-    """Drop what was read from an account that is gone, as a new process would not know it."""
+    """Drop what was read from an earlier account, as a new process would not have it."""
     model_store.forget()
     registry.forget()
     forget_circuits()
 
 
 def forget_circuits() -> None:
-    """Drop what Powertools remembers of circuits; what is in the table stays."""
+    """Drop what Powertools caches about circuits; the table keeps its items."""
     # Powertools keeps it in private names, and offers no way to drop it.
     for counters in (breaker._LOCAL_FAILURES, breaker._LOCAL_SUCCESSES):  # noqa: SLF001
         counters.clear()
@@ -181,10 +181,10 @@ def client_of(model: type[Model]) -> Any:
 
 @contextmanager
 def _direct_answers() -> Iterator[None]:
-    """Let moto write DynamoDB's answers without guessing.
+    """Let moto write DynamoDB's responses without searching for names.
 
-    moto looks for each of the ten members of every attribute value under six names, half the time
-    of a call. Its answers are dicts already, under the names that DynamoDB uses.
+    moto looks for each of the ten members of every attribute value under six names, which takes
+    half the time of a call. Its responses are dicts already, with the names that DynamoDB uses.
     """
     guess = ResponseSerializer.get_value
 
@@ -199,9 +199,9 @@ def _direct_answers() -> Iterator[None]:
 
 
 class NewAccount:
-    """moto's account as it was when it had just been made, to go back to.
+    """A new moto account, kept so that it can be restored.
 
-    Making it again by API calls takes twenty times as long, and more than most tests.
+    Making it again by API calls takes twenty times as long, and more time than most tests.
     """
 
     SERVICES = ("dynamodb", "s3", "secretsmanager", "stepfunctions")
@@ -215,19 +215,21 @@ class NewAccount:
         self._saved = [_copied(vars(backend), backend) for backend in self._backends]
 
     def restore(self) -> None:
-        """Everything done since then is undone."""
+        """Undo everything done since then."""
         for backend, saved in zip(self._backends, self._saved, strict=True):
             backend.reset()  # closes the files that its objects are kept in
             vars(backend).update(_copied(saved, backend))
 
 
 def _copied(state: Mapping[str, Any], backend: Any) -> dict[str, Any]:
-    """A deep copy in which what belongs to the backend goes on belonging to it."""
+    """A deep copy in which objects of the backend stay shared."""
     return copy.deepcopy(dict(state), {id(backend): backend})
 
 
 class Clients(NamedTuple):
-    """Made once per module: botocore takes longer for a client than moto for a whole account."""
+    """Made once per module: making a botocore client takes longer than moto takes for a whole
+    account.
+    """
 
     dynamodb: DynamoDBClient
     s3: S3Client

@@ -1,4 +1,4 @@
-"""A provider's file server on loopback that serves what a test tells it to, byte by byte."""
+"""A provider's file server on loopback that serves what a test defines, byte by byte."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Exchange(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.server.seen.append((self.path, dict(self.headers)))
         self.close_connection = True
-        with suppress(ConnectionError):  # the client has heard enough
+        with suppress(ConnectionError):  # the client has closed the connection
             self.server.replies[self.path](self)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Quiet."""
+        """Log nothing."""
 
     def start(self, status: int, headers: Mapping[str, str]) -> None:
         self.send_response(status)
@@ -43,7 +43,7 @@ class Exchange(BaseHTTPRequestHandler):
 
 
 class Origin(ThreadingHTTPServer):
-    """Serves ``replies`` by path and remembers in ``seen`` what it was asked, with headers."""
+    """Serves ``replies`` by path and records in ``seen`` the requests, with headers."""
 
     daemon_threads = False
 
@@ -65,7 +65,7 @@ class Origin(ThreadingHTTPServer):
     def finish_request(self, request: socket.socket, client_address: object) -> None:  # type: ignore[override]
         if self._tls is not None:
             with (
-                suppress(ssl.SSLError, ConnectionError),  # the client disliked the certificate
+                suppress(ssl.SSLError, ConnectionError),  # the client rejected the certificate
                 self._tls.wrap_socket(request, server_side=True) as secured,
             ):
                 super().finish_request(secured, client_address)
@@ -84,7 +84,7 @@ class Origin(ThreadingHTTPServer):
 
 
 def whole(body: bytes, content_type: str = "video/mp4") -> Reply:
-    """A plain good answer."""
+    """A complete, valid response."""
 
     def reply(exchange: Exchange) -> None:
         exchange.start(200, {"Content-Type": content_type, "Content-Length": str(len(body))})
@@ -94,7 +94,7 @@ def whole(body: bytes, content_type: str = "video/mp4") -> Reply:
 
 
 def status(code: int, **headers: str) -> Reply:
-    """An answer without a file."""
+    """A response without a file."""
 
     def reply(exchange: Exchange) -> None:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -109,7 +109,7 @@ def redirect(location: str, code: int = 302) -> Reply:
 
 
 def short(body: bytes, sent: int) -> Reply:
-    """Declares all of it, sends a part and closes in good manners."""
+    """Declares the whole length, sends a part and closes normally."""
 
     def reply(exchange: Exchange) -> None:
         exchange.start(200, {"Content-Length": str(len(body))})

@@ -11,9 +11,9 @@ from local.running import RunningStack
 Answer = TypeVar("Answer")
 
 IDLE_SECONDS = 60.0
-"""A job that did nothing for so long is stuck: no function waits half as long for a provider."""
+"""A job without progress for this long is stuck: no function waits half as long for a provider."""
 _LOOK_SECONDS = 1.0
-"""Between two looks at the progress, which cost more than one at the condition."""
+"""Seconds between two checks of the progress, which cost more than one of the condition."""
 
 
 def until(
@@ -64,5 +64,5 @@ def activity(stack: RunningStack, about: str) -> tuple[int, int, int]:
 
 
 def _is_read(event: object) -> bool:
-    """Whether it is a GET over HTTP: what a test asks while it waits is no progress."""
+    """Whether it is a GET over HTTP: a test's own polling is no progress."""
     return isinstance(event, dict) and str(event.get("routeKey", "")).startswith("GET ")

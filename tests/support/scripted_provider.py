@@ -1,4 +1,4 @@
-"""A provider that answers as told and remembers what it was asked: the port, without a network."""
+"""A provider that answers by a script and records its calls: the port, without a network."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class ScriptedProvider:
 
 @dataclass
 class ScriptedWebhookSender(ScriptedProvider):
-    """One that calls us, too: implements `WebhookSender`."""
+    """A scripted provider that sends webhooks, too: implements `WebhookSender`."""
 
     notices: Script[Notice] = field(default_factory=list)
     calls: list[WebhookCall] = field(default_factory=list)
@@ -64,8 +64,9 @@ class ScriptedWebhookSender(ScriptedProvider):
 
 
 def scripted_providers() -> dict[str, ScriptedProvider]:
-    """Each of the real ones' doubles, by name: what each does about a lost answer, and whether it
-    calls us, is as with the real one."""
+    """A double for each real provider, by name: each handles a lost response, and sends webhooks or
+    not, as the real one does.
+    """
     return {
         "fal": ScriptedWebhookSender(),
         "runway": ScriptedProvider(name="runway", after_unanswered="fail"),

@@ -1,7 +1,7 @@
 """One local stack for all tests, whichever process runs them.
 
 The process that began the run owns the stack: the controller of pytest-xdist, or pytest itself. It
-starts the stack when the first test asks for it, and when all tests have ended it audits everybody
+starts the stack when the first test asks for it, and when all tests have ended it audits all users
 and stops it. Processes that run tests attach to it by name. They meet in a folder: a test process
 leaves the file `wanted`, the owner answers with `name`, or with `failed` and the reason.
 """
@@ -36,7 +36,7 @@ RUNWAY = {"pending_seconds": 0.05, "generation_seconds": 0.1, "concurrency": 40}
 RUNWARE = {"generation_seconds": 0.1, "time_factor": 0.2}
 UNLIMITED = dict.fromkeys(("MaxOpenJobs", "MaxJobsPerHour", "MaxOpenClips"), "100000")
 ALL_LINES = {"LogLevel": "DEBUG"}
-"""The auditor looks for secrets in everything that can be logged."""
+"""The auditor searches everything that can be logged for secrets."""
 
 
 class SharedStack:
@@ -63,7 +63,7 @@ class SharedStack:
             simulate=("fal", "runway", "runware"),
             parameters=UNLIMITED | ALL_LINES,
             settings={"fal": FAL, "runway": RUNWAY, "runware": RUNWARE},
-            # A worker remembers the failures in a row of a provider, which a test counts.
+            # A worker counts the failures in a row of a provider, which a test expects.
             idle_seconds=3600,
         )
         try:
@@ -76,7 +76,7 @@ class SharedStack:
         _publish(self.folder / "name", stack.name)
 
     def audit(self) -> str | None:
-        """What is wrong with anybody's books or with the logs; None if nothing is."""
+        """What is wrong with the users' records or with the logs; None if nothing is."""
         self._end()
         if self._stack is None or not (self.folder / "name").exists():
             return None

@@ -1,8 +1,8 @@
 """Tests at another date: ``CLIPMINT_TEST_DATE=2028-02-29T23:59:30Z make test``.
 
-Every test runs as if the run had begun at that moment, for every library that reads a clock,
-except in the folders of `AT_THE_REAL_DATE`. Tests there exchange messages with other processes (the
-stack, an emulator, a provider's simulator or SDK), whose clocks cannot be moved from here; they
+Every test runs as if the run had begun at that moment, for every library that reads a clock, except
+in the folders of `AT_THE_REAL_DATE`. Tests there exchange messages with other processes (the stack,
+an emulator, a provider's simulator or SDK). The clocks of those cannot be moved from here; they
 always run at the real date. The header of a run names the date and these folders.
 
 ``python -m tests.support.shifted_date COMMIT`` prints the date at which ``.ci/run`` tests a commit.

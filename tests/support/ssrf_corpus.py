@@ -1,4 +1,4 @@
-"""Ways to say one place and mean another, collected: the data of the tests of every URL we take.
+"""URLs that appear to name one host and lead to another: test data for every URL we accept.
 
 ``FAMOUS`` stands for a host that is allowed.
 """
@@ -29,7 +29,7 @@ INSIDE = [
     # With a zone, which is a link of the machine itself.
     *("fe80::1%eth0", "::1%lo", "2606:4700::1111%eth0"),
 ]
-"""Addresses that a name may lead to, and nobody may follow."""
+"""Addresses that a name may resolve to, and that must never be followed."""
 
 INSIDE_AS_HOST = [
     # 127.0.0.1 in decimal, octal, hexadecimal, short, mixed and padded.
@@ -58,7 +58,7 @@ INSIDE_AS_HOST = [
     *("localhost", "LOCALHOST", "localhost.", "localhost.localdomain", "ip6-localhost"),
     *("metadata.google.internal", "metadata.google.internal.", "kubernetes.default.svc"),
 ]
-"""What stands where a host does, and is this machine, or near it, to somebody."""
+"""Hosts that some parser resolves to this machine or its networks."""
 
 LOOK_ALIKES = [
     "https://{host}%2eexample.com/a",
@@ -85,7 +85,9 @@ LOOK_ALIKES = [
     *("https:{host}/a", "https:///{host}/a", "https//{host}/a", " file:///etc/passwd"),
     "https://{host}../a",
 ]
-"""URLs that show an allowed host and lead elsewhere, or in another way than allowed."""
+"""URLs that show an allowed host and lead elsewhere, or use a port or scheme that is not
+allowed.
+"""
 
 OTHER_HOSTS = [
     # The allowed name at the wrong end, or with something that is not a dot before it.
@@ -94,7 +96,7 @@ OTHER_HOSTS = [
     # A trailing dot: another name to a certificate, the same to a resolver.
     *("https://{host}./a", "https://fal.media./a"),
 ]
-"""URLs of other hosts: not for us to fetch from, and as good as any for a user's own picture."""
+"""URLs of other hosts: we do not fetch them, but a user's own image may have one."""
 
 SAME_PLACE = [
     *("HTTPS://{host}/a", "hTTps://{host}:443/a", "https://{host}:0443/a", "https://{host}:/a"),
@@ -103,7 +105,7 @@ SAME_PLACE = [
     *("https://{host}/https://localhost/", "https://{host}#@example.com/a@example.com"),
     "https://@{host}/a",
 ]
-"""URLs that look odd, and are at the allowed host all the same."""
+"""URLs that look odd, and still are at the allowed host."""
 
 
 def formatted(urls: list[str]) -> list[str]:
@@ -112,7 +114,7 @@ def formatted(urls: list[str]) -> list[str]:
 
 
 def hostile_urls() -> list[str]:
-    """All that nobody may fetch, neither we nor a provider on our behalf."""
+    """Everything that must not be fetched, neither by us nor by a provider on our behalf."""
     return [
         *(f"{scheme}://{host}/a" for host in INSIDE_AS_HOST for scheme in ("https", "http")),
         *(f"https://{host}:443@{FAMOUS}/a" for host in INSIDE_AS_HOST[:3]),

@@ -10,7 +10,7 @@ from clipmint.catalog.defaults import DEFAULT_CATALOG
 from clipmint.catalog.model import Model
 from clipmint.catalog.pricing import FixedPrice, PerSecondPrice
 
-# Pictures are made on the way to a video, not by themselves.
+# Images are made on the way to a video, not by themselves.
 AVAILABLE_MODELS = [
     model for model in DEFAULT_CATALOG if model.available and model.produces == "video"
 ]

@@ -158,7 +158,7 @@ def test_what_is_sent_is_drawn() -> None:
 def test_an_alarm_belongs_to_this_stack_and_notifies_the_topic() -> None:
     for name, alarm in alarms().items():
         assert alarm["AlarmActions"] == [{"Ref": "Alarms"}], name
-        # Silence is an answer for one of them alone: the sweep always says something.
+        # Missing data is an alarm for one of them alone: the sweep always emits a metric.
         silence = "breaching" if name == "SweepSilent" else "notBreaching"
         assert alarm["TreatMissingData"] == silence
         for metric in watched(alarm):

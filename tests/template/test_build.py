@@ -38,7 +38,7 @@ def size(directory: Path) -> int:
 
 
 def binaries(layer: Path) -> list[Path]:
-    """Every ELF file of a layer, whatever its name."""
+    """Every ELF file of a layer, with any name."""
     found = []
     for path in layer.rglob("*"):
         if path.is_file() and not path.is_symlink():

@@ -1,4 +1,4 @@
-"""Every function is observable, bounded, and told what its code asks for."""
+"""Every function is observable, bounded, and gets the settings its code reads."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ MOST_MODULES = {
     "seed": 266,
 }
 """How many a function may load. The room above what it loads today is ten: a module of ours fits
-in, a package of somebody else's does not. Raise one knowingly, with `make bench` before and after.
+in, a third-party package does not. Raise one knowingly, with `make bench` before and after.
 """
 
 NEVER = (
@@ -73,7 +73,7 @@ def test_every_function_has_a_ceiling(loaded: dict[str, Counter[str]]) -> None:
 @pytest.mark.parametrize("name", MOST_MODULES)
 def test_a_function_stays_light(name: str, loaded: dict[str, Counter[str]]) -> None:
     packages = loaded[name]
-    # One that is far too high keeps nobody out.
+    # A limit that is far too high prevents nothing.
     assert MOST_MODULES[name] - 20 <= packages.total() <= MOST_MODULES[name], packages.most_common()
 
 

@@ -1,4 +1,4 @@
-"""Who may do what: every role spelled out, so that a wider one is a change somebody sees."""
+"""Who may do what: every role spelled out, so that a wider one shows as a change."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ EXPECTED = {
 # Logs and traces, on every function: neither can be named before it exists.
 MANAGED = {"AWSLambdaBasicExecutionRole", "AWSXrayWriteOnlyAccess"}
 
-# Actions AWS lets nobody narrow to a resource.
+# Actions that AWS does not allow to be restricted to a resource.
 WITHOUT_RESOURCE = ("logs:", "xray:")
 
 

@@ -1,4 +1,4 @@
-"""The state machine is sound before anybody deploys it."""
+"""The state machine is checked before it is deployed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose fault an answer says it is."""
+"""Which side an error response blames: the caller or the service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What counts as a playable MP4, and the picture taken from one."""
+"""What counts as a playable MP4, and the thumbnail taken from one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Only a whole, still picture of a sane size passes, and finding out takes bounded memory."""
+"""Only a complete, still image of a reasonable size passes, and the check takes bounded memory."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def animated(form: str) -> bytes:
 
 
 def claiming_png(width: int, height: int) -> bytes:
-    """A PNG whose header says another size than its rows have."""
+    """A PNG with a header that does not match the size of its rows."""
     data = encoded("PNG")
     header = b"IHDR" + struct.pack(">II", width, height) + data[24:29]
     return data[:12] + header + struct.pack(">I", zlib.crc32(header)) + data[33:]

@@ -2,7 +2,7 @@
 
 Ruff finds a private name that is read (SLF001). This finds one that is replaced by its name as a
 text, which only a deliberate mutation may do: a test that breaks the code to show that the proof
-finds it, and says so.
+finds it, and states it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Nothing that is said of a URL makes us, or a provider of ours, go inside a network."""
+"""No URL makes us, or a provider of ours, connect to an internal network."""
 
 from __future__ import annotations
 

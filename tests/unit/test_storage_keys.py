@@ -1,4 +1,4 @@
-"""Keys follow from the job and the attempt, whatever a token's subject looks like."""
+"""Keys follow from the job and the attempt, for any subject of a token."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from runware.types.sdk import RuntimeDependencies  # type: ignore[import-not-fou
 
 
 class NoNames(AbstractResolver):  # type: ignore[misc]
-    """Resolves nothing: the SDK shall use the registry it ships, not fetch today's."""
+    """Resolves nothing: the SDK must use the registry it ships, not fetch today's."""
 
     async def resolve(self, host: str, *_: Any, **__: Any) -> Any:
         raise OSError(f"{host}: no network in tests")

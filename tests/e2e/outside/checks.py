@@ -18,7 +18,7 @@ INSIDES = re.compile(
     r"|errors\.pydantic\.dev|ConditionalCheckFailed|ValidationError",
     re.IGNORECASE,
 )
-"""Of what an answer is made of, which is nobody's business."""
+"""Internal names that no response may contain."""
 
 BEYOND_A_SCHEMA = re.compile(
     # An integer with a fraction of zero is an integer to a JSON schema, and not to us.

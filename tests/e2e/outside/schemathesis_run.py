@@ -1,4 +1,4 @@
-"""Runs schemathesis over ``docs/openapi.json`` against a running stack, and says how it went.
+"""Runs schemathesis over ``docs/openapi.json`` against a running stack, and reports the result.
 
 All of its checks but three:
 

@@ -1,6 +1,6 @@
-"""The limits of a user's account, over HTTP and all at once: exactly as many as there may be.
+"""The limits of a user's account, over HTTP and all at once: exactly as many as allowed.
 
-A stack of its own, because its limits are small. What the owner may change for everybody is tested
+A stack of its own, because its limits are small. What the owner may change for all users is tested
 here, too: it would change the models of other tests.
 """
 
@@ -63,7 +63,9 @@ def owner(stack: Stack) -> Iterator[Owner]:
 
 @pytest.fixture
 def eager(stack: Stack, new_customer: Callable[[int], Customer]) -> Customer:
-    """A customer with credits for everything, whose jobs end when they are given up, not before."""
+    """A customer with credits for everything. Their jobs end when they are cancelled, not
+    before.
+    """
     customer = new_customer(100_000)
     stack.fal.arm("webhook_lost", times=None, prompt_contains=customer.word)
     stack.fal.arm("slow_generation", seconds=900, times=None, prompt_contains=customer.word)
@@ -83,7 +85,7 @@ def ordered(customer: Customer) -> Callable[[], httpx.Response]:
 
 
 def refused_for(answer: httpx.Response, limit: int, left: int) -> None:
-    """It says what the limit is, what is left of it, and when to come again."""
+    """The response contains the limit, what is left of it, and when to retry."""
     assert answer.json()["code"] == "RATE_LIMITED"
     assert answer.headers["X-RateLimit-Limit"] == str(limit)
     assert answer.headers["X-RateLimit-Remaining"] == str(left)

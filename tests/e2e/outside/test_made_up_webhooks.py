@@ -1,4 +1,5 @@
-"""Webhooks made up byte by byte and sent over a socket: none moves the job whose address it has.
+"""Webhooks made up byte by byte and sent over a socket: none changes the job that its address
+names.
 
 `tests/integration/functions/test_webhooks_fuzzed.py` makes up many more, without a gateway.
 """

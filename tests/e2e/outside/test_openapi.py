@@ -1,7 +1,7 @@
-"""docs/openapi.json is the truth, and nothing that can be said to the API breaks it.
+"""docs/openapi.json is true, and no request breaks the API.
 
-schemathesis makes requests that follow the document, requests that miss it by one thing, and
-sequences of them; each answer has to be one that the document announces. OPENAPI_EXAMPLES=200 in
+schemathesis makes requests that follow the document, requests that violate it in one place, and
+sequences of them; each response has to be one that the document announces. OPENAPI_EXAMPLES=200 in
 the environment makes more of them.
 """
 

@@ -1,7 +1,7 @@
-"""Ids of somebody else's things are ids of nothing, wherever the document has room for an id.
+"""Another user's ids are treated as unknown, wherever the document has room for an id.
 
-The places are found in docs/openapi.json: whoever adds a route with an id has it tested here, and
-whoever adds a new kind of id is told to say whose it is.
+The places are found in docs/openapi.json: a new route with an id is tested here without a change,
+and a new kind of id fails until this test names its owner.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def said(answer: httpx.Response) -> tuple[int, dict[str, Any]]:
 
 
 def test_the_document_has_all_the_places() -> None:
-    # Three kinds of ids, and no fourth that nobody thought of.
+    # Three kinds of ids; a fourth must be added here.
     named = {name for one in USERS for name in one.names("path")}
     assert named == {*NAMES, "model_id"}
     assert len(IN_PATHS) >= 14
@@ -136,7 +136,7 @@ def test_another_users_id_in_a_path_is_treated_as_unknown(
         nothing = {name: str(uuid.uuid4()) for name in NAMES}
         answer = operation.send(eve.http, things)
         assert answer.status_code == 404, f"{operation}: {answer.text}"
-        # Not even the words tell the two apart.
+        # Not even the messages differ.
         assert said(answer) == said(operation.send(eve.http, nothing)), str(operation)
     assert (belongings(stack, ada), belongings(stack, eve)) == before
     # To their owner they are all there; what deletes comes last, and the innermost first.

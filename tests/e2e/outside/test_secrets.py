@@ -1,7 +1,7 @@
-"""What opens a door is in no log line, at the wordiest level there is and whatever route was taken.
+"""No credential is in any log line, at the most verbose level and on every route.
 
-When all tests have ended, the auditor looks for keys, task tokens, webhook tokens and prompts. Here
-is what only the caller sees: their own token, and the URLs and forms they are given.
+When all tests have ended, the auditor looks for keys, task tokens, webhook tokens and prompts. This
+test looks for what only the caller sees: their own token, and the URLs and forms they are given.
 """
 
 from __future__ import annotations

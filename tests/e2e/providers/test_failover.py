@@ -163,7 +163,7 @@ def test_an_answer_lost_at_runware_is_asked_for_by_sending_the_same_task_again(
 ) -> None:
     runware = stack.simulators["runware"]
     runware.arm(fault, prompt_contains=ada.word)
-    # Still at it when it is asked: only its answer to the same task tells that it has it.
+    # Still running when it is polled: only its response to the same task shows that it has it.
     runware.arm("slow_generation", seconds=6, prompt_contains=ada.word)
     calls = completed_once_by_runware(stack, ada)
     assert calls["conflict"] == 1, "the same task was sent again, and not made again"
@@ -174,7 +174,7 @@ def test_without_its_webhook_a_task_whose_response_was_lost_is_found_by_polling_
 ) -> None:
     runware = stack.simulators["runware"]
     runware.arm("submit_reset_after", prompt_contains=ada.word)
-    # Were the webhook to come, nobody would need to ask.
+    # If the webhook arrived, no poll would be needed.
     runware.arm("webhook_lost", prompt_contains=ada.word)
     calls = completed_once_by_runware(stack, ada)
     # Asked before it is sent again; whether it is depends on who was quicker. Sent again, it is

@@ -1,4 +1,4 @@
-"""A scene becomes a picture and then a video: two submissions, two holds, one job."""
+"""A scene becomes an image and then a video: two submissions, two holds, one job."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def assert_never_down(shown: list[tuple[int, str]]) -> None:
 
 
 def read(url: str) -> httpx.Response:
-    """What anybody gets: no key, no signature."""
+    """What any client gets: no key, no signature."""
     with httpx.Client(trust_env=False, timeout=60, verify=PLAIN) as http:
         return http.get(url)
 
@@ -118,7 +118,7 @@ def way(stack: RunningStack, job_id: str) -> list[str]:
 
 
 def paid(stack: RunningStack, job_id: str) -> tuple[int, int]:
-    """How many submissions of pictures and of videos the providers took."""
+    """How many submissions of images and of videos the providers accepted."""
     return len(submissions(stack, job_id, "image")), len(submissions(stack, job_id, "video"))
 
 
@@ -160,7 +160,7 @@ def test_a_scene_becomes_a_public_image_and_then_the_video_that_starts_with_it(
     (ordered,) = submissions(stack, job_id, "video")
     assert (ordered["endpoint"], ordered["input"]["image_url"]) == (I2V, seen["image_url"])
     first = first_frame_of(seen["video_url"], (720, 1280))
-    # The provider fetched it: no other picture has these colours, which follow from its prompt.
+    # The provider fetched it: no other image has these colours, which follow from its prompt.
     assert colours(first) == pytest.approx(colours(picture), abs=8)
 
     scene = ada.scene(project_id, scene_id)
@@ -319,7 +319,7 @@ def files_of(stack: RunningStack, job_id: str) -> list[str]:
 # ── The video is declined ────────────────────────────────────────────────────────────────────────
 
 AT_ONCE = {"model_id": "runware-veo-3.1-lite", "image_model_id": "image-unwatched"}
-"""The one provider whose content checker can refuse a submission."""
+"""The only provider with a content checker that can refuse a submission."""
 LITE = "google:veo@3.1-lite"
 
 
@@ -355,11 +355,11 @@ def test_a_declined_video_gets_another_image_and_the_user_pays_for_one(
     seen, shown = watch(ada, job_id)
     assert (seen["status"], seen["error_code"]) == ("completed", None)
     assert_never_down(shown)
-    # Declined at submission, the video has not been tracked before its picture is made again.
+    # Declined at submission, the video has not been tracked before its image is made again.
     again = ONE_STAGE if at_once else TO_THE_VIDEO
     states = [state for state, _ in groupby(way(stack, job_id))]
     assert states == [*again, *TWO_STAGES]
-    # The provider is paid for both pictures, and for a video that it made only to refuse it.
+    # The provider is paid for both images, and for a video that it made only to refuse it.
     assert paid(stack, job_id) == (2, 1 if at_once else 2)
     item = job_item(stack, job_id)
     assert earlier(item) == {"image": 1, "video": 1}
@@ -423,7 +423,7 @@ def test_the_first_image_is_kept_if_the_second_cannot_be_made(
 
 
 def between_the_stages(stack: RunningStack, customer: Customer) -> str:
-    """A scene whose picture is stored, and whose video no provider takes yet."""
+    """A scene with a stored image and a video that no provider accepts yet."""
     stack.fal.arm("submit_429", times=None, prompt_contains=customer.word)
     _, scene_id = new_scene(customer)
     job_id = customer.render(scene_id, **BY_WEBHOOK)

@@ -152,7 +152,7 @@ def test_a_runware_webhook_reports_the_outcome_and_no_second_poll_is_needed(
 
 @dataclass(frozen=True)
 class Mishap:
-    """A fault a simulator is told to play on a model's job, and what the user is told of it."""
+    """A fault that a simulator plays on a model's job, and what the user is shown."""
 
     provider: str
     model_id: str
@@ -262,7 +262,8 @@ def test_an_unverified_webhook_about_a_runware_task_changes_nothing(
         "videoURL": f"{runware.about['media_url']}/mine.mp4",
     }
     path = paid["webhook_url"]
-    # Even whoever knows the secret URL is not believed: Runware itself says it is still at it.
+    # A sender that knows the secret URL is not believed either: Runware itself reports the task as
+    # running.
     said = httpx.post(path, json=lie, trust_env=False, timeout=60)
     assert (said.status_code, said.json()["result"]) == (200, "ignored")
     wrong = f"{path[:-4]}{'aaaa' if path[-4:] != 'aaaa' else 'bbbb'}"

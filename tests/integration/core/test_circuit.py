@@ -27,7 +27,7 @@ DECLINED = Rejected(Failed(FailureCode.CONTENT_POLICY, "flagged"))
 
 
 class Line:
-    """Whoever answers the call, if it is made at all."""
+    """The provider that answers the call, if it is made at all."""
 
     def __init__(self) -> None:
         self.calls = 0

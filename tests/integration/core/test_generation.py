@@ -1,4 +1,4 @@
-"""Starting a job from every point where an earlier attempt may have died."""
+"""Starting a job from every point where an earlier attempt may have crashed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Uploaded pictures: a form that allows one thing, and a look at what came of it before its use."""
+"""Uploaded images: a form that allows one upload, and a check of the upload before its use."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def key_of(upload: uploads.Upload) -> str:
 def uploaded(
     aws: Aws, data: bytes | None = None, content_type: str = "image/png", user_id: str = ADA
 ) -> str:
-    """The URL of a picture that was posted with a form."""
+    """The URL of an image that was posted with a form."""
     upload = uploads.new_upload(user_id, PROJECT, content_type)
     put(aws, key_of(upload), encoded() if data is None else data, content_type)
     return upload.image_url
@@ -241,7 +241,7 @@ def test_more_than_twenty_megabytes_are_not_even_read(
 def test_what_was_checked_in_time_is_not_checked_again(
     aws: Aws, hands: Clock, asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Time is up after three pictures; each attempt gets further, until none is left."""
+    """Time is up after three images; each attempt gets further, until none is left."""
     urls = [uploaded(aws) for _ in range(8)]
 
     def check(data: bytes) -> ImageFacts:

@@ -37,7 +37,7 @@ ASSET = Asset("bucket", "key", "video/mp4", 1_000, "0" * 64, 1_280, 720, 8.04, "
 
 
 def in_state(state: SubmissionState | None) -> Job:
-    """A job whose submission was brought to this state by the writes themselves."""
+    """A job with a submission that the writes themselves brought to this state."""
     job = open_job()
     if state is None:
         return job
@@ -125,7 +125,8 @@ def test_nothing_is_written_on_a_job_that_never_was(aws: Aws) -> None:
 def test_a_lost_answer_to_the_sending_record_does_not_stop_the_sender(aws: Aws) -> None:
     job = open_job()
     begin_sending(job, "token-1")
-    # The client repeats a write whose answer was lost: the same task id says it is the same sender.
+    # The client repeats a write if its response was lost: the same task id shows that it is the
+    # same sender.
     again = begin_sending(job, "token-1")
     assert again.stages[0].submission
     assert again.stages[0].submission.state is SubmissionState.SENDING
@@ -224,7 +225,7 @@ def test_an_early_webhook_also_carries_the_id_of_the_submission(
         SubmissionState.SENT,
         "request-1",
     )
-    # The submitter, whose answer comes only now, finds it said already.
+    # The submitter, answered only now, finds it already recorded.
     [stage] = job_store.mark_sent(job.job_id, "video", TASK_ID, HANDLE).stages
     assert stage.outcome == VIDEO
     # And one who gave up waiting cannot unsay it.

@@ -49,7 +49,7 @@ PICTURE = "https://example.com/picture.png"
 
 @pytest.fixture(autouse=True)
 def account(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Aws:
-    """Every test has an account; nobody waits for a turn."""
+    """Every test has a separate account, so no test waits for another."""
     monkeypatch.setattr(time, "sleep", lambda _: None)
     return aws
 
@@ -350,7 +350,7 @@ def test_nothing_can_be_done_with_a_project_whose_deletion_was_cut_short(
     with pytest.raises(TransactWriteError):
         render(project, scene_id, "job-1")
     assert project_store.list_for_user(USER, limit=9, cursor=None).projects == []
-    # Cut short once more, behind the pictures.
+    # Cut short once more, after the images.
     account.before_each_transaction(_cut_off)
     with pytest.raises(ConnectionError):
         project_store.delete(USER, project.project_id)

@@ -23,6 +23,6 @@ def stock() -> Iterator[Stack]:
 
 @pytest.fixture(scope="session")
 def guarded() -> Iterator[Stack]:
-    """Ours, where a function may do what its role says and nothing else."""
+    """Ours, where a function may do what its role allows and nothing else."""
     with small_app(enforce_iam=True) as running:
         yield running

@@ -104,7 +104,7 @@ def role(stack: Stack) -> str:
 
 
 def task(stack: Stack, wish: Any, *, callback: bool = False, **fields: Any) -> dict[str, Any]:
-    """A task state that lets Act do something; it ends the execution unless told otherwise."""
+    """A task state that lets Act do something; it ends the execution by default."""
     suffix = ".waitForTaskToken" if callback else ""
     return {
         "Type": "Task",

@@ -1,7 +1,7 @@
-"""Every correction of the emulator, asked of ours and of ministack as it comes.
+"""Every correction of the emulator, tested with ours and with unmodified ministack.
 
-Ours must answer as AWS does. ministack must still answer otherwise: on the day it does not, the
-second test says that our correction can go.
+Ours must answer as AWS does. ministack must still answer otherwise: when it no longer does, the
+second test reports that our correction can be removed.
 """
 
 import json
@@ -232,7 +232,7 @@ def spent_token(stack: Stack) -> Any:
 
 
 def invented_token(stack: Stack) -> Any:
-    """A token nobody issued answers InvalidToken."""
+    """A token that was never issued answers InvalidToken."""
     return code_of_success(stack, "invented", "{}")
 
 
@@ -309,7 +309,7 @@ def alarm_on_metric_math(stack: Stack) -> Any:
 
 
 def token_with_a_word_for_a_date(stack: Stack) -> Any:
-    """A signed token whose `exp` is not a number is refused, not an internal error."""
+    """A signed token with an `exp` that is not a number is refused, not an internal error."""
     headers = stack.bearer("ada", exp="soon")
     return request(stack, "GET", "/things/7", headers=headers).status_code
 

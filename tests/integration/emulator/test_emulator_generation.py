@@ -1,6 +1,6 @@
-"""The generation state machine, from its own file, with functions that play a part each.
+"""The generation state machine, from its own file, with scripted functions.
 
-What it must do whatever the functions are: `Submit → Track ⟲ → Migrate → (Submit again?) → Settle`.
+What it must do with any functions: `Submit → Track ⟲ → Migrate → (Submit again?) → Settle`.
 """
 
 import json
@@ -16,7 +16,7 @@ from local.stack import Stack, wait_for
 
 
 def sent(stage: str = "video", polls: tuple[int, ...] = (30,), left: int = 3_600) -> dict[str, Any]:
-    """What Submit says, of a job with so many seconds left."""
+    """The response of Submit, for a job with so many seconds left."""
     deadline = int(time.time()) + left
     return {"return": {"stage": stage, "poll_seconds": [*polls], "deadline": deadline}}
 
@@ -28,7 +28,7 @@ DONE = {"return": {"more": False}}
 
 @dataclass
 class Play:
-    """One job whose functions play written parts."""
+    """One job with scripted functions."""
 
     stack: Stack
     job_id: str

@@ -1,4 +1,4 @@
-"""A picture's way in and out: a presigned form that S3 holds its sender to, and the distribution.
+"""Upload and delivery of an image: a presigned form that S3 enforces, and the distribution.
 
 ministack does both as AWS does. What is ours is the distribution's own port.
 """

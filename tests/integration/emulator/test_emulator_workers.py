@@ -102,7 +102,7 @@ def test_a_function_runs_again_after_its_fork_server_was_killed() -> None:
         servers = fork_servers(stack)
         for pid in servers:
             os.kill(pid, signal.SIGKILL)
-        # Nobody would collect the worker any more, so the next call gets another one.
+        # The worker could not be collected any more, so the next call gets another one.
         wait_for(lambda: act(stack, {"do": "sleep", "seconds": 0}) != before, PATIENCE_SECONDS)
         wait_for(lambda: is_gone(before), PATIENCE_SECONDS)
         assert not set(servers) & set(fork_servers(stack))

@@ -1,4 +1,4 @@
-"""With IAM enforced, a function may do what its role says and nothing else."""
+"""With IAM enforced, a function may do what its role allows and nothing else."""
 
 from local.stack import Stack, wait_for
 from tests.integration.emulator.small_app import act, start, task

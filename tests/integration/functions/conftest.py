@@ -1,4 +1,4 @@
-"""The account the functions work in, and providers that do as they are told."""
+"""The account the functions work in, and scripted providers."""
 
 from __future__ import annotations
 

@@ -123,7 +123,8 @@ def test_while_a_job_is_being_sent_it_is_not_known_whether_it_is_too_late(
 def test_what_another_call_has_taken_back_is_cancelled(
     call: Caller, provider: ScriptedProvider
 ) -> None:
-    # That call died, or has not got to writing it down. The provider has nothing left to cancel.
+    # That call crashed, or has not recorded its result yet. The provider has nothing left to
+    # cancel.
     job = sent()
     provider.cancellations = [False]
     provider.polls = [Failed(FailureCode.CANCELLED)]

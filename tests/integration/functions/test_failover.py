@@ -94,7 +94,7 @@ def test_what_the_first_provider_certainly_refuses_goes_to_the_next_inside_the_s
     ]
     assert [entry.kind for entry in journal("user-1")] == ["grant", "hold"]
     assert assert_adds_up("user-1").held == 32
-    # Whoever submits again finds it done.
+    # The next Submit finds it done.
     send(job)
     assert calls(providers) == {"fal": 1, "runway": 0, "runware": 1}
 

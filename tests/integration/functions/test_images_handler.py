@@ -1,4 +1,4 @@
-"""POST /v1/images: a form for one picture, and the project that shows it."""
+"""POST /v1/images: a form for one image, and the project that shows it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Nothing that could spend money or open a door is logged, at the wordiest level there is.
+"""No credential is logged, not even at the most verbose level.
 
-Lambda sets the root logger to the level the owner asked for and prints whatever reaches it: this
-does the same, and looks at every attribute of every record, and at everything printed.
+Lambda sets the root logger to the level the owner asked for and prints everything that reaches it.
+This test does the same, and checks every attribute of every record, and everything printed.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Everything(logging.Handler):
 
 @pytest.fixture
 def log() -> Iterator[Everything]:
-    """The log of a function whose owner has set its level to DEBUG."""
+    """The log of a function with the level DEBUG."""
     everything, root = Everything(), logging.getLogger()
     levels = root.level, telemetry.logger.log_level
     root.addHandler(everything)
@@ -123,7 +123,7 @@ def test_a_failure_between_is_logged_without_them_too(
     for status in (500, 202):
         answer = call("POST", "/v1/videos", body=body, headers={"Idempotency-Key": "key-1"})
         assert answer.status == status
-    # Nobody listens there: the submission cannot be delivered.
+    # Nothing listens there: the submission cannot be delivered.
     override(monkeypatch, fal={"queue_url": "http://127.0.0.1:9"})
     registry.forget()
     with pytest.raises(ProviderBusy):

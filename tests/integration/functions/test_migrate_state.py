@@ -1,4 +1,4 @@
-"""Migrate, where the file's URL has died, the function did, or two attempts overlap."""
+"""Migrate: the file's URL has expired, the function crashed, or two attempts overlap."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def test_a_crash_before_the_record_costs_a_second_copy_and_no_more(
     assert len(left) == 2
     assert migrate(job) == {"more": False}
     assert paths(origin) == ["/good.mp4"] * 2
-    # What the killed attempt left stays until the job is deleted: it can harm nobody.
+    # What the killed attempt left stays until the job is deleted. It is harmless.
     asset = asset_of(job)
     assert asset
     assert set(keys(aws)) == {*left, asset.key, asset.thumbnail_key}

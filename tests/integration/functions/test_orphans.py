@@ -1,4 +1,6 @@
-"""Paid orphans: what a provider makes for nobody is told to the owner and charged to nobody."""
+"""Paid orphans: what a provider makes that no job uses is reported to the owner and charged to no
+user.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,7 @@ GIVEN_UP = Verdict(JobStatus.FAILED, FailureCode.DEADLINE_EXCEEDED)
 
 
 def deliver(job: Job, provider: ScriptedProvider, outcome: Any) -> str:
-    """A webhook; a provider that only hints says the outcome when asked."""
+    """A webhook; a provider that only sends hints reports the outcome when polled."""
     assert isinstance(provider, ScriptedWebhookSender)
     if provider.name == "runware":
         provider.notices, provider.polls = [Notice(Handle(TASK_ID), None)], [outcome]
@@ -246,7 +248,7 @@ def test_a_job_its_webhook_completed_before_the_answer_was_noted_has_no_orphan(
         ("runway", False, 1),
         ("runway", True, 0),
         ("runway", ProviderUnavailable("timed out"), 1),
-        ("fal", False, 0),  # its webhook tells, should it come to that
+        ("fal", False, 0),  # its webhook reports it, if it comes to that
     ],
 )
 @pytest.mark.usefixtures("hands")

@@ -53,7 +53,7 @@ def refused() -> Job:
 
 
 def alarms(capsys: pytest.CaptureFixture[str]) -> list[str]:
-    """The providers whose refusal of the account has been counted."""
+    """The providers for which a refusal of the account was counted."""
     lines = [line for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
     metrics = [json.loads(line) for line in lines]
     return [metric["provider"] for metric in metrics if "OwnerAccountRefused" in metric]

@@ -80,7 +80,7 @@ def found(job_id: str) -> Job:
 
 
 def finish(job_id: str, outcome: Verdict | None = None) -> Job:
-    """End a job: completed, unless an outcome says otherwise."""
+    """End a job: as completed, or with the given outcome."""
     if outcome is not None:
         return ledger.settle(job_id, lambda _: outcome)
     job = found(job_id)
@@ -580,7 +580,7 @@ def test_a_scene_without_words_is_asked_for_as_what_its_frames_show(aws: Aws, ca
     [clip] = clips(call, project).body["clips"]
     job = found(clip["job_id"])
     assert "first frame" in job.prompt
-    # Nobody chose its length: the model's next one to the usual five seconds.
+    # Its length was not chosen: the model's next one to the usual five seconds.
     assert (job.settings.duration, job.settings.aspect_ratio) == (6, "9:16")
 
 

@@ -1,4 +1,4 @@
-"""How jobs end: by their execution, and by the sweep where nobody else will."""
+"""How jobs end: by their execution, or else by the sweep."""
 
 from __future__ import annotations
 
@@ -275,7 +275,7 @@ def test_one_broken_job_does_not_keep_the_others_waiting(
     ledger.settle(broken.job_id, lambda found: verdict(found, "ABORTED"))
     aws.dynamodb.put_item(TableName="JobsTable", Item=item)
     hands.forward(seconds=62 + DEADLINE_GRACE.total_seconds())
-    # Raised, so that it shows as an error of the function: nobody else looks after the broken one.
+    # Raised, so that it shows as an error of the function: no other run handles the broken job.
     for settles_the_late_one in (True, False):
         capsys.readouterr()
         caplog.clear()
@@ -374,12 +374,12 @@ def orphans_of(job: Job) -> list[str]:
     "case",
     [
         ("fal", Running(), True, []),
-        ("fal", Running(), False, []),  # its webhook tells
-        ("fal", VIDEO, False, ["request-1"]),  # its webhook came to nobody, or is lost
+        ("fal", Running(), False, []),  # its webhook reports it
+        ("fal", VIDEO, False, ["request-1"]),  # its webhook woke no execution, or is lost
         ("fal", Failed(FailureCode.PROVIDER_ERROR), False, []),
         ("fal", ProviderUnavailable("timed out"), False, []),
         ("runway", Running(), True, []),
-        # Taken back by an attempt that died: Runway knows it no more.
+        # Cancelled by an attempt that crashed: Runway does not know it any more.
         ("runway", ProviderUnavailable("HTTP 404"), True, []),
         ("runway", Running(), False, ["request-1"]),
         ("runway", ProviderUnavailable("timed out"), False, ["request-1"]),
@@ -408,7 +408,7 @@ def test_what_a_provider_has_is_cancelled_or_reported_to_the_owner(
     code = FailureCode.DEADLINE_EXCEEDED if event == "late" else FailureCode.INTERNAL
     for _ in range(2):
         sweep(SCHEDULE if event == "late" else died(job, "ABORTED"), Context())
-    # Asked once it stands that nobody waits: a webhook of the cancellation says nothing new.
+    # Polled once it is recorded that no job waits: a webhook of the cancellation adds nothing.
     [asked] = recorded
     assert (asked.is_terminal, asked.stages[0].outcome) == (False, Failed(code))
     assert end_of(job) == (JobStatus.FAILED, code)

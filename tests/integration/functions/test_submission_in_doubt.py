@@ -1,7 +1,7 @@
-"""Submissions whose answer was lost, at each kind of provider, and killed at every line between.
+"""Submissions without a response, at each kind of provider, and crashes at every line between.
 
-fal can only be waited for, Runway can only be given up, Runware can be asked again under the same
-task id. None of them is ever paid twice.
+For fal we can only wait, for Runway we can only give up, and Runware can be sent the same task id
+again. None of them is ever paid twice.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def state_of(job: Job) -> SubmissionState | None:
 
 
 def died_sending(provider: str, **changes: Any) -> Job:
-    """A job with another route left, whose first attempt died around the call."""
+    """A job with another route left; its first attempt crashed around the call."""
     others = [name for name in PROVIDERS if name != provider]
     return begin_sending(open_job(providers=[provider, *others], **changes), provider=provider)
 
@@ -297,7 +297,7 @@ def test_killed_around_any_write_nothing_is_paid_for_twice(
     stage = stage_of(job)
     assert stage.submission
     if rejected:
-        # Nothing was made, or nobody will ever know.
+        # Nothing was made, or it can never be known.
         assert isinstance(stage.outcome, Failed)
         assert made == [] or stage.outcome == UNKNOWN
     elif stage.submission.state is SubmissionState.SENT:

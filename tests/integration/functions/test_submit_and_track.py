@@ -1,4 +1,4 @@
-"""Submit and Track, entered from every point where an earlier attempt may have died."""
+"""Submit and Track, entered from every point where an earlier attempt may have crashed."""
 
 from __future__ import annotations
 
@@ -416,7 +416,7 @@ def test_at_its_deadline_a_job_is_given_up(
     assert found(job).stages[0].outcome == Failed(code)
 
 
-# The first turn comes after the deadline where Submit or Track itself was unwell for long.
+# The first turn starts after the deadline if Submit or Track itself failed for long.
 @pytest.mark.parametrize("turn", [0, 1])
 def test_a_video_found_at_the_deadline_is_kept(
     provider: ScriptedProvider, hands: Clock, turn: int

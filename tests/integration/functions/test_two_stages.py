@@ -1,4 +1,4 @@
-"""A picture and then a video from it: two provider tasks, two holds, one job."""
+"""An image and then a video from it: two provider tasks, two holds, one job."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def png(colour: str = "teal") -> bytes:
 def origin(
     aws: Aws, provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> Iterator[Origin]:
-    """The provider's CDN: two pictures, a page that is none, and a video."""
+    """The provider's CDN: two images, an HTML page, and a video."""
 
     def reply(kind: str, body: bytes) -> Any:
         def serve(exchange: Exchange) -> None:
@@ -82,7 +82,7 @@ def origin(
 
 
 def scene_job(credits_: tuple[int, int] = (2, 5)) -> Job:
-    """A job as generate opens it for a scene without a picture."""
+    """A job as Generate opens it for a scene without an image."""
     template = new_job()
     order = ImageOrder(
         "gen4-image", "a red kettle", "1080:1920", ("https://example.com/kettle.png",)
@@ -257,7 +257,7 @@ def test_a_declined_video_gets_one_other_image(
     come_out(job, "video", Succeeded(origin.url("/video.mp4")))
     migrate(job, "video")
     ended = end(job)
-    # Two pictures were paid for, one is charged.
+    # Two images were paid for, one is charged.
     assert (ended.status, ended.credits_used, len(provider.tasks)) == (JobStatus.COMPLETED, 7, 4)
     assert len({task.task_id for task in provider.tasks}) == 4
     assert [len(stage.earlier) for stage in ended.stages] == [1, 1]

@@ -48,7 +48,7 @@ fuzz = settings(
 
 @dataclass
 class Wire:
-    """The providers' side: what fal publishes as its keys, what Runware says when asked."""
+    """The providers' side: the keys that fal publishes, Runware's response to a poll."""
 
     keys: httpx.Response | None = None
     poll: object = None
@@ -71,7 +71,7 @@ class Target:
     before: list[Any] = field(default_factory=list)
 
     def everything(self) -> list[Any]:
-        """Every record there is, and whoever was woken."""
+        """Every record, and every token that was woken."""
         tables = ("JOBS_TABLE", "LEDGER_TABLE")
         return [*(self.aws.items(table) for table in tables), list(self.aws.executions.told)]
 
@@ -192,7 +192,7 @@ def forged_headers(draw: st.DrawFn) -> tuple[dict[str, str], bytes]:
 
 @st.composite
 def forged_calls(draw: st.DrawFn) -> tuple[dict[str, str], bytes]:
-    """Signed as fal signs, but by somebody else, at another time, or about something else."""
+    """Signed as fal signs, but with another key, at another time, or about something else."""
     signer = draw(st.sampled_from([FAL, Signer(2), Signer(3)]))
     about = draw(st.sampled_from([REQUEST_ID, "another-request", REQUEST_ID.upper()]))
     timestamp = draw(st.sampled_from([NOW, NOW - 301, NOW + 301, 0, 2**31, 10**11]))
@@ -226,7 +226,9 @@ def forged_bodies(draw: st.DrawFn) -> tuple[dict[str, str], bytes]:
 
 
 def unmoved(target: Target, answer: Answer) -> None:
-    """Refused in the one shape of errors, after at most one question to anybody, and no change."""
+    """Refused in the one shape of errors, after at most one call to a provider, and without a
+    change.
+    """
     assert answer.status in REFUSED
     assert answer.code in {"WEBHOOK_NOT_PROVEN", "NOT_FOUND", "TEMPORARILY_UNAVAILABLE"}
     assert target.wire.asked <= 1

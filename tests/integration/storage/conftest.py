@@ -1,4 +1,4 @@
-"""A bucket on the emulator, and a provider's file server that can be told to misbehave."""
+"""A bucket on the emulator, and a provider's file server with configurable faults."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def s3(aws: None) -> Iterator[S3Client]:
 
 @pytest.fixture
 def bucket(s3: S3Client) -> Iterator[str]:
-    """An empty bucket, and proof that nobody left an upload half done in it."""
+    """An empty bucket, and proof that no upload was left half done in it."""
     yield BUCKET
     assert s3.list_multipart_uploads(Bucket=BUCKET).get("Uploads", []) == []
     for item in s3.list_objects_v2(Bucket=BUCKET).get("Contents", []):

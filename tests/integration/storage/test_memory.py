@@ -1,4 +1,4 @@
-"""Copying takes the same memory whatever the size of the file."""
+"""Copying takes the same memory for every size of file."""
 
 from __future__ import annotations
 

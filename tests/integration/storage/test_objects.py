@@ -139,8 +139,8 @@ def test_a_large_clip_is_probed_and_its_thumbnail_made_by_reading_little_of_it(
     tmp_path: Path, s3: S3Client, bucket: str, movflags: str
 ) -> None:
     clip = write_mp4(tmp_path / "a.mp4", seconds=3, movflags=movflags)
-    # A box of zeros that players skip makes it large. Behind the samples, whose offsets stay true:
-    # at the end, or before the index where that comes last.
+    # A box of zeros that players skip makes it large. It follows the samples, so their offsets stay
+    # true: at the end, or before the index where that comes last.
     filler = (64 * MIB).to_bytes(4, "big") + b"free" + bytes(64 * MIB - 8)
     at = len(clip) if movflags else clip.rindex(b"moov") - 4
     padded = clip[:at] + filler + clip[at:]

@@ -130,7 +130,7 @@ PRESETS = {
     "veo-3.1-i2v": THREE_PRESETS,
     "veo-3.1-transition": THREE_PRESETS,
     "sora-2-i2v": THREE_PRESETS,
-    # Runway's have one price whatever the ratio, so nothing is "high".
+    # Runway's have one price for every ratio, so nothing is "high".
     "gen4-turbo": ["draft", "standard"],
     "gen4.5": ["draft", "standard"],
     "runway-veo-3.1": ["draft", "standard"],
@@ -138,7 +138,7 @@ PRESETS = {
     "runware-veo-3.1": THREE_PRESETS,
     "runware-veo-3.1-fast": THREE_PRESETS,
     "runware-veo-3.1-lite": THREE_PRESETS,
-    # A picture is a picture.
+    # Image models have no presets.
     "gen4-image": [],
     "runware-image": [],
 }

@@ -206,11 +206,11 @@ WITHDRAWN = submitted(SubmissionState.SENT, Failed(FailureCode.CANCELLED))
 @pytest.mark.parametrize(
     ("found", "error", "expected"),
     [
-        # What is in the bucket is the user's, whatever went wrong afterwards.
+        # What is in the bucket is the user's, even if something went wrong afterwards.
         (STORED, None, Verdict(JobStatus.COMPLETED)),
         (STORED, "DeadlineExceeded", Verdict(JobStatus.COMPLETED)),
         (STORED, "ABORTED", Verdict(JobStatus.COMPLETED)),
-        # What the provider said counts more than how the execution ended.
+        # The provider's outcome counts more than how the execution ended.
         (DECLINED_JOB, "GenerationFailed", FailureCode.CONTENT_POLICY),
         (DECLINED_JOB, "DeadlineExceeded", FailureCode.CONTENT_POLICY),
         (DECLINED_JOB, None, FailureCode.CONTENT_POLICY),
@@ -289,7 +289,7 @@ def test_an_image_is_made_again_once_if_its_video_is_declined() -> None:
     [
         declined_after_its_image(Failed(FailureCode.PROVIDER_ERROR)),
         replace(declined_after_its_image(), status=JobStatus.FAILED),
-        DECLINED_JOB,  # its picture is the user's own
+        DECLINED_JOB,  # its image is the user's own
         with_stage(
             job("image", "video"),
             replace(

@@ -44,7 +44,7 @@ GIVEN = {
 
 
 def sample(hint: Any, name: str, outcome: type) -> Any:
-    """A value of this type, whose dataclasses have a value other than the default in every field.
+    """A value of this type; all its dataclasses have a value other than the default in every field.
 
     Parameters
     ----------
@@ -167,7 +167,7 @@ def items_with_film(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def film_job(**changes: Any) -> Job:
-    """A job whose video is stored, and whose clips are now to be joined."""
+    """A job with a stored video, before its clips are joined."""
     full = sample(Job, "job", Succeeded)
     image, video, _ = full.stages
     film = Stage(

@@ -186,7 +186,7 @@ LOCAL = "http://127.0.0.1:4568"
 
 
 def refusal(field: str, url: str, own_base: str = OWN) -> str | None:
-    """What is said against a body's URL, by its type or by the rule for image URLs."""
+    """The problem reported for a body's URL, by its type or by the rule for image URLs."""
     try:
         body = request(**{field: url})
     except ValidationError as refused:

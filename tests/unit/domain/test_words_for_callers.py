@@ -1,4 +1,4 @@
-"""What users are told: an answer to every failure and every error, and no provider's words."""
+"""The messages for users: one for every failure and every error, and no provider's words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A key or purse that is no good is told apart from a question that merely got no answer."""
+"""An invalid key or an empty account is distinguished from a call that merely got no response."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cancelling at fal: only what has not begun, and only when fal says so."""
+"""Cancelling at fal: only what has not begun, and only when fal confirms it."""
 
 from __future__ import annotations
 

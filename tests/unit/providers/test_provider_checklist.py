@@ -96,7 +96,7 @@ def test_a_provider_implements_the_port(name: str) -> None:
         expected = inspect.signature(WebhookSender.read_webhook)
         assert inspect.signature(type(made).read_webhook) == expected
     else:
-        # Nobody but a webhook can tell what became of a submission that we know no id of.
+        # Only a webhook can report the result of a submission without a known id.
         assert made.after_unanswered != "wait"
 
 

@@ -1,4 +1,4 @@
-"""How simulators read the pictures a submission names."""
+"""How simulators read the images a submission names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A simulator as a process: it says where it is, listens on loopback, and never stays behind."""
+"""A simulator as a process: it reports its address, listens on loopback, and always ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the simulated Runway takes, and how it says no."""
+"""What the simulated Runway accepts, and how it rejects the rest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docs/simulators.md says all there is to script and to set, and nothing else."""
+"""docs/simulators.md lists all scripts and settings, and nothing else."""
 
 from __future__ import annotations
 

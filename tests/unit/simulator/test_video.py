@@ -56,7 +56,7 @@ def test_a_clip_can_be_played_before_it_has_all_arrived() -> None:
 
 def test_the_prompt_is_drawn_in_the_frame() -> None:
     drawn, undrawn = (pictures(render(spec(prompt=text)))[0] for text in (PROMPT, "."))
-    # Another prompt has another background: compare what white text adds, not the whole picture.
+    # Another prompt has another background: compare what white text adds, not the whole frame.
     area = (100, 230, 1180, 330)
     white = [sum(p.crop(area).convert("L").histogram()[230:]) for p in (drawn, undrawn)]
     assert white[0] > 5_000

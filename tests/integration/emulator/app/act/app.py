@@ -1,4 +1,4 @@
-"""Does what its event (or its request's body) says, and answers what happened."""
+"""Does what its event (or its request's body) requests, and returns what happened."""
 
 import importlib
 import json
@@ -56,7 +56,7 @@ def leave(wish: Any, _event: Any, _context: Any) -> Any:
 
 
 def shout(wish: Any, _event: Any, _context: Any) -> Any:
-    """Says something on both of the process's outputs."""
+    """Writes to both of the process's outputs."""
     print(wish["words"])
     os.write(2, b"and so says the file descriptor\n")
     return None

@@ -1,4 +1,4 @@
-"""Leaves what it was told in the table: execution events, and a custom resource's properties."""
+"""Writes its events to the table: execution events, and a custom resource's properties."""
 
 import json
 import os
