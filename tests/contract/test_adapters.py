@@ -68,7 +68,7 @@ def runware(simulator: Simulator, **changes: str) -> Runware:
 
 @dataclass(frozen=True)
 class Kind:
-    """A provider: how to simulate it and talk to it, and what it calls things.
+    """A provider: how to simulate it and talk to it, and its names for things.
 
     ``settings`` are the simulator's. ``waiting`` keeps a task in the queue, ``unfunded`` empties
     the owner's account.
@@ -547,7 +547,7 @@ def test_a_task_id_that_runware_knows_already_is_a_doubt_on_a_first_attempt(benc
     assert len(bench.simulator.submissions()) == 1
 
 
-# ── Asking and cancelling ────────────────────────────────────────────────────────────────────────
+# ── Polling and cancelling ───────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(

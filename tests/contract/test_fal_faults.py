@@ -397,7 +397,7 @@ class TestAFile:
         fal.arm("media_error", status=503)
         assert [httpx.get(url).status_code for _ in range(3)] == [404, 503, 200]
 
-    def test_can_drip(self, fal: Simulator, http: httpx.Client) -> None:
+    def test_can_arrive_slowly(self, fal: Simulator, http: httpx.Client) -> None:
         _, url = made_video(http)
         size = fal.media()["files"][0]["bytes"]
         fal.arm("media_slow", bytes_per_second=size)
@@ -432,7 +432,7 @@ class TestAFile:
         with pytest.raises(av.error.InvalidDataError):
             av.open(io.BytesIO(answer.content))
 
-    def test_can_be_elsewhere(self, fal: Simulator, http: httpx.Client) -> None:
+    def test_can_redirect_elsewhere(self, fal: Simulator, http: httpx.Client) -> None:
         _, url = made_video(http)
         fal.arm("media_redirect", location="https://example.com/stolen.mp4")
         answer = httpx.get(url)

@@ -184,7 +184,7 @@ def assert_same_headers(ours: httpx.Request, sdk: httpx.Request) -> None:
 
 
 @pytest.mark.parametrize("endpoint", WISHES)
-def test_a_submission_is_the_sdks(fal_client: ModuleType, endpoint: str) -> None:
+def test_a_submission_equals_the_sdks(fal_client: ModuleType, endpoint: str) -> None:
     ours, _ = our_submission(endpoint, WISHES[endpoint])
     wire, _ = sdk_submission(fal_client, endpoint, WISHES[endpoint])
     [sdk] = wire.requests
@@ -198,7 +198,7 @@ def test_a_submission_is_the_sdks(fal_client: ModuleType, endpoint: str) -> None
     assert_same_headers(ours, sdk)
 
 
-def test_the_questions_are_the_sdks(fal_client: ModuleType) -> None:
+def test_the_polls_equal_the_sdks(fal_client: ModuleType) -> None:
     endpoint = "fal-ai/veo3.1"
     wire, sdk_handle = sdk_submission(
         fal_client, endpoint, WISHES[endpoint], queued(), completed(), result(), httpx.Response(200)

@@ -419,7 +419,7 @@ class TestAnImageTask:
         answer = post(http, fox(deliveryMethod="sync"))
         assert refusal(answer) == (504, "timeoutProvider", None)
 
-    def test_comes_as_text_if_it_likes(self, http: httpx.Client) -> None:
+    def test_may_come_as_text(self, http: httpx.Client) -> None:
         types = ["base64Data", "dataURI"]
         task = fox(deliveryMethod="sync", outputType=types, outputFormat="WEBP")
         (item,) = post(http, task).json()["data"]
@@ -490,7 +490,7 @@ class TestGetResponse:
         task = submit(http, fox())
         assert "status" not in finish(http, task)["data"][0]
 
-    def test_says_nothing_of_a_task_it_does_not_know(self, http: httpx.Client) -> None:
+    def test_returns_nothing_about_an_unknown_task(self, http: httpx.Client) -> None:
         answer = ask(http, fox())
         assert (answer.status_code, answer.json()) == (200, {"data": []})
 

@@ -369,7 +369,7 @@ class TestAFile:
         runway.arm("media_error", status=503)
         assert [httpx.get(url).status_code for _ in range(3)] == [404, 503, 200]
 
-    def test_can_drip(self, runway: Simulator, http: httpx.Client) -> None:
+    def test_can_arrive_slowly(self, runway: Simulator, http: httpx.Client) -> None:
         _, url = made_video(http)
         size = runway.media()["files"][0]["bytes"]
         runway.arm("media_slow", bytes_per_second=size)
@@ -409,7 +409,7 @@ class TestAFile:
         with pytest.raises(UnidentifiedImageError):
             Image.open(io.BytesIO(answer.content))
 
-    def test_can_be_elsewhere(self, runway: Simulator, http: httpx.Client) -> None:
+    def test_can_redirect_elsewhere(self, runway: Simulator, http: httpx.Client) -> None:
         _, url = made_video(http)
         runway.arm("media_redirect", location="https://example.com/stolen.mp4")
         answer = httpx.get(url)

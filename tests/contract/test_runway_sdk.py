@@ -529,7 +529,7 @@ class TestErrors:
             ("submit_reset_before", runwayml.APIConnectionError),
         ],
     )
-    def test_what_is_turned_away_is_an_error_and_no_task(
+    def test_a_refused_submission_is_an_error_and_no_task(
         self, client: runwayml.RunwayML, runway: Simulator, kind: str, expected: type[Exception]
     ) -> None:
         runway.arm(kind)

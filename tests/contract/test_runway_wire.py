@@ -195,7 +195,7 @@ def canonical(request: httpx.Request) -> str:
 
 
 @pytest.mark.parametrize(("endpoint", "wish"), EVERY_WISH)
-def test_a_submission_is_the_sdks(endpoint: str, wish: Wish) -> None:
+def test_a_submission_equals_the_sdks(endpoint: str, wish: Wish) -> None:
     ours, sdk = our_submission(endpoint, wish), sdk_submission(endpoint, wish)
     assert canonical(ours) == canonical(sdk)
     assert_same(ours, sdk)
@@ -288,14 +288,14 @@ def test_a_bare_model_goes_where_the_sdk_would_be_sent() -> None:
         assert_same(ours, sdk)
 
 
-def test_the_question_for_a_task_is_the_sdks() -> None:
+def test_the_poll_for_a_task_equals_the_sdks() -> None:
     ours = said_by_us(lambda adapter: adapter.poll(Handle(TASK_ID)), replies=[pending()])
     sdk = said_by_the_sdk(lambda client: client.tasks.retrieve(TASK_ID), pending())
     assert_same(ours.requests[0], sdk)
     assert ours.requests[0].content == sdk.content == b""
 
 
-def test_taking_a_task_back_is_the_sdks_deletion_after_a_question() -> None:
+def test_cancelling_a_task_equals_the_sdks_deletion_after_a_poll() -> None:
     gone = httpx.Response(204)
     ours = said_by_us(lambda adapter: adapter.cancel(Handle(TASK_ID)), replies=[pending(), gone])
     sdk = said_by_the_sdk(lambda client: client.tasks.delete(TASK_ID), httpx.Response(204))

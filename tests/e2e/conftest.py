@@ -33,7 +33,7 @@ def stack(shared_stack: RunningStack) -> RunningStack:
 def auditor(stack: RunningStack) -> Iterator[Auditor]:
     auditor = Auditor(stack)
     yield auditor
-    # Once more, now that all the others have done their part.
+    # Once more, after all other tests have ended.
     auditor.check_again()
 
 
@@ -46,7 +46,9 @@ def owner(stack: RunningStack) -> Iterator[Owner]:
 
 @pytest.fixture(autouse=True)
 def undisturbed(request: pytest.FixtureRequest, shared_folder: Path) -> Iterator[None]:
-    """A test marked ``alone`` has the shared stack for itself, from before its other fixtures."""
+    """A test marked ``alone`` has the shared stack to itself, starting before its other
+    fixtures.
+    """
     if "shared_stack" not in request.fixturenames:
         yield
         return
@@ -59,9 +61,9 @@ def undisturbed(request: pytest.FixtureRequest, shared_folder: Path) -> Iterator
 def new_customer(
     stack: RunningStack, owner: Owner, auditor: Auditor
 ) -> Iterator[Callable[[int], Customer]]:
-    """Makes customers with some credits. Their jobs end within the test, and their books add up.
+    """Makes customers with some credits. Their jobs end within the test, and their accounts add up.
 
-    Afterwards no fault and no crash is planned for them any more.
+    Afterwards no fault and no crash is armed for them any more.
     """
     customers: list[Customer] = []
     with ExitStack() as open_connections:

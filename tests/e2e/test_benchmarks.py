@@ -1,6 +1,6 @@
-"""The ledger's part of `make bench` still runs, and what it counts is what it counted.
+"""The ledger's part of `make bench` still runs, and its counts have not changed.
 
-No time is looked at: these runs are too short to mean anything, and the computer may be busy.
+No time is checked: these runs are too short to mean anything, and the computer may be busy.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ COUNTED = {
         "4 users, 2 workers: told to ask again": 0,
     },
 }
-"""By part, the figures that are the same in every run. The other parts take minutes even when they
-are quick; `make bench` itself is what runs them."""
+"""By part, the numbers that are the same in every run. The other parts take minutes even in quick
+mode; `make bench` itself runs them.
+"""
 
 
 @pytest.mark.parametrize("part", COUNTED)

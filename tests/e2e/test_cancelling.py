@@ -125,7 +125,7 @@ def test_a_cancellation_killed_after_the_withdrawal_is_finished_by_asking_again(
 ) -> None:
     job_id = ada.order(model_id="patient-t2v")
     until_tracked(stack, job_id)
-    # The provider has let go of it, and the record of that is all there is.
+    # The provider has forgotten the request; the record of that is all that is left.
     ada.crash("CancelFunction", "UpdateItem")
     assert ada.cancel(job_id).status_code == 500
     answer = ada.cancel(job_id)

@@ -1,7 +1,7 @@
-"""`make demo` as a newcomer and as a CI job meet it: a process, what it prints, what it leaves.
+"""`make demo` as a new user and as a CI job see it: a process, its output, its result.
 
-The demo makes hundreds of checks of its own and exits with 1 if one fails. What is tested here is
-what it cannot check itself.
+The demo makes hundreds of checks of its own and exits with 1 if one fails. These tests cover what
+it cannot check itself.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Generations that come to nothing are free, and the user reads our words, not the provider's."""
+"""Generations without a result are free, and the user reads our message, not the provider's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is let in, and what is refused before it costs anything."""
+"""Which callers are admitted, and what is refused before it costs anything."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_another_users_job_looks_like_an_unknown_job(
     assert ada.until_ended(job_id)["status"] == "completed"
 
 
-def test_a_browser_may_ask_first(stack: RunningStack) -> None:
+def test_a_browser_may_send_a_preflight_request(stack: RunningStack) -> None:
     with outsider(stack, None) as http:
         answer = http.options(
             "/v1/videos",

@@ -1,4 +1,4 @@
-"""Generate killed at work: a retry with the same key finds one job, one hold, one charge.
+"""Generate killed while it runs: a retry with the same key finds one job, one hold, one charge.
 
 `make proof` kills it before and after every side effect, in one process. These tests show that a
 worker killed by SIGKILL behind the gateway is the same.
@@ -18,7 +18,7 @@ from tests.support.customer import Customer
 
 KEY = "tried twice"
 ATTEMPTS = 90
-"""Of a client that waits a second after each 409: three times as long as generate may run."""
+"""For a client that waits a second after each 409: three times as long as Generate may run."""
 
 
 def order_and_crash(customer: Customer, operation: str) -> None:
@@ -64,7 +64,7 @@ def test_killed_after_its_transaction_the_retry_finds_the_job(
 def test_timeouts_that_pass_in_real_time_free_a_killed_request_and_end_an_unanswered_submission(
     stack: RunningStack, ada: Customer, new_customer: Callable[[int], Customer]
 ) -> None:
-    # Both take half a minute, so they pass side by side.
+    # Both take half a minute, so they run in parallel.
     unanswered = new_customer(10 * PRICE)
     stack.fal.arm("submit_timeout_after", prompt_contains=unanswered.word)
     slow_id = unanswered.order(model_id="patient-t2v")
@@ -75,7 +75,7 @@ def test_timeouts_that_pass_in_real_time_free_a_killed_request_and_end_an_unansw
     assert answer.status_code == 202, answer.text
     assert_one_of_everything(stack, ada, answer.json()["job_id"])
 
-    # The submission was accepted, its answer never came, and the webhook finished the job.
+    # The submission was accepted, its response never arrived, and the webhook finished the job.
     assert_one_of_everything(stack, unanswered, slow_id)
     assert_counted(stack, "SubmitFunction", "SubmissionUnanswered", about=slow_id)
     # One run, cut off by its own time-out; the state machine had nothing to repeat.
@@ -85,7 +85,7 @@ def test_timeouts_that_pass_in_real_time_free_a_killed_request_and_end_an_unansw
 
 
 def retry(customer: Customer) -> httpx.Response:
-    """The same request until it is answered, waiting as long as the answers say."""
+    """Repeat the same request until it is answered, waiting as long as the responses ask."""
     for _ in range(ATTEMPTS):
         answer = customer.post(KEY)
         if answer.status_code not in {409, 503}:

@@ -107,7 +107,9 @@ def test_an_image_is_deleted_with_its_project(ada: Customer) -> None:
 
 
 def test_a_video_is_made_from_an_uploaded_image(ada: Customer) -> None:
-    """The simulated provider fetches the public URL and would refuse what it cannot read."""
+    """The simulated provider fetches the public URL and would refuse an image that it cannot
+    read.
+    """
     asked = ask(ada)
     assert post(asked["upload"], picture()) == (204, "")
     seen = ada.finish(model_id="quick-i2v", image_url=asked["image_url"])

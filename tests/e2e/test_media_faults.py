@@ -1,4 +1,6 @@
-"""The provider's file broken off, gone, expired, or no video: what exists is fetched in the end."""
+"""The provider's file truncated, gone, expired, or no video: a file that exists is stored in the
+end.
+"""
 
 from __future__ import annotations
 

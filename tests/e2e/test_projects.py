@@ -1,4 +1,6 @@
-"""Projects and scenes over HTTP: what many at once may not break, and what each role allows."""
+"""Projects and scenes over HTTP: what concurrent calls must not break, and what each role
+allows.
+"""
 
 from __future__ import annotations
 

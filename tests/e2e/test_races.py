@@ -40,7 +40,7 @@ def order_patiently(
 
 
 def patiently(call: Callable[[], httpx.Response]) -> httpx.Response:
-    """The answer, after as many 503s and 409s as it takes, waiting as long as they say."""
+    """The response, after as many 503s and 409s as it takes, waiting as long as they ask."""
     for _ in range(ATTEMPTS):
         answer = call()
         if answer.status_code not in {409, 503}:

@@ -55,7 +55,7 @@ def test_another_body_under_the_same_key_is_refused(stack: RunningStack, ada: Cu
     refused = ada.post("used", about="a different fox")
     assert (refused.status_code, refused.json()["code"]) == (422, "IDEMPOTENCY_KEY_REUSED")
     forget_answer(stack, ada.user_id, "used")
-    # Now it is the job itself that remembers what it was asked for.
+    # Now the job itself stores what was ordered with the key.
     refused = ada.post("used", about="a different fox")
     assert (refused.status_code, refused.json()["code"]) == (422, "IDEMPOTENCY_KEY_REUSED")
     assert ada.until_ended(job_id)["status"] == "completed"

@@ -1,4 +1,5 @@
-"""Each function of an execution killed at work: the next attempt goes on, and pays nothing twice.
+"""Each function of an execution killed while it runs: the next attempt continues, and nothing is
+paid twice.
 
 `make proof` kills them before and after every side effect, in one process. These tests show that a
 worker killed by SIGKILL, retried by the state machine or by the provider, is the same.

@@ -45,7 +45,7 @@ def test_an_aborted_execution_is_settled_by_its_event(stack: RunningStack, ada: 
 def test_an_execution_aborted_when_all_was_done_but_the_settling_still_completes(
     stack: RunningStack, ada: Customer
 ) -> None:
-    # The video is in the owner's bucket: the user gets it, and pays for it.
+    # The video is in the owner's bucket: the user gets it, and is charged for it.
     for _ in range(3):
         ada.crash("SettleFunction", "GetItem", key="aborted")
     job_id = ada.order("aborted", model_id="patient-t2v")
@@ -91,14 +91,14 @@ def test_a_video_that_exists_gets_a_day_to_arrive(stack: RunningStack, ada: Cust
     told = until(
         stack, job_id, lambda: (item := job_item(stack, job_id))["video"].get("outcome") and item
     )
-    # A success moves the deadline to a day from now: what remains is to fetch what is paid for.
+    # A success moves the deadline to a day from now: only the download of the paid file remains.
     assert told["deadline"] > time.time() + 23 * 3600
     sweep(stack)
     assert ada.until_ended(job_id)["status"] == "completed"
 
 
 @pytest.mark.alone
-def test_an_execution_that_ended_unheard_is_found_by_the_schedule(
+def test_an_execution_end_without_an_event_is_found_by_the_schedule(
     stack: RunningStack, ada: Customer
 ) -> None:
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""Webhooks that are lost, late, early or repeated: the job ends once, and as it should."""
+"""Webhooks that are lost, late, early or repeated: the job ends once, with the right result."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_late_webhook_changes_nothing_about_a_finished_job(
 def test_a_webhook_for_a_job_that_was_given_up_neither_revives_nor_charges_it(
     stack: RunningStack, ada: Customer
 ) -> None:
-    # Long enough to give the job up before, also on a busy computer.
+    # Enough time to give the job up before, also on a busy computer.
     stack.fal.arm("slow_generation", seconds=8, prompt_contains=ada.word)
     job_id = ada.order(model_id="patient-t2v")
     until_tracked(stack, job_id)

@@ -1,4 +1,4 @@
-"""Webhooks that are not what they claim: believed only if proven, they move nothing."""
+"""Forged webhooks are believed only if verified, so they change nothing."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def genuine_call(stack: RunningStack, job_id: str) -> tuple[bytes, dict[str, str
 
 
 def answers(stack: RunningStack, job_id: str) -> list[int]:
-    """What we have answered to the provider's calls about a job."""
+    """Our responses to the provider's webhooks about a job."""
     (paid,) = submissions(stack, job_id)
     return [sent["status"] for sent in paid["deliveries"] if sent["status"] is not None]
 
@@ -75,7 +75,7 @@ def test_a_forged_webhook_changes_nothing(stack: RunningStack, ada: Customer) ->
         stack.fal.arm(
             "webhook_forged",
             how=how,
-            # What a thief would say: done, and here is my file.
+            # What an attacker would send: done, and here is my file.
             members={
                 "status": "OK",
                 "payload": {"video": {"url": f"{stack.fal.url}/files/b/mine/mine.mp4"}},

@@ -74,7 +74,7 @@ JOB_ID = job_id_for(USER, read("generate")["headers"]["idempotency-key"])
 
 @pytest.fixture
 def pending(aws: Aws) -> Job:
-    """The story up to the accepted request."""
+    """The steps up to the accepted request."""
     assert ask("admin").status == 200
     assert ask("generate").status == 202
     return now()
@@ -82,7 +82,7 @@ def pending(aws: Aws) -> Job:
 
 @pytest.fixture
 def sent(pending: Job) -> Job:
-    """… and up to the provider's answer."""
+    """The steps up to the provider's response."""
     token = read("webhooks")["pathParameters"]["token"]
     begin_sending(pending, token)
     handle = Handle(

@@ -130,7 +130,7 @@ def put_aside(asset: Job | None, request_id: str | None = "one") -> Breakage:
 ASIDE: Job = {"bucket": "images", "key": "generated_images/x/open/1.png", "sha256": "first"}
 
 
-def test_sound_books_have_no_violation() -> None:
+def test_consistent_records_have_no_violation() -> None:
     assert violations(sound()) == []
     assert violations(sound(), sound()) == []
     assert violations(Snapshot("nobody", None, [], [])) == []

@@ -49,7 +49,7 @@ def test_a_scenario_has_the_same_side_effects_every_time(
 
 
 @pytest.mark.parametrize("name", ["fal, webhook", "video declined once"])
-def test_a_death_breaks_nothing(
+def test_a_crash_breaks_nothing(
     aws_clients: moto_aws.Clients, rehearsals: dict[str, Run], name: str
 ) -> None:
     for point in list(points_of(rehearsals[name]))[::11]:
@@ -57,7 +57,7 @@ def test_a_death_breaks_nothing(
         assert run.found == (), (point, run.log)
 
 
-def test_a_submit_that_calls_before_it_notes_is_found_out(
+def test_a_submit_that_calls_before_it_records_is_detected(
     aws_clients: moto_aws.Clients, rehearsals: dict[str, Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A deliberate mutation: Submit calls the provider before it records that it will."""
@@ -74,7 +74,7 @@ def test_a_submit_that_calls_before_it_notes_is_found_out(
     assert any("was paid for 2 times" in sentence for sentence in run.found)
 
 
-def test_memory_that_outlives_its_process_is_found_out(
+def test_memory_that_outlives_its_process_is_detected(
     aws_clients: moto_aws.Clients, rehearsals: dict[str, Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A deliberate mutation: a module keeps something that the crash does not take away."""
@@ -94,7 +94,7 @@ def test_memory_that_outlives_its_process_is_found_out(
     assert "clipmint.execution.submission._attempts survived a death" in run.found
 
 
-def test_after_one_side_effect_and_before_the_next_is_one_death() -> None:
+def test_a_crash_after_one_side_effect_equals_a_crash_before_the_next() -> None:
     effects = (Effect("a", "1"), Effect("a", "2"), Effect("b", "3"))
     rehearsal = Run("two functions", (), ("completed",), (), effects, owners=(1, 1, 2))
     assert [(point.number, point.moment) for point in points_of(rehearsal)] == [
@@ -114,7 +114,7 @@ RUNS = [
 MATRIX = Matrix([Run("one way", (), ("completed",), (), (EFFECT,), (1,), seconds=9)], RUNS)
 
 
-def test_the_tables_count_deaths_and_what_they_broke() -> None:
+def test_the_tables_count_crashes_and_their_violations() -> None:
     assert table(MATRIX)[2:] == [
         "| one way | 1 | 2 (**1** broken) | 2 (**1** broken) | 1 failed, 1 lost | 9 s | 70 s |",
         "| **all** | 1 | 2 (**1** broken) | 2 (**1** broken) |  |  |  |",

@@ -43,7 +43,7 @@ def test_a_round_is_the_same_from_the_same_seed(account: Emulated, kind: Kind) -
     assert len(first.log) > 5
 
 
-def test_a_cancellation_that_does_not_look_is_found(
+def test_a_cancellation_that_ignores_the_record_is_detected(
     account: Emulated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A deliberate mutation: cancel ends the job without regard to what has been recorded."""
@@ -84,7 +84,7 @@ def test_a_job_ended_as_it_was_read_is_found_by_a_function_that_outlives_its_exe
     assert _is_found(account, "the hold of video is a release, its file is there", "unlocked", 276)
 
 
-def test_a_sweep_that_believes_the_index_is_found(
+def test_a_sweep_that_trusts_the_index_is_detected(
     account: Emulated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A deliberate mutation: the sweep does not read the deadline again in the job itself."""
@@ -94,7 +94,7 @@ def test_a_sweep_that_believes_the_index_is_found(
     assert _is_found(account, "its video was there to be fetched", "late", 118)
 
 
-def test_an_account_written_unseen_is_found(
+def test_an_account_written_without_its_condition_is_detected(
     account: Emulated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A deliberate mutation: the account's sequence number is no condition of the transaction."""
@@ -122,7 +122,7 @@ def test_an_account_written_unseen_is_found(
     )
 
 
-def test_a_reference_that_is_not_kept_is_found(
+def test_a_grant_reference_that_is_not_recorded_is_detected(
     account: Emulated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A deliberate mutation: a grant does not find its reference, so two can write it."""

@@ -1,6 +1,6 @@
-"""Metrics, alarms, dashboard and runbook speak of the same things.
+"""Metrics, alarms, dashboard and runbook name the same things.
 
-What the code can send is `clipmint.telemetry`'s list; that each place sends a metric of the list,
+What the code can emit is `clipmint.telemetry`'s list. That each place emits a metric of the list,
 with its dimensions, is read from the source.
 """
 
@@ -90,7 +90,7 @@ def of_dashboard() -> Iterator[Drawn]:
 
 
 def sent() -> Iterator[tuple[str, str, frozenset[str]]]:
-    """Where the code sends which metric with which dimensions."""
+    """Where the code emits which metric with which dimensions."""
     for folder in ("shared/clipmint", "functions"):
         for path in sorted((ROOT / folder).rglob("*.py")):
             where = str(path.relative_to(ROOT))
@@ -114,7 +114,7 @@ def _sent_by(
     else:
         return
     for name in names:
-        if isinstance(name, ast.Subscript):  # a table of metrics that differ in nothing but name
+        if isinstance(name, ast.Subscript):  # a table of metrics that differ only in their names
             assert isinstance(name.value, ast.Name)
             yield where, name.value.id, dimensions
         else:
@@ -147,7 +147,7 @@ def test_what_is_watched_is_sent(drawn: Drawn) -> None:
     if drawn.namespace in TAKEN_ELSEWHERE:
         return
     assert drawn.namespace == "Clipmint"
-    # Powertools adds its service; on fewer or other dimensions nothing would ever be seen.
+    # Powertools adds its service; an alarm on fewer or other dimensions would never see data.
     assert drawn.dimensions == {*BY_NAME[drawn.name].dimensions, "service"}, drawn.where
 
 

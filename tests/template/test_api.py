@@ -1,4 +1,4 @@
-"""Every route asks for a token, except the one that asks for a signature instead."""
+"""Every route requires a token, except the one that requires a signature instead."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `make build` makes is what Lambda can run: right platform, right size, nothing missing."""
+"""`make build` makes what Lambda can run: right platform, right size, nothing missing."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_byte_code_is_the_runtimes_own_and_never_checked_against_its_source(buil
     assert bool(compiled) == (at_hand is not None)
     for path in compiled:
         assert path.name.endswith(f".cpython-{build.PYTHON_VERSION.replace('.', '')}.pyc")
-        # PEP 552: bit 0, made by hash; bit 1 off, so not looked at again.
+        # PEP 552: bit 0, made by hash; bit 1 off, so the source is not checked again.
         assert int.from_bytes(path.read_bytes()[4:8], "little") == 1
 
 

@@ -1,4 +1,4 @@
-"""Tables and buckets keep what they are given, to themselves, and can be restored."""
+"""Tables and buckets keep their data, are private, and can be restored."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ VARIABLES = {
     "Seed": "MODELS_TABLE",
 }
 UNTRACED = {"Status", "Sweep"}
-"""Looks and sweeps: many, alike, and soon more expensive to trace than to run."""
+"""Reads and sweeps: many, alike, and soon more expensive to trace than to run."""
 
 GATEWAY_TIMEOUT_SECONDS = 30
 LONGEST_TIMEOUT_SECONDS = 900
@@ -75,7 +75,7 @@ def test_a_function_runs_on_the_runtime_the_layers_are_built_for(name: str) -> N
 def test_a_function_logs_json_to_a_group_that_forgets(name: str) -> None:
     logging = function(name)["LoggingConfig"]
     assert logging["LogFormat"] == "JSON"
-    # Looks are so many that the platform's lines about each would be most of what is logged.
+    # Reads are so frequent that the platform's lines about each would be most of the log.
     assert logging["SystemLogLevel"] == ("WARN" if name == "Status" else "INFO")
     group = written()["Resources"][logging["LogGroup"]["Ref"]]
     assert group["Type"] == "AWS::Logs::LogGroup"

@@ -32,7 +32,7 @@ in, a third-party package does not. Raise one knowingly, with `make bench` befor
 """
 
 NEVER = (
-    # Tracing is the platform's; boto3 and httpx are how providers and AWS are spoken to.
+    # Tracing belongs to the platform; boto3 and httpx are the clients for AWS and the providers.
     "aws_xray_sdk",
     "fal_client",
     "runwayml",
@@ -52,7 +52,7 @@ LATER = ("httpx", "httpcore", "anyio", "cryptography", "PIL", "av", "email_valid
 """What a function loads only when a request needs it."""
 
 AT_ONCE: Mapping[str, frozenset[str]] = {"migrate": frozenset({"httpx", "av"})}
-"""What of it a function may load at once after all, because every request of its needs it."""
+"""The part of it that a function may load at once, because each of its requests needs it."""
 
 
 @pytest.fixture(scope="module")

@@ -100,7 +100,7 @@ EXPECTED = {
         "JobsTable": JOB,
     },
     "Sweep": {
-        # It also audits: scans the table in slices, queries an account it suspects.
+        # It also audits: scans the table in slices, and queries an account that it suspects.
         "LedgerTable": f"{MONEY} dynamodb:Query dynamodb:Scan",
         "JobsTable": JOB,
         "JobsTable/index/by_deadline": "dynamodb:Query",

@@ -78,7 +78,7 @@ def test_a_function_gives_up_before_its_state_starts_another_attempt(state: str)
 
 
 def evaluated(expression: str, *variables: dict[str, Any]) -> list[Any]:
-    """What a JSONata implementation that is not ours makes of it, for each set of variables."""
+    """What a third-party JSONata implementation returns, for each set of variables."""
     code = expression.strip().removeprefix("{%").removesuffix("%}").strip()
     asked = [json.dumps({"expression": code, "variables": given}) for given in variables]
     done = subprocess.run(
@@ -93,7 +93,9 @@ def evaluated(expression: str, *variables: dict[str, Any]) -> list[Any]:
 
 
 def waits(*turns: tuple[list[int], int, int]) -> list[Any]:
-    """Seconds that Track waits, by the model's intervals, the turn, and seconds to the deadline."""
+    """Seconds that Track waits, given the model's intervals, the turn, and the seconds to the
+    deadline.
+    """
     return evaluated(
         definition()["States"]["Track"]["TimeoutSeconds"],
         *(
@@ -125,7 +127,8 @@ def test_tracks_last_turn_comes_right_after_the_deadline() -> None:
 
 @pytest.mark.parametrize("left", [-1, -2, -3_600])
 def test_after_the_deadline_the_function_has_all_its_time(left: int) -> None:
-    # Else another turn would begin, and ask, while this one waits for the provider's answer.
+    # Otherwise another turn would begin, and poll, while this one waits for the provider's
+    # response.
     seconds = of_type(written()["Resources"], "AWS::Serverless::Function")["TrackFunction"][
         "Timeout"
     ]
@@ -150,7 +153,7 @@ def test_the_sweep_waits_for_tracks_last_turn() -> None:
     )
 
 
-# ── What is tried again, and for how long ────────────────────────────────────────────────────────
+# ── What is retried, and for how long ────────────────────────────────────────────────────────────
 
 
 def retrier(state: str, error: str) -> Retrier:
@@ -165,7 +168,7 @@ def retrier(state: str, error: str) -> Retrier:
 
 
 def longest_seconds(found: Retrier) -> int:
-    """How long the pauses between all attempts can be at most, together."""
+    """The longest possible sum of the pauses between all attempts."""
     return sum(
         min(
             found["IntervalSeconds"] * found["BackoffRate"] ** attempt,
@@ -175,7 +178,7 @@ def longest_seconds(found: Retrier) -> int:
     )
 
 
-def test_a_dead_url_is_given_up_within_hours_and_a_bucket_out_of_reach_is_not() -> None:
+def test_a_broken_url_is_given_up_within_hours_and_an_unreachable_bucket_is_not() -> None:
     dead, other = retrier("Migrate", "SourceExpired"), retrier("Migrate", "SourceUnavailable")
     assert dead["ErrorEquals"] == ["SourceExpired"]
     assert other["ErrorEquals"] == ["States.ALL"]
@@ -243,7 +246,7 @@ def test_every_end_of_a_submission_is_known_to_the_state_machine() -> None:
         for clause in definition()["States"]["Submit"]["Retry"]
         for error in clause["ErrorEquals"]
     }
-    # A doubt is tried again for as long as anything unforeseen is.
+    # A doubt is retried for as long as any unexpected error.
     assert ends - by_name == {"SubmissionInDoubt"}
     assert retrier("Submit", "SubmissionInDoubt")["ErrorEquals"] == ["States.ALL"]
 
@@ -253,8 +256,8 @@ def test_every_end_of_a_submission_is_known_to_the_state_machine() -> None:
     ["SubmissionInDoubt", "JobMoved", "Lambda.TooManyRequestsException", "Sandbox.Timedout"],
 )
 def test_submit_is_tried_again_until_it_has_seen_how_far_the_job_is(error: str) -> None:
-    # Giving up here refunds a job that may have been paid for, so it outlasts a bad quarter of an
-    # hour. Submit itself refuses a job that has no time left.
+    # Giving up here refunds a job that may have been paid for, so the retries outlast a disturbance
+    # of 15 minutes. Submit itself refuses a job that has no time left.
     assert longest_seconds(retrier("Submit", error)) / 2 > 900
     assert LEAST_SECONDS > 0
 
@@ -340,7 +343,7 @@ def _reads_what_one_path_did_not_assign(broken: Definition) -> None:
         (_reads_what_one_path_did_not_assign, "Settle: $error may not have been assigned"),
     ],
 )
-def test_a_damaged_definition_is_found_out(
+def test_a_damaged_definition_is_detected(
     damage: Callable[[Definition], None], problem: str
 ) -> None:
     broken = copy.deepcopy(definition())

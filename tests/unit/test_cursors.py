@@ -1,4 +1,4 @@
-"""Cursors keep their format, so that a client can go on with a list after an update."""
+"""Cursors keep their format, so that a client can continue a list after an update."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a media file may be fetched from, and where never."""
+"""From where a media file may be fetched, and from where never."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ def addresses(url: str, *entries: str, resolves_to: tuple[str, ...] = (PUBLIC,))
         ("https://vm.example.org/x?sig=a%2Fb#t", "vm.example.org"),
     ],
 )
-def test_a_listed_host_is_gone_to_at_the_address_that_was_checked(url: str, entry: str) -> None:
+def test_a_listed_host_is_connected_to_at_the_address_that_was_checked(
+    url: str, entry: str
+) -> None:
     assert addresses(url, entry) == [PUBLIC]
 
 
@@ -57,7 +59,7 @@ def test_a_listed_host_is_gone_to_at_the_address_that_was_checked(url: str, entr
         "https://0x7f.0.0.1/x",
     ],
 )
-def test_anything_else_is_not_gone_to(url: str) -> None:
+def test_no_other_host_is_connected_to(url: str) -> None:
     with pytest.raises(SourceNotAllowed):
         addresses(url, ".fal.media")
 
@@ -108,7 +110,7 @@ def test_an_ip_literal_is_fetched_from_only_where_it_is_listed_itself() -> None:
         addresses("https://1.1.1.1/x", ".1.1.1")
 
 
-def test_a_loopback_host_is_gone_to_only_at_the_port_it_is_listed_with() -> None:
+def test_a_loopback_host_is_connected_to_only_at_the_port_it_is_listed_with() -> None:
     assert addresses("http://127.0.0.1:8123/x", "127.0.0.1:8123") == ["127.0.0.1"]
     assert addresses("https://127.0.0.1:8123/x", "127.0.0.1:8123") == ["127.0.0.1"]
     assert addresses("http://[::1]:8123/x", "[::1]:8123") == ["::1"]
@@ -125,7 +127,7 @@ def test_a_loopback_host_is_gone_to_only_at_the_port_it_is_listed_with() -> None
             addresses(url, "127.0.0.1:8123")
 
 
-def test_localhost_that_is_not_this_machine_is_not_gone_to() -> None:
+def test_localhost_that_is_not_this_machine_is_not_connected_to() -> None:
     with pytest.raises(SourceNotAllowed):
         addresses("http://localhost:8123/x", "localhost:8123", resolves_to=(PUBLIC,))
 

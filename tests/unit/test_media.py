@@ -175,7 +175,7 @@ def test_a_thumbnail_shows_the_first_second_and_not_the_first_frame(tmp_path: Pa
     assert default == pytest.approx(brightness(1.0), abs=2)
 
 
-def test_trouble_with_reading_is_not_blamed_on_the_video(tmp_path: Path) -> None:
+def test_a_read_error_is_not_reported_as_an_invalid_video(tmp_path: Path) -> None:
     class Flaky(io.BytesIO):
         reads = 0
         sound_reads = 10**9

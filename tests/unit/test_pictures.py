@@ -174,7 +174,9 @@ def test_more_pixels_than_fit_into_memory_are_refused(form: str) -> None:
 
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize(("width", "height"), [(16383, 16383), (8192, 8192), (16383, 16)])
-def test_a_bomb_is_refused_before_it_takes_memory(form: str, width: int, height: int) -> None:
+def test_a_decompression_bomb_is_refused_before_it_takes_memory(
+    form: str, width: int, height: int
+) -> None:
     grown = _megabytes_grown(CLAIMING[form](width, height), "ImageFileInvalid")
     assert grown < 20
 

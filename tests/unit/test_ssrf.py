@@ -32,7 +32,9 @@ Answer = Callable[[httpx.Request], httpx.Response]
 
 @dataclass
 class Internet:
-    """Where one went: what was looked up, and what was connected to, with the name it was for."""
+    """The lookups and connections of a request: names looked up, and addresses connected to, each
+    with the name it was for.
+    """
 
     answer: Answer = field(default_factory=lambda: straight)
     names: dict[str, Iterator[list[str]]] = field(default_factory=dict)
@@ -127,14 +129,14 @@ def test_an_allowed_name_is_not_followed_inside_wherever_it_leads_besides() -> N
             assert internet.reached == []
 
 
-def test_a_name_that_changes_its_mind_is_asked_once_for_each_request() -> None:
+def test_a_name_with_changing_addresses_is_resolved_once_per_request() -> None:
     internet = Internet(names={FAMOUS: iter([[PUBLIC], ["127.0.0.1"]])})
     assert internet.fetch(f"https://{FAMOUS}/a") == b"file"
     # The second answer, which would have led inside, was never asked for.
     assert (internet.looked_up, internet.reached) == ([FAMOUS], [(PUBLIC, FAMOUS)])
 
 
-def test_a_name_that_changes_its_mind_between_two_redirects_is_found_out() -> None:
+def test_a_name_that_resolves_differently_between_two_redirects_is_detected() -> None:
     internet = Internet(redirecting("/again"), {FAMOUS: iter([[PUBLIC], ["169.254.169.254"]])})
     with pytest.raises(SourceNotAllowed, match="not public"):
         internet.fetch(f"https://{FAMOUS}/a")

@@ -50,7 +50,7 @@ def test_a_process_that_is_alone_waits_for_the_others_and_keeps_new_ones_out(
         one = threading.Thread(target=alone)
         one.start()
         assert waiting.wait(LONG)
-        time.sleep(0.2)  # until it stands in the entrance
+        time.sleep(0.2)  # until it has the lock of the entrance
         other = threading.Thread(target=late)
         other.start()
         time.sleep(0.2)

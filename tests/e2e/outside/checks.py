@@ -1,4 +1,4 @@
-"""What schemathesis is to check of every answer, beside what it checks itself.
+"""What schemathesis must check in every response, in addition to its own checks.
 
 It loads this file by its path, in its own process.
 """
@@ -35,7 +35,7 @@ _requests = itertools.count()
 
 @schemathesis.hook
 def before_call(context: HookContext, case: Case[Any], kwargs: dict[str, Any]) -> None:
-    """Give most requests that would start something a key of their own: made up, they repeat."""
+    """Give most requests that would start something a unique key: generated keys repeat."""
     if case.meta and case.meta.generation.mode is GenerationMode.POSITIVE:
         number = next(_requests)
         if "idempotency-key" in case.headers and number % 4:
@@ -44,19 +44,19 @@ def before_call(context: HookContext, case: Case[Any], kwargs: dict[str, Any]) -
 
 @schemathesis.check
 def is_written_down(ctx: CheckContext, response: Response, case: Case[Any]) -> None:
-    """For the test to see how far the requests came."""
+    """Lets the test see how far the requests came."""
     with Path(ANSWERS).open("a", encoding="utf-8") as answers:
         answers.write(f"{response.status_code} {case.operation.label}\n")
 
 
 @schemathesis.check
 def nothing_of_the_insides(ctx: CheckContext, response: Response, case: Case[Any]) -> None:
-    """Neither body nor headers of an error say how it came about inside."""
+    """Neither body nor headers of an error reveal its internal cause."""
     if response.status_code < 400:
         return
     said = [response.text, *(value for values in response.headers.values() for value in values)]
     found = INSIDES.search("\n".join(said))
-    # What was sent may come back, as in: there is no such model.
+    # A response may repeat what was sent, as in: there is no such model.
     if found and found[0] not in repr((case.body, case.path_parameters, case.query)):
         raise AssertionError(f"an error names {found[0]!r}")
 
@@ -65,7 +65,7 @@ def nothing_of_the_insides(ctx: CheckContext, response: Response, case: Case[Any
 def what_follows_the_document_is_valid(
     ctx: CheckContext, response: Response, case: Case[Any]
 ) -> None:
-    """A request that the document allows may be refused for what it means, never for its form."""
+    """A request that follows the document may be refused for its meaning, never for its form."""
     if case.meta is None or case.meta.generation.mode is not GenerationMode.POSITIVE:
         return
     if response.status_code != 400:

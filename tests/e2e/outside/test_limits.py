@@ -109,7 +109,7 @@ def test_of_thirty_requests_as_many_start_as_may_be_open_and_then_as_the_hour_ha
 ) -> None:
     begin_where_the_hour_has_room()
     give_up(stack, eager, *thirty(eager, OPEN, OPEN))
-    # What failed is free, and counts: else failing would be a way to ask without end.
+    # A failed job is free, but counts: otherwise failing jobs would allow requests without a limit.
     give_up(stack, eager, *thirty(eager, HOURLY, HOURLY - OPEN))
     assert eager.kinds().count("hold") == eager.kinds().count("release") == HOURLY
     assert eager.credits() == {"available": 100_000, "held": 0}
@@ -132,7 +132,7 @@ def test_of_two_batches_that_do_not_fit_together_one_starts(stack: Stack, eager:
     (refused,) = (answer for answer in answers if answer.status_code == 429)
     (started,) = (answer for answer in answers if answer.status_code == 202)
     refused_for(refused, CLIPS, CLIPS - 3)
-    # A clip is no job of the other kind: those may be open beside.
+    # A clip does not count as a video: videos may be open in addition.
     job = ordered(eager)()
     assert job.status_code == 202, job.text
     clips = [clip["job_id"] for clip in started.json()["clips"]]

@@ -75,7 +75,7 @@ def status_of(address: tuple[str, int], made: Made) -> tuple[int, bytes]:
 
 
 @pytest.mark.parametrize("model_id", ["patient-t2v", "runware-veo-3.1"])
-def test_no_made_up_webhook_moves_a_job(stack: RunningStack, ada: Customer, model_id: str) -> None:
+def test_no_forged_webhook_changes_a_job(stack: RunningStack, ada: Customer, model_id: str) -> None:
     provider = stack.simulators["fal" if model_id == "patient-t2v" else "runware"]
     provider.arm("slow_generation", seconds=3_600, times=None, prompt_contains=ada.word)
     job_id = ada.order(model_id=model_id)

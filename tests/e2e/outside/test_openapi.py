@@ -24,7 +24,7 @@ def flawless(went: Run) -> None:
     assert went.complete
     assert (went.failures, went.errors) == ([], []), went.output
     assert went.tested == went.operations
-    # Refusals alone would prove little.
+    # Refused requests alone would prove little.
     served = {operation for operation, status in went.answers if status < 400}
     tried = {operation for operation, _ in went.answers}
     assert tried - served == set(), "nothing that was sent there ever succeeded"

@@ -29,7 +29,7 @@ NAMES = ("job_id", "project_id", "scene_id")
 
 @dataclass(frozen=True)
 class Operation:
-    """One of the document's, with what it takes."""
+    """An operation of the document, with its parameters."""
 
     method: str
     path: str
@@ -51,7 +51,7 @@ class Operation:
         query: Mapping[str, str] | None = None,
         members: Mapping[str, Any] | None = None,
     ) -> httpx.Response:
-        """As the document asks for it: its example of a body, and a key of its own."""
+        """The request as documented: its example of a body, and a unique key."""
         body = None
         if self.body is not None:
             body = {**self.body.get("examples", [{}])[0], **(members or {})}
@@ -109,7 +109,7 @@ def eve(new_customer: Callable[[int], Customer]) -> Customer:
 
 
 def belongings(stack: RunningStack, customer: Customer) -> list[Any]:
-    """Every record there is of a user."""
+    """Every record of a user."""
     tables = [scan(stack, table) for table in ("JobsTable", "ProjectsTable")]
     own = [item for table in tables for item in table if item["user_id"] == customer.user_id]
     return [*sorted(own, key=str), *ledger_items(stack, customer.user_id)]

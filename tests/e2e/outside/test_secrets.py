@@ -66,7 +66,7 @@ def test_nothing_a_caller_was_given_is_in_a_log(
     assert signed >= 6
     assert len(secrets) >= 5
     auditor.check_logs(secrets)
-    # It was loud enough to hear.
+    # The functions log at the most verbose level, so the check above proves something.
     functions = ("GenerateFunction", "ProjectsFunction", "StatusFunction", "WebhooksFunction")
     levels = {
         name: stack.boto3("lambda").get_function_configuration(FunctionName=stack.functions[name])

@@ -33,7 +33,7 @@ FRAMES = {
 }
 MODEL = "clip-unwatched"
 CLIP = 16
-"""What one clip of four seconds costs."""
+"""The price of one clip of four seconds."""
 CREDITS = 6 * CLIP
 KEY = "all of them"
 COUNTS = ("total_clips", "completed", "pending", "failed")
@@ -66,7 +66,7 @@ def fail_the_second(stack: RunningStack, customer: Customer) -> None:
 
 
 def until_all_ended(customer: Customer, project_id: str) -> list[dict[str, Any]]:
-    """The summaries seen until no clip was pending any more, the last of them last."""
+    """The summaries seen until no clip was pending any more, the latest last."""
     seen: list[dict[str, Any]] = []
 
     def ended() -> bool:
@@ -189,7 +189,7 @@ def test_a_project_is_not_deleted_while_its_clips_are_made(
     assert counts(until_all_ended(ada, project_id)[-1]) == (2, 2, 0, 0)
     assert ada.http.delete(path).status_code == 204
     assert ada.http.get(f"{path}/clips").status_code == 404
-    # What was paid for stays.
+    # What was charged stays.
     for job_id in started.values():
         assert ada.video(job_id)["status"] == "completed"
 

@@ -28,7 +28,7 @@ NOT_STARTED = "Video generation could not be started. Please try again."
 
 @pytest.fixture(autouse=True)
 def no_failure_counted(undisturbed: None, stack: RunningStack) -> Iterator[None]:
-    """Failures in a row open a provider's circuit: no test meets those of another one."""
+    """Failures in a row open a provider's circuit: no test may see those of another one."""
     stack.kill_workers("SubmitFunction")  # each counts in its memory
     yield
     close_circuits(stack)
@@ -46,7 +46,7 @@ def veo(**members: Any) -> dict[str, Any]:
 
 
 def refusals(stack: RunningStack, job_id: str) -> list[tuple[str, str]]:
-    """Who certainly did not accept, and why, as recorded on the job."""
+    """The providers that certainly did not accept, and the reasons, as recorded on the job."""
     noted = job_item(stack, job_id)["video"]["refusals"]
     return [(refusal["provider"], refusal["reason"]) for refusal in noted]
 
@@ -62,7 +62,7 @@ def assert_delivered_once_by(
     assert customer.kinds() == ["grant", "hold", "capture"], "one hold, whoever delivers"
     assert customer.credits() == {"available": 0, "held": 0}
     until_execution_ended(stack, job_id)
-    # The state machine saw nothing of it. (Track is entered once more per look, if one was due.)
+    # The state machine saw nothing of it. (Track is entered once more per poll, if one was due.)
     assert [state for state, _ in groupby(stack.transitions(job_id))] == HAPPY_PATH
 
 
@@ -122,7 +122,7 @@ def test_a_prompt_that_one_provider_declines_is_not_taken_to_another(
 
 
 def paid_for(stack: RunningStack, customer: Customer) -> list[tuple[str, str]]:
-    """Which providers took something of a customer's, by the prompts, and under which ids."""
+    """The providers that accepted a task of a customer, by the prompts, and the task ids."""
     return [
         (name, submission["request_id"])
         for name, simulator in stack.simulators.items()
@@ -184,7 +184,7 @@ def test_without_its_webhook_a_task_whose_response_was_lost_is_found_by_polling_
 
 
 def completed_once_by_runware(stack: RunningStack, customer: Customer) -> dict[str, int]:
-    """A job at Runware from its order to its end; what the task was asked, by kind of call."""
+    """A job at Runware from its order to its end; the calls about its task, by kind."""
     job_id = customer.order(model_id="runware-veo-3.1", preset="draft")
     assert customer.until_ended(job_id)["status"] == "completed"
     (paid,) = submissions(stack, job_id)
@@ -245,7 +245,7 @@ def test_a_provider_that_keeps_failing_is_left_alone_and_then_tried_with_one_job
     assert times_refused(stack, ada) == 5, "not even asked"
 
     ada.withdraw()
-    stack.kill_workers("SubmitFunction")  # a new one, which must learn of it from the table
+    stack.kill_workers("SubmitFunction")  # a new process, which must learn of it from the table
     _, refused = delivered()
     assert refused == []
     assert {name for name, _ in paid_for(stack, ada)} == {"runware"}

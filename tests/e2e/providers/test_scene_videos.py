@@ -34,9 +34,9 @@ TO_THE_VIDEO = [*ONE_STAGE, "Submit", "Track"]
 PROGRESS = (5, 15, 35, 40, 70, 75, 95, 100)
 
 BY_WEBHOOK = {"model_id": "scene-unwatched", "image_model_id": "image-unwatched"}
-"""Nothing but webhooks moves such a job, so its way is always the same."""
+"""Only webhooks change such a job, so its sequence of states is always the same."""
 IMAGE, VIDEO = 1, 16
-"""What its stages cost, in credits."""
+"""The price of its stages, in credits."""
 I2V = "fal-ai/veo3.1/image-to-video"
 REFERENCE = "https://images.example.com/kettle.png"
 
@@ -181,7 +181,7 @@ def test_a_scene_that_names_no_models_is_made_by_runway_from_its_reference_image
     seen, shown = watch(ada, job_id)
     assert (seen["status"], seen["credits_used"]) == ("completed", 3)
     assert_never_down(shown)
-    # Who has no webhooks is asked; Track is then entered once per look.
+    # A provider without webhooks is polled; Track is then entered once per poll.
     assert [state for state, _ in groupby(way(stack, job_id))] == TWO_STAGES
     (pictured,) = submissions(stack, job_id, "image")
     assert (pictured["endpoint"], pictured["input"]["ratio"]) == (
@@ -221,7 +221,7 @@ def test_every_step_is_visible_to_a_poll_at_the_right_moment(
 # ── Half of it ───────────────────────────────────────────────────────────────────────────────────
 
 
-def test_of_a_failed_video_the_image_is_kept_and_the_next_call_starts_from_it(
+def test_when_a_video_fails_the_image_is_kept_and_the_next_call_starts_from_it(
     stack: RunningStack, ada: Customer
 ) -> None:
     stack.fal.arm("runner_error", prompt_contains=ada.word)
@@ -305,7 +305,7 @@ def test_deleting_the_job_deletes_its_public_image(stack: RunningStack, ada: Cus
 
 
 def files_of(stack: RunningStack, job_id: str) -> list[str]:
-    """Keys of everything a job has left in any bucket."""
+    """Keys of everything that a job has stored in any bucket."""
     pages = stack.boto3("s3").get_paginator("list_objects_v2")
     return [
         found["Key"]
@@ -341,7 +341,7 @@ def decline(
 
 
 def earlier(item: Item) -> dict[str, int]:
-    """How many tries of each stage were put aside."""
+    """How many attempts of each stage were put aside."""
     return {name: len(item[name]["earlier"]) for name in ("image", "video")}
 
 
@@ -445,7 +445,7 @@ def assert_the_picture_alone_is_charged(
     assert paid(stack, job_id) == (1, 0)
 
 
-def test_aborted_between_its_stages_a_scene_is_settled_by_the_event(
+def test_a_scene_aborted_between_its_stages_is_settled_by_the_event(
     stack: RunningStack, ada: Customer
 ) -> None:
     job_id = between_the_stages(stack, ada)
@@ -454,7 +454,7 @@ def test_aborted_between_its_stages_a_scene_is_settled_by_the_event(
 
 
 @pytest.mark.alone
-def test_aborted_unheard_between_its_stages_a_scene_ends_with_the_sweep_after_its_deadline(
+def test_a_scene_aborted_between_its_stages_without_an_event_ends_with_the_sweep_after_its_deadline(
     stack: RunningStack, ada: Customer
 ) -> None:
     job_id = between_the_stages(stack, ada)

@@ -26,13 +26,13 @@ from tests.support.progress import until
 FIRST = "https://images.example.com/first.png"
 LAST = "https://images.example.com/last.png"
 UNWATCHED = {"model_id": "runware-unwatched", "preset": "draft"}
-"""An order that only a webhook moves in a test's time."""
+"""An order that only a webhook changes within the time of a test."""
 BY_WEBHOOK = ["Submit", "Track", "Migrate", "NextStage", "Settle"]
 
 
 @dataclass(frozen=True)
 class Wish:
-    """An order, what it costs, who is paid for it, and what comes of it."""
+    """An order, its price, the provider that is paid for it, and its result."""
 
     order: dict[str, Any]
     credits: int
@@ -132,7 +132,7 @@ def test_each_provider_makes_what_was_asked_for_and_is_paid_once(
     assert paid in stack.simulators[wish.provider].submissions()
     until_execution_ended(stack, job_id)
     states = stack.transitions(job_id)
-    # Who has no webhooks is asked; Track is then entered once per look.
+    # A provider without webhooks is polled; Track is then entered once per poll.
     assert [state for state, _ in groupby(states)] == BY_WEBHOOK
     assert states.count("Track") > 1 or wish.provider != "runway"
 

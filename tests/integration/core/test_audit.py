@@ -1,4 +1,4 @@
-"""The audit of the ledger's table: what is off is found, and nothing else is."""
+"""The audit of the ledger's table: it finds every drift, and nothing else."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def whole(has_time: Callable[[], bool] = lambda: True) -> audit.Audit:
 
 @pytest.fixture(autouse=True)
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], Any]]:
-    """What happens in the pauses between two looks, in turn; without a name, nothing."""
+    """What happens in the pauses between two reads, in turn; without a name, nothing."""
     events: list[Callable[[], Any]] = []
 
     def sleep(_: float) -> None:
@@ -75,7 +75,7 @@ def test_an_edited_account_is_off_by_the_edited_amount(
     assert found == {"zoe": 5, "eve": 4}
 
 
-def test_a_line_that_is_gone_is_found(aws: Aws, books: dict[str, Job]) -> None:
+def test_a_missing_journal_entry_is_detected(aws: Aws, books: dict[str, Job]) -> None:
     key = {"user_id": {"S": "ada"}, "sk": {"S": f"ENTRY#HOLD#{books['ada'].job_id}#video"}}
     aws.dynamodb.delete_item(
         TableName="LedgerTable", Key=key, ConditionExpression="attribute_exists(sk)"
@@ -94,7 +94,7 @@ def test_an_account_that_moved_between_two_looks_is_not_accused(
     edit(aws, "zoe", available=12)
     pauses.append(lambda: edit(aws, "zoe", available=7))
     assert whole().drift == 0
-    # Off at each look, and each time another account: it is busy, and left for another day.
+    # Off at each read, and each time another account: it is busy, and left for another day.
     edit(aws, "zoe", available=12)
     pauses += [partial(edit, aws, "zoe", available=13 + n) for n in range(audit.MAX_READS)]
     assert whole().drift == 0

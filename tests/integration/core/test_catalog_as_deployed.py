@@ -52,7 +52,7 @@ def test_a_change_is_seen_by_others_within_a_minute(aws: Aws, hands: Clock) -> N
     before = model_store.find("veo-3.1")
     offered = offers.offered()
     changed = before.model_copy(update={"available": False})
-    # Written by another process: ours has the old one in memory.
+    # Written by another process: ours still has the old one in memory.
     aws.dynamodb.put_item(
         TableName="ModelsTable",
         Item={"model_id": {"S": "veo-3.1"}, "definition": {"S": changed.model_dump_json()}},

@@ -1,4 +1,4 @@
-"""The circuit breaker: a provider that keeps failing is left alone, and only for a while."""
+"""The circuit breaker: a provider that keeps failing is not called, but only for a while."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def open_circuit(line: Line) -> None:
 
 
 def in_another_process() -> None:
-    """As if asked elsewhere: nothing is remembered but what is in the table."""
+    """As in another process: nothing is known except the content of the table."""
     forget_circuits()
     breaker._PROBE_OWNER.pid = None  # noqa: SLF001
 
@@ -75,15 +75,13 @@ def test_one_providers_trouble_is_not_anothers(line: Line) -> None:
 
 
 @pytest.mark.parametrize("good", [ACCEPTED, DECLINED])
-def test_any_answer_of_a_provider_that_is_well_begins_the_count_anew(
-    line: Line, good: Submitted
-) -> None:
+def test_any_response_of_a_working_provider_resets_the_count(line: Line, good: Submitted) -> None:
     for answer in [*[BUSY] * (FAILURES_TO_OPEN - 1), good, *[BUSY] * (FAILURES_TO_OPEN - 1)]:
         assert line.ask(answer) is answer
     assert line.ask(ACCEPTED) is ACCEPTED
 
 
-def test_after_a_while_one_call_tries_and_its_success_lets_all_through(
+def test_after_a_while_one_trial_call_is_made_and_its_success_closes_the_circuit(
     line: Line, hands: Clock
 ) -> None:
     open_circuit(line)
@@ -98,7 +96,9 @@ def test_after_a_while_one_call_tries_and_its_success_lets_all_through(
     assert line.calls == 4
 
 
-def test_a_try_that_fails_closes_the_door_for_another_while(line: Line, hands: Clock) -> None:
+def test_a_failed_trial_call_keeps_the_circuit_open_for_another_period(
+    line: Line, hands: Clock
+) -> None:
     open_circuit(line)
     hands.forward(seconds=SECONDS_OPEN)
     assert line.ask(BUSY) is BUSY
@@ -109,7 +109,7 @@ def test_a_try_that_fails_closes_the_door_for_another_while(line: Line, hands: C
     assert line.calls == 2
 
 
-def test_while_one_tries_the_others_still_pass_by(line: Line, hands: Clock) -> None:
+def test_during_a_trial_call_other_processes_skip_the_provider(line: Line, hands: Clock) -> None:
     open_circuit(line)
     hands.forward(seconds=SECONDS_OPEN)
     meanwhile: list[object] = []
@@ -173,7 +173,7 @@ def table_trouble(*operations: str) -> Iterator[None]:
     ("operations", "failures"),
     [(["GetItem"], FAILURES_TO_OPEN - 1), (["GetItem", "PutItem"], 2 * FAILURES_TO_OPEN)],
 )
-def test_trouble_with_its_table_never_keeps_a_job_from_its_provider(
+def test_an_error_of_the_circuits_table_never_blocks_a_submission(
     line: Line, operations: list[str], failures: int
 ) -> None:
     open_circuit(line)
@@ -183,7 +183,7 @@ def test_trouble_with_its_table_never_keeps_a_job_from_its_provider(
             assert line.ask(answer) is answer
 
 
-def test_a_try_that_cannot_be_written_down_is_made_all_the_same(line: Line, hands: Clock) -> None:
+def test_a_trial_call_that_cannot_be_recorded_is_made_anyway(line: Line, hands: Clock) -> None:
     open_circuit(line)
     hands.forward(seconds=SECONDS_OPEN)
     with table_trouble("PutItem"):

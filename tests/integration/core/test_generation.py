@@ -48,7 +48,7 @@ def start(limits: Limits = LIMITS, **changes: Any) -> tuple[Job, bool]:
 
 
 class Crash(BaseException):
-    """The process is gone: nothing in it runs on."""
+    """The process was killed: no code in it runs any more."""
 
 
 def crash() -> str:

@@ -95,7 +95,7 @@ def test_a_form_allows_one_key_one_type_and_twenty_megabytes(
     assert upload.fields.keys() - {"policy", "x-amz-signature"} <= exact.keys()
 
 
-def test_a_form_is_good_for_a_quarter_of_an_hour(aws: Aws) -> None:
+def test_a_form_is_valid_for_15_minutes(aws: Aws) -> None:
     before = clock.now()
     upload = uploads.new_upload(ADA, PROJECT, "image/png")
     for expiry in (upload.expires_at, clock.from_iso(policy_of(upload)["expiration"])):
@@ -262,7 +262,7 @@ def test_what_was_checked_in_time_is_not_checked_again(
 def test_an_image_whose_turn_comes_after_the_time_limit_is_not_decoded(
     aws: Aws, hands: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each may take seconds, and the function's own time ends soon after."""
+    """Each check may take seconds, and the function's own time ends soon after."""
     both = threading.Barrier(2)
     decoded = []
 
@@ -300,7 +300,7 @@ def test_an_image_that_s3_fails_to_return_is_temporarily_unavailable(
 
 
 def test_images_are_decoded_one_at_a_time(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each may take half of a function's memory."""
+    """Each image may take half of a function's memory."""
     busy: list[bytes] = []
     most: list[int] = []
 

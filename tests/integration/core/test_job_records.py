@@ -1,4 +1,4 @@
-"""The conditional writes that move a job, and the lists a user sees."""
+"""The conditional writes that change a job, and the lists that a user sees."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def test_what_the_provider_knows_the_submission_by_is_kept(aws: Aws) -> None:
     assert job.status is JobStatus.PROCESSING
 
 
-# ── Outcome and token: whoever is second sees both ───────────────────────────────────────────────
+# ── Outcome and token: the second writer sees both ───────────────────────────────────────────────
 
 
 def test_a_webhook_after_the_token_sees_the_token(aws: Aws) -> None:
@@ -228,7 +228,7 @@ def test_an_early_webhook_also_carries_the_id_of_the_submission(
     # The submitter, answered only now, finds it already recorded.
     [stage] = job_store.mark_sent(job.job_id, "video", TASK_ID, HANDLE).stages
     assert stage.outcome == VIDEO
-    # And one who gave up waiting cannot unsay it.
+    # And a sender that gave up waiting cannot remove it.
     with pytest.raises(JobMoved):
         job_store.mark_unknown(job.job_id, "video", TASK_ID)
 
@@ -298,7 +298,7 @@ def test_every_write_counts_the_revision_up(aws: Aws) -> None:
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The pauses between attempts, noted instead of slept."""
+    """The pauses between attempts, recorded instead of slept."""
     noted: list[float] = []
     monkeypatch.setattr(time, "sleep", noted.append)
     return noted

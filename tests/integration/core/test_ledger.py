@@ -34,7 +34,7 @@ ASSET = Asset("bucket", "key", "video/mp4", 1_000, "0" * 64, 1_280, 720, 8.0, "t
 
 @pytest.fixture(autouse=True)
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The pauses between attempts, noted instead of slept."""
+    """The pauses between attempts, recorded instead of slept."""
     noted: list[float] = []
     monkeypatch.setattr(time, "sleep", noted.append)
     return noted
@@ -147,7 +147,7 @@ def test_two_jobs_cannot_spend_the_same_credits(aws: Aws) -> None:
     assert assert_adds_up("user-1").available == 0
 
 
-def test_a_twin_that_was_quicker_is_found_rather_than_paid_again(aws: Aws) -> None:
+def test_a_quicker_duplicate_is_found_and_not_paid_again(aws: Aws) -> None:
     ledger.grant("user-1", 100, "purchase-1")
     job = new_job()
 
@@ -169,7 +169,7 @@ def test_a_few_conflicts_are_waited_out(aws: Aws, pauses: list[float]) -> None:
     assert assert_adds_up("user-1").held == 32
 
 
-def test_many_conflicts_are_an_answer_to_come_back_and_nothing_was_held(
+def test_many_conflicts_ask_the_caller_to_retry_and_hold_nothing(
     aws: Aws, pauses: list[float]
 ) -> None:
     ledger.grant("user-1", 100, "purchase-1")
@@ -252,7 +252,7 @@ def test_a_job_is_settled_once_however_often_it_is_settled(aws: Aws) -> None:
     assert assert_adds_up("user-1").available == 32
 
 
-def test_of_two_who_settle_at_once_one_wins(aws: Aws) -> None:
+def test_of_two_concurrent_settlements_one_wins(aws: Aws) -> None:
     job = stored(open_job())
 
     def the_sweep() -> None:

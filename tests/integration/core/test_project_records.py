@@ -70,7 +70,7 @@ def render(project: Project, scene_id: str, job_id: str) -> Project:
 
 
 def everything(user: str, project_id: str, scene_id: str) -> list[Callable[[], object]]:
-    """All that can be done with a project and its scene, but for deleting it."""
+    """Every operation on a project and its scene, except deleting it."""
     here = (user, project_id)
     return [
         partial(project_store.get, *here),
@@ -363,7 +363,7 @@ def _cut_off(*_: object) -> str | None:
     raise ConnectionError
 
 
-# ── Others in the way ────────────────────────────────────────────────────────────────────────────
+# ── Concurrent changes ───────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("reason", ["TransactionConflict", "ConditionalCheckFailed"])

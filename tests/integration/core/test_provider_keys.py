@@ -1,4 +1,4 @@
-"""The owner's keys: which providers there are, from the secret as it is now."""
+"""The owner's keys: which providers are configured, from the secret as it is now."""
 
 from __future__ import annotations
 

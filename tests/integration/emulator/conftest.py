@@ -1,4 +1,6 @@
-"""Emulators with the same small application: ours, with and without IAM, and ministack alone."""
+"""Emulators with the same small application: ours, with and without IAM, and unmodified
+ministack.
+"""
 
 from collections.abc import Iterator
 

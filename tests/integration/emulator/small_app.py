@@ -1,4 +1,4 @@
-"""The small application of `app/`, and how a test talks to it."""
+"""The small application of `app/`, and helpers to call it."""
 
 import json
 import uuid

@@ -1,4 +1,4 @@
-"""Functions on the local stack: what they import, what they see, what is kept of them."""
+"""Functions on the local stack: what they import, what they see, and what is recorded of them."""
 
 import json
 import os

@@ -78,7 +78,7 @@ def test_a_grant_that_is_not_as_agreed_is_refused(
     assert aws.items("LEDGER_TABLE") == []
 
 
-# A list, as Cognito and others hand it on, or as the gateway writes a list down.
+# A list, as Cognito and others pass it on, or as the gateway writes a list.
 @pytest.mark.parametrize(
     "claims",
     [

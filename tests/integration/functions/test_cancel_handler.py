@@ -1,4 +1,4 @@
-"""Cancelling while it is free, and deleting what has ended."""
+"""Cancelling while it is free, and deleting a job that has ended."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_while_a_job_is_being_sent_it_is_not_known_whether_it_is_too_late(
     assert is_free(job)
 
 
-def test_what_another_call_has_taken_back_is_cancelled(
+def test_what_another_call_has_withdrawn_is_cancelled(
     call: Caller, provider: ScriptedProvider
 ) -> None:
     # That call crashed, or has not recorded its result yet. The provider has nothing left to

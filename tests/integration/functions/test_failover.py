@@ -1,4 +1,6 @@
-"""A model with several routes: the next is tried after a certain no that lies with the provider."""
+"""A model with several routes: the next is tried after a certain refusal for reasons of the
+provider.
+"""
 
 from __future__ import annotations
 
@@ -188,7 +190,7 @@ def test_while_all_are_busy_the_state_machine_asks_again_from_the_first(
     assert assert_adds_up("user-1").held == 32
 
 
-def test_one_busy_provider_is_hope_enough_to_ask_again(providers: Providers) -> None:
+def test_one_busy_provider_is_enough_to_retry(providers: Providers) -> None:
     job = two_routes()
     providers["fal"].submissions = [Busy("429")]
     providers["runware"].submissions = [MODEL_GONE]
@@ -310,7 +312,7 @@ def test_a_provider_that_keeps_failing_is_passed_over_without_a_call_or_a_record
     send(job)
     assert calls(providers) == {"fal": 5, "runway": 0, "runware": 6}
     assert (stage_of(job).provider, stage_of(job).refusals) == ("runware", ())
-    # With nowhere else to go the job waits, and nothing is on record that never happened.
+    # Without another route the job waits, and no attempt is recorded that was never made.
     alone = open_job()
     with pytest.raises(ProviderBusy):
         send(alone)

@@ -119,7 +119,7 @@ def test_two_keys_are_two_jobs_and_one_key_of_two_users_too(aws: Aws, call: Call
 
 
 class Killed(BaseException):
-    """The process is gone: nothing in it runs on, not even an ``except Exception``."""
+    """The process was killed: no code in it runs any more, not even an ``except Exception``."""
 
 
 def kill() -> str:

@@ -36,7 +36,7 @@ LIBRARIES = ("boto3", "botocore", "httpcore", "httpx", "pynamodb", "urllib3")
 
 
 class Everything(logging.Handler):
-    """Keeps all there is to a record, in one text."""
+    """Keeps the whole content of each record, as one text."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
@@ -64,7 +64,7 @@ def log() -> Iterator[Everything]:
 
 
 def one_generation(aws: Aws, fal: FalOnLoopback, name: str) -> list[str]:
-    """From the request to the webhook and the end; gives what of it must stay secret."""
+    """From the request to the webhook and the end; returns what must stay secret."""
     body = {"model_id": "veo-3.1", "prompt": PROMPT}
     answer = Caller(generate)("POST", "/v1/videos", body=body, headers={"Idempotency-Key": name})
     assert answer.status == 202
@@ -142,7 +142,7 @@ def test_a_failure_between_is_logged_without_them_too(
 
 @pytest.fixture
 def talkative() -> Iterator[None]:
-    """Undoes what keeps the libraries quiet."""
+    """Undoes the settings that silence the libraries."""
     before = {name: logging.getLogger(name).level for name in LIBRARIES}
     for name in LIBRARIES:
         logging.getLogger(name).setLevel(logging.DEBUG)
@@ -155,7 +155,8 @@ def talkative() -> Iterator[None]:
 def test_the_libraries_would_log_secrets_if_they_were_allowed(
     aws: Aws, fal: FalOnLoopback, log: Everything
 ) -> None:
-    # So that the silence above is known to be theirs, and not that of a test that cannot hear.
+    # This shows that the silence above is that of the libraries, not of a test that records
+    # nothing.
     write_keys({"FAL_KEY": FAL_KEY})
     ledger.grant("user-1", 100, "purchase-1")
     secrets = one_generation(aws, fal, "key-1")

@@ -60,7 +60,7 @@ def origin(
             "/good.mp4": reply(200, video),
             "/gone.mp4": reply(404, b""),
             "/page.mp4": reply(200, b"<html>not a video</html>" * 10),
-            # Breaks off unnoticed: no length was declared.
+            # Truncated without a sign: no length was declared.
             "/half.mp4": until_closed(video[: len(video) // 2]),
         }
         override(monkeypatch, fal={"media_hosts": [server.host]})
@@ -87,7 +87,7 @@ def asset_of(job: Job) -> Asset | None:
 
 
 def assert_completed_with_its_files(aws: Aws, job: Job, video: bytes) -> None:
-    """The job is paid for, and what it names is in the bucket, and nothing else is."""
+    """The job is charged, its files are in the bucket, and nothing else is."""
     assert settle({"job_id": job.job_id, "error": ""}, Context()) == {"status": "completed"}
     assert (assert_adds_up("user-1").held, assert_adds_up("user-1").available) == (0, 0)
     asset = asset_of(job)
@@ -186,7 +186,7 @@ def test_an_attempt_that_damages_its_copy_takes_nothing_from_the_one_that_was_qu
     overlapping(monkeypatch, step, the_other_attempt)
     with pytest.raises(MediaInvalid):
         migrate(job)
-    # The state machine tries the damaged attempt again.
+    # The state machine retries the damaged attempt.
     assert migrate(job) == {"more": False}
     assert_completed_with_its_files(aws, job, video)
 
@@ -209,7 +209,7 @@ def test_a_record_whose_answer_was_lost_and_that_is_written_again_keeps_its_file
     record = job_store.record_asset
 
     def written_twice(*args: Any, **members: Any) -> Job:
-        # Reached DynamoDB; its answer did not reach us, and the client repeats it.
+        # The write reached DynamoDB; its response was lost, and the client repeats it.
         record(*args, **members)
         return record(*args, **members)
 

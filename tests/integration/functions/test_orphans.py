@@ -95,7 +95,7 @@ def test_a_video_finished_after_the_job_ended_is_reported_once(
     [line] = [record.__dict__ for record in caplog.records if record.message == "paid orphan"]
     assert (line["job_id"], line["provider"], line["credits"]) == (job.job_id, name, 32)
     assert (line["request_id"], line["model_id"]) == (request_id, "veo-3.1")
-    # Nothing else has changed, least of all what the user has.
+    # Nothing else has changed, in particular nothing of the user's.
     assert {**aws.job_item(job.job_id), "orphans": None} == {**item, "orphans": None}
     assert now(job).status is ended.status
     assert [entry.kind for entry in journal("user-1")] == ["grant", "hold", "release"]
@@ -210,7 +210,7 @@ def test_what_was_accepted_for_an_attempt_presumed_crashed_is_cancelled_or_repor
     job = open_job(providers=["runway"])
 
     def overtaken() -> Submitted:
-        # The next attempt finds ``sending``; of Runway nothing more can be known.
+        # The next attempt finds ``sending``; for Runway nothing more can be known.
         with pytest.raises(SubmissionRejected):
             submit({"job_id": job.job_id}, Context())
         return Accepted(HANDLE)

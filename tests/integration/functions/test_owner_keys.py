@@ -1,4 +1,4 @@
-"""The owner's keys: read once, missed loudly, and found again without a restart."""
+"""The owner's keys: read once, an alarm if missing, and read again without a restart."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def found(job: Job) -> Job:
 
 
 def refused() -> Job:
-    """A job sent with keys that are no good, as its execution ends it."""
+    """A job sent with invalid keys, as its execution ends it."""
     job = open_job()
     with pytest.raises((ProviderNotConfigured, SubmissionRejected)) as error:
         submit({"job_id": job.job_id}, Context())

@@ -282,7 +282,7 @@ def test_a_scene_of_another_project_is_unknown_here(call: Caller, project: Any) 
     assert (answer.status, answer.code) == (404, "SCENE_NOT_FOUND")
 
 
-# ── What the jobs make of it ─────────────────────────────────────────────────────────────────────
+# ── The state of the project's jobs ──────────────────────────────────────────────────────────────
 
 
 def test_a_scene_never_rendered_is_pending_without_a_job(project: Any) -> None:
@@ -356,7 +356,7 @@ def test_a_scene_is_as_its_newest_job(call: Caller, project: Any) -> None:
 
 
 def _urls(scene: Any) -> dict[str, Any]:
-    """What is signed anew on each reading."""
+    """What is signed again on each read."""
     return {name: scene[name] for name in ("video_url", "thumbnail_url")}
 
 

@@ -459,7 +459,7 @@ def test_a_retry_that_finds_its_scenes_just_started_answers_with_them(
     first: list[Answer] = []
 
     def after_the_first(user_id: str, project_id: str) -> Any:
-        # The first call, which was slow, comes through right here.
+        # The first call, which was slow, completes at this point.
         monkeypatch.setattr(project_store, "read", read)
         forget_answers(aws)
         first.append(start())
@@ -655,7 +655,7 @@ def test_jobs_are_listed_by_project_scene_and_status(aws: Aws, call: Caller) -> 
     def listed(**query: str) -> list[str]:
         return [video["job_id"] for video in read("GET", "/v1/videos", query=query).body["videos"]]
 
-    # Newest first: the scenes' own order, backwards.
+    # Newest first: the reverse of the scenes' order.
     assert listed(project_id=project.project_id) == [clip["job_id"] for clip in reversed(mine)]
     assert listed(scene_id=mine[1]["scene_id"]) == [mine[1]["job_id"]]
     assert listed(project_id=project.project_id, status="failed") == [mine[0]["job_id"]]

@@ -31,7 +31,7 @@ from tests.support.scripted_provider import HANDLE, ScriptedProvider
 
 VIDEO = Succeeded("https://v3.fal.media/files/b/video.mp4")
 ASSET = Asset("bucket", "key", "video/mp4", 1_000, "0" * 64, 1_280, 720, 8.0)
-pytestmark = pytest.mark.usefixtures("providers")  # what a sweep asks, it asks of these
+pytestmark = pytest.mark.usefixtures("providers")  # the providers that a sweep polls
 SCHEDULE = {"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}
 
 
@@ -329,7 +329,7 @@ def test_a_job_whose_execution_failed_is_refunded_at_once(aws: Aws, status: str)
     assert [entry.kind for entry in journal("user-1")] == ["grant", "hold", "release"]
 
 
-def test_a_stored_video_survives_the_death_of_its_execution(aws: Aws) -> None:
+def test_a_stored_video_survives_the_failure_of_its_execution(aws: Aws) -> None:
     job = sent()
     job_store.record_asset(job.job_id, "video", ASSET)
     sweep(died(job, "ABORTED"), Context())
@@ -451,7 +451,7 @@ def test_no_hold_waits_for_valid_overrides(
 
 
 @pytest.mark.parametrize("outcome", [None, VIDEO])
-def test_an_execution_that_ended_unheard_of_is_missed_within_ten_minutes(
+def test_an_execution_end_without_an_event_is_noticed_within_ten_minutes(
     aws: Aws, hands: Clock, outcome: Succeeded | None
 ) -> None:
     job = sent(deadline_in=3_000)

@@ -1,4 +1,4 @@
-"""Everything a user reads, as the gateway calls for it."""
+"""Everything a user reads, as the gateway requests it."""
 
 from __future__ import annotations
 

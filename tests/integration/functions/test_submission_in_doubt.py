@@ -44,7 +44,7 @@ PROVIDERS = list(ROUTES)
 
 
 class Killed(BaseException):
-    """The process is gone."""
+    """The process was killed."""
 
 
 def send(job: Job) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def test_runway_is_given_up_for_the_owner_to_pay_and_not_the_user(providers: Pro
     assert assert_adds_up("user-1").available == 32
 
 
-def test_runware_is_asked_again_for_the_very_same_task(providers: Providers) -> None:
+def test_runware_is_sent_the_same_task_again(providers: Providers) -> None:
     job = died_sending("runware")
     providers["runware"].submissions = [Accepted(HANDLE)]
     assert send(job)["stage"] == "video"
@@ -128,7 +128,7 @@ def test_what_does_not_settle_the_doubt_leaves_it(providers: Providers, answer: 
     }
 
 
-def test_a_late_no_to_an_attempt_in_doubt_takes_the_job_nowhere_else(
+def test_a_late_refusal_of_an_attempt_in_doubt_tries_no_other_provider(
     providers: Providers,
 ) -> None:
     """Two Submits overlap: the second has sent the first one's task again, and it was accepted."""
@@ -183,13 +183,15 @@ def test_a_job_still_in_doubt_when_its_execution_gives_up_is_refunded_as_such(
     assert assert_adds_up("user-1").available == 32
 
 
-def test_too_late_to_send_again_it_is_still_asked_for(providers: Providers, hands: Clock) -> None:
+def test_when_it_is_too_late_to_send_again_the_task_is_still_polled(
+    providers: Providers, hands: Clock
+) -> None:
     job = died_sending("runware", deadline_in=600)
     hands.forward(seconds=600)
     assert send(job)["stage"] == "video"
     runware = providers["runware"]
     assert (runware.tasks, len(runware.polled)) == ([], 1)
-    # Track goes on asking, by the id that is ours and Runware's alike.
+    # Track keeps polling, by the id that we chose and Runware uses.
     submission = stage_of(job).submission
     assert submission
     assert (submission.state, submission.request_id) == (SubmissionState.SENT, submission.task_id)
@@ -222,9 +224,10 @@ def test_a_webhook_that_comes_while_the_question_is_repeated_is_not_overruled(
 
 
 def keep_accounts(providers: Providers) -> list[str]:
-    """What is made, and paid for, from now on: one task id per generation.
+    """Counts what is made, and paid for, from now on: one task id per generation.
 
-    An answer that is lost is the worst case: accepted. Only Runware knows a task id again.
+    A lost response is the worst case: accepted. Only Runware recognises a task id that is sent
+    again.
     """
     made: list[str] = []
 
@@ -246,7 +249,7 @@ def keep_accounts(providers: Providers) -> list[str]:
     return made
 
 
-# Each write that stands between two side effects, and the first provider's answer that leads there.
+# Each write between two side effects, and the first provider's response that leads there.
 CRASHES = [
     *[
         (first, *crash)
@@ -315,7 +318,7 @@ def test_killed_between_the_refusal_and_the_next_route_the_retry_starts_from_the
     providers["runware"].submissions = [Killed()]
     with pytest.raises(Killed):
         send(job)
-    # fal's no is certain; whether Runware has it is not, and so Runware is asked, and fal is not.
+    # fal's refusal is certain; whether Runware has it is not, so Runware is called, and fal is not.
     assert (stage_of(job).provider, state_of(job)) == ("runware", SubmissionState.SENDING)
     send(job)
     assert len(providers["fal"].tasks) == 1
@@ -332,7 +335,7 @@ def look(job: Job, turn: int = 1) -> None:
 
 
 @pytest.mark.parametrize("cancelled", [True, False, ProviderUnavailable("timed out")])
-def test_at_the_deadline_what_has_not_begun_is_taken_back(
+def test_at_the_deadline_what_has_not_begun_is_cancelled(
     providers: Providers, hands: Clock, cancelled: Any
 ) -> None:
     job = open_job(deadline_in=600)
@@ -348,7 +351,7 @@ def test_at_the_deadline_what_has_not_begun_is_taken_back(
     assert stage_of(job).outcome == Failed(FailureCode.DEADLINE_EXCEEDED)
 
 
-def test_a_video_that_is_there_at_the_deadline_is_not_taken_back(
+def test_a_video_that_is_there_at_the_deadline_is_not_cancelled(
     providers: Providers, hands: Clock
 ) -> None:
     job = open_job(deadline_in=600)

@@ -38,7 +38,7 @@ FAILED = Verdict(JobStatus.FAILED, FailureCode.PROVIDER_ERROR)
 
 
 class Killed(BaseException):
-    """The process is gone."""
+    """The process was killed."""
 
 
 def send(job: Job) -> dict[str, Any]:
@@ -235,7 +235,7 @@ def test_nothing_is_sent_that_could_not_be_fetched_in_time(
     assert (state_of(job) is None) is not sent
 
 
-def test_of_two_who_submit_at_once_one_sends_and_the_other_looks_again(
+def test_of_two_concurrent_submits_one_sends_and_the_other_reads_again(
     provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = open_job()
@@ -249,7 +249,7 @@ def test_of_two_who_submit_at_once_one_sends_and_the_other_looks_again(
     monkeypatch.setattr(job_store, "mark_sending", the_twin_first)
     with pytest.raises(JobMoved):
         send(job)
-    # The state machine tries again what it does not know.
+    # The state machine retries errors that it does not know.
     assert send(job)["stage"] == "video"
     assert state_of(job) is SubmissionState.SENT
     assert len(provider.tasks) == 1
@@ -281,7 +281,7 @@ def test_a_webhook_that_comes_as_a_refused_job_is_sent_again_is_enough(
     assert assert_adds_up("user-1").held == 32
 
 
-def test_an_attempt_taken_for_dead_that_is_refused_after_all_is_followed_by_another(
+def test_an_attempt_presumed_crashed_that_is_refused_is_followed_by_another(
     provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = open_job()
@@ -375,9 +375,7 @@ def test_an_outcome_that_came_before_the_token_wakes_at_once(
     assert [token for token, _ in aws.executions.told] == ["task-token", "second-token"]
 
 
-def test_the_webhooks_word_counts_when_both_come_at_once(
-    sent: Job, provider: ScriptedProvider
-) -> None:
+def test_the_webhook_counts_when_both_arrive_at_once(sent: Job, provider: ScriptedProvider) -> None:
     def webhook() -> Failed:
         job_store.record_outcome(sent.job_id, "video", VIDEO)
         return DECLINED

@@ -226,7 +226,7 @@ def test_a_failed_video_costs_only_the_image_and_the_response_shows_it(
     ]
 
 
-def test_a_failed_picture_costs_nothing(aws: Aws, provider: ScriptedProvider) -> None:
+def test_a_failed_image_costs_nothing(aws: Aws, provider: ScriptedProvider) -> None:
     job = scene_job()
     send(job)
     come_out(job, "image", DECLINED)
@@ -362,7 +362,7 @@ def test_an_html_page_instead_of_an_image_never_becomes_public(
     assert (ended.failure, ended.credits_used) == (FailureCode.MEDIA_INVALID, 0)
 
 
-def test_a_job_cancelled_between_its_stages_costs_the_picture(
+def test_a_job_cancelled_between_its_stages_costs_the_image(
     aws: Aws, provider: ScriptedProvider, origin: Origin
 ) -> None:
     job = scene_job()

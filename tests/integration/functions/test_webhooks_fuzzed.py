@@ -1,7 +1,7 @@
-"""Made-up webhooks, to the real adapters: nothing but a genuine one moves anything.
+"""Forged webhooks, to the real adapters: only a genuine one changes anything.
 
 Hypothesis forges: it starts from what the provider would send and changes its headers, its body,
-the keys it is checked with or the address it comes to.
+the keys it is verified with or the address it is sent to.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class Target:
         encoded: bool | None = None,
         provider: str = "fal",
     ) -> Answer:
-        """As the gateway hands it on: text as it is, other bytes in base64."""
+        """As the gateway passes it on: text as it is, other bytes in base64."""
         self.wire.asked = 0
         if isinstance(body, bytes):
             try:
@@ -133,7 +133,7 @@ def target(aws: Aws) -> Iterator[Target]:
         target = Target(aws, wire, sent)
         target.before = target.everything()
         yield target
-        # The target could be hit all along.
+        # The job could have been changed all along.
         wire.keys, wire.poll = None, {"data": [{"taskUUID": TASK_ID, "videoURL": RUNWARE_VIDEO}]}
         genuine = FAL.call(SUCCESS)
         for provider, headers, body, url in (
@@ -145,7 +145,7 @@ def target(aws: Aws) -> Iterator[Target]:
             found = job_store.get(sent[provider].job_id)
             assert found
             assert found.stages[0].outcome == Succeeded(url)
-            # And once: what was genuine is a replay from now on.
+            # And once: the genuine call is a replay from now on.
             before = [aws.items(table) for table in ("JOBS_TABLE", "LEDGER_TABLE")]
             answer = target.deliver(headers, body, provider=provider)
             assert (answer.status, answer.body) == (200, {"result": "duplicate"})
@@ -237,7 +237,7 @@ def unmoved(target: Target, answer: Answer) -> None:
 
 @fuzz
 @given(forged=st.one_of(forged_headers(), forged_calls(), forged_bodies()))
-def test_no_forged_call_moves_anything(
+def test_no_forged_call_changes_anything(
     target: Target, forged: tuple[dict[str, str], bytes]
 ) -> None:
     unmoved(target, target.deliver(*forged))
@@ -310,7 +310,7 @@ addresses_not_ours = st.fixed_dictionaries(
         "stage": st.sampled_from(["image", "Video", "", "__class__", "submission"]) | anything,
         "token": st.sampled_from(["", TOKEN[:-1], TOKEN + "x", TOKEN.upper(), TOKEN + "\x00", "é"])
         | anything
-        # What no UTF-8 can say, but JSON can.
+        # What UTF-8 cannot encode, but JSON can.
         | st.just("\ud800"),
     },
 )
@@ -338,7 +338,7 @@ def test_a_genuine_call_is_not_heard_at_another_address(
     | st.sampled_from(["=", "====", "A", "AAA=A", "\ud800", "e30=\x00", "é" * 10]),
     encoded=st.booleans(),
 )
-def test_no_play_with_the_encoding_of_the_body_gets_past_the_proof(
+def test_no_change_of_the_body_encoding_passes_verification(
     target: Target, body: str, encoded: bool
 ) -> None:
     call = FAL.call(SUCCESS)
@@ -351,7 +351,7 @@ def test_no_play_with_the_encoding_of_the_body_gets_past_the_proof(
         unmoved(target, target.deliver(call.headers, sent, encoded=flag))
 
 
-# ── Runware signs nothing: the address is all the proof, and only a poll is believed ─────────────
+# ── Runware signs nothing: the address is the only proof, and only a poll is believed ─────────────
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
@@ -394,7 +394,7 @@ def test_no_result_of_a_running_task_is_believed(
     | st.just({"data": [{"taskUUID": "another", "videoURL": RUNWARE_VIDEO}]})
     | st.just({"data": [{"videoURL": RUNWARE_VIDEO}]})
 )
-def test_no_answer_about_something_else_moves_a_task_either(target: Target, poll: object) -> None:
+def test_no_response_about_another_task_changes_a_task(target: Target, poll: object) -> None:
     if _is_a_verdict(poll):
         return  # an error about our task, or about none: Runware's own word
     target.wire.poll = poll

@@ -1,4 +1,4 @@
-"""What providers call: believed only if proven, and then exactly once."""
+"""Webhooks of the providers: believed only if verified, and then exactly once."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ def test_a_hint_is_followed_by_asking(call: Caller, provider: ScriptedWebhookSen
 
 def sent_to(provider: str) -> Job:
     job = begin_sending(open_job(providers=[provider]), provider=provider)
-    # Runware knows a submission by our own id.
+    # Runware identifies a submission by the id that we chose.
     handle = Handle(TASK_ID) if provider == "runware" else HANDLE
     return job_store.mark_sent(job.job_id, "video", TASK_ID, handle)
 
@@ -211,7 +211,7 @@ def test_a_provider_that_sends_no_webhooks_has_no_address(
 @pytest.mark.parametrize(
     ("poll", "status"), [(Running(), 200), (ProviderUnavailable("timed out"), 503)]
 )
-def test_a_hint_alone_moves_nothing(
+def test_a_hint_alone_changes_nothing(
     aws: Aws, call: Caller, providers: dict[str, ScriptedProvider], poll: Any, status: int
 ) -> None:
     job = sent_to("runware")

@@ -1,4 +1,4 @@
-"""A file travels from a provider's server, well behaved or not, into the owner's bucket."""
+"""A file is copied from a provider's server, correct or faulty, into the owner's bucket."""
 
 from __future__ import annotations
 
@@ -226,7 +226,7 @@ def test_a_listed_name_that_resolves_inside_is_never_connected_to(
         )
 
 
-def test_a_name_is_resolved_once_so_it_cannot_change_its_mind(
+def test_a_name_is_resolved_once_so_its_address_cannot_change(
     copy: Copy, origin: Origin, bucket: str, http: httpx.Client, s3: S3Client
 ) -> None:
     answers = iter([["127.0.0.1"]])  # asked again, it would run out
@@ -244,7 +244,7 @@ def test_a_name_is_resolved_once_so_it_cannot_change_its_mind(
     assert next(answers, None) is None
 
 
-def test_a_dead_address_of_a_name_is_passed_over(
+def test_an_unreachable_address_of_a_name_is_skipped(
     origin: Origin, bucket: str, http: httpx.Client, s3: S3Client
 ) -> None:
     origin.replies["/a"] = serve.whole(SMALL)
@@ -363,7 +363,7 @@ def test_a_slow_drip_ends_at_the_deadline(copy: Copy, origin: Origin, reply: ser
 @pytest.mark.parametrize(
     "operation", ["CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"]
 )
-def test_trouble_in_the_bucket_comes_out_as_it_is_and_leaves_nothing(
+def test_a_bucket_error_is_raised_unchanged_and_leaves_nothing(
     copy: Copy, origin: Origin, operation: str
 ) -> None:
     calls = 0

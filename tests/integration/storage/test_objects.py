@@ -1,4 +1,4 @@
-"""Handing out, reading and removing what lies in a bucket."""
+"""Signing URLs for, reading and removing the objects of a bucket."""
 
 from __future__ import annotations
 

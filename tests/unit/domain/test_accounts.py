@@ -1,4 +1,4 @@
-"""Credits: a model of the ledger written another way must agree with it after every step."""
+"""Credits: an independent model of the ledger must agree with it after every step."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def test_credits_held_for_a_job_that_has_ended_are_stuck() -> None:
     assert drift(account, journal_of(entries), frozenset({"job-0"})) == 0
 
 
-def test_a_hold_resolved_twice_is_seen() -> None:
+def test_a_hold_resolved_twice_is_detected() -> None:
     account, entries = books(ends="capture")
     again = replace(entries[-1], sequence=account.sequence + 1)
     assert drift(replace(account, sequence=again.sequence), journal_of([*entries, again])) > 0

@@ -1,4 +1,4 @@
-"""What a model accepts, and which descriptions of one never enter the catalog."""
+"""What a model accepts, and which descriptions of a model are rejected."""
 
 from __future__ import annotations
 
@@ -234,7 +234,7 @@ def test_a_model_at_the_edge_of_what_is_allowed_enters_it(changes: dict[str, Any
 
 def test_all_polls_of_the_longest_job_fit_into_one_execution() -> None:
     events_of_a_turn, events_of_an_execution, events_of_the_rest = 6, 25_000, 1_000
-    # Also if every turn is tried once more, and both stages are made twice.
+    # Also if every turn is retried once, and both stages are made twice.
     polls = 2 * sum(kind.max_polls or 0 for kind in STAGES.values())
     assert polls * (events_of_a_turn + 2) + events_of_the_rest <= events_of_an_execution
     longest = entry(deadline_seconds=85_000, poll_seconds=[1] * 19 + [72])

@@ -1,4 +1,4 @@
-"""What a new deployment starts with: which models, made where, from what, for how much."""
+"""The catalog of a new deployment: which models, made where, from which inputs, at which price."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_a_model_that_runway_makes_takes_no_longer_prompt_than_runway_does() -> 
     assert by_runway
 
 
-def test_runway_is_asked_no_more_often_than_it_wishes() -> None:
+def test_runway_is_polled_no_more_often_than_documented() -> None:
     least_seconds = 5  # docs: more frequent polling is throttled
     for model in DEFAULT_CATALOG:
         if any(route.provider == "runway" for route in model.routes):

@@ -1,4 +1,4 @@
-"""A job's bar and its end, as functions of what has been recorded."""
+"""A job's progress and its end, as functions of what has been recorded."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ def submitted(
     )
 
 
-# Which submission states the conditional writes let follow each other; tests/integration/core
-# holds the writes to it.
+# Which submission states the conditional writes allow after each other; tests/integration/core
+# checks the writes.
 FOLLOWS: dict[SubmissionState | None, set[SubmissionState]] = {
     None: {SubmissionState.SENDING},
     SubmissionState.SENDING: {
@@ -83,7 +83,7 @@ FOLLOWS: dict[SubmissionState | None, set[SubmissionState]] = {
 
 
 def made_again(one: Job) -> Job:
-    """As `job_store.make_image_again` records it; tests/integration holds that to it."""
+    """As `job_store.make_image_again` records it; tests/integration checks that."""
 
     def put_aside(stage: Stage) -> Stage:
         earlier = Earlier(stage.provider, TASK_ID, None, stage.outcome, stage.asset)
@@ -224,12 +224,12 @@ WITHDRAWN = submitted(SubmissionState.SENT, Failed(FailureCode.CANCELLED))
         (FINISHED, "ProviderNotConfigured", FailureCode.OWNER_ACCOUNT),
         (FINISHED, "TIMED_OUT", FailureCode.MEDIA_UNAVAILABLE),
         (FINISHED, None, FailureCode.MEDIA_UNAVAILABLE),
-        # No word from the provider, and no certainty that it heard us.
+        # No outcome from the provider, and no certainty that it received the task.
         (UNKNOWN, "DeadlineExceeded", FailureCode.SUBMIT_UNKNOWN),
         (UNKNOWN, "ABORTED", FailureCode.SUBMIT_UNKNOWN),
         (SENDING, "SubmissionInDoubt", FailureCode.SUBMIT_UNKNOWN),
         (UNKNOWN, "SubmissionInDoubt", FailureCode.SUBMIT_UNKNOWN),
-        # No word from the provider.
+        # No outcome from the provider.
         (SENT, "DeadlineExceeded", FailureCode.DEADLINE_EXCEEDED),
         (REFUSED, "ProviderBusy", FailureCode.PROVIDER_UNAVAILABLE),
         (REFUSED, "DeadlineExceeded", FailureCode.DEADLINE_EXCEEDED),

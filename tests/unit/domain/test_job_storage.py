@@ -1,4 +1,4 @@
-"""A job survives storage with all its fields, also with a kind of stage that is not there yet."""
+"""A job survives storage with all its fields, also with a kind of stage that does not exist yet."""
 
 from __future__ import annotations
 

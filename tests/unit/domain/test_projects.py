@@ -1,4 +1,6 @@
-"""What a project may be asked to be, and what the jobs make of its scenes."""
+"""What a request about a project may contain, and how the jobs determine the state of its
+scenes.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is done next about a submission: every recorded state with all that a provider may allow."""
+"""The next step for a submission: every recorded state with every property of a provider."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def kinds(of: type[ClipmintError] = ClipmintError) -> Iterator[type[ClipmintErro
 
 
 KINDS = sorted(set(kinds()), key=lambda kind: kind.__name__)
-# Branches that are raised only as one of their leaves, or for want of a better word.
+# Base classes that are raised only as a subclass, or where no subclass fits.
 CODES = {kind.code for kind in KINDS} | {ClipmintError.code}
 
 

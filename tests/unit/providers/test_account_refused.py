@@ -33,7 +33,9 @@ def test_a_poll_refused_for_the_account_is_reported_as_such(
 
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("status", [408, 429, 500, 503])
-def test_a_question_that_got_no_usable_answer_is_not_the_accounts(name: str, status: int) -> None:
+def test_a_call_without_a_usable_response_is_not_blamed_on_the_account(
+    name: str, status: int
+) -> None:
     make, answer, handle = CASES[name]
     adapter, _ = make(answer(status, b"busy"))
     with pytest.raises(ProviderUnavailable) as error:

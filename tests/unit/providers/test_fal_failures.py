@@ -1,4 +1,4 @@
-"""The table of fal's errors: complete, and honest about what is transient."""
+"""The table of fal's errors: complete, and correct about what is transient."""
 
 from __future__ import annotations
 

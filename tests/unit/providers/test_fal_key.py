@@ -1,4 +1,4 @@
-"""Our fal key: where it may go, and where it must never turn up."""
+"""Our fal key: where it is sent, and where it must never appear."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_neither_key_nor_webhook_token_reaches_a_log_or_a_message(
     assert "s3cret" not in everything
 
 
-def test_a_question_that_breaks_does_not_drag_the_key_along_in_its_traceback() -> None:
+def test_a_poll_that_fails_has_no_key_in_its_traceback() -> None:
     adapter, _ = fal(httpx.LocalProtocolError(f"Illegal header value b'Key {KEY}'"))
     with pytest.raises(ProviderUnavailable) as caught:
         adapter.poll(HANDLE)

@@ -1,4 +1,4 @@
-"""fal's webhook keys: fetched seldom, and nothing believed without them."""
+"""fal's webhook keys: fetched rarely, and nothing is believed without them."""
 
 from __future__ import annotations
 

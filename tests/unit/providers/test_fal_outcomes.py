@@ -143,7 +143,7 @@ def test_a_model_that_fal_no_longer_has_is_the_providers_failure() -> None:
         (403, {}, {}),
     ],
 )
-def test_a_fault_of_the_question_is_no_outcome(
+def test_an_error_of_the_poll_is_no_outcome(
     status: int, body: object, headers: dict[str, str]
 ) -> None:
     with pytest.raises(ProviderUnavailable):

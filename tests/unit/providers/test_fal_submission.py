@@ -1,4 +1,4 @@
-"""Submitting to fal: what is sent, and what each way of not getting an answer proves."""
+"""Submitting to fal: what is sent, and what each kind of failed call proves."""
 
 from __future__ import annotations
 

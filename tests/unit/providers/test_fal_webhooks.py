@@ -1,4 +1,4 @@
-"""fal's webhooks: believed only if proven, and never a crash."""
+"""fal's webhooks: believed only if verified, and never a crash."""
 
 from __future__ import annotations
 

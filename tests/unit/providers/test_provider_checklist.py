@@ -1,8 +1,8 @@
 """Every provider has all of what README's "Add a provider" asks for.
 
 Nothing here knows a provider but `KNOWN`: a new name in `registry.KEY_NAMES` fails test by test
-until each item of the checklist is there. `test_provider_names` holds the rest of the code to
-knowing none.
+until each item of the checklist is there. `test_provider_names` checks that the rest of the code
+names none.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ def test_the_failures_every_provider_has_are_distinguished(name: str) -> None:
     }
 
 
-# ── Its simulator, and the SDK that vouches for it ───────────────────────────────────────────────
+# ── Its simulator, and the SDK that verifies the simulator ───────────────────────────────────────
 
 
 def test_every_provider_can_be_simulated_and_nothing_else_can() -> None:

@@ -1,4 +1,4 @@
-"""What talks to providers knows them by their port: no code but their own names one."""
+"""Code outside the providers' packages uses their port and names none of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runware's error codes: every one we know of means something, in the documented order."""
+"""Runware's error codes: every known code has a meaning, in the documented order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Our Runware key: where it may go, and where it must never turn up."""
+"""Our Runware key: where it is sent, and where it must never appear."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_neither_key_nor_webhook_token_reaches_a_log_or_a_message(
     assert "s3cret" not in "".join(told[:4])
 
 
-def test_a_question_that_goes_wrong_does_not_drag_the_key_along_in_its_traceback() -> None:
+def test_a_failed_poll_has_no_key_in_its_traceback() -> None:
     quoting = errors("invalidApiKey", message=f"no such key: {KEY}", taskType="authentication")
     broken = httpx.LocalProtocolError(f"Illegal header value b'Bearer {KEY}'")
     adapter, _ = runware(broken, answer(401, quoting))

@@ -1,4 +1,4 @@
-"""Polling Runware: what ends a task, and what only ends the question."""
+"""Polling Runware: what ends a task, and what is only an error of the poll."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ def test_a_tasks_error_may_come_in_an_error_status(status: int) -> None:
         (302, b""),
     ],
 )
-def test_what_only_ends_the_question_is_asked_again(status: int, body: object) -> None:
+def test_an_error_of_the_poll_alone_is_polled_again(status: int, body: object) -> None:
     with pytest.raises(ProviderUnavailable):
         polled(status, body)
 
@@ -224,7 +224,7 @@ def test_a_handle_that_is_none_of_runwares_is_not_asked_about(handle: Handle) ->
     assert wire.requests == []
 
 
-def test_there_is_no_taking_back_and_so_no_call() -> None:
+def test_there_is_no_cancellation_and_so_no_call() -> None:
     adapter, wire = runware()
     assert adapter.cancel(HANDLE) is False
     assert wire.requests == []

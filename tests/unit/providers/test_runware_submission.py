@@ -1,4 +1,4 @@
-"""Submitting to Runware: what is sent, and what each answer, or none, proves."""
+"""Submitting to Runware: what is sent, and what each response, or none, proves."""
 
 from __future__ import annotations
 
@@ -229,7 +229,9 @@ def test_a_known_uuid_means_accepted_when_it_was_sent_before(status: int) -> Non
 
 
 @pytest.mark.parametrize("status", [200, 400])
-def test_a_known_uuid_on_a_first_attempt_may_be_our_own_bytes_come_twice(status: int) -> None:
+def test_a_known_uuid_on_a_first_attempt_may_be_our_own_request_delivered_twice(
+    status: int,
+) -> None:
     adapter, _ = runware(answer(status, errors("conflictTaskUUID")))
     submitted = adapter.submit(task())
     assert isinstance(submitted, Unanswered)
@@ -243,7 +245,7 @@ def test_other_spellings_of_a_known_uuid_settle_a_doubt_too(code: str) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 404, 405, 413])
-def test_in_doubt_a_no_that_names_no_task_of_ours_settles_nothing(status: int) -> None:
+def test_in_doubt_a_refusal_without_our_task_settles_nothing(status: int) -> None:
     adapter, _ = runware(answer(status, "<html>no</html>"))
     assert isinstance(adapter.submit(task(resent=True)), Unanswered)
 

@@ -1,4 +1,4 @@
-"""Runware's webhooks: unsigned, so never believed, only ever a hint to ask."""
+"""Runware's webhooks: unsigned, so never believed, only a hint to poll."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from tests.support.runway_wire import (
 
 
 @pytest.mark.parametrize("status", ["PENDING", "THROTTLED"])
-def test_a_task_that_waits_is_taken_back(status: str) -> None:
+def test_a_waiting_task_is_cancelled(status: str) -> None:
     adapter, wire = runway(task_answer(status), answer(204, b""))
     assert adapter.cancel(HANDLE) is True
     assert wire.calls == [f"GET {TASK_URL}", f"DELETE {TASK_URL}"]

@@ -1,4 +1,4 @@
-"""The table of Runway's failures: complete, and honest about what is transient."""
+"""The table of Runway's failures: complete, and correct about what is transient."""
 
 from __future__ import annotations
 
@@ -73,5 +73,5 @@ def test_a_missing_code_is_a_line_of_the_table_like_any_other() -> None:
     )
 
 
-def test_a_novel_from_the_provider_is_cut_to_a_line() -> None:
+def test_a_long_message_from_the_provider_is_cut_to_one_line() -> None:
     assert len(of_task("INTERNAL", "x" * 10_000).detail) < 400

@@ -1,4 +1,4 @@
-"""Our Runway key: where it may go, and where it must never turn up."""
+"""Our Runway key: where it is sent, and where it must never appear."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_the_key_reaches_neither_a_log_nor_a_message(caplog: pytest.LogCaptureFi
         answer(401, {"error": f"The key {KEY} is not valid"}),
     ],
 )
-def test_a_question_that_breaks_does_not_drag_the_key_along_in_its_traceback(
+def test_a_poll_that_fails_has_no_key_in_its_traceback(
     reply: httpx.Response | Exception,
 ) -> None:
     adapter, _ = runway(reply)

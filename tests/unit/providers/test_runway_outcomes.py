@@ -1,4 +1,4 @@
-"""What became of a Runway task, from its answers to our questions."""
+"""The outcome of a Runway task, from its responses to our polls."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_a_failure_without_a_code_may_succeed_another_time(members: dict[str, ob
         httpx.RemoteProtocolError("cut"),
     ],
 )
-def test_a_question_without_a_usable_answer_has_no_outcome(
+def test_a_poll_without_a_usable_response_has_no_outcome(
     reply: httpx.Response | Exception,
 ) -> None:
     adapter, wire = runway(reply)

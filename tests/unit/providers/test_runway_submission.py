@@ -1,4 +1,4 @@
-"""Submitting to Runway: where a task goes, what it is sent, and what an answer proves."""
+"""Submitting to Runway: where a task is sent, its content, and what a response proves."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_the_adapter_is_a_provider_that_never_calls_and_gives_up_after_a_lost_an
 
 
 def test_an_accepted_task_is_known_by_its_id_alone() -> None:
-    adapter, wire = runway(answer(200, {"id": TASK_ID}))  # older servers say no cost
+    adapter, wire = runway(answer(200, {"id": TASK_ID}))  # older servers send no cost
     assert adapter.submit(task()) == Accepted(Handle(TASK_ID))
     assert wire.calls == [f"POST {API}/text_to_video"]
 

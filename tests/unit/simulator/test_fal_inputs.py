@@ -1,4 +1,4 @@
-"""What the simulated models accept, and how they say no."""
+"""What the simulated models accept, and how they reject the rest."""
 
 from __future__ import annotations
 
