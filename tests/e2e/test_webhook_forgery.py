@@ -133,7 +133,7 @@ def test_a_genuine_webhook_proves_nothing_at_another_jobs_url(
     give_up(stack, ada, victim)
 
 
-def test_a_genuine_webhook_is_not_heard_at_any_url_but_its_own(
+def test_a_genuine_webhook_changes_nothing_at_another_url(
     stack: RunningStack, ada: Customer
 ) -> None:
     job_id = ada.order()

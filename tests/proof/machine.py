@@ -196,7 +196,7 @@ class Machine:
         self._after(execution, 0, lambda: self._wake(execution, wait.token))
         self._after(execution, wait.seconds, lambda: self._time_out(execution, wait.token))
 
-    # What the definition says.
+    # Interpreting the definition.
 
     def _run(self, execution: Execution) -> Steps:
         name: str | None = self._definition["StartAt"]

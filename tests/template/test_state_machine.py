@@ -200,7 +200,7 @@ def test_a_broken_url_is_given_up_within_hours_and_an_unreachable_bucket_is_not(
         ("Migrate", "SourceNotAllowed"),
     ],
 )
-def test_what_cannot_become_better_is_not_tried_again(state: str, error: str) -> None:
+def test_a_permanent_error_is_not_retried(state: str, error: str) -> None:
     assert retrier(state, error)["MaxAttempts"] == 0
 
 

@@ -164,7 +164,7 @@ def test_a_loop_of_redirects_ends() -> None:
 
 
 @pytest.mark.parametrize("field", ["image_url", "last_image_url"])
-def test_no_provider_is_handed_a_url_that_leads_inside(field: str) -> None:
+def test_no_provider_is_sent_a_url_of_an_internal_network(field: str) -> None:
     for url in hostile_urls():
         for own_base in (OURS, f"https://{FAMOUS}", ""):
             with pytest.raises((ValidationError, InvalidRequest)):

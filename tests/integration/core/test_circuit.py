@@ -69,7 +69,7 @@ def test_after_too_many_failures_in_a_row_the_provider_is_not_called(
     assert line.calls == FAILURES_TO_OPEN
 
 
-def test_one_providers_trouble_is_not_anothers(line: Line) -> None:
+def test_an_open_circuit_does_not_affect_another_provider(line: Line) -> None:
     open_circuit(line)
     assert line.ask(ACCEPTED, "runware") is ACCEPTED
 

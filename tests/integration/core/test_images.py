@@ -198,7 +198,9 @@ def test_another_users_upload_looks_like_an_unknown_one(aws: Aws) -> None:
         "uploads/../generated_images/a.png",
     ],
 )
-def test_an_upload_that_cannot_be_is_not_looked_for(aws: Aws, asked: list[str], path: str) -> None:
+def test_an_impossible_upload_url_is_refused_without_a_call_of_s3(
+    aws: Aws, asked: list[str], path: str
+) -> None:
     with pytest.raises(ImageNotUploaded):
         uploads.require_usable(ADA, [f"{IMAGES_URL}/{path}"])
     assert asked == []

@@ -188,7 +188,7 @@ def test_many_conflicts_ask_the_caller_to_retry_and_hold_nothing(
     "reason",
     ["ValidationError", "AccessDenied", "ItemCollectionSizeLimitExceeded"],
 )
-def test_a_cancellation_that_will_not_pass_is_not_tried_again(
+def test_a_permanent_cancellation_of_a_transaction_is_not_retried(
     aws: Aws, pauses: list[float], reason: str
 ) -> None:
     ledger.grant("user-1", 100, "purchase-1")
@@ -286,7 +286,7 @@ def test_the_verdict_is_reached_again_when_the_file_arrives_meanwhile(aws: Aws) 
     assert assert_adds_up("user-1").available == 0
 
 
-def test_a_job_may_be_left_open_on_second_thoughts(aws: Aws) -> None:
+def test_settle_leaves_the_job_open_without_a_verdict(aws: Aws) -> None:
     job = open_job()
     assert ledger.settle(job.job_id, lambda _: None).status is JobStatus.PENDING
     assert assert_adds_up("user-1").held == 32

@@ -91,7 +91,7 @@ def test_a_key_that_was_replaced_gets_an_adapter_of_its_own(aws: Aws, hands: Clo
     assert registry.provider("fal") is not before
 
 
-def test_a_provider_that_is_missed_is_looked_for_again_at_once(aws: Aws) -> None:
+def test_keys_are_read_again_at_once_for_a_provider_without_one(aws: Aws) -> None:
     with pytest.raises(ProviderNotConfigured):
         registry.provider("runway")
     write_keys(KEYS)

@@ -146,7 +146,7 @@ def test_a_late_refusal_of_an_attempt_in_doubt_tries_no_other_provider(
     assert providers["fal"].tasks == []
 
 
-def test_a_first_answer_that_is_lost_is_followed_by_the_same_question(
+def test_after_a_lost_first_response_the_same_task_is_sent_again(
     providers: Providers,
 ) -> None:
     job = open_job(providers=("runware", "fal"))
@@ -161,7 +161,7 @@ def test_a_first_answer_that_is_lost_is_followed_by_the_same_question(
     assert uuid.UUID(first.task_id).version == 4
 
 
-def test_a_certain_no_to_the_second_question_ends_it(providers: Providers) -> None:
+def test_a_certain_refusal_of_the_second_submission_ends_it(providers: Providers) -> None:
     job = died_sending("runware")
     refusal = Failed(FailureCode.PROVIDER_ERROR, "no such model")
     providers["runware"].submissions = [Rejected(refusal)]

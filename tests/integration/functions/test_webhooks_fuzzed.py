@@ -318,7 +318,7 @@ addresses_not_ours = st.fixed_dictionaries(
 
 @fuzz
 @given(address=addresses_not_ours)
-def test_a_genuine_call_is_not_heard_at_another_address(
+def test_a_genuine_call_changes_nothing_at_another_address(
     target: Target, address: dict[str, str]
 ) -> None:
     ours = {"provider": "fal", "job_id": target.jobs["fal"].job_id, "stage": "video"}

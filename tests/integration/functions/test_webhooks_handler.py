@@ -283,7 +283,7 @@ def test_a_webhook_that_cannot_be_checked_for_want_of_a_key_is_to_be_delivered_a
     assert outcome_of(job) is None
 
 
-def test_a_failure_of_a_job_that_has_ended_is_taken_note_of_and_no_more(
+def test_a_failure_of_a_job_that_has_ended_is_acknowledged_and_changes_nothing(
     aws: Aws, call: Caller, provider: ScriptedWebhookSender
 ) -> None:
     job = submitted()

@@ -202,9 +202,7 @@ def test_a_redirect_off_the_list_is_not_followed(copy: Copy, origin: Origin, loc
 
 @pytest.mark.usefixtures("nothing_stored")
 @pytest.mark.parametrize("location", ["", "https://[::1/b", "http://h:port/b"])
-def test_a_redirect_to_nowhere_is_worth_another_try(
-    copy: Copy, origin: Origin, location: str
-) -> None:
+def test_an_invalid_redirect_can_be_retried(copy: Copy, origin: Origin, location: str) -> None:
     origin.replies["/a"] = serve.redirect(location)
     with pytest.raises(SourceUnavailable):
         copy("/a")
@@ -282,7 +280,7 @@ def test_a_failing_source_is_retried(copy: Copy, origin: Origin, code: int) -> N
 @pytest.mark.parametrize("body", [SMALL, LARGE], ids=["one-part", "many-parts"])
 @pytest.mark.parametrize("fault", [serve.short, serve.reset])
 @pytest.mark.parametrize("kept", [0, 10, 0.5, 0.999])
-def test_a_file_that_breaks_off_is_worth_another_try(
+def test_a_truncated_file_can_be_retried(
     copy: Copy,
     origin: Origin,
     body: bytes,
@@ -296,7 +294,7 @@ def test_a_file_that_breaks_off_is_worth_another_try(
 
 
 @pytest.mark.usefixtures("nothing_stored")
-def test_a_source_that_is_not_there_is_worth_another_try(
+def test_an_unreachable_source_can_be_retried(
     bucket: str, http: httpx.Client, s3: S3Client
 ) -> None:
     with Origin() as gone:

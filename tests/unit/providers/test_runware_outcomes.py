@@ -279,6 +279,6 @@ def test_every_runware_response_is_an_outcome_or_polled_again(
     ("status", "code"),
     [(504, "timeout"), (503, "noAvailableServer"), (502, "providerUnavailable"), (404, "gone")],
 )
-def test_an_answer_that_is_itself_an_error_is_about_the_question(status: int, code: str) -> None:
+def test_an_http_error_status_is_an_error_of_the_poll(status: int, code: str) -> None:
     with pytest.raises(ProviderUnavailable):
         polled(status, {"errors": [{"code": code, "message": "words", "taskUUID": TASK_ID}]})
