@@ -18,11 +18,11 @@ from PIL import UnidentifiedImageError
 
 from local.demo.app import UnexpectedAnswer
 from local.demo.checks import Checks
+from local.demo.first_act import USER, Story
+from local.demo.orders import NAMES, Shot, bill, rerouted, shots, side_by_side
 from local.demo.screen import Screen
 from local.demo.second_act import SecondAct
-from local.demo.shots import NAMES, Shot, bill, rerouted, shots, side_by_side
 from local.demo.side_by_side import SideBySide
-from local.demo.story import USER, Story
 from local.processes import ChildFailedError
 from local.providers import PROVIDERS
 from local.stack import Stack

@@ -16,11 +16,11 @@ from typing import Any
 from PIL import Image
 
 from local.demo.app import look, upload
-from local.demo.behind import told
 from local.demo.checks import ends, unlikeness
-from local.demo.pictures import MOMENTS, SIZE, paint
-from local.demo.shots import NAMES, clips, from_project, scene
-from local.demo.story import FAILURES, Story, Take
+from local.demo.first_act import FAILURES, Story, Take
+from local.demo.images import MOMENTS, SIZE, paint
+from local.demo.inspection import told
+from local.demo.orders import NAMES, clips, from_project, scene
 
 UNLUCKY = "afternoon"
 """The clip that the provider fails, once."""

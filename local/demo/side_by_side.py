@@ -10,10 +10,10 @@ import uuid
 from collections.abc import Sequence
 from datetime import datetime
 
-from local.demo.behind import told
 from local.demo.checks import decode, faults_of_journal
-from local.demo.shots import NAMES, Shot
-from local.demo.story import Story, Take
+from local.demo.first_act import Story, Take
+from local.demo.inspection import told
+from local.demo.orders import NAMES, Shot
 
 SECOND = "runware"
 """Whom the rerouted video's model names after its first provider."""

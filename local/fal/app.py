@@ -13,9 +13,9 @@ from starlette.responses import JSONResponse, Response
 
 from local.fal.faults import FAL_FAULTS
 from local.fal.generation import Generator
-from local.fal.queue import Queue
 from local.fal.routes import FalRoutes
 from local.fal.settings import FalSettings
+from local.fal.tasks import Queue
 from local.fal.webhooks import Deliverer, Signer
 from local.simulator.control import Control, SettingsHolder
 from local.simulator.faults import FaultBook

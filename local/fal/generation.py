@@ -12,10 +12,10 @@ from typing import Any
 
 from PIL import Image
 
-from local.fal.answers import MODEL_MESSAGES, REQUEST_ERRORS, Answer, model_error, model_errors
-from local.fal.answers import request_error as failed_request
-from local.fal.queue import FalRequest
+from local.fal.errors import MODEL_MESSAGES, REQUEST_ERRORS, Answer, model_error, model_errors
+from local.fal.errors import request_error as failed_request
 from local.fal.settings import FalSettings
+from local.fal.tasks import FalRequest
 from local.fal.validation import ENDPOINTS, Clip, check
 from local.simulator.control import SettingsHolder
 from local.simulator.faults import Fault

@@ -17,8 +17,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from local.fal.faults import NOT_ACCEPTED
-from local.fal.queue import COMPLETED, IN_PROGRESS, IN_QUEUE, FalRequest, Queue
 from local.fal.settings import FalSettings
+from local.fal.tasks import COMPLETED, IN_PROGRESS, IN_QUEUE, FalRequest, Queue
 from local.fal.validation import APPS
 from local.simulator.control import SettingsHolder
 from local.simulator.faults import Event, Fault, FaultBook

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError, field_validator
 
-from local.fal.answers import DOCS_URL
+from local.fal.errors import DOCS_URL
 
 Frames = Literal["16:9", "9:16"]
 FramesOrAuto = Literal["auto", "16:9", "9:16"]

@@ -20,8 +20,8 @@ from typing import Any
 import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from local.fal.queue import FalRequest
 from local.fal.settings import FalSettings
+from local.fal.tasks import FalRequest
 from local.simulator.control import SettingsHolder
 from local.simulator.faults import Fault
 

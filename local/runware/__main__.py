@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from local.runware.app import create_app
-from local.runware.rest import PATH
+from local.runware.routes import PATH
 from local.runware.settings import RunwareSettings
 from local.simulator.command import run
 

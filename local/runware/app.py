@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager
 import httpx
 from starlette.applications import Starlette
 
-from local.runware.answers import Teller
-from local.runware.desk import Desk
+from local.runware.dispatch import Desk
 from local.runware.faults import RUNWARE_FAULTS
 from local.runware.generation import Generator
-from local.runware.rest import Rest
+from local.runware.responses import Teller
+from local.runware.routes import Rest
 from local.runware.settings import RunwareSettings
 from local.runware.sockets import Sockets
 from local.runware.tasks import Tasks

@@ -15,9 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 from PIL import Image
 
-from local.runware.containers import CONTENT_TYPES as VIDEO_TYPES
-from local.runware.containers import contain
 from local.runware.errors import TaskError, invalid
+from local.runware.formats import CONTENT_TYPES as VIDEO_TYPES
+from local.runware.formats import contain
 from local.runware.settings import RunwareSettings
 from local.runware.tasks import Result, RunwareTask
 from local.runware.validation import Wish

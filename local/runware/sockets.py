@@ -14,9 +14,9 @@ from typing import Any
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from local.runware.desk import Desk, Reply, read_tasks
+from local.runware.dispatch import Desk, Reply, read_tasks
 from local.runware.errors import TaskError, missing
-from local.runware.rest import PATH
+from local.runware.routes import PATH
 from local.runware.validation import Document
 
 _SILENT = frozenset({"submit_timeout_after", "poll_timeout"})

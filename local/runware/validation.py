@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from local.runware.errors import TaskError, incompatible, invalid, missing, unsupported
-from local.runware.members import MEMBERS, is_picture, is_whole
+from local.runware.fields import MEMBERS, is_picture, is_whole
 from local.runware.models import IMAGE_MODELS, SIZES, VIDEO_MODELS, ImageModel, Size, VideoModel
 
 Kind = Literal["videoInference", "imageInference"]

@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from local.runware.answers import Item, Teller
+from local.runware.responses import Item, Teller
 from local.runware.settings import RunwareSettings
 from local.runware.tasks import RunwareTask
 from local.simulator.control import SettingsHolder

@@ -15,8 +15,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from local.runway.errors import DOCS_URL, check, refusal
 from local.runway.faults import NOT_ACCEPTED
-from local.runway.issues import DOCS_URL, check, refusal
 from local.runway.settings import RunwaySettings
 from local.runway.tasks import CANCELLED, FAILED, RUNNING, SUCCEEDED, RunwayTask, Tasks
 from local.runway.validation import ENDPOINTS, Wish

@@ -1,7 +1,7 @@
 """The bodies Runway takes, checked at once and strictly: a member it does not know is an error.
 
 Ratios, durations and forms of pictures differ by endpoint and model; `ENDPOINTS` is the table. What
-is wrong with a body is told in `local.runway.issues`.
+is wrong with a body is told in `local.runway.errors`.
 """
 
 from __future__ import annotations

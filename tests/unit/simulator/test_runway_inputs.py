@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from local.runway.issues import check
+from local.runway.errors import check
 from local.runway.validation import Picture, Wish
 
 A, B = "https://example.com/a.png", "https://example.com/b.png"

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from local.runware.answers import Item, Teller
 from local.runware.errors import TaskError, invalid
 from local.runware.faults import CUT_OFF, REFUSALS
+from local.runware.responses import Item, Teller
 from local.runware.settings import RunwareSettings
 from local.runware.tasks import RunwareTask, Tasks, event_of
 from local.runware.validation import Document, check

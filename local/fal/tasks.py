@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from local.fal.answers import Answer, request_error
+from local.fal.errors import Answer, request_error
 from local.fal.settings import FalSettings
 from local.simulator.control import SettingsHolder
 from local.simulator.faults import Event, Fault, FaultBook

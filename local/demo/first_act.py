@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from local.demo.app import App, download, retry_after
-from local.demo.behind import Behind, is_any_real
 from local.demo.checks import (
     Checks,
     Clip,
@@ -20,8 +19,9 @@ from local.demo.checks import (
     decode,
     faults_of_journal,
 )
+from local.demo.inspection import Behind, is_any_real
+from local.demo.orders import Shot, doomed
 from local.demo.screen import Screen
-from local.demo.shots import Shot, doomed
 from local.stack import Stack
 
 USER = "demo"

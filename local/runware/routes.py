@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from local.runware.desk import Desk, Reply, read_tasks
+from local.runware.dispatch import Desk, Reply, read_tasks
 from local.runware.errors import TaskError
 from local.runware.validation import Document
 from local.simulator.faults import Fault
