@@ -1,4 +1,4 @@
-"""`python -m local up` starts a stack and stays; `python -m local token` makes a token for it.
+"""`python -m local up` runs a stack until a signal; `python -m local token` makes a token for it.
 
 `up` prints exactly one line on standard output, when everything is ready: a JSON object with every
 URL, table, bucket and ARN (`local.running.RunningStack`). Everything else goes to standard
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def stay_up(options: argparse.Namespace) -> int:
     stop = threading.Event()
-    # During the start a signal interrupts it; afterwards it ends the wait.
+    # A signal interrupts the start, or afterwards ends the wait.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     keys = keys_in_environment()
@@ -65,7 +65,7 @@ def stay_up(options: argparse.Namespace) -> int:
 
 def _interrupt(number: int, frame: object) -> None:
     del frame
-    # Once is enough: an impatient second Ctrl-C must not interrupt the clean-up.
+    # A second Ctrl-C must not interrupt the clean-up.
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.SIG_IGN)
     raise KeyboardInterrupt(f"signal {number}")

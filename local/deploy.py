@@ -1,13 +1,13 @@
 """Deploys the real template.yaml from the source tree, without `sam build`.
 
-What `sam package` would do is done here: each CodeUri folder becomes a zip, the state machine's
-YAML becomes JSON, and both are uploaded; the template goes to CloudFormation as it is, with the SAM
-transform applied there. Every resource of the template is created; none is left out.
+This module does the work of `sam package`: each CodeUri folder becomes a zip, the state machine's
+YAML becomes JSON, and both are uploaded. CloudFormation gets the template with these addresses, and
+applies the SAM transform. Every resource of the template is created.
 
-Two things differ from AWS, both about layers: what they hold is built for another platform.
-`ClipmintLayer` carries our own package only, and names the packages of `.envs/lambda` (what the
-layer's requirements install, for this computer) in a file `python.path`; `MediaLayer` names those
-of `.envs/lambda-media`. `local.runtime.bootstrap` reads that file. So a function imports exactly
+The two layers differ from AWS, because their packages are built for another platform.
+`ClipmintLayer` contains only our own package, and its file `python.path` names the packages of
+`.envs/lambda` (the layer's requirements, installed for this computer); `MediaLayer` names those of
+`.envs/lambda-media`. `local.runtime.bootstrap` reads that file. So a function can import exactly
 what its layers declare.
 """
 
@@ -31,12 +31,12 @@ DEPLOY_PATIENCE_SECONDS = 180
 
 
 class DeployFailedError(RuntimeError):
-    """The stack did not become complete; the message says which resources failed and why."""
+    """The stack did not become complete. The message lists the failed resources and the reasons."""
 
 
 @dataclass(frozen=True)
 class Deployed:
-    """A stack that is complete: its outputs, and its resources' physical ids by logical id."""
+    """A complete stack: its outputs, and its resources' physical ids by logical id."""
 
     outputs: dict[str, str]
     resources: dict[str, str]
@@ -50,7 +50,7 @@ class Deployed:
 
 @dataclass(frozen=True)
 class Layer:
-    """What a layer of the template holds here: our own sources, and where its packages are."""
+    """The local content of a layer: our own sources, and the directory of its packages."""
 
     sources: tuple[Path, ...]
     packages: Path
@@ -77,7 +77,7 @@ def default_layers() -> dict[str, Layer]:
 
 
 class Packager:
-    """Uploads what a template refers to and points the template at it."""
+    """Uploads the files that a template refers to, and replaces the references."""
 
     def __init__(self, s3: Any, template: Path, layers: Mapping[str, Layer]) -> None:
         self._s3 = s3
@@ -89,7 +89,7 @@ class Packager:
     def packaged(self) -> dict[str, Any]:
         for name, resource in self._template["Resources"].items():
             properties = resource.get("Properties", {})
-            # Metadata tells `sam build` how to build; nothing is built here.
+            # Metadata is for `sam build`, which is not used here.
             resource.pop("Metadata", None)
             if resource["Type"] == "AWS::Serverless::Function":
                 code = archive_of_folder(self._folder / properties["CodeUri"])
@@ -104,7 +104,7 @@ class Packager:
         return self._template
 
     def url_of(self, template: Mapping[str, Any]) -> str:
-        """Where CloudFormation finds the packaged template, which is too long for a request."""
+        """The URL of the packaged template, which is too long for a request."""
         location = self._upload(json.dumps(template, separators=(",", ":")).encode(), "json")
         return f"https://s3.amazonaws.com/{location.removeprefix('s3://')}"
 
@@ -166,7 +166,7 @@ def _archive(files: Mapping[Path, Path], texts: Mapping[str, str] | None = None)
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
         for name, path in files.items():
-            # A fixed date: the same sources are the same zip.
+            # A fixed date, so that equal sources give equal zips.
             archive.writestr(zipfile.ZipInfo(name.as_posix()), path.read_bytes())
         for title, text in (texts or {}).items():
             archive.writestr(zipfile.ZipInfo(title), text)

@@ -1,9 +1,8 @@
-"""An OpenID Connect issuer small enough to read, for tokens the local stack accepts.
+"""A minimal OpenID Connect issuer for tokens that the local stack accepts.
 
 It serves `/.well-known/openid-configuration` and the public key; `Signer` signs with the private
-one. The key lives in the stack's state folder (mode 0600), so a token can be made from another
-process for as long as the stack runs. API Gateway checks signature, issuer, audience, expiry and
-scopes.
+key. That key is in the stack's state folder (mode 0600), so another process can make tokens while
+the stack runs. API Gateway checks signature, issuer, audience, expiry and scopes.
 """
 
 import json
@@ -28,7 +27,7 @@ KEYS = "/.well-known/jwks.json"
 
 
 class Signer:
-    """Makes tokens of one issuer with its private key."""
+    """Signs tokens of one issuer with its private key."""
 
     def __init__(self, issuer: str, key: RSAPrivateKey) -> None:
         self._issuer = issuer
@@ -51,7 +50,7 @@ class Signer:
         expires_in: int = 3600,
         **claims: Any,
     ) -> str:
-        """A JWT whose `sub` is `user`. `expires_in` is in seconds, and may be negative."""
+        """A JWT with `user` as its `sub`. `expires_in` is in seconds, and may be negative."""
         now = int(time.time())
         payload = {
             "iss": self._issuer,
@@ -126,7 +125,7 @@ class Issuer:
                 self.wfile.write(document or b"")
 
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - inherited name
-                """Say nothing: the issuer is asked twice in a stack's life."""
+                """Log nothing."""
 
         return Handler
 

@@ -1,6 +1,6 @@
-"""Reads what the workers of a stack wrote down: its invocations and their AWS calls.
+"""Reads the journal that the workers of a stack write: its invocations and their AWS calls.
 
-The lines and their members are described in `local.runtime.observer`.
+`local.runtime.observer` describes the lines and their members.
 """
 
 import json
@@ -12,8 +12,8 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Call:
-    """One AWS call. `resource` is the table, bucket, … it was about; `error` the AWS error code,
-    `capacity` DynamoDB's units."""
+    """One AWS call. `resource` is the name of the table, bucket, and so on; `error` the AWS error
+    code, `capacity` DynamoDB's units."""
 
     at: float
     service: str
@@ -30,7 +30,7 @@ class Call:
 
 @dataclass
 class Invocation:
-    """One run of a function. Without an end (`ended` False) it runs, or its worker is gone.
+    """One run of a function. If `ended` is False, it still runs, or its worker was killed.
 
     `pid` is the process id of its worker.
     """
@@ -59,7 +59,7 @@ class Invocation:
 
 
 class Journal:
-    """The invocations in a journal file. Each `read` parses only what was added since the last."""
+    """The invocations in a journal file. Each `read` parses only the lines added since the last."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -67,12 +67,12 @@ class Journal:
         self._invocations: dict[str, Invocation] = {}
 
     def read(self) -> list[Invocation]:
-        """All invocations in the order they began; none if no function was called yet."""
+        """All invocations in the order they began; an empty list before the first."""
         if self._path.exists():
             with self._path.open("rb") as file:
                 file.seek(self._offset)
                 added = file.read()
-            # A line that is being written is read the next time.
+            # The next call reads a line that is still being written.
             complete = added[: added.rfind(b"\n") + 1]
             self._offset += len(complete)
             for text in complete.splitlines():

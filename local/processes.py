@@ -1,8 +1,8 @@
-"""Child processes that end with their parent, however it ends, and say when they are ready.
+"""Child processes that end when their parent ends for any reason, and report when they are ready.
 
-A child's standard input is a pipe whose other end the parent holds: when the parent is gone, even
-by SIGKILL, the pipe ends and a child that watches it follows. No process group, no platform's own
-death signal, so it works wherever Python does.
+A child's standard input is a pipe from the parent. When the parent ends, even by SIGKILL, the pipe
+is closed, and a child that watches it ends too. This uses no process group and no parent-death
+signal, so it works on every platform.
 """
 
 import select
@@ -14,7 +14,7 @@ STOP_PATIENCE_SECONDS = 5.0
 
 
 class ChildFailedError(RuntimeError):
-    """A child ended, or stayed silent, before it was ready."""
+    """A child ended, or printed nothing in time, before it was ready."""
 
 
 class Child:
@@ -38,7 +38,7 @@ class Child:
                 stderr=errors,
                 env=dict(environment),
                 cwd=cwd,
-                # Ctrl-C reaches a terminal's whole process group; ending children is ours to order.
+                # Ctrl-C reaches the terminal's whole process group, but only we end the children.
                 start_new_session=True,
                 pass_fds=pass_fds,
                 text=True,
@@ -48,7 +48,7 @@ class Child:
     def pid(self) -> int:
         return self._process.pid
 
-    def tell(self, line: str) -> None:
+    def send_line(self, line: str) -> None:
         """Write a line to the child's standard input."""
         if self._process.stdin is None:
             raise ChildFailedError("the child has no standard input")
@@ -56,7 +56,7 @@ class Child:
         self._process.stdin.flush()
 
     def wait_until_ready(self, seconds: float) -> str:
-        """The first line the child prints, which says that it is ready (and perhaps where).
+        """The first line that the child prints when it is ready (it may contain its address).
 
         Raises `ChildFailedError`, with the end of the child's log, if it ends or takes too long.
         """
@@ -70,7 +70,7 @@ class Child:
         raise ChildFailedError(f"{self._process.args!r} did not become ready:\n{tail}")
 
     def stop(self) -> None:
-        """SIGTERM, then SIGKILL for one that will not hear it. Returns when it is gone."""
+        """Send SIGTERM, then SIGKILL if the child does not end. Returns when it has ended."""
         if self._process.poll() is None:
             self._process.terminate()
             try:
@@ -86,6 +86,6 @@ class Child:
                     continue
 
     def kill(self) -> None:
-        """SIGKILL: no farewell."""
+        """Send SIGKILL."""
         self._process.kill()
         self.stop()

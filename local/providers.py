@@ -1,6 +1,6 @@
-"""The providers a local stack can play: their simulators, and the addresses of these.
+"""The providers that a local stack can simulate: their simulators, and their addresses.
 
-A provider whose key is in the environment is real instead, and then nothing is simulated for it.
+If a provider's key is in the environment, the real provider is used instead of its simulator.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 @dataclass(frozen=True)
 class Simulated:
-    """How to play a provider: `python -m {module}`, whose ready line `overrides` turns into the
-    provider's part of the template parameter ProviderOverrides."""
+    """How to simulate a provider. `python -m {module}` starts it; `overrides` turns its ready line
+    into the provider's part of the template parameter ProviderOverrides."""
 
     module: str
     key_name: str
@@ -52,7 +52,7 @@ PROVIDERS: Mapping[str, Simulated] = {
 
 @dataclass(frozen=True)
 class Provider:
-    """A provider of a stack. A real one has its default addresses and no `control_url`."""
+    """A provider of a stack. A real provider has its default addresses and no `control_url`."""
 
     key: str
     url: str | None = None
@@ -61,6 +61,6 @@ class Provider:
 
 
 def keys_in_environment() -> dict[str, str]:
-    """The real keys there are: each makes its provider real."""
+    """The real keys in the environment, by name. Each makes its provider real."""
     names = (known.key_name for known in PROVIDERS.values())
     return {name: os.environ[name] for name in names if os.environ.get(name)}

@@ -1,20 +1,20 @@
-"""A stack that runs, here or in another process: what it has, what it did, and how to hurt it.
+"""A running stack, in this process or another: its resources, its history, and planned crashes.
 
-`running_stack()` finds the one started last, or one by name; `local.stack.Stack` is one too.
+`running_stack()` finds the stack started last, or one by name; `local.stack.Stack` is one too.
 
-**Reading.** `logs("GenerateFunction")` gives a function's log lines (they are in CloudWatch Logs,
-`boto3("logs")` reads them too). `history(job_id)` gives a job's execution history, as
+**Reading.** `logs("GenerateFunction")` returns a function's log lines (they are in CloudWatch Logs,
+`boto3("logs")` reads them too). `history(job_id)` returns a job's execution history, as
 GetExecutionHistory does; `transitions(job_id)` the states it entered. `invocations(about=job_id)`
-gives the function runs that had to do with a job, each with its AWS calls in order.
+returns the function runs that mention a job, each with its AWS calls in order.
 
 **Crashing.** `crash("GenerateFunction", "TransactWriteItems")` kills the worker (SIGKILL) right
-after its next transaction was answered; `moment="before"` just before it is sent; the operation
-"Return" when the handler is done and its answer not yet sent; `nth=2` the second such call of one
-invocation; `resource=` (part of) a table's or bucket's name, and `about=` a text in the event, such
-as a job id, narrow it down. It strikes once. `kill_workers("MigrateFunction")` kills what runs
-right now, `kill_workers("MigrateFunction", about=job_id)` only a worker that is running an event
-with that text in it. To the outside a killed worker is what it is on AWS: the HTTP API answers 500,
-a state fails with `Runtime.ExitError`.
+after the response to its next transaction; `moment="before"` just before the transaction is sent;
+the operation "Return" after the handler has returned and before its result is sent. `nth=2` selects
+the second such call of one invocation, `resource=` (part of) a table's or bucket's name, and
+`about=` a text in the event, such as a job id. A plan kills one worker.
+`kill_workers("MigrateFunction")` kills the function's workers now, with `about=job_id` only a
+worker that is running an event with that text. A caller sees a killed worker as on AWS: the HTTP
+API answers 500, a state fails with `Runtime.ExitError`.
 """
 
 import contextlib
@@ -41,11 +41,11 @@ STATE = ROOT / ".local"
 NEWEST = STATE / "newest"
 DESCRIPTION = "stack.json"
 ISSUER_KEY = "issuer.pem"
-# Tests call from many threads at once.
+# Tests make calls from many threads at once.
 MANY_CONNECTIONS = Config(max_pool_connections=50)
 FOR_S3 = Config(signature_version="s3v4", s3={"addressing_style": "path"})
 
-# The emulator's root user. With IAM enforced, only the functions' roles are held to anything.
+# The emulator's root user. If IAM is enforced, it applies only to the functions' roles.
 CREDENTIALS = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
 
 Answer = TypeVar("Answer")
@@ -55,7 +55,7 @@ class RunningStack:
     """A stack by its description, the object that `python -m local up` prints.
 
     `tables`, `buckets`, `functions` (ARNs) and `log_groups` are by logical id, `simulators` by
-    provider. `close` ends the connections that were made to it, not the stack.
+    provider. `close` closes the connections to the stack and does not stop it.
     """
 
     state_dir: Path
@@ -75,7 +75,7 @@ class RunningStack:
         self.describe(description)
 
     def describe(self, description: Mapping[str, Any]) -> None:
-        """Take over a description's members."""
+        """Set the attributes from a description."""
         self.description = dict(description)
         self.name: str = description["stack"]
         self.state_dir = Path(description["state_dir"])
@@ -140,7 +140,7 @@ class RunningStack:
         return [event["message"] for event in sorted(events, key=lambda event: event["timestamp"])]
 
     def logs_about(self, function: str, about: str) -> list[str]:
-        """The log lines of those runs of a function whose event or result contains a text."""
+        """The log lines of the runs of a function that have a text in their event or result."""
         runs = self.invocations(function=function, about=about)
         if not runs:
             return []
@@ -152,7 +152,7 @@ class RunningStack:
             logGroupName=self.log_groups[function],
             startTime=int(min(run.at for run in runs) * 1000),
         ):
-            # A stream is one worker's, which runs one event at a time.
+            # A stream belongs to one worker, which runs one event at a time.
             for event in page["events"]:
                 stream, message = event["logStreamName"], event["message"]
                 if message.startswith("START RequestId: "):
@@ -162,7 +162,7 @@ class RunningStack:
         return found
 
     def execution_arn(self, name: str) -> str:
-        """The ARN of the execution with this name; a job's execution has its id for a name."""
+        """The ARN of the execution with this name; that of a job's execution is the job's id."""
         return f"{self.state_machine_arn.replace(':stateMachine:', ':execution:')}:{name}"
 
     def history(self, name: str) -> list[dict[str, Any]]:
@@ -221,11 +221,11 @@ class RunningStack:
         draft.rename(self.state_dir / "crashes" / draft.name)
 
     def planned_crashes(self, about: str = "") -> int:
-        """How many planned crashes have not happened, of all or of those about a text."""
+        """The number of planned crashes that have not happened, all or those about a text."""
         return len(self._plans(about))
 
     def call_off_crashes(self, about: str = "") -> None:
-        """Withdraw the planned crashes that have not happened, all or those about a text."""
+        """Cancel the planned crashes that have not happened, all or those about a text."""
         for plan in self._plans(about):
             plan.unlink(missing_ok=True)
 
@@ -252,9 +252,9 @@ class RunningStack:
         return found
 
     def kill_workers(self, function: str, about: str | None = None) -> int:
-        """SIGKILL the live workers of a function; how many there were.
+        """Send SIGKILL to the live workers of a function. Returns their number.
 
-        With `about`, only those that are running an event which contains that text.
+        With `about`, only to those that are running an event which contains that text.
         """
         pids = self.workers(function)
         if about is not None:
@@ -294,7 +294,7 @@ def running_stack(name: str | None = None) -> RunningStack:
 
 
 def remove_remains() -> None:
-    """Remove the state folders of stacks whose process is gone."""
+    """Remove the state folders of stacks that have no process any more."""
     for mark in STATE.glob("*/pid"):
         text = mark.read_text(encoding="utf-8")
         if text and not _alive(int(text)):

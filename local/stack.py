@@ -3,10 +3,10 @@
     with Stack() as stack:
         httpx.get(f"{stack.api_url}/v1/models", headers=stack.bearer("ada"))
 
-Two stacks side by side share nothing. A stack that is stopped, or whose process is killed, leaves
-no process; a stopped one leaves no file either, and the next start removes what a killed one left.
+Two stacks at the same time share nothing. A stack that is stopped or killed leaves no process. A
+stopped stack leaves no file either; the next start removes the files of killed stacks.
 
-Everything a running stack can be asked is in `local.running`.
+`local.running` has the methods to read and crash a running stack.
 """
 
 import json
@@ -42,7 +42,7 @@ __all__ = ["Stack", "wait_for"]
 REGION = "us-east-1"
 STACK_NAME = "clipmint"
 START_PATIENCE_SECONDS = 60
-# What the template's WebhookBaseUrl says where no provider can reach this computer.
+# The value of the template's WebhookBaseUrl if no provider can reach this computer.
 NO_WEBHOOKS = "none"
 EMULATOR_PYTHON = ROOT / ".envs" / "emulator" / "bin" / "python"
 HANDLER_PYTHON = ROOT / ".envs" / "lambda" / "bin" / "python"
@@ -52,8 +52,8 @@ class Stack(RunningStack):
     """One local stack. Start it with `with`, or `start` and `stop`.
 
     `template` and `layers` replace the application (tests of the emulator do). `parameters` are
-    template parameters that override ours. `simulate` names the providers to play, `settings` are
-    their simulators' settings by provider. A real key in `keys` uses that provider for real.
+    template parameters that override ours. `simulate` names the providers to simulate, `settings`
+    are the simulators' settings by provider. With a key in `keys` the real provider is used.
     `worker_cap`, `workers_each`, `idle_seconds` and `preload` are described in
     `local.emulator.settings`. `stock` runs the emulator without our corrections.
     """
@@ -111,7 +111,7 @@ class Stack(RunningStack):
         self.stop()
 
     def start(self) -> None:
-        """Start everything and deploy; on failure nothing is left running."""
+        """Start everything and deploy. On failure, stops everything that was started."""
         remove_remains()
         self.state_dir.mkdir(parents=True)
         self._running.callback(self._forget)
@@ -153,7 +153,7 @@ class Stack(RunningStack):
             )
 
     def _described(self, deployed: Deployed) -> dict[str, Any]:
-        """What `python -m local up` prints."""
+        """The description that `python -m local up` prints."""
         functions = deployed.of_type("AWS::Lambda::Function")
         configurations = {
             logical: self.boto3("lambda").get_function_configuration(FunctionName=name)
@@ -206,7 +206,7 @@ class Stack(RunningStack):
             )
 
     def _start_emulator(self) -> None:
-        # Bound here and inherited, so that nobody takes the ports in between.
+        # Bind the ports here and pass them on, so that no other process can take them.
         with ExitStack() as ours:
             listeners = [
                 ours.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3)
@@ -229,11 +229,11 @@ class Stack(RunningStack):
             **self._workers,
             "enforce_iam": self._enforce_iam,
         }
-        child.tell(json.dumps(settings))
+        child.send_line(json.dumps(settings))
         child.wait_until_ready(START_PATIENCE_SECONDS)
 
     def _child(self, name: str, command: list[str], pass_fds: Sequence[int] = ()) -> Child:
-        # Their temporary files go with the stack, however they end.
+        # The temporary files of the children are removed with the stack, even if one is killed.
         temporary = self.state_dir / "tmp"
         temporary.mkdir(exist_ok=True)
         environment = {

@@ -18,8 +18,8 @@ from PIL import UnidentifiedImageError
 
 from local.demo.app import UnexpectedAnswer
 from local.demo.checks import Checks
-from local.demo.first_act import USER, Story
-from local.demo.orders import NAMES, Shot, bill, rerouted, shots, side_by_side
+from local.demo.first_act import USER, FirstAct
+from local.demo.orders import NAMES, Order, bill, orders, rerouted, side_by_side
 from local.demo.screen import Screen
 from local.demo.second_act import SecondAct
 from local.demo.side_by_side import SideBySide
@@ -29,12 +29,12 @@ from local.stack import Stack
 
 INTERRUPTED = 130
 SECOND_THOUGHTS_SECONDS = 5
-"""Between saying what real providers will charge and starting."""
+"""The pause between printing what real providers will charge and starting."""
 
-# Long enough to be seen as progress; a real model takes a minute or two.
+# Long enough to show progress; a real model takes one or two minutes.
 SIMULATED = {"generation_seconds": 4.0}
 
-# What ends a demo early. Each comes with words of its own.
+# The errors that end a demo early. The message of each is printed.
 TROUBLE = (
     UnexpectedAnswer,
     ChildFailedError,
@@ -81,39 +81,41 @@ def _run(
     names: Sequence[str],
     keys: Mapping[str, str],
 ) -> None:
-    """``names`` are the providers that take part, ``keys`` those of the real ones by name."""
+    """``names`` are the providers of the first act; ``keys`` has the keys of the real ones."""
     began = time.monotonic()
-    everybody = len(names) > 1
-    if everybody:
+    all_providers = len(names) > 1
+    if all_providers:
         chosen = side_by_side(options.prompt)
     else:
-        chosen = shots(names[0], options.prompt, options.image_url, real=bool(keys))
+        chosen = orders(names[0], options.prompt, options.image_url, real=bool(keys))
     simulated = {**SIMULATED, "fetch_inputs": options.image_url is not None}
     _introduce(screen, chosen, names, keys)
-    if not (everybody or keys or options.image_url):
-        screen.say("It takes the default image unread; --image-url URL shows one of yours.")
+    if not (all_providers or keys or options.image_url):
+        screen.say(
+            "The simulator does not download the default image; --image-url URL uses your own."
+        )
     by_name = {PROVIDERS[name].key_name: key for name, key in keys.items()}
-    # The second act is for all three; whoever does not take part in the first is played.
+    # The second act needs all three providers: simulate those that the first act does not use.
     settings = dict.fromkeys(NAMES, simulated)
     with Stack(simulate=tuple(NAMES), keys=by_name, settings=settings) as stack:
         screen.say(f"The stack is ready after {time.monotonic() - began:.1f} s: {stack.api_url}")
         try:
-            if everybody:
-                story = SideBySide(stack, screen, checks, options.out)
-                story.tell_all(chosen, rerouted(options.prompt))
+            if all_providers:
+                first_act = SideBySide(stack, screen, checks, options.out)
+                first_act.run_all(chosen, rerouted(options.prompt))
             else:
-                Story(stack, screen, checks, options.out).tell(chosen)
+                FirstAct(stack, screen, checks, options.out).run(chosen)
                 if checks.wrong:
                     screen.heading("The second act is left out, because the first went wrong")
                 else:
-                    SecondAct(stack, screen, checks, options.out).tell_on()
+                    SecondAct(stack, screen, checks, options.out).run_second()
             if not checks.wrong:
                 screen.heading(
                     f"Done in {time.monotonic() - began:.1f} s; {checks.made} checks passed"
                 )
-                pictures = "" if everybody else ", pictures (.png)"
+                images = "" if all_providers else ", images (.png)"
                 screen.say(
-                    f"Videos (.mp4){pictures} and thumbnails (.jpg) are in {options.out.resolve()}"
+                    f"Videos (.mp4){images} and thumbnails (.jpg) are in {options.out.resolve()}"
                 )
         except TROUBLE as error:
             if not options.keep:
@@ -124,7 +126,7 @@ def _run(
 
 
 def _introduce(
-    screen: Screen, chosen: Sequence[Shot], names: Sequence[str], keys: Mapping[str, str]
+    screen: Screen, chosen: Sequence[Order], names: Sequence[str], keys: Mapping[str, str]
 ) -> None:
     screen.heading("Clipmint, on this machine")
     screen.say("template.yaml runs in an AWS emulator.")
@@ -137,12 +139,14 @@ def _introduce(
     if others := [NAMES[name] for name in NAMES if name not in names]:
         screen.say(f"Simulators play {_listed(others, 'and')} too, in the second act.")
     for name in keys:
-        asked = [shot for shot in chosen if shot.provider == name]
+        asked = [order for order in chosen if order.provider == name]
         key_name = PROVIDERS[name].key_name
         screen.say(f"{key_name} is set: the real {NAMES[name]} makes {bill(asked)}.")
     if keys:
         screen.say("Webhooks cannot reach this machine, so they are polled; that takes minutes.")
-        screen.say("What is made to fail is left out: a real provider does not fail to order.")
+        screen.say(
+            "The job that is made to fail is left out: a real provider cannot be made to fail."
+        )
         screen.say(f"Starting in {SECOND_THOUGHTS_SECONDS} s; Ctrl-C stops it.")
         time.sleep(SECOND_THOUGHTS_SECONDS)
 
@@ -154,7 +158,7 @@ def _listed(words: Sequence[str], last: str) -> str:
 
 
 def _stay(screen: Screen, stack: Stack) -> None:
-    """Keep the stack until Ctrl-C, which is then no interruption."""
+    """Keep the stack until Ctrl-C, which then does not count as an interruption."""
     screen.heading(f"The stack stays up at {stack.api_url}")
     screen.say(f"A token: .venv/bin/python -m local token --user {USER} --stack {stack.name}")
     screen.say("Ctrl-C stops it.")
@@ -177,7 +181,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         default="fal",
         help="who makes them; all: one video each, side by side (default: fal)",
     )
-    parser.add_argument("--prompt", metavar="TEXT", help="what the videos shall show")
+    parser.add_argument("--prompt", metavar="TEXT", help="what the videos show")
     parser.add_argument(
         "--image-url",
         metavar="URL",
@@ -192,7 +196,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _interrupt(number: int, frame: object) -> None:
     del frame
-    # Once is enough: an impatient second Ctrl-C must not interrupt the clean-up.
+    # A second Ctrl-C must not interrupt the clean-up.
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.SIG_IGN)
     raise KeyboardInterrupt(f"signal {number}")

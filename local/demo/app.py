@@ -1,7 +1,7 @@
-"""The app's side of the API: what a phone would do, and nothing a phone could not.
+"""The app's side of the API: only what an app on a phone can do.
 
-A start carries an Idempotency-Key, so it may be sent again whatever became of the first attempt;
-``Retry-After`` is honoured wherever the API sends it.
+A start has an Idempotency-Key, so it can be retried after any failure. The app waits for the
+time in ``Retry-After``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import httpx
 TIMEOUT_SECONDS = 30
 ATTEMPTS = 5
 ASK_AGAIN = frozenset({409, 429, 503})
-"""Statuses that, with a Retry-After, mean: later."""
+"""Statuses that, together with a Retry-After, ask for a retry."""
 CHUNK_BYTES = 256 * 1024
 
 
@@ -31,7 +31,7 @@ class App:
     """One user's (or the owner's) connection to the API. ``headers`` carry the token."""
 
     def __init__(self, api_url: str, headers: Mapping[str, str]) -> None:
-        # No proxy of the environment stands between a laptop and itself.
+        # The stack is on this computer: ignore the environment's proxies.
         self._client = httpx.Client(
             base_url=api_url, headers=dict(headers), timeout=TIMEOUT_SECONDS, trust_env=False
         )
@@ -71,7 +71,7 @@ class App:
             query = {"cursor": page["cursor"]}
 
     def _call(self, method: str, path: str, **parts: Any) -> httpx.Response:
-        """Raises `UnexpectedAnswer` for an error that asking again does not mend."""
+        """Raises `UnexpectedAnswer` for an error that a retry does not resolve."""
         for _ in range(ATTEMPTS):
             answer = self._client.request(method, path, **parts)
             if answer.status_code not in ASK_AGAIN or "Retry-After" not in answer.headers:
@@ -85,35 +85,35 @@ class App:
 
 
 def retry_after(answer: httpx.Response) -> float:
-    """When to ask again, in seconds from now; 2 where the API does not say."""
+    """Seconds until the next request; 2 if the response has no Retry-After."""
     return float(answer.headers.get("Retry-After", 2))
 
 
 def upload(form: Mapping[str, Any], content: bytes) -> int:
-    """Send a file with a presigned form; what S3 answers, 204 if it has taken it.
+    """Upload a file with a presigned form. Returns S3's status: 204 if it stored the file.
 
-    The form is the permission: no token goes with it.
+    The form is the permission, so no token is sent.
     """
-    answer = _anybody().post(form["url"], data=form["fields"], files={"file": content})
+    answer = _public_client().post(form["url"], data=form["fields"], files={"file": content})
     return answer.status_code
 
 
-def look(url: str) -> tuple[int, bytes]:
-    """What anybody gets from a public URL: a status and a body."""
-    answer = _anybody().get(url)
+def get_public(url: str) -> tuple[int, bytes]:
+    """The status and the body of a public URL, read without a token."""
+    answer = _public_client().get(url)
     return answer.status_code, answer.content
 
 
 def download(url: str, path: Path) -> str:
-    """Save what a presigned URL leads to; the SHA-256 of what came, in hex.
+    """Save the file of a presigned URL. Returns its SHA-256 in hex.
 
-    The URL is the permission: no token goes with it. Raises ``httpx.HTTPStatusError``. A file that
-    is there was downloaded to its end.
+    The URL is the permission, so no token is sent. Raises ``httpx.HTTPStatusError``. A file
+    at ``path`` is always complete.
     """
     digest = hashlib.sha256()
     unfinished = path.with_name(path.name + ".part")
     with (
-        _anybody().stream("GET", url) as answer,
+        _public_client().stream("GET", url) as answer,
         unfinished.open("wb") as file,
     ):
         answer.raise_for_status()
@@ -125,6 +125,6 @@ def download(url: str, path: Path) -> str:
 
 
 @functools.cache
-def _anybody() -> httpx.Client:
-    """For URLs and forms that are their own permission."""
+def _public_client() -> httpx.Client:
+    """A client without a token, for public and presigned URLs and for presigned forms."""
     return httpx.Client(timeout=TIMEOUT_SECONDS, trust_env=False)

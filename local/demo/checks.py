@@ -1,7 +1,7 @@
-"""What the demo holds true of everything it shows.
+"""The checks of the demo.
 
-A `Checks` collects what is wrong, so that one run says all of it; judging a journal or a file is
-done by pure functions that know nothing of Clipmint's own code.
+A `Checks` collects every failed check, so that one run reports all of them. The functions that
+check a journal or a file use none of Clipmint's own code.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ THUMBNAIL_SIDE = 640
 
 
 class Checks:
-    """Counts what holds and keeps what does not; ``report`` is told of the latter at once."""
+    """Counts the checks and keeps the failed ones. ``report`` is called with each failed one."""
 
     def __init__(self, report: Callable[[str], None]) -> None:
         self._report = report
@@ -39,7 +39,7 @@ class Checks:
 
 @dataclass(frozen=True)
 class Clip:
-    """What a decoder found in an MP4; ``seconds`` as the file states it."""
+    """What a decoder found in an MP4. ``seconds`` is the duration that the file declares."""
 
     codec: str
     width: int
@@ -52,7 +52,7 @@ class Clip:
 
 
 def decode(path: Path) -> Clip:
-    """Decode every frame of a file. Raises ``av.FFmpegError`` if one of them cannot be."""
+    """Decode every frame of a file. Raises ``av.FFmpegError`` if a frame cannot be decoded."""
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         sound = next((each.codec_context.name for each in container.streams.audio), None)
@@ -71,9 +71,9 @@ def decode(path: Path) -> Clip:
 
 
 def check_clip(checks: Checks, name: str, clip: Clip, size: tuple[int, int], seconds: int) -> None:
-    """Is this the video that was asked for, and all of it?"""
+    """Check that the video has the ordered size and duration, and that all frames decode."""
     checks.equal(f"{name}: codec", clip.codec, "h264")
-    checks.equal(f"{name}: picture", (clip.width, clip.height), size)
+    checks.equal(f"{name}: frame size", (clip.width, clip.height), size)
     checks.that(
         abs(clip.seconds - seconds) <= DURATION_TOLERANCE_SECONDS,
         f"{name}: lasts {clip.seconds:.2f} s, not {seconds} s",
@@ -85,13 +85,13 @@ def check_clip(checks: Checks, name: str, clip: Clip, size: tuple[int, int], sec
 
 
 def check_thumbnail(checks: Checks, name: str, path: Path, size: tuple[int, int]) -> None:
-    """A whole JPEG, in the video's proportions?"""
-    with Image.open(path) as picture:
-        picture.load()
-        checks.equal(f"{name}: format", picture.format, "JPEG")
-        checks.equal(f"{name}: longer side", max(picture.size), min(max(size), THUMBNAIL_SIDE))
-        skew = abs(picture.width * size[1] - picture.height * size[0]) / (size[0] * size[1])
-        checks.that(skew < 0.01, f"{name}: {picture.size} is not in the proportions of {size}")
+    """Check that the thumbnail is a complete JPEG with the video's proportions."""
+    with Image.open(path) as image:
+        image.load()
+        checks.equal(f"{name}: format", image.format, "JPEG")
+        checks.equal(f"{name}: longer side", max(image.size), min(max(size), THUMBNAIL_SIDE))
+        skew = abs(image.width * size[1] - image.height * size[0]) / (size[0] * size[1])
+        checks.that(skew < 0.01, f"{name}: {image.size} is not in the proportions of {size}")
 
 
 def ends(path: Path) -> tuple[Image.Image, Image.Image]:
@@ -101,21 +101,22 @@ def ends(path: Path) -> tuple[Image.Image, Image.Image]:
         first = last = next(frames)
         for last in frames:  # noqa: B007
             pass
-        pictures: tuple[Image.Image, Image.Image] = (
+        images: tuple[Image.Image, Image.Image] = (
             first.to_image(),  # type: ignore[no-untyped-call]
             last.to_image(),  # type: ignore[no-untyped-call]
         )
-        return pictures
+        return images
 
 
 def unlikeness(one: Image.Image, other: Image.Image) -> float:
-    """How far two pictures are apart, from 0 (alike) to 255: by their colours, part by part."""
+    """How different two images are, from 0 (equal) to 255: the mean difference of colours in a
+    grid of 9 by 16 fields."""
     small = [each.convert("RGB").resize((9, 16)) for each in (one, other)]
     bands = ImageStat.Stat(ImageChops.difference(*small)).mean
     return sum(bands) / len(bands)
 
 
-# What one credit of an entry does to the available and to the held credits.
+# How one credit of an entry changes the available and the held credits.
 _EFFECTS: Mapping[str, tuple[int, int]] = {
     "grant": (1, 0),
     "hold": (-1, 1),
@@ -125,10 +126,10 @@ _EFFECTS: Mapping[str, tuple[int, int]] = {
 
 
 def faults_of_journal(entries: Iterable[Mapping[str, Any]], available: int, held: int) -> list[str]:
-    """What does not add up in a journal (oldest line first) of an account as it stands now.
+    """The contradictions in a journal (oldest line first) of an account with these balances now.
 
-    Every line must follow from the one before, the last one must be the account, and every hold
-    (one per stage of a job) must have ended, once, as a whole.
+    The balances of every line must follow from the line before. The last line must match the
+    account. Every hold (one per stage of a job) must be captured or released once, completely.
     """
     faults: list[str] = []
     balance = reserved = 0

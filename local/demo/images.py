@@ -1,6 +1,7 @@
-"""The pictures the demo uploads: a harbour at four moments of a day, painted with Pillow.
+"""The images that the demo uploads: a harbour at four times of a day, drawn with Pillow.
 
-They differ most in what videos between them must show: how light it is, and where the sun stands.
+They differ most in brightness and in the position of the sun, which a video between two of them
+must show.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ MOMENTS: Mapping[str, Moment] = {
         ((4, 8, 24), (20, 30, 70)), ((14, 22, 48), (2, 4, 14)), (470, 260), (235, 238, 250)
     ),
 }
-"""By name, in the order of the day."""
+"""By name, from morning to night."""
 
 
 def paint(name: str) -> bytes:

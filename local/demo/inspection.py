@@ -1,7 +1,7 @@
-"""Behind the API: what the bucket holds, how an execution went, what the provider was asked.
+"""Checks what the API does not show: objects, state transitions, requests to the provider.
 
-No app could see any of this. It is read from S3, from the recorded history of Step Functions, from
-the journal of AWS calls the local stack keeps, and from the simulated provider's own log.
+It reads S3, the history of Step Functions, the journal of AWS calls that the local stack keeps, and
+the simulated provider's own log. An app has no access to any of these.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from local.journal import Call
 from local.stack import Stack, wait_for
 
 PATH_OF_STAGE = ["Submit", "Track", "Migrate", "NextStage"]
-# A failed stage comes by Submit again, which passes all on but what another picture may mend.
+# A failed stage returns to Submit, which retries only a failure that another image can avoid, and
+# passes every other failure to Settle.
 PATH_OF_FAILURE = ["Submit", "Track", "Submit", "Settle"]
 END_PATIENCE_SECONDS = 10
 POLL_ONLY = "runway"
@@ -29,13 +30,13 @@ _reader = TypeDeserializer()
 
 
 def is_any_real(stack: Stack) -> bool:
-    """Whether a real provider takes part. Its webhooks cannot reach this machine, and so the stack
-    tells none of them, real or played, where to call."""
+    """Whether a provider is real. Its webhooks cannot reach this machine, so the stack sends no
+    provider, real or simulated, a webhook URL."""
     return any(provider.control_url is None for provider in stack.providers.values())
 
 
-class Behind:
-    """Reads a stack, prints what is worth seeing and checks what must hold."""
+class Inspector:
+    """Reads a stack, prints what it did and checks it."""
 
     def __init__(self, stack: Stack, screen: Screen, checks: Checks) -> None:
         self._stack = stack
@@ -61,7 +62,7 @@ class Behind:
         self._screen.say(f"{len(transitions)} state transitions: {' → '.join(transitions)}")
         self._screen.gap()
         runs = self._stack.invocations(about=job_id)
-        # The journal mentions the job too; a poll is a request for the job itself.
+        # Requests for the user's journal mention the job too. Only requests for the job are polls.
         path = f"/v1/videos/{job_id}"
         reads = [run for run in runs if run.event.get("rawPath") == path]
         seen: set[str] = set()
@@ -72,22 +73,22 @@ class Behind:
             short = run.function.removesuffix("Function").lower()
             again = " again" if short in seen else ""
             seen.add(short)
-            rows.append((short + again, self._told(run.calls)))
+            rows.append((short + again, self._describe(run.calls)))
         calls = [call for run in reads for call in run.calls]
-        rows.append((f"status, {polls} polls", self._told(calls)))
+        rows.append((f"status, {polls} polls", self._describe(calls)))
         self._screen.table(("function", "AWS calls"), rows)
         self._checks.equal(f"{name}: AWS calls of {polls} polls", len(calls), polls)
 
     def check(self, job_id: str, name: str, provider: str, *, completed: bool) -> None:
-        """One execution, the expected way; one submission per stage, to this provider, and paid for
-        only if there is a video."""
+        """Check one execution, with the expected states, and one submission per stage, to this
+        provider, which is paid only if there is a video."""
         stages = self.stages(job_id)
         status = self._await_end(job_id)
         self._checks.equal(f"{name}: execution", status, "SUCCEEDED")
         way = self._stack.transitions(job_id)
         polled = provider == POLL_ONLY or is_any_real(self._stack)
         if polled:
-            # Without webhooks Track is entered once per look; how often is the provider's business.
+            # Without webhooks Track is entered once per poll. The number of polls is not checked.
             way = [state for state, _ in groupby(way)]
         expected = [*PATH_OF_STAGE * len(stages), "Settle"] if completed else PATH_OF_FAILURE
         self._checks.equal(f"{name}: state transitions", way, expected)
@@ -97,7 +98,7 @@ class Behind:
         self._checks.equal(f"{name}: submissions to the providers", payees, expected_payees)
         for _, submission in paid:
             self._checks.equal(f"{name}: paid to the provider", submission["billed"], completed)
-            # A call that nobody answered in time, on a busy computer, is made again: no harm.
+            # On a busy computer a webhook may time out. It has no status then, and is retried.
             taken = [sent["status"] for sent in submission["deliveries"] if sent["status"]]
             self._checks.equal(f"{name}: webhook answers", taken, [] if polled else [200])
         for simulator in self._stack.simulators.values():
@@ -105,10 +106,10 @@ class Behind:
             self._checks.that(not leaked, f"{name}: the provider's key was sent to its CDN")
 
     def paid(self, job_id: str) -> list[tuple[str, dict[str, Any]]]:
-        """What the simulated providers accepted for a job, and which of them did.
+        """The submissions that the simulated providers accepted for a job, by provider.
 
-        The job knows its tasks by the provider's ids. Whoever else was given the job's webhook URL
-        accepted it too.
+        A submission belongs to the job if the job records its request id, or if its webhook URL
+        contains the job's id.
         """
         recorded = {stage["submission"].get("request_id") for stage in self.stages(job_id)}
         return [
@@ -120,14 +121,14 @@ class Behind:
         ]
 
     def stages(self, job_id: str) -> list[dict[str, Any]]:
-        """The job's stages as recorded: the provider, the submission, who refused it before."""
+        """The job's stages as stored, with provider, submission and earlier refusals."""
         item = self._stack.boto3("dynamodb").get_item(
             TableName=self._stack.tables["JobsTable"], Key={"job_id": {"S": job_id}}
         )["Item"]
         return [_reader.deserialize(item[name]) for name in ("image", "video") if name in item]
 
     def aws_calls(self, job_id: str) -> int:
-        """The AWS calls made for a job, those of the app's polls apart."""
+        """The number of AWS calls made for a job, without those of the app's polls."""
         runs = self._stack.invocations(about=job_id)
         return sum(len(run.calls) for run in runs if run.function != "StatusFunction")
 
@@ -144,7 +145,7 @@ class Behind:
         return found["startDate"], found["stopDate"]
 
     def _await_end(self, job_id: str) -> str:
-        """The execution's final status. A job ends a moment before the execution that ends it."""
+        """The execution's final status. The execution ends a moment after its job."""
         steps, arn = self._stack.boto3("stepfunctions"), self._stack.execution_arn(job_id)
 
         def ended() -> str | None:
@@ -153,22 +154,22 @@ class Behind:
 
         return str(wait_for(ended, END_PATIENCE_SECONDS))
 
-    def _told(self, calls: Iterable[Call]) -> str:
-        told = []
+    def _describe(self, calls: Iterable[Call]) -> str:
+        parts = []
         lines = [f"{call.operation} {self._about(call)}".strip() for call in calls]
         for line, alike in groupby(lines):
             count = len(list(alike))
-            told.append(f"{line} x{count}" if count > 1 else line)
-        return ", ".join(told)
+            parts.append(f"{line} x{count}" if count > 1 else line)
+        return ", ".join(parts)
 
     def _about(self, call: Call) -> str:
-        """What a call was about, by its name in the template."""
+        """The resources of a call, by their names in the template."""
         parts = call.resource.split(",")
         return "+".join(self._names.get(part, part.rpartition(":")[2]) for part in parts)
 
 
-def told(states: Sequence[str]) -> str:
-    """State names, those that repeat counted: ``Submit → Track x3 → …``."""
+def count_repeats(states: Sequence[str]) -> str:
+    """The states as text, with a count for repeated ones: ``Submit → Track x3 → …``."""
     runs = [(state, len(list(alike))) for state, alike in groupby(states)]
     return " → ".join(f"{state} x{count}" if count > 1 else state for state, count in runs)
 

@@ -1,7 +1,7 @@
-"""What the demo prints: live bars in a terminal, plain lines everywhere else.
+"""The demo's output: live progress bars in a terminal, plain lines everywhere else.
 
-In a pipe, a CI log or a dumb terminal there are no control codes and no colours, whatever the
-environment asks for: one line per change of progress, and tables of aligned columns.
+In a pipe, a CI log or a dumb terminal it prints no control codes and no colours, even if the
+environment asks for them: one line per change of progress, and tables of aligned columns.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 
 PLAIN_WIDTH = 160
-"""Columns where there is no terminal to measure: nothing of ours wraps at that."""
+"""Columns if there is no terminal to measure: none of our lines is longer."""
 
 Rows = Sequence[Sequence[object]]
 
 
 class Bars(Protocol):
-    """Shows how far several things have come."""
+    """Shows the progress of several jobs."""
 
     def show(self, name: str, percent: int, step: str) -> None: ...
 
 
 class Screen:
-    """Standard output. ``interactive`` says whether a person watches it live."""
+    """Standard output. ``interactive`` is True if it is a terminal."""
 
     def __init__(self) -> None:
         self.interactive = sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in {
@@ -39,9 +39,9 @@ class Screen:
             "unknown",
         }
         if isinstance(sys.stdout, io.TextIOWrapper):
-            # Better a question mark than no demo, where the encoding knows no arrow.
+            # An encoding without arrows prints question marks instead of raising.
             sys.stdout.reconfigure(errors="replace")
-        # Rich would believe FORCE_COLOR and the like even in a pipe; we have looked ourselves.
+        # Rich would obey FORCE_COLOR and similar variables even in a pipe.
         self._console = Console(
             force_terminal=self.interactive,
             color_system="auto" if self.interactive else None,
@@ -65,9 +65,9 @@ class Screen:
         self._console.print(f"  WRONG: {text}", style="bold red")
 
     def table(self, columns: Sequence[str], rows: Rows) -> None:
-        """A column of numbers stands to the right. ``rows`` has a member per column."""
+        """Columns of numbers are right-aligned. Each row has one member per column."""
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-        table.add_column("")  # the indent all our lines have
+        table.add_column("")  # the indent of all our lines
         for number, column in enumerate(columns):
             right = all(isinstance(row[number], int | float) for row in rows)
             last = number == len(columns) - 1
@@ -84,7 +84,7 @@ class Screen:
 
     @contextmanager
     def bars(self, names: Sequence[str]) -> Iterator[Bars]:
-        """Progress of these, from 0 percent, for as long as the block lasts."""
+        """Progress of these, from 0 percent, until the block ends."""
         if not self.interactive:
             yield _Lines(self, max(map(len, names)))
             return

@@ -1,7 +1,8 @@
-"""The second act: pictures go in, and a project's image, frame pairs and scene become videos.
+"""The second act: the user uploads images and makes videos of a project's image, frame pairs and
+scene.
 
-All of it starts from pictures on this machine, or makes one that lies there, so each part needs a
-simulator: a real provider cannot fetch from a laptop, and what it would make is left out.
+Every part uses images that are stored on this machine, where a real provider cannot download them.
+So each part needs its provider's simulator, and is left out if the provider is real.
 """
 
 from __future__ import annotations
@@ -15,33 +16,33 @@ from typing import Any
 
 from PIL import Image
 
-from local.demo.app import look, upload
+from local.demo.app import get_public, upload
 from local.demo.checks import ends, unlikeness
-from local.demo.first_act import FAILURES, Story, Take
+from local.demo.first_act import FAILURES, FirstAct, Job
 from local.demo.images import MOMENTS, SIZE, paint
-from local.demo.inspection import told
+from local.demo.inspection import count_repeats
 from local.demo.orders import NAMES, clips, from_project, scene
 
 UNLUCKY = "afternoon"
-"""The clip that the provider fails, once."""
+"""The clip that the provider fails once."""
 SCENE_RESOLUTION = "960:960"
-SCENE_PICTURE = (1024, 1024)
-"""What a picture is asked for in, where videos shall be of that resolution."""
+SCENE_IMAGE = (1024, 1024)
+"""The size of the images that are made for videos of that resolution."""
 RUNWAY_POLLS = [5, 5, 10, 15]
-"""Seconds between questions: as soon as Runway wants to be asked, and no sooner."""
+"""Seconds between polls, as short as Runway allows."""
 
 _READS = {"GetItem", "Query", "BatchGetItem"}
 
 
-class SecondAct(Story):
-    """One run on the stack of the first act, with what that left on the account."""
+class SecondAct(FirstAct):
+    """One run on the stack of the first act, with the credits that are left on the account."""
 
     _project = ""
     _scene_path = ""
     _held = 0
 
-    def tell_on(self) -> None:
-        """All of it. Raises as `Story.tell`."""
+    def run_second(self) -> None:
+        """Run the act. Raises what `FirstAct.run` raises."""
         with self._app, self._owner:
             before = self._app.all_entries()
             self._balance = before[-1]["balance_after"] if before else 0
@@ -53,32 +54,32 @@ class SecondAct(Story):
                 else []
             )
             made = self._add_scenes(urls) if self._is_played("runware", "The clips") else []
-            takes = [*videos, *scenes, *made]
-            if not takes:
+            jobs = [*videos, *scenes, *made]
+            if not jobs:
                 return
             self._screen.heading("All at once: a video, a scene in two stages, three clips")
-            # One right after the other: none may end before all have begun.
-            for take in videos:
-                self._begin(take, str(uuid.uuid4()), self._balance - take.estimate)
-                self._held_for(take)
-            for take in scenes:
-                self._start_scene(take)
+            # Start them without a pause: no job may end before all have started.
+            for job in videos:
+                self._begin(job, str(uuid.uuid4()), self._balance - job.estimate)
+                self._held_for(job)
+            for job in scenes:
+                self._start_scene(job)
             if made:
                 self._start_clips(made)
             self._show_account("while all run", self._balance, self._held)
-            self._watch(takes, until=[*videos, *made] or None)
+            self._watch(jobs, until=[*videos, *made] or None)
             again = self._after_clips(made)
-            if waiting := [take for take in (*again, *scenes) if not take.ended]:
+            if waiting := [job for job in (*again, *scenes) if not job.ended]:
                 self._watch(waiting)
             self._after_all([*videos, *again, *scenes], clips=bool(made))
             self._show_account("after all", self._balance, 0)
-            everything = [*takes, *again]
+            everything = [*jobs, *again]
             self._look_at(everything, urls)
-            for take in everything:
-                self._check_behind(take)
+            for job in everything:
+                self._inspect(job)
             lines = self._journal(everything, after=len(before))
-            for take in scenes:
-                self._check_scene(take, urls["dusk"], lines)
+            for job in scenes:
+                self._check_scene(job, urls["dusk"], lines)
 
     def _is_played(self, provider: str, what: str) -> bool:
         if provider in self._stack.simulators:
@@ -87,12 +88,12 @@ class SecondAct(Story):
         self._screen.say(f"{what} is left out: the real {who} cannot fetch from this machine.")
         return False
 
-    # ── Pictures ─────────────────────────────────────────────────────────────────────────────────
+    # ── Images ───────────────────────────────────────────────────────────────────────────────────
 
     def _upload(self) -> dict[str, str]:
-        """Four pictures, by presigned forms; their public URLs by name. The first one's project is
-        ours."""
-        self._screen.heading("Second act: the user uploads four pictures with presigned forms")
+        """Upload four images with presigned forms. Returns their public URLs by name. The project
+        of the first image is used for the clips."""
+        self._screen.heading("Second act: the user uploads four images with presigned forms")
         self._out.mkdir(parents=True, exist_ok=True)
         urls, rows = {}, []
         for name in MOMENTS:
@@ -101,69 +102,67 @@ class SecondAct(Story):
             asked = answer.json()
             url = urls[name] = asked["image_url"]
             self._checks.equal(f"{name}: answer to a new image", answer.status_code, 201)
-            self._checks.equal(f"{name}: public before", look(url)[0], 403)
+            self._checks.equal(f"{name}: public before", get_public(url)[0], 403)
             self._checks.equal(f"{name}: upload", upload(asked["upload"], content), 204)
-            status, seen = look(url)
+            status, seen = get_public(url)
             self._checks.equal(f"{name}: public after", (status, seen == content), (200, True))
             path = self._out / f"{name}.png"
             path.write_bytes(seen)
-            with Image.open(path) as picture:
-                picture.load()
-                self._checks.equal(
-                    f"{name}: picture", (picture.format, picture.size), ("PNG", SIZE)
-                )
-                size = f"{picture.width}x{picture.height}"
+            with Image.open(path) as image:
+                image.load()
+                self._checks.equal(f"{name}: image", (image.format, image.size), ("PNG", SIZE))
+                size = f"{image.width}x{image.height}"
             shown = self._app.get(f"/v1/projects/{asked['project_id']}").json()["image_url"]
             self._checks.equal(f"{name}: image of its project", shown, url)
             self._project = self._project or asked["project_id"]
             rows.append((name, size, len(seen), f"…/{url.rpartition('/')[2]}"))
-        self._screen.table(("picture", "size", "bytes", "public URL"), rows)
+        self._screen.table(("image", "size", "bytes", "public URL"), rows)
         return urls
 
-    def _price_video(self) -> list[Take]:
+    def _price_video(self) -> list[Job]:
         return [self._estimated(from_project(self._project))]
 
     # ── Clips ────────────────────────────────────────────────────────────────────────────────────
 
-    def _add_scenes(self, urls: dict[str, str]) -> list[Take]:
-        """A scene for each clip, which the project then has none of yet; one clip shall fail."""
-        shots = clips(list(urls.values()))
+    def _add_scenes(self, urls: dict[str, str]) -> list[Job]:
+        """Add a scene for each clip, and a fault that fails one clip."""
+        orders = clips(list(urls.values()))
         self._show_clips("before")
-        for shot in shots:
+        for order in orders:
             scene_ = {
-                "visual_prompt": shot.prompt,
-                "first_frame": shot.image_url,
-                "last_frame": shot.last_image_url,
-                "duration": shot.seconds,
+                "visual_prompt": order.prompt,
+                "first_frame": order.image_url,
+                "last_frame": order.last_image_url,
+                "duration": order.seconds,
             }
-            if shot.model_id != shots[0].model_id:
-                scene_["model_id"] = shot.model_id
+            if order.model_id != orders[0].model_id:
+                scene_["model_id"] = order.model_id
             added = self._app.post(f"{self._path}/scenes", scene_)
-            self._checks.equal(f"{shot.name}: scene", added.json()["status"], "pending")
+            self._checks.equal(f"{order.name}: scene", added.json()["status"], "pending")
         kind, params = FAILURES["runware"]
-        prompt = next(shot.prompt for shot in shots if shot.name == UNLUCKY)
+        prompt = next(order.prompt for order in orders if order.name == UNLUCKY)
         self._stack.simulators["runware"].arm(kind, prompt_contains=prompt, **params)
-        return [self._estimated(shot) for shot in shots]
+        return [self._estimated(order) for order in orders]
 
     @property
     def _path(self) -> str:
         return f"/v1/projects/{self._project}"
 
-    def _start_clips(self, takes: Sequence[Take]) -> None:
-        """One call for all of them, sent twice."""
+    def _start_clips(self, jobs: Sequence[Job]) -> None:
+        """Start all clips with one request, and send that request twice."""
         key = str(uuid.uuid4())
         accepted = self._post_clips(key)
         started = accepted["clips"]
-        self._checks.equal("clips started", len(started), len(takes))
-        for take, clip in zip(takes, started, strict=True):
-            take.job_id = clip["job_id"]
-            self._checks.equal(f"{take.name}: charge", clip["credits_used"], take.estimate)
-            self._held_for(take)
+        self._checks.equal("clips started", len(started), len(jobs))
+        for job, clip in zip(jobs, started, strict=True):
+            job.job_id = clip["job_id"]
+            self._checks.equal(f"{job.name}: charge", clip["credits_used"], job.estimate)
+            self._held_for(job)
         self._checks.equal("clips: balance", accepted["credits_remaining"], self._balance)
         self._checks.equal("clips: a retry's answer", self._post_clips(key), accepted)
-        prices = " + ".join(str(take.estimate) for take in takes)
+        prices = " + ".join(str(job.estimate) for job in jobs)
         self._screen.say(f"three clips in one call, sent twice, held once: {prices} credits")
-        self._show_clips("while they run", pending=len(takes))
+        self._show_clips("while they run", pending=len(jobs))
 
     def _post_clips(self, key: str) -> dict[str, Any]:
         answer = self._app.post(f"{self._path}/clips", {}, idempotency_key=key)
@@ -174,7 +173,7 @@ class SecondAct(Story):
     def _show_clips(
         self, moment: str, *, completed: int = 0, pending: int = 0, failed: int = 0
     ) -> list[dict[str, Any]]:
-        """Show the project's summary, which must have these numbers; its clips."""
+        """Print the project's summary, which must have these numbers. Returns its clips."""
         summary = self._app.get(f"{self._path}/clips").json()
         found: list[dict[str, Any]] = summary.pop("clips")
         total = completed + pending + failed
@@ -185,32 +184,32 @@ class SecondAct(Story):
             "failed": failed,
             "all_complete": 0 < total == completed,
         }
-        told_ = ", ".join(f"{name} {str(value).lower()}" for name, value in summary.items())
-        self._screen.say(f"clips {moment}: {told_}")
+        counts = ", ".join(f"{name} {str(value).lower()}" for name, value in summary.items())
+        self._screen.say(f"clips {moment}: {counts}")
         self._checks.equal(f"clips {moment}: summary", summary, expected)
         playing = [clip["scene_id"] for clip in found if clip["video_url"]]
         self._checks.equal(f"clips {moment}: with a video", len(playing), completed)
         return found
 
-    def _after_clips(self, takes: Sequence[Take]) -> list[Take]:
-        """The two others are there, and another call makes the missing one alone."""
-        if not takes:
+    def _after_clips(self, jobs: Sequence[Job]) -> list[Job]:
+        """Two clips are completed. A second request makes only the failed one again."""
+        if not jobs:
             return []
-        for take in takes:
-            self._end(take, "failed" if take.name == UNLUCKY else "completed")
+        for job in jobs:
+            self._end(job, "failed" if job.name == UNLUCKY else "completed")
         made = self._stack.simulators["runware"].submissions()
-        ours = [each for take in takes for each in made if self._is_about(each, take)]
-        self._checks.equal("clips: tasks at the provider", len(ours), len(takes))
-        spans = [self._behind.span(take.job_id) for take in takes]
+        ours = [each for job in jobs for each in made if self._is_about(each, job)]
+        self._checks.equal("clips: tasks at the provider", len(ours), len(jobs))
+        spans = [self._inspector.span(job.job_id) for job in jobs]
         self._checks.that(
             max(began for began, _ in spans) < min(ended for _, ended in spans),
             f"the clips were not under way at the same time, but {spans}",
         )
         self._screen.heading("One clip has failed: calling again makes that one, and no other")
         self._show_clips("after", completed=2, failed=1)
-        unlucky = next(take for take in takes if take.name == UNLUCKY)
+        unlucky = next(job for job in jobs if job.name == UNLUCKY)
         self._screen.say(f"{unlucky.name}: {unlucky.video['error_message']}")
-        again = Take(replace(unlucky.shot, name=f"{UNLUCKY}-again"), unlucky.estimate)
+        again = Job(replace(unlucky.order, name=f"{UNLUCKY}-again"), unlucky.estimate)
         started = self._post_clips(str(uuid.uuid4()))["clips"]
         scenes = [(clip["scene_id"], clip["credits_used"]) for clip in started]
         expected = [(unlucky.video["scene_id"], unlucky.estimate)]
@@ -220,53 +219,53 @@ class SecondAct(Story):
         self._show_clips("again", completed=2, pending=1)
         return [again]
 
-    def _is_about(self, submission: dict[str, Any], take: Take) -> bool:
-        return bool(submission["input"]["positivePrompt"] == take.shot.prompt)
+    def _is_about(self, submission: dict[str, Any], job: Job) -> bool:
+        return bool(submission["input"]["positivePrompt"] == job.order.prompt)
 
     # ── A scene in two stages ────────────────────────────────────────────────────────────────────
 
-    def _prepare_scene(self, reference: str) -> list[Take]:
-        """A scene of another project, with a picture of a thing that shall be in it."""
+    def _prepare_scene(self, reference: str) -> list[Job]:
+        """Create another project with one scene, whose image contains the referenced object."""
         self._ask_runway_sooner()
-        shot = scene(reference)
+        order = scene(reference)
         new = {
             "resolution": SCENE_RESOLUTION,
             "scenes": [
                 {
                     "image_prompt": "The boat of the reference, far out at sea",
-                    "visual_prompt": shot.prompt,
+                    "visual_prompt": order.prompt,
                     "product_reference_image_url": reference,
-                    "duration": shot.seconds,
+                    "duration": order.seconds,
                 }
             ],
         }
         self._scene_path = self._app.post("/v1/projects", new).headers["Location"]
-        return [self._estimated(shot)]
+        return [self._estimated(order)]
 
     def _scene(self) -> dict[str, Any]:
         found: dict[str, Any] = self._app.get(self._scene_path).json()["scenes"][0]
         return found
 
-    def _start_scene(self, take: Take) -> None:
-        """Both prices are held at once."""
+    def _start_scene(self, job: Job) -> None:
+        """Start the scene's video. One transaction holds the prices of both stages."""
         path = f"/v1/scenes/{self._scene()['scene_id']}/video"
         answer = self._app.post(path, {}, idempotency_key=str(uuid.uuid4()))
         accepted = answer.json()
         self._checks.equal("scene: answer to the start", answer.status_code, 202)
         prices = accepted["prices"]
-        self._checks.equal("scene: price of its video", prices["generate_scene"], take.estimate)
-        take.estimate = accepted["credits_used"]
-        self._checks.equal("scene: charge", sum(prices.values()), take.estimate)
+        self._checks.equal("scene: price of its video", prices["generate_scene"], job.estimate)
+        job.estimate = accepted["credits_used"]
+        self._checks.equal("scene: charge", sum(prices.values()), job.estimate)
         self._checks.equal("scene: priced", list(prices), ["generate_image", "generate_scene"])
-        take.job_id = accepted["job_id"]
-        self._held_for(take)
+        job.job_id = accepted["job_id"]
+        self._held_for(job)
         self._checks.equal("scene: balance", accepted["credits_remaining"], self._balance)
         priced = " + ".join(f"{name} {credits_}" for name, credits_ in prices.items())
         self._screen.say(f"two prices of the scene, held together: {priced}")
 
     def _ask_runway_sooner(self) -> None:
-        """The owner changes two models: as Runway has no webhooks, they are asked about, at first
-        after the quarter of a minute that the real ones take at least."""
+        """Poll two models of Runway sooner. Runway has no webhooks, and the catalog's first poll
+        comes after 15 seconds, the least time that the real models take."""
         table = self._stack.tables["ModelsTable"]
         for model_id in ("gen4-image", "gen4-turbo"):
             item = self._stack.boto3("dynamodb").get_item(
@@ -278,36 +277,36 @@ class SecondAct(Story):
                 f"{model_id}: asked about", answer.json()["poll_seconds"], RUNWAY_POLLS
             )
 
-    def _check_scene(self, take: Take, reference: str, lines: Sequence[dict[str, Any]]) -> None:
-        """Its picture is public, has the reference in it, and is what the video starts from."""
+    def _check_scene(self, job: Job, reference: str, lines: Sequence[dict[str, Any]]) -> None:
+        """Check that the scene's image is public, shows the reference, and starts the video."""
         self._screen.heading("How the scene went")
-        states = self._behind.transitions(take.job_id)
+        states = self._inspector.transitions(job.job_id)
         middle = len(states) - 1 - states[::-1].index("Submit")
-        self._screen.say(f"picture: {told(states[:middle])}")
-        self._screen.say(f"video:   {told(states[middle:])}")
-        ours = [line for line in lines if line["job_id"] == take.job_id]
-        said = ", ".join(f"{line['kind']} {line['stage']} {line['credits']}" for line in ours)
-        self._screen.say(f"journal: {said}")
+        self._screen.say(f"image: {count_repeats(states[:middle])}")
+        self._screen.say(f"video: {count_repeats(states[middle:])}")
+        ours = [line for line in lines if line["job_id"] == job.job_id]
+        text = ", ".join(f"{line['kind']} {line['stage']} {line['credits']}" for line in ours)
+        self._screen.say(f"journal: {text}")
         numbers = [line["sequence"] for line in ours]
         together = [numbers[0], numbers[0] + 1]
         self._checks.equal("scene: lines of its two holds", numbers[:2], together)
         shown = self._scene()
         self._checks.equal("scene: status", shown["status"], "completed")
-        self._checks.equal("scene: picture", shown["image_url"], take.video["image_url"])
+        self._checks.equal("scene: image", shown["image_url"], job.video["image_url"])
         self._checks.that(bool(shown["video_url"]), "scene: has no video")
-        status, content = look(shown["image_url"])
-        self._checks.equal("scene: public picture", status, 200)
-        path = self._out / f"{take.name}.png"
+        status, content = get_public(shown["image_url"])
+        self._checks.equal("scene: public image", status, 200)
+        path = self._out / f"{job.name}.png"
         path.write_bytes(content)
-        with Image.open(io.BytesIO(content)) as picture:
-            picture.load()
-            found = (picture.format, picture.size)
-            self._checks.equal("scene: picture", found, ("PNG", SCENE_PICTURE))
+        with Image.open(io.BytesIO(content)) as image:
+            image.load()
+            found = (image.format, image.size)
+            self._checks.equal("scene: image", found, ("PNG", SCENE_IMAGE))
             self._screen.say(
-                f"its picture is public: {picture.width}x{picture.height}, {len(content):,} bytes"
+                f"its image is public: {image.width}x{image.height}, {len(content):,} bytes"
             )
-            self._check_start(take, picture)
-        asked = [(each["endpoint"], each["input"]) for _, each in self._behind.paid(take.job_id)]
+            self._check_start(job, image)
+        asked = [(each["endpoint"], each["input"]) for _, each in self._inspector.paid(job.job_id)]
         endpoints = [endpoint for endpoint, _ in asked]
         self._checks.equal(
             "scene: tasks", endpoints, ["text_to_image/gen4_image", "image_to_video/gen4_turbo"]
@@ -315,67 +314,67 @@ class SecondAct(Story):
         for (endpoint, task), url in zip(asked, (reference, shown["image_url"]), strict=False):
             self._checks.that(url in json.dumps(task), f"{endpoint} was not given {url}")
 
-    def _check_start(self, take: Take, picture: Image.Image) -> None:
-        first, _ = ends(self._out / f"{take.name}.mp4")
-        others = {name: unlikeness(first, self._picture(name)) for name in MOMENTS}
+    def _check_start(self, job: Job, image: Image.Image) -> None:
+        first, _ = ends(self._out / f"{job.name}.mp4")
+        others = {name: unlikeness(first, self._image(name)) for name in MOMENTS}
         self._checks.that(
-            unlikeness(first, picture) < min(others.values()),
-            f"{take.name}: begins like one of {others}, not like its picture",
+            unlikeness(first, image) < min(others.values()),
+            f"{job.name}: begins like one of {others}, not like its image",
         )
 
     # ── Afterwards ───────────────────────────────────────────────────────────────────────────────
 
-    def _held_for(self, take: Take) -> None:
-        self._balance -= take.estimate
-        self._held += take.estimate
+    def _held_for(self, job: Job) -> None:
+        self._balance -= job.estimate
+        self._held += job.estimate
 
-    def _end(self, take: Take, status: str) -> None:
-        """Was this the end that was expected, and paid for accordingly?"""
+    def _end(self, job: Job, status: str) -> None:
+        """Check the job's final status and what the user paid."""
         failed = status == "failed"
-        video = take.video
-        self._checks.equal(f"{take.name}: status", video["status"], status)
-        used = 0 if failed else take.estimate
-        self._checks.equal(f"{take.name}: credits used", video["credits_used"], used)
+        video = job.video
+        self._checks.equal(f"{job.name}: status", video["status"], status)
+        used = 0 if failed else job.estimate
+        self._checks.equal(f"{job.name}: credits used", video["credits_used"], used)
         error = "PROVIDER_ERROR" if failed else None
-        self._checks.equal(f"{take.name}: error", video["error_code"], error)
-        self._held -= take.estimate
-        self._balance += take.estimate - used
+        self._checks.equal(f"{job.name}: error", video["error_code"], error)
+        self._held -= job.estimate
+        self._balance += job.estimate - used
 
-    def _after_all(self, takes: Sequence[Take], *, clips: bool) -> None:
-        for take in takes:
-            self._end(take, "completed")
+    def _after_all(self, jobs: Sequence[Job], *, clips: bool) -> None:
+        for job in jobs:
+            self._end(job, "completed")
         if not clips:
             return
         self._show_clips("in the end", completed=3)
         idle = self._post_clips(str(uuid.uuid4()))
         self._checks.equal("a third call's clips", idle["clips"], [])
         self._checks.equal("a third call's charge", idle["credits_used"], 0)
-        self._screen.say("called a third time, nothing is started: there is nothing to make")
+        self._screen.say("a third request starts nothing, because every clip is completed")
         reads = [
             call.operation
             for run in self._stack.invocations(function="ProjectsFunction")
             if run.event.get("rawPath") == f"{self._path}/clips"
             for call in run.calls
         ]
-        self._checks.that(bool(reads), "the summary was read from nowhere")
+        self._checks.that(bool(reads), "the summary made no AWS call")
         self._checks.equal("the summary's other calls", set(reads) - _READS, set())
 
-    def _picture(self, name: str) -> Image.Image:
-        with Image.open(self._out / f"{name}.png") as picture:
-            picture.load()
-            return picture
+    def _image(self, name: str) -> Image.Image:
+        with Image.open(self._out / f"{name}.png") as image:
+            image.load()
+            return image
 
-    def _look_at(self, takes: Sequence[Take], urls: dict[str, str]) -> None:
-        """Download what was made; each video begins and ends with its own pictures."""
-        completed = [take for take in takes if take.video["status"] == "completed"]
+    def _look_at(self, jobs: Sequence[Job], urls: dict[str, str]) -> None:
+        """Download the videos. Each must begin and end with its own images."""
+        completed = [job for job in jobs if job.video["status"] == "completed"]
         self._download(completed)
         names = {url: name for name, url in urls.items()} | {None: ""}
-        for take in completed:
-            if take.name == "scene":
+        for job in completed:
+            if job.name == "scene":
                 continue
-            wanted = [names[take.shot.image_url] or next(iter(MOMENTS))]
-            wanted += filter(None, [names[take.shot.last_image_url]])
-            for frame, name in zip(ends(self._out / f"{take.name}.mp4"), wanted, strict=False):
-                distances = {each: unlikeness(frame, self._picture(each)) for each in MOMENTS}
+            wanted = [names[job.order.image_url] or next(iter(MOMENTS))]
+            wanted += filter(None, [names[job.order.last_image_url]])
+            for frame, name in zip(ends(self._out / f"{job.name}.mp4"), wanted, strict=False):
+                distances = {each: unlikeness(frame, self._image(each)) for each in MOMENTS}
                 nearest = min(distances, key=distances.__getitem__)
-                self._checks.equal(f"{take.name}: a frame looks like", nearest, name)
+                self._checks.equal(f"{job.name}: a frame looks like", nearest, name)

@@ -1,9 +1,9 @@
-"""ministack, corrected where this application would notice that it is not AWS.
+"""ministack, corrected where its behaviour differs from AWS in a way that affects this application.
 
-One module per area; each states the corrections it makes and why. A correction names the upstream
-code it replaces by digest (`upstream.corrects`), so that a new release of ministack fails at start
-instead of being patched blindly. `python -m local.emulator` serves; `--stock` serves without any
-correction, which is how the tests tell whether upstream still needs them.
+One module per area; each lists its corrections and the reasons. A correction identifies the
+upstream code that it replaces by a digest (`upstream.corrects`), so a new release of ministack
+fails at start instead of being patched without a review. `python -m local.emulator` serves.
+`--stock` serves without corrections; the tests use it to check that upstream still needs them.
 
 This package runs in an environment of its own (`.envs/emulator`): ministack pins its botocore.
 """

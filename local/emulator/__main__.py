@@ -1,9 +1,9 @@
-"""Serves the emulator: settings on standard input, `ready` on standard output, then silence.
+"""Serves the emulator: settings on standard input, `ready` on standard output, then no output.
 
     echo '{"port": 4566, "api_port": 4567, ...}' | python -m local.emulator [--stock]
 
-It lives as long as its standard input stays open: whoever started it need not survive to end it.
-SIGTERM ends it as well. Its log goes to standard error.
+It ends when its standard input is closed, so it also ends if its parent is killed. SIGTERM ends it
+as well. Its log goes to standard error.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ FIXED = {
 
 
 def configure(settings: Settings) -> None:
-    """Nothing of the host's environment is left but PATH: no proxy, no profile, no credentials."""
+    """Remove everything but PATH from the environment: no proxy, no profile, no credentials."""
     path = os.environ.get("PATH", os.defpath)
     os.environ.clear()
     os.environ.update(
@@ -51,7 +51,7 @@ def configure(settings: Settings) -> None:
 
 
 def end_with_input() -> None:
-    """End this process when whoever holds the other end of standard input is gone."""
+    """End this process when its standard input is closed, which means that its parent has ended."""
 
     def watch() -> None:
         while os.read(0, 4096):
@@ -111,12 +111,12 @@ def main() -> None:
     try:
         asyncio.run(serve(settings, stock="--stock" in sys.argv))
     finally:
-        # The workers end by themselves: their lifelines are this process's.
+        # The workers end by themselves: this process holds the other ends of their lifelines.
         for folder in (settings.code, settings.temporary):
             shutil.rmtree(folder, ignore_errors=True)
         with contextlib.suppress(OSError):
             sys.stdout.flush()
-        # Upstream's pool threads may still be in a handler that nobody will hear.
+        # Threads of upstream's pool may still wait for a handler; do not wait for them.
         os._exit(0)
 
 

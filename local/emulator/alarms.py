@@ -1,7 +1,7 @@
 """Alarms on metric math are accepted. They are kept and listed, not evaluated.
 
-Upstream refuses an alarm that has `Metrics`, and with it the whole stack. No alarm of a stack on
-this computer is of use to anybody; that the template deploys as it is, is.
+Upstream rejects an alarm that has `Metrics`, and with it the whole stack. A local stack needs no
+alarms, but the template must deploy without changes.
 """
 
 from collections.abc import Callable

@@ -1,8 +1,8 @@
-"""Step Functions: task tokens, each of one attempt of one task, and what becomes of them.
+"""Step Functions: task tokens. Each token belongs to one attempt of one task.
 
-What upstream does otherwise: used, expired and made-up tokens are all `TaskDoesNotExist`, where AWS
-answers `TaskTimedOut` to the first two and `InvalidToken` to the last; an output need not be JSON;
-a heartbeat changes nothing.
+Upstream differs from AWS: it answers `TaskDoesNotExist` to used, expired and invented tokens, where
+AWS answers `TaskTimedOut` to the first two and `InvalidToken` to the last; it accepts an output
+that is not JSON; and a heartbeat changes nothing.
 """
 
 import json
@@ -25,7 +25,7 @@ StepError = upstream._ExecutionError
 
 @dataclass
 class Callback:
-    """One attempt of a task that waits for its token."""
+    """One attempt of a task that waits until its token is used."""
 
     execution: str
     machine: str
@@ -35,18 +35,18 @@ class Callback:
     failure: Exception | None = None
 
     def wake(self) -> None:
-        """End the wait, whatever it is at."""
+        """End the wait at once."""
         self.done.set()
         self.beat.set()
 
 
 @dataclass
 class Engine:
-    """The callbacks being waited for, the tokens that are spent, the executions that run."""
+    """The open callbacks, the used tokens and the running executions."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     waiting: dict[str, Callback] = field(default_factory=dict)
-    # Tokens that are used, with their state machine. A day of polling fits in a few megabytes.
+    # The used tokens and their state machines. A day of polling needs a few megabytes.
     spent: dict[str, str] = field(default_factory=dict)
     running: dict[str, threading.Event] = field(default_factory=dict)
 
@@ -58,7 +58,7 @@ class Engine:
             return callback
 
     def machine_of(self, token: str) -> str | None:
-        """The state machine that issued a token; None if nobody did."""
+        """The state machine that issued a token, or None for an unknown token."""
         waiting = self.waiting.get(token)
         return waiting.machine if waiting is not None else self.spent.get(token)
 
@@ -71,7 +71,7 @@ class Engine:
             return callback
 
     def end(self, execution: str) -> None:
-        """Wake everything an execution waits for; its status says why."""
+        """End all waits of an execution, which has set its status before."""
         ended = self.running.pop(execution, None)
         if ended is not None:
             ended.set()
@@ -85,7 +85,7 @@ engine = Engine()
 
 
 def unusable(token: str) -> Any:
-    """The answer to a token nobody waits with."""
+    """The response to a token that no task waits for."""
     if token in engine.spent:
         message = "Task Timed Out: 'Provided task does not exist anymore'"
         return error_response_json("TaskTimedOut", message, 400)
@@ -93,7 +93,7 @@ def unusable(token: str) -> Any:
 
 
 def send_success(_original: Any, request: Json) -> Any:
-    """SendTaskSuccess: the first of any race wins, the rest are too late."""
+    """SendTaskSuccess: the first response to a token wins, later ones are rejected."""
     output = request.get("output", "")
     try:
         json.loads(output)
@@ -118,7 +118,7 @@ def send_failure(_original: Any, request: Json) -> Any:
 
 
 def send_heartbeat(_original: Any, request: Json) -> Any:
-    """SendTaskHeartbeat: the heartbeat's time begins anew."""
+    """SendTaskHeartbeat: restarts the heartbeat timeout."""
     callback = engine.waiting.get(request["taskToken"])
     if callback is None:
         return unusable(request["taskToken"])

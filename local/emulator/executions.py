@@ -1,10 +1,10 @@
-"""Step Functions: an execution starts once, ends once, and says so.
+"""Step Functions: an execution starts once and ends once.
 
-What upstream does otherwise:
+How upstream differs from AWS:
 
-- `StartExecution` with a running name and the same input is an error instead of the same answer.
+- `StartExecution` with a running name and the same input is an error instead of the same response.
 - A state machine's own `TimeoutSeconds` is ignored.
-- A stopped execution goes on waiting and may still change its mind about how it ended.
+- A stopped execution continues to wait, and its final status may change.
 """
 
 import contextvars
@@ -40,7 +40,7 @@ def start(original: Any, request: Json) -> Any:
 
 
 def run(original: Any, arn: str) -> None:
-    """Execute to the end, or to the state machine's timeout."""
+    """Execute until the end or the state machine's timeout."""
     execution = upstream._executions[arn]
     engine.running[arn] = threading.Event()
     machine = upstream._state_machines.get(execution["stateMachineArn"]) or {}
@@ -76,7 +76,7 @@ def fail(original: Any, execution: Json, error: str, cause: str) -> None:
 
 
 def stop(original: Any, request: Json) -> Any:
-    """StopExecution, which wakes whatever the execution waits for."""
+    """StopExecution, which ends all waits of the execution."""
     response = original(request)
     engine.end(request["executionArn"])
     return response

@@ -1,8 +1,8 @@
 """The fork servers: one process per set of layers, from which workers are forked.
 
-`ForkServers.start` gives a worker's process, which can be asked and ended as a `subprocess.Popen`
-can. The other end is `local/runtime/forkserver.py`; its docstring describes what passes between
-the two. Portable: no process file descriptor, no death signal.
+`ForkServers.start` returns a worker's process, which has the methods of `subprocess.Popen`. The
+other end is `local/runtime/forkserver.py`; its docstring describes the protocol. Portable: it uses
+no process file descriptor and no parent-death signal.
 """
 
 import json
@@ -52,7 +52,7 @@ class Process:
         self._server.signal(self.pid, signal.SIGKILL)
 
     def end(self, status: int) -> None:
-        """Called by the server: this is how it ended."""
+        """Record the exit status. The server calls this."""
         self.returncode = status
         self._ended.set()
 
@@ -73,7 +73,7 @@ class ForkServer:
                 env={
                     **variables,
                     SOCKET: str(theirs.fileno()),
-                    # macOS ends a forked process that uses some of its frameworks, unless told so.
+                    # Without this macOS kills a forked process that uses some of its frameworks.
                     "OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES",
                 },
                 pass_fds=[theirs.fileno()],
@@ -90,7 +90,7 @@ class ForkServer:
         threading.Thread(target=self._listen, daemon=True).start()
 
     def suits(self, variables: Mapping[str, str]) -> bool:
-        """Whether its modules hold nothing of another function."""
+        """Whether its modules contain no values of another function's environment."""
         return not self.lost and all(
             self._variables.get(name) == variables.get(name) for name in self._read
         )
@@ -99,7 +99,7 @@ class ForkServer:
         """Fork a worker with these descriptors. Raises `ForkServerLostError`."""
         future: Future[Process] = Future()
         with self._lock:
-            # In the order of the requests, because the answers come in that order.
+            # The responses come in the order of the requests.
             self._starting.append(future)
             try:
                 socket.send_fds(self._connection, [FRAME.pack(FORK, 0, 0)], list(descriptors))
@@ -118,7 +118,7 @@ class ForkServer:
         self._connection.sendall(content)
 
     def _listen(self) -> None:
-        """Pass on what the server says, until it ends."""
+        """Handle the server's messages until it ends."""
         with self._lines, suppress(ConnectionResetError):
             for line in self._lines:
                 said: dict[str, Any] = json.loads(line)
@@ -135,8 +135,8 @@ class ForkServer:
             for future in self._starting:
                 future.set_exception(ForkServerLostError("the fork server has ended"))
             self._starting.clear()
-        # Its workers have lost their parent and run on, but count as ended: they are replaced, and
-        # the end of their lifelines ends them.
+        # Its workers have lost their parent and still run, but count as ended: they are replaced,
+        # and they end when their lifelines are closed.
         for process in self._processes.values():
             process.end(-signal.SIGKILL)
 
@@ -157,7 +157,7 @@ class ForkServers:
         imported = layers if self._preload else ()
         try:
             return self._server(imported, variables).start(descriptors)
-        except ForkServerLostError:  # a new one is started for the next worker
+        except ForkServerLostError:  # the next worker gets a new server
             return self._server(imported, variables).start(descriptors)
 
     def _server(self, layers: Sequence[str], variables: Mapping[str, str]) -> ForkServer:

@@ -1,24 +1,24 @@
-"""Lambda: Python functions run as on AWS, in bounded number, and leave nothing behind.
+"""Lambda: Python functions run as on AWS, in a limited number of workers, and leave no files.
 
-What upstream does otherwise, and why it matters here:
+How upstream differs from AWS, and why it matters here:
 
 - It reports every exception as `Runtime.HandlerError`; `Retry` and `Catch` match class names.
 - It runs handlers on its own interpreter with its own packages and the host's whole environment; an
   undeclared import or a stray variable would work here and fail on AWS.
 - It starts workers without limit (a burst of 320 requests takes 5 GB), kills one after any handled
-  exception, and adds 50 ms to each silent call to wait for its log.
+  exception, and adds 50 ms to each call without output to wait for its log.
 - It leaves an unpacked copy of the code in /tmp for every worker.
 
-Here a worker is a fork of `local/runtime/forkserver.py`, which runs on the interpreter we are given
-and has imported what the function's layers hold, so that a cold start is cheap. What a worker can
-import, and which variables it has, is the same as if it had been started alone.
+Here a worker is a fork of `local/runtime/forkserver.py`, which runs on the configured interpreter
+and has imported the packages of the function's layers, so a cold start is cheap. A worker can
+import the same modules and has the same variables as if it had been started alone.
 
-At most `workers_each` workers of one function run at a time, and at most `worker_cap` over all
-functions. A call beyond that waits for its turn, in the order of arrival, where AWS would start
-another environment: on a computer with a few cores, more processes make every call slower. An idle
-worker of another function makes room, and one that had nothing to do for `idle_seconds` ends, so
-that a quiet stack gives its memory back. A handler must not invoke another function and wait for
-it: all places could be taken by callers. None of ours does.
+At most `workers_each` workers of one function run at a time, and at most `worker_cap` of all
+functions. A call beyond that waits in the order of arrival, where AWS would start another
+environment: on a computer with a few cores, more processes make every call slower. An idle worker
+of another function is ended to free its place, and every worker that is idle for `idle_seconds` is
+ended to free its memory. A handler must not invoke another function and wait for it, because the
+callers could occupy all places. None of ours does.
 """
 
 import contextlib
@@ -49,7 +49,7 @@ from local.emulator.upstream import corrects
 # ruff: noqa: SLF001
 
 END_OF_LOG = "\x1e"
-# Long enough for a handler's last line to travel through a pipe on a busy machine.
+# Long enough to read a handler's last line from a pipe on a busy machine.
 LOG_PATIENCE_SECONDS = 1.0
 EXIT_PATIENCE_SECONDS = 2.0
 LOOKS_PER_IDLE_TIME = 4
@@ -57,7 +57,7 @@ LOOKS_PER_IDLE_TIME = 4
 
 @dataclass(frozen=True)
 class Answer:
-    """What one invocation gave: a result, or an error payload as the AWS runtime words it."""
+    """The response of one invocation: a result, or an error payload in the AWS runtime's format."""
 
     result: Any
     error: dict[str, Any] | None
@@ -67,7 +67,7 @@ class Answer:
 class Worker:
     """One process serving one function. Upstream's pool keeps it, leases it and ends it.
 
-    `config`, `in_use`, `last_used`, `_proc` and `_discard_tmpdir` are what that pool reads.
+    That pool reads `config`, `in_use`, `last_used`, `_proc` and `_discard_tmpdir`.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Worker:
         self.last_used = time.time()
 
     def invoke(self, event: object, request_id: str, trace_id: str | None) -> Answer:
-        """Run the handler once. A worker that dies or overruns its timeout is an error payload."""
+        """Run the handler once. A crash or a timeout of the worker becomes an error payload."""
         process = self._proc
         if process is None or process.poll() is not None:
             process = self._start()
@@ -109,7 +109,7 @@ class Worker:
         return Answer(answer["result"], answer["error"], self._log_until(request_id))
 
     def _discard_tmpdir(self) -> None:
-        """Upstream's pool has ended the process, and asks for what is left of it to go."""
+        """Clean up. Upstream's pool calls this after it has ended the process."""
         self._pipes.close()
 
     def _start(self) -> Process:
@@ -140,7 +140,7 @@ class Worker:
                 os.close(descriptor)
         self._proc = process
         self._log = queue.Queue()
-        # So that whoever tests a crash finds the processes of a function.
+        # Crash tests find the processes of a function by these marks.
         mark = self._settings.workers / str(process.pid)
         mark.write_text(name, encoding="utf-8")
         threading.Thread(target=_read_log, args=(log, self._log, mark), daemon=True).start()
@@ -160,7 +160,7 @@ class Worker:
         return process
 
     def _variables(self, code: str) -> dict[str, str]:
-        """What AWS sets, then what the function declares. Nothing of this computer but PATH."""
+        """The variables that AWS sets, then the function's own. From this computer only PATH."""
         name = self.config["FunctionName"]
         region = self.config["FunctionArn"].split(":")[3]
         given = {
@@ -179,7 +179,7 @@ class Worker:
             "AWS_LAMBDA_LOG_STREAM_NAME": new_uuid(),
             "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
             "_HANDLER": self.config["Handler"],
-            # The one thing AWS would not set: where AWS is.
+            # The only variable that AWS would not set: the endpoint of the emulator.
             "AWS_ENDPOINT_URL": self._settings.endpoint,
         }
         credentials = lambda_runtime.execution_credentials(self.config)
@@ -191,10 +191,10 @@ class Worker:
             self._requests.write(json.dumps(message) + "\n")
             self._requests.flush()
         except BrokenPipeError:
-            pass  # it died just now: reading the answer says so
+            pass  # the process has just ended: reading its response reports that
 
     def _receive(self, process: Process, seconds: float) -> str | None:
-        """The next line of the worker; "" if it died, None if it was too slow and was killed."""
+        """The worker's next line; "" if it has ended, None if it timed out and was killed."""
         overran = threading.Event()
 
         def end() -> None:
@@ -209,7 +209,7 @@ class Worker:
         return None if overran.is_set() and not line else line
 
     def _lost(self, process: Process, request_id: str, *, overran: float | None) -> Answer:
-        """What AWS reports of an invocation whose process is gone."""
+        """The error that AWS reports when the process of an invocation has ended."""
         status = process.wait(EXIT_PATIENCE_SECONDS)
         self._proc = None
         if overran is not None:
@@ -221,7 +221,7 @@ class Worker:
         return Answer(None, error, f"{self._log_until(request_id)}\n{error['errorMessage']}")
 
     def _log_until(self, request_id: str) -> str:
-        """The lines this invocation wrote: up to its mark, or all if it died."""
+        """The lines of this invocation: up to its mark, or all lines if its process has ended."""
         lines: list[str] = []
         while True:
             try:
@@ -241,7 +241,7 @@ def log_group(config: dict[str, Any]) -> str:
 
 
 def _read_log(lines: IO[bytes], log: "queue.Queue[str | None]", mark: Path) -> None:
-    """Pass on what a process writes, until it ends; then take its mark away."""
+    """Queue the output of a process until it ends, then remove its mark."""
     with lines:
         for line in lines:
             log.put(line.decode(errors="replace").rstrip("\n"))
@@ -253,7 +253,7 @@ _unpacking = threading.Lock()
 
 
 def unpacked(settings: Settings, archive: bytes) -> str:
-    """The folder holding an archive's files: one per content, shared by all its workers."""
+    """The folder with an archive's files: one per content, shared by all its workers."""
     folder = settings.code / hashlib.sha256(archive).hexdigest()[:16]
     with _unpacking:
         if not folder.exists():
@@ -267,7 +267,7 @@ def unpacked(settings: Settings, archive: bytes) -> str:
 
 
 def end_workers(choose: Callable[[list[Any]], list[Any]]) -> None:
-    """End those of the idle workers, the longest idle first, that `choose` returns."""
+    """End the workers that `choose` selects from the idle ones, the longest idle first."""
     with lambda_runtime._lock:
         pools = lambda_runtime._workers
         idle = [worker for pool in pools.values() for worker in pool if not worker.in_use]
@@ -288,13 +288,13 @@ def evict_idle(cap: int) -> None:
 
 
 def end_idle(seconds: float) -> None:
-    """End the workers that had nothing to do for so long."""
+    """End the workers that have been idle for `seconds`."""
     latest = time.time() - seconds
     end_workers(lambda idle: [worker for worker in idle if worker.last_used < latest])
 
 
 def keep_ending_idle(seconds: float) -> None:
-    """Look for idle workers for as long as the emulator runs."""
+    """End idle workers repeatedly while the emulator runs."""
     while True:
         time.sleep(seconds / LOOKS_PER_IDLE_TIME)
         end_idle(seconds)

@@ -2,10 +2,10 @@
 
 - `AWS::Serverless::HttpApi` becomes an `AWS::ApiGatewayV2::Api` with an OpenAPI `Body`, which
   upstream ignores: the stack is created and has no route.
-- A function that fails answers 502 with its error's details; AWS answers 500 and says nothing.
+- A function that fails answers 502 with its error's details; AWS answers 500 without details.
 - A signed token whose `exp` is not a number answers 500; AWS answers 401.
-- An execute-api host name needs a resolver that knows `*.localhost`. Here the API also answers at
-  the root of a port of its own, so its URL is known before it is deployed.
+- An execute-api host name needs a resolver for `*.localhost`. Here the API also answers at the root
+  of a separate port, so its URL is known before it is deployed.
 """
 
 import json
@@ -129,8 +129,8 @@ class OwnPort:
         await self._application(scope, receive, send)
 
     def _api_id(self) -> str:
-        """The newest API's id; an id nobody has (404) while nothing is deployed."""
-        # No request's account yet, so past the account-scoped view of the store.
+        """The newest API's id, or an unused id (404) if nothing is deployed."""
+        # The account of the request is not known here, so read the store of all accounts.
         ids = [api_id for _account, _region, api_id in apigateway._apis._data]
         return ids[-1] if ids else "none"
 
@@ -165,7 +165,7 @@ def apply(settings: Settings) -> None:
         try:
             return await original(*request)
         except (ArithmeticError, AttributeError, TypeError, ValueError):
-            # The header or a claim is not of the type that the check works with.
+            # The header or a claim does not have the type that the check expects.
             return None, None, apigateway._jwt_unauthorized()
 
     @corrects(lambda_svc, "lambda_execute_result_to_api_proxy_response", digest="36f0ed215e85")

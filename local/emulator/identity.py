@@ -1,9 +1,9 @@
-"""IAM, where it is enforced: callbacks belong to their state machine, loopback counts as TLS.
+"""IAM, if it is enforced: callbacks belong to their state machine, loopback counts as TLS.
 
-- `states:SendTaskSuccess` and its siblings are authorised against every resource; AWS (and SAM's
-  StepFunctionsCallbackPolicy) against the state machine that issued the token.
-- Buckets refuse requests without TLS, as they should, and the emulator speaks plain HTTP on
-  loopback: the AWS port says of each request what a TLS-terminating proxy would.
+- Upstream authorises `states:SendTaskSuccess` and the related calls against every resource; AWS
+  (and SAM's StepFunctionsCallbackPolicy) against the state machine that issued the token.
+- The bucket policies reject requests without TLS, but the emulator uses plain HTTP on loopback. So
+  the AWS port marks each request as a proxy that terminates TLS would.
 
 Not enforced, here or upstream: the state machine's own role.
 """

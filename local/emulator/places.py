@@ -1,11 +1,11 @@
-"""How calls wait for a worker: in the order in which they came."""
+"""A queue for calls that wait for a worker, in the order of their arrival."""
 
 import threading
 from collections import deque
 
 
 class Places:
-    """A number of places. A call that finds none waits; the call that waited longest is next."""
+    """A number of places. A call waits for a free place; the call that waited longest gets it."""
 
     def __init__(self, count: int) -> None:
         self._free = count
@@ -29,7 +29,7 @@ class Places:
     def __exit__(self, *_: object) -> None:
         with self._lock:
             if self._waiting:
-                # Handed over, so that no later call can take it in between.
+                # Pass the place on directly, so that no later call can take it first.
                 self._waiting.popleft().set()
             else:
                 self._free += 1

@@ -1,4 +1,4 @@
-"""How one emulator is told to run: a JSON document on its standard input, first line."""
+"""The settings of one emulator: a JSON document in the first line of its standard input."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -7,20 +7,20 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything the emulator needs to know; it reads no environment variable of the host.
+    """All settings of the emulator; it reads no environment variable of the host.
 
     `port` serves the AWS APIs, `api_port` the deployed HTTP API at its root, as an execute-api host
     name would, and `cdn_port` the deployed distribution at its root, as its own domain would: all
-    on 127.0.0.1. `descriptors` are three sockets bound to them, inherited from the parent, if it
-    has them (so that nobody can take the ports in between).
+    on 127.0.0.1. `descriptors` are three sockets that are bound to these ports and inherited from
+    the parent, if there are any. They keep other processes from taking the ports.
 
     `worker_cap` is the largest number of Lambda workers, `workers_each` that of one function (on
     two cores, three or four make twenty jobs at once no faster, and take more memory). A worker
-    with nothing to do for `idle_seconds` ends: longer than a client waits between two looks at its
-    job, so that the next look finds a warm worker; short enough that an unused stack soon needs
-    little memory. With `preload` a worker is forked from a process that has imported its layers;
-    without, from one that has imported nothing, so that its memory is that of a function on AWS.
-    A worker has `start_seconds` to import its handler (AWS gives 10; a laptop may be busier).
+    that is idle for `idle_seconds` ends. This is longer than a client's poll interval, so that the
+    next poll finds a warm worker, and short enough that an unused stack soon needs little memory.
+    With `preload` a worker is forked from a process that has imported its layers; without, from one
+    that has imported nothing, so that its memory is that of a function on AWS. A worker has
+    `start_seconds` to import its handler (AWS gives 10; a laptop may be busier).
     """
 
     port: int
@@ -38,7 +38,7 @@ class Settings:
 
     @property
     def binds(self) -> list[str]:
-        """Where to listen, as hypercorn writes it."""
+        """The addresses to listen on, in hypercorn's format."""
         if self.descriptors:
             return [f"fd://{descriptor}" for descriptor in self.descriptors]
         return [f"127.0.0.1:{port}" for port in (self.port, self.api_port, self.cdn_port)]

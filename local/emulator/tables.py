@@ -1,8 +1,8 @@
-"""DynamoDB: a transaction is as large as its items.
+"""DynamoDB: the size of a transaction is the size of its items.
 
-Upstream measures the request's JSON with every character outside ASCII escaped, so that a
-transaction of another alphabet is refused at a third of what AWS takes. AWS adds up the items: the
-UTF-8 bytes of names and strings, and the sizes of the other types.
+Upstream measures the request's JSON with every character outside ASCII escaped, so it rejects a
+transaction in another alphabet at a third of the size that AWS accepts. AWS adds the sizes of the
+items: the UTF-8 bytes of names and strings, and the sizes of the other types.
 """
 
 import sys
@@ -19,12 +19,12 @@ from local.emulator.upstream import corrects
 
 MAX_TRANSACTION_BYTES = 4 * 1024 * 1024
 TOO_LARGE = "Transaction request exceeds the 4MB transaction size limit"
-# What an action of a transaction contains of an item: all of it, its key, or its new values.
+# The parts of an item in an action of a transaction: the whole item, its key, or its new values.
 PARTS = ("Item", "Key", "ExpressionAttributeValues")
 
 
 def transaction_bytes(request: dict[str, Any]) -> int:
-    """The size of what a TransactWriteItems request has of its items."""
+    """The size in bytes of the items, keys and values in a TransactWriteItems request."""
     return sum(
         dynamodb._item_size_bytes(action[part])
         for member in request.get("TransactItems") or ()
@@ -44,5 +44,5 @@ def apply(settings: Settings) -> None:
             return error_response_json("ValidationException", TOO_LARGE, 400)
         return original(request)
 
-    # Upstream's own check, which its digest covers, no longer decides.
+    # Disable upstream's own check, which is part of the digest.
     dynamodb._DDB_TXN_MAX_BYTES = sys.maxsize

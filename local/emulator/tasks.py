@@ -1,14 +1,14 @@
 """Step Functions: a task fails, is retried and caught as on AWS.
 
-What upstream does otherwise, and what it would hide:
+How upstream differs from AWS; each difference could hide a defect:
 
-- An exception of a `waitForTaskToken` function is swallowed and the execution hangs; here it fails
+- An exception of a `waitForTaskToken` function is ignored and the execution hangs; here it fails
   the task, unless the callback came first.
 - `HeartbeatSeconds` is ignored, and so is a `TimeoutSeconds` written as JSONata.
-- All attempts of a task share one token; here each has its own, and a token dies with its attempt.
+- All attempts of a task share one token; here each has its own, and a token ends with its attempt.
 - `MaxDelaySeconds` and `JitterStrategy` are ignored, waits are cut at 60 seconds, and `States.ALL`
-  catches what AWS says it cannot.
-- `Assign` evaluates each expression with what the ones before it assigned.
+  catches errors that AWS documents as not caught.
+- `Assign` evaluates each expression with the variables that earlier ones assigned.
 
 History has the events AWS records around a task (scheduled, started, submitted, failed, timed out).
 Activities are not supported: nothing here uses them, and their tokens are upstream's.
@@ -42,7 +42,7 @@ TIMEOUTS = {"States.Timeout", "States.HeartbeatTimeout"}
 
 @dataclass(frozen=True)
 class Task:
-    """A task state being executed: what its fields are evaluated against."""
+    """A task state that is being executed, with the data that its fields are evaluated against."""
 
     state: Json
     input: Any
@@ -91,7 +91,7 @@ class Task:
         return upstream._apply_parameters(self.state, given, self.context)
 
     def _seconds(self, name: str) -> float | None:
-        """A duration field in any of its spellings: number, JSONata expression, path."""
+        """A duration field in any of its forms: number, JSONata expression, path."""
         if f"{name}Path" in self.state:
             path = self.state[f"{name}Path"]
             return float(upstream._resolve_path_or_ctx(path, self.input, self.context))
@@ -111,14 +111,14 @@ class Task:
         def submit() -> None:
             try:
                 upstream._invoke_resource(service, arguments)
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is the task's failure
+            except Exception as error:  # noqa: BLE001 - every exception fails the task
                 if engine.close(token):
                     callback.failure = error
                     callback.done.set()
             else:
                 self.record("TaskSubmitted")
 
-        # A callback may come before the function returns, so the wait does not begin after it.
+        # A callback may come before the function returns, so begin the wait before that.
         threading.Thread(target=contextvars.copy_context().run, args=(submit,), daemon=True).start()
         try:
             self._wait(callback, timeout, heartbeat)
@@ -154,7 +154,7 @@ class Task:
 
 
 def run_task(task: Task) -> tuple[Any, str | None]:
-    """A task state with its retries and its catchers."""
+    """Run a task state with its retriers and catchers. Returns its output and the next state."""
     retriers = task.state.get("Retry", [])
     used: dict[int, int] = {}
     while True:
@@ -178,7 +178,7 @@ def run_task(task: Task) -> tuple[Any, str | None]:
 
 
 def find_retrier(retriers: list[Json], error: str, used: dict[int, int]) -> tuple[Json | None, int]:
-    """The first retrier that names the error decides; None once its attempts are used up."""
+    """The first retrier that names the error, or None if its attempts are used up; its index."""
     for index, retrier in enumerate(retriers):
         if named(retrier["ErrorEquals"], error):
             left = used.get(index, 0) < retrier.get("MaxAttempts", 3)
@@ -207,7 +207,7 @@ def delay_seconds(
 
 
 def caught(task: Task, error: Any) -> tuple[Any, str]:
-    """The output and next state of the first catcher that names the error, or the error again."""
+    """The output and next state of the first catcher that names the error; or raises the error."""
     for catcher in task.state.get("Catch", []):
         if named(catcher["ErrorEquals"], error.error):
             language = upstream._state_query_language(task.state, task.context)

@@ -1,11 +1,11 @@
-"""How a correction takes the place of upstream code: only if that code is the code we know.
+"""Replaces upstream code by a correction, if the upstream code is the version we know.
 
     @corrects(stepfunctions, "_send_task_success", digest="0123456789ab")
     def send_task_success(original, request): ...
 
 replaces `stepfunctions._send_task_success` by a function that receives the original first. The
-digest is of the original's source text: a changed original raises `UpstreamChangedError` at start,
-and whoever raises the version reads what changed, keeps, rewrites or drops the correction.
+digest is of the original's source text: a changed original raises `UpstreamChangedError` at start.
+When you raise the version, read what changed, then keep, rewrite or remove the correction.
 """
 
 import functools
@@ -23,13 +23,13 @@ class UpstreamChangedError(RuntimeError):
 
 
 def digest(code: Callable[..., Any] | str) -> str:
-    """The digest of a function's source, or of a text: what `corrects` compares."""
+    """The digest of a function's source, or of a text, which `corrects` compares."""
     text = code if isinstance(code, str) else inspect.getsource(code)
     return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LENGTH]
 
 
 def expect(name: str, code: Callable[..., Any] | str, *, digest_is: str) -> None:
-    """Raise `UpstreamChangedError` unless `code` is what we knew under `name`."""
+    """Raise `UpstreamChangedError` unless `code` is the known version of `name`."""
     found = digest(code)
     if found != digest_is:
         raise UpstreamChangedError(

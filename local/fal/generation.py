@@ -1,4 +1,4 @@
-"""One model run: check the input, read the pictures, render the clip, store it on the CDN."""
+"""One model run: check the input, read the images, render the clip, store it on the CDN."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from local.fal.tasks import FalRequest
 from local.fal.validation import ENDPOINTS, Clip, check
 from local.simulator.control import SettingsHolder
 from local.simulator.faults import Fault
-from local.simulator.inputs import Problem, UnusablePicture, read_picture
+from local.simulator.inputs import Problem, UnusableImage, read_image
 from local.simulator.media import MediaStore
 from local.simulator.video import FRAMES_PER_SECOND, VideoSpec, render
 
@@ -29,19 +29,19 @@ SIZES: Mapping[str, tuple[int, int]] = {
     "4k": (3840, 2160),
 }
 IMAGE_LIMIT = 8 * 1024 * 1024
-"""Bytes of an input picture. assumption: 8 MB, as is said of Veo."""
+"""Bytes of an input image. assumption: 8 MB, as is said of Veo."""
 
 
 PICTURE_ERRORS: Mapping[Problem, str] = {
     "unreachable": "file_download_error",
     "too_large": "file_too_large",
-    "no_picture": "image_load_error",
+    "no_image": "image_load_error",
 }
-"""What fal calls an input picture that cannot be used."""
+"""What fal calls an input image that cannot be used."""
 
 
 class InputRefused(Exception):
-    """An input picture that cannot be used: fal's error type and the input's name."""
+    """An input image that cannot be used: fal's error type and the input's name."""
 
     def __init__(self, error_type: str, name: str) -> None:
         super().__init__(f"{name}: {error_type}")
@@ -72,12 +72,12 @@ class Generator:
             return model_errors(clip)
         request.log(f"Generating {clip.seconds} s of video at {clip.resolution}")
         try:
-            pictures = await self._pictures(clip)
+            images = await self._input_images(clip)
         except InputRefused as refused:
             return model_error(refused.error_type, request.input, ("body", refused.name))
-        return await self._make(request, clip, pictures)
+        return await self._make(request, clip, images)
 
-    async def _make(self, request: FalRequest, clip: Clip, pictures: list[bytes | None]) -> Answer:
+    async def _make(self, request: FalRequest, clip: Clip, images: list[bytes | None]) -> Answer:
         if request.suffers("stuck"):
             await asyncio.Event().wait()
         begun = time.monotonic()
@@ -87,7 +87,7 @@ class Generator:
         failure = self._failure(request, clip)
         made: bytes | None = None
         if failure is None:
-            spec = _spec(request.endpoint, clip, pictures)
+            spec = _spec(request.endpoint, clip, images)
             loop = asyncio.get_running_loop()
             made = await loop.run_in_executor(self._encoder, render, spec)
         for percent in (25, 50, 75, 100):
@@ -134,15 +134,15 @@ class Generator:
         units = {"x-fal-billable-units": str(spec.seconds)}
         return Answer(200, body, units, billed=True)
 
-    async def _pictures(self, clip: Clip) -> list[bytes | None]:
-        return [await self._picture(name, url) for name, url in clip.images]
+    async def _input_images(self, clip: Clip) -> list[bytes | None]:
+        return [await self._input_image(name, url) for name, url in clip.images]
 
-    async def _picture(self, name: str, url: str) -> bytes | None:
-        """The bytes of an input picture; None for one that is taken unread."""
+    async def _input_image(self, name: str, url: str) -> bytes | None:
+        """The bytes of an input image; None for one that is taken unread."""
         try:
             fetch = self._settings.now.fetch_inputs
-            return await read_picture(url, limit=IMAGE_LIMIT, fetch=fetch)
-        except UnusablePicture as error:
+            return await read_image(url, limit=IMAGE_LIMIT, fetch=fetch)
+        except UnusableImage as error:
             raise InputRefused(PICTURE_ERRORS[error.problem], name) from error
 
 
@@ -161,9 +161,9 @@ def _failure_of(fault: Fault, submitted: Any) -> Answer | None:
     return None
 
 
-def _spec(endpoint: str, clip: Clip, pictures: list[bytes | None]) -> VideoSpec:
+def _spec(endpoint: str, clip: Clip, images: list[bytes | None]) -> VideoSpec:
     width, height = SIZES[clip.resolution]
-    first = pictures[0] if pictures else None
+    first = images[0] if images else None
     if clip.aspect_ratio == "9:16" or (clip.aspect_ratio == "auto" and _is_portrait(first)):
         width, height = height, width
     return VideoSpec(
@@ -174,13 +174,13 @@ def _spec(endpoint: str, clip: Clip, pictures: list[bytes | None]) -> VideoSpec:
         seconds=clip.seconds,
         audio=clip.audio,
         first=first,
-        last=pictures[-1] if len(pictures) > 1 else None,
+        last=images[-1] if len(images) > 1 else None,
     )
 
 
-def _is_portrait(picture: bytes | None) -> bool:
-    """assumption: without a picture we could read, ``auto`` is landscape."""
-    if picture is None:
+def _is_portrait(image: bytes | None) -> bool:
+    """assumption: without an image we could read, ``auto`` is landscape."""
+    if image is None:
         return False
-    with Image.open(io.BytesIO(picture)) as opened:
+    with Image.open(io.BytesIO(image)) as opened:
         return opened.height > opened.width

@@ -95,7 +95,7 @@ class FalRoutes:
         event = Event(endpoint, prompt if isinstance(prompt, str) else "")
         fault = self._faults.take("submit", event)
         if fault is not None and fault.kind in NOT_ACCEPTED:
-            return _turned_away(fault)
+            return _rejection(fault)
         accepted = self._queue.accept(
             endpoint,
             document,
@@ -144,16 +144,16 @@ class FalRoutes:
             found.calls[name] = found.calls.get(name, 0) + 1
             if name != "cancel" and (fault := self._faults.take("poll", found.event)):
                 if fault.kind != "poll_unknown_status":
-                    return _unwilling(fault)
+                    return _faulty_response(fault)
                 if name == "status":
-                    said = self._said(found, with_logs=False)
+                    said = self._document(found, with_logs=False)
                     return JSONResponse({**said, "status": fault.params["status"]}, 202)
             return await handler(request, found)
 
         return handle
 
     async def _status(self, request: Request, found: FalRequest) -> Response:
-        said = self._said(found, with_logs=_truth(request.query_params.get("logs")))
+        said = self._document(found, with_logs=_truth(request.query_params.get("logs")))
         return JSONResponse(said, 200 if said["status"] == COMPLETED else 202)
 
     async def _stream(self, request: Request, found: FalRequest) -> Response:
@@ -162,7 +162,7 @@ class FalRoutes:
         async def events() -> AsyncIterator[str]:
             last: dict[str, Any] | None = None
             while last is None or last["status"] != COMPLETED:
-                said = self._said(found, with_logs=with_logs)
+                said = self._document(found, with_logs=with_logs)
                 if said != last:
                     yield f"data: {json.dumps(said)}\n\n"
                 last = said
@@ -197,7 +197,7 @@ class FalRoutes:
             "cancel_url": f"{base}/cancel",
         }
 
-    def _said(self, found: FalRequest, *, with_logs: bool) -> dict[str, Any]:
+    def _document(self, found: FalRequest, *, with_logs: bool) -> dict[str, Any]:
         said: dict[str, Any] = {"status": found.state, **self._links(found)}
         if found.state == IN_QUEUE:
             return {**said, "queue_position": self._queue.position(found)}
@@ -211,7 +211,7 @@ class FalRoutes:
         return said
 
 
-def _turned_away(fault: Fault) -> Response:
+def _rejection(fault: Fault) -> Response:
     match fault.kind:
         case "submit_429":
             headers = {"X-Fal-Needs-Retry": "1"}
@@ -227,7 +227,7 @@ def _turned_away(fault: Fault) -> Response:
             return ResetConnection()
 
 
-def _unwilling(fault: Fault) -> Response:
+def _faulty_response(fault: Fault) -> Response:
     match fault.kind:
         case "poll_reset":
             return ResetConnection()

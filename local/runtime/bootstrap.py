@@ -1,13 +1,13 @@
 """One execution environment of one Python function: import the handler once, then answer events.
 
-A fork of `forkserver.py`, with three pipes: requests in, answers out, and a lifeline that only ever
-ends (its end means that the emulator is gone, however it went). Requests and answers are lines
-of JSON; the first request describes the environment. Standard output and error are the function's
-log; after each invocation one line `\\x1e<request id>` closes what that invocation wrote.
+A fork of `forkserver.py`, with three pipes: requests in, answers out, and a lifeline that carries
+no data (it is closed when the emulator ends for any reason). Requests and answers are lines of
+JSON; the first request describes the environment. Standard output and error are the function's
+log; after each invocation a line `\\x1e<request id>` marks the end of its output.
 
-As on AWS the search path is the function's code, then its layers, then nothing but the standard
-library, so that an undeclared import fails here too. A layer whose packages are built for another
-platform says where this one's are, in a file `python.path` (one directory a line).
+As on AWS the search path is the function's code, then its layers, then only the standard library,
+so an undeclared import fails here too. If the packages of a layer are built for another platform,
+its file `python.path` names the directories of this platform's packages, one per line.
 
 Errors have the shapes of the AWS runtime: Runtime.ImportModuleError, Runtime.HandlerNotFound,
 Runtime.MarshalError, and the exception's own class name with `errorMessage`, `requestId` and
@@ -50,15 +50,15 @@ class Context:
 
 
 class HandlerUnavailableError(Exception):
-    """The handler cannot be called; `payload` is what AWS answers to every invocation."""
+    """The handler cannot be called; `payload` is AWS's response to every invocation."""
 
     def __init__(self, payload: dict[str, Any]) -> None:
         super().__init__(payload["errorMessage"])
         self.payload = payload
 
 
-def die_with_emulator(lifeline: int) -> None:
-    """Leave as soon as the lifeline ends, whatever the handler is doing."""
+def exit_with_emulator(lifeline: int) -> None:
+    """Exit as soon as the lifeline is closed, also while the handler runs."""
 
     def watch() -> None:
         os.read(lifeline, 1)
@@ -145,12 +145,12 @@ def load_observer(settings: dict[str, Any]) -> Any:
 def invoke(
     handler: Callable[[Any, Context], Any], request: dict[str, Any]
 ) -> tuple[str, dict[str, Any] | None]:
-    """The handler's answer as JSON text, and its error if it raised one."""
+    """The handler's result as JSON text, and its error if it raised one."""
     request_id = request["request_id"]
     deadline = time.monotonic() + request["timeout_seconds"]
     try:
         result = handler(request["event"], Context(request_id, request["arn"], deadline))
-    except Exception as error:  # noqa: BLE001 - the runtime reports whatever a handler raises
+    except Exception as error:  # noqa: BLE001 - the runtime reports every exception of a handler
         traceback.print_exc()
         return "null", described(error, request_id)
     try:
@@ -165,10 +165,10 @@ def invoke(
 
 
 def enter(environment: dict[str, Any]) -> None:
-    """Take on a function's variables, folder and search path."""
+    """Set a function's environment variables, working directory and search path."""
     os.environ.clear()
     os.environ.update(environment["variables"])
-    # The C library has kept the time zone of the process we were forked from.
+    # The C library still has the time zone of the fork server.
     time.tzset()
     code = environment["code"]
     os.chdir(code)
@@ -178,7 +178,7 @@ def enter(environment: dict[str, Any]) -> None:
 
 
 def forget_shadowed(code: str) -> None:
-    """The function's own modules come before its layers', imported already or not."""
+    """Forget imported modules that the function's own modules replace, as on AWS."""
     own = {name.partition(".")[0] for name in os.listdir(code)} - sys.stdlib_module_names
     for name in list(sys.modules):
         if name.partition(".")[0] in own:
@@ -186,7 +186,7 @@ def forget_shadowed(code: str) -> None:
 
 
 def serve(requests: IO[str], answers: IO[str]) -> None:
-    """Take the environment's description, then one request after the other until they end."""
+    """Read the environment's description, then serve one request after the other until the end."""
     environment = json.loads(requests.readline())
     enter(environment)
     observer = load_observer(environment["observer"])
@@ -213,7 +213,7 @@ def serve(requests: IO[str], answers: IO[str]) -> None:
 
 
 def main(requests: int, answers: int, lifeline: int) -> None:
-    """Serve with these descriptors until the requests end."""
-    die_with_emulator(lifeline)
+    """Serve with these descriptors until the pipe of requests is closed."""
+    exit_with_emulator(lifeline)
     with open(requests, encoding="utf-8") as lines_in, open(answers, "w", encoding="utf-8") as out:
         serve(lines_in, out)

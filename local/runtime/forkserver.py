@@ -1,21 +1,21 @@
 """Forks execution environments from a process that has imported their packages already.
 
-Started as `python -I -S forkserver.py` by `local.emulator.forking`, with a Unix socket whose
-descriptor stands in CLIPMINT_SOCKET. The environment variables it is started with are those of the
+Started as `python -I -S forkserver.py` by `local.emulator.forking`, with a Unix socket. Its
+descriptor is in CLIPMINT_SOCKET. The environment variables it is started with are those of the
 first function it serves. A cold start is then a fork and the import of `app.py`, a few tens of
 milliseconds of processor time instead of several hundred.
 
 The emulator first sends one line of JSON, `{"layers": [directory, ...]}`. The server imports what
 the layers' own packages import, and answers `{"read": [name, ...]}`: the environment variables that
-were read by these imports. A function may be forked from this server only if each of them has the
-same value for it; otherwise a module would hold a value of another function.
+were read by these imports. A worker may be forked from this server only if its function has the
+same values for these variables; otherwise a module would contain a value of another function.
 
 After that the emulator sends frames (`FRAME`): `FORK` with the four descriptors of a worker
 (requests, answers, lifeline, log), or `SIGNAL` with a process id and a signal. The server answers
 lines of JSON: `{"started": pid}`, and `{"ended": pid, "status": returncode}` when it has collected
-a worker. Signals go through here because only a parent knows that a process id is still its
-child's. The end of the socket is the end of the server: the emulator is gone. Its workers see that
-on their lifelines.
+a worker. Signals go through here because only a parent knows that a process id still belongs to its
+child. When the socket is closed, the emulator has ended, and the server ends. Its workers see the
+same on their lifelines.
 
 No thread runs here, and a worker inherits no descriptor but its own.
 """
@@ -42,18 +42,18 @@ FRAME = struct.Struct("!cII")
 """Command, process id, signal."""
 FORK, SIGNAL = b"F", b"S"
 PIPES = 4
-# What handlers import from the packages of a layer and its own modules do not.
+# Modules of a layer's packages that handlers import but the layer's own modules do not.
 ALSO_IMPORTED = (
     "aws_lambda_powertools.event_handler.middlewares.openapi_validation",
     "aws_lambda_powertools.utilities.idempotency",
 )
-# Clients of these are made once and thrown away. What is left are caches of botocore's data files,
-# which no environment variable changes.
+# Create a client of each of these once, to fill botocore's caches of its data files. No environment
+# variable changes these caches.
 WARMED_SERVICES = ("dynamodb", "s3", "secretsmanager", "stepfunctions")
 
 
 class _Recording(os._Environ[str]):  # noqa: SLF001 - the class of `os.environ`
-    """`os.environ` while packages are imported: notes what is read."""
+    """`os.environ` while packages are imported: records the names that are read."""
 
     names: ClassVar[set[str]] = set()
 
@@ -63,9 +63,10 @@ class _Recording(os._Environ[str]):  # noqa: SLF001 - the class of `os.environ`
 
 
 def preload(path: list[str], own: list[str]) -> set[str]:
-    """Extend the search path, import every module in `own` and what they import; variables read.
+    """Extend the search path and import every module in `own`, with all that they import.
 
-    A module that cannot be imported here (it needs another layer) is left to the workers.
+    Returns the names of the environment variables that were read. A module that cannot be imported
+    here (it needs another layer) is imported by the workers.
     """
     environment: Any = os.environ
     usual = type(environment)
@@ -90,7 +91,7 @@ def _import(name: str) -> None:
 
 
 def warm_botocore() -> None:
-    """Share what botocore's sessions would read from its data files anew, each for itself."""
+    """Cache botocore's data files, which every session would otherwise read again."""
     sessions: Any = importlib.import_module("botocore.session")
     sessions.create_loader = functools.cache(sessions.create_loader)
     session = sessions.Session()
@@ -122,7 +123,7 @@ class Server:
         os.set_blocking(self._wake_out, False)
 
     def serve(self) -> None:
-        # An ended worker interrupts `select`. The handler itself has nothing to do.
+        # SIGCHLD of an ended worker interrupts `select`. The handler itself does nothing.
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(self._wake_out)
         while True:
@@ -131,11 +132,11 @@ class Server:
             if self._wake_in in ready:
                 os.read(self._wake_in, 4096)
                 self._collect()
-            if self._connection in ready and not self._take():
+            if self._connection in ready and not self._execute_frame():
                 return
 
-    def _take(self) -> bool:
-        """Carry out one frame; False if the emulator is gone."""
+    def _execute_frame(self) -> bool:
+        """Execute one frame. Returns False if the emulator has ended."""
         frame, descriptors, _, _ = socket.recv_fds(
             self._connection, FRAME.size, PIPES, socket.MSG_WAITALL
         )
@@ -157,10 +158,10 @@ class Server:
         for descriptor in descriptors:
             os.close(descriptor)
         self._workers.add(pid)
-        self._tell({"started": pid})
+        self._send({"started": pid})
 
     def _worker(self, requests: int, answers: int, lifeline: int, log: int) -> int:
-        """Be a worker until its requests end; its exit status."""
+        """Run as a worker until its pipe of requests is closed. Returns its exit status."""
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -194,10 +195,10 @@ class Server:
             if pid == 0:
                 return
             self._workers.discard(pid)
-            self._tell({"ended": pid, "status": os.waitstatus_to_exitcode(status)})
+            self._send({"ended": pid, "status": os.waitstatus_to_exitcode(status)})
 
-    def _tell(self, message: dict[str, Any]) -> None:
-        with contextlib.suppress(OSError):  # the next read says that the emulator is gone
+    def _send(self, message: dict[str, Any]) -> None:
+        with contextlib.suppress(OSError):  # the next read finds that the emulator has ended
             self._connection.sendall((json.dumps(message) + "\n").encode())
 
 
@@ -211,7 +212,7 @@ def main() -> None:
         layers = wanted["layers"]
         own = [bootstrap.own_modules(layer) for layer in layers]
         read = preload(bootstrap.layer_path(layers), own) if layers else set()
-        # What is here stays: collecting garbage in a worker must not copy these pages.
+        # Freeze these objects: the garbage collector of a worker must not copy their pages.
         gc.collect()
         gc.freeze()
         server = Server(connection, bootstrap)

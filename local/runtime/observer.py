@@ -1,4 +1,4 @@
-"""What happens inside a worker, written down; and, when asked, a worker that dies on the spot.
+"""Records the invocations and AWS calls of a worker, and kills the worker at a planned point.
 
 Every invocation and every AWS call becomes one line of JSON appended to the stack's journal:
 
@@ -10,19 +10,19 @@ Every invocation and every AWS call becomes one line of JSON appended to the sta
 
 `at` is in epoch seconds, `resource` the table, bucket, function, secret or state machine called (a
 transaction names its tables, comma separated), `error` the AWS error code or null. `capacity` is
-what DynamoDB says the call consumed, indexes included, in units; null where it does not say. It
-says so because every call is made to ask. `peak_megabytes` is the most memory this worker ever had,
-with what it was forked with (a stack without `preload` forks workers that have imported nothing);
-null where the system does not say.
-An invocation that died has a `begin` and no `end`.
+the capacity that DynamoDB reports for the call, indexes included, in units; null if it reports
+none. The observer adds the parameter that requests the report to every call. `peak_megabytes` is
+the most memory this worker ever had, including the memory it was forked with (a stack without
+`preload` forks workers that have imported nothing); null if the system does not report it.
+An invocation that crashed has a `begin` and no `end`.
 
 A crash is a file in the stack's crash folder, {"function", "operation", "resource", "moment",
-"nth", "about"}. The worker that reaches the nth such call of one invocation, whose event contains
-the text `about`, removes the file and kills itself: `before` the call is sent, or `after` its
-answer came. The operation "Return" means the handler's own end: its work is done, its answer is
-never sent. Removing the file is atomic, so one file kills one worker.
+"nth", "about"}. The worker that reaches the nth such call of one invocation with the text `about`
+in its event removes the file and kills itself: `before` the call is sent, or `after` its response
+came. The operation "Return" is the end of the handler: its work is done, and its result is never
+sent. Removing the file is atomic, so one file kills one worker.
 
-This is botocore's own event system, hooked from outside: the shipped code does not know of it.
+The observer registers handlers with botocore's event system; the shipped code is not changed.
 """
 
 import importlib.abc
@@ -39,7 +39,7 @@ from types import ModuleType
 from typing import Any
 
 HOOKED_MODULE = "botocore.handlers"
-# Where the name of what a call is about stands in its parameters, by service.
+# The parameter of a call that has the name of its resource, by service.
 RESOURCE_PARAMETERS = {
     "dynamodb": "TableName",
     "s3": "Bucket",
@@ -48,7 +48,7 @@ RESOURCE_PARAMETERS = {
     "ssm": "Name",
 }
 ASK_CAPACITY = "ReturnConsumedCapacity"
-# What we keep in botocore's own context of a call, between its events.
+# Our key in botocore's context of a call, which lasts from its first event to its last.
 CALL, STARTED = "clipmint_call", "clipmint_started"
 
 
@@ -71,8 +71,8 @@ class Observer:
             sys.meta_path.insert(0, _BotocoreHook(self))
 
     def hook(self, handlers: Any) -> None:
-        """Observe the calls of every botocore session that is made from now on."""
-        # Every Session copies this list when it is made.
+        """Observe the calls of every botocore session that is created from now on."""
+        # Every Session copies this list when it is created.
         handlers.BUILTIN_HANDLERS += [
             ("provide-client-params", self.on_parameters),
             ("before-call", self.on_before),
@@ -101,7 +101,7 @@ class Observer:
             }
         )
 
-    # The botocore events of a call, in their order; the keyword arguments are botocore's.
+    # The botocore events of a call, in order; the names of the keyword arguments are botocore's.
 
     def on_parameters(
         self, params: dict[str, Any], model: Any, context: Any, **_: Any
@@ -135,7 +135,7 @@ class Observer:
                 "retries": parsed.get("ResponseMetadata", {}).get("RetryAttempts", 0),
                 "error": parsed.get("Error", {}).get("Code"),
                 "capacity": capacity_of(parsed),
-                # A stream has not been read yet, and is not ours to read.
+                # A stream has not been read yet, and only the handler may read it.
                 "response_bytes": None
                 if model.has_streaming_output
                 else len(http_response.content),
@@ -164,7 +164,7 @@ class Observer:
             "at": time.time(),
             **line,
         }
-        # One write to a file opened for appending: lines of several workers never mix.
+        # One write to a file opened for appending: lines of several workers cannot mix.
         os.write(self._journal, (json.dumps(whole, default=str) + "\n").encode())
 
     def _crash_if_planned(self, moment: str, operation: str, resource: str) -> None:
@@ -177,7 +177,7 @@ class Observer:
                     try:
                         os.unlink(path)
                     except FileNotFoundError:
-                        continue  # another worker took this death
+                        continue  # another worker has removed this file
                     os.kill(os.getpid(), signal.SIGKILL)
 
     def _is_due(self, path: str, moment: str, operation: str, resource: str) -> bool:
@@ -203,7 +203,7 @@ class Observer:
 
 
 def resource_of(service: str, params: dict[str, Any]) -> str:
-    """The name of what a call is about, "" when it is about nothing in particular."""
+    """The name of the resource of a call, or "" if it has none."""
     if service == "dynamodb" and ("TransactItems" in params or "RequestItems" in params):
         return ",".join(sorted(set(_tables(params))))
     if service == "stepfunctions":
@@ -212,7 +212,7 @@ def resource_of(service: str, params: dict[str, Any]) -> str:
 
 
 def capacity_of(parsed: dict[str, Any]) -> float | None:
-    """The capacity units an answer of DynamoDB reports, over all its tables."""
+    """The capacity units that a response of DynamoDB reports, the sum of all its tables."""
     consumed = parsed.get("ConsumedCapacity")
     if not consumed:
         return None
@@ -239,7 +239,7 @@ def _milliseconds_since(started: float) -> float:
 
 
 def _peak_megabytes() -> float | None:
-    # Not getrusage: what it says outlives exec, so it would tell of whoever started us.
+    # Not getrusage: its value survives exec, so it would include the parent's memory.
     try:
         with open("/proc/self/status", encoding="ascii") as status:
             [kilobytes] = [line.split()[1] for line in status if line.startswith("VmHWM:")]
@@ -249,8 +249,8 @@ def _peak_megabytes() -> float | None:
 
 
 class _BotocoreHook(importlib.abc.MetaPathFinder):
-    """Adds the observer to botocore when a handler imports it; importing it here would cost every
-    worker a tenth of a second, used or not."""
+    """Adds the observer to botocore when a handler imports it. Importing botocore here would add a
+    tenth of a second to the start of every worker, also of those that do not use it."""
 
     def __init__(self, observer: Observer) -> None:
         self._observer = observer

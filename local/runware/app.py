@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 import httpx
 from starlette.applications import Starlette
 
-from local.runware.dispatch import Desk
+from local.runware.dispatch import Dispatcher
 from local.runware.faults import RUNWARE_FAULTS
 from local.runware.generation import Generator
-from local.runware.responses import Teller
+from local.runware.responses import ResponseWriter
 from local.runware.routes import Rest
 from local.runware.settings import RunwareSettings
 from local.runware.sockets import Sockets
@@ -32,11 +32,11 @@ def create_app(
     held = SettingsHolder(settings)
     faults = FaultBook(RUNWARE_FAULTS)
     media = MediaStore(base_url, faults, lambda: held.now.media_ranges)
-    teller = Teller(media.url_of)
+    writer = ResponseWriter(media.url_of)
     generator = Generator(held, media, network)
-    deliverer = Deliverer(held, teller, network)
+    deliverer = Deliverer(held, writer, network)
     tasks = Tasks(held, faults, generator, deliverer.deliver)
-    desk = Desk(held, faults, tasks, teller)
+    dispatcher = Dispatcher(held, faults, tasks, writer)
 
     def forget() -> None:
         tasks.clear()
@@ -52,6 +52,11 @@ def create_app(
         await deliverer.close()
 
     return Starlette(
-        routes=[control.mount(), *media.routes, *Rest(desk).routes, *Sockets(desk).routes],
+        routes=[
+            control.mount(),
+            *media.routes,
+            *Rest(dispatcher).routes,
+            *Sockets(dispatcher).routes,
+        ],
         lifespan=lifespan,
     )

@@ -13,7 +13,7 @@ from typing import Any
 
 from local.runware.errors import TaskError, invalid
 from local.runware.faults import CUT_OFF, REFUSALS
-from local.runware.responses import Item, Teller
+from local.runware.responses import Item, ResponseWriter
 from local.runware.settings import RunwareSettings
 from local.runware.tasks import RunwareTask, Tasks, event_of
 from local.runware.validation import Document, check
@@ -67,7 +67,7 @@ def read_tasks(document: object) -> list[Document]:
     return document
 
 
-class Desk:
+class Dispatcher:
     """Serves the tasks of one simulator."""
 
     def __init__(
@@ -75,12 +75,12 @@ class Desk:
         settings: SettingsHolder[RunwareSettings],
         faults: FaultBook,
         tasks: Tasks,
-        teller: Teller,
+        writer: ResponseWriter,
     ) -> None:
         self._settings = settings
         self._faults = faults
         self._tasks = tasks
-        self._teller = teller
+        self._writer = writer
 
     @property
     def errors_in_200(self) -> bool:
@@ -106,7 +106,7 @@ class Desk:
         waiting: list[RunwareTask] = []
         for task, fault in zip(tasks, drawn, strict=True):
             try:
-                self._take(task, fault, reply, waiting, dry_run=dry_run)
+                self._dispatch(task, fault, reply, waiting, dry_run=dry_run)
             except TaskError as error:
                 reply.refuse(error, task)
             if fault is not None and fault.kind not in REFUSALS:
@@ -116,7 +116,7 @@ class Desk:
             await asyncio.sleep(float(reply.fault.params["seconds"]))
         return reply
 
-    def _take(
+    def _dispatch(
         self,
         task: Document,
         fault: Fault | None,
@@ -127,7 +127,7 @@ class Desk:
     ) -> None:
         match task.get("taskType"):
             case "getResponse":
-                self._tell(task, reply)
+                self._get_response(task, reply)
             case "getTaskDetails":
                 reply.data.append(self._details(task))
             case "ping":
@@ -148,19 +148,19 @@ class Desk:
     ) -> None:
         if fault is not None and fault.kind in REFUSALS:
             raise _refusal(fault)
-        wish = check(task)
+        spec = check(task)
         if dry_run:
             # assumption: the form of the answer; that nothing is charged is documented
-            cost = round(wish.usd * wish.results, 4)
-            reply.data.append({"taskType": wish.kind, "taskUUID": task["taskUUID"], "cost": cost})
+            cost = round(spec.usd * spec.results, 4)
+            reply.data.append({"taskType": spec.kind, "taskUUID": task["taskUUID"], "cost": cost})
             return
         if self._settings.now.out_of_credits:
             raise TaskError("insufficientCredits")
-        accepted = self._tasks.accept(task, wish, fault)
-        if wish.sync or accepted.suffers("webhook_early"):
+        accepted = self._tasks.accept(task, spec, fault)
+        if spec.sync or accepted.suffers("webhook_early"):
             waiting.append(accepted)
-        if not wish.sync:
-            reply.data.append(self._teller.acknowledgement(accepted))
+        if not spec.sync:
+            reply.data.append(self._writer.acknowledgement(accepted))
 
     async def _finish(self, waiting: Sequence[RunwareTask], reply: Reply) -> None:
         """Wait for what is answered only when done."""
@@ -168,15 +168,15 @@ class Desk:
             if task.suffers("webhook_early"):
                 await task.webhook_tried.wait()
             await task.ended.wait()
-            if not task.wish.sync:
+            if not task.spec.sync:
                 continue
             if task.error is None:
-                reply.data.extend(self._teller.items(task))
+                reply.data.extend(self._writer.items(task))
             else:
-                reply.errors.append(self._teller.failure(task))
+                reply.errors.append(self._writer.failure(task))
                 reply.statuses.append(task.error.status)
 
-    def _tell(self, question: Document, reply: Reply) -> None:
+    def _get_response(self, question: Document, reply: Reply) -> None:
         """getResponse: all that is known of a task so far; nothing at all of an unknown one."""
         task = self._tasks.find(question.get("taskUUID"))
         if task is None:
@@ -193,19 +193,19 @@ class Desk:
             code, status = fault.params["code"], int(fault.params["status"])
             raise TaskError(code, status=status)
         if fault is not None and kind == "poll_unknown_status":
-            item = self._teller.acknowledgement(task)
+            item = self._writer.acknowledgement(task)
             reply.data.append({**item, "status": fault.params["status"]})
             return
         reply.fault = fault or reply.fault
         settings = self._settings.now
-        reply.data.extend(self._teller.items(task, status=settings.success_status))
+        reply.data.extend(self._writer.items(task, status=settings.success_status))
         if task.error is not None and settings.failures_as == "item":
-            reply.data.append(self._teller.failed_item(task))
+            reply.data.append(self._writer.failed_item(task))
         elif task.error is not None:
-            reply.errors.append(self._teller.failure(task))
+            reply.errors.append(self._writer.failure(task))
             reply.statuses.append(200)  # the question itself was answered
         elif not task.ended.is_set():
-            reply.data.append(self._teller.processing(task))
+            reply.data.append(self._writer.processing(task))
 
     def _details(self, question: Document) -> Item:
         """getTaskDetails: the archived request and response of a finished task."""
@@ -213,9 +213,9 @@ class Desk:
         if task is None or not task.ended.is_set():
             raise TaskError("taskNotFound", "The task was not found", status=404)
         task.count("getTaskDetails")
-        response: Item = {"data": self._teller.items(task)}
+        response: Item = {"data": self._writer.items(task)}
         if task.error is not None:
-            response = {"errors": [self._teller.failure(task)]}
+            response = {"errors": [self._writer.failure(task)]}
         return {
             "taskType": "getTaskDetails",
             "taskUUID": task.request_id,

@@ -22,7 +22,7 @@ def _is(kind: type) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, kind)
 
 
-def is_picture(value: object) -> bool:
+def is_image(value: object) -> bool:
     return isinstance(value, str) and bool(value)
 
 
@@ -48,7 +48,7 @@ def _safety(value: object) -> bool:
     )
 
 
-MEMBERS: Mapping[str, Callable[[Any], bool]] = {
+FIELDS: Mapping[str, Callable[[Any], bool]] = {
     "positivePrompt": lambda value: isinstance(value, str) and bool(value.strip()),
     "inputs": _is(dict),
     "width": is_whole,

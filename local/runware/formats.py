@@ -12,7 +12,7 @@ CONTENT_TYPES = {"MP4": "video/mp4", "MOV": "video/quicktime", "WEBM": "video/we
 
 
 @lru_cache(maxsize=4)
-def contain(clip: bytes, output_format: str) -> bytes:
+def convert(clip: bytes, output_format: str) -> bytes:
     """``clip`` (an MP4) as ``output_format``, a key of `CONTENT_TYPES`."""
     if output_format == "MP4":
         return clip
@@ -35,9 +35,9 @@ def _transcode(clip: bytes) -> bytes:
     """VP8 and Opus: WebM holds neither H.264 nor AAC."""
     made = io.BytesIO()
     with av.open(io.BytesIO(clip), "r") as source, av.open(made, "w", format="webm") as target:
-        picture = source.streams.video[0]
-        video = target.add_stream("libvpx", rate=picture.average_rate or Fraction(12))
-        video.width, video.height, video.pix_fmt = picture.width, picture.height, "yuv420p"
+        source_video = source.streams.video[0]
+        video = target.add_stream("libvpx", rate=source_video.average_rate or Fraction(12))
+        video.width, video.height, video.pix_fmt = source_video.width, source_video.height, "yuv420p"
         video.options = {"deadline": "realtime", "cpu-used": "8"}
         sound = target.add_stream("libopus", rate=48_000) if source.streams.audio else None
         resampler = av.AudioResampler(format="s16", layout="mono", rate=48_000)

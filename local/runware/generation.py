@@ -1,4 +1,4 @@
-"""One task at work: read its pictures, render its results, store or upload them."""
+"""One task at work: read its images, render its results, store or upload them."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from PIL import Image
 
 from local.runware.errors import TaskError, invalid
 from local.runware.formats import CONTENT_TYPES as VIDEO_TYPES
-from local.runware.formats import contain
+from local.runware.formats import convert
 from local.runware.settings import RunwareSettings
 from local.runware.tasks import Result, RunwareTask
-from local.runware.validation import Wish
+from local.runware.validation import TaskSpec
 from local.simulator.control import SettingsHolder
 from local.simulator.image import CONTENT_TYPES as IMAGE_TYPES
 from local.simulator.image import ImageFormat, ImageSpec, Reference, render_image
-from local.simulator.inputs import UnusablePicture, read_picture
+from local.simulator.inputs import UnusableImage, read_image
 from local.simulator.media import MediaStore
 from local.simulator.video import VideoSpec, render
 
-PICTURE_LIMIT = 20 * 1024 * 1024
-"""Bytes of an input picture. assumption: the documentation names no limit."""
+IMAGE_LIMIT = 20 * 1024 * 1024
+"""Bytes of an input image. assumption: the documentation names no limit."""
 
 PILLOW_NAMES: Mapping[str, ImageFormat] = {"JPG": "JPEG", "PNG": "PNG", "WEBP": "WEBP"}
 
@@ -67,15 +67,15 @@ class Generator:
             await asyncio.Event().wait()
         begun = time.monotonic()
         settings = self._settings.now
-        wish = task.wish
-        duration = settings.generation_seconds if wish.seconds else settings.image_seconds
+        spec = task.spec
+        duration = settings.generation_seconds if spec.seconds else settings.image_seconds
         if slow := task.suffers("slow_generation"):
             duration += float(slow.params["seconds"])
         failure = self._failure(task)
-        pictures = {} if failure else await self._pictures(wish)
+        images = {} if failure else await self._input_images(spec)
         made: list[Result] = []
         if failure is None:
-            made = [await self._render(task, number, pictures) for number in range(wish.results)]
+            made = [await self._render(task, number, images) for number in range(spec.results)]
         for percent in (25, 50, 75, 100):
             await asyncio.sleep(max(0.0, begun + duration * percent / 100 - time.monotonic()))
             task.progress = min(percent, 99)
@@ -87,7 +87,7 @@ class Generator:
 
     def _failure(self, task: RunwareTask) -> TaskError | None:
         """What a fault, or the moderated word, makes of this task."""
-        if self._settings.now.moderated_word in task.wish.prompt:
+        if self._settings.now.moderated_word in task.spec.prompt:
             return TaskError("invalidProviderContent", parameter="positivePrompt")
         if fault := task.suffers("moderation"):
             return TaskError(fault.params["code"], parameter="positivePrompt")
@@ -98,26 +98,26 @@ class Generator:
         return None
 
     async def _render(
-        self, task: RunwareTask, number: int, pictures: Mapping[str, bytes | None]
+        self, task: RunwareTask, number: int, images: Mapping[str, bytes | None]
     ) -> Result:
-        wish = task.wish
+        spec = task.spec
         # assumption: further results count on from the seed
         seed = task.input.get("seed", secrets.randbelow(2**31)) + number
         loop = asyncio.get_running_loop()
-        body = await loop.run_in_executor(self._renderer, _draw, wish, number, pictures)
+        body = await loop.run_in_executor(self._renderer, _draw, spec, number, images)
         known: Mapping[str, str] = VIDEO_TYPES
-        if wish.media == "image":
+        if spec.media == "image":
             known = {name: IMAGE_TYPES[pillow] for name, pillow in PILLOW_NAMES.items()}
-        return Result(body, known[wish.output_format], seed)
+        return Result(body, known[spec.output_format], seed)
 
     async def _publish(self, task: RunwareTask, result: Result) -> None:
         """Upload it, where asked to, and put it on the CDN until its time is up."""
         if endpoint := task.input.get("uploadEndpoint"):
             await self._upload(endpoint, result)
-        if "URL" not in task.wish.output_types:
+        if "URL" not in task.spec.output_types:
             return
         # assumption: what was uploaded elsewhere has a URL of Runware's all the same
-        name = f"{result.result_id}.{task.wish.output_format.lower()}"
+        name = f"{result.result_id}.{task.spec.output_format.lower()}"
         file = self._media.put(name, result.body, task.event, result.content_type)
         result.file = file
         settings = self._settings.now
@@ -144,22 +144,22 @@ class Generator:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise TaskError("uploadFailed", parameter="uploadEndpoint") from error
 
-    async def _pictures(self, wish: Wish) -> dict[str, bytes | None]:
-        """The bytes of every picture, by how the task names it; None for one taken unread."""
-        named = [picture for picture in (wish.first, wish.last, *wish.references) if picture]
-        return {picture: await self._picture(picture) for picture in named}
+    async def _input_images(self, spec: TaskSpec) -> dict[str, bytes | None]:
+        """The bytes of every image, by how the task names it; None for one taken unread."""
+        named = [image for image in (spec.first, spec.last, *spec.references) if image]
+        return {image: await self._input_image(image) for image in named}
 
-    async def _picture(self, picture: str) -> bytes | None:
-        if _is_uuid(picture):
+    async def _input_image(self, image: str) -> bytes | None:
+        if _is_uuid(image):
             # Media cannot be uploaded here, so no id of one can be right.
             raise invalid("inputs")
-        url = picture
-        if not picture.startswith(("data:", "http://", "https://")):
-            url = f"data:;base64,{picture}"
+        url = image
+        if not image.startswith(("data:", "http://", "https://")):
+            url = f"data:;base64,{image}"
         try:
             fetch = self._settings.now.fetch_inputs
-            return await read_picture(url, limit=PICTURE_LIMIT, fetch=fetch)
-        except UnusablePicture as unusable:
+            return await read_image(url, limit=IMAGE_LIMIT, fetch=fetch)
+        except UnusableImage as unusable:
             if unusable.problem == "unreachable" and not url.startswith("data:"):
                 raise TaskError("downloadFailed", parameter="inputs") from unusable
             raise invalid("inputs") from unusable
@@ -167,24 +167,23 @@ class Generator:
             raise invalid("inputs") from error
 
 
-def _draw(wish: Wish, number: int, pictures: Mapping[str, bytes | None]) -> bytes:
-    width, height = wish.size
-    first = pictures.get(wish.first or "")
-    caption = f"simulated · {wish.model.name}"
-    if wish.results > 1:
-        caption += f" · {number + 1} of {wish.results}"
-    if wish.seconds is None:
+def _draw(spec: TaskSpec, number: int, images: Mapping[str, bytes | None]) -> bytes:
+    width, height = spec.size
+    first = images.get(spec.first or "")
+    caption = f"simulated · {spec.model.name}"
+    if spec.results > 1:
+        caption += f" · {number + 1} of {spec.results}"
+    if spec.seconds is None:
         shown = tuple(
-            Reference(f"{place}", pictures.get(name))
-            for place, name in enumerate(wish.references, 1)
+            Reference(f"{place}", images.get(name)) for place, name in enumerate(spec.references, 1)
         )
         return render_image(
             ImageSpec(
-                prompt=wish.prompt,
+                prompt=spec.prompt,
                 caption=caption,
                 width=width,
                 height=height,
-                format=PILLOW_NAMES[wish.output_format],
+                format=PILLOW_NAMES[spec.output_format],
                 background=first,
                 references=shown,
             )
@@ -194,21 +193,21 @@ def _draw(wish: Wish, number: int, pictures: Mapping[str, bytes | None]) -> byte
         width, height = height, width
     clip = render(
         VideoSpec(
-            prompt=wish.prompt,
-            caption=f"{caption} · {wish.seconds} s",
+            prompt=spec.prompt,
+            caption=f"{caption} · {spec.seconds} s",
             width=width,
             height=height,
-            seconds=wish.seconds,
-            audio=wish.audio,
+            seconds=spec.seconds,
+            audio=spec.audio,
             first=first,
-            last=pictures.get(wish.last or ""),
+            last=images.get(spec.last or ""),
         )
     )
-    return contain(clip, wish.output_format)
+    return convert(clip, spec.output_format)
 
 
-def _is_portrait(picture: bytes) -> bool:
-    with Image.open(io.BytesIO(picture)) as opened:
+def _is_portrait(image: bytes) -> bool:
+    with Image.open(io.BytesIO(image)) as opened:
         return opened.height > opened.width
 
 

@@ -12,14 +12,14 @@ from local.simulator.media import MediaFile
 Item = dict[str, Any]
 
 
-class Teller:
+class ResponseWriter:
     """Puts tasks into words; ``url_of`` gives the live URL of a file."""
 
     def __init__(self, url_of: Callable[[MediaFile], str]) -> None:
         self._url_of = url_of
 
     def acknowledgement(self, task: RunwareTask) -> Item:
-        return {"taskType": task.wish.kind, "taskUUID": task.request_id}
+        return {"taskType": task.spec.kind, "taskUUID": task.request_id}
 
     def items(self, task: RunwareTask, *, status: bool = False) -> list[Item]:
         """The finished items of a task so far, each with a ``status`` if asked."""
@@ -32,7 +32,7 @@ class Teller:
         """The error of a failed task, as an element of ``errors``."""
         if task.error is None:
             raise ValueError("only a failed task has an error")
-        return {"status": "error", **task.error.as_json(task.wish.kind, task.request_id)}
+        return {"status": "error", **task.error.as_json(task.spec.kind, task.request_id)}
 
     def failed_item(self, task: RunwareTask) -> Item:
         """The same as an element of ``data``, the way newer answers have it."""
@@ -42,20 +42,20 @@ class Teller:
         return {**self.acknowledgement(task), "status": "error", "error": detail}
 
     def _item(self, task: RunwareTask, result: Result, *, status: bool) -> Item:
-        wish = task.wish
+        spec = task.spec
         said = self.acknowledgement(task)
         if status:
             said["status"] = SUCCESS
-        said[f"{wish.media}UUID"] = result.result_id
+        said[f"{spec.media}UUID"] = result.result_id
         if result.file is not None:
-            said[f"{wish.media}URL"] = result.gone or self._url_of(result.file)
-        if "base64Data" in wish.output_types:
-            said[f"{wish.media}Base64Data"] = encoded(result)
-        if "dataURI" in wish.output_types:
-            said[f"{wish.media}DataURI"] = f"data:{result.content_type};base64,{encoded(result)}"
+            said[f"{spec.media}URL"] = result.gone or self._url_of(result.file)
+        if "base64Data" in spec.output_types:
+            said[f"{spec.media}Base64Data"] = encoded(result)
+        if "dataURI" in spec.output_types:
+            said[f"{spec.media}DataURI"] = f"data:{result.content_type};base64,{encoded(result)}"
         said["seed"] = result.seed
         if task.input.get("includeCost"):
-            said["cost"] = wish.usd
+            said["cost"] = spec.usd
         if task.input.get("safety", {}).get("checkContent"):
             said["NSFWContent"] = False
         return said

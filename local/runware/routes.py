@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from local.runware.dispatch import Desk, Reply, read_tasks
+from local.runware.dispatch import Dispatcher, Reply, read_tasks
 from local.runware.errors import TaskError
 from local.runware.validation import Document
 from local.simulator.faults import Fault
@@ -18,10 +18,10 @@ PATH = "/v1"
 
 
 class Rest:
-    """The route over one desk."""
+    """The route over one dispatcher."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self._dispatcher = dispatcher
         self.routes = [Route(PATH, self._post, methods=["POST"])]
 
     async def _post(self, request: Request) -> Response:
@@ -35,31 +35,31 @@ class Rest:
             # assumption: the code and the words
             return self._refused(TaskError("invalidJSON", "The request body is not valid JSON"), {})
         dry_run = request.headers.get("x-runware-dry-run") == "1"
-        return self._said(await self._desk.serve(tasks, dry_run=dry_run))
+        return self._respond(await self._dispatcher.serve(tasks, dry_run=dry_run))
 
     def _authenticated(self, request: Request, tasks: list[Document]) -> list[Document]:
         """The tasks after the key: it is in the header, or the first element brings it."""
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
         if tasks and tasks[0].get("taskType") == "authentication":
             first, *tasks = tasks
-            self._desk.authenticate(first.get("apiKey"))
+            self._dispatcher.authenticate(first.get("apiKey"))
         else:
-            self._desk.authenticate(key if scheme == "Bearer" else None)
+            self._dispatcher.authenticate(key if scheme == "Bearer" else None)
         return tasks
 
     def _refused(self, error: TaskError, about: Document) -> Response:
         reply = Reply()
         reply.refuse(error, about)
-        return self._said(reply)
+        return self._respond(reply)
 
-    def _said(self, reply: Reply) -> Response:
-        status = reply.status(errors_in_200=self._desk.errors_in_200)
+    def _respond(self, reply: Reply) -> Response:
+        status = reply.status(errors_in_200=self._dispatcher.errors_in_200)
         if reply.fault is not None:
-            return _astray(reply.fault, reply, status)
+            return _faulty_response(reply.fault, reply, status)
         return JSONResponse(reply.document(), status)
 
 
-def _astray(fault: Fault, reply: Reply, status: int) -> Response:
+def _faulty_response(fault: Fault, reply: Reply, status: int) -> Response:
     """The answer as its fault leaves it."""
     match fault.kind:
         case "submit_reset_before" | "submit_reset_after" | "poll_reset":

@@ -14,7 +14,7 @@ from typing import Any
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from local.runware.dispatch import Desk, Reply, read_tasks
+from local.runware.dispatch import Dispatcher, Reply, read_tasks
 from local.runware.errors import TaskError, missing
 from local.runware.routes import PATH
 from local.runware.validation import Document
@@ -35,10 +35,10 @@ INTERNAL_ERROR = 1011
 
 
 class Sockets:
-    """The WebSocket route over one desk."""
+    """The WebSocket route over one dispatcher."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self._dispatcher = dispatcher
         self.routes = [WebSocketRoute(PATH, self._talk)]
 
     async def _talk(self, socket: WebSocket) -> None:
@@ -71,12 +71,12 @@ class Sockets:
                 answer.cancel()
 
     def _login(self, task: Document) -> dict[str, Any]:
-        self._desk.authenticate(task.get("apiKey"))
+        self._dispatcher.authenticate(task.get("apiKey"))
         session = task.get("connectionSessionUUID") or str(uuid.uuid4())
         return {"taskType": "authentication", "connectionSessionUUID": session}
 
     async def _answer(self, socket: WebSocket, tasks: list[Document]) -> None:
-        reply = await self._desk.serve(tasks)
+        reply = await self._dispatcher.serve(tasks)
         kind = reply.fault.kind if reply.fault else None
         try:
             if kind in _SILENT:

@@ -17,7 +17,7 @@ from typing import Any
 
 from local.runware.errors import TaskError
 from local.runware.settings import RunwareSettings
-from local.runware.validation import Document, Wish
+from local.runware.validation import Document, TaskSpec
 from local.simulator.control import SettingsHolder
 from local.simulator.faults import Event, Fault, FaultBook
 from local.simulator.media import MediaFile
@@ -51,7 +51,7 @@ class RunwareTask(Submission):
     sent again).
     """
 
-    wish: Wish
+    spec: TaskSpec
     run_fault: Fault | None = None
     webhook_fault: Fault | None = None
     results: list[Result] = field(default_factory=list)
@@ -77,7 +77,7 @@ class RunwareTask(Submission):
         return {
             **Submission.as_json(self),
             "error": self.error.code if self.error else None,
-            "cost": round(self.wish.usd * len(self.results), 4) if self.billed else 0,
+            "cost": round(self.spec.usd * len(self.results), 4) if self.billed else 0,
             "calls": self.calls,
         }
 
@@ -107,7 +107,7 @@ class Tasks:
         self._numbers = itertools.count(1)
         self._running: set[asyncio.Task[None]] = set()
 
-    def accept(self, document: Document, wish: Wish, submit_fault: Fault | None) -> RunwareTask:
+    def accept(self, document: Document, spec: TaskSpec, submit_fault: Fault | None) -> RunwareTask:
         """Take a task: from here on it is paid for.
 
         Raises `TaskError` when its UUID is taken or the queue is at capacity.
@@ -121,11 +121,11 @@ class Tasks:
         task = RunwareTask(
             number=next(self._numbers),
             request_id=task_uuid,
-            endpoint=wish.model.air,
+            endpoint=spec.model.air,
             input=dict(document),
             webhook_url=document.get("webhookURL"),
             state=PROCESSING,
-            wish=wish,
+            spec=spec,
         )
         task.run_fault = self._faults.take("run", task.event)
         task.webhook_fault = self._faults.take("webhook", task.event)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from local.runware.errors import TaskError, incompatible, invalid, missing, unsupported
-from local.runware.fields import MEMBERS, is_picture, is_whole
+from local.runware.fields import FIELDS, is_image, is_whole
 from local.runware.models import IMAGE_MODELS, SIZES, VIDEO_MODELS, ImageModel, Size, VideoModel
 
 Kind = Literal["videoInference", "imageInference"]
@@ -28,8 +28,8 @@ _GOOGLE: Mapping[str, type] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """A valid task. Pictures are URLs, data URIs or base64, as sent.
+class TaskSpec:
+    """A valid task. Images are URLs, data URIs or base64, as sent.
 
     ``seconds`` is None for images. ``usd`` is the price of one of the ``results``.
     """
@@ -56,8 +56,8 @@ class Wish:
         return "video" if self.kind == "videoInference" else "image"
 
 
-def check(task: Document) -> Wish:
-    """The wish behind an inference task. Raises `TaskError`."""
+def check(task: Document) -> TaskSpec:
+    """The spec behind an inference task. Raises `TaskError`."""
     _check_uuid(task)
     model = _model(task)
     for name in task:
@@ -65,7 +65,7 @@ def check(task: Document) -> Wish:
             raise unsupported(name, model.air)
     if task.get("positivePrompt") is None:
         raise missing("positivePrompt")
-    for name, fits in MEMBERS.items():
+    for name, fits in FIELDS.items():
         if name in task and not fits(task[name]):
             raise invalid(name)
     inputs = task.get("inputs") or {}
@@ -90,9 +90,9 @@ def _model(task: Document) -> VideoModel | ImageModel:
     return model
 
 
-def _video(task: Document, model: VideoModel, inputs: Document) -> Wish:
+def _video(task: Document, model: VideoModel, inputs: Document) -> TaskSpec:
     first, last = _frames(task, inputs)
-    references = _pictures(inputs, "referenceImages", most=3)
+    references = _input_images(inputs, "referenceImages", most=3)
     if first and references:
         raise incompatible("inputs.frameImages", "inputs.referenceImages")
     size = _video_size(task, model, framed=bool(first), guided=bool(references or inputs))
@@ -111,7 +111,7 @@ def _video(task: Document, model: VideoModel, inputs: Document) -> Wish:
     if output_format not in VIDEO_FORMATS:
         raise invalid("outputFormat")
     audio = _google(task, model.air).get("generateAudio", False)
-    return Wish(
+    return TaskSpec(
         kind="videoInference",
         model=model,
         prompt=task["positivePrompt"],
@@ -184,7 +184,7 @@ def _frames(task: Document, inputs: Document) -> tuple[str | None, str | None]:
         # assumption: any other number of a frame is the last one
         elif is_whole(place):
             place = "last"
-        if not is_picture(image) or place not in ("first", "last") or place in places:
+        if not is_image(image) or place not in ("first", "last") or place in places:
             raise invalid(name)
         places[place] = cast("str", image)
     if "last" in places and "first" not in places:
@@ -192,7 +192,7 @@ def _frames(task: Document, inputs: Document) -> tuple[str | None, str | None]:
     return places.get("first"), places.get("last")
 
 
-def _image(task: Document, model: ImageModel, inputs: Document) -> Wish:
+def _image(task: Document, model: ImageModel, inputs: Document) -> TaskSpec:
     for name in ("width", "height"):
         if name not in task and model.sized:
             raise missing(name)
@@ -205,9 +205,9 @@ def _image(task: Document, model: ImageModel, inputs: Document) -> Wish:
     if output_format not in IMAGE_FORMATS:
         raise invalid("outputFormat")
     seed_image = inputs.get("seedImage")
-    if seed_image is not None and not is_picture(seed_image):
+    if seed_image is not None and not is_image(seed_image):
         raise invalid("inputs.seedImage")
-    return Wish(
+    return TaskSpec(
         kind="imageInference",
         model=model,
         prompt=task["positivePrompt"],
@@ -216,7 +216,7 @@ def _image(task: Document, model: ImageModel, inputs: Document) -> Wish:
         audio=False,
         first=seed_image,
         last=None,
-        references=_pictures(inputs, "referenceImages", most=4),
+        references=_input_images(inputs, "referenceImages", most=4),
         results=task.get("numberResults", 1),
         output_types=types,
         output_format=output_format,
@@ -246,9 +246,9 @@ def _google(task: Document, air: str) -> Document:
     return google
 
 
-def _pictures(inputs: Document, name: str, *, most: int) -> tuple[str, ...]:
+def _input_images(inputs: Document, name: str, *, most: int) -> tuple[str, ...]:
     given = inputs.get(name, [])
-    if not isinstance(given, list) or len(given) > most or not all(map(is_picture, given)):
+    if not isinstance(given, list) or len(given) > most or not all(map(is_image, given)):
         raise invalid(f"inputs.{name}")
     return tuple(given)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from local.runware.responses import Item, Teller
+from local.runware.responses import Item, ResponseWriter
 from local.runware.settings import RunwareSettings
 from local.runware.tasks import RunwareTask
 from local.simulator.control import SettingsHolder
@@ -30,11 +30,11 @@ class Deliverer:
     def __init__(
         self,
         settings: SettingsHolder[RunwareSettings],
-        teller: Teller,
+        writer: ResponseWriter,
         network: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._settings = settings
-        self._teller = teller
+        self._writer = writer
         # Neither proxies nor .netrc: a webhook goes where its URL says.
         self._client = httpx.AsyncClient(transport=network, follow_redirects=False, trust_env=False)
 
@@ -53,7 +53,7 @@ class Deliverer:
             case "webhook_duplicate":
                 calls = calls * int(fault.params["copies"])
             case "webhook_processing":
-                await self._send(task, self._form(self._teller.processing(task)), "processing")
+                await self._send(task, self._form(self._writer.processing(task)), "processing")
             case "webhook_forged":
                 for call in calls:
                     await self._send(task, _altered(call, fault.params["members"]), "forged")
@@ -64,8 +64,8 @@ class Deliverer:
     def _calls(self, task: RunwareTask) -> list[Body]:
         """One body per result; a failed task has a single one."""
         if task.error is None:
-            return [self._form(item) for item in self._teller.items(task)]
-        failure = self._teller.failure(task)
+            return [self._form(item) for item in self._writer.items(task)]
+        failure = self._writer.failure(task)
         if self._settings.now.webhook_form == "wrapped":
             return [{"errors": [failure]}]
         return [failure]

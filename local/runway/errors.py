@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from local.runway.validation import ENDPOINTS, AnyBody, Wish
+from local.runway.validation import ENDPOINTS, AnyBody, TaskSpec
 
 DOCS_URL = "https://docs.dev.runwayml.com/api"
 Issue = dict[str, Any]
@@ -28,7 +28,7 @@ _EXPECTED = {
 _JSON_TYPES = {"integer": "number"}
 
 
-def check(endpoint: str, document: object) -> Wish | list[Issue]:
+def check(endpoint: str, document: object) -> TaskSpec | list[Issue]:
     """What ``document`` asks of ``endpoint`` (its last path segment), or the issues with it."""
     if not isinstance(document, dict):
         return [_wrong_type((), "object", document)]
@@ -48,7 +48,7 @@ def check(endpoint: str, document: object) -> Wish | list[Issue]:
     if nulls := [_null(path) for path in _nulls(document, ())]:
         return nulls
     try:
-        return models[model].model_validate(document).wish()
+        return models[model].model_validate(document).spec()
     except ValidationError as error:
         return _issues(models[model], error)
 
@@ -127,7 +127,7 @@ def _issue(
 
 
 def _missing(body: type[AnyBody], path: tuple[str | int, ...]) -> Issue:
-    if len(path) > 1:  # `uri` or `position` of a picture
+    if len(path) > 1:  # `uri` or `position` of an image
         return _wrong_type(path, "string", None)
     schema = body.model_json_schema()["properties"][path[0]]
     if "enum" in schema:
@@ -144,7 +144,7 @@ def _missing(body: type[AnyBody], path: tuple[str | int, ...]) -> Issue:
 
 def _not_an_option(path: tuple[str | int, ...], schema: Mapping[str, Any], listed: str) -> Issue:
     values = schema.get("enum")
-    if values is None:  # inside a picture: pydantic's own list of them, "'a' or 'b'"
+    if values is None:  # inside an image: pydantic's own list of them, "'a' or 'b'"
         values = [part.strip("' ") for part in listed.replace(" or ", ",").split(",")]
     options = "|".join(f'"{value}"' if isinstance(value, str) else str(value) for value in values)
     expected = (

@@ -1,6 +1,6 @@
-"""What the members of Runway's bodies may be: prompts, pictures, ratios, seeds.
+"""What the members of Runway's bodies may be: prompts, images, ratios, seeds.
 
-Sizes are counted as JavaScript does, pictures are URLs or data URIs and are not read here.
+Sizes are counted as JavaScript does, images are URLs or data URIs and are not read here.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from pydantic_core import PydanticCustomError
 PROMPT_LIMIT = 1000
 """UTF-16 code units of a prompt."""
 URL_LIMIT = 2048
-"""Characters of a picture's URL."""
+"""Characters of an image's URL."""
 DATA_URI_LIMIT = 5 * 1024 * 1024
-"""Characters of a data URI. assumption: 5 MB counts the URI, not the picture in it."""
+"""Characters of a data URI. assumption: 5 MB counts the URI, not the image in it."""
 
 
 def _prompt(text: str) -> str:
@@ -39,7 +39,7 @@ def _prompt(text: str) -> str:
 def _uri(text: str) -> str:
     """A data URI of an image, or an https URL with a domain name.
 
-    Loopback URLs, which the real service refuses, are taken: there local stacks keep pictures.
+    Loopback URLs, which the real service refuses, are taken: there local stacks keep images.
     """
     if text.startswith("data:"):
         if not text.startswith("data:image/") or len(text) > DATA_URI_LIMIT:

@@ -1,4 +1,4 @@
-"""One task's work: read the pictures, draw the clip or the image, and say how it ended."""
+"""One task's work: read the images, draw the clip or the image, and say how it ended."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from dataclasses import dataclass
 from PIL import Image
 
 from local.runway.settings import RunwaySettings
-from local.runway.validation import Wish
+from local.runway.validation import TaskSpec
 from local.simulator.control import SettingsHolder
 from local.simulator.faults import Fault
 from local.simulator.image import CONTENT_TYPES, ImageSpec, Reference, render_image
-from local.simulator.inputs import UnusablePicture, read_picture
+from local.simulator.inputs import UnusableImage, read_image
 from local.simulator.video import VideoSpec, render
 
-PICTURE_LIMIT = 16 * 1024 * 1024
-"""Bytes of an input picture."""
+IMAGE_LIMIT = 16 * 1024 * 1024
+"""Bytes of an input image."""
 NARROWEST, WIDEST = 0.5, 2.0
-"""Width over height of an input picture."""
+"""Width over height of an input image."""
 
 FAILURES = {
     "SAFETY.INPUT.": "The input was declined by our content moderation.",
@@ -38,7 +38,7 @@ FAILURES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class Output:
     """A file that was made."""
 
     body: bytes
@@ -47,7 +47,7 @@ class Made:
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
+class Failure:
     """Why there is none; ``code`` is None where Runway would not say."""
 
     code: str | None
@@ -68,67 +68,69 @@ class Generator:
     def close(self) -> None:
         self._encoder.shutdown(wait=False, cancel_futures=True)
 
-    async def __call__(self, wish: Wish, fault: Fault | None, seconds: float) -> Made | Broken:
+    async def __call__(
+        self, spec: TaskSpec, fault: Fault | None, seconds: float
+    ) -> Output | Failure:
         """Take ``seconds`` at least; ``fault`` is what strikes this run."""
         begun = time.monotonic()
         if fault is not None and fault.kind == "stuck":
             await asyncio.Event().wait()
-        ended = self._declined(wish, fault) or await self._make(wish)
+        ended = self._declined(spec, fault) or await self._make(spec)
         await asyncio.sleep(max(0.0, begun + seconds - time.monotonic()))
         return ended
 
-    def _declined(self, wish: Wish, fault: Fault | None) -> Broken | None:
+    def _declined(self, spec: TaskSpec, fault: Fault | None) -> Failure | None:
         """What a fault, or the moderated word, makes of this run."""
         kind = fault.kind if fault else None
-        if kind == "moderation" or self._settings.now.moderated_word in wish.prompt:
-            return Broken("SAFETY.INPUT.TEXT")
+        if kind == "moderation" or self._settings.now.moderated_word in spec.prompt:
+            return Failure("SAFETY.INPUT.TEXT")
         if fault is not None and kind == "failure":
-            return Broken(str(fault.params["failure_code"]))
+            return Failure(str(fault.params["failure_code"]))
         if kind == "failure_without_code":
-            return Broken(None)
+            return Failure(None)
         return None
 
-    async def _make(self, wish: Wish) -> Made | Broken:
+    async def _make(self, spec: TaskSpec) -> Output | Failure:
         try:
-            pictures = [await self._picture(picture.uri) for picture in wish.pictures]
-        except UnusablePicture:
-            # assumption: a picture that cannot be had is found out by the task, not at submit
-            return Broken("ASSET.INVALID")
-        draw = _clip_of(wish, pictures) if wish.seconds else _image_of(wish, pictures)
+            images = [await self._input_image(image.uri) for image in spec.images]
+        except UnusableImage:
+            # assumption: an image that cannot be had is found out by the task, not at submit
+            return Failure("ASSET.INVALID")
+        draw = _clip_of(spec, images) if spec.seconds else _image_of(spec, images)
         return await asyncio.get_running_loop().run_in_executor(self._encoder, draw)
 
-    async def _picture(self, uri: str) -> bytes | None:
-        """The bytes of an input picture; None for one that is taken unread."""
+    async def _input_image(self, uri: str) -> bytes | None:
+        """The bytes of an input image; None for one that is taken unread."""
         fetch = self._settings.now.fetch_inputs
-        body = await read_picture(uri, limit=PICTURE_LIMIT, fetch=fetch, redirects=False)
+        body = await read_image(uri, limit=IMAGE_LIMIT, fetch=fetch, redirects=False)
         if body is not None:
             with Image.open(io.BytesIO(body)) as opened:
                 if not NARROWEST <= opened.width / opened.height <= WIDEST:
-                    raise UnusablePicture("no_picture")
+                    raise UnusableImage("no_image")
         return body
 
 
-def _clip_of(wish: Wish, pictures: list[bytes | None]) -> Callable[[], Made]:
-    spec = VideoSpec(
-        prompt=wish.prompt,
-        caption=f"simulated · {wish.model} · {wish.seconds} s",
-        width=wish.width,
-        height=wish.height,
-        seconds=wish.seconds or 0,
-        audio=wish.audio,
-        first=pictures[0] if pictures else None,
-        last=pictures[-1] if len(pictures) > 1 else None,
+def _clip_of(spec: TaskSpec, images: list[bytes | None]) -> Callable[[], Output]:
+    drawing = VideoSpec(
+        prompt=spec.prompt,
+        caption=f"simulated · {spec.model} · {spec.seconds} s",
+        width=spec.width,
+        height=spec.height,
+        seconds=spec.seconds or 0,
+        audio=spec.audio,
+        first=images[0] if images else None,
+        last=images[-1] if len(images) > 1 else None,
     )
-    return lambda: Made(render(spec), "mp4", "video/mp4")
+    return lambda: Output(render(drawing), "mp4", "video/mp4")
 
 
-def _image_of(wish: Wish, pictures: list[bytes | None]) -> Callable[[], Made]:
-    roles = [picture.role for picture in wish.pictures]
-    spec = ImageSpec(
-        prompt=wish.prompt,
-        caption=f"simulated · {wish.model}",
-        width=wish.width,
-        height=wish.height,
-        references=tuple(map(Reference, roles, pictures)),
+def _image_of(spec: TaskSpec, images: list[bytes | None]) -> Callable[[], Output]:
+    roles = [image.role for image in spec.images]
+    drawing = ImageSpec(
+        prompt=spec.prompt,
+        caption=f"simulated · {spec.model}",
+        width=spec.width,
+        height=spec.height,
+        references=tuple(map(Reference, roles, images)),
     )
-    return lambda: Made(render_image(spec), "png", CONTENT_TYPES[spec.format])
+    return lambda: Output(render_image(drawing), "png", CONTENT_TYPES[drawing.format])

@@ -19,7 +19,7 @@ from local.runway.errors import DOCS_URL, check, refusal
 from local.runway.faults import NOT_ACCEPTED
 from local.runway.settings import RunwaySettings
 from local.runway.tasks import CANCELLED, FAILED, RUNNING, SUCCEEDED, RunwayTask, Tasks
-from local.runway.validation import ENDPOINTS, Wish
+from local.runway.validation import ENDPOINTS, TaskSpec
 from local.simulator.control import SettingsHolder
 from local.simulator.faults import Event, Fault, FaultBook
 from local.simulator.media import MediaStore
@@ -86,25 +86,25 @@ class RunwayRoutes:
                 )
             except ValueError:
                 return wrong(400, "Request body is not valid JSON", docUrl=DOCS_URL)
-            wish = check(endpoint, document)
-            if isinstance(wish, list):
-                return JSONResponse(refusal(wish), 400)
-            name = f"{endpoint}/{wish.model}"
-            fault = self._faults.take("submit", Event(name, wish.prompt))
+            spec = check(endpoint, document)
+            if isinstance(spec, list):
+                return JSONResponse(refusal(spec), 400)
+            name = f"{endpoint}/{spec.model}"
+            fault = self._faults.take("submit", Event(name, spec.prompt))
             if fault is not None and fault.kind in NOT_ACCEPTED:
-                return _turned_away(fault)
-            if (limited := self._over_limits(wish)) is not None:
+                return _rejection(fault)
+            if (limited := self._over_limits(spec)) is not None:
                 return limited
-            return await _acknowledge(self._tasks.accept(name, wish, document, fault), fault)
+            return await _acknowledge(self._tasks.accept(name, spec, document, fault), fault)
 
         return create
 
-    def _over_limits(self, wish: Wish) -> Response | None:
+    def _over_limits(self, spec: TaskSpec) -> Response | None:
         quota = self._settings.now.daily_generations
-        if quota is not None and self._tasks.generations(wish.model) >= quota:
-            return _turned_away(Fault("submit_daily_quota", {}))
-        if self._tasks.balance() < wish.credits:
-            return _turned_away(Fault("submit_no_credits", {}))
+        if quota is not None and self._tasks.generations(spec.model) >= quota:
+            return _rejection(Fault("submit_daily_quota", {}))
+        if self._tasks.balance() < spec.credits:
+            return _rejection(Fault("submit_no_credits", {}))
         return None
 
     async def _retrieve(self, request: Request) -> Response:
@@ -113,16 +113,20 @@ class RunwayRoutes:
             return wrong(404, NOT_FOUND)
         task.calls["retrieve"] = task.calls.get("retrieve", 0) + 1
         fault = self._faults.take("poll", task.event)
-        return JSONResponse(self._said(task)) if fault is None else self._unwilling(fault, task)
+        return (
+            JSONResponse(self._document(task))
+            if fault is None
+            else self._faulty_response(fault, task)
+        )
 
-    def _unwilling(self, fault: Fault, task: RunwayTask) -> Response:
+    def _faulty_response(self, fault: Fault, task: RunwayTask) -> Response:
         match fault.kind:
             case "poll_reset":
                 answer: Response = ResetConnection()
             case "poll_timeout":
                 answer = NoAnswer()
             case "poll_garbled":
-                answer = _garbled(self._said(task))
+                answer = _garbled(self._document(task))
             case "poll_gone":
                 answer = wrong(404, NOT_FOUND)
             case "poll_unknown_status":
@@ -161,10 +165,10 @@ class RunwayRoutes:
             }
         )
 
-    def _said(self, task: RunwayTask) -> dict[str, Any]:
+    def _document(self, task: RunwayTask) -> dict[str, Any]:
         said = _about(task)
         if task.state not in {SUCCEEDED, FAILED, CANCELLED}:
-            said["estimatedCost"] = {"credits": task.wish.credits}
+            said["estimatedCost"] = {"credits": task.spec.credits}
             if task.state == RUNNING:
                 said["progress"] = task.progress
             return said
@@ -189,7 +193,7 @@ def _about(task: RunwayTask) -> dict[str, Any]:
 async def _acknowledge(task: RunwayTask, fault: Fault | None) -> Response:
     said: dict[str, Any] = {
         "id": task.request_id,
-        "estimatedCost": {"credits": task.wish.credits},
+        "estimatedCost": {"credits": task.spec.credits},
     }
     match fault:
         case Fault("submit_reset_after"):
@@ -207,7 +211,7 @@ async def _acknowledge(task: RunwayTask, fault: Fault | None) -> Response:
     return JSONResponse(said)
 
 
-def _turned_away(fault: Fault) -> Response:
+def _rejection(fault: Fault) -> Response:
     match fault.kind:
         case "submit_429":
             return JSONResponse({"message": "Too Many Requests"}, 429)

@@ -16,10 +16,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from local.runway.generation import Broken, Made
+from local.runway.generation import Failure, Output
 from local.runway.prices import charged
 from local.runway.settings import RunwaySettings
-from local.runway.validation import Wish
+from local.runway.validation import TaskSpec
 from local.simulator.control import SettingsHolder
 from local.simulator.faults import Event, Fault, FaultBook
 from local.simulator.media import MediaFile, MediaStore
@@ -29,7 +29,7 @@ THROTTLED, PENDING, RUNNING = "THROTTLED", "PENDING", "RUNNING"
 SUCCEEDED, FAILED, CANCELLED = "SUCCEEDED", "FAILED", "CANCELLED"
 DAY = 24 * 3600
 
-Generate = Callable[[Wish, Fault | None, float], Awaitable[Made | Broken]]
+Generate = Callable[[TaskSpec, Fault | None, float], Awaitable[Output | Failure]]
 
 _log = logging.getLogger(__name__)
 
@@ -42,11 +42,11 @@ class RunwayTask(Submission):
     ``calls`` counts how often it was asked about.
     """
 
-    wish: Wish
+    spec: TaskSpec
     fault: Fault | None = None
     held: bool = False
     expected_seconds: float = 0.0
-    failure: Broken | None = None
+    failure: Failure | None = None
     output: MediaFile | None = None
     cost: int | None = None
     deleted: bool = False
@@ -56,7 +56,7 @@ class RunwayTask(Submission):
     @property
     def event(self) -> Event:
         """What fault rules match this task by."""
-        return Event(self.endpoint, self.wish.prompt)
+        return Event(self.endpoint, self.spec.prompt)
 
     @property
     def progress(self) -> float:
@@ -73,7 +73,7 @@ class RunwayTask(Submission):
         return {
             **Submission.as_json(self),
             "failure_code": self.failure.code if self.failure else None,
-            "estimated_credits": self.wish.credits,
+            "estimated_credits": self.spec.credits,
             "credits": self.cost,
             "deleted": self.deleted,
             "calls": self.calls,
@@ -100,7 +100,7 @@ class Tasks:
         settings.watchers.append(self._promote)
 
     def accept(
-        self, endpoint: str, wish: Wish, document: Any, submit_fault: Fault | None
+        self, endpoint: str, spec: TaskSpec, document: Any, submit_fault: Fault | None
     ) -> RunwayTask:
         """Create a task: from here on it is paid for, and every call makes a new one."""
         task = RunwayTask(
@@ -110,7 +110,7 @@ class Tasks:
             input=document,
             webhook_url=None,
             state=THROTTLED,
-            wish=wish,
+            spec=spec,
         )
         task.fault = self._faults.take("run", task.event)
         task.faults.extend(fault.kind for fault in (submit_fault, task.fault) if fault)
@@ -132,20 +132,20 @@ class Tasks:
         """
         task.deleted = True
         if task.state in {THROTTLED, PENDING, RUNNING} and not task.suffers("cancel_ignored"):
-            self._end(task, CANCELLED, task.wish.credits if task.state == RUNNING else 0)
+            self._end(task, CANCELLED, task.spec.credits if task.state == RUNNING else 0)
             if task.work is not None:
                 task.work.cancel()
             self._promote()
 
     def balance(self) -> int:
         """Credits left, when all that is under way has cost what it may cost at most."""
-        spent = sum(t.wish.credits if t.cost is None else t.cost for t in self._tasks.values())
+        spent = sum(t.spec.credits if t.cost is None else t.cost for t in self._tasks.values())
         return self._settings.now.credits - spent
 
     def generations(self, model: str) -> int:
         """Tasks of ``model`` that were created in the last 24 hours."""
         since = time.time() - DAY
-        return sum(t.wish.model == model and t.accepted_at > since for t in self._tasks.values())
+        return sum(t.spec.model == model and t.accepted_at > since for t in self._tasks.values())
 
     def submissions(self) -> list[dict[str, Any]]:
         return [task.as_json() for task in self._tasks.values()]
@@ -161,12 +161,12 @@ class Tasks:
         """Let the first in line of each model begin, as many as may."""
         active: dict[str, int] = {}
         for task in self._tasks.values():
-            active.setdefault(task.wish.model, 0)
-            active[task.wish.model] += task.state in {PENDING, RUNNING}
+            active.setdefault(task.spec.model, 0)
+            active[task.spec.model] += task.state in {PENDING, RUNNING}
         for task in self._tasks.values():
-            free = active[task.wish.model] < self._settings.now.concurrency
+            free = active[task.spec.model] < self._settings.now.concurrency
             if task.state == THROTTLED and not task.held and free:
-                active[task.wish.model] += 1
+                active[task.spec.model] += 1
                 task.state = PENDING
                 task.work = self._spawn(self._live(task))
 
@@ -184,20 +184,20 @@ class Tasks:
         if slow := task.suffers("slow_generation"):
             task.expected_seconds += float(slow.params["seconds"])
         try:
-            ended = await self._generate(task.wish, task.fault, task.expected_seconds)
+            ended = await self._generate(task.spec, task.fault, task.expected_seconds)
         except Exception:  # noqa: BLE001
             # Not a scripted fault: whoever waits gets an end, the console gets the traceback.
             _log.exception("the simulated model itself failed")
-            ended = Broken("INTERNAL")
+            ended = Failure("INTERNAL")
         if task.suffers("cancelled_elsewhere"):
             self._end(task, CANCELLED, 0)
-        elif isinstance(ended, Broken):
+        elif isinstance(ended, Failure):
             task.failure = ended
-            self._end(task, FAILED, charged(task.wish.credits, ended.code))
+            self._end(task, FAILED, charged(task.spec.credits, ended.code))
         else:
             name = f"{uuid.uuid4()}.{ended.extension}"
             task.output = self._media.put(name, ended.body, task.event, ended.content_type)
-            self._end(task, SUCCEEDED, task.wish.credits)
+            self._end(task, SUCCEEDED, task.spec.credits)
         self._promote()
 
     def _end(self, task: RunwayTask, state: str, cost: int) -> None:

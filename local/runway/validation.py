@@ -1,6 +1,6 @@
 """The bodies Runway takes, checked at once and strictly: a member it does not know is an error.
 
-Ratios, durations and forms of pictures differ by endpoint and model; `ENDPOINTS` is the table. What
+Ratios, durations and forms of images differ by endpoint and model; `ENDPOINTS` is the table. What
 is wrong with a body is told in `local.runway.errors`.
 """
 
@@ -32,15 +32,15 @@ from local.runway.prices import image_credits, video_credits
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """A picture that goes in: ``role`` is ``first``, ``last``, or how a prompt refers to it."""
+class InputImage:
+    """An image that goes in: ``role`` is ``first``, ``last``, or how a prompt refers to it."""
 
     uri: str
     role: str
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class TaskSpec:
     """What all bodies boil down to. ``seconds`` is None for an image."""
 
     model: str
@@ -50,7 +50,7 @@ class Wish:
     credits: int
     seconds: int | None = None
     audio: bool = False
-    pictures: tuple[Picture, ...] = ()
+    images: tuple[InputImage, ...] = ()
 
 
 class Gen4Video(Body):
@@ -59,14 +59,16 @@ class Gen4Video(Body):
     seed: Seed | None = None
     contentModeration: Moderation | None = None  # noqa: N815
 
-    def _wish(self, model: str, ratio: str, prompt: str, seconds: int, *pictures: Picture) -> Wish:
+    def _spec(
+        self, model: str, ratio: str, prompt: str, seconds: int, *images: InputImage
+    ) -> TaskSpec:
         width, height = _size(ratio)
         price = video_credits(model, seconds, audio=False)
-        return Wish(model, prompt, width, height, price, seconds, pictures=pictures)
+        return TaskSpec(model, prompt, width, height, price, seconds, images=images)
 
 
 class Gen4Turbo(Gen4Video):
-    """Needs a picture, not a prompt."""
+    """Needs an image, not a prompt."""
 
     model: Literal["gen4_turbo"]
     promptImage: OneFrame  # noqa: N815
@@ -74,13 +76,13 @@ class Gen4Turbo(Gen4Video):
     promptText: Prompt | None = None  # noqa: N815
     duration: Gen4Seconds = 10  # assumption: the default
 
-    def wish(self) -> Wish:
+    def spec(self) -> TaskSpec:
         frames = _frames(self.promptImage)
-        return self._wish(self.model, self.ratio, self.promptText or "", self.duration, *frames)
+        return self._spec(self.model, self.ratio, self.promptText or "", self.duration, *frames)
 
 
 class Gen45(Gen4Video):
-    """Needs a prompt and a duration, with or without a picture."""
+    """Needs a prompt and a duration, with or without an image."""
 
     model: Literal["gen4.5"]
     promptText: Prompt  # noqa: N815
@@ -92,21 +94,21 @@ class Gen45(Gen4Video):
 class Gen45Text(Gen45):
     ratio: Gen4TextRatio
 
-    def wish(self) -> Wish:
-        return self._wish(self.model, self.ratio, self.promptText, self.duration)
+    def spec(self) -> TaskSpec:
+        return self._spec(self.model, self.ratio, self.promptText, self.duration)
 
 
 class Gen45Image(Gen45):
     promptImage: OneFrame  # noqa: N815
     ratio: Gen4Ratio
 
-    def wish(self) -> Wish:
+    def spec(self) -> TaskSpec:
         frames = _frames(self.promptImage)
-        return self._wish(self.model, self.ratio, self.promptText, self.duration, *frames)
+        return self._spec(self.model, self.ratio, self.promptText, self.duration, *frames)
 
 
 class Veo(Body):
-    """What Veo 3.1 takes, with or without a picture."""
+    """What Veo 3.1 takes, with or without an image."""
 
     model: Literal["veo3.1", "veo3.1_fast"]
     ratio: VeoRatio
@@ -115,25 +117,25 @@ class Veo(Body):
     negativePrompt: Prompt | None = None  # noqa: N815  # assumption: limited like a prompt
     seed: Seed | None = None
 
-    def _wish(self, prompt: str, *pictures: Picture) -> Wish:
+    def _spec(self, prompt: str, *images: InputImage) -> TaskSpec:
         width, height = _size(self.ratio)
         price = video_credits(self.model, self.duration, audio=self.audio)
-        return Wish(self.model, prompt, width, height, price, self.duration, self.audio, pictures)
+        return TaskSpec(self.model, prompt, width, height, price, self.duration, self.audio, images)
 
 
 class VeoText(Veo):
     promptText: Prompt  # noqa: N815
 
-    def wish(self) -> Wish:
-        return self._wish(self.promptText)
+    def spec(self) -> TaskSpec:
+        return self._spec(self.promptText)
 
 
 class VeoImage(Veo):
     promptImage: OneOrTwoFrames  # noqa: N815
     promptText: Prompt | None = None  # noqa: N815
 
-    def wish(self) -> Wish:
-        return self._wish(self.promptText or "", *_frames(self.promptImage))
+    def spec(self) -> TaskSpec:
+        return self._spec(self.promptText or "", *_frames(self.promptImage))
 
 
 class Still(Body):
@@ -144,22 +146,22 @@ class Still(Body):
     seed: Seed | None = None
     contentModeration: Moderation | None = None  # noqa: N815
 
-    def _wish(self, model: str, references: list[ReferenceImage]) -> Wish:
+    def _spec(self, model: str, references: list[ReferenceImage]) -> TaskSpec:
         width, height = _size(self.ratio)
-        pictures = tuple(
-            Picture(image.uri, f"@{image.tag}" if image.tag else f"reference {number}")
+        images = tuple(
+            InputImage(image.uri, f"@{image.tag}" if image.tag else f"reference {number}")
             for number, image in enumerate(references, start=1)
         )
         price = image_credits(model, width, height)
-        return Wish(model, self.promptText, width, height, price, pictures=pictures)
+        return TaskSpec(model, self.promptText, width, height, price, images=images)
 
 
 class Gen4Image(Still):
     model: Literal["gen4_image"]
     referenceImages: list[ReferenceImage] = Field(default_factory=list, max_length=3)  # noqa: N815
 
-    def wish(self) -> Wish:
-        return self._wish(self.model, self.referenceImages)
+    def spec(self) -> TaskSpec:
+        return self._spec(self.model, self.referenceImages)
 
 
 class Gen4ImageTurbo(Still):
@@ -168,8 +170,8 @@ class Gen4ImageTurbo(Still):
     model: Literal["gen4_image_turbo"]
     referenceImages: list[ReferenceImage] = Field(min_length=1, max_length=3)  # noqa: N815
 
-    def wish(self) -> Wish:
-        return self._wish(self.model, self.referenceImages)
+    def spec(self) -> TaskSpec:
+        return self._spec(self.model, self.referenceImages)
 
 
 AnyBody = Gen4Turbo | Gen45Text | Gen45Image | VeoText | VeoImage | Gen4Image | Gen4ImageTurbo
@@ -187,10 +189,10 @@ ENDPOINTS: Mapping[str, Mapping[str, type[AnyBody]]] = {
 """What each model takes at each endpoint, by the names in the path and in the body."""
 
 
-def _frames(prompt_image: str | list[FirstFrame] | list[AnyFrame]) -> tuple[Picture, ...]:
+def _frames(prompt_image: str | list[FirstFrame] | list[AnyFrame]) -> tuple[InputImage, ...]:
     if isinstance(prompt_image, str):
-        return (Picture(prompt_image, "first"),)
-    frames = [Picture(frame.uri, frame.position) for frame in prompt_image]
+        return (InputImage(prompt_image, "first"),)
+    frames = [InputImage(frame.uri, frame.position) for frame in prompt_image]
     return tuple(sorted(frames, key=lambda frame: frame.role))  # "first" before "last"
 
 

@@ -1,7 +1,7 @@
-"""Draw still pictures: the images a simulated provider hands out, and the background of its clips.
+"""Draw still images: the images a simulated provider hands out, and the background of its clips.
 
-A picture has exactly the asked size, says what was asked of it (caption and prompt), and shows the
-pictures it was made from, so a person can see at a glance which request it answers.
+An image has exactly the asked size, says what was asked of it (caption and prompt), and shows the
+images it was made from, so a person can see at a glance which request it answers.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A picture that went into an image; ``picture`` is None for one that was taken unread."""
+    """An image that went into an image; ``image`` is None for one that was taken unread."""
 
     label: str
-    picture: bytes | None = None
+    image: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ImageSpec:
     """One image to draw.
 
-    ``width`` and ``height`` are pixels. ``background`` and the references are encoded pictures
+    ``width`` and ``height`` are pixels. ``background`` and the references are encoded images
     (PNG, JPEG, WebP); references are drawn small along the lower edge, each with its label.
     """
 
@@ -60,7 +60,7 @@ class ImageSpec:
 def render_image(spec: ImageSpec) -> bytes:
     """The image as bytes of its format. Equal specs are drawn once and remembered.
 
-    Raises ``PIL.UnidentifiedImageError`` or ``OSError`` when an input is not a picture.
+    Raises ``PIL.UnidentifiedImageError`` or ``OSError`` when an input is not an image.
     """
     canvas = still(spec.prompt, spec.caption, (spec.width, spec.height), spec.background)
     _draw_references(canvas, spec.references)
@@ -72,7 +72,7 @@ def render_image(spec: ImageSpec) -> bytes:
 def still(
     prompt: str, caption: str, size: tuple[int, int], background: bytes | None
 ) -> Image.Image:
-    """An RGB picture of ``size`` pixels with caption and prompt on ``background``.
+    """An RGB image of ``size`` pixels with caption and prompt on ``background``.
 
     Without a background the colours follow from the prompt. Raises like `render_image`.
     """
@@ -114,11 +114,11 @@ def _draw_references(canvas: Image.Image, references: tuple[Reference, ...]) -> 
         left = margin + number * (side + margin)
         frame = (left - 3, top - 3, left + side + 2, top + side + label_height + 2)
         draw.rectangle(frame, fill=_SHADE)
-        if reference.picture is None:
+        if reference.image is None:
             draw.line((left, top, left + side, top + side), fill=_WHITE, width=2)
             draw.line((left, top + side, left + side, top), fill=_WHITE, width=2)
         else:
-            with Image.open(io.BytesIO(reference.picture)) as opened:
+            with Image.open(io.BytesIO(reference.image)) as opened:
                 canvas.paste(ImageOps.fit(opened.convert("RGB"), (side, side)), (left, top))
         draw.text((left, top + side), _cut(reference.label, small, side), font=small, fill=_WHITE)
 

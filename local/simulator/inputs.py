@@ -1,4 +1,4 @@
-"""Read the pictures a submission names, as a provider would: data URIs, and URLs.
+"""Read the images a submission names, as a provider would: data URIs, and URLs.
 
 Data URIs and loopback URLs are always read. Other URLs are taken unread unless the simulator was
 told to fetch them, because a laptop's tests must not depend on the internet.
@@ -16,24 +16,22 @@ from urllib.parse import unquote_to_bytes
 import httpx
 from PIL import Image, UnidentifiedImageError
 
-Problem = Literal["unreachable", "too_large", "no_picture"]
+Problem = Literal["unreachable", "too_large", "no_image"]
 
 
-class UnusablePicture(Exception):
-    """An input picture that cannot be used, and why."""
+class UnusableImage(Exception):
+    """An input image that cannot be used, and why."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem)
         self.problem = problem
 
 
-async def read_picture(
-    url: str, *, limit: int, fetch: bool, redirects: bool = True
-) -> bytes | None:
-    """The encoded picture behind ``url``, at most ``limit`` bytes; None for one taken unread.
+async def read_image(url: str, *, limit: int, fetch: bool, redirects: bool = True) -> bytes | None:
+    """The encoded image behind ``url``, at most ``limit`` bytes; None for one taken unread.
 
     ``fetch`` says whether to go to the internet for it, ``redirects`` whether the provider follows
-    them. Raises `UnusablePicture`.
+    them. Raises `UnusableImage`.
     """
     if url.startswith("data:"):
         body = _from_data_uri(url)
@@ -43,23 +41,23 @@ async def read_picture(
             return None
         body = await _download(url, through_proxies=not near, redirects=redirects)
     if len(body) > limit:
-        raise UnusablePicture("too_large")
+        raise UnusableImage("too_large")
     try:
-        with Image.open(io.BytesIO(body)) as picture:
-            picture.load()
+        with Image.open(io.BytesIO(body)) as image:
+            image.load()
     except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise UnusablePicture("no_picture") from error
+        raise UnusableImage("no_image") from error
     return body
 
 
 def is_loopback(url: str) -> bool:
-    """Whether ``url`` points to this machine. Raises `UnusablePicture` when it is no web URL."""
+    """Whether ``url`` points to this machine. Raises `UnusableImage` when it is no web URL."""
     try:
         parsed = httpx.URL(url)
     except httpx.InvalidURL as error:
-        raise UnusablePicture("unreachable") from error
+        raise UnusableImage("unreachable") from error
     if parsed.scheme not in {"http", "https"} or not parsed.host:
-        raise UnusablePicture("unreachable")
+        raise UnusableImage("unreachable")
     try:
         return ipaddress.ip_address(parsed.host).is_loopback
     except ValueError:
@@ -69,12 +67,12 @@ def is_loopback(url: str) -> bool:
 def _from_data_uri(uri: str) -> bytes:
     head, comma, data = uri.partition(",")
     if not comma:
-        raise UnusablePicture("unreachable")
+        raise UnusableImage("unreachable")
     try:
         raw = unquote_to_bytes(data)
         return base64.b64decode(raw, validate=True) if head.endswith(";base64") else raw
     except binascii.Error as error:
-        raise UnusablePicture("unreachable") from error
+        raise UnusableImage("unreachable") from error
 
 
 async def _download(url: str, *, through_proxies: bool, redirects: bool) -> bytes:
@@ -86,4 +84,4 @@ async def _download(url: str, *, through_proxies: bool, redirects: bool) -> byte
             answer.raise_for_status()
             return answer.content
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise UnusablePicture("unreachable") from error
+        raise UnusableImage("unreachable") from error

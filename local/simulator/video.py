@@ -1,7 +1,7 @@
 """Render a real, watchable MP4 for a simulated generation.
 
 The file is what a provider would hand out: H.264 in a faststart MP4 of exactly the asked size and
-duration, with an AAC track unless audio was declined. The prompt is readable in the picture, a
+duration, with an AAC track unless audio was declined. The prompt is readable in the image, a
 ball and a progress bar move, and input images become the background (two of them cross-fade), so
 a person can see at a glance which request a file answers.
 
@@ -41,7 +41,7 @@ class VideoSpec:
     """One clip to render.
 
     ``width`` and ``height`` are even pixels, ``seconds`` whole seconds; ``first`` and ``last`` are
-    encoded pictures (PNG, JPEG, WebP) for the first and the last frame.
+    encoded images (PNG, JPEG, WebP) for the first and the last frame.
     """
 
     prompt: str
@@ -62,7 +62,7 @@ class VideoSpec:
 def render(spec: VideoSpec) -> bytes:
     """The clip as MP4 bytes. Equal specs are rendered once and remembered.
 
-    Raises ``PIL.UnidentifiedImageError`` or ``OSError`` when an input is not a picture.
+    Raises ``PIL.UnidentifiedImageError`` or ``OSError`` when an input is not an image.
     """
     # The muxer re-reads its own file to move the index to the front: it needs a real one.
     with tempfile.TemporaryDirectory(prefix="clip-") as folder:
@@ -110,12 +110,12 @@ def _frames(spec: VideoSpec) -> Iterator[av.VideoFrame]:
         yield frame
 
 
-def _still(spec: VideoSpec, picture: bytes | None) -> Image.Image:
-    return still(spec.prompt, spec.caption, (spec.width, spec.height), picture)
+def _still(spec: VideoSpec, image: bytes | None) -> Image.Image:
+    return still(spec.prompt, spec.caption, (spec.width, spec.height), image)
 
 
-def _planes(picture: Image.Image) -> Planes:
-    rgb = av.VideoFrame.from_image(picture)  # type: ignore[no-untyped-call]
+def _planes(image: Image.Image) -> Planes:
+    rgb = av.VideoFrame.from_image(image)  # type: ignore[no-untyped-call]
     frame = rgb.reformat(format="yuv420p")
     y, u, v = (
         Image.frombytes("L", (p.width, p.height), bytes(p), "raw", "L", p.line_size, 1)

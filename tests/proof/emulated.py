@@ -351,7 +351,7 @@ def _emulator(folder: Path) -> Iterator[str]:
     try:
         names = ("port", "api_port", "cdn_port")
         settings = dict(zip(names, ports, strict=True))
-        child.tell(
+        child.send_line(
             json.dumps(
                 {**settings, "descriptors": descriptors, "state": str(folder), "handler_python": ""}
             )

@@ -30,7 +30,7 @@ from clipmint.catalog.model import Model, Route, Settings
 from clipmint.jobs.outcomes import USER_MESSAGES, FailureCode
 from clipmint.providers import base, registry
 from clipmint.providers.base import Rejected, Task, WebhookSender
-from local.demo import orders
+from local.demo.orders import NAMES
 from local.providers import PROVIDERS
 from local.simulator.client import start
 from tests.support.reading import ROOT, of_type, written
@@ -162,7 +162,7 @@ def test_every_provider_can_be_simulated_and_nothing_else_can() -> None:
 
 
 def test_every_provider_has_its_part_in_the_demo() -> None:
-    assert orders.NAMES.keys() == registry.KEY_NAMES.keys()
+    assert NAMES.keys() == registry.KEY_NAMES.keys()
 
 
 @each_provider

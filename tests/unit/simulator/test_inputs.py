@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pytest
 from PIL import Image
 
-from local.simulator.inputs import UnusablePicture, read_picture
+from local.simulator.inputs import UnusableImage, read_image
 
 LIMIT = 100_000
 
@@ -48,11 +48,11 @@ def pictures() -> Iterator[str]:
 
 
 def read(url: str, *, fetch: bool = False, redirects: bool = True) -> bytes | None:
-    return asyncio.run(read_picture(url, limit=LIMIT, fetch=fetch, redirects=redirects))
+    return asyncio.run(read_image(url, limit=LIMIT, fetch=fetch, redirects=redirects))
 
 
 def problem(url: str, *, redirects: bool = True) -> str:
-    with pytest.raises(UnusablePicture) as caught:
+    with pytest.raises(UnusableImage) as caught:
         read(url, fetch=True, redirects=redirects)
     return caught.value.problem
 
@@ -78,7 +78,7 @@ def test_a_redirect_is_followed_only_where_the_provider_does(pictures: str) -> N
     [
         ("/missing.png", "unreachable"),
         ("/large.png", "too_large"),
-        ("/notes.txt", "no_picture"),
+        ("/notes.txt", "no_image"),
     ],
 )
 def test_what_cannot_be_used_is_refused_with_its_reason(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from local.runway.errors import check
-from local.runway.validation import Picture, Wish
+from local.runway.validation import InputImage, TaskSpec
 
 A, B = "https://example.com/a.png", "https://example.com/b.png"
 TURBO = {"model": "gen4_turbo", "promptImage": A, "ratio": "1280:720"}
@@ -17,7 +17,7 @@ IMAGE = {"model": "gen4_image", "promptText": "x", "ratio": "1024:1024"}
 TAGGED = [{"uri": A, "tag": "hero"}, {"uri": B}]
 FIRST = {"uri": A, "position": "first"}
 LAST = {"uri": B, "position": "last"}
-FRAMES = (Picture(A, "first"), Picture(B, "last"))
+FRAMES = (InputImage(A, "first"), InputImage(B, "last"))
 
 
 @pytest.mark.parametrize(
@@ -26,35 +26,37 @@ FRAMES = (Picture(A, "first"), Picture(B, "last"))
         (
             "image_to_video",
             TURBO,
-            Wish("gen4_turbo", "", 1280, 720, 50, 10, pictures=(Picture(A, "first"),)),
+            TaskSpec("gen4_turbo", "", 1280, 720, 50, 10, images=(InputImage(A, "first"),)),
         ),
-        ("text_to_video", GEN45, Wish("gen4.5", "x", 720, 1280, 60, 5)),
+        ("text_to_video", GEN45, TaskSpec("gen4.5", "x", 720, 1280, 60, 5)),
         (
             "image_to_video",
             {**VEO, "promptImage": [LAST, FIRST], "duration": 6},
-            Wish("veo3.1", "", 1920, 1080, 240, 6, audio=True, pictures=FRAMES),
+            TaskSpec("veo3.1", "", 1920, 1080, 240, 6, audio=True, images=FRAMES),
         ),
         (
             "image_to_video",
             {**VEO, "audio": False},
-            Wish("veo3.1", "", 1920, 1080, 160, 8, pictures=FRAMES[:1]),
+            TaskSpec("veo3.1", "", 1920, 1080, 160, 8, images=FRAMES[:1]),
         ),
-        ("text_to_image", IMAGE, Wish("gen4_image", "x", 1024, 1024, 8)),
+        ("text_to_image", IMAGE, TaskSpec("gen4_image", "x", 1024, 1024, 8)),
         (
             "text_to_image",
             {**IMAGE, "model": "gen4_image_turbo", "referenceImages": TAGGED},
-            Wish(
+            TaskSpec(
                 "gen4_image_turbo",
                 "x",
                 1024,
                 1024,
                 2,
-                pictures=(Picture(A, "@hero"), Picture(B, "reference 2")),
+                images=(InputImage(A, "@hero"), InputImage(B, "reference 2")),
             ),
         ),
     ],
 )
-def test_a_good_body_becomes_a_wish(endpoint: str, body: dict[str, Any], expected: Wish) -> None:
+def test_a_good_body_becomes_a_wish(
+    endpoint: str, body: dict[str, Any], expected: TaskSpec
+) -> None:
     assert check(endpoint, body) == expected
 
 
@@ -156,7 +158,7 @@ def test_a_bad_body_is_named_by_code_and_path(
     ],
 )
 def test_an_image_may_be_behind_an_https_url_or_in_the_body_or_on_loopback(uri: str) -> None:
-    assert isinstance(check("image_to_video", {**TURBO, "promptImage": uri}), Wish)
+    assert isinstance(check("image_to_video", {**TURBO, "promptImage": uri}), TaskSpec)
 
 
 @pytest.mark.parametrize(
