@@ -1,1 +1,1 @@
-"""A simulated fal: queue, CDN, signed webhooks, and everything that goes wrong there."""
+"""A simulated fal: queue, CDN, signed webhooks, and faults."""

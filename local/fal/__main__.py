@@ -1,7 +1,7 @@
 """Run the simulated fal: ``python -m local.fal [--port 0] [--set name=value …]``.
 
 Prints one JSON line when ready, ``{"url", "control_url", "media_url", "jwks_url", "key"}``, and
-stops on SIGINT, SIGTERM or when its parent is gone. ``--set`` takes any member of `FalSettings`,
+stops on SIGINT, SIGTERM or when its parent has ended. ``--set`` takes any member of `FalSettings`,
 its value as JSON or as plain text.
 """
 

@@ -1,4 +1,4 @@
-"""Put the simulated fal together: one ASGI app that plays queue, CDN, key server and control."""
+"""The simulated fal as one ASGI app: queue, CDN, server of the webhook keys, and control."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def create_app(
 ) -> Starlette:
     """The simulator under ``base_url`` (scheme, host and port, without a path).
 
-    ``network`` is the way its webhooks take, instead of the real one.
+    ``network`` replaces the transport of its webhooks.
     """
     held = SettingsHolder(settings)
     faults = FaultBook(FAL_FAULTS)
@@ -47,7 +47,7 @@ def create_app(
         await deliverer.close()
 
     async def refused(_: Request, error: Exception) -> Response:
-        # fal answers in JSON where Starlette would in plain text (405 for one).
+        # fal responds with JSON where Starlette uses plain text (for example a 405).
         if not isinstance(error, HTTPException):
             raise error
         return JSONResponse({"detail": error.detail}, error.status_code, error.headers)

@@ -1,6 +1,6 @@
-"""What a model run ends with: its output, or one of fal's two shapes of error.
+"""The result of a model run: its output, or one of fal's two forms of error.
 
-Request-level errors come from fal's own machinery (``{"detail": text, "error_type": code}``), model
+Request-level errors come from fal's platform (``{"detail": text, "error_type": code}``), model
 errors from the model's code (``{"detail": [{loc, msg, type, …}]}``).
 """
 
@@ -48,7 +48,7 @@ MODEL_MESSAGES: Mapping[str, tuple[int, tuple[str, ...], str]] = {
         ("body", "image_url"),
         "Failed to download the file. Please check if the URL is accessible and try again.",
     ),
-    # assumption: the words of the following are ours, their types and statuses are fal's
+    # assumption: the following texts are ours, their types and statuses are fal's
     "image_load_error": (422, ("body", "image_url"), "Failed to load the image."),
     "file_too_large": (422, ("body", "image_url"), "The file is too large."),
     "internal_server_error": (500, ("body",), "Internal server error"),
@@ -63,7 +63,7 @@ MODEL_MESSAGES: Mapping[str, tuple[int, tuple[str, ...], str]] = {
 class Answer:
     """The result of a run. ``body`` is built per fetch, because media URLs may be renewed.
 
-    ``error`` and ``error_type`` are what the COMPLETED status says of it, if anything.
+    ``error`` and ``error_type`` are the members of the COMPLETED status, if it has them.
     """
 
     status: int
@@ -79,7 +79,7 @@ class Answer:
 
 
 def request_error(error_type: str, detail: str) -> Answer:
-    """A failure of fal's machinery; ``error_type`` is a key of `REQUEST_ERRORS`."""
+    """A failure of fal's platform; ``error_type`` is a key of `REQUEST_ERRORS`."""
     return Answer(
         status=REQUEST_ERRORS[error_type],
         body=lambda: {"detail": detail, "error_type": error_type},
@@ -90,7 +90,7 @@ def request_error(error_type: str, detail: str) -> Answer:
 
 
 def model_error(error_type: str, submitted: Any, location: tuple[str, ...] | None = None) -> Answer:
-    """A failure the model reports; ``error_type`` is a key of `MODEL_MESSAGES`."""
+    """A failure that the model reports; ``error_type`` is a key of `MODEL_MESSAGES`."""
     status, where, message = MODEL_MESSAGES[error_type]
     return model_errors(
         [
@@ -108,7 +108,7 @@ def model_error(error_type: str, submitted: Any, location: tuple[str, ...] | Non
 
 
 def model_errors(details: list[dict[str, Any]], status: int = 422) -> Answer:
-    """Model-level details as they are. assumption: the status names no error for these."""
+    """Model-level details, unchanged. assumption: the status has no error for these."""
     retryable = "true" if status >= 500 else "false"
     return Answer(
         status=status, body=lambda: {"detail": details}, headers={"X-Fal-Retryable": retryable}

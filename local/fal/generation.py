@@ -29,7 +29,7 @@ SIZES: Mapping[str, tuple[int, int]] = {
     "4k": (3840, 2160),
 }
 IMAGE_LIMIT = 8 * 1024 * 1024
-"""Bytes of an input image. assumption: 8 MB, as is said of Veo."""
+"""Bytes of an input image. assumption: 8 MB, as reported for Veo."""
 
 
 PICTURE_ERRORS: Mapping[Problem, str] = {
@@ -37,7 +37,7 @@ PICTURE_ERRORS: Mapping[Problem, str] = {
     "too_large": "file_too_large",
     "no_image": "image_load_error",
 }
-"""What fal calls an input image that cannot be used."""
+"""fal's error types for an input image that cannot be used."""
 
 
 class InputRefused(Exception):
@@ -50,7 +50,7 @@ class InputRefused(Exception):
 
 
 class Generator:
-    """Runs requests; hand it to the queue. One clip is encoded at a time, to spare the laptop."""
+    """Runs the requests of the queue. It encodes one clip at a time, to limit the load."""
 
     def __init__(self, settings: SettingsHolder[FalSettings], media: MediaStore) -> None:
         self._settings = settings
@@ -62,7 +62,7 @@ class Generator:
 
     async def __call__(self, request: FalRequest) -> Answer:
         if request.endpoint not in ENDPOINTS:
-            # The app exists, the path below it does not: only the runner knows its paths.
+            # The app exists but the path below it does not; only the runner checks the path.
             path = request.endpoint.removeprefix(request.app)
             detail = {"detail": f"Path {path} not found"}
             return Answer(404, lambda: detail, {"x-fal-billable-units": "0"})
@@ -99,7 +99,7 @@ class Generator:
         return self._publish(request, spec, made or b"")
 
     def _failure(self, request: FalRequest, clip: Clip) -> Answer | None:
-        """What a fault, or the moderated word, makes of this run."""
+        """The failure caused by a fault or by the moderated word, if any."""
         if self._settings.now.moderated_word in clip.prompt:
             return model_error("content_policy_violation", request.input)
         fault = request.run_fault
@@ -138,7 +138,7 @@ class Generator:
         return [await self._input_image(name, url) for name, url in clip.images]
 
     async def _input_image(self, name: str, url: str) -> bytes | None:
-        """The bytes of an input image; None for one that is taken unread."""
+        """The bytes of an input image; None if it is not downloaded."""
         try:
             fetch = self._settings.now.fetch_inputs
             return await read_image(url, limit=IMAGE_LIMIT, fetch=fetch)
@@ -179,7 +179,7 @@ def _spec(endpoint: str, clip: Clip, images: list[bytes | None]) -> VideoSpec:
 
 
 def _is_portrait(image: bytes | None) -> bool:
-    """assumption: without an image we could read, ``auto`` is landscape."""
+    """assumption: if no image could be read, ``auto`` is landscape."""
     if image is None:
         return False
     with Image.open(io.BytesIO(image)) as opened:

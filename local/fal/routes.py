@@ -1,7 +1,7 @@
-"""fal's HTTP surface: submit, status, status stream, result, cancel, and the JWKS.
+"""fal's HTTP routes: submit, status, status stream, result, cancel, and the JWKS.
 
-A submission goes to the full endpoint id; everything about it afterwards lives under the first
-two segments only, and asking below the full id answers 405, because there only POST exists.
+A submission goes to the full endpoint id. All later requests about it use only the first two
+segments of that id; below the full id they return 405, because only POST exists there.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class FalRoutes:
 
     def _unauthorized(self, request: Request) -> Response | None:
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
-        # assumption: no header at all is answered like a malformed one
+        # assumption: a missing header gets the same response as a malformed one
         if scheme != "Key" or ":" not in key:
             return refusal(
                 401,
@@ -81,15 +81,15 @@ class FalRoutes:
         if (refused := self._unauthorized(request)) is not None:
             return refused
         endpoint = request.path_params["endpoint"]
-        if self._settings.now.locked:  # assumption: questions about old requests still work
+        if self._settings.now.locked:  # assumption: requests about old submissions still work
             return refusal(403, LOCKED)
         if "/".join(endpoint.split("/")[:2]) not in APPS:
-            # assumption: the words; an unknown path below a known app is found out by the runner
+            # assumption: the text; only the runner detects an unknown path below a known app
             return refusal(404, f"Application '{endpoint}' not found")
         try:
             document = json.loads(await request.body())
         except ValueError:
-            # assumption: a body that is no JSON never gets into the queue
+            # assumption: a body that is not JSON is rejected before the queue
             return refusal(400, "Request body is not valid JSON", error_type="bad_request")
         prompt = document.get("prompt") if isinstance(document, dict) else None
         event = Event(endpoint, prompt if isinstance(prompt, str) else "")
@@ -108,7 +108,7 @@ class FalRoutes:
 
     async def _acknowledge(self, accepted: FalRequest, fault: Fault | None) -> Response:
         kind = fault.kind if fault else None
-        said = {
+        document = {
             "status": IN_QUEUE,
             **self._links(accepted),
             "queue_position": self._queue.position(accepted),
@@ -118,19 +118,19 @@ class FalRoutes:
         if kind == "submit_timeout_after":
             return NoAnswer()
         if kind == "submit_garbled":
-            body = json.dumps(said).encode()
+            body = json.dumps(document).encode()
             return CutBody(body[: len(body) // 2], len(body), {"content-type": "application/json"})
         if fault is not None and kind == "submit_slow":
             await asyncio.sleep(float(fault.params["seconds"]))
         if kind == "submit_in_progress":
-            said["status"] = IN_PROGRESS
-            del said["queue_position"]
+            document["status"] = IN_PROGRESS
+            del document["queue_position"]
         if accepted.suffers("webhook_early"):
             await accepted.webhook_tried.wait()
-        return JSONResponse(said, headers={"x-fal-request-id": accepted.request_id})
+        return JSONResponse(document, headers={"x-fal-request-id": accepted.request_id})
 
     def _of(self, handler: Handler, name: str) -> Callable[[Request], Awaitable[Response]]:
-        """What status, result and cancel share: the key, the request, the faults of polling."""
+        """The common part of status, result and cancel: the key, the request, the poll faults."""
 
         async def handle(request: Request) -> Response:
             if (refused := self._unauthorized(request)) is not None:
@@ -140,21 +140,21 @@ class FalRoutes:
             if found is None:
                 if name == "cancel":
                     return JSONResponse({"status": "NOT_FOUND"}, 404)
-                return refusal(404, "Request not found")  # assumption: the words
+                return refusal(404, "Request not found")  # assumption: the text
             found.calls[name] = found.calls.get(name, 0) + 1
             if name != "cancel" and (fault := self._faults.take("poll", found.event)):
                 if fault.kind != "poll_unknown_status":
                     return _faulty_response(fault)
                 if name == "status":
-                    said = self._document(found, with_logs=False)
-                    return JSONResponse({**said, "status": fault.params["status"]}, 202)
+                    document = self._document(found, with_logs=False)
+                    return JSONResponse({**document, "status": fault.params["status"]}, 202)
             return await handler(request, found)
 
         return handle
 
     async def _status(self, request: Request, found: FalRequest) -> Response:
-        said = self._document(found, with_logs=_truth(request.query_params.get("logs")))
-        return JSONResponse(said, 200 if said["status"] == COMPLETED else 202)
+        document = self._document(found, with_logs=_truth(request.query_params.get("logs")))
+        return JSONResponse(document, 200 if document["status"] == COMPLETED else 202)
 
     async def _stream(self, request: Request, found: FalRequest) -> Response:
         with_logs = _truth(request.query_params.get("logs"))
@@ -162,10 +162,10 @@ class FalRoutes:
         async def events() -> AsyncIterator[str]:
             last: dict[str, Any] | None = None
             while last is None or last["status"] != COMPLETED:
-                said = self._document(found, with_logs=with_logs)
-                if said != last:
-                    yield f"data: {json.dumps(said)}\n\n"
-                last = said
+                document = self._document(found, with_logs=with_logs)
+                if document != last:
+                    yield f"data: {json.dumps(document)}\n\n"
+                last = document
                 await asyncio.sleep(0.05)
 
         return StreamingResponse(events(), media_type="text/event-stream")
@@ -198,17 +198,17 @@ class FalRoutes:
         }
 
     def _document(self, found: FalRequest, *, with_logs: bool) -> dict[str, Any]:
-        said: dict[str, Any] = {"status": found.state, **self._links(found)}
+        document: dict[str, Any] = {"status": found.state, **self._links(found)}
         if found.state == IN_QUEUE:
-            return {**said, "queue_position": self._queue.position(found)}
-        said["logs"] = list(found.logs) if with_logs else None
+            return {**document, "queue_position": self._queue.position(found)}
+        document["logs"] = list(found.logs) if with_logs else None
         if found.state == COMPLETED and found.answer is not None:
             begun = found.started_at or found.completed_at or 0.0
-            said["metrics"] = {"inference_time": round((found.completed_at or 0.0) - begun, 3)}
+            document["metrics"] = {"inference_time": round((found.completed_at or 0.0) - begun, 3)}
             if found.answer.error is not None:
-                said["error"] = found.answer.error
-                said["error_type"] = found.answer.error_type
-        return said
+                document["error"] = found.answer.error
+                document["error_type"] = found.answer.error_type
+        return document
 
 
 def _rejection(fault: Fault) -> Response:

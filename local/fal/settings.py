@@ -13,23 +13,23 @@ class FalSettings(Settings):
     key: str = "simulated-key-id:simulated-key-secret"
     user_id: str = "simulated-user"
     locked: bool = False
-    """The account is out of funds: submissions answer 403."""
+    """The account is out of funds: submissions get 403."""
 
     concurrency: int = Field(default=2, ge=1)
-    """IN_PROGRESS at once; the rest waits IN_QUEUE. New accounts have 2."""
+    """IN_PROGRESS at the same time; the rest is IN_QUEUE. New accounts have 2."""
     queue_seconds: float = Field(default=0.5, ge=0)
     """The least time a request spends IN_QUEUE."""
     queue_ahead: int = Field(default=2, ge=0)
-    """Strangers ahead of a new request; they leave during ``queue_seconds``."""
+    """Requests of other users ahead of a new one; they leave during ``queue_seconds``."""
     generation_seconds: float = Field(default=1.5, ge=0)
     """The least time a request spends IN_PROGRESS."""
 
     moderated_word: str = "#moderated"
-    """A prompt containing it is declined by the content checker."""
+    """The content checker declines a prompt that contains it."""
     fetch_inputs: bool = False
-    """Really download https inputs. Off: taken unread; data URIs and loopback URLs always are."""
+    """Download https inputs. If false, only data URIs and loopback URLs are read."""
     media_ranges: bool = False
-    """Whether the CDN honours Range; off, it answers 200 with the whole file."""
+    """Whether the CDN supports Range. If false, it sends 200 with the whole file."""
 
     time_factor: float = Field(default=1.0, gt=0)
     """Multiplies the pauses between webhook attempts."""

@@ -1,7 +1,7 @@
 """The life of a request at the simulated fal: IN_QUEUE, IN_PROGRESS, COMPLETED.
 
-There are no other states: a failed or cancelled request is COMPLETED too, and only its result says
-how it went. Requests start in the order they were accepted, at most ``concurrency`` at a time.
+There are no other states: a failed or cancelled request is COMPLETED too, and only its result shows
+the failure. Requests start in the order of acceptance, at most ``concurrency`` at a time.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True, kw_only=True)
 class FalRequest(Submission):
-    """A submission as fal knows it.
+    """A submission with fal's members.
 
-    ``app`` is the two-segment path status and result live at, ``options`` the ``x-fal-`` headers it
-    came with, ``calls`` how often it was asked about.
+    ``app`` is the two-segment path of its status and result, ``options`` are the ``x-fal-`` headers
+    of the submission, ``calls`` counts the later requests about it.
     """
 
     app: str
@@ -53,11 +53,11 @@ class FalRequest(Submission):
         self.logs.append({"message": message, "level": level, "source": "USER", "timestamp": stamp})
 
     def suffers(self, kind: str) -> Fault | None:
-        """The fault of this kind it was struck by at acceptance, if any."""
+        """The fault of this kind that was selected at acceptance, if any."""
         return next((f for f in (self.run_fault, self.webhook_fault) if f and f.kind == kind), None)
 
     def as_json(self) -> dict[str, Any]:
-        # not super(): a dataclass with slots is a new class, which the bare form does not know
+        # not super(): a dataclass with slots is a new class, and super() would use the old one
         return {
             **Submission.as_json(self),
             "result_status": self.answer.status if self.answer else None,
@@ -67,7 +67,7 @@ class FalRequest(Submission):
 
 
 class Queue:
-    """All requests of one simulator, and the tasks that move them along."""
+    """All requests of one simulator, and the asyncio tasks that process them."""
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class Queue:
         options: Mapping[str, str] | None = None,
         submit_fault: Fault | None = None,
     ) -> FalRequest:
-        """Take a submission: from here on it is paid for, and every call makes a new one."""
+        """Accept a submission: it is paid from now on. Every call makes a new request."""
         request_id = str(uuid.uuid4())
         request = FalRequest(
             number=next(self._numbers),
@@ -133,7 +133,7 @@ class Queue:
         return request if request is not None and request.app == app else None
 
     def position(self, request: FalRequest) -> int:
-        """How many are ahead, 0-based: our own requests and strangers who leave with time."""
+        """The 0-based queue position: our own requests, and other users', which decrease."""
         settings = self._settings.now
         age = time.time() - request.accepted_at
         left = max(0.0, 1 - age / settings.queue_seconds) if settings.queue_seconds else 0.0
@@ -141,7 +141,7 @@ class Queue:
         return ours + math.ceil(settings.queue_ahead * left)
 
     def cancel(self, request: FalRequest) -> None:
-        """Ask for its end: at once in the queue, as soon as possible while running."""
+        """Cancel a request: at once in the queue, as soon as possible while it runs."""
         request.cancelled.set()
         self._wake()
 
@@ -149,7 +149,7 @@ class Queue:
         return [request.as_json() for request in self._requests.values()]
 
     def clear(self) -> None:
-        """Forget every request and stop what it has under way."""
+        """Remove every request and stop those that run."""
         for task in self._tasks:
             task.cancel()
         self._requests.clear()
@@ -189,7 +189,7 @@ class Queue:
             request.webhook_tried.set()
 
     async def _wait_for_turn(self, request: FalRequest) -> Answer | None:
-        """None when it may start; otherwise why it never will."""
+        """Wait until the request may start: returns None then, or its error if it never starts."""
         try:
             async with asyncio.timeout(request.start_timeout):
                 dwell = asyncio.create_task(asyncio.sleep(self._settings.now.queue_seconds))
@@ -216,7 +216,7 @@ class Queue:
             if not work.done():
                 return request_error("client_cancelled", "Request was cancelled by the client")
             if (error := work.exception()) is not None:
-                # Not a scripted fault: whoever waits gets an end, the console gets the traceback.
+                # Not a planned fault: the request fails, and the console shows the traceback.
                 _log.error("the simulated model itself failed", exc_info=error)
                 return request_error("internal_error", "Internal error")
             return work.result()

@@ -1,7 +1,7 @@
-"""The inputs of the models fal serves, checked by the runner and not at submit.
+"""The inputs of fal's models. The runner checks them, not the submission.
 
-A wrong input therefore costs a trip through the queue and comes back as a 422 result. Members a
-model does not know are ignored (assumption: fal's models are pydantic models with that default).
+So a wrong input goes through the queue and returns as a 422 result. Members that a model does not
+have are ignored (assumption: fal's models are pydantic models with that default).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SORA_SECONDS = (4, 8, 12, 16, 20)
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """What all models boil down to. ``images`` are (input name, URL), first frame first."""
+    """The common form of all inputs. ``images`` are (input name, URL), first frame first."""
 
     prompt: str
     seconds: int
@@ -32,7 +32,7 @@ class Clip:
 
 
 class Veo(BaseModel):
-    """What every Veo 3.1 endpoint takes."""
+    """The inputs of every Veo 3.1 endpoint."""
 
     prompt: str
     duration: Literal["4s", "6s", "8s"] = "8s"
@@ -48,7 +48,7 @@ class Veo(BaseModel):
 
 
 class VeoText(Veo):
-    """Text to video. assumption: no 4k here, which only third parties report."""
+    """Text to video. assumption: no 4k, which only third parties report."""
 
     auto_fix: bool = True
     aspect_ratio: Frames = "16:9"
@@ -100,7 +100,7 @@ class SoraImage(BaseModel):
     @field_validator("duration", mode="before")
     @classmethod
     def _number_or_text(cls, value: object) -> object:
-        # assumption: integer and string are both taken, the published types disagree
+        # assumption: integer and string are both accepted; the published types differ
         if isinstance(value, str) and value in {str(seconds) for seconds in SORA_SECONDS}:
             return int(value)
         return value
@@ -112,7 +112,7 @@ class SoraImage(BaseModel):
 
 Input = VeoText | VeoImage | VeoFrames | SoraImage
 
-# assumption: the fast and lite variants take what the full model takes
+# assumption: the fast and lite variants have the inputs of the full model
 ENDPOINTS: Mapping[str, type[Input]] = {
     **{
         f"fal-ai/veo3.1{variant}{path}": model
@@ -125,17 +125,17 @@ ENDPOINTS: Mapping[str, type[Input]] = {
     },
     "fal-ai/sora-2/image-to-video": SoraImage,
 }
-"""Endpoint ids and what they take."""
+"""Endpoint ids and their inputs."""
 
 APPS = frozenset("/".join(endpoint.split("/")[:2]) for endpoint in ENDPOINTS)
-"""The two-segment apps, under which status and result live."""
+"""The two-segment apps, which have the status and the result."""
 
 # assumption: a value outside an enumeration is reported as fal's documented `one_of`
 _TYPES = {"literal_error": "one_of", "int_parsing": "value_error", "string_type": "value_error"}
 
 
 def check(endpoint: str, document: object) -> Clip | list[dict[str, Any]]:
-    """The clip ``document`` asks for, or FastAPI-style details of what is wrong with it."""
+    """The clip that ``document`` requests, or its errors in FastAPI's form."""
     try:
         return ENDPOINTS[endpoint].model_validate(document).clip()
     except ValidationError as error:

@@ -1,8 +1,8 @@
-"""fal's webhooks: ED25519-signed, delivered at least once, and on demand delivered wrongly.
+"""fal's webhooks: signed with ED25519, delivered at least once, and with faults on request.
 
-Signed are four lines, ``request_id \\n user_id \\n timestamp \\n sha256_hex(raw body)``. Any 2xx
-acknowledges; a redirect is not followed and ends the matter; anything else is tried again, with
-growing pauses. Every attempt is recorded on the submission.
+The signature covers four lines, ``request_id \\n user_id \\n timestamp \\n sha256_hex(raw body)``.
+A 2xx acknowledges. A redirect is not followed and ends the delivery. After everything else it is
+retried, with growing pauses. Every attempt is recorded on the submission.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from local.simulator.control import SettingsHolder
 from local.simulator.faults import Fault
 
 STALE_SECONDS = 3600
-"""How far a stale forgery lies in the past; receivers shall refuse from 300 s."""
+"""The age in seconds of a stale forgery; receivers must reject from 300 s."""
 
 
 class Signer:
-    """fal's signing keys. Two are published, as receivers must try all of them."""
+    """fal's signing keys. Two are published, because receivers must try all of them."""
 
     def __init__(self) -> None:
         self._retired = Ed25519PrivateKey.generate()
@@ -70,7 +70,7 @@ class Signer:
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """One call, ready to be sent."""
+    """One webhook call, ready to be sent."""
 
     kind: str
     body: bytes
@@ -78,7 +78,7 @@ class _Call:
 
 
 class Deliverer:
-    """Tells webhook URLs about finished requests; hand `deliver` to the queue."""
+    """Sends webhooks about finished requests; pass `deliver` to the queue."""
 
     def __init__(
         self,
@@ -88,14 +88,14 @@ class Deliverer:
     ) -> None:
         self._settings = settings
         self._signer = signer
-        # Neither proxies nor .netrc: a webhook goes where its URL says.
+        # No proxies and no .netrc: a webhook goes directly to its URL.
         self._client = httpx.AsyncClient(transport=network, follow_redirects=False, trust_env=False)
 
     async def close(self) -> None:
         await self._client.aclose()
 
     async def deliver(self, request: FalRequest) -> None:
-        """Deliver as the request's fault will have it; returns when there is nothing left to do."""
+        """Deliver with the request's fault. Returns after the last attempt."""
         fault = request.webhook_fault or Fault("none", {})
         if request.webhook_url is None or fault.kind == "webhook_lost":
             return
@@ -119,7 +119,7 @@ class Deliverer:
                 await self._pursue(request)
 
     async def _pursue(self, request: FalRequest) -> None:
-        """Send until acknowledged. assumption: each attempt is signed afresh."""
+        """Send until acknowledged. assumption: each attempt has a new signature."""
         settings = self._settings.now
         pause = settings.webhook_backoff
         for attempt in range(settings.webhook_retries + 1):
@@ -127,12 +127,12 @@ class Deliverer:
             patience = settings.webhook_first_timeout if first else settings.webhook_retry_timeout
             status = await self._send(request, self._genuine(request), patience)
             if status is not None and 200 <= status < 400:
-                return  # acknowledged, or redirected: final either way
+                return  # acknowledged or redirected: both are final
             await asyncio.sleep(pause * settings.time_factor)
             pause = min(pause * settings.webhook_backoff_growth, settings.webhook_backoff_limit)
 
     async def _send(self, request: FalRequest, call: _Call, patience: float) -> int | None:
-        """One attempt; the HTTP status, or None where there was none."""
+        """Make one attempt. Returns the HTTP status, or None if there was no response."""
         record: dict[str, Any] = {
             "attempt": len(request.deliveries) + 1,
             "kind": call.kind,
@@ -189,19 +189,19 @@ class Deliverer:
 
 
 def document(request: FalRequest) -> dict[str, Any]:
-    """What a webhook says of a finished request."""
+    """The body of the webhook of a finished request."""
     answer = request.answer
     if answer is None:
         raise ValueError("only a finished request has a webhook")
-    said: dict[str, Any] = {
+    body: dict[str, Any] = {
         "request_id": request.request_id,
         "gateway_request_id": request.gateway_request_id,
     }
     if fault := request.suffers("webhook_payload_null"):
         reason = fault.params["payload_error"]
-        return {**said, "status": "OK", "payload": None, "payload_error": reason}
+        return {**body, "status": "OK", "payload": None, "payload_error": reason}
     if answer.ok:
-        return {**said, "status": "OK", "payload": answer.body()}
+        return {**body, "status": "OK", "payload": answer.body()}
     # assumption: cancelled requests are reported like failed ones
     error = answer.error or f"Invalid status code: {answer.status}"
-    return {**said, "status": "ERROR", "error": error, "payload": answer.body()}
+    return {**body, "status": "ERROR", "error": error, "payload": answer.body()}

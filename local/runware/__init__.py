@@ -1,1 +1,1 @@
-"""A simulated Runware: tasks over REST and WebSocket, CDN, webhooks, and what goes wrong there."""
+"""A simulated Runware: tasks over REST and WebSocket, CDN, webhooks, and faults."""

@@ -1,8 +1,8 @@
 """Run the simulated Runware: ``python -m local.runware [--port 0] [--set name=value …]``.
 
 Prints one JSON line when ready, ``{"url", "ws_url", "control_url", "media_url", "key"}``, and stops
-on SIGINT, SIGTERM or when its parent is gone. ``--set`` takes any member of `RunwareSettings`, its
-value as JSON or as plain text.
+on SIGINT, SIGTERM or when its parent has ended. ``--set`` takes any member of `RunwareSettings`,
+its value as JSON or as plain text.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Put the simulated Runware together: one ASGI app that plays API, CDN and control."""
+"""The simulated Runware as one ASGI app: API, CDN and control."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def create_app(
 ) -> Starlette:
     """The simulator under ``base_url`` (scheme, host and port, without a path).
 
-    ``network`` is the way its webhooks and uploads take, instead of the real one.
+    ``network`` replaces the transport of its webhooks and uploads.
     """
     held = SettingsHolder(settings)
     faults = FaultBook(RUNWARE_FAULTS)

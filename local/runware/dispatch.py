@@ -1,7 +1,7 @@
-"""Take an array of tasks and answer each: what REST and WebSocket have in common.
+"""Serve an array of tasks: the common part of REST and WebSocket.
 
-Every request is an array of task objects and every answer ``{"data": […]}``, with ``"errors"``
-beside it where something went wrong. Errors are per task: the rest of the array is served.
+Every request is an array of task objects, and every response is ``{"data": […]}``, with a member
+``"errors"`` if a task failed. Errors are per task: the other tasks of the array are served.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from local.simulator.faults import Fault, FaultBook
 
 INFERENCES = frozenset({"videoInference", "imageInference"})
 POLL_CUT = frozenset({"poll_502_html", "poll_reset", "poll_timeout"})
-"""Poll faults that strike the whole answer."""
+"""Poll faults that affect the whole response."""
 
 _REFUSAL_CODES: Mapping[str, str] = {
     "submit_401": "invalidApiKey",
@@ -35,9 +35,9 @@ _REFUSAL_CODES: Mapping[str, str] = {
 
 @dataclass(slots=True)
 class Reply:
-    """What to say, and the fault that strikes the answer as a whole, if any.
+    """The content of a response, and the fault that affects the whole response, if any.
 
-    ``statuses`` are the HTTP statuses the errors stand for, in the same order.
+    ``statuses`` are the HTTP statuses of the errors, in the same order.
     """
 
     data: list[Item] = field(default_factory=list)
@@ -53,16 +53,16 @@ class Reply:
         return {"data": self.data, "errors": self.errors} if self.errors else {"data": self.data}
 
     def status(self, *, errors_in_200: bool) -> int:
-        """assumption: an answer that serves anything at all is a 200."""
+        """assumption: a response with any data is a 200."""
         if self.data or not self.errors or errors_in_200:
             return 200
         return self.statuses[0]
 
 
 def read_tasks(document: object) -> list[Document]:
-    """The tasks of a request. Raises `TaskError` when it is no array of objects."""
+    """The tasks of a request. Raises `TaskError` if it is not an array of objects."""
     if not isinstance(document, list) or not all(isinstance(task, dict) for task in document):
-        # assumption: the code and the words
+        # assumption: the code and the text
         raise TaskError("invalidRequestBody", "The request body must be an array of task objects")
     return document
 
@@ -87,12 +87,12 @@ class Dispatcher:
         return self._settings.now.errors_in_200
 
     def authenticate(self, key: str | None) -> None:
-        """Raises `TaskError` unless ``key`` is the right one."""
+        """Raises `TaskError` unless ``key`` is valid."""
         if key != self._settings.now.key:
             raise TaskError("invalidApiKey", parameter="apiKey")
 
     async def serve(self, tasks: Sequence[Document], *, dry_run: bool = False) -> Reply:
-        """Answer ``tasks``; returns when the slowest synchronous one is done."""
+        """Serve ``tasks``. Returns after the slowest synchronous one has ended."""
         drawn = [
             self._faults.take("submit", event_of(task))
             if task.get("taskType") in INFERENCES and not dry_run
@@ -150,7 +150,7 @@ class Dispatcher:
             raise _refusal(fault)
         spec = check(task)
         if dry_run:
-            # assumption: the form of the answer; that nothing is charged is documented
+            # assumption: the form of the response; it is documented that nothing is charged
             cost = round(spec.usd * spec.results, 4)
             reply.data.append({"taskType": spec.kind, "taskUUID": task["taskUUID"], "cost": cost})
             return
@@ -163,7 +163,7 @@ class Dispatcher:
             reply.data.append(self._writer.acknowledgement(accepted))
 
     async def _finish(self, waiting: Sequence[RunwareTask], reply: Reply) -> None:
-        """Wait for what is answered only when done."""
+        """Wait for the tasks that the response must contain after their end."""
         for task in waiting:
             if task.suffers("webhook_early"):
                 await task.webhook_tried.wait()
@@ -177,7 +177,7 @@ class Dispatcher:
                 reply.statuses.append(task.error.status)
 
     def _get_response(self, question: Document, reply: Reply) -> None:
-        """getResponse: all that is known of a task so far; nothing at all of an unknown one."""
+        """getResponse: the items and errors of a task so far; nothing for an unknown task."""
         task = self._tasks.find(question.get("taskUUID"))
         if task is None:
             return
@@ -203,7 +203,7 @@ class Dispatcher:
             reply.data.append(self._writer.failed_item(task))
         elif task.error is not None:
             reply.errors.append(self._writer.failure(task))
-            reply.statuses.append(200)  # the question itself was answered
+            reply.statuses.append(200)  # the getResponse itself has succeeded
         elif not task.ended.is_set():
             reply.data.append(self._writer.processing(task))
 

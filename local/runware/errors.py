@@ -1,8 +1,8 @@
-"""Runware's errors: a code, words, the parameter at fault, and the task it is about.
+"""Runware's errors: a code, a text, the wrong parameter, and the task.
 
 Codes are camel case and follow patterns (``missingX``, ``invalidX``, ``unsupportedParameter``);
-the documentation warns that they vary by model, so callers classify them by pattern. Those marked
-assumption are our guess at one that follows the pattern.
+the documentation warns that they vary by model, so callers classify them by pattern. A code marked
+as an assumption is our guess that follows the pattern.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MESSAGES: Mapping[str, tuple[int, str]] = {
     "uploadFailed": (500, "Failed to upload the result to the given endpoint."),
     "invalidModel": (400, "Invalid value for 'model' parameter"),
 }
-"""Codes the simulator says by itself or by fault: HTTP status and words."""
+"""Codes that the simulator returns on its own or for a fault: HTTP status and text."""
 
 
 class TaskError(Exception):
@@ -53,7 +53,7 @@ class TaskError(Exception):
 
     def as_json(self, task_type: object = None, task_uuid: object = None) -> dict[str, Any]:
         """One element of ``errors``. Members without a value are left out."""
-        said = {
+        document = {
             "code": self.code,
             "message": self.message,
             "parameter": self.parameter,
@@ -61,11 +61,11 @@ class TaskError(Exception):
             "taskUUID": task_uuid,
             "documentation": DOCUMENTATION,
         }
-        return {name: value for name, value in said.items() if value is not None}
+        return {name: value for name, value in document.items() if value is not None}
 
 
 def invalid(parameter: str) -> TaskError:
-    """``invalidX`` for a wrong value of ``x``, in the words seen of the real service."""
+    """``invalidX`` for a wrong value of ``x``, with the text that the real service used."""
     return TaskError(
         f"invalid{_capital(parameter)}",
         f"Invalid value for '{parameter}' parameter",
@@ -90,7 +90,7 @@ def unsupported(parameter: str, model: str) -> TaskError:
 
 
 def incompatible(*parameters: str) -> TaskError:
-    """Parameters that exclude each other; then ``parameter`` is a list."""
+    """The error of parameters that exclude each other; its ``parameter`` is a list."""
     names = " and ".join(f"'{name}'" for name in parameters)
     return TaskError(
         "incompatibleParameters",

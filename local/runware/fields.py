@@ -1,4 +1,4 @@
-"""What each parameter of a task may look like, whatever the model."""
+"""The valid values of a task's parameters, for all models."""
 
 from __future__ import annotations
 
@@ -70,4 +70,4 @@ FIELDS: Mapping[str, Callable[[Any], bool]] = {
     "CFGScale": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
     "negativePrompt": _is(str),
 }
-"""Checks that do not depend on the model. What is not named here is taken as it comes."""
+"""Checks that do not depend on the model. Parameters without a check are accepted unchecked."""

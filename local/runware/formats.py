@@ -1,4 +1,4 @@
-"""Put a rendered clip into the container that was asked for: MP4, MOV or WebM."""
+"""Convert a rendered clip to the requested format: MP4, MOV or WebM."""
 
 from __future__ import annotations
 
@@ -37,7 +37,11 @@ def _transcode(clip: bytes) -> bytes:
     with av.open(io.BytesIO(clip), "r") as source, av.open(made, "w", format="webm") as target:
         source_video = source.streams.video[0]
         video = target.add_stream("libvpx", rate=source_video.average_rate or Fraction(12))
-        video.width, video.height, video.pix_fmt = source_video.width, source_video.height, "yuv420p"
+        video.width, video.height, video.pix_fmt = (
+            source_video.width,
+            source_video.height,
+            "yuv420p",
+        )
         video.options = {"deadline": "realtime", "cpu-used": "8"}
         sound = target.add_stream("libopus", rate=48_000) if source.streams.audio else None
         resampler = av.AudioResampler(format="s16", layout="mono", rate=48_000)

@@ -1,4 +1,4 @@
-"""One task at work: read its images, render its results, store or upload them."""
+"""The work of one task: read its input images, render its results, store or upload them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PILLOW_NAMES: Mapping[str, ImageFormat] = {"JPG": "JPEG", "PNG": "PNG", "WEBP": 
 
 
 class Generator:
-    """Runs tasks; hand it to `Tasks`. One result is rendered at a time, to spare the laptop."""
+    """Runs tasks; pass it to `Tasks`. It renders one result at a time, to limit the load."""
 
     def __init__(
         self,
@@ -46,12 +46,12 @@ class Generator:
         self._settings = settings
         self._media = media
         self._renderer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="renderer")
-        # Neither proxies nor .netrc: an upload goes where its URL says.
+        # No proxies and no .netrc: an upload goes directly to its URL.
         self._client = httpx.AsyncClient(transport=network, follow_redirects=False, trust_env=False)
         self._expiries: set[asyncio.TimerHandle] = set()
 
     def forget(self) -> None:
-        """Let no file expire any more; the files themselves are the store's."""
+        """Cancel the expiry of all files. The store removes the files themselves."""
         for expiry in self._expiries:
             expiry.cancel()
         self._expiries.clear()
@@ -62,7 +62,7 @@ class Generator:
         await self._client.aclose()
 
     async def __call__(self, task: RunwareTask) -> None:
-        """Fill ``task.results``. Raises `TaskError` when it comes to nothing."""
+        """Fill ``task.results``. Raises `TaskError` if the task fails."""
         if task.suffers("stuck"):
             await asyncio.Event().wait()
         begun = time.monotonic()
@@ -86,7 +86,7 @@ class Generator:
             task.results.append(result)
 
     def _failure(self, task: RunwareTask) -> TaskError | None:
-        """What a fault, or the moderated word, makes of this task."""
+        """The error caused by a fault or by the moderated word, if any."""
         if self._settings.now.moderated_word in task.spec.prompt:
             return TaskError("invalidProviderContent", parameter="positivePrompt")
         if fault := task.suffers("moderation"):
@@ -101,7 +101,7 @@ class Generator:
         self, task: RunwareTask, number: int, images: Mapping[str, bytes | None]
     ) -> Result:
         spec = task.spec
-        # assumption: further results count on from the seed
+        # assumption: the seeds of further results follow the first one
         seed = task.input.get("seed", secrets.randbelow(2**31)) + number
         loop = asyncio.get_running_loop()
         body = await loop.run_in_executor(self._renderer, _draw, spec, number, images)
@@ -111,12 +111,12 @@ class Generator:
         return Result(body, known[spec.output_format], seed)
 
     async def _publish(self, task: RunwareTask, result: Result) -> None:
-        """Upload it, where asked to, and put it on the CDN until its time is up."""
+        """Upload a result if requested, and keep it on the CDN until it expires."""
         if endpoint := task.input.get("uploadEndpoint"):
             await self._upload(endpoint, result)
         if "URL" not in task.spec.output_types:
             return
-        # assumption: what was uploaded elsewhere has a URL of Runware's all the same
+        # assumption: a result that was uploaded elsewhere has a URL of Runware too
         name = f"{result.result_id}.{task.spec.output_format.lower()}"
         file = self._media.put(name, result.body, task.event, result.content_type)
         result.file = file
@@ -132,7 +132,7 @@ class Generator:
         self._expiries.add(timer)
 
     async def _upload(self, endpoint: str, result: Result) -> None:
-        # assumption: one attempt, and a failed one fails the task
+        # assumption: there is one attempt, and if it fails, the task fails
         try:
             answer = await self._client.put(
                 endpoint,
@@ -145,13 +145,13 @@ class Generator:
             raise TaskError("uploadFailed", parameter="uploadEndpoint") from error
 
     async def _input_images(self, spec: TaskSpec) -> dict[str, bytes | None]:
-        """The bytes of every image, by how the task names it; None for one taken unread."""
+        """The bytes of every input image, by its name in the task; None if not downloaded."""
         named = [image for image in (spec.first, spec.last, *spec.references) if image]
         return {image: await self._input_image(image) for image in named}
 
     async def _input_image(self, image: str) -> bytes | None:
         if _is_uuid(image):
-            # Media cannot be uploaded here, so no id of one can be right.
+            # There are no uploads here, so no id of an upload is valid.
             raise invalid("inputs")
         url = image
         if not image.startswith(("data:", "http://", "https://")):
@@ -188,7 +188,7 @@ def _draw(spec: TaskSpec, number: int, images: Mapping[str, bytes | None]) -> by
                 references=shown,
             )
         )
-    # The shape is the first frame's; assumption: landscape where the frame was taken unread.
+    # The first frame determines the shape; assumption: landscape if it was not downloaded.
     if first is not None and _is_portrait(first) and width > height:
         width, height = height, width
     clip = render(
@@ -212,7 +212,7 @@ def _is_portrait(image: bytes) -> bool:
 
 
 def encoded(result: Result) -> str:
-    """The bytes as base64, for those who want no URL."""
+    """The bytes as base64, for the output types without a URL."""
     return base64.b64encode(result.body).decode()
 
 

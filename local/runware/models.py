@@ -1,7 +1,7 @@
-"""The models the simulated Runware serves, by AIR id: what each takes and costs.
+"""The models of the simulated Runware, by AIR id: their parameters and prices.
 
 Parameter lists are those of the official SDK's generated types (runware-sdk 1.8.0); a parameter
-outside its model's list is refused.
+outside its model's list is rejected.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 Size = tuple[int, int]
 
 SIZES: Mapping[str, Size] = {"720p": (1280, 720), "1080p": (1920, 1080), "4K": (3840, 2160)}
-"""Landscape pixels of each ``resolution``; upright is the same turned."""
+"""Pixels of each ``resolution`` in landscape; portrait exchanges width and height."""
 
 _EVERY_TASK = frozenset(
     {
@@ -21,7 +21,7 @@ _EVERY_TASK = frozenset(
         *("includeCost", "ttl", "uploadEndpoint", "webhookURL", "safety", "routing"),
     }
 )
-# assumption: the older top-level form of frameImages, which the older SDK sends, is still taken
+# assumption: the older top-level form of frameImages, which the older SDK sends, is still accepted
 _VEO = _EVERY_TASK | {"resolution", "duration", "providerSettings", "frameImages"}
 _FLUX_KONTEXT = _EVERY_TASK | {
     *("negativePrompt", "steps", "scheduler", "CFGScale", "trueCFGScale", "lora"),
@@ -57,7 +57,7 @@ class VideoModel:
 
 @dataclass(frozen=True, slots=True)
 class ImageModel:
-    """An image model. ``usd`` is the price of one result (assumption: whatever its size)."""
+    """An image model. ``usd`` is the price of one result (assumption: of any size)."""
 
     air: str
     name: str
@@ -82,7 +82,7 @@ VIDEO_MODELS: Mapping[str, VideoModel] = {
 }
 
 _CHECKPOINT = frozenset({"seedImage", "maskImage"})
-# assumption: the prices; older checkpoints start from a seed image, editing models take references
+# assumption: the prices; older checkpoints accept a seed image, editing models accept references
 IMAGE_MODELS: Mapping[str, ImageModel] = {
     model.air: model
     for model in (

@@ -1,4 +1,4 @@
-"""What Runware says of a task: the acknowledgement, its items, its error."""
+"""The parts of Runware's responses about a task: the acknowledgement, its items, its error."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Item = dict[str, Any]
 
 
 class ResponseWriter:
-    """Puts tasks into words; ``url_of`` gives the live URL of a file."""
+    """Builds the JSON of tasks; ``url_of`` returns the valid URL of a file."""
 
     def __init__(self, url_of: Callable[[MediaFile], str]) -> None:
         self._url_of = url_of
@@ -22,7 +22,7 @@ class ResponseWriter:
         return {"taskType": task.spec.kind, "taskUUID": task.request_id}
 
     def items(self, task: RunwareTask, *, status: bool = False) -> list[Item]:
-        """The finished items of a task so far, each with a ``status`` if asked."""
+        """The finished items of a task so far, each with a ``status`` if that is requested."""
         return [self._item(task, result, status=status) for result in task.results]
 
     def processing(self, task: RunwareTask) -> Item:
@@ -35,7 +35,7 @@ class ResponseWriter:
         return {"status": "error", **task.error.as_json(task.spec.kind, task.request_id)}
 
     def failed_item(self, task: RunwareTask) -> Item:
-        """The same as an element of ``data``, the way newer answers have it."""
+        """The same as an element of ``data``, as in newer responses."""
         error = self.failure(task)
         kept = ("code", "message", "parameter", "documentation")
         detail = {name: error[name] for name in kept if name in error}
@@ -43,19 +43,21 @@ class ResponseWriter:
 
     def _item(self, task: RunwareTask, result: Result, *, status: bool) -> Item:
         spec = task.spec
-        said = self.acknowledgement(task)
+        document = self.acknowledgement(task)
         if status:
-            said["status"] = SUCCESS
-        said[f"{spec.media}UUID"] = result.result_id
+            document["status"] = SUCCESS
+        document[f"{spec.media}UUID"] = result.result_id
         if result.file is not None:
-            said[f"{spec.media}URL"] = result.gone or self._url_of(result.file)
+            document[f"{spec.media}URL"] = result.gone or self._url_of(result.file)
         if "base64Data" in spec.output_types:
-            said[f"{spec.media}Base64Data"] = encoded(result)
+            document[f"{spec.media}Base64Data"] = encoded(result)
         if "dataURI" in spec.output_types:
-            said[f"{spec.media}DataURI"] = f"data:{result.content_type};base64,{encoded(result)}"
-        said["seed"] = result.seed
+            document[f"{spec.media}DataURI"] = (
+                f"data:{result.content_type};base64,{encoded(result)}"
+            )
+        document["seed"] = result.seed
         if task.input.get("includeCost"):
-            said["cost"] = spec.usd
+            document["cost"] = spec.usd
         if task.input.get("safety", {}).get("checkContent"):
-            said["NSFWContent"] = False
-        return said
+            document["NSFWContent"] = False
+        return document

@@ -18,7 +18,7 @@ PATH = "/v1"
 
 
 class Rest:
-    """The route over one dispatcher."""
+    """The route of one dispatcher."""
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         self._dispatcher = dispatcher
@@ -32,13 +32,13 @@ class Rest:
             about = {"taskType": "authentication"} if error.status == 401 else {}
             return self._refused(error, about)
         except ValueError:
-            # assumption: the code and the words
+            # assumption: the code and the text
             return self._refused(TaskError("invalidJSON", "The request body is not valid JSON"), {})
         dry_run = request.headers.get("x-runware-dry-run") == "1"
         return self._respond(await self._dispatcher.serve(tasks, dry_run=dry_run))
 
     def _authenticated(self, request: Request, tasks: list[Document]) -> list[Document]:
-        """The tasks after the key: it is in the header, or the first element brings it."""
+        """Check the key, in the header or in the first element. Returns the other elements."""
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
         if tasks and tasks[0].get("taskType") == "authentication":
             first, *tasks = tasks
@@ -60,7 +60,7 @@ class Rest:
 
 
 def _faulty_response(fault: Fault, reply: Reply, status: int) -> Response:
-    """The answer as its fault leaves it."""
+    """The response with its fault."""
     match fault.kind:
         case "submit_reset_before" | "submit_reset_after" | "poll_reset":
             return ResetConnection()

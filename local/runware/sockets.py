@@ -1,7 +1,7 @@
 """Runware over WebSocket: the same arrays of tasks as frames, after one that authenticates.
 
-Data and errors of one request come in frames of their own, as the clients want them. Where REST
-resets a connection or shows an nginx page, the socket is closed with 1011.
+Data and errors of one request come in separate frames, as the clients expect. Where REST resets a
+connection or sends an nginx page, the socket is closed with 1011.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ INTERNAL_ERROR = 1011
 
 
 class Sockets:
-    """The WebSocket route over one dispatcher."""
+    """The WebSocket route of one dispatcher."""
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         self._dispatcher = dispatcher
@@ -53,7 +53,7 @@ class Sockets:
                         first, *tasks = tasks
                         await _send(socket, {"data": [self._login(first)]})
                         authenticated = True
-                    # assumption: whoever only asks whether the line stands needs no key
+                    # assumption: a ping needs no key
                     if not authenticated and any(task.get("taskType") != "ping" for task in tasks):
                         raise missing("apiKey")
                 except TaskError as error:
@@ -90,7 +90,7 @@ class Sockets:
                 for frame in _frames(reply):
                     await _send(socket, frame)
         except (RuntimeError, WebSocketDisconnect):
-            return  # whoever asked has left
+            return  # the client has disconnected
 
 
 def _frames(reply: Reply) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """The life of a task at the simulated Runware: processing, then its results or its error.
 
-The client chooses the taskUUID. While a task is known its UUID is taken, so the same task sent
-again is refused and never made or paid for twice. There is no queue to see and no cancelling.
+The client chooses the taskUUID. While a task is known, another task with its UUID is rejected, so a
+task that is sent again is neither made nor paid twice. There is no visible queue and no cancel.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Result:
-    """One video or image of a task. ``file`` is None when no URL was asked for.
+    """One video or image of a task. ``file`` is None if no URL was requested.
 
-    ``gone`` is the URL it had when its time was up; there is no other afterwards.
+    ``gone`` is the URL of an expired file; no new URL is made for it.
     """
 
     body: bytes
@@ -45,9 +45,9 @@ class Result:
 
 @dataclass(slots=True, kw_only=True)
 class RunwareTask(Submission):
-    """A submission as Runware knows it; ``request_id`` is its taskUUID, ``endpoint`` the AIR id.
+    """A submission with Runware's members; ``request_id`` is the taskUUID, ``endpoint`` the AIR id.
 
-    ``calls`` counts what came after: getResponse, getTaskDetails, and conflict (the same task,
+    ``calls`` counts the later requests: getResponse, getTaskDetails, and conflict (the same task
     sent again).
     """
 
@@ -66,14 +66,14 @@ class RunwareTask(Submission):
         return event_of(self.input)
 
     def suffers(self, kind: str) -> Fault | None:
-        """The fault of this kind it was struck by at acceptance, if any."""
+        """The fault of this kind that was selected at acceptance, if any."""
         return next((f for f in (self.run_fault, self.webhook_fault) if f and f.kind == kind), None)
 
     def count(self, call: str) -> None:
         self.calls[call] = self.calls.get(call, 0) + 1
 
     def as_json(self) -> dict[str, Any]:
-        # not super(): a dataclass with slots is a new class, which the bare form does not know
+        # not super(): a dataclass with slots is a new class, and super() would use the old one
         return {
             **Submission.as_json(self),
             "error": self.error.code if self.error else None,
@@ -83,13 +83,13 @@ class RunwareTask(Submission):
 
 
 def event_of(task: Document) -> Event:
-    """What fault rules match a task by, valid or not."""
+    """The event of a task for fault rules. The task may be invalid."""
     model, prompt = task.get("model"), task.get("positivePrompt")
     return Event(model if isinstance(model, str) else "", prompt if isinstance(prompt, str) else "")
 
 
 class Tasks:
-    """All tasks of one simulator, and what moves them along."""
+    """All tasks of one simulator, and the asyncio tasks that process them."""
 
     def __init__(
         self,
@@ -108,9 +108,9 @@ class Tasks:
         self._running: set[asyncio.Task[None]] = set()
 
     def accept(self, document: Document, spec: TaskSpec, submit_fault: Fault | None) -> RunwareTask:
-        """Take a task: from here on it is paid for.
+        """Accept a task: it is paid from now on.
 
-        Raises `TaskError` when its UUID is taken or the queue is at capacity.
+        Raises `TaskError` if its UUID is in use or the queue is at capacity.
         """
         task_uuid = str(document["taskUUID"])
         if (earlier := self._find(task_uuid)) is not None:
@@ -139,7 +139,7 @@ class Tasks:
         return task
 
     def find(self, task_uuid: object) -> RunwareTask | None:
-        """The task, as far as getResponse knows."""
+        """The task as getResponse finds it: None if it is unknown or has the fault forgotten."""
         task = self._find(task_uuid)
         return None if task is None or task.suffers("forgotten") else task
 
@@ -147,7 +147,7 @@ class Tasks:
         return [task.as_json() for task in self._log]
 
     def clear(self) -> None:
-        """Forget every task and stop what it has under way."""
+        """Remove every task and stop those that run."""
         for living in self._running:
             living.cancel()
         self._log.clear()
@@ -173,7 +173,7 @@ class Tasks:
         except TaskError as error:
             task.error = error
         except Exception as error:
-            # Not a scripted fault: whoever waits gets an end, the console gets the traceback.
+            # Not a planned fault: the task fails, and the console shows the traceback.
             _log.exception("the simulated model itself failed")
             task.error = TaskError("inferenceError")
             raise error from None

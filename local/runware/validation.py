@@ -1,4 +1,4 @@
-"""What a task asks for, checked when it arrives: a wrong one is refused and costs nothing.
+"""Checks a task when it arrives: an invalid task is rejected and costs nothing.
 
 Models are strict: a parameter outside the model's list is ``unsupportedParameter``.
 """
@@ -29,7 +29,7 @@ _GOOGLE: Mapping[str, type] = {
 
 @dataclass(frozen=True, slots=True)
 class TaskSpec:
-    """A valid task. Images are URLs, data URIs or base64, as sent.
+    """A valid task. Images are URLs, data URIs or base64, unchanged.
 
     ``seconds`` is None for images. ``usd`` is the price of one of the ``results``.
     """
@@ -52,12 +52,12 @@ class TaskSpec:
 
     @property
     def media(self) -> Literal["video", "image"]:
-        """What the members of its results are called after: ``videoURL``, ``imageURL``."""
+        """The prefix of its results' members: ``videoURL``, ``imageURL``."""
         return "video" if self.kind == "videoInference" else "image"
 
 
 def check(task: Document) -> TaskSpec:
-    """The spec behind an inference task. Raises `TaskError`."""
+    """The spec of an inference task. Raises `TaskError` if it is not valid."""
     _check_uuid(task)
     model = _model(task)
     for name in task:
@@ -96,7 +96,7 @@ def _video(task: Document, model: VideoModel, inputs: Document) -> TaskSpec:
     if first and references:
         raise incompatible("inputs.frameImages", "inputs.referenceImages")
     size = _video_size(task, model, framed=bool(first), guided=bool(references or inputs))
-    seconds = task.get("duration", 8)  # assumption: the longest, as Google has it
+    seconds = task.get("duration", 8)  # assumption: the longest, which is Google's default
     if not is_whole(seconds) or seconds not in model.durations:
         raise invalid("duration")
     if seconds == 7 and "video" not in inputs:
@@ -131,7 +131,7 @@ def _video(task: Document, model: VideoModel, inputs: Document) -> TaskSpec:
 
 
 def _video_size(task: Document, model: VideoModel, *, framed: bool, guided: bool) -> Size:
-    """Either width and height or a resolution; with frames only the latter."""
+    """Pixels from width and height, or from a resolution. With frames only the latter is valid."""
     measured = [name for name in ("width", "height") if name in task]
     if measured and "resolution" in task:
         raise incompatible("resolution", *measured)
@@ -152,17 +152,17 @@ def _video_size(task: Document, model: VideoModel, *, framed: bool, guided: bool
     if resolution is None:
         if not guided and not framed:
             raise missing("width")
-        return SIZES["720p"]  # assumption: the smallest, where nothing is said
+        return SIZES["720p"]  # assumption: the default is the smallest
     if not isinstance(resolution, str) or resolution not in model.prices:
         raise invalid("resolution")
     if not guided and not framed:
-        # The schema wants exactly one of frameImages and width with height.
+        # The schema requires either frameImages, or width and height, but not both.
         raise missing("width")
     return SIZES[resolution]
 
 
 def _frames(task: Document, inputs: Document) -> tuple[str | None, str | None]:
-    """First and last frame. One alone is the first, unless it says otherwise."""
+    """First and last frame. A single frame is the first one, unless its ``frame`` differs."""
     legacy = "frameImages" in task
     if legacy and "frameImages" in inputs:
         raise incompatible("frameImages", "inputs.frameImages")
@@ -181,7 +181,7 @@ def _frames(task: Document, inputs: Document) -> tuple[str | None, str | None]:
             image, place = entry.get(key), entry.get("frame", place)
         if place == 0:
             place = "first"
-        # assumption: any other number of a frame is the last one
+        # assumption: every other frame number means the last frame
         elif is_whole(place):
             place = "last"
         if not is_image(image) or place not in ("first", "last") or place in places:
@@ -258,7 +258,7 @@ def _check_uuid(task: Document) -> None:
     if given is None:
         raise missing("taskUUID")
     try:
-        # assumption: version 4 alone, as the documentation has it
+        # assumption: only version 4, as in the documentation
         fine = isinstance(given, str) and uuid.UUID(given).version == 4
     except ValueError:
         fine = False

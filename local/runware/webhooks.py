@@ -1,8 +1,8 @@
 """Runware's webhooks: unsigned, one call per result, repeated until a 2xx within five seconds.
 
-Whoever knows the URL can call it, so receivers put a secret into it and take a call as a hint.
-Pauses start at 250 ms and double up to eight seconds, give or take some jitter. A redirect is not
-followed and counts as a refusal (assumption). Every attempt is recorded on the submission.
+Any client that knows the URL can call it, so receivers put a secret into it and treat a call only
+as a hint. Pauses start at 250 ms and double up to eight seconds, with some jitter. A redirect is not
+followed and counts as a failure (assumption). Every attempt is recorded on the submission.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Body = Mapping[str, Any]
 
 
 class Deliverer:
-    """Tells webhook URLs about finished tasks; hand `deliver` to `Tasks`."""
+    """Sends webhooks about finished tasks; pass `deliver` to `Tasks`."""
 
     def __init__(
         self,
@@ -35,14 +35,14 @@ class Deliverer:
     ) -> None:
         self._settings = settings
         self._writer = writer
-        # Neither proxies nor .netrc: a webhook goes where its URL says.
+        # No proxies and no .netrc: a webhook goes directly to its URL.
         self._client = httpx.AsyncClient(transport=network, follow_redirects=False, trust_env=False)
 
     async def close(self) -> None:
         await self._client.aclose()
 
     async def deliver(self, task: RunwareTask) -> None:
-        """Deliver as the task's fault will have it; returns when there is nothing left to do."""
+        """Deliver with the task's fault. Returns after the last attempt."""
         fault = task.webhook_fault or Fault("none", {})
         if task.webhook_url is None or fault.kind == "webhook_lost":
             return
@@ -62,7 +62,7 @@ class Deliverer:
         await asyncio.gather(*(self._pursue(task, call) for call in calls))
 
     def _calls(self, task: RunwareTask) -> list[Body]:
-        """One body per result; a failed task has a single one."""
+        """One body per result; a failed task has one body."""
         if task.error is None:
             return [self._form(item) for item in self._writer.items(task)]
         failure = self._writer.failure(task)
@@ -74,7 +74,7 @@ class Deliverer:
         return {"data": [item]} if self._settings.now.webhook_form == "wrapped" else item
 
     async def _pursue(self, task: RunwareTask, body: Body) -> None:
-        """Send until acknowledged, or for as often as the settings allow."""
+        """Send until acknowledged, at most as often as the settings allow."""
         settings = self._settings.now
         pause = settings.webhook_backoff
         for attempt in range(settings.webhook_retries + 1):
@@ -86,7 +86,7 @@ class Deliverer:
                 pause = min(pause * 2, settings.webhook_backoff_limit)
 
     async def _send(self, task: RunwareTask, body: Body, kind: str) -> bool:
-        """One attempt; whether it was acknowledged."""
+        """Make one attempt. Returns whether it was acknowledged."""
         record: dict[str, Any] = {
             "attempt": len(task.deliveries) + 1,
             "kind": kind,
@@ -112,7 +112,7 @@ class Deliverer:
 
 
 def _altered(body: Body, members: Body) -> Body:
-    """``body`` with other members in its one task object, wherever that is."""
+    """``body`` with other members in its task object, which may be in a list."""
     for name in ("data", "errors"):
         if name in body:
             return {name: [{**item, **members} for item in body[name]]}

@@ -1,1 +1,1 @@
-"""A simulated Runway: tasks, signed output URLs, credits, and everything that goes wrong there."""
+"""A simulated Runway: tasks, signed output URLs, credits, and faults."""

@@ -1,4 +1,4 @@
-"""Put the simulated Runway together: one ASGI app that plays the API, the CDN and control."""
+"""The simulated Runway as one ASGI app: API, CDN and control."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def create_app(settings: RunwaySettings, base_url: str) -> Starlette:
         generator.close()
 
     async def refused(_: Request, error: Exception) -> Response:
-        # assumption: an unknown path or method is answered in JSON, like all else
+        # assumption: the response to an unknown path or method is JSON, like all others
         if not isinstance(error, HTTPException):
             raise error
         return JSONResponse({"error": error.detail}, error.status_code, error.headers)

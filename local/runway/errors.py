@@ -1,7 +1,7 @@
-"""Say what is wrong with a body as Runway does, in the manner of the Zod library.
+"""The errors of a body in Runway's form, which is that of the Zod library.
 
-assumption: of the issues only the members ``code``, ``path`` and ``message`` and a few codes are
-known from answers seen in public; the rest follows Zod 4, which those answers look like.
+assumption: only the issues' members ``code``, ``path`` and ``message`` and a few codes are known
+from public examples of responses; the rest follows Zod 4, because those examples look like it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _JSON_TYPES = {"integer": "number"}
 
 
 def check(endpoint: str, document: object) -> TaskSpec | list[Issue]:
-    """What ``document`` asks of ``endpoint`` (its last path segment), or the issues with it."""
+    """The task that ``document`` requests at ``endpoint`` (a last path segment), or its issues."""
     if not isinstance(document, dict):
         return [_wrong_type((), "object", document)]
     models = ENDPOINTS[endpoint]
@@ -59,7 +59,7 @@ def refusal(issues: list[Issue]) -> Mapping[str, object]:
 
 
 def _nulls(value: object, path: tuple[str | int, ...]) -> Iterator[tuple[str | int, ...]]:
-    """Where ``value`` holds null, which no member may be: what is not wished for is left out."""
+    """The paths of nulls in ``value``. No member may be null: callers leave it out instead."""
     if value is None:
         yield path
     elif isinstance(value, dict):
@@ -77,15 +77,15 @@ def _null(path: tuple[str | int, ...]) -> Issue:
 
 def _issues(body: type[AnyBody], error: ValidationError) -> list[Issue]:
     issues: list[Issue] = []
-    strangers: dict[tuple[str | int, ...], list[str]] = {}
+    unknown: dict[tuple[str | int, ...], list[str]] = {}
     for found in error.errors(include_url=False):
-        # the form of promptImage is our own word in the path, see `validation._form`
+        # the form of promptImage is our own addition to the path, see `fields._form`
         path = tuple(part for part in found["loc"] if part not in {"<text>", "<array>"})
         if found["type"] == "extra_forbidden":
-            strangers.setdefault(path[:-1], []).append(str(path[-1]))
+            unknown.setdefault(path[:-1], []).append(str(path[-1]))
         else:
             issues.append(_issue(body, found["type"], path, found))
-    for path, keys in strangers.items():
+    for path, keys in unknown.items():
         named = ", ".join(f'"{key}"' for key in keys)
         plural = "s" if len(keys) > 1 else ""
         message = f"Unrecognized key{plural}: {named}"
@@ -170,7 +170,7 @@ def _wrong_type(path: tuple[str | int, ...], expected: str, value: object) -> Is
 
 
 def _js_type(value: object) -> str:
-    """A JSON value's type in JavaScript's words; None stands for a member that is not there."""
+    """The type of a JSON value as JavaScript names it; None stands for a missing member."""
     if value is None:
         return "undefined"
     for kind, word in ((bool, "boolean"), (str, "string"), (list, "array"), (dict, "object")):

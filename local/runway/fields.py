@@ -1,6 +1,6 @@
-"""What the members of Runway's bodies may be: prompts, images, ratios, seeds.
+"""The valid values of the members of Runway's bodies: prompts, images, ratios, seeds.
 
-Sizes are counted as JavaScript does, images are URLs or data URIs and are not read here.
+Lengths are counted as in JavaScript. Images are URLs or data URIs and are not read here.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ def _prompt(text: str) -> str:
 def _uri(text: str) -> str:
     """A data URI of an image, or an https URL with a domain name.
 
-    Loopback URLs, which the real service refuses, are taken: there local stacks keep images.
+    Loopback URLs are accepted, because local stacks store images there; the real service rejects
+    them.
     """
     if text.startswith("data:"):
         if not text.startswith("data:image/") or len(text) > DATA_URI_LIMIT:
@@ -54,7 +55,7 @@ def _uri(text: str) -> str:
     if host == "localhost" or (address is not None and address.is_loopback):
         return text
     if url.scheme != "https" or address is not None or "." not in host or len(text) > URL_LIMIT:
-        # assumption: one message for all; a runway:// upload is refused here, for want of uploads
+        # assumption: one message for all; a runway:// upload is rejected, as there are no uploads
         raise PydanticCustomError("custom", "Invalid URL: expected an HTTPS URL with a domain name")
     return text
 
@@ -87,7 +88,7 @@ Gen4Seconds = Annotated[StrictInt, Field(ge=2, le=10)]
 
 
 class Body(BaseModel):
-    """Base of every body: strict about types, and strangers are refused."""
+    """Base of every body: types are strict, and unknown members are rejected."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -112,7 +113,7 @@ class Moderation(Body):
 
 
 def _form(value: object) -> str | None:
-    """Which form of ``promptImage`` a value is; the words become part of an error's location."""
+    """The form of a ``promptImage``. The result becomes part of an error's location."""
     if isinstance(value, str):
         return "<text>"
     return "<array>" if isinstance(value, list) else None

@@ -1,4 +1,4 @@
-"""One task's work: read the images, draw the clip or the image, and say how it ended."""
+"""The work of one task: read the input images, then draw the clip or the image."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ FAILURES = {
     "THIRD_PARTY.UNAVAILABLE": "A third party is unavailable. Please try again later.",
     "": "An unexpected error occurred.",
 }
-"""Families of failure codes, the longer before the shorter. assumption: the words are ours."""
+"""Families of failure codes, longer prefixes first. assumption: the texts are ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why there is none; ``code`` is None where Runway would not say."""
+    """A failure; ``code`` is None if Runway gives no code."""
 
     code: str | None
 
@@ -59,7 +59,7 @@ class Failure:
 
 
 class Generator:
-    """Does the work of tasks. One file is drawn at a time, to spare the laptop."""
+    """Does the work of tasks. It draws one file at a time, to limit the load."""
 
     def __init__(self, settings: SettingsHolder[RunwaySettings]) -> None:
         self._settings = settings
@@ -71,7 +71,7 @@ class Generator:
     async def __call__(
         self, spec: TaskSpec, fault: Fault | None, seconds: float
     ) -> Output | Failure:
-        """Take ``seconds`` at least; ``fault`` is what strikes this run."""
+        """Run for at least ``seconds``; ``fault`` is the fault of this run."""
         begun = time.monotonic()
         if fault is not None and fault.kind == "stuck":
             await asyncio.Event().wait()
@@ -80,7 +80,7 @@ class Generator:
         return ended
 
     def _declined(self, spec: TaskSpec, fault: Fault | None) -> Failure | None:
-        """What a fault, or the moderated word, makes of this run."""
+        """The failure caused by a fault or by the moderated word, if any."""
         kind = fault.kind if fault else None
         if kind == "moderation" or self._settings.now.moderated_word in spec.prompt:
             return Failure("SAFETY.INPUT.TEXT")
@@ -94,13 +94,13 @@ class Generator:
         try:
             images = [await self._input_image(image.uri) for image in spec.images]
         except UnusableImage:
-            # assumption: an image that cannot be had is found out by the task, not at submit
+            # assumption: the task, not the submission, detects an image that cannot be read
             return Failure("ASSET.INVALID")
         draw = _clip_of(spec, images) if spec.seconds else _image_of(spec, images)
         return await asyncio.get_running_loop().run_in_executor(self._encoder, draw)
 
     async def _input_image(self, uri: str) -> bytes | None:
-        """The bytes of an input image; None for one that is taken unread."""
+        """The bytes of an input image; None if it is not downloaded."""
         fetch = self._settings.now.fetch_inputs
         body = await read_image(uri, limit=IMAGE_LIMIT, fetch=fetch, redirects=False)
         if body is not None:

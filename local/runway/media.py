@@ -1,6 +1,6 @@
-"""Runway's CDN: a file keeps its path, and each look at its task signs another URL for it.
+"""Runway's CDN: a file keeps its path, and each GET of its task signs another URL for it.
 
-A URL carries ``_jwt``, a token with its own ``exp``; when that has passed, only that URL is dead.
+A URL contains ``_jwt``, a token with its own ``exp``. After that time only that URL is invalid.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from local.simulator.faults import FaultBook
 from local.simulator.media import MediaFile, MediaStore
 
 REFUSED = 403
-"""assumption: how an expired or foreign token is answered; it is so where CloudFront checks."""
+"""assumption: the status for an expired or foreign token; CloudFront uses this one."""
 
 
 class SignedMediaStore(MediaStore):
-    """All files of the simulator; ``url_seconds`` says now how long a URL shall live."""
+    """All files of the simulator; ``url_seconds()`` is the current lifetime of a new URL."""
 
     path = "/files/{name}"
 
@@ -37,8 +37,8 @@ class SignedMediaStore(MediaStore):
         self._secret = secrets.token_bytes(32)
 
     def url_of(self, file: MediaFile) -> str:
-        """A URL nobody has had before; the earlier ones live on until they expire."""
-        # assumption: beside exp nothing is known of the claims, and nobody may rely on any
+        """A new URL; the earlier ones stay valid until they expire."""
+        # assumption: no claim but exp is known, and no caller may depend on one
         claims = {
             "exp": math.ceil(time.time() + self._url_seconds()),
             "jti": secrets.token_urlsafe(9),

@@ -1,4 +1,4 @@
-"""What a task costs at Runway, in credits."""
+"""The price of a task at Runway, in credits."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def video_credits(model: str, seconds: int, *, audio: bool) -> int:
 
 
 def image_credits(model: str, width: int, height: int) -> int:
-    """assumption: 720p is what has a shorter side of 720 pixels, and all else 1080p."""
+    """assumption: a shorter side of 720 pixels is 720p, and everything else is 1080p."""
     if model == "gen4_image_turbo":
         return TURBO_IMAGE
     return IMAGE_720P if min(width, height) <= 720 else IMAGE_1080P
 
 
 def charged(estimate: int, failure_code: str | None) -> int:
-    """What a FAILED task costs. assumption: only a refused input is charged, and in full."""
+    """The price of a FAILED task. assumption: only a refused input is charged, and in full."""
     return estimate if (failure_code or "").startswith("SAFETY.INPUT.") else 0

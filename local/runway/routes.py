@@ -1,4 +1,4 @@
-"""Runway's HTTP surface: three ways to create a task, one to read and one to delete it.
+"""Runway's HTTP routes: three to create a task, one to read and one to delete it.
 
 There are no webhooks, no list of tasks, and no idempotency key.
 """
@@ -64,7 +64,7 @@ class RunwayRoutes:
         ]
 
     def _guarded(self, handler: Handler) -> Handler:
-        """Key and version before anything else. assumption: the order, the words, and the 400."""
+        """Check key and version first. assumption: the order, the texts, and the 400."""
 
         async def handle(request: Request) -> Response:
             scheme, _, key = request.headers.get("authorization", "").partition(" ")
@@ -72,8 +72,8 @@ class RunwayRoutes:
                 return wrong(401, "The API key you provided is invalid.")
             version = request.headers.get("x-runway-version")
             if version != VERSION:
-                said = "is missing" if version is None else f"is not supported: {version}"
-                return wrong(400, f"X-Runway-Version {said}", docUrl=DOCS_URL)
+                fault = "is missing" if version is None else f"is not supported: {version}"
+                return wrong(400, f"X-Runway-Version {fault}", docUrl=DOCS_URL)
             return await handler(request)
 
         return handle
@@ -166,19 +166,19 @@ class RunwayRoutes:
         )
 
     def _document(self, task: RunwayTask) -> dict[str, Any]:
-        said = _about(task)
+        document = _about(task)
         if task.state not in {SUCCEEDED, FAILED, CANCELLED}:
-            said["estimatedCost"] = {"credits": task.spec.credits}
+            document["estimatedCost"] = {"credits": task.spec.credits}
             if task.state == RUNNING:
-                said["progress"] = task.progress
-            return said
+                document["progress"] = task.progress
+            return document
         if task.output is not None:
-            said["output"] = [self._media.url_of(task.output)]
+            document["output"] = [self._media.url_of(task.output)]
         if task.failure is not None:
-            said["failure"] = task.failure.text
+            document["failure"] = task.failure.text
             if task.failure.code is not None:
-                said["failureCode"] = task.failure.code
-        return {**said, "cost": {"credits": task.cost}}
+                document["failureCode"] = task.failure.code
+        return {**document, "cost": {"credits": task.cost}}
 
 
 def _about(task: RunwayTask) -> dict[str, Any]:
@@ -191,7 +191,7 @@ def _about(task: RunwayTask) -> dict[str, Any]:
 
 
 async def _acknowledge(task: RunwayTask, fault: Fault | None) -> Response:
-    said: dict[str, Any] = {
+    document: dict[str, Any] = {
         "id": task.request_id,
         "estimatedCost": {"credits": task.spec.credits},
     }
@@ -203,12 +203,12 @@ async def _acknowledge(task: RunwayTask, fault: Fault | None) -> Response:
         case Fault("submit_504_after"):
             return nginx_error(504)
         case Fault("submit_garbled"):
-            return _garbled(said)
+            return _garbled(document)
         case Fault("submit_slow", params):
             await asyncio.sleep(float(params["seconds"]))
         case Fault("submit_bare"):
-            del said["estimatedCost"]
-    return JSONResponse(said)
+            del document["estimatedCost"]
+    return JSONResponse(document)
 
 
 def _rejection(fault: Fault) -> Response:
@@ -216,9 +216,9 @@ def _rejection(fault: Fault) -> Response:
         case "submit_429":
             return JSONResponse({"message": "Too Many Requests"}, 429)
         case "submit_daily_quota":
-            return wrong(429, DAILY_QUOTA, docUrl=DOCS_URL)  # assumption: the words
+            return wrong(429, DAILY_QUOTA, docUrl=DOCS_URL)  # assumption: the text
         case "submit_503":
-            return wrong(503, "Service temporarily unavailable")  # assumption: the words
+            return wrong(503, "Service temporarily unavailable")  # assumption: the text
         case "submit_502_html":
             return nginx_error(int(fault.params["status"]))
         case "submit_no_credits":
@@ -227,13 +227,13 @@ def _rejection(fault: Fault) -> Response:
             return ResetConnection()
 
 
-def _garbled(said: dict[str, Any]) -> Response:
-    body = json.dumps(said).encode()
+def _garbled(document: dict[str, Any]) -> Response:
+    body = json.dumps(document).encode()
     return CutBody(body[: len(body) // 2], len(body), {"content-type": "application/json"})
 
 
 def _number(text: str) -> int | float:
-    """As JavaScript has it, where 5.0 is 5."""
+    """A number as in JavaScript, where 5.0 is 5."""
     value = float(text)
     return int(value) if value.is_integer() else value
 

@@ -1,8 +1,8 @@
 """The life of a task at the simulated Runway: THROTTLED, PENDING, RUNNING, and one of three ends.
 
-Tasks of one model start in the order they were accepted. A task counts towards its model's
-concurrency while it is PENDING or RUNNING; what is over it is accepted all the same, and waits
-THROTTLED. Nothing is deduplicated: the same body twice is two tasks that both cost.
+Tasks of one model start in the order of acceptance. A task counts towards its model's concurrency
+while it is PENDING or RUNNING. Tasks above the limit are accepted too, and wait as THROTTLED.
+Nothing is deduplicated: the same body sent twice is two tasks, and both are charged.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True, kw_only=True)
 class RunwayTask(Submission):
-    """A submission as Runway knows it.
+    """A submission with Runway's members.
 
-    ``cost`` is None until it has ended, in credits. A ``deleted`` one is not to be found again.
-    ``calls`` counts how often it was asked about.
+    ``cost`` is in credits, and None until the task has ended. A ``deleted`` task is not found any
+    more. ``calls`` counts the later requests about the task.
     """
 
     spec: TaskSpec
@@ -55,7 +55,7 @@ class RunwayTask(Submission):
 
     @property
     def event(self) -> Event:
-        """What fault rules match this task by."""
+        """The event that fault rules are matched against."""
         return Event(self.endpoint, self.spec.prompt)
 
     @property
@@ -65,11 +65,11 @@ class RunwayTask(Submission):
         return round(min(0.99, elapsed / max(self.expected_seconds, 0.01)), 4)
 
     def suffers(self, kind: str) -> Fault | None:
-        """The fault of this kind it was struck by at acceptance, if any."""
+        """The fault of this kind that was selected at acceptance, if any."""
         return self.fault if self.fault is not None and self.fault.kind == kind else None
 
     def as_json(self) -> dict[str, Any]:
-        # not super(): a dataclass with slots is a new class, which the bare form does not know
+        # not super(): a dataclass with slots is a new class, and super() would use the old one
         return {
             **Submission.as_json(self),
             "failure_code": self.failure.code if self.failure else None,
@@ -81,7 +81,7 @@ class RunwayTask(Submission):
 
 
 class Tasks:
-    """All tasks of one simulator, and what moves them along."""
+    """All tasks of one simulator, and the asyncio tasks that process them."""
 
     def __init__(
         self,
@@ -102,7 +102,7 @@ class Tasks:
     def accept(
         self, endpoint: str, spec: TaskSpec, document: Any, submit_fault: Fault | None
     ) -> RunwayTask:
-        """Create a task: from here on it is paid for, and every call makes a new one."""
+        """Create a task: it is paid from now on. Every call makes a new task."""
         task = RunwayTask(
             number=next(self._numbers),
             request_id=str(uuid.uuid4()),
@@ -126,9 +126,10 @@ class Tasks:
         return None if task is None or task.deleted else task
 
     def delete(self, task: RunwayTask) -> None:
-        """Cancel a task that has not ended, and forget it in any case.
+        """Delete a task. If it has not ended, cancel it.
 
-        Free only if it had not begun. With ``cancel_ignored`` it goes on unseen, and is charged.
+        A task is free only if it had not begun. With the fault ``cancel_ignored`` it is not shown
+        any more, but continues and is charged.
         """
         task.deleted = True
         if task.state in {THROTTLED, PENDING, RUNNING} and not task.suffers("cancel_ignored"):
@@ -138,7 +139,7 @@ class Tasks:
             self._promote()
 
     def balance(self) -> int:
-        """Credits left, when all that is under way has cost what it may cost at most."""
+        """The credits that are left if every unfinished task costs its maximum."""
         spent = sum(t.spec.credits if t.cost is None else t.cost for t in self._tasks.values())
         return self._settings.now.credits - spent
 
@@ -151,14 +152,14 @@ class Tasks:
         return [task.as_json() for task in self._tasks.values()]
 
     def clear(self) -> None:
-        """Forget every task and stop what it has under way."""
+        """Remove every task and stop those that run."""
         self._tasks.clear()
         for work in self._running:
             work.cancel()
         self._numbers = itertools.count(1)
 
     def _promote(self) -> None:
-        """Let the first in line of each model begin, as many as may."""
+        """Start the first waiting tasks of each model, up to its concurrency."""
         active: dict[str, int] = {}
         for task in self._tasks.values():
             active.setdefault(task.spec.model, 0)
@@ -186,7 +187,7 @@ class Tasks:
         try:
             ended = await self._generate(task.spec, task.fault, task.expected_seconds)
         except Exception:  # noqa: BLE001
-            # Not a scripted fault: whoever waits gets an end, the console gets the traceback.
+            # Not a planned fault: the task fails, and the console shows the traceback.
             _log.exception("the simulated model itself failed")
             ended = Failure("INTERNAL")
         if task.suffers("cancelled_elsewhere"):

@@ -1,7 +1,8 @@
-"""The bodies Runway takes, checked at once and strictly: a member it does not know is an error.
+"""The bodies that Runway accepts. The submission checks them strictly: an unknown member is an
+error.
 
-Ratios, durations and forms of images differ by endpoint and model; `ENDPOINTS` is the table. What
-is wrong with a body is told in `local.runway.errors`.
+Ratios, durations and forms of images differ by endpoint and model; `ENDPOINTS` is the table.
+`local.runway.errors` formats the errors of a body.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from local.runway.prices import image_credits, video_credits
 
 @dataclass(frozen=True, slots=True)
 class InputImage:
-    """An image that goes in: ``role`` is ``first``, ``last``, or how a prompt refers to it."""
+    """An input image. ``role`` is ``first``, ``last``, or its name in the prompt."""
 
     uri: str
     role: str
@@ -41,7 +42,7 @@ class InputImage:
 
 @dataclass(frozen=True, slots=True)
 class TaskSpec:
-    """What all bodies boil down to. ``seconds`` is None for an image."""
+    """The common form of all bodies. ``seconds`` is None for an image."""
 
     model: str
     prompt: str
@@ -54,7 +55,7 @@ class TaskSpec:
 
 
 class Gen4Video(Body):
-    """What all of Runway's own video models take."""
+    """The inputs that all of Runway's own video models have."""
 
     seed: Seed | None = None
     contentModeration: Moderation | None = None  # noqa: N815
@@ -68,7 +69,7 @@ class Gen4Video(Body):
 
 
 class Gen4Turbo(Gen4Video):
-    """Needs an image, not a prompt."""
+    """Requires an image, not a prompt."""
 
     model: Literal["gen4_turbo"]
     promptImage: OneFrame  # noqa: N815
@@ -82,12 +83,12 @@ class Gen4Turbo(Gen4Video):
 
 
 class Gen45(Gen4Video):
-    """Needs a prompt and a duration, with or without an image."""
+    """Requires a prompt and a duration, with or without an image."""
 
     model: Literal["gen4.5"]
     promptText: Prompt  # noqa: N815
     duration: Gen4Seconds
-    # The other formats exist and cost extra; this simulator renders MP4 alone, and so refuses them.
+    # The real service has other formats at an extra price; this simulator renders only MP4.
     outputFormat: Literal["mp4"] = "mp4"  # noqa: N815
 
 
@@ -108,7 +109,7 @@ class Gen45Image(Gen45):
 
 
 class Veo(Body):
-    """What Veo 3.1 takes, with or without an image."""
+    """The inputs of Veo 3.1, with or without an image."""
 
     model: Literal["veo3.1", "veo3.1_fast"]
     ratio: VeoRatio
@@ -139,7 +140,7 @@ class VeoImage(Veo):
 
 
 class Still(Body):
-    """What both image models take."""
+    """The inputs that both image models have."""
 
     promptText: Prompt  # noqa: N815
     ratio: ImageRatio
@@ -165,7 +166,7 @@ class Gen4Image(Still):
 
 
 class Gen4ImageTurbo(Still):
-    """Cannot do without a reference."""
+    """Requires a reference."""
 
     model: Literal["gen4_image_turbo"]
     referenceImages: list[ReferenceImage] = Field(min_length=1, max_length=3)  # noqa: N815
@@ -186,7 +187,7 @@ ENDPOINTS: Mapping[str, Mapping[str, type[AnyBody]]] = {
     "text_to_video": {"gen4.5": Gen45Text, "veo3.1": VeoText, "veo3.1_fast": VeoText},
     "text_to_image": {"gen4_image": Gen4Image, "gen4_image_turbo": Gen4ImageTurbo},
 }
-"""What each model takes at each endpoint, by the names in the path and in the body."""
+"""The body of each model at each endpoint, by the names in the path and in the body."""
 
 
 def _frames(prompt_image: str | list[FirstFrame] | list[AnyFrame]) -> tuple[InputImage, ...]:

@@ -1,4 +1,4 @@
-"""Start a simulator as a process of its own and talk to its control endpoint.
+"""Start a simulator in a separate process and use its control endpoint.
 
 For the local stack and for tests::
 
@@ -25,9 +25,9 @@ STOP_SECONDS = 10
 
 
 class Simulator:
-    """A running simulator: where it is, and its control endpoint.
+    """A running simulator: its addresses and its control endpoint.
 
-    ``about`` is the line it printed when ready (see the simulator's ``__main__``).
+    ``about`` is the line that it printed when ready (see the simulator's ``__main__``).
     """
 
     def __init__(self, about: Mapping[str, str], trust: ssl.SSLContext | bool = True) -> None:
@@ -52,14 +52,14 @@ class Simulator:
         return int(self._call("POST", "/faults", rule)["id"])
 
     def disarm(self, rule_id: int | None = None) -> None:
-        """Remove one rule, or all of them. A rule that is gone already is no error."""
+        """Remove one rule, or all of them. Does nothing if the rule does not exist any more."""
         path = "/faults" if rule_id is None else f"/faults/{rule_id}"
         answer = self._control.delete(path)
         if answer.status_code != httpx.codes.NOT_FOUND:
             answer.raise_for_status()
 
     def disarm_about(self, text: str) -> None:
-        """Remove the rules whose ``prompt_contains`` contains a text."""
+        """Remove the rules with a text in their ``prompt_contains``."""
         for rule in self.faults():
             if text in (rule["match"]["prompt_contains"] or ""):
                 self.disarm(rule["id"])
@@ -68,15 +68,15 @@ class Simulator:
         return list(self._call("GET", "/faults")["faults"])
 
     def submissions(self) -> list[dict[str, Any]]:
-        """Everything it was paid for, in the order of acceptance."""
+        """All accepted submissions, in the order of acceptance."""
         return list(self._call("GET", "/submissions")["submissions"])
 
     def media(self) -> dict[str, Any]:
-        """Files and their GETs; ``authorization_seen`` says whether a key was leaked to it."""
+        """Files and their GETs. ``authorization_seen`` is True if a GET had an Authorization."""
         return dict(self._call("GET", "/media"))
 
     def change(self, **settings: Any) -> None:
-        """Change settings for what happens from now on."""
+        """Change settings for everything that happens from now on."""
         self._call("PATCH", "/settings", settings)
 
     def reset(self) -> None:
@@ -99,7 +99,7 @@ def start(
     arguments: Sequence[str] = (),
     trust: ssl.SSLContext | bool = True,
 ) -> Iterator[Simulator]:
-    """Run ``python -m module`` until the block ends. Raises ``RuntimeError`` if it dies at once."""
+    """Run ``python -m module`` until the block ends. Raises ``RuntimeError`` if it ends early."""
     chosen = [f"--set={name}={json.dumps(value)}" for name, value in (settings or {}).items()]
     process = subprocess.Popen(
         [sys.executable, "-m", module, *chosen, *arguments], stdout=subprocess.PIPE, text=True

@@ -1,4 +1,4 @@
-"""The command line every simulator has: a port, settings, and a certificate if it shall speak TLS.
+"""The command line of every simulator: a port, settings, and a certificate for TLS.
 
 ``--set`` takes any member of the simulator's settings, its value as JSON or as plain text.
 """
@@ -31,7 +31,7 @@ def run(
 ) -> None:
     """Parse ``arguments`` (None: the process's own) and serve until stopped.
 
-    ``create_app`` and ``describe`` get the settings and the base URL; what ``describe`` says is
+    ``create_app`` and ``describe`` get the settings and the base URL. The result of ``describe`` is
     printed as one line of JSON, after the URLs of the control endpoint and the CDN.
     """
     parser = argparse.ArgumentParser(prog=f"python -m {module}", description=about)

@@ -1,17 +1,17 @@
-"""The control endpoint every simulator has: script faults, read what happened, change settings.
+"""The control endpoint of every simulator: arm faults, read what happened, change settings.
 
 ::
 
-    GET    /control/kinds         the fault kinds, where they strike, their parameters
+    GET    /control/kinds         the fault kinds, the points where they occur, their parameters
     GET    /control/faults        the armed rules, with how often each was seen and fired
     POST   /control/faults        arm {"match": {...}, "times": 1, "fault": {"kind": ..., ...}}
     DELETE /control/faults[/id]   disarm all, or one
-    GET    /control/submissions   everything the simulator was paid for, in order
+    GET    /control/submissions   all accepted submissions, in order
     GET    /control/media         the files and every GET of them
-    GET    /control/settings      PATCH changes the members it names, for what happens from now on
-    POST   /control/reset         forget all of it and return to the settings of the start
+    GET    /control/settings      PATCH changes the given members from now on
+    POST   /control/reset         remove all of these and return to the settings of the start
 
-It is not part of any provider's protocol and asks for no key.
+It is not part of any provider's protocol and needs no key.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from local.simulator.media import MediaStore
 
 
 class Settings(BaseModel):
-    """Base of a simulator's settings: frozen, and strangers are refused."""
+    """Base of a simulator's settings: frozen, and unknown members are rejected."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -40,7 +40,7 @@ S = TypeVar("S", bound=Settings)
 
 
 class SettingsHolder(Generic[S]):
-    """The settings in force, and those of the start."""
+    """The current settings, and those of the start."""
 
     def __init__(self, start: S) -> None:
         self.start = start
@@ -48,7 +48,7 @@ class SettingsHolder(Generic[S]):
         self.watchers: list[Callable[[], None]] = []
 
     def change(self, members: dict[str, Any]) -> S:
-        """Raises ``pydantic.ValidationError`` and changes nothing when a member is wrong."""
+        """Raises ``pydantic.ValidationError`` and changes nothing if a member is wrong."""
         self.now = type(self.start).model_validate({**self.now.model_dump(), **members})
         for notice in self.watchers:
             notice()
@@ -57,7 +57,7 @@ class SettingsHolder(Generic[S]):
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """The control endpoint of one simulator; ``forget`` drops the provider's own state."""
+    """The control endpoint of one simulator; ``forget`` removes the provider's own state."""
 
     faults: FaultBook
     media: MediaStore

@@ -1,9 +1,9 @@
-"""Scripted faults: which event shall go wrong, how, and how often.
+"""Planned faults: which event fails, how, and how often.
 
-A simulator declares its fault kinds in a catalogue (`Kind`), a test arms rules, and the simulator
-asks the book at every point where something can go wrong (`FaultBook.take`). A rule fires on the
-events that match it, from the ``nth`` on, ``times`` times. Rules are asked in the order they were
-armed; at one event at most one fires.
+A simulator declares its fault kinds in a catalogue (`Kind`). A test arms rules. At every point
+where a fault can occur the simulator asks the book for one (`FaultBook.take`). A rule fires on the
+events that match it, from the ``nth`` on, ``times`` times. Rules are checked in the order in which
+they were armed; at most one fires at an event.
 
 ::
 
@@ -21,12 +21,12 @@ Params = Mapping[str, Any]
 
 
 class FaultError(ValueError):
-    """A rule that cannot be armed; its text says why."""
+    """A rule that cannot be armed. The text of the error gives the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One way to go wrong: the point where it strikes, its parameters with defaults, its words."""
+    """A kind of fault: the point where it occurs, its description, its parameters' defaults."""
 
     point: str
     doc: str
@@ -35,7 +35,7 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault that strikes now."""
+    """A fault that occurs now."""
 
     kind: str
     params: Params
@@ -43,7 +43,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What is known of an event when a rule is matched against it."""
+    """The facts of an event that a rule is matched against."""
 
     endpoint: str
     prompt: str
@@ -64,7 +64,7 @@ class Rule:
     fired: int = 0
 
     def strikes(self, event: Event) -> bool:
-        """Count ``event`` if it matches, and say whether the rule fires on it."""
+        """Count ``event`` if it matches. Returns whether the rule fires on it."""
         if self.endpoint is not None and self.endpoint != event.endpoint:
             return False
         if self.prompt_contains is not None and self.prompt_contains not in event.prompt:
@@ -99,7 +99,7 @@ class FaultBook:
         self._ids = count(1)
 
     def arm(self, document: object) -> Rule:
-        """Arm a rule from its JSON form; raises `FaultError` when it makes no sense."""
+        """Arm a rule from its JSON form. Raises `FaultError` if it is not valid."""
         rule = _mapping(document, "rule", {"match", "times", "fault"})
         match = _mapping(rule.get("match") or {}, "match", {"endpoint", "prompt_contains", "nth"})
         fault = _mapping(rule.get("fault"), "fault", None)
@@ -124,14 +124,14 @@ class FaultBook:
         return armed
 
     def take(self, point: str, event: Event) -> Fault | None:
-        """The fault that strikes ``event`` at ``point``, if any; it is used up by asking."""
+        """The fault for ``event`` at ``point``, if any. A returned fault counts as used."""
         for rule in self.rules:
             if rule.point == point and rule.strikes(event):
                 return rule.fault
         return None
 
     def disarm(self, rule_id: int | None = None) -> bool:
-        """Remove one rule, or all of them; False when there was nothing to remove."""
+        """Remove one rule, or all of them. Returns False if there was nothing to remove."""
         before = len(self.rules)
         self.rules = [r for r in self.rules if rule_id is not None and r.rule_id != rule_id]
         return len(self.rules) < before
@@ -149,7 +149,7 @@ def _mapping(value: object, name: str, allowed: set[str] | None) -> dict[str, An
 def _check_parameter(name: str, kind: Kind, key: str, value: object) -> None:
     if key not in kind.defaults:
         known = ", ".join(kind.defaults) or "none"
-        raise FaultError(f"{name} has no parameter {key!r}; it knows {known}")
+        raise FaultError(f"{name} has no parameter {key!r}; it has {known}")
     default = kind.defaults[key]
     if isinstance(default, bool) or default is None:
         fits = value is None or isinstance(value, bool) or default is None

@@ -1,7 +1,7 @@
-"""Draw still images: the images a simulated provider hands out, and the background of its clips.
+"""Draw still images: the output of a simulated provider's image models, and backgrounds of clips.
 
-An image has exactly the asked size, says what was asked of it (caption and prompt), and shows the
-images it was made from, so a person can see at a glance which request it answers.
+An image has exactly the requested size. It contains a caption, the prompt and the input images, so
+a person can see which request it belongs to.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CONTENT_TYPES: dict[ImageFormat, str] = {
 }
 
 _FONTS = ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "Arial Unicode.ttf", "arial.ttf")
-"""Tried in this order; the font inside Pillow, always there, knows ASCII only."""
+"""Tried in this order. The font inside Pillow is always available, but has only ASCII."""
 
 _WHITE = (255, 255, 255)
 _SHADE = (0, 0, 0, 150)
@@ -33,7 +33,7 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """An image that went into an image; ``image`` is None for one that was taken unread."""
+    """An input image of an image; ``image`` is None if it was accepted but not downloaded."""
 
     label: str
     image: bytes | None = None
@@ -58,9 +58,9 @@ class ImageSpec:
 
 @lru_cache(maxsize=16)
 def render_image(spec: ImageSpec) -> bytes:
-    """The image as bytes of its format. Equal specs are drawn once and remembered.
+    """The image as bytes of its format. Equal specs are drawn once and cached.
 
-    Raises ``PIL.UnidentifiedImageError`` or ``OSError`` when an input is not an image.
+    Raises ``PIL.UnidentifiedImageError`` or ``OSError`` if an input is not an image.
     """
     canvas = still(spec.prompt, spec.caption, (spec.width, spec.height), spec.background)
     _draw_references(canvas, spec.references)
@@ -74,7 +74,7 @@ def still(
 ) -> Image.Image:
     """An RGB image of ``size`` pixels with caption and prompt on ``background``.
 
-    Without a background the colours follow from the prompt. Raises like `render_image`.
+    Without a background the prompt determines the colours. Raises what `render_image` raises.
     """
     width, height = size
     if background is None:
@@ -99,7 +99,7 @@ def still(
 
 
 def _draw_references(canvas: Image.Image, references: tuple[Reference, ...]) -> None:
-    """Each in a box of its own along the lower edge, the label below."""
+    """Draw each reference in its own box along the lower edge, with its label below."""
     if not references:
         return
     unit = min(canvas.size)
@@ -133,14 +133,14 @@ def _font(size: int) -> Font:
 
 
 def _cut(text: str, font: Font, width: int) -> str:
-    """As much of ``text`` as fits into ``width`` pixels."""
+    """The start of ``text`` that fits into ``width`` pixels."""
     while font.getlength(text) > width:
         text = text[:-1]
     return text
 
 
 def _wrap(text: str, font: Font, width: int) -> list[str]:
-    """Break into at most five lines of ``width`` pixels; the rest becomes an ellipsis."""
+    """Wrap ``text`` into at most five lines of ``width`` pixels, then an ellipsis."""
     lines: list[str] = [""]
     for word in text[:400].encode("utf-8", "replace").decode().split():
         rest = word

@@ -1,7 +1,7 @@
-"""Read the images a submission names, as a provider would: data URIs, and URLs.
+"""Read the input images of a submission as a provider does: from data URIs and URLs.
 
-Data URIs and loopback URLs are always read. Other URLs are taken unread unless the simulator was
-told to fetch them, because a laptop's tests must not depend on the internet.
+Data URIs and loopback URLs are always read. Other URLs are accepted without a download unless a
+setting of the simulator enables it, because tests must not depend on the internet.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ class UnusableImage(Exception):
 
 
 async def read_image(url: str, *, limit: int, fetch: bool, redirects: bool = True) -> bytes | None:
-    """The encoded image behind ``url``, at most ``limit`` bytes; None for one taken unread.
+    """The encoded image at ``url``, at most ``limit`` bytes; None if it was not downloaded.
 
-    ``fetch`` says whether to go to the internet for it, ``redirects`` whether the provider follows
-    them. Raises `UnusableImage`.
+    With ``fetch`` it is downloaded from the internet; with ``redirects`` redirects are followed, as
+    some providers do. Raises `UnusableImage`.
     """
     if url.startswith("data:"):
         body = _from_data_uri(url)
@@ -51,7 +51,7 @@ async def read_image(url: str, *, limit: int, fetch: bool, redirects: bool = Tru
 
 
 def is_loopback(url: str) -> bool:
-    """Whether ``url`` points to this machine. Raises `UnusableImage` when it is no web URL."""
+    """Whether ``url`` points to this machine. Raises `UnusableImage` if it is not a web URL."""
     try:
         parsed = httpx.URL(url)
     except httpx.InvalidURL as error:

@@ -1,8 +1,8 @@
-"""The simulated media CDN: public files under unguessable URLs, with nobody asked for a key.
+"""The simulated media CDN: public files at random URLs, without a key.
 
-A file has one live URL at a time. When a URL has expired, `MediaStore.url_of` hands out a fresh
-one, as providers do when the result is fetched again. Every GET is recorded, and above all whether
-it carried credentials: whoever sends a provider key to a CDN leaks it.
+A file has one valid URL at a time. When it has expired, `MediaStore.url_of` returns a new one, as
+providers do when the result is fetched again. Every GET is recorded, also whether it contained
+credentials, because a client that sends a provider key to a CDN leaks the key.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ MEDIA_FAULTS = {
         "media", "the body ends early, the Content-Length does not", {"fraction": 0.5}
     ),
     "media_reset": Kind("media", "the connection is reset in the middle of the body"),
-    "media_refused": Kind("media", "the connection is reset before any answer"),
+    "media_refused": Kind("media", "the connection is reset before any response"),
     "media_missing": Kind("media", "404, this time"),
     "media_error": Kind("media", "a server error from the CDN", {"status": 503}),
-    "media_slow": Kind("media", "the body drips", {"bytes_per_second": 20_000}),
+    "media_slow": Kind("media", "the body is sent slowly", {"bytes_per_second": 20_000}),
     "media_oversized": Kind(
         "media",
         "a playable MP4 padded to this many bytes, streamed without holding them",
@@ -41,14 +41,14 @@ MEDIA_FAULTS = {
     "media_garbage": Kind("media", "random bytes under the file's own type", {"bytes": 65_536}),
     "media_redirect": Kind("media", "302 to another place", {"location": "https://example.com/"}),
 }
-"""Fault kinds every simulator with a CDN offers; they strike per GET of a file."""
+"""Fault kinds of every simulator with a CDN. They occur per GET of a file."""
 
 _ZEROS = bytes(1 << 18)
 
 
 @dataclass(slots=True)
 class MediaFile:
-    """One stored file, the event its faults are matched by, and who fetched it."""
+    """One stored file, the event that its faults are matched against, and the GETs of it."""
 
     name: str
     body: bytes
@@ -60,9 +60,9 @@ class MediaFile:
 
 
 class MediaStore:
-    """All files of one simulator; ``ranges`` says now whether Range requests are honoured.
+    """All files of one simulator; ``ranges()`` is True if Range requests are supported now.
 
-    How a URL names a file and proves itself is for subclasses to change.
+    Subclasses can change the form of a URL and how it is authenticated.
     """
 
     path = "/files/b/{token}/{name}"
@@ -82,7 +82,7 @@ class MediaStore:
         return file
 
     def url_of(self, file: MediaFile) -> str:
-        """The file's live URL, a new one if the last has expired."""
+        """The file's valid URL, a new one if the last has expired."""
         if file.token in file.expired:
             file.token = secrets.token_urlsafe(16)
         return self._url(file)
@@ -99,13 +99,13 @@ class MediaStore:
         }
 
     def _addressed(self, request: Request) -> tuple[MediaFile, str] | None:
-        """The file a URL means, and the part of the URL that can expire."""
+        """The file of a URL, and the part of the URL that can expire."""
         token = request.path_params["token"]
         file = next((f for f in self.files if token == f.token or token in f.expired), None)
         return None if file is None else (file, token)
 
     def _dead(self, file: MediaFile, token: str) -> int | None:
-        """The status a URL that has expired is refused with; None for a live one."""
+        """The status of the response to an expired URL; None for a valid one."""
         return file.expired.get(token)
 
     async def _get(self, request: Request) -> Response:

@@ -1,7 +1,7 @@
-"""Run one simulator on a loopback port and say where it is, as one line of JSON.
+"""Run one simulator on a loopback port and print its addresses as one line of JSON.
 
-The server binds 127.0.0.1 only and stops with the process that started it, even when that one is
-killed: nobody has to hunt for stray simulators.
+The server binds only 127.0.0.1 and ends with the process that started it, even if that process is
+killed, so no simulator is left running.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LOOPBACK = "127.0.0.1"
 
 
 class _OpenProtocol(H11Protocol):
-    """HTTP/1.1 that lets the app reach its connection, for the faults that happen below HTTP."""
+    """HTTP/1.1 that gives the app access to its connection, for faults below HTTP."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(cast("asyncio.Transport", transport))
@@ -39,7 +39,7 @@ class _OpenProtocol(H11Protocol):
 
     def shutdown(self) -> None:
         super().shutdown()
-        # Some answers are never meant to come: do not wait for them.
+        # Some faults never respond: do not wait for them.
         if self.cycle is not None and not self.cycle.response_complete:
             self.transport.abort()
 
@@ -54,8 +54,8 @@ def serve(
 ) -> None:
     """Serve until SIGINT, SIGTERM, or the end of the parent process.
 
-    ``make_app`` and ``describe`` get the base URL, ``describe``'s answer is printed as one JSON
-    line once requests are accepted. ``port`` 0 picks a free one. With a certificate it speaks TLS.
+    ``make_app`` and ``describe`` get the base URL. The result of ``describe`` is printed as one
+    JSON line when requests are accepted. ``port`` 0 picks a free one. A certificate enables TLS.
     """
     listener = socket.create_server((LOOPBACK, port))
     scheme = "https" if certificate else "http"

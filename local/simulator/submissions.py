@@ -1,7 +1,7 @@
-"""The log of what a simulated provider was paid for.
+"""The log of the submissions that a simulated provider accepted, and so was paid for.
 
-Every accepted submission is one entry, in the order of acceptance, whether or not its answer ever
-reached the caller. Two entries for one job are the proof that somebody paid twice.
+Every accepted submission is one entry, in the order of acceptance, even if its response did not
+reach the caller. Two entries for one submission of ours prove that the provider was paid twice.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Submission:
 
     @property
     def event(self) -> Event:
-        """What fault rules match this submission by."""
+        """The event that fault rules are matched against."""
         prompt = self.input.get("prompt") if isinstance(self.input, dict) else None
         return Event(self.endpoint, prompt if isinstance(prompt, str) else "")
 

@@ -1,12 +1,12 @@
-"""Render a real, watchable MP4 for a simulated generation.
+"""Render a playable MP4 for a simulated generation.
 
-The file is what a provider would hand out: H.264 in a faststart MP4 of exactly the asked size and
-duration, with an AAC track unless audio was declined. The prompt is readable in the image, a
-ball and a progress bar move, and input images become the background (two of them cross-fade), so
-a person can see at a glance which request a file answers.
+The file is like a provider's: H.264 in a faststart MP4 of exactly the requested size and duration,
+with an AAC track unless the request excludes audio. The frames show the prompt, a moving ball and a
+progress bar. Input images become the background (two of them cross-fade). So a person can see which
+request a file belongs to.
 
-Speed matters more than beauty: everything that stands still is drawn once, and the moving parts
-are painted straight onto the YUV planes, which spares a colour conversion per frame.
+For speed, the still parts are drawn once, and the moving parts are drawn directly on the YUV
+planes, which saves a colour conversion per frame.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from PIL import Image, ImageDraw
 from local.simulator.image import still
 
 FRAMES_PER_SECOND = 12
-"""Half of what a real model delivers: enough to see motion, and half the encoding."""
+"""Half of a real model's rate: enough to see motion, with half the encoding."""
 
 SAMPLE_RATE = 48_000
 _AAC_FRAME = 1024
@@ -60,11 +60,11 @@ class VideoSpec:
 
 @lru_cache(maxsize=16)
 def render(spec: VideoSpec) -> bytes:
-    """The clip as MP4 bytes. Equal specs are rendered once and remembered.
+    """The clip as MP4 bytes. Equal specs are rendered once and cached.
 
-    Raises ``PIL.UnidentifiedImageError`` or ``OSError`` when an input is not an image.
+    Raises ``PIL.UnidentifiedImageError`` or ``OSError`` if an input is not an image.
     """
-    # The muxer re-reads its own file to move the index to the front: it needs a real one.
+    # The muxer reads its own file again to move the index to the front, so it needs a real file.
     with tempfile.TemporaryDirectory(prefix="clip-") as folder:
         path = Path(folder) / "clip.mp4"
         with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as out:
@@ -139,7 +139,7 @@ def _paint_motion(planes: Planes, progress: float) -> None:
 
 
 def _tone(seconds: int) -> Iterator[av.AudioFrame]:
-    """A soft, slowly pulsing fifth, cut into frames as AAC takes them."""
+    """A quiet tone with a slow pulse (a fifth), in frames of AAC's size."""
     second = array.array(
         "f",
         (

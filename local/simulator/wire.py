@@ -1,4 +1,5 @@
-"""Answers no web framework offers: a reset connection, silence, a body that is cut or drips.
+"""Responses that web frameworks do not offer: a reset connection, no response, a body that is cut
+off or sent slowly.
 
 They need the connection itself, which `local.simulator.serving` puts into the ASGI scope.
 """
@@ -21,7 +22,7 @@ _NO_LINGER = struct.pack("ii", 1, 0)
 
 
 def nginx_error(status: int) -> HTMLResponse:
-    """The page an ingress answers with when nothing behind it does: HTML, no provider headers."""
+    """The page of an ingress without a working backend: HTML, no provider headers."""
     reason = {502: "Bad Gateway", 503: "Service Temporarily Unavailable", 504: "Gateway Time-out"}
     title = f"{status} {reason.get(status, 'Error')}"
     return HTMLResponse(
@@ -32,7 +33,7 @@ def nginx_error(status: int) -> HTMLResponse:
 
 
 class ResetConnection(Response):
-    """Answer nothing and reset the TCP connection, so the caller sees ECONNRESET."""
+    """Send no response and reset the TCP connection, so the caller sees ECONNRESET."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         _reset(_transport(scope))
@@ -40,14 +41,14 @@ class ResetConnection(Response):
 
 
 class NoAnswer(Response):
-    """Keep the connection open and never answer; ends when the caller gives up."""
+    """Keep the connection open without a response until the caller disconnects."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         await _disconnected(receive)
 
 
 class CutBody(Response):
-    """Promise ``declared`` bytes, send ``sent`` and hang up (politely, or with a reset)."""
+    """Declare ``declared`` bytes, send ``sent`` and close the connection, or reset it."""
 
     def __init__(
         self, sent: bytes, declared: int, headers: Mapping[str, str], *, reset: bool = False
@@ -61,7 +62,7 @@ class CutBody(Response):
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         await send({"type": "http.response.body", "body": self.sent, "more_body": True})
         if self.reset:
-            await asyncio.sleep(0.05)  # a reset overtakes what is still buffered
+            await asyncio.sleep(0.05)  # a reset would discard the bytes that are still buffered
             _reset(transport)
         else:
             transport.close()
@@ -69,7 +70,7 @@ class CutBody(Response):
 
 
 async def drip(body: bytes, bytes_per_second: float) -> AsyncIterator[bytes]:
-    """``body`` in ten pieces a second."""
+    """``body`` in ten parts per second."""
     step = max(1, int(bytes_per_second / 10))
     for offset in range(0, len(body), step):
         yield body[offset : offset + step]
