@@ -1,8 +1,8 @@
 """Runware's webhooks: unsigned, one call per result, repeated until a 2xx within five seconds.
 
 Any client that knows the URL can call it, so receivers put a secret into it and treat a call only
-as a hint. Pauses start at 250 ms and double up to eight seconds, with some jitter. A redirect is not
-followed and counts as a failure (assumption). Every attempt is recorded on the submission.
+as a hint. Pauses start at 250 ms and double up to eight seconds, with some jitter. A redirect is
+not followed and counts as a failure (assumption). Every attempt is recorded on the submission.
 """
 
 from __future__ import annotations
