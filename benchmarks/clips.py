@@ -1,16 +1,16 @@
-"""What a project's clips cost in time, state transitions and writes, against one clip.
+"""The time, state transitions and writes of a project's clips, compared with one clip.
 
     python -m benchmarks.clips [--clips 20] [--provider-seconds 20] [--workers 24]
 
 It runs on the local stack, where all functions together share this computer's few cores and at
-most ``--workers`` processes; AWS gives every run its own. The ratio of a batch's wall time to that
-of one clip in the same run is therefore an upper bound, and falls with idle cores. The simulated
-provider takes the same time for every clip and draws them all from one template, so that what is
-measured is the system.
+most ``--workers`` processes; on AWS every run has its own. So the ratio of a batch's wall time to
+that of one clip in the same run is an upper bound, and is lower with more idle cores. The simulated
+provider takes the same time for every clip and draws them all from one template, so the benchmark
+measures Clipmint and not the simulator.
 
-Writes are counted twice, by two witnesses. Calls to DynamoDB come from the journal of AWS calls
-that the stack keeps: those that were refused count, too, because AWS charges for them. Items come
-from the tables: each job counts its own changes, the journal has a line per movement.
+Writes are counted in two independent ways. The calls to DynamoDB come from the journal of AWS calls
+that the stack keeps. Refused calls count too, because AWS charges for them. The items come from the
+tables: each job counts its own changes, and the journal has a line per movement.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from local.journal import Call, Invocation
 from local.stack import Stack, wait_for
 
 MODEL, CREDITS = "veo-3.1-transition", 16
-"""The model of every clip, and what four seconds of it cost."""
+"""The model of every clip, and the price of four seconds."""
 SCENE = {
     "visual_prompt": "A paper boat crosses a still lake at dawn",
     "first_frame": "https://images.example.com/first.png",
@@ -41,17 +41,17 @@ SCENE = {
     "duration": 4,
 }
 OPENED_BESIDE = 3
-"""Items that open a batch whatever its size: the account, the project, and the call itself."""
+"""Items that a batch of any size writes first: the account, the project, and the call itself."""
 
 
 class DoesNotAddUp(Exception):
-    """Jobs, journal and account tell different stories."""
+    """Jobs, journal and account contradict each other."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """A call for clips, over: when it was sent, when it was answered, and its jobs as the API shows
-    them. Times are epoch seconds."""
+    """A finished call for clips: when it was sent, when its response came, and its jobs as the API
+    shows them. Times are epoch seconds."""
 
     sent_at: float
     answered_at: float
@@ -69,7 +69,7 @@ class Batch:
 
 
 class Customer:
-    """One user with credits for so many clips."""
+    """One user with credits for ``clips`` clips."""
 
     def __init__(self, stack: Stack, clips: int) -> None:
         self.user_id = f"bench-{uuid.uuid4().hex}"
@@ -87,7 +87,7 @@ class Customer:
         self._http.close()
 
     def render(self, clips: int) -> Batch:
-        """A new project with so many scenes, from the call for its clips to the end of the last."""
+        """Create a project with a scene per clip, start the clips, wait until all have ended."""
         project = self._call("POST", "/v1/projects", json={"scenes": [SCENE] * clips})
         path = f"/v1/projects/{project['project_id']}/clips"
         sent_at = time.time()
@@ -105,7 +105,7 @@ class Customer:
         return Batch(sent_at, answered_at, jobs)
 
     def check(self, batch: Batch) -> dict[str, Any]:
-        """What the journal and the account say of a user's only batch. Raises `DoesNotAddUp`."""
+        """The journal's sums and the account of a user's only batch. Raises `DoesNotAddUp`."""
         entries = self._call("GET", "/v1/credits/entries", params={"limit": 100})["entries"]
         account = self._call("GET", "/v1/credits")
         moved = Counter[str]()
@@ -134,11 +134,11 @@ def writes(runs: Sequence[Invocation]) -> list[Call]:
 
 
 def costs(stack: Stack, batch: Batch) -> dict[str, Any]:
-    """Transitions and writes per clip of a batch that is over."""
+    """Transitions and writes per clip of a finished batch."""
     steps = stack.boto3("stepfunctions")
 
     def ended() -> bool:
-        # A job ends a moment before the execution that ends it.
+        # The execution ends a moment after its job.
         arns = map(stack.execution_arn, batch.job_ids)
         return all(steps.describe_execution(executionArn=a)["status"] != "RUNNING" for a in arns)
 
@@ -175,7 +175,7 @@ def costs(stack: Stack, batch: Batch) -> dict[str, Any]:
 
 
 def _changes(stack: Stack, job_id: str) -> int:
-    """How often a job's item was written, its creation included."""
+    """The number of writes of a job's item, including its creation."""
     found = stack.boto3("dynamodb").get_item(
         TableName=stack.tables["JobsTable"], Key={"job_id": {"S": job_id}}
     )
@@ -183,7 +183,7 @@ def _changes(stack: Stack, job_id: str) -> int:
 
 
 def report(clips: int, provider_seconds: float, workers: int) -> dict[str, Any]:
-    """Everything there is to say of so many clips and of one; see the module's docstring."""
+    """All results for ``clips`` clips and for one; see the module's docstring."""
     fal = {"queue_seconds": 0, "generation_seconds": provider_seconds, "concurrency": clips + 1}
     with Stack(settings={"fal": fal}, worker_cap=workers) as stack:
         stack.fal.change(generation_seconds=0.1)
@@ -212,7 +212,7 @@ def report(clips: int, provider_seconds: float, workers: int) -> dict[str, Any]:
 
 
 def _of(stack: Stack, clips: int) -> tuple[Batch, dict[str, Any]]:
-    """A new user's batch, and their books after it."""
+    """The batch of a new user, and the sums of their journal and account after it."""
     customer = Customer(stack, clips + 1)
     try:
         batch = customer.render(clips)
@@ -222,7 +222,7 @@ def _of(stack: Stack, clips: int) -> tuple[Batch, dict[str, Any]]:
 
 
 def figures(clips: int, provider_seconds: float, workers: int) -> list[Figure]:
-    """What a reader wants of a report."""
+    """The figures of a report."""
     said = report(clips, provider_seconds, workers)
     if said["paid_submissions"] != clips:
         raise DoesNotAddUp(f"{said['paid_submissions']} submissions were paid, of {clips} clips")

@@ -1,39 +1,40 @@
-"""What a generation costs the owner at AWS: calls, state transitions, and the list price of it all.
+"""The cost of a generation for the owner at AWS: calls, state transitions, and list prices.
 
     python -m benchmarks.cost [--quick]
 
-Jobs run on the local stack as an app would have them run: one order, then a look every two seconds,
-as ``Retry-After`` says, until the video is there. The providers are simulated and take a minute.
-There are three ways: fal's webhook comes; fal's webhook is lost, and Track's own question finds the
-video; Runway, which has no webhooks, is asked again and again.
+Jobs run on the local stack as from an app: one order, then a poll every two seconds, as
+``Retry-After`` requires, until the video is completed. The providers are simulated and take a
+minute. There are three cases: fal's webhook comes; fal's webhook is lost, and Track's poll finds
+the video; Runway has no webhooks and is polled.
 
-**Counted exactly**, from the journal of AWS calls that botocore itself makes: calls by operation,
-DynamoDB's capacity units (the emulator computes them by DynamoDB's published rules, indexes and
-transactions included; a read of more than 4 KB is scaled up here, which the emulator does not do; a
-refused write counts as one unit), requests, transitions from the executions' histories (retries
-count), log lines.
+**Counted exactly**, from the journal of AWS calls that botocore makes: calls by operation,
+DynamoDB's capacity units (the emulator computes them by DynamoDB's published rules, including
+indexes and transactions; a read of more than 4 KB is scaled up here, which the emulator does not
+do; a refused write counts as one unit), requests, transitions from the executions' histories
+(including retries), log lines.
 
-Each request that a traced function answers is taken for a trace: X-Ray keeps the first of each
-second and a twentieth of the rest, so a busy owner pays less. The file is `VIDEO_BYTES` long.
+Every request to a traced function counts as a trace. X-Ray keeps the first request of each second
+and a twentieth of the rest, so an owner with many requests pays less. The file is `VIDEO_BYTES`
+long.
 
-**Taken from this computer**: how long a function runs (see `prices.lambda_run`). Medians of warm
-runs; what Lambda bills for starting functions is a line of its own, with each of a job's functions
-starting for it, as an owner with few users has it. Providers are next door here, so a function that
-calls one is given `PROVIDER_SECONDS` more.
+**Measured on this computer**: the duration of a function (see `prices.lambda_run`), as the median
+of warm runs. A separate line has Lambda's price for starting functions, if every function of a job
+starts for that job, as it does for an owner with few users. The simulated providers are on this
+computer, so `PROVIDER_SECONDS` are added to each function that calls one.
 
-**Memory**: the most that a worker of each function ever had, against what the template gives it;
-and what other sizes would make of its time and price, because memory buys the processor's share.
+**Memory**: the most that a worker of each function ever had, compared with the template's value;
+and time and price with other sizes, because the share of the processor depends on the memory.
 
-**Beside it**, by the same prices and the same units, what the documents describe that this system
-comes from: a status endpoint that asks the provider at each look of the app and fetches the video
-itself when it is done, and a loop that asks every ten seconds for up to thirty minutes. How they
-would run at AWS is our reading, at its cheapest: `DOCUMENTS_MEGABYTES` of memory, a turn of the
-loop one state transition.
+**For comparison**, with the same prices and units, the two designs of the documents that this
+system is based on: a status endpoint that asks the provider at every poll of the app and downloads
+the finished video itself, and a loop that asks every ten seconds for up to thirty minutes. We
+assume their cheapest form at AWS: `DOCUMENTS_MEGABYTES` of memory, and one state transition per
+turn of the loop.
 
 **Prices**: AWS's public pricing pages for us-east-1, on demand and without the free tier, November
-2026. Left out: storage, what leaves for the internet (a video of 6 MB costs twice what making it
-did), and what is paid by the month whatever happens: about a dollar and a half each for the alarms
-and for the sweep's metrics, forty cents for the secret, and the keys DynamoDB asks KMS for.
+2026. Not included: storage, traffic to the internet (a video of 6 MB costs twice as much as making
+it), and fixed monthly costs: about a dollar and a half each for the alarms and for the sweep's
+metrics, forty cents for the secret, and DynamoDB's requests to KMS.
 """
 
 from __future__ import annotations
@@ -58,53 +59,52 @@ from local.journal import Invocation
 from local.stack import Stack, wait_for
 
 GENERATIONS = 1_000
-"""What a price is quoted for."""
+"""The number of generations that a price is given for."""
 
 PROVIDER_SECONDS = 0.3
-"""What a provider's API takes to answer over the internet: an assumption, the same for each design.
-"""
+"""The response time of a provider's API over the internet: an assumption, equal for each design."""
 
 PLATFORM_LOG_BYTES = 600
 """Lambda's own lines of a traced run (start and report, as JSON), billed like ours: an assumption.
-Where the template asks for warnings only, a run that went well has none."""
+If the template sets the level to warnings, a successful run has none."""
 
 VIDEO_BYTES = 6_000_000
 """Eight seconds at six megabits a second: an assumption."""
 
 ACCESS_LOG_BYTES = 376
-"""The gateway's line about a request, as the template's format writes it: an assumption."""
+"""The gateway's log line about a request in the template's format: an assumption."""
 
 DOCUMENTS_MEGABYTES = 256
 
 EVENT_BYTES = 26
-"""What CloudWatch Logs adds to each line it bills."""
+"""The bytes that CloudWatch Logs adds to each line when it bills."""
 
 PROMPT = "A paper boat crosses a still lake at dawn, mist over the water. ".ljust(900, ".")
-"""Some words, and then as much as AWS's task tokens are longer than the emulator's 36 characters:
-they lie on the job, and DynamoDB bills its writes by the size of the whole item."""
+"""A text, filled up by the length that AWS's task tokens have beyond the emulator's 36 characters:
+the token is stored in the job, and DynamoDB bills a write by the size of the whole item."""
 LOOK_SECONDS = 2.0
 PAUSE_SECONDS = 1.5
 LOOP_SECONDS, LOOP_TRANSITIONS = 10.0, 1
-"""The documents' loop: as states, a turn is at least a Task."""
+"""The documents' loop: a turn is at least one Task state."""
 SIZES_MEGABYTES = (256, 512, 1_024, 1_769)
 """Memory to compare for each function; the last buys a whole vCPU."""
 LENGTHS_SECONDS = (120.0, 1_800.0)
-"""How long generations may take, beside the one that was recorded; the last is when the documents'
-loop gives up."""
+"""Other durations of a generation than the recorded one; after the last one the documents' loop
+gives up."""
 
 HTTP = frozenset({"generate", "status", "webhooks"})
 TALKS_TO_PROVIDER = frozenset({"submit", "track, asking", "migrate"})
 STATES = ("submit", "track", "track, asking", "migrate", "settle")
 MINUTES_A_MONTH = 730 * 60
 DEFAULT_POLL_SECONDS = (90.0, 30.0, 30.0, 60.0)
-"""When Track asks, of a model that says nothing else; the last interval repeats."""
+"""The default seconds between Track's polls; the last interval repeats."""
 
 GENERATE_BUDGET, STATUS_BUDGET, TRANSITIONS_BUDGET, DOLLARS_BUDGET = 5, 1, 6, 0.25
 
 
 @dataclass(frozen=True)
 class Way:
-    """A way for a job to go: whose model is ordered, and whether its webhook gets lost."""
+    """A case: the ordered model, and whether its webhook is lost."""
 
     name: str
     model_id: str
@@ -118,12 +118,12 @@ WAYS = (WEBHOOK, LOST, POLL)
 
 
 class DidNotComplete(Exception):
-    """A job of the benchmark ended otherwise."""
+    """A job of the benchmark did not complete."""
 
 
 @dataclass(frozen=True)
 class Generation:
-    """A job that is over: the functions that ran for it, its execution's transitions."""
+    """A finished job: the functions that ran for it, and its execution's transitions."""
 
     runs: Sequence[Invocation]
     transitions: int
@@ -133,18 +133,18 @@ class Generation:
 
 
 def kind_of(run: Invocation) -> str:
-    """The function, and for Track whether it asks the provider on this turn."""
+    """The function, and for Track whether this turn polls the provider."""
     name = run.function.removesuffix("Function").lower()
     return f"{name}, asking" if name == "track" and run.event["turn"] else name
 
 
 def function_of(kind: str) -> str:
-    """The logical id of the function whose runs are of this kind."""
+    """The logical id of the function of a kind of runs."""
     return f"{kind.partition(',')[0].capitalize()}Function"
 
 
 class App:
-    """One user with credits, and what their app does."""
+    """One user with credits, and the requests of their app."""
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
@@ -159,7 +159,7 @@ class App:
         ).raise_for_status()
 
     def generate(self, way: Way, every: float = LOOK_SECONDS) -> str:
-        """Order a video and look every so often until it is there; the job's id."""
+        """Order a video and poll it until it is completed. Returns the job's id."""
         word = f"word{uuid.uuid4().hex}"
         simulator = self._stack.simulators["runway" if way is POLL else "fal"]
         simulator.arm("media_oversized", prompt_contains=word, times=None, bytes=VIDEO_BYTES)
@@ -183,11 +183,10 @@ class App:
 
 @dataclass(frozen=True)
 class Model:
-    """What turns recorded runs into usage: memory and log bytes by function, times by kind.
+    """Converts recorded runs into usage, by memory and log bytes per function and times per kind.
 
-    ``peak_megabytes`` is the most memory that any run of a function had, cold ones included;
-    ``traced`` are the functions whose requests leave a trace, ``import_seconds`` what starting
-    each of them takes.
+    ``peak_megabytes`` is the most memory that any run of a function had, including cold runs.
+    ``traced`` are the functions with traced requests, ``import_seconds`` their start times.
     """
 
     megabytes: Mapping[str, int]
@@ -207,7 +206,7 @@ class Model:
         by_kind = defaultdict(list)
         for run in runs:
             by_kind[kind_of(run)].append(run)
-        # Of a kind that only ever ran in new workers the cold runs have to do.
+        # If a kind ran only in new workers, use its cold runs.
         warm = {kind: [run for run in ran if not run.cold] or ran for kind, ran in by_kind.items()}
         times_run = Counter(run.function for run in runs)
 
@@ -242,7 +241,7 @@ class Model:
         )
 
     def sized(self, kind: str, megabytes: int, seconds_away: float | None = None) -> Usage:
-        """What Lambda bills for one run of this kind with so much memory."""
+        """The usage that Lambda bills for one run of this kind with this memory."""
         if seconds_away is None:
             seconds_away = PROVIDER_SECONDS if kind in TALKS_TO_PROVIDER else 0
         return lambda_run(
@@ -265,7 +264,7 @@ class Model:
         return usage
 
     def starting(self, kinds: Iterable[str]) -> Usage:
-        """What Lambda bills for starting each of these functions once."""
+        """The usage that Lambda bills for starting each of these functions once."""
         usage = Usage()
         for function in {function_of(kind) for kind in kinds}:
             seconds = self.import_seconds[function.removesuffix("Function").lower()]
@@ -273,7 +272,7 @@ class Model:
         return usage
 
     def all_of(self, generation: Generation) -> Usage:
-        """Everything a generation used."""
+        """The whole usage of a generation."""
         usage = Usage({"state transitions": generation.transitions})
         for run in generation.runs:
             usage += self.run(kind_of(run)) + called(run.calls)
@@ -287,10 +286,10 @@ def measure(quick: bool) -> list[Figure]:
         "fal": {"queue_seconds": 0, "generation_seconds": 0.1, "concurrency": 40},
         "runway": {"pending_seconds": 0, "generation_seconds": 0.1, "concurrency": 40},
     }
-    # Without preloading: a function's memory is measured, too.
+    # Without preloading, so that a function's memory can be measured.
     with Stack(simulate=("fal", "runway"), settings=simulators, preload=False) as stack:
         print("cost: warming up", file=sys.stderr)
-        for _ in range(2):  # those of the second round find the first one's workers
+        for _ in range(2):  # the second round uses the workers of the first
             _generate(stack, [WEBHOOK, POLL], every=0.5)
         for simulator in stack.simulators.values():
             simulator.change(generation_seconds=seconds)
@@ -310,9 +309,9 @@ def measure(quick: bool) -> list[Figure]:
 def _generate(
     stack: Stack, ways: Sequence[Way], every: float = LOOK_SECONDS
 ) -> dict[Way, list[Generation]]:
-    """Generations side by side, each by a user of its own, once their executions have ended.
+    """Run parallel generations, each for its own user, until their executions have ended.
 
-    They begin one after the other: at once, each would meet new workers.
+    They start one after the other. If all started at once, each would need new workers.
     """
 
     def one(number: int, way: Way) -> tuple[Way, Generation]:
@@ -324,7 +323,7 @@ def _generate(
             lambda: steps.describe_execution(executionArn=execution)["status"] != "RUNNING", 60
         )
         events = Counter(event["type"] for event in stack.history(job_id))
-        # A retry enters no state, and is billed like one.
+        # A retry does not enter a state, but is billed as a transition.
         retries = events["TaskScheduled"] - events["TaskStateEntered"]
         runs = [run for run in stack.invocations(about=job_id) if kind_of(run) in (*HTTP, *STATES)]
         return way, Generation(runs, len(stack.transitions(job_id)) + retries)
@@ -337,7 +336,7 @@ def _generate(
 
 
 def _log_bytes(function: str, lines: Iterable[str]) -> int:
-    # Ours are JSON; whatever else is there is the emulator's idea of Lambda's own.
+    # Our lines are JSON; all others are the emulator's version of Lambda's own lines.
     found = sum(len(line.encode()) + EVENT_BYTES for line in lines if line.startswith("{"))
     if not found and function == "GenerateFunction":
         raise NotCounted("the functions' logs")
@@ -355,7 +354,7 @@ def _counts(found: Mapping[Way, Sequence[Generation]], warm: Sequence[Invocation
         runs = [run for run in warm if kind_of(run) == kind]
         if not runs:
             raise NotCounted(f"no warm run of {kind}")
-        # The catalog, the keys and the circuits are read now and then, whatever is asked.
+        # The catalog, the keys and the circuits are read at intervals, independent of requests.
         own = [[call.operation for call in run.calls if not cached(call)] for run in runs]
         most = max(own, key=len)
         kept = sum(len(run.calls) for run in runs) - sum(map(len, own))
@@ -383,7 +382,7 @@ def _counts(found: Mapping[Way, Sequence[Generation]], warm: Sequence[Invocation
 
 
 def _calls(jobs: Sequence[Generation]) -> str:
-    """Calls per job by operation, without those of the app's looks."""
+    """Calls per job by operation, without those of the app's polls."""
     made = Counter(
         call.operation
         for job in jobs
@@ -417,7 +416,7 @@ def _capacity(found: Mapping[Way, Sequence[Generation]]) -> list[Figure]:
 def _prices(
     model: Model, found: Mapping[Way, Sequence[Generation]], seconds: float
 ) -> list[Figure]:
-    """Ours as recorded and for half an hour, and the documents' designs for the same."""
+    """The prices of our recorded generations, of longer ones, and of the documents' designs."""
     figures = []
     for way, jobs in found.items():
         usage = sum((model.all_of(job) for job in jobs), Usage()) * (1 / len(jobs))
@@ -476,12 +475,12 @@ def _price(name: str, usage: Usage, about: str, budget: float | None = None) -> 
 
 
 def _one_look(model: Model, job: Generation) -> Usage:
-    """A look of the app at a job that goes on."""
+    """A poll of the app for a job that still runs."""
     return model.run("status") + called(job.of("status")[0].calls)
 
 
 def _longer(model: Model, job: Generation, seconds: float) -> Usage:
-    """Our webhook's way, if the provider takes this long: more looks, and Track asks in between."""
+    """The usage with a webhook if the provider takes this long: more polls by app and Track."""
     looks = round(seconds / LOOK_SECONDS) - len(job.of("status"))
     turns, waited = 0, 0.0
     intervals = DEFAULT_POLL_SECONDS
@@ -496,8 +495,8 @@ def _longer(model: Model, job: Generation, seconds: float) -> Usage:
 
 
 def _theirs(model: Model, kind: str, seconds_away: float) -> Usage:
-    """A run of one of our functions as the documents' would be: as little memory as will do, and
-    nothing logged or traced but by the gateway."""
+    """A run of one of our functions in the documents' form: with the least memory, and without
+    logs and traces except the gateway's."""
     usage = model.sized(kind, DOCUMENTS_MEGABYTES, seconds_away)
     if kind in HTTP:
         usage += Usage({"HTTP API requests": 1, "log bytes": ACCESS_LOG_BYTES})
@@ -505,8 +504,8 @@ def _theirs(model: Model, kind: str, seconds_away: float) -> Usage:
 
 
 def _documents(model: Model, job: Generation) -> Usage:
-    """What both of the documents' designs do once: take the order and send it to the provider in
-    one request, and fetch the finished video."""
+    """The usage that both of the documents' designs have once: accept the order and send it to the
+    provider in one request, and download the finished video."""
     usage = _theirs(model, "generate", PROVIDER_SECONDS)
     usage += _theirs(model, "migrate", PROVIDER_SECONDS)
     for kind in ("generate", "submit", "migrate"):
@@ -529,7 +528,7 @@ def _loop(model: Model, job: Generation, seconds: float) -> Usage:
 
 
 def _idle(model: Model, sweeps: Sequence[Invocation]) -> list[Figure]:
-    """What the sweep costs in a month, with or without jobs."""
+    """The price of the sweep in a month, with or without jobs."""
     if not sweeps:
         raise NotCounted("no warm sweep")
     usage = model.run("sweep")
@@ -546,7 +545,7 @@ def _idle(model: Model, sweeps: Sequence[Invocation]) -> list[Figure]:
 
 
 def _sizes(model: Model) -> list[Figure]:
-    """How much memory each function needs, and what it would be with more or less of it."""
+    """The memory that each function needs, and time and price with more or less memory."""
     figures = []
     for kind in sorted(model.milliseconds):
         function = function_of(kind)

@@ -1,14 +1,14 @@
-"""How much of a warm request is ours, and how much is waiting for AWS.
+"""The time of a warm request: our share, and the share of waiting for AWS.
 
     python -m benchmarks.handlers [--quick]
 
-The three functions that answer most requests run on their own interpreter with their own layers;
-AWS is a server on the loopback that knows a handful of answers and takes the same few milliseconds
-for each. After each run the very calls it made are made again by plain boto3 clients in the same
-process, one after the other. What a run takes longer than that is ours: parsing and checking the
-request, deciding, building and reading items, proving the webhook, logging, and answering.
+The three functions that serve most requests run on their own interpreter with their own layers. AWS
+is a loopback server with a few fixed responses, each after the same few milliseconds. After each
+run, plain boto3 clients in the same process make the same calls, one after the other. The rest of a
+run's time is ours: parsing and checking the request, deciding, building and reading items,
+verifying the webhook, logging, and building the response.
 
-The events are those of `events/`; the webhook is signed afresh.
+The events are those of `events/`; the webhook gets a new signature.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 LATENCY_SECONDS = 0.005
-"""What each answer of AWS takes: about what DynamoDB does within a region."""
+"""The time of each response of AWS: about that of DynamoDB within a region."""
 
 ROUNDS, QUICK_ROUNDS, WARM_UP = 150, 30, 10
 
@@ -82,9 +82,9 @@ JWKS = "/jwks.json"
 
 @dataclass(frozen=True)
 class Request:
-    """A function, the event it gets, and what it must answer.
+    """A function, its event, and the status that it must return.
 
-    ``fresh`` is the header with a value of its own in each round.
+    ``fresh`` is the header that has a new value in each round.
     """
 
     function: str
@@ -94,15 +94,15 @@ class Request:
 
 
 class Aws(BaseHTTPRequestHandler):
-    """Answers by operation and table, each after the same time; and a provider's public keys."""
+    """Serves responses by operation and table, each after the same time, and a provider's keys."""
 
     protocol_version = "HTTP/1.1"
-    # One packet an answer: a second one would wait for the first to be acknowledged.
+    # One packet per response: a second packet would wait for the acknowledgement of the first.
     wbufsize = -1
     answers: ClassVar[Mapping[str, Any]]
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Quiet."""
+        """Log nothing."""
 
     def do_GET(self) -> None:
         self._answer(self.answers[self.path])
@@ -131,7 +131,7 @@ def _serve(answers: Mapping[str, Any], ready: Connection) -> None:
 
 @contextmanager
 def serving(answers: Mapping[str, Any]) -> Iterator[str]:
-    """The URL of an AWS with these answers, in a process of its own."""
+    """The URL of an AWS with these responses, in a separate process."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(answers, theirs), daemon=True)
@@ -144,7 +144,7 @@ def serving(answers: Mapping[str, Any]) -> Iterator[str]:
 
 
 def measure(quick: bool) -> list[Figure]:
-    """For each request the milliseconds of a run, and how it compares with its calls alone."""
+    """For each request the milliseconds of a run, and the comparison with its calls alone."""
     rounds = QUICK_ROUNDS if quick else ROUNDS
     key = Ed25519PrivateKey.generate()
     figures = []
@@ -181,8 +181,8 @@ def _figures(request: Request, rounds: list[dict[str, Any]]) -> list[Figure]:
     def median(member: str) -> float:
         return round(statistics.median(float(one[member]) for one in rounds), 2)
 
-    # Without the waiting, which is the same on both sides. A run that had to read the catalog again
-    # made more calls; each is compared with its own.
+    # Subtract the waiting, which is equal on both sides. A run that had to read the catalog made
+    # more calls, so compare each run with its own calls.
     def apart(one: dict[str, Any], member: str) -> float:
         return float(one[member]) - len(one["calls"]) * LATENCY_SECONDS * 1000
 
@@ -222,7 +222,7 @@ def _event(name: str) -> dict[str, Any]:
 
 
 def _signed(event: dict[str, Any], key: Ed25519PrivateKey) -> dict[str, Any]:
-    """As fal signs: four lines, Ed25519."""
+    """Sign as fal does: four lines, Ed25519."""
     headers = event["headers"]
     headers["x-fal-webhook-timestamp"] = str(int(time.time()))
     digest = hashlib.sha256(event["body"].encode()).hexdigest()
@@ -233,7 +233,7 @@ def _signed(event: dict[str, Any], key: Ed25519PrivateKey) -> dict[str, Any]:
 
 
 def _answers(key: Ed25519PrivateKey) -> dict[str, Any]:
-    """What AWS answers to each call of the three, by operation and table."""
+    """The responses of AWS to each call of the three functions, by operation and table."""
     sent, finished = _job_items()
     user_id = sent["user_id"]["S"]
     account = AccountItem(
@@ -269,7 +269,7 @@ def _model() -> Any:
 
 
 def _job_items() -> tuple[dict[str, Any], dict[str, Any]]:
-    """The job of the events: asleep with its submission sent, and with its outcome."""
+    """The job of the events: waiting with its submission sent, and with its outcome."""
     order, webhook = _event("generate"), _event("webhooks")
     user_id = order["requestContext"]["authorizer"]["jwt"]["claims"]["sub"]
     request = GenerationRequest.model_validate_json(order["body"])

@@ -1,16 +1,15 @@
-"""How long a function takes to import, against the least that any function of DynamoDB must import.
+"""The import time of a function, compared with the least that a function with DynamoDB imports.
 
     python -m benchmarks.imports [--quick]
 
-Each run is a fresh process of the functions' own interpreter with the search path that a function
-has on the local stack: its code, then its layers, then nothing. The least is boto3 and one DynamoDB
-client. Whole processes are timed in turn, less the time of one that imports nothing, and a
-function's ratio is the median of its ratios to the bare run of the same round, so that whatever
-else the computer does strikes both. Byte code is there: a first round writes it, as the layer's
-build does.
+Each run is a new process of the functions' own interpreter with the search path that a function has
+on the local stack: its code, then its layers, then nothing. The bare run imports boto3 and makes
+one DynamoDB client. Whole processes are timed in turn, minus the time of a process that imports
+nothing. A function's ratio is the median of its ratios to the bare run of the same round, so other
+load on the computer affects both. A first round writes the byte code, as the layer's build does.
 
-A second figure adds one DynamoDB client to the function's imports as well, which every function
-makes at its first request; a function makes its clients when it first needs them.
+A second figure also adds one DynamoDB client to the function's imports. Every function makes one at
+its first request; a function makes its clients when it first needs them.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ MODULES = """
 import app, json, sys
 print(json.dumps(sorted(sys.modules)))
 """
-# Lambda's variables and nothing of this computer. Importing a function calls nobody.
+# Lambda's variables, and none of this computer. Importing a function makes no network call.
 ENVIRONMENT = {
     "PATH": os.defpath,
     "AWS_REGION": "us-east-1",
@@ -59,7 +58,7 @@ LARGEST = 4
 
 @contextmanager
 def search_paths() -> Iterator[dict[str, list[str]]]:
-    """Where each function imports from on the local stack, by the name of its folder."""
+    """The search path of each function on the local stack, by the name of its folder."""
     with tempfile.TemporaryDirectory() as folder:
         layers = {}
         for name, layer in default_layers().items():
@@ -95,15 +94,15 @@ def _functions() -> list[dict[str, Any]]:
         for resource in template["Resources"].values()
         if resource["Type"] == "AWS::Serverless::Function"
     ]
-    # As SAM merges them: a function's own layers come after everybody's.
+    # As SAM merges them: a function's own layers come after the global ones.
     return [own | {"Layers": shared["Layers"] + own.get("Layers", [])} for own in found]
 
 
 def modules(path: list[str]) -> list[str]:
-    """What is loaded once a function is imported, but for itself and the standard library."""
+    """The modules that importing a function loads, without itself and the standard library."""
     loaded: list[str] = json.loads(_run(path, MODULES).stdout)
     known = sys.stdlib_module_names | {"app"}
-    # Names with an underscore in front are the interpreter's own, and differ between platforms.
+    # Names that begin with an underscore are the interpreter's own, and differ by platform.
     return [
         name for name in loaded if not name.startswith("_") and name.partition(".")[0] not in known
     ]
@@ -153,7 +152,7 @@ def measure(quick: bool) -> list[Figure]:
 
 
 def seconds_to_import(rounds: int = QUICK_ROUNDS) -> dict[str, float]:
-    """What each function's import takes, its interpreter included: medians, in seconds."""
+    """The import time of each function, including its interpreter: medians, in seconds."""
     with search_paths() as paths:
         taken = _in_turn({(name, APP): path for name, path in paths.items()}, rounds)
     return {name: statistics.median(seconds) for (name, _), seconds in taken.items()}
@@ -174,7 +173,7 @@ def _in_turn(
 
 
 def _breakdown(path: list[str]) -> str:
-    """How many modules, and which packages take most of the time, by `-X importtime`."""
+    """The number of modules, and the packages that take most of the time, by `-X importtime`."""
     spent = Counter[str]()
     for line in _run(path, APP, "-X", "importtime").stderr.splitlines():
         own, _, name = (part.strip() for part in line.removeprefix("import time:").split("|"))
@@ -189,7 +188,7 @@ def _breakdown(path: list[str]) -> str:
 
 
 def _run(path: list[str], code: str, *options: str) -> subprocess.CompletedProcess[str]:
-    # Isolated, and without a site: nothing but the search path and the standard library.
+    # Isolated, and without site: only the search path and the standard library.
     start = f"import sys; sys.path[:0] = {path!r}\n{code}"
     return subprocess.run(
         [HANDLER_PYTHON, "-I", "-S", *options, "-c", start],

@@ -1,10 +1,10 @@
-"""Runs one function again and again, and then the same AWS calls bare, in one process.
+"""Runs one function repeatedly, and after each run the same AWS calls alone, in one process.
 
-Started by `benchmarks.handlers` on the functions' own interpreter, without a site, so that nothing
-is importable but what the layers hold. Standard input is one JSON object,
-``{"path", "event", "fresh", "status", "warm_up", "rounds"}``: where to import from, the event, the
-header to put a fresh value into (or null), the HTTP status that is right, how many rounds are not
-counted, and how many are. Standard output is a list of rounds,
+`benchmarks.handlers` starts it on the functions' own interpreter, without site, so only the
+packages of the layers can be imported. Standard input is one JSON object,
+``{"path", "event", "fresh", "status", "warm_up", "rounds"}``: the search path, the event, the
+header that gets a new value in each round (or null), the expected HTTP status, and the numbers of
+rounds that are not counted and that are counted. Standard output is a list of rounds,
 ``{"handler_ms", "handler_cpu_ms", "bare_ms", "bare_cpu_ms", "calls"}``.
 """
 
@@ -49,14 +49,14 @@ def main() -> None:
     task = json.load(sys.stdin)
     sys.path[:0] = task["path"]
 
-    # Importable only from here on.
+    # These can be imported only after the search path is set.
     import boto3  # noqa: PLC0415
     from botocore import handlers  # noqa: PLC0415
 
     bare = {name: boto3.client(name) for name in ("dynamodb", "stepfunctions", "secretsmanager")}
     handler = importlib.import_module("app").handler
     recorder = Recorder()
-    # Every Session copies this list when it is made; those of the bare clients are made.
+    # Every Session copies this list when it is created; those of the bare clients exist already.
     handlers.BUILTIN_HANDLERS.append(("provide-client-params", recorder.note))
     boto3.setup_default_session()
 
@@ -87,7 +87,7 @@ def main() -> None:
 
 @contextmanager
 def timed() -> Iterator[list[float]]:
-    """Once it is over: milliseconds, and those of them on a processor."""
+    """Measures a block: wall time and processor time, in milliseconds."""
     taken: list[float] = []
     cpu, started = time.process_time(), time.perf_counter()
     yield taken

@@ -1,20 +1,22 @@
-"""How long a user waits for Clipmint itself, and how many jobs at once the local stack bears.
+"""The time that Clipmint itself adds to a job, alone and with twenty jobs on the local stack.
 
     python -m benchmarks.latency [--quick]
 
 The local stack is warm: its functions have run before. A simulated fal generates for 0.3 seconds
-and calls back. Before: from the moment the order is sent until the provider has accepted the
-submission. After: from the end of the generation until the job is completed, less the plain copy of
-the same file, which is downloaded and put into the same bucket without any check, as often and as
-many at once. Each is the median of jobs that run one after the other, and of twenty at once.
+and sends a webhook. *Before* is the time from the order until the provider has accepted the
+submission. *After* is the time from the end of the generation until the job is completed, minus a
+plain copy of the same file: a download and an upload to the same bucket without any check, equally
+often and equally many at once. Each figure is the median of jobs that run one after the other, or
+of twenty at once.
 
-A polled provider (Runway) is asked at the times its model names, so what is added after its end
-depends on how long it takes: the median is over generations of several lengths, one second apart.
+A polled provider (Runway) is polled at the intervals of its model, so the time that is added after
+its end depends on its duration: the median is over generations of several lengths, one second
+apart.
 
-Twenty at once share this computer's cores with the emulator, the provider and the client that
-orders; AWS gives every run its own. Memory is what the emulator's workers, and the processes they
-are forked from, have for themselves and their share of what they have in common (Linux says so,
-`Pss`), when it was most and after all were idle for as long as the stack keeps them.
+Twenty jobs at once share this computer's cores with the emulator, the provider and the client; on
+AWS every run has its own. Memory is the private memory of the emulator's workers and of the
+processes they are forked from, plus their share of the common memory (Linux's `Pss`): the maximum,
+and the value after all workers were idle for as long as the stack keeps them.
 """
 
 from __future__ import annotations
@@ -46,7 +48,7 @@ ROUNDS = 3
 """Of twenty at once; the median round counts."""
 
 POLLED_SECONDS, QUICK_POLLED_SECONDS = tuple(range(30, 60, 3)), (1,)
-"""How long the polled provider generates, job by job."""
+"""The generation time of the polled provider in seconds, job by job."""
 
 IDLE_SECONDS = 30.0
 AT_ONCE_BUDGET, AFTER_BUDGET, POLLED_BUDGET = 6.0, 0.1, 3.0
@@ -67,12 +69,12 @@ LIMITS = {"MaxOpenJobs": "1000", "MaxJobsPerHour": "100000"}
 
 
 class DidNotComplete(Exception):
-    """A job of the benchmark ended otherwise."""
+    """A job of the benchmark did not complete."""
 
 
 @dataclass(frozen=True)
 class Ordered:
-    """A job that is completed. ``sent_at`` is when its order left; times are epoch seconds."""
+    """A completed job. ``sent_at`` is the time of its order. Times are epoch seconds."""
 
     job_id: str
     sent_at: float
@@ -81,17 +83,17 @@ class Ordered:
 
     @property
     def before(self) -> float:
-        """Seconds until the provider had the order."""
+        """Seconds from the order until the provider accepted the submission."""
         return float(self.submission["accepted_at"]) - self.sent_at
 
     @property
     def after(self) -> float:
-        """Seconds from the end of the generation to the job's."""
+        """Seconds from the end of the generation to the end of the job."""
         return self.completed_at - float(self.submission["completed_at"])
 
 
 class User:
-    """Somebody with credits who orders from a stack."""
+    """A user with credits who orders from a stack."""
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
@@ -115,7 +117,7 @@ class User:
     def order(self, model_id: str, provider: str) -> Ordered:
         """Order a video and wait until it is completed. Raises `DidNotComplete`."""
         word = uuid.uuid4().hex
-        # Each order finds its own submission by a word of its prompt.
+        # A word in the prompt identifies the submission of each order.
         body = {"model_id": model_id, "preset": "draft", "prompt": f"A paper boat, {word}"}
         if model_id == WEBHOOK["model_id"]:
             del body["preset"]
@@ -135,7 +137,7 @@ class User:
         return Ordered(job_id, sent_at, completed_at, submission)
 
     def _ended(self, job_id: str) -> dict[str, Any] | None:
-        """The job's item if it has ended. Not by the API, whose work would be measured as well."""
+        """The job's item if it has ended. Read it from the table: API calls would add load."""
         item: dict[str, Any] = self._stack.boto3("dynamodb").get_item(
             TableName=self._stack.tables["JobsTable"],
             Key={"job_id": {"S": job_id}},
@@ -145,13 +147,13 @@ class User:
 
 
 def at_once(work: Callable[[], Any], times: int) -> list[Any]:
-    """The results of doing something so many times at once."""
+    """The results of doing something several times at once."""
     with ThreadPoolExecutor(times) as pool:
         return [future.result() for future in [pool.submit(work) for _ in range(times)]]
 
 
 def copy_seconds(stack: Stack, url: str) -> float:
-    """What a download and an upload of a file take, unchecked."""
+    """The seconds of a download and an upload of a file, without checks."""
     bucket, key = stack.buckets["VideosBucket"], f"latency/{uuid.uuid4().hex}"
     started = time.monotonic()
     with httpx.Client(trust_env=False) as http:
@@ -161,7 +163,7 @@ def copy_seconds(stack: Stack, url: str) -> float:
 
 
 def descendants(pid: int) -> list[int]:
-    """All processes below one; none where the system does not say."""
+    """All descendants of a process; an empty result if the system does not list them."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
@@ -176,7 +178,7 @@ def descendants(pid: int) -> list[int]:
 
 
 def megabytes(pids: Sequence[int]) -> float:
-    """Memory of these processes; what several share is counted once."""
+    """The memory of these processes; shared memory is counted once."""
     kilobytes = 0
     for pid in pids:
         with suppress(OSError):
@@ -188,7 +190,7 @@ def megabytes(pids: Sequence[int]) -> float:
 
 @contextmanager
 def watched(pid: int) -> Iterator[list[float]]:
-    """The most memory of the processes below one, in a list of one number, until the block ends."""
+    """The maximum memory of a process's descendants during the block, in a list of one number."""
     peak, done = [0.0], threading.Event()
 
     def watch() -> None:
@@ -213,7 +215,7 @@ def webhook_figures(stack: Stack, alone: int, rounds: int) -> list[Figure]:
         def order() -> Ordered:
             return user.order(model, "fal")
 
-        at_once(order, AT_ONCE)  # as many workers as will ever be, all of them warm
+        at_once(order, AT_ONCE)  # start the largest number of workers, so that all are warm
         print(f"latency: {alone} jobs, one at a time", file=sys.stderr)
         ones = [order() for _ in range(alone)]
         url = _newest_file(stack)
@@ -279,7 +281,7 @@ def _memory(stack: Stack, peak: float) -> list[Figure]:
     emulator = stack.pids["emulator"]
     workers = len(stack.workers())
     print(f"latency: idle for {IDLE_SECONDS:g} s", file=sys.stderr)
-    # The sweep runs each minute, so some moment with no worker at all has to do.
+    # The sweep runs every minute, so wait only for a moment without any worker.
     with suppress(TimeoutError):
         wait_for(lambda: not stack.workers(), 2 * IDLE_SECONDS, every=0.5)
     return [
@@ -299,7 +301,7 @@ def _memory(stack: Stack, peak: float) -> list[Figure]:
 
 
 def polled_figure(stack: Stack, lengths: Sequence[float]) -> Figure:
-    """What is added after a provider that does not call back has finished."""
+    """The time that is added after the end of a provider without webhooks."""
     user = User(stack)
     try:
         user.order(POLLED_MODEL, "runway")
@@ -325,7 +327,7 @@ def polled_figure(stack: Stack, lengths: Sequence[float]) -> Figure:
 
 
 def _started(stack: Stack) -> int:
-    """How many submissions the polled provider has begun: their lengths are decided."""
+    """The number of submissions that the polled provider has started, with their length fixed."""
     submissions = stack.simulators["runway"].submissions()
     return sum(each["started_at"] is not None for each in submissions)
 
@@ -347,7 +349,7 @@ def measure(quick: bool) -> list[Figure]:
             "queue_seconds": 0,
             "generation_seconds": GENERATION_SECONDS,
             "concurrency": 1_000,
-            # A busy computer may answer later than fal waits; a second webhook would be more work.
+            # On a busy computer fal's webhook could time out, and its retry would add load.
             "webhook_first_timeout": PATIENCE_SECONDS,
         },
         "runway": {"pending_seconds": 0, "generation_seconds": 0.1, "concurrency": 100},

@@ -1,18 +1,19 @@
-"""How many holds and settlements the ledger makes, alone on an account and crowded.
+"""The rate of holds and settlements of the ledger, with one and with several workers per account.
 
-Each worker, a process of its own as on AWS, opens a job (one hold) and ends it (one settlement),
-again and again, against the tables of the local stack, which are exact under concurrency. Beside
-it, in turn in the same run, a bare loop sends what the ledger was seen to send: the same reads and
-the same transactions through one boto3 client, with nothing computed and no wait before it tries a
-refused one again. The rate says more about the emulator and the computer than about DynamoDB; the
-ratio says what our code costs.
+Each worker, a separate process as on AWS, repeatedly opens a job (one hold) and ends it (one
+settlement) in the tables of the local stack, which are exact under concurrency. In turn, in the
+same run, a bare loop sends the same requests as the ledger: the same reads and the same
+transactions through one boto3 client, without computations and without a wait before it retries a
+refused one. The rate depends more on the emulator and the computer than on DynamoDB; the ratio
+shows the cost of our code.
 
-One user's changes are in line: the account is one item, and its number is the lock. What a crowd on
-it costs is refused transactions, counted where botocore gets the answer, by DynamoDB's own reason.
-(The emulator takes one transaction after the other, so it never says TransactionConflict, which
-DynamoDB would say instead of some of them.) ``told to ask again`` are requests that were refused
-eight times, which the API answers with 503; here they ask again at once, so all jobs end and the
-books can be checked: every account as it began, every journal with two lines per job.
+The changes of one user are sequential: the account is one item, and its number is the lock. With
+several workers on one account, transactions are refused. They are counted when botocore gets the
+response, by DynamoDB's reason. (The emulator executes one transaction after the other, so it never
+returns TransactionConflict, which DynamoDB would return for some of them.) ``rejected with 503``
+are calls that were refused eight times, which the API answers with 503. Here they are retried at
+once, so all jobs end, and the result can be checked: every account has its initial credits, and
+every journal has two lines per job.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ HEAD_START_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Crowd:
-    """So many workers that make so many jobs of so many users, ``rounds`` times."""
+    """The numbers of workers, jobs and users of a measurement, and its ``rounds``."""
 
     users: int
     workers: int
@@ -66,12 +67,12 @@ QUICK_CROWDS = (
 
 
 class DoesNotAddUp(Exception):
-    """An account, or its journal, is not what its jobs have made of it."""
+    """An account or its journal contradicts its jobs."""
 
 
 @dataclass(frozen=True)
 class Round:
-    """A crowd's work, done: changes of an account per second, and what was refused meanwhile."""
+    """The result of a measurement: changes of accounts per second, and the refused ones."""
 
     rate: float
     refused: Counter[str]
@@ -79,13 +80,13 @@ class Round:
 
 
 class Bench:
-    """The tables, and workers that are ready to use them."""
+    """The tables, and workers that are connected to them."""
 
     def __init__(self, stack: Stack, workers: Sequence[ProcessPoolExecutor]) -> None:
         self._workers = workers
         self._table = stack.tables["LedgerTable"]
         self._dynamodb = stack.boto3("dynamodb")
-        # Each warms up on an account of its own; what is sent is the same for all.
+        # Each worker warms up on its own account; all send the same requests.
         warm = self.open_accounts(len(workers))
         recordings = [
             worker.submit(ledger_worker.record, user_id)
@@ -143,7 +144,7 @@ class Bench:
         )
 
     def check(self, users: Sequence[str], jobs: int) -> None:
-        """That so many jobs, shared out evenly, left the books of these users right."""
+        """Check accounts and journals after this number of jobs, equally many for each user."""
         asked, lines, accounts = set(users), Counter[str](), {}
         for page in self._dynamodb.get_paginator("scan").paginate(
             TableName=self._table, ConsistentRead=True
@@ -187,7 +188,7 @@ def benches(workers: int) -> Iterator[Bench]:
             "POWERTOOLS_SERVICE_NAME": "clipmint",
             "POWERTOOLS_METRICS_NAMESPACE": "Clipmint",
         }
-        # One executor per worker, so that it is known who does what.
+        # One executor per worker, so that each worker gets its own tasks.
         alone = [
             processes.enter_context(
                 ProcessPoolExecutor(
@@ -203,7 +204,7 @@ def benches(workers: int) -> Iterator[Bench]:
 
 
 def figures(bench: Bench, crowd: Crowd) -> list[Figure]:
-    """A crowd's, ours and bare in turn. Raises `DoesNotAddUp`."""
+    """The figures of a measurement, by the ledger and bare in turn. Raises `DoesNotAddUp`."""
     ours: list[Round] = []
     bare: list[Round] = []
     our_users, bare_users = bench.open_accounts(crowd.users), bench.open_accounts(crowd.users)
@@ -232,7 +233,7 @@ def figures(bench: Bench, crowd: Crowd) -> list[Figure]:
             note=f"{reasons or 'none'} of {changes} changes; "
             f"bare: {refused_bare.total() / changes:.2f}",
         ),
-        Figure(f"{crowd.name}: told to ask again", gave_up, "calls", note=f"of {changes}"),
+        Figure(f"{crowd.name}: rejected with 503", gave_up, "calls", note=f"of {changes}"),
     ]
 
 

@@ -1,8 +1,8 @@
-"""A worker of the ledger's benchmark: in a process of its own, by the ledger and bare.
+"""A worker of the ledger's benchmark, in a separate process: by the ledger and bare.
 
-`benchmarks.ledger` says what is compared. A worker calls `settle_in`, then `record` once, and then
-works shifts: `by_the_ledger` or `bare`. It notes what it sends and what is refused where botocore
-does the talking.
+`benchmarks.ledger` describes the comparison. A worker calls `settle_in`, then `record` once, and
+then `by_the_ledger` or `bare` repeatedly. Handlers of botocore's events record the requests and
+the refusals.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ RELEASED = Verdict(JobStatus.FAILED, FailureCode.PROVIDER_ERROR)
 
 @dataclass(frozen=True)
 class Transactions:
-    """What the ledger sends, as JSON: the items of a hold and of the settlement that ended it."""
+    """The ledger's requests as JSON: the items of a hold and of its settlement."""
 
     user_id: str
     job_id: str
@@ -53,7 +53,7 @@ class Transactions:
     settlement: str
 
     def of(self, template: str, user_id: str, job_id: str, sequence: int) -> list[dict[str, Any]]:
-        """The same for another user's job, computed from their account at this number."""
+        """The same for another user's job, for an account with this sequence number."""
         text = template.replace(self.user_id, user_id).replace(self.job_id, job_id)
         items: list[dict[str, Any]] = json.loads(text)
         for put in (item["Put"] for item in items if "Put" in item):
@@ -65,7 +65,7 @@ class Transactions:
 
 @dataclass
 class Shift:
-    """What one worker did between two moments (epoch seconds). ``refused`` are cancelled
+    """The work of one worker between two times (epoch seconds). ``refused`` counts the cancelled
     transactions by reason, ``told_to_ask_again`` the calls that gave up."""
 
     began: float
@@ -79,9 +79,9 @@ _refused: Counter[str] = Counter()
 
 
 def settle_in(environment: Mapping[str, str]) -> None:
-    """Where the tables are; and an ear on botocore, before anybody makes a client."""
+    """Set the tables, and register with botocore's events before the first client is created."""
     os.environ.update(environment)
-    # The metrics our code prints are part of its work; nobody wants to read them.
+    # Printing metrics is part of the measured work, but the output is not needed.
     sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - until this process ends
     botocore.handlers.BUILTIN_HANDLERS += [
         ("provide-client-params.dynamodb.TransactWriteItems", _on_sent),
@@ -102,7 +102,7 @@ def _on_answer(parsed: dict[str, Any], **_: Any) -> None:
 
 
 def record(user_id: str) -> Transactions:
-    """Let the ledger make one job, and see what it sends. It also makes this process's clients."""
+    """Make one job with the ledger and record its requests. This also creates the clients."""
     _sent.clear()
     job_id = str(uuid.uuid4())
     ledger.hold_and_record([_job(user_id, job_id)], UNLIMITED)
@@ -112,7 +112,7 @@ def record(user_id: str) -> Transactions:
 
 
 def by_the_ledger(start_at: float, users: Sequence[str]) -> Shift:
-    """One job of each of these users, a user as often as they are named."""
+    """Make one job for each of these users. A user may be listed several times."""
     shift = _begin(start_at)
     for user_id in users:
         job = _job(user_id, str(uuid.uuid4()))
@@ -130,7 +130,7 @@ def _until_accepted(shift: Shift, call: Callable[[], object]) -> None:
 
 
 def bare(start_at: float, users: Sequence[str], sent: Transactions) -> Shift:
-    """The same calls, with nothing around them."""
+    """Make the same calls without the ledger."""
     dynamodb = boto3.client("dynamodb", config=Config(retries={"max_attempts": 3}))
     ledger_table, jobs_table = os.environ["LEDGER_TABLE"], os.environ["JOBS_TABLE"]
 
@@ -155,7 +155,9 @@ def bare(start_at: float, users: Sequence[str], sent: Transactions) -> Shift:
             else:
                 return
 
-    read(ledger_table, user_id=users[0], sk="ACCOUNT")  # the connection is there, as the ledger's
+    read(
+        ledger_table, user_id=users[0], sk="ACCOUNT"
+    )  # open the connection, as the ledger's is open
     shift = _begin(start_at)
     for user_id in users:
         job_id = str(uuid.uuid4())

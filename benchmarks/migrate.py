@@ -1,17 +1,17 @@
-"""How fast and in how much memory a provider's file gets into the bucket.
+"""The speed and memory of the copy of a provider's file into the bucket.
 
     python -m benchmarks.migrate [--megabytes 256] [--runs 5] [--endpoint-url URL]
 
-Throughput is a ratio: `clipmint.media.transfer.copy_from_url` against a bare download piped into a
-bare multipart upload: the same HTTP client, parts of the same size and as many at once, no checks.
-All kinds alternate in the same run, so that a busy machine slows them alike; by processor time,
-the ratio does not depend on who else is busy at all. The bare pipe sends what
-boto3 sends by itself, a CRC-32 per part; the floor below it sends no checksum at all, where we
-compute two SHA-256. Memory is the peak over idle of a fresh process per file size.
+Throughput is a ratio: `clipmint.media.transfer.copy_from_url` compared with a bare download that is
+piped into a bare multipart upload, with the same HTTP client, the same size and number of parallel
+parts, and no checks. All kinds alternate in the same run, so a busy machine slows them equally. The
+ratio by processor time does not depend on other load. The bare pipe sends what boto3 sends by
+default, a CRC-32 per part; the floor below it sends no checksum, while we compute two SHA-256.
+Memory is the peak of a new process per file size, minus its memory when idle.
 
-The file comes from a server on loopback in a process of its own. Without ``--endpoint-url`` it goes
-to another one that answers the calls of a multipart upload and throws the parts away: a
-bucket that costs nothing, which makes our own cost as visible as it can be.
+A loopback server in a separate process serves the file. Without ``--endpoint-url`` the target is
+another one that accepts the calls of a multipart upload and discards the parts: a bucket without
+costs of its own, so the figure shows our own costs.
 """
 
 from __future__ import annotations
@@ -57,11 +57,11 @@ SIZES_MIB = (10, 100, 1024)
 QUICK_SIZES_MIB = (10, 20)
 MEMORY_BUDGET_MIB = 64
 MORE_BUDGET_MIB = 8
-"""A part: what another schedule of the same uploads may make of it."""
+"""One part: the difference that another order of the same uploads can make."""
 
 RATIO_BUDGET = 0.8
 RUNS = {10: 15, 100: 9}
-"""Rounds per size; fewer where a round takes long and varies little."""
+"""Rounds per size; fewer if a round takes long and varies little."""
 LARGE_RUNS = 5
 HEAD = b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom"
 
@@ -70,7 +70,7 @@ class Quiet(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Quiet."""
+        """Log nothing."""
 
 
 class Origin(Quiet):
@@ -89,7 +89,7 @@ class Origin(Quiet):
 
 
 class Sink(Quiet):
-    """The calls of one upload, bodies thrown away."""
+    """Serves the calls of one upload and discards the bodies."""
 
     def do_HEAD(self) -> None:
         self.answer()
@@ -132,7 +132,7 @@ def _serve(handler: type[Quiet], ready: Connection) -> None:
 
 @contextmanager
 def serving(handler: type[Quiet]) -> Iterator[str]:
-    """The host and port of a server in a process of its own, which dies with this one."""
+    """The host and port of a server in a separate process, which ends with this one."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(handler, theirs), daemon=True)
@@ -145,7 +145,7 @@ def serving(handler: type[Quiet]) -> Iterator[str]:
 
 
 def joined(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Parts of at least 8 MiB, by the cheapest means Python has."""
+    """Parts of at least 8 MiB, joined in the cheapest way in Python."""
     held: list[bytes] = []
     size = 0
     for chunk in chunks:
@@ -160,7 +160,7 @@ def joined(chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def bare_pipe(url: str, http: httpx.Client, s3: S3Client) -> None:
-    """The least that gets a file into a bucket with the same clients and the same window."""
+    """The minimal copy of a file into a bucket with the same clients and the same window."""
     upload = s3.create_multipart_upload(Bucket=BUCKET, Key=KEY)["UploadId"]
     sent: deque[Future[Any]] = deque()
     parts: list[Any] = []
@@ -195,7 +195,7 @@ def ours(url: str, http: httpx.Client, s3: S3Client) -> None:
 def throughput(url: str, megabytes: int, runs: int) -> dict[str, float]:
     """Medians in MiB per second, and medians of the ratios within one round."""
     checked = aws.new_s3()
-    # What boto3 does by itself on AWS: unsigned payload over TLS, protected by a CRC-32.
+    # boto3's default on AWS: an unsigned payload over TLS, protected by a CRC-32.
     config = checked.meta.config
     unchecked = config.merge(Config(request_checksum_calculation="when_required"))
     kinds: dict[str, tuple[Callable[[str, httpx.Client, S3Client], None], S3Client]] = {
@@ -235,12 +235,12 @@ def peak_mib() -> float:
     """Highest resident set of this process so far."""
     found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     if found is None:
-        raise RuntimeError("this system does not say how much memory a process had")
+        raise RuntimeError("this system does not report the memory of a process")
     return int(found[1]) / 1024
 
 
 def memory_of_one_copy(url: str) -> None:
-    """Runs in a fresh process; prints MiB over idle."""
+    """Runs in a new process; prints the MiB above idle."""
     with media_client() as http:
         s3 = aws.new_s3()
         s3.head_bucket(Bucket=BUCKET)
@@ -251,7 +251,7 @@ def memory_of_one_copy(url: str) -> None:
 
 @contextmanager
 def bucket_at(endpoint_url: str | None) -> Iterator[None]:
-    """AWS is a sink, or the S3 at this address."""
+    """Use a sink instead of AWS, or the S3 at this address."""
     with serving(Sink) as sink:
         os.environ["AWS_ENDPOINT_URL"] = endpoint_url or f"http://{sink}"
         for name, value in (
@@ -269,7 +269,7 @@ def bucket_at(endpoint_url: str | None) -> Iterator[None]:
 
 
 def memory_over_idle(origin: str, megabytes: int) -> float:
-    """MiB, of a fresh process that copies one file."""
+    """The peak MiB above idle of a new process that copies one file."""
     command = [sys.executable, "-m", "benchmarks.migrate"]
     copied = subprocess.run(
         [*command, "--memory-of", f"http://{origin}/{megabytes}"],

@@ -1,7 +1,7 @@
-"""What AWS charges for, and how much: one list for every design that is compared.
+"""AWS's prices, one list for all compared designs.
 
-A `Usage` counts what was used; `called` makes one of recorded calls, `dollars` prices it.
-`benchmarks.cost` says what is left out.
+A `Usage` counts units; `called` makes one of recorded calls, `dollars` computes its price.
+`benchmarks.cost` lists what is not included.
 """
 
 from __future__ import annotations
@@ -42,20 +42,20 @@ BILLED = frozenset({"dynamodb", "s3", "secretsmanager", "stepfunctions"})
 """Services that are called; Step Functions bills transitions instead."""
 
 REFUSED_UNITS = 10.0
-"""A transaction that was refused is billed as if it had been made; ours are of about that size."""
+"""A refused transaction is billed as if it had succeeded; ours have about this size."""
 
 READ_UNIT_BYTES = 4_096
 
 VCPU_MEGABYTES = 1769
-"""Lambda's memory for one vCPU; less memory is that much less of one."""
+"""Lambda's memory for one vCPU; less memory gives a proportional share of one."""
 
 
 class NotCounted(Exception):
-    """Something was used that this model has no price for, or that was to be seen and was not."""
+    """A used unit has no price here, or an expected record is missing."""
 
 
 class Usage(dict[str, float]):
-    """How much of each unit of `DOLLARS`; of a unit that is not there, none."""
+    """The amount of each unit of `DOLLARS`; 0 for a missing unit."""
 
     def __missing__(self, unit: str) -> float:
         return 0.0
@@ -70,7 +70,7 @@ class Usage(dict[str, float]):
 
 
 def dollars(usage: Mapping[str, float]) -> float:
-    """The list price of what was used. Raises KeyError for a unit that has no price."""
+    """The list price of a usage in USD. Raises KeyError for a unit that has no price."""
     return sum(amount * DOLLARS[unit] for unit, amount in usage.items())
 
 
@@ -82,10 +82,10 @@ def lambda_run(
     Parameters
     ----------
     milliseconds, cpu_milliseconds
-        As measured here. The time on a processor is stretched to the share of a vCPU that the
-        memory buys, one of this computer's taken for one of Lambda's; the rest was waiting.
+        As measured here. The processor time is scaled to the share of a vCPU that the memory buys
+        (one of this computer's cores counts as one vCPU); the rest is waiting.
     seconds_away
-        Waiting that did not happen here, such as for a provider far away.
+        Waiting that does not happen here, such as for a provider on the internet.
     """
     waiting = max(0.0, milliseconds - cpu_milliseconds) + seconds_away * 1000
     billed = waiting + cpu_milliseconds / min(1.0, megabytes / VCPU_MEGABYTES)
@@ -93,7 +93,7 @@ def lambda_run(
 
 
 def called(calls: Iterable[Call]) -> Usage:
-    """What AWS bills for calls."""
+    """The usage that AWS bills for calls."""
     usage = Usage()
     for call in calls:
         if call.service not in BILLED:
@@ -117,8 +117,8 @@ def called(calls: Iterable[Call]) -> Usage:
 
 
 def cached(call: Call) -> bool:
-    """Whether a worker keeps the answer for other jobs: keys, catalog, and circuits, which lie
-    beside the idempotency records (those are never read: they are written, or found there)."""
+    """Whether a worker caches the response for other jobs: keys, catalog, and circuits. Circuits
+    are in the table of the idempotency records, which are never read by a read request."""
     return (
         call.service == "secretsmanager"
         or "ModelsTable" in call.resource

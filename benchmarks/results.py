@@ -1,4 +1,4 @@
-"""What a benchmark has to say: figures, and the budgets some of them have to keep."""
+"""The results of a benchmark: figures, some with a budget."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Figure:
-    """One number: what was measured, in which unit, and how much of it there may be.
+    """One number: its name, its unit and its budget.
 
-    `budget` is the most that is allowed, or with `at_least` the least; without one the figure only
-    informs. `note` says what a reader needs to judge the number.
+    `budget` is the maximum, or with `at_least` the minimum; without one the figure is information
+    only. `note` has the facts that a reader needs to judge the number.
     """
 
     name: str
@@ -24,6 +24,6 @@ class Figure:
     def over_budget(self) -> bool:
         if self.budget is None:
             return False
-        # Not the other way round: what is not a number keeps no budget.
+        # Negated, so that NaN is over budget.
         kept = self.value >= self.budget if self.at_least else self.value <= self.budget
         return not kept

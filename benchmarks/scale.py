@@ -1,17 +1,17 @@
-"""What a job costs when it is alone, and when a hundred are in flight: nothing should grow.
+"""The cost of one job alone and of a hundred at once, which should be equal per job.
 
 One local stack makes 1, 10 and 100 jobs of one user at once (its limits are raised for that), then
-100 of as many users. The simulated provider takes the same time for each and calls back; the model
-is one that Track need not ask about, so that a slow computer adds no polls. All functions share
-this computer and a bounded number of workers, where AWS gives every run its own: the seconds say
-how the computer fills up, and only the counts are ours.
+100 jobs of 100 users. The simulated provider takes the same time for each and sends a webhook. The
+model's first poll is late enough that a slow computer adds no polls. All functions share this
+computer and a limited number of workers, while on AWS every run has its own: the seconds depend on
+this computer, and only the counts describe our code.
 
-Counts come from the stack's journal of AWS calls, all functions but the sweep, divided by the jobs,
-and from the histories of the executions. Reads of the provider keys, of the catalog and
-of the circuit breakers are left out and noted: a worker keeps the answers for a while, so they
-count workers, not jobs. Refused writes are those that met another change of the same user's account
-and were computed again; AWS charges for them, too. The sweep is called once while all jobs are in
-flight.
+Counts come from the stack's journal of AWS calls, of all functions except the sweep, divided by the
+jobs, and from the histories of the executions. Reads of the provider keys, of the catalog and of
+the circuit breakers are not included, only noted: a worker caches the results for a while, so their
+number depends on the workers, not on the jobs. Refused writes are those that conflicted with
+another change of the same user's account and were computed again; AWS charges for them too. The
+sweep is called once while all jobs are running.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ MODEL_ID, CREDITS = "bench", 10
 MODEL = {
     "model_id": MODEL_ID,
     "name": "Bench",
-    "description": "A short clip that nobody asks about before its webhook.",
+    "description": "A short clip without a poll before its webhook.",
     "allowed": {"resolution": ["720p"], "aspect_ratio": ["16:9"], "duration": [4]},
     "defaults": {"resolution": "720p", "aspect_ratio": "16:9", "duration": 4},
     "price": {"kind": "fixed", "credits": CREDITS},
@@ -48,21 +48,21 @@ POSTED_AT_ONCE = 8
 LIMITS = {"MaxOpenJobs": "1000", "MaxJobsPerHour": "100000"}
 PATIENCE_SECONDS = 300
 GROWTH_BUDGET = 1.05
-"""Of jobs that share nothing: a call more or less in twenty."""
+"""For jobs of different users: one call more or less in twenty."""
 
 MAX_REPEATS = 5
 ASK_AGAIN = frozenset({409, 500, 503})
-"""What an app answers by sending the same order with the same key: a function that this computer
-did not start in time, the account is busy, the first request is still under way."""
+"""The statuses after which an app retries the order with the same key: this computer did not start
+a function in time, the account is busy, the first request is still running."""
 
 
 class DoesNotAddUp(Exception):
-    """Not every job was completed."""
+    """A job was not completed."""
 
 
 @dataclass(frozen=True)
 class Load:
-    """So many jobs at once, shared out among so many users."""
+    """A number of jobs at once, distributed to a number of users."""
 
     jobs: int
     users: int
@@ -80,7 +80,7 @@ QUICK_LOADS = (Load(1, 1), Load(3, 1))
 
 @dataclass(frozen=True)
 class Flight:
-    """What became of a load. ``asked_again`` are orders sent once more; ``seconds`` are each job's,
+    """The result of a load. ``asked_again`` counts the retried orders; ``seconds`` are each job's,
     from its start to its end."""
 
     jobs: int
@@ -128,7 +128,7 @@ def fly(stack: Stack, load: Load) -> Flight:
     with _client(stack) as http, ThreadPoolExecutor(POSTED_AT_ONCE) as pool:
 
         def start(number: int) -> tuple[str, int]:
-            """A job's id, and how often its order was sent again."""
+            """A job's id, and the number of retries of its order."""
             headers = bearers[number % len(bearers)] | {"Idempotency-Key": uuid.uuid4().hex}
             again = 0
 
@@ -186,7 +186,7 @@ def _moment(attribute: dict[str, str]) -> float:
 
 
 def figures(load: Load, flight: Flight, provider_seconds: float) -> list[Figure]:
-    """What a load has to say."""
+    """The figures of a load."""
     refused = sum(call.error is not None for call in flight.writes)
     cold = sum(run.cold for run in flight.runs)
     took = statistics.median(flight.seconds)
@@ -238,7 +238,7 @@ def measure(quick: bool) -> list[Figure]:
         "queue_seconds": 0,
         "generation_seconds": 0.1,
         "concurrency": 1_000,
-        # A busy computer may answer later than fal waits; a webhook sent again would be counted.
+        # On a busy computer fal's webhook could time out, and its retry would be counted.
         "webhook_first_timeout": PATIENCE_SECONDS,
     }
     with Stack(settings={"fal": fal}, parameters=LIMITS, worker_cap=workers) as stack:
@@ -246,7 +246,7 @@ def measure(quick: bool) -> list[Figure]:
             headers = stack.bearer("bench", admin=True)
             path = f"/v1/admin/models/{MODEL_ID}"
             owner.put(path, json=MODEL, headers=headers).raise_for_status()
-        fly(stack, Load(3, 1))  # the functions, and the simulator's drawing, warm up
+        fly(stack, Load(3, 1))  # warm up the functions and the simulator's drawing
         stack.fal.change(generation_seconds=provider_seconds)
         flights = {load: fly(stack, load) for load in loads}
     made = [

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 COUNTED = {
     "ledger": {
         "4 users, 2 workers: refused transactions": 0,
-        "4 users, 2 workers: told to ask again": 0,
+        "4 users, 2 workers: rejected with 503": 0,
     },
 }
 """By part, the numbers that are the same in every run. The other parts take minutes even in quick
