@@ -1,4 +1,4 @@
-"""Write ``docs/openapi.json`` from the handlers, or check that it is what they say.
+"""Write ``docs/openapi.json`` from the handlers, or check that it matches them.
 
 python docs/generate_openapi.py [--check]
 """
@@ -47,15 +47,15 @@ GATEWAY_ERROR_SCHEMA = {
     "additionalProperties": False,
 }
 GATEWAY_ERROR = {"$ref": "#/components/schemas/GatewayError"}
-# What the gateway answers on its own: on any route, and 413 on those that take a body.
+# The gateway's own responses: on any route, and 413 on those that accept a body.
 BY_THE_GATEWAY = {
     "401": "no token, or not a valid one",
     "413": "more than 10 MB",
     "429": "too many requests, of all users together",
-    "500": "the function died",
+    "500": "the function failed",
     "503": "the function took too long",
 }
-# The answers that are the same on every route.
+# The responses that are the same on every route.
 SHARED = {
     "401": "Unauthorized",
     "413": "TooLarge",
@@ -63,15 +63,15 @@ SHARED = {
     "500": "Broken",
     "503": "Unavailable",
 }
-# Optional to the router only, so that its absence gets an error of ours.
+# Optional only for the router, so that a missing key gets our own error.
 KEY_SCHEMA = {
     "type": "string",
     "minLength": 1,
     "maxLength": MAX_IDEMPOTENCY_KEY_CHARACTERS,
-    # Printable ASCII, and more than an empty pair of quotes.
+    # Printable ASCII, and not only an empty pair of quotes.
     "pattern": r'^(?!" *"$)[!-~]+( +[!-~]+)*$',
 }
-# Where an answer's id leads that no name in its schema tells.
+# The operations that use an id of a response, if the id's name does not identify them.
 OF_A_JOB = (
     "GET /v1/videos/{job_id}",
     "DELETE /v1/videos/{job_id}",
@@ -96,7 +96,7 @@ LIMIT_HEADERS = {
     }.items()
 }
 CODE = re.compile(r"[A-Z][A-Z_]+")
-# What Powertools adds by itself and our resolver never answers with.
+# Responses that Powertools adds and our resolver never returns.
 FOREIGN_SCHEMAS = ("HTTPValidationError", "ValidationError", "ResponseValidationError")
 
 
@@ -152,7 +152,7 @@ def document() -> dict[str, Any]:
 
 
 def _responses(path: str, operation: dict[str, Any]) -> dict[str, Any]:
-    """Everything a route can answer, the gateway's own answers among it."""
+    """All responses of a route, including the gateway's own."""
     responses = {
         code: response
         for code, response in operation["responses"].items()
@@ -161,7 +161,7 @@ def _responses(path: str, operation: dict[str, Any]) -> dict[str, Any]:
     for bodiless in ("204", "304"):
         responses.get(bodiless, {}).pop("content", None)
     for media in responses.get("200", {}).get("content", {}).values():
-        # The route's type allows for no body because of its 304.
+        # The route's type allows a missing body because of its 304.
         present = [part for part in media["schema"].get("anyOf", []) if "$ref" in part]
         if present:
             media["schema"] = present[0]
@@ -193,25 +193,25 @@ def _codes(path: str, responses: dict[str, Any]) -> dict[str, list[str]]:
         for code, response in responses.items()
         if code >= "400"
     }
-    # Any route may be sent a body nobody can parse, or a token whose subject is no key of ours.
+    # Any route can get a body that is not JSON, or a token with a subject that is no valid key.
     errors["400"] = list(dict.fromkeys([*errors.get("400", []), InvalidRequest.code]))
     errors["500"] = [ClipmintError.code]
     if "{" in path:
-        # What is no id at all matches no path.
+        # A text that is not an id matches no path.
         errors["404"] = list(dict.fromkeys([*errors.get("404", []), NotFound.code]))
     return errors
 
 
 def _error(codes: list[str], foreign: str | None) -> dict[str, Any]:
-    """An error answer: ours with one of ``codes``, or the gateway's own, or either."""
-    said = [*codes, *([f"the gateway's own: {foreign}"] if foreign else [])]
+    """An error response: ours with one of ``codes``, or the gateway's own, or either."""
+    texts = [*codes, *([f"the gateway's own: {foreign}"] if foreign else [])]
     schemas: list[dict[str, Any]] = [GATEWAY_ERROR] if foreign else []
     if codes:
         ours = {"properties": {"code": {"enum": codes}}}
         schemas.insert(0, {"allOf": [{"$ref": "#/components/schemas/Error"}, ours]})
     schema = schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
     return {
-        "description": " · ".join(said),
+        "description": " · ".join(texts),
         "content": {"application/json": {"schema": schema}},
     }
 
@@ -221,7 +221,7 @@ def _shared(code: str) -> dict[str, Any]:
 
 
 def _link(paths: dict[str, Any]) -> None:
-    """Write down which ids of an answer are for which operations."""
+    """Add links from the ids of a response to the operations that use them."""
 
     def operation(route: str) -> dict[str, Any]:
         method, path = route.split()
@@ -239,7 +239,7 @@ def _link(paths: dict[str, Any]) -> None:
 
 
 def _headers(path: str, code: str) -> dict[str, Any]:
-    """The headers that mean something."""
+    """The headers of a response that callers use."""
     text = {"type": "string"}
     if code in {"201", "202"}:
         location = {"required": True, "description": "Where to read it", "schema": text}

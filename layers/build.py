@@ -1,10 +1,10 @@
-"""Builds one layer for the Lambda runtime of `template.yaml`, whatever machine this is.
+"""Builds one layer for the Lambda runtime of `template.yaml`, on any machine.
 
-Promises: exactly the locked versions, checked against their hashes; wheels of the target's
-platform only, never compiled here; the same bytes from the same inputs on the same machine.
-Needs uv and this file's own standard library, no Docker and no interpreter of the runtime's
-version. Where such an interpreter is at hand the layer also carries byte code, which about halves
-import time on a cold start.
+The layer has exactly the locked versions, checked against their hashes, and only wheels of the
+target's platform; nothing is compiled here. The same inputs give the same bytes on the same
+machine. It needs uv and the standard library, but neither Docker nor an interpreter of the
+runtime's version. If there is such an interpreter, the layer also contains byte code, which about
+halves import time on a cold start.
 
     python3 layers/build.py clipmint|media DESTINATION
 """
@@ -20,29 +20,29 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# The runtime and architecture of `template.yaml`; a test holds the two files together.
+# The runtime and architecture of `template.yaml`; a test checks that both files agree.
 PYTHON_VERSION = "3.13"
 PLATFORM = "aarch64-manylinux_2_28"
 
 # The dependency group of `pyproject.toml` each layer installs.
 GROUPS = {"clipmint": "runtime", "media": "media"}
 
-# What importing never reads. METADATA stays: packages ask importlib.metadata for their version.
+# Files that no import reads. METADATA stays: packages read their version from it.
 DIRECTORIES_LEFT_OUT = ("__pycache__", "tests")
 FILES_LEFT_OUT = (".lock", "RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json")
 SUFFIXES_LEFT_OUT = (".pyi", ".pxd", ".pyx")
 
-# Byte code names the file it came from; on Lambda a layer is unpacked here.
+# Byte code contains the path of its source; on Lambda a layer is unpacked here.
 LAYER_ROOT = "/opt"
 
-# The oldest time a zip can hold, so that archives depend on contents alone.
+# The oldest time that a zip can store, so that archives depend only on their contents.
 EPOCH_1980 = 315532800
 
 
 def build(layer: str, destination: Path) -> None:
-    """Fill `destination` with the layer's `python/` folder, replacing one that is there.
+    """Fill `destination` with the layer's `python/` folder, and replace an existing one.
 
-    Raises `subprocess.CalledProcessError` when uv or the compiler fails; uv has said why.
+    Raises `subprocess.CalledProcessError` if uv or the compiler fails; uv prints the reason.
     """
     site = destination / "python"
     shutil.rmtree(site, ignore_errors=True)
@@ -53,7 +53,7 @@ def build(layer: str, destination: Path) -> None:
     _strip(site)
     interpreter = next(_matching_interpreters(), None)
     if interpreter is None:
-        print(f"no python{PYTHON_VERSION} at hand: {layer} is built without byte code")
+        print(f"there is no python{PYTHON_VERSION}: {layer} is built without byte code")
     else:
         _compile(interpreter, site)
     for path in (site, *site.rglob("*")):
@@ -75,7 +75,7 @@ def _install(group: str, site: Path) -> None:
 
 
 def _uv() -> str:
-    """The pinned uv that `make` installs, else whichever is on PATH."""
+    """The pinned uv that `make` installs, or else the one on PATH."""
     pinned = ROOT / ".envs" / "uv" / "bin" / "uv"
     found = str(pinned) if pinned.exists() else shutil.which("uv")
     if found is None:
@@ -94,7 +94,7 @@ def _strip(site: Path) -> None:
 
 
 def _matching_interpreters() -> Iterator[str]:
-    """Interpreters of the runtime's version, this one first. A shim that does not run is none."""
+    """Interpreters of the runtime's version, this one first. Shims that do not run are left out."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     name = f"python{PYTHON_VERSION}"
     candidates = [
@@ -113,9 +113,9 @@ def _matching_interpreters() -> Iterator[str]:
 
 
 def _compile(interpreter: str, site: Path) -> None:
-    """Write byte code that is never checked against its source: a layer is read-only.
+    """Write byte code that is never checked against its source, because a layer is read-only.
 
-    One process (no `-j`) and a fixed hash seed, so that two builds are equal byte for byte.
+    One process (no `-j`) and a fixed hash seed, so that two builds have the same bytes.
     """
     unchecked = ["-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"]
     relocated = ["-s", str(site.parent), "-p", LAYER_ROOT]

@@ -1,7 +1,7 @@
 """Submit: send a job's next stage to a provider, at most once, and return how to wait for it.
 
-An execution whose generation failed comes here once more: if the video was declined for its
-content, both stages may be made again, once.
+After a failed generation the execution returns here: if the video was declined for its content,
+both stages may be made again, once.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Sweep: end the jobs that nothing else will end.
 
-On a schedule: jobs past their deadline, jobs whose execution was never started, and jobs whose
-execution has ended without an event. At once, by an event: jobs whose execution failed, timed out
-or was aborted.
+On a schedule: jobs past their deadline, jobs without an execution, and jobs that are still open
+after their execution has ended without an event. At once, by an event: the job of an execution that
+failed, timed out or was aborted.
 
 Each scheduled sweep also emits how long the oldest hold has been open, and audits a slice of the
 ledger. ``{"audit": "<user id>"}`` audits one account now.
@@ -38,8 +38,8 @@ class SweepIncomplete(Exception):
 
 
 RESERVE_MS = 20_000
-"""Begin no job with less than this of the function's own time left; the next sweep goes on. It
-covers one provider that does not answer: it is not asked about the other jobs of the sweep."""
+"""Start no job with less than this time left for the function; the next sweep continues. The time
+covers one provider that does not respond, because the sweep does not call it for further jobs."""
 
 AUDIT_RESERVE_MS = 10_000
 """The same for the accounts of the audit."""
@@ -47,7 +47,7 @@ AUDIT_RESERVE_MS = 10_000
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     if event.get("source") == "aws.states":
-        return {"settled": int(_execution_died(event["detail"]))}
+        return {"settled": int(_execution_failed(event["detail"]))}
     if "audit" in event:
         return {"drift": audit.confirmed_drift(event["audit"])}
 
@@ -85,7 +85,7 @@ def _report(holds: sweeping.Holds, audited: audit.Audit) -> None:
     )
 
 
-def _execution_died(detail: dict[str, Any]) -> bool:
+def _execution_failed(detail: dict[str, Any]) -> bool:
     # For this event alone: the next run of this process may be a scheduled sweep.
     with logger.append_context_keys(job_id=detail["name"]):
         logger.error("execution died", extra={"status": detail["status"]})
