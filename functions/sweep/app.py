@@ -88,7 +88,7 @@ def _report(holds: sweeping.Holds, audited: audit.Audit) -> None:
 def _execution_failed(detail: dict[str, Any]) -> bool:
     # For this event alone: the next run of this process may be a scheduled sweep.
     with logger.append_context_keys(job_id=detail["name"]):
-        logger.error("execution died", extra={"status": detail["status"]})
+        logger.error("execution failed", extra={"status": detail["status"]})
         count(EXECUTION_DIED, status=detail["status"])
         if job_store.get(detail["name"]) is None:
             return False  # an execution that was started by hand

@@ -37,7 +37,7 @@ RUNWAY_FAULTS: dict[str, Kind] = {
     "moderation": Kind("run", "FAILED, SAFETY.INPUT.TEXT, and charged"),
     "failure": Kind("run", "FAILED with this code", {"failure_code": "INTERNAL.BAD_OUTPUT.CODE01"}),
     "failure_without_code": Kind("run", "FAILED without a failureCode"),
-    "cancelled_elsewhere": Kind("run", "CANCELLED without a request to the simulator"),
+    "cancelled_elsewhere": Kind("run", "CANCELLED without a DELETE to the simulator"),
     "throttled": Kind("run", "THROTTLED at least this long", {"seconds": 5.0}),
     "stuck": Kind("run", "RUNNING for ever; only a DELETE ends it"),
     "slow_generation": Kind("run", "RUNNING this much longer", {"seconds": 10.0}),
