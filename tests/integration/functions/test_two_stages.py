@@ -21,7 +21,7 @@ from clipmint.jobs import job_store
 from clipmint.jobs.job import ImageOrder, Job, JobStatus, Stage
 from clipmint.jobs.outcomes import Failed, FailureCode, Succeeded
 from clipmint.media.files import MediaInvalid
-from clipmint.providers.base import Rejected, Unanswered
+from clipmint.providers.base import Notice, Rejected, Unanswered
 from clipmint.providers.circuit import FAILURES_TO_OPEN
 from functions.cancel.app import handler as cancel
 from functions.migrate import app as migrate_app
@@ -29,6 +29,7 @@ from functions.settle.app import handler as settle
 from functions.status.app import handler as status
 from functions.submit.app import handler as submit
 from functions.track.app import handler as track
+from functions.webhooks.app import handler as webhooks
 from tests.integration.functions.test_migrate_state import paths
 from tests.support.clock import Clock
 from tests.support.gateway import Caller, Context
@@ -42,7 +43,7 @@ from tests.support.moto_aws import (
 )
 from tests.support.mp4 import write_mp4
 from tests.support.origin import Exchange, Origin
-from tests.support.scripted_provider import ScriptedProvider
+from tests.support.scripted_provider import HANDLE, ScriptedProvider, ScriptedWebhookSender
 
 DECLINED = Failed(FailureCode.CONTENT_POLICY, "flagged")
 
@@ -412,3 +413,21 @@ def test_a_job_with_two_stages_is_settled_in_one_transaction(
     last = journal("user-1")[-2:]
     assert [entry.sequence for entry in last] == [before + 1, before + 2]
     assert end(job, "DeadlineExceeded").revision == found(job).revision
+
+
+def test_the_webhook_token_of_one_stage_is_rejected_at_the_url_of_the_other(
+    aws: Aws, provider: ScriptedWebhookSender, origin: Origin
+) -> None:
+    job = scene_job()
+    make_image(job, origin)
+    assert send(job)["stage"] == "video"
+    before = found(job)
+    image, video = (stage.submission for stage in before.stages)
+    assert image
+    assert video
+    provider.notices = [Notice(HANDLE, Succeeded(origin.url("/video.mp4")))]
+    call = Caller(webhooks, user=None)
+    path = f"/webhooks/fal/{job.job_id}/video"
+    assert call("POST", f"{path}/{image.webhook_token}", body={}).status == 404
+    assert found(job) == before
+    assert call("POST", f"{path}/{video.webhook_token}", body={}).status == 200

@@ -329,3 +329,26 @@ def test_a_repeated_hint_is_not_followed_again(
         hint(providers["runware"])
         assert deliver(call, job, provider="runware").body == {"result": result}
     assert len(providers["runware"].polled) == 1
+
+
+def test_an_outcome_is_not_recorded_for_another_submission_that_began_meanwhile(
+    call: Caller, provider: ScriptedWebhookSender
+) -> None:
+    job = submitted(SubmissionState.SENDING)
+
+    def sent_again_meanwhile() -> Notice:
+        refuse(job, "the-token")
+        begin_sending(job, "another-token")
+        return Notice(Handle("request-1"), VIDEO)
+
+    provider.notices = [sent_again_meanwhile]
+    answer = deliver(call, job)
+    assert (answer.status, answer.body) == (200, {"result": "late"})
+    found = job_store.get(job.job_id)
+    assert found
+    stage = found.stages[0]
+    assert stage.outcome is None
+    assert stage.submission
+    assert stage.submission.webhook_token == "another-token"
+    assert stage.submission.request_id is None
+    assert [orphan.request_id for orphan in found.orphans] == ["request-1"]
