@@ -31,8 +31,10 @@ def test_a_function_sees_what_aws_and_its_template_declare_and_no_more(stack: St
     assert variables["TABLE"] == stack.tables["Table"]
     assert variables["AWS_EXECUTION_ENV"] == "AWS_Lambda_python3.13"
     assert variables["AWS_ENDPOINT_URL"] == stack.aws_endpoint
-    # Values, not names: another test of this process may have set what a function has too.
+    # Values, not names: another test of this process may have set what a function has too. The
+    # emulator gives every function the same secret key, which other tests use as well.
     shared = {"PATH", "LANG", "TZ", "TMPDIR", "AWS_REGION", "AWS_DEFAULT_REGION"}
+    shared |= {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
     foreign = {(name, value) for name, value in os.environ.items() if name not in shared}
     assert not foreign & set(variables.items())
 
