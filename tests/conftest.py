@@ -40,12 +40,16 @@ def pytest_configure_node(node: Any) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    # Imported here: pytest loads the module as a plugin first.
+    from tests.support.shifted_date import at_the_real_date
+
     owned = session.config.stash.get(_OWNED, None)
     if owned is None:
         return
     try:
         # A run that was interrupted leaves jobs that have not ended.
-        found = None if exitstatus == pytest.ExitCode.INTERRUPTED else owned.audit()
+        with at_the_real_date(session.config):
+            found = None if exitstatus == pytest.ExitCode.INTERRUPTED else owned.audit()
     finally:
         owned.stop()
     if found:

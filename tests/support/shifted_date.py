@@ -16,7 +16,7 @@ import os
 import random
 import sys
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path, PurePath
 
@@ -112,7 +112,9 @@ def pytest_configure(config: pytest.Config) -> None:
         date_ = asked()
     except ValueError as error:
         raise pytest.UsageError(f"{VARIABLE}: {error}") from None
-    if date_ is not None:
+    # pytest-xdist's controller runs no test, but starts the stack for the tests at the real date.
+    distributes = config.getoption("dist", "no") != "no" and not hasattr(config, "workerinput")
+    if date_ is not None and not distributes:
         config.stash[_SHIFT] = _Shift(date_ - datetime.now(UTC))
         config.stash[_SHIFT].start()
 
@@ -132,20 +134,27 @@ def pytest_report_header() -> list[str]:
 def pytest_make_collect_report(
     collector: pytest.Collector,
 ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    with _its_date(collector):
+    with _date_of(collector):
         return (yield)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    with _its_date(item):
+    with _date_of(item):
         return (yield)
 
 
 @contextmanager
-def _its_date(node: pytest.Item | pytest.Collector) -> Iterator[None]:
-    shift = node.config.stash.get(_SHIFT, None)
-    if shift is None or runs_shifted(node.path):
+def _date_of(node: pytest.Item | pytest.Collector) -> Iterator[None]:
+    with nullcontext() if runs_shifted(node.path) else at_the_real_date(node.config):
+        yield
+
+
+@contextmanager
+def at_the_real_date(config: pytest.Config) -> Iterator[None]:
+    """Run the block at the real date, for what talks to other processes."""
+    shift = config.stash.get(_SHIFT, None)
+    if shift is None:
         yield
         return
     shift.stop()
