@@ -60,7 +60,7 @@ def test_the_document_names_the_computer_and_the_command() -> None:
     assert f"\n\n## Details\n\n{details(MEASURED)}\n\n" in text
     assert "\n\nover budget: 1\n\n" in text
     assert "## migrate\n\nThe speed and memory of the copy" in text
-    assert "## ledger\n\nHow many holds" in text
+    assert "## ledger\n\nThe rate of holds " in text
 
 
 @pytest.fixture
