@@ -108,8 +108,9 @@ class Emulated:
     dynamodb: Any
     s3: Any
     executions: Executions = field(default_factory=Executions)
-    provider: Any = None
-    """The provider that all routes lead to; the code that plays a round sets it."""
+    provider: Any = field(default_factory=object)
+    """The provider of all routes; rounds that call it set it. Never None: without an adapter a
+    provider counts as not configured, and no order is accepted."""
 
     turns: Turns | None = None
     conflicts: float = 0.0
