@@ -130,13 +130,17 @@ class RunningStack:
         return self._clients[service]
 
     def logs(self, function: str) -> list[str]:
-        """The log lines of a function (by logical id), oldest first."""
-        pages = self.boto3("logs").get_paginator("filter_log_events")
-        events = [
-            event
-            for page in pages.paginate(logGroupName=self.log_groups[function])
-            for event in page["events"]
-        ]
+        """The log lines of a function (by logical id), oldest first; none before its first run."""
+        logs = self.boto3("logs")
+        pages = logs.get_paginator("filter_log_events")
+        try:
+            events = [
+                event
+                for page in pages.paginate(logGroupName=self.log_groups[function])
+                for event in page["events"]
+            ]
+        except logs.exceptions.ResourceNotFoundException:
+            return []  # without a log group in the template, the first run creates it
         return [event["message"] for event in sorted(events, key=lambda event: event["timestamp"])]
 
     def logs_about(self, function: str, about: str) -> list[str]:

@@ -18,7 +18,7 @@ def test_a_callback_is_allowed_to_the_state_machine_it_belongs_to_only(guarded: 
     wish = {"do": "shout", "words": "{% 'token ' & $states.context.Task.Token %}"}
     execution = start(guarded, {"Wait": task(guarded, wish, callback=True, TimeoutSeconds=20)})
     (line,) = wait_for(
-        lambda: [line for line in guarded.logs("Act") if line.startswith("token ")], 10
+        lambda: [line for line in guarded.logs("Act") if line.startswith("token ")], 60
     )
     finished = act(guarded, {"do": "finish", "token": line.split()[1]})
     assert finished == "AccessDeniedException"  # Act's role names another state machine
