@@ -195,7 +195,7 @@ def growing_pause(attempt: int) -> float:
 
 
 def short_pause(attempt: int) -> float:  # noqa: ARG001
-    """The longest pause while somebody else's transaction holds an item: some milliseconds."""
+    """The longest pause while another transaction holds an item: some milliseconds."""
     return 0.05
 
 

@@ -10,7 +10,7 @@ import os
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-import boto3  # noqa: F401  (as the function starts: whoever imports this module calls AWS)
+import boto3  # noqa: F401  (at import time: every caller of this module uses AWS)
 
 from clipmint import aws
 from clipmint.jobs.job import Stage
