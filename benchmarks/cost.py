@@ -96,10 +96,10 @@ HTTP = frozenset({"generate", "status", "webhooks"})
 TALKS_TO_PROVIDER = frozenset({"submit", "track, asking", "migrate"})
 STATES = ("submit", "track", "track, asking", "migrate", "settle")
 MINUTES_A_MONTH = 730 * 60
-DEFAULT_POLL_SECONDS = (90.0, 30.0, 30.0, 60.0)
+DEFAULT_POLL_SECONDS = (180.0, 30.0, 30.0, 60.0)
 """The default seconds between Track's polls; the last interval repeats."""
 
-GENERATE_BUDGET, STATUS_BUDGET, TRANSITIONS_BUDGET, DOLLARS_BUDGET = 5, 1, 6, 0.25
+GENERATE_BUDGET, STATUS_BUDGET, TRANSITIONS_BUDGET, DOLLARS_BUDGET = 5, 1, 4, 0.25
 
 
 @dataclass(frozen=True)
@@ -442,7 +442,11 @@ def _prices(
     for length in (seconds, *LENGTHS_SECONDS):
         if length != seconds:
             figures.append(
-                _price(f"ours, webhook, {length:g} s", _longer(model, ours, length), "computed")
+                _price(
+                    f"ours, webhook, {length:g} s",
+                    _longer(model, ours, found[LOST][0], length),
+                    "computed",
+                )
             )
         figures += [
             _price(
@@ -479,19 +483,19 @@ def _one_look(model: Model, job: Generation) -> Usage:
     return model.run("status") + called(job.of("status")[0].calls)
 
 
-def _longer(model: Model, job: Generation, seconds: float) -> Usage:
-    """The usage with a webhook if the provider takes this long: more polls by app and Track."""
+def _longer(model: Model, job: Generation, lost: Generation, seconds: float) -> Usage:
+    """The usage with a webhook if the provider takes this long: more polls by the app, and after
+    Submit's wait StartPolling and polls by Track, which cost the same as with a lost webhook."""
     looks = round(seconds / LOOK_SECONDS) - len(job.of("status"))
     turns, waited = 0, 0.0
     intervals = DEFAULT_POLL_SECONDS
     while (waited := waited + intervals[min(turns, len(intervals) - 1)]) < seconds:
         turns += 1
-    turn = model.run("track, asking") + called(job.of("track")[0].calls)
-    return (
-        model.all_of(job)
-        + _one_look(model, job) * looks
-        + (turn + Usage({"state transitions": 1})) * turns
-    )
+    turn = model.run("track, asking") + called(lost.of("track, asking")[0].calls)
+    turn["state transitions"] += 1
+    start = model.run("submit") + called(lost.of("submit")[-1].calls)
+    start["state transitions"] += 1
+    return model.all_of(job) + _one_look(model, job) * looks + start * min(turns, 1) + turn * turns
 
 
 def _theirs(model: Model, kind: str, seconds_away: float) -> Usage:

@@ -1,4 +1,9 @@
-"""Submit: send a job's next stage to a provider, at most once, and return how to wait for it.
+"""Submit: send a job's next stage to a provider, at most once, and wait for the webhook.
+
+The state Submit invokes this function with a task token and lasts until the token is used. If the
+provider must be polled soon, the state ends at once and Track takes over. Without a task token the
+function returns what Track needs: so does the state StartPolling, which follows when the wait was
+in vain, and so did the state Submit of earlier versions, whose executions may still run.
 
 After a failed generation the execution returns here: if the video was declined for its content,
 both stages may be made again, once.
@@ -10,18 +15,17 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from clipmint.execution import submission
+from clipmint.execution import submission, waiting
 
 CALL_MS = 60_000
 """What one call to a provider may take at worst, with room to record its answer."""
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    job, stage = submission.send_next_stage(
-        event["job_id"], lambda: context.get_remaining_time_in_millis() > CALL_MS
+    task_token = event.get("task_token")
+    job, stage, stored = submission.send_next_stage(
+        event["job_id"], lambda: context.get_remaining_time_in_millis() > CALL_MS, task_token
     )
-    return {
-        "stage": stage.name,
-        "poll_seconds": list(stage.poll_seconds),
-        "deadline": job.deadline,
-    }
+    if task_token is not None:
+        waiting.wait(job, stage, task_token, stored=stored)
+    return waiting.plan(job, stage)

@@ -18,10 +18,12 @@ from local.demo.screen import Screen
 from local.journal import Call
 from local.stack import Stack, wait_for
 
-PATH_OF_STAGE = ["Submit", "Track", "Migrate", "NextStage"]
+PATH_OF_STAGE = ["Submit", "Migrate", "NextStage"]
+PATH_OF_POLLED_STAGE = ["Submit", "Track", "Migrate", "NextStage"]
 # A failed stage returns to Submit, which retries only a failure that another image can avoid, and
 # passes every other failure to Settle.
-PATH_OF_FAILURE = ["Submit", "Track", "Submit", "Settle"]
+PATH_OF_FAILURE = ["Submit", "Submit", "Settle"]
+PATH_OF_POLLED_FAILURE = ["Submit", "Track", "Submit", "Settle"]
 END_PATIENCE_SECONDS = 10
 POLL_ONLY = "runway"
 """The provider that has no webhooks."""
@@ -90,7 +92,9 @@ class Inspector:
         if polled:
             # Without webhooks Track is entered once per poll. The number of polls is not checked.
             way = [state for state, _ in groupby(way)]
-        expected = [*PATH_OF_STAGE * len(stages), "Settle"] if completed else PATH_OF_FAILURE
+        path = PATH_OF_POLLED_STAGE if polled else PATH_OF_STAGE
+        failure = PATH_OF_POLLED_FAILURE if polled else PATH_OF_FAILURE
+        expected = [*path * len(stages), "Settle"] if completed else failure
         self._checks.equal(f"{name}: state transitions", way, expected)
         paid = self.paid(job_id)
         expected_payees = [provider] * len(stages) if provider in self._stack.simulators else []

@@ -97,7 +97,7 @@ def test_it_shows_progress_prices_credits_and_what_happened_behind_the_scenes(de
     assert demo.journal()
     assert demo.journal("The user's journal, continued")
     lines = demo.section("Behind the scenes of text-to-video")
-    way = "5 state transitions: Submit → Track → Migrate → NextStage → Settle"
+    way = "4 state transitions: Submit → Migrate → NextStage → Settle"
     assert lines[0].strip() == way
     assert "clips in the end: total_clips 3, completed 3" in demo.text
     told = [line.strip() for line in demo.section("How the scene went")]

@@ -20,7 +20,7 @@ from tests.support.progress import until
 
 FRAME = "https://images.example.com/first.png"
 LAST_FRAME = "https://images.example.com/last.png"
-HAPPY_PATH = ["Submit", "Track", "Migrate", "NextStage", "Settle"]
+HAPPY_PATH = ["Submit", "Migrate", "NextStage", "Settle"]
 
 
 @pytest.mark.parametrize(("aspect_ratio", "size"), [("16:9", (1280, 720)), ("9:16", (720, 1280))])
@@ -78,7 +78,7 @@ def test_the_object_carries_its_type_length_and_checksum(
     assert found["ChecksumSHA256"] == base64.b64encode(digest.digest()).decode()
 
 
-def test_a_webhook_finishes_a_job_in_five_transitions_and_without_a_poll(
+def test_a_webhook_finishes_a_job_in_four_transitions_and_without_a_poll(
     stack: RunningStack, ada: Customer
 ) -> None:
     job_id = ada.order(model_id="patient-t2v")

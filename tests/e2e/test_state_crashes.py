@@ -8,7 +8,13 @@ worker killed by SIGKILL, retried by the state machine or by the provider, is th
 from __future__ import annotations
 
 from local.running import RunningStack
-from tests.support.backstage import crashed, job_item, submissions, until_execution_ended
+from tests.support.backstage import (
+    crashed,
+    job_item,
+    submissions,
+    until_execution_ended,
+    until_tracked,
+)
 from tests.support.customer import Customer
 from tests.support.progress import until
 
@@ -29,10 +35,7 @@ def test_submit_killed_after_the_provider_accepted_does_not_send_again(
     ada.crash("SubmitFunction", "UpdateItem", key=KEY, moment="before", nth=2)
     stack.fal.arm("slow_generation", seconds=3, prompt_contains=ada.word)
     job_id = ada.order(KEY, model_id="patient-t2v")
-    unsure = until(
-        stack, job_id, lambda: (item := job_item(stack, job_id))["video"].get("task_token") and item
-    )
-    assert unsure["video"]["submission"]["state"] == "unknown"
+    assert until_tracked(stack, job_id)["video"]["submission"]["state"] == "unknown"
     assert_completed_once(stack, ada, job_id)
     assert crashed(stack, "SubmitFunction", job_id) == 1
     (paid,) = submissions(stack, job_id)

@@ -71,7 +71,7 @@ def test_a_job_past_its_deadline_is_settled_and_its_execution_ends(
     ended = ada.until_ended(job_id)
     assert (ended["status"], ended["error_code"]) == ("failed", "DEADLINE_EXCEEDED")
     assert until_execution_ended(stack, job_id) == "SUCCEEDED"
-    assert stack.transitions(job_id) == ["Submit", "Track", "Submit", "Settle"]
+    assert stack.transitions(job_id) == ["Submit", "Submit", "Settle"]
     assert ada.kinds() == ["grant", "hold", "release"]
 
 

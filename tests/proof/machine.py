@@ -105,6 +105,10 @@ class Machine:
         self._tokens: dict[str, tuple[Execution, list[Any]]] = {}
         self._numbers = itertools.count(1)
 
+    def follow(self, definition: State) -> None:
+        """Start executions by this definition from now on."""
+        self._definition = definition
+
     # What the functions call.
 
     def answer(self, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -304,7 +308,9 @@ class Machine:
 
 @functools.cache
 def _parsed(text: str) -> Jsonata:
-    return Jsonata(text)
+    expression = Jsonata(text)
+    expression.register_lambda("parse", json.loads)  # one of Step Functions' own
+    return expression
 
 
 def _matching(clauses: list[State], error: str) -> int | None:

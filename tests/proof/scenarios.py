@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from clipmint.catalog.model import Model
+from clipmint.execution.waiting import SUBMIT_SECONDS
 from clipmint.projects import project_store
 from clipmint.projects.project_requests import NewProject, NewScene
-from tests.proof.world import Script, World
+from tests.proof.world import Script, World, earlier_definition
 
 USER = "ada"
 CREDITS = 100
@@ -77,7 +78,7 @@ def model(*providers: str, **changes: Any) -> Model:
         "price": {"kind": "fixed", "credits": PRICE},
         "routes": [ROUTES[name] for name in providers],
         "deadline_seconds": 600,
-        "poll_seconds": [30, 20],
+        "poll_seconds": [30, 20] if providers[0] == "runway" else [SUBMIT_SECONDS, 20],
     }
     return Model.model_validate(described | changes)
 
@@ -126,7 +127,30 @@ def _(world: World) -> None:
 
 @scenario("fal, webhook lost", "completed")
 def _(world: World) -> None:
+    """Submit waits in vain, and Track finds the video."""
     world.network.arm("fal", "webhook_lost")
+    start(world, "fal")
+
+
+SOON = [30, 20]
+"""Polls of a model whose jobs do not wait in Submit."""
+
+
+@scenario("fal, webhook in Track", "completed")
+def _(world: World) -> None:
+    """Submit hands over a model that is polled soon, and the webhook arrives before the poll."""
+    start(world, "fal", poll_seconds=SOON)
+
+
+@scenario("fal, polled soon", "completed")
+def _(world: World) -> None:
+    world.network.arm("fal", "webhook_lost")
+    start(world, "fal", poll_seconds=SOON)
+
+
+@scenario("longer than Submit waits", "completed", fal={"generation_seconds": 200})
+def _(world: World) -> None:
+    """It takes longer than Submit waits, and the webhook finds Track."""
     start(world, "fal")
 
 
@@ -401,6 +425,20 @@ def _(world: World) -> None:
 
 
 # ── What AWS may do ──────────────────────────────────────────────────────────────────────────────
+
+
+@scenario("started before an update", "completed")
+def _(world: World) -> None:
+    """The execution follows the earlier definition, and the functions are the new ones."""
+    world.machine.follow(earlier_definition())
+    start(world, "fal")
+
+
+@scenario("started before a roll-back", "completed")
+def _(world: World) -> None:
+    """The execution follows this definition, and Submit does not use its token any more."""
+    world.forgets_tokens = True
+    start(world, "fal")
 
 
 @scenario("not started", "completed")

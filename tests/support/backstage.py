@@ -71,11 +71,12 @@ def ledger_items(stack: RunningStack, user_id: str) -> list[Item]:
 
 
 def until_tracked(stack: RunningStack, job_id: str, stage: str = "video") -> Item:
-    """The job once its submission is answered and Track waits."""
+    """The job once its submission is answered and its execution waits, in Submit or in Track."""
 
     def tracked() -> Item | None:
         item = job_item(stack, job_id)
-        return item if item[stage].get("task_token") else None
+        answered = item[stage].get("submission", {}).get("state") in {"sent", "unknown"}
+        return item if answered and item[stage].get("task_token") else None
 
     item = until(stack, job_id, tracked)
     assert item is not None

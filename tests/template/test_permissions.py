@@ -83,6 +83,7 @@ EXPECTED = {
         "JobsTable": JOB,
         "IdempotencyTable": CIRCUITS,
         "ProviderKeys": KEYS,
+        "GenerationStateMachine": WAKE,
     },
     "Track": {
         "JobsTable": JOB,

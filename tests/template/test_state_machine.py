@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from clipmint.execution import sending, workflow
+from clipmint.execution import sending, waiting, workflow
 from clipmint.execution.sending import LEAST_SECONDS
 from clipmint.execution.sweeping import DEADLINE_GRACE
 from clipmint.jobs import job_store
@@ -33,6 +33,7 @@ from jsonata import Jsonata
 for line in sys.stdin:
     asked = json.loads(line)
     expression = Jsonata(asked["expression"])
+    expression.register_lambda("parse", json.loads)  # one of Step Functions' own
     for name, value in asked["variables"].items():
         expression.assign(name, value)
     print(json.dumps(expression.evaluate(None)))
@@ -66,12 +67,25 @@ def test_the_machine_is_standard_traced_and_logs_no_execution_data() -> None:
     assert machine()["Logging"]["IncludeExecutionData"] is False
 
 
-@pytest.mark.parametrize("state", ["Submit", "Migrate", "Settle"])
+@pytest.mark.parametrize("state", ["Submit", "StartPolling", "Migrate", "Settle"])
 def test_a_function_gives_up_before_its_state_starts_another_attempt(state: str) -> None:
     functions = of_type(written()["Resources"], "AWS::Serverless::Function")
+    invoked = "Submit" if state == "StartPolling" else state
     assert (
-        functions[f"{state}Function"]["Timeout"] < definition()["States"][state]["TimeoutSeconds"]
+        functions[f"{invoked}Function"]["Timeout"] < definition()["States"][state]["TimeoutSeconds"]
     )
+
+
+def test_the_code_knows_how_long_submit_waits() -> None:
+    assert definition()["States"]["Submit"]["TimeoutSeconds"] == waiting.SUBMIT_SECONDS
+
+
+def test_an_executions_input_is_nothing_but_the_jobs_id() -> None:
+    # StartExecution compares it: with another input a running execution would look like an ended
+    # one.
+    expressions = json.dumps(definition())
+    read = set(re.findall(r"Execution\.Input\.(\w+)", expressions))
+    assert read == {"job_id"}
 
 
 # ── How long Track waits ─────────────────────────────────────────────────────────────────────────
@@ -153,6 +167,23 @@ def test_the_sweep_waits_for_tracks_last_turn() -> None:
     )
 
 
+def test_track_gets_the_plan_that_submit_hands_over() -> None:
+    plan = {"stage": "video", "poll_seconds": [30, 20], "deadline": 1_795_176_600}
+    [catcher] = [
+        clause
+        for clause in definition()["States"]["Submit"]["Catch"]
+        if clause["ErrorEquals"] == ["PollNeeded"]
+    ]
+    found = {"states": {"errorOutput": {"Error": "PollNeeded", "Cause": json.dumps(plan)}}}
+    read = {
+        name: evaluated(expression, found)[0]
+        for name, expression in catcher["Assign"].items()
+        if isinstance(expression, str)
+    }
+    assert read == plan
+    assert catcher["Assign"].keys() - read.keys() == {"turn"}
+
+
 # ── What is retried, and for how long ────────────────────────────────────────────────────────────
 
 
@@ -194,6 +225,13 @@ def test_a_broken_url_is_given_up_within_hours_and_an_unreachable_bucket_is_not(
         ("Submit", "JobFinished"),
         ("Submit", "DeadlineExceeded"),
         ("Submit", "ProviderNotConfigured"),
+        ("Submit", "GenerationFailed"),
+        ("Submit", "PollNeeded"),
+        ("Submit", "States.Timeout"),
+        ("StartPolling", "SubmissionRejected"),
+        ("StartPolling", "JobFinished"),
+        ("StartPolling", "DeadlineExceeded"),
+        ("StartPolling", "ProviderNotConfigured"),
         ("Track", "GenerationFailed"),
         ("Track", "JobFinished"),
         ("Migrate", "JobFinished"),
@@ -207,6 +245,7 @@ def test_a_permanent_error_is_not_retried(state: str, error: str) -> None:
 # Where a state's own errors come from: classes Lambda names the error after, and what wakes Track.
 RAISED_IN = {
     "Submit": (sending, job_store, registry),
+    "StartPolling": (sending, job_store, registry),
     "Track": (job_store,),
     "Migrate": (files, job_store),
     "Settle": (),
@@ -229,7 +268,7 @@ def test_every_error_a_state_names_is_one_the_code_raises(state: str) -> None:
         for kind in vars(module).values()
         if isinstance(kind, type) and issubclass(kind, Exception)
     }
-    waking = WAKING_ERRORS if state == "Track" else set()
+    waking = WAKING_ERRORS if state in {"Submit", "Track"} else set()
     assert {error for error in named if not error.startswith("States.")} <= raised | waking
 
 
@@ -308,7 +347,7 @@ def _waits_longer_than_its_longest_wait(broken: Definition) -> None:
 
 
 def _catches_without_leading_on(broken: Definition) -> None:
-    del broken["States"]["Submit"]["Catch"][0]["Next"]
+    del broken["States"]["Submit"]["Catch"][-1]["Next"]
 
 
 def _chooses_without_a_default(broken: Definition) -> None:
@@ -320,7 +359,7 @@ def _leaves_an_expression_open(broken: Definition) -> None:
 
 
 def _reads_what_one_path_did_not_assign(broken: Definition) -> None:
-    del broken["States"]["Submit"]["Catch"][0]["Assign"]
+    del broken["States"]["Submit"]["Catch"][-1]["Assign"]
 
 
 @pytest.mark.parametrize(

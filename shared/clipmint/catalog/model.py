@@ -74,7 +74,8 @@ class Model(_Frozen):
     in order; we try the next one only when the previous one certainly did not accept the task.
     ``deadline_seconds`` is the time from the request, or from the end of the previous stage, until
     the provider must have finished. ``poll_seconds`` are the waits between polls while no webhook
-    arrives; the last one repeats.
+    arrives; the last one repeats. A first wait of three minutes or more costs one state transition
+    less: Submit waits itself, for three minutes, and polling begins then.
     """
 
     model_id: ModelId
@@ -94,7 +95,7 @@ class Model(_Frozen):
     deadline_seconds: Annotated[int, Field(ge=60, le=86_400)] = 1_800
     poll_seconds: Annotated[
         list[Annotated[int, Field(ge=1, le=3_600)]], Field(min_length=1, max_length=20)
-    ] = [90, 30, 30, 60]
+    ] = [180, 30, 30, 60]
 
     @model_validator(mode="after")
     def _settings_are_allowed(self) -> Self:

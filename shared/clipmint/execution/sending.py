@@ -68,12 +68,16 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """An attempt to send a job's stage to a provider."""
+    """An attempt to send a job's stage to a provider.
+
+    ``task_token``: of the execution, if it waits for the outcome from now on.
+    """
 
     provider: Provider
     job: Job
     stage: Stage
     attempt: Attempt
+    task_token: str | None = None
 
     def send(self) -> Submitted | circuit.Open:
         """Record ``sending``, then call the provider. Neither is done while its circuit is open.
@@ -104,13 +108,15 @@ class Sending:
         return self.provider.submit(task)
 
     def begin(self) -> None:
-        """Record that the provider is about to be called. Raises `JobFinished`, `JobMoved`."""
+        """Record that the provider is about to be called, and the task token that its webhook will
+        need. Raises `JobFinished`, `JobMoved`."""
         job_store.mark_sending(
             self.job.job_id,
             self.stage.name,
             self.attempt.route,
             task_id=self.attempt.task_id,
             webhook_token=self.attempt.webhook_token,
+            task_token=self.task_token,
         )
 
     def accepted(self, handle: Handle) -> None:

@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Callable
 
 from clipmint.catalog.model import Route
-from clipmint.execution import doubt
+from clipmint.execution import doubt, waiting
 from clipmint.execution.sending import (
     Attempt,
     ProviderBusy,
@@ -39,16 +39,26 @@ REQUEST_AT_FAULT = frozenset(
 """Rejections that another provider would, or should, repeat. All others try the next route."""
 
 
-def send_next_stage(job_id: str, has_time: Callable[[], bool]) -> tuple[Job, Stage]:
+def send_next_stage(
+    job_id: str, has_time: Callable[[], bool], task_token: str | None = None
+) -> tuple[Job, Stage, bool]:
     """Send the stage that a job has come to, or find that this was done before.
 
     A video that is declined for its content may pass with another image: then both stages are made
     again, once. This is so whether the provider declined it just now or in an earlier attempt.
 
+    Parameters
+    ----------
+    has_time
+        Whether the function's own time is enough for one more call to a provider.
+    task_token
+        Of the execution, if it waits for the outcome.
+
     Returns
     -------
     tuple
-        The job and the stage, as they were before the stage was sent.
+        The job and the stage, as they were before the stage was sent, and whether the task token
+        was recorded together with the submission.
 
     Raises
     ------
@@ -56,13 +66,14 @@ def send_next_stage(job_id: str, has_time: Callable[[], bool]) -> tuple[Job, Sta
     """
     job, stage = _next_stage(job_id)
     try:
-        ensure_sent(job, stage, has_time)
+        stored = ensure_sent(job, stage, has_time, task_token)
     except SubmissionRejected:
         if stage.name == IMAGE:
             raise
         job, stage = _next_stage(job_id)
-        ensure_sent(job, stage, has_time)  # raises again if no other image may be made
-    return job, stage
+        # Raises again if no other image may be made.
+        stored = ensure_sent(job, stage, has_time, task_token)
+    return job, stage, stored
 
 
 def _next_stage(job_id: str) -> tuple[Job, Stage]:
@@ -79,13 +90,20 @@ def _next_stage(job_id: str) -> tuple[Job, Stage]:
     return job, stage
 
 
-def ensure_sent(job: Job, stage: Stage, has_time: Callable[[], bool]) -> None:
+def ensure_sent(
+    job: Job, stage: Stage, has_time: Callable[[], bool], task_token: str | None = None
+) -> bool:
     """Send a stage, or find that this was done before.
 
     Parameters
     ----------
-    has_time
-        Whether the function's own time is enough for one more call to a provider.
+    has_time, task_token
+        As for `send_next_stage`. The token is recorded only if the execution will wait in Submit.
+
+    Returns
+    -------
+    bool
+        Whether the task token was recorded together with the submission.
 
     Raises
     ------
@@ -102,9 +120,11 @@ def ensure_sent(job: Job, stage: Stage, has_time: Callable[[], bool]) -> None:
     provider = _configured(stage.provider) if state in IN_DOUBT else None
     match next_step(state, provider.after_unanswered if provider else None):
         case Step.SEND:
-            _send_by_some_route(job, stage, has_time)
+            token = None if waiting.must_poll_soon(job, stage) else task_token
+            _send_by_some_route(job, stage, has_time, token)
+            return token is not None
         case Step.WAIT:
-            return
+            pass
         case Step.TRY_LATER:
             raise SubmissionInDoubt(stage.provider)
         case step if provider and stage.submission:
@@ -112,13 +132,16 @@ def ensure_sent(job: Job, stage: Stage, has_time: Callable[[], bool]) -> None:
             before = stage.submission
             attempt = Attempt(route, before.task_id, before.webhook_token, resent=True)
             doubt.resume(Sending(provider, job, stage, attempt), step)
+    return False
 
 
 Refused = Rejected | Busy | circuit.Open
 """Answers after which the provider certainly does not have the task."""
 
 
-def _send_by_some_route(job: Job, stage: Stage, has_time: Callable[[], bool]) -> None:
+def _send_by_some_route(
+    job: Job, stage: Stage, has_time: Callable[[], bool], task_token: str | None
+) -> None:
     """Per route: begin, call, record. The first provider that may have the task ends the loop."""
     refused: list[tuple[Sending, Refused]] = []
     for route in stage.routes:
@@ -128,7 +151,8 @@ def _send_by_some_route(job: Job, stage: Stage, has_time: Callable[[], bool]) ->
         if provider is None:
             count(PROVIDER_NOT_CONFIGURED, provider=route.provider)
             continue
-        sending = Sending(provider, job, stage, _attempt(provider, stage, route))
+        attempt = _attempt(provider, stage, route)
+        sending = Sending(provider, job, stage, attempt, task_token)
         answer = sending.send()
         if isinstance(answer, Accepted):
             return sending.accepted(answer.handle)

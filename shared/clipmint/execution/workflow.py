@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from enum import Enum, auto
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3  # noqa: F401  (at import time: every caller of this module uses AWS)
 
@@ -75,6 +76,17 @@ def fail_waiting(task_token: str, failure: Failed) -> bool:
         client.send_task_failure(
             taskToken=task_token, error="GenerationFailed", cause=failure.code.value
         )
+    except _not_waiting(client):
+        return False
+    return True
+
+
+def hand_over(task_token: str, plan: Mapping[str, Any]) -> bool:
+    """End Submit's wait with ``PollNeeded``, so that Track polls as the plan says. False if no
+    execution waits for the token."""
+    client = aws.step_functions()
+    try:
+        client.send_task_failure(taskToken=task_token, error="PollNeeded", cause=json.dumps(plan))
     except _not_waiting(client):
         return False
     return True

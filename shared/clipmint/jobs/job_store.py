@@ -121,12 +121,26 @@ def get_many(job_ids: Iterable[str], *, consistent: bool = True) -> dict[str, Jo
 # ── Submission ───────────────────────────────────────────────────────────────────────────────────
 
 
-def mark_sending(job_id: str, stage: str, route: Route, *, task_id: str, webhook_token: str) -> Job:
+def mark_sending(
+    job_id: str,
+    stage: str,
+    route: Route,
+    *,
+    task_id: str,
+    webhook_token: str,
+    task_token: str | None = None,
+) -> Job:
     """Record that we are about to call a provider.
 
     An attempt that finds this record after a crash knows that the call may have happened. Every new
     submission has a new task id and token. So an attempt recognises its own record, even if the
     response to this write was lost and the write repeated.
+
+    Parameters
+    ----------
+    task_token
+        Of the execution that waits for the outcome, if it does: no webhook can arrive before it is
+        recorded.
 
     Raises
     ------
@@ -147,16 +161,15 @@ def mark_sending(job_id: str, stage: str, route: Route, *, task_id: str, webhook
     for name in earlier_stages(stage):
         before = stage_path(name)
         condition = condition & (before.does_not_exist() | before["asset"].exists())
-    return _write(
-        job_id,
-        [
-            JobItem.status.set(JobStatus.PROCESSING.value),
-            here["provider"].set(route.provider),
-            here["endpoint"].set(route.endpoint),
-            here["submission"].set(to_attributes(submission)),
-        ],
-        condition,
-    )
+    actions: list[Action] = [
+        JobItem.status.set(JobStatus.PROCESSING.value),
+        here["provider"].set(route.provider),
+        here["endpoint"].set(route.endpoint),
+        here["submission"].set(to_attributes(submission)),
+    ]
+    if task_token is not None:
+        actions.append(here["task_token"].set(task_token))
+    return _write(job_id, actions, condition)
 
 
 def mark_sent(job_id: str, stage: str, task_id: str, handle: Handle) -> Job:

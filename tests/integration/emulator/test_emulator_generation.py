@@ -1,6 +1,6 @@
 """The generation state machine, from its own file, with scripted functions.
 
-What it must do with any functions: `Submit → Track ⟲ → Migrate → (Submit again?) → Settle`.
+What it must do with any functions: `Submit (→ Track ⟲) → Migrate → (Submit again?) → Settle`.
 """
 
 import json
@@ -15,14 +15,12 @@ from botocore.exceptions import ClientError
 from local.stack import Stack, wait_for
 
 
-def sent(stage: str = "video", polls: tuple[int, ...] = (30,), left: int = 3_600) -> dict[str, Any]:
-    """The response of Submit, for a job with so many seconds left."""
-    deadline = int(time.time()) + left
-    return {"return": {"stage": stage, "poll_seconds": [*polls], "deadline": deadline}}
+def plan(stage: str = "video", polls: tuple[int, ...] = (30,), left: int = 3_600) -> dict[str, Any]:
+    """What Submit hands over to Track, for a job with so many seconds left."""
+    return {"stage": stage, "poll_seconds": [*polls], "deadline": int(time.time()) + left}
 
 
-SENT = sent()
-IMPATIENT = sent(polls=(1, 2))
+IMPATIENT = plan(polls=(1, 2))
 DONE = {"return": {"more": False}}
 
 
@@ -60,9 +58,26 @@ class Play:
             input=json.dumps({"job_id": self.job_id}),
         )
 
-    def wake(self, turn: int = 1) -> None:
-        token = self.turn("Track", turn)["task_token"]
-        self.stack.boto3("stepfunctions").send_task_success(taskToken=token, output="{}")
+    def wake(self, turn: int = 1, state: str = "Track", stage: str = "video") -> None:
+        self.stack.boto3("stepfunctions").send_task_success(
+            taskToken=self.turn(state, turn)["task_token"], output=json.dumps({"stage": stage})
+        )
+
+    def fail(self, turn: int = 1, state: str = "Track") -> None:
+        """The generation that the state waits for fails."""
+        self.stack.boto3("stepfunctions").send_task_failure(
+            taskToken=self.turn(state, turn)["task_token"],
+            error="GenerationFailed",
+            cause="declined",
+        )
+
+    def hand_over(self, to_track: dict[str, Any] | None = None, turn: int = 1) -> None:
+        """Let Submit end its wait, so that Track polls."""
+        self.stack.boto3("stepfunctions").send_task_failure(
+            taskToken=self.turn("Submit", turn)["task_token"],
+            error="PollNeeded",
+            cause=json.dumps(to_track or plan()),
+        )
 
     def status(self) -> str:
         described = self.stack.boto3("stepfunctions").describe_execution(
@@ -79,12 +94,26 @@ class Play:
 @pytest.fixture
 def play(stack: Stack) -> Play:
     play = Play(stack, uuid.uuid4().hex)
-    play.write(Submit=[SENT], Track=[{}], Migrate=[DONE], Settle=[{}])
+    play.write(Submit=[{}], Track=[{}], Migrate=[DONE], Settle=[{}])
     return play
 
 
-def test_a_webhook_carries_a_job_through_in_five_transitions(play: Play) -> None:
+def test_a_webhook_carries_a_job_through_in_four_transitions(play: Play) -> None:
     play.start()
+    play.wake(state="Submit")
+    assert play.finish() == "SUCCEEDED"
+    assert play.stack.transitions(play.job_id) == ["Submit", "Migrate", "NextStage", "Settle"]
+    assert play.turn("Migrate", 1) == {"job_id": play.job_id, "stage": "video"}
+    assert play.turn("Settle", 1) == {"job_id": play.job_id, "error": ""}
+
+
+def test_what_must_be_polled_soon_is_handed_over_to_track(play: Play) -> None:
+    play.start()
+    to_track = plan()
+    play.hand_over(to_track)
+    found = play.turn("Track", 1)
+    assert found.pop("task_token") != play.turn("Submit", 1)["task_token"]
+    assert found == {"job_id": play.job_id, "stage": "video", "turn": 0}
     play.wake()
     assert play.finish() == "SUCCEEDED"
     assert play.stack.transitions(play.job_id) == [
@@ -94,15 +123,13 @@ def test_a_webhook_carries_a_job_through_in_five_transitions(play: Play) -> None
         "NextStage",
         "Settle",
     ]
-    assert play.turn("Migrate", 1) == {"job_id": play.job_id, "stage": "video"}
-    assert play.turn("Settle", 1) == {"job_id": play.job_id, "error": ""}
 
 
 def test_without_a_webhook_track_is_entered_again_each_time_its_interval_is_over(
     play: Play,
 ) -> None:
-    play.write(Submit=[IMPATIENT])
     play.start()
+    play.hand_over(IMPATIENT)
     tracked = [play.turn("Track", number) for number in (1, 2, 3)]
     assert [event["turn"] for event in tracked] == [0, 1, 2]
     assert len({event["task_token"] for event in tracked}) == 3
@@ -122,21 +149,21 @@ def test_without_a_webhook_track_is_entered_again_each_time_its_interval_is_over
 
 
 def test_track_is_entered_once_more_right_after_the_deadline(play: Play) -> None:
-    submitted = sent(polls=(3_600,), left=4)
-    play.write(Submit=[submitted])
     play.start()
+    to_track = plan(polls=(3_600,), left=4)
+    play.hand_over(to_track)
     assert play.turn("Track", 2)["turn"] == 1
     entered = [e for e in play.stack.history(play.job_id) if e["type"] == "TaskStateEntered"]
     last = entered[-1]["timestamp"].timestamp()
     # Past it in whole seconds, which is how Track looks at it.
-    assert submitted["return"]["deadline"] <= int(last + 0.05) < submitted["return"]["deadline"] + 5
+    assert to_track["deadline"] <= int(last + 0.05) < to_track["deadline"] + 5
     play.wake(turn=2)
     assert play.finish() == "SUCCEEDED"
 
 
 def test_the_token_of_an_earlier_turn_wakes_no_execution(play: Play) -> None:
-    play.write(Submit=[IMPATIENT])
     play.start()
+    play.hand_over(IMPATIENT)
     play.turn("Track", 2)
     with pytest.raises(ClientError, match="TaskTimedOut"):
         play.wake(turn=1)
@@ -144,25 +171,24 @@ def test_the_token_of_an_earlier_turn_wakes_no_execution(play: Play) -> None:
     assert play.finish() == "SUCCEEDED"
 
 
-def test_a_failed_generation_goes_by_submit_and_is_settled(play: Play) -> None:
-    play.write(Submit=[SENT, {"raise": "SubmissionRejected"}])
+@pytest.mark.parametrize("state", ["Submit", "Track"])
+def test_a_failed_generation_goes_by_submit_and_is_settled(play: Play, state: str) -> None:
+    play.write(Submit=[{}, {"raise": "SubmissionRejected"}])
     play.start()
-    play.stack.boto3("stepfunctions").send_task_failure(
-        taskToken=play.turn("Track", 1)["task_token"], error="GenerationFailed", cause="declined"
-    )
+    if state == "Track":
+        play.hand_over()
+    play.fail(state=state)
     assert play.finish() == "SUCCEEDED"
     assert play.turn("Settle", 1)["error"] == "SubmissionRejected"
-    assert play.stack.transitions(play.job_id) == ["Submit", "Track", "Submit", "Settle"]
+    waited = ["Submit"] if state == "Submit" else ["Submit", "Track"]
+    assert play.stack.transitions(play.job_id) == [*waited, "Submit", "Settle"]
 
 
 def test_a_failed_generation_that_is_sent_again_goes_on(play: Play) -> None:
-    play.write(Submit=[SENT, sent("image")])
     play.start()
-    play.stack.boto3("stepfunctions").send_task_failure(
-        taskToken=play.turn("Track", 1)["task_token"], error="GenerationFailed", cause="declined"
-    )
-    assert play.turn("Track", 2)["stage"] == "image"
-    play.wake(turn=2)
+    play.fail(state="Submit")
+    play.wake(turn=2, state="Submit", stage="image")
+    assert play.turn("Migrate", 1)["stage"] == "image"
     assert play.finish() == "SUCCEEDED"
     assert play.turn("Settle", 1)["error"] == ""
 
@@ -178,35 +204,37 @@ def test_a_rejected_submission_is_not_tried_again(play: Play) -> None:
 def test_a_failing_track_does_not_end_the_job_while_the_provider_may_deliver(play: Play) -> None:
     play.write(Track=[{"raise": "RuntimeError"}, {}])
     play.start()
+    play.hand_over()
     play.wake(turn=2)
     assert play.finish() == "SUCCEEDED"
     assert play.turn("Settle", 1)["error"] == ""
 
 
 def test_a_job_of_two_stages_submits_twice(play: Play) -> None:
-    play.write(Submit=[sent("image"), SENT], Migrate=[{"return": {"more": True}}, DONE])
+    play.write(Migrate=[{"return": {"more": True}}, DONE])
     play.start()
-    play.wake(turn=1)
-    play.wake(turn=2)
+    play.wake(state="Submit", stage="image")
+    play.hand_over(turn=2)
+    play.wake()
     assert play.finish() == "SUCCEEDED"
-    assert [play.turn("Track", n)["stage"] for n in (1, 2)] == ["image", "video"]
-    assert [play.turn("Track", n)["turn"] for n in (1, 2)] == [0, 0]
+    assert [play.turn("Migrate", n)["stage"] for n in (1, 2)] == ["image", "video"]
+    assert play.turn("Track", 1)["turn"] == 0
     assert play.stack.transitions(play.job_id).count("NextStage") == 2
 
 
-def test_a_callback_that_comes_before_track_returns_counts(play: Play) -> None:
-    play.write(Track=[{"sleep": 4}])
+def test_a_callback_that_comes_before_submit_returns_counts(play: Play) -> None:
+    play.write(Submit=[{"sleep": 4}])
     play.start()
-    play.wake()
+    play.wake(state="Submit")
     play.turn("Settle", 1)
-    (track,) = play.stack.invocations(function="PlayTrack", about=play.job_id)
-    assert not track.ended
+    (submit,) = play.stack.invocations(function="PlaySubmit", about=play.job_id)
+    assert not submit.ended
     assert play.finish() == "SUCCEEDED"
 
 
 def test_an_aborted_execution_stops_waiting_and_its_event_is_delivered(play: Play) -> None:
     play.start()
-    token = play.turn("Track", 1)["task_token"]
+    token = play.turn("Submit", 1)["task_token"]
     client = play.stack.boto3("stepfunctions")
     client.stop_execution(executionArn=play.stack.execution_arn(play.job_id))
     told = wait_for(lambda: play.event(f"witness/{play.job_id}"), 10)
@@ -219,6 +247,6 @@ def test_an_aborted_execution_stops_waiting_and_its_event_is_delivered(play: Pla
 def test_a_settle_that_cannot_settle_keeps_trying(play: Play) -> None:
     play.write(Settle=[{"raise": "RuntimeError"}, {}])
     play.start()
-    play.wake()
+    play.wake(state="Submit")
     assert play.finish() == "SUCCEEDED"
     assert play.turn("Settle", 2)["job_id"] == play.job_id
