@@ -79,9 +79,7 @@ DOCUMENTS_MEGABYTES = 256
 EVENT_BYTES = 26
 """The bytes that CloudWatch Logs adds to each line when it bills."""
 
-PROMPT = "A paper boat crosses a still lake at dawn, mist over the water. ".ljust(900, ".")
-"""A text, filled up by the length that AWS's task tokens have beyond the emulator's 36 characters:
-the token is stored in the job, and DynamoDB bills a write by the size of the whole item."""
+PROMPT = "A paper boat crosses a still lake at dawn, mist over the water."
 LOOK_SECONDS = 2.0
 PAUSE_SECONDS = 1.5
 LOOP_SECONDS, LOOP_TRANSITIONS = 10.0, 1

@@ -34,6 +34,9 @@ from local.emulator.upstream import corrects
 # ruff: noqa: SLF001
 
 CALLBACK = ".waitForTaskToken"
+TOKEN_CHARACTERS = 850
+"""About as long as AWS's tokens (an assumption; 2,048 are allowed). They are stored on the job, and
+DynamoDB bills writes by the size of the whole item."""
 DEFAULT_TIMEOUT_SECONDS = 99_999_999
 # https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
 UNCATCHABLE_BY_ALL = {"States.DataLimitExceeded", "States.Runtime"}
@@ -61,7 +64,7 @@ class Task:
         """Run once: the state's output and the next state, or the error that ends the attempt."""
         self.must_be_running()
         if CALLBACK in self.resource:
-            self.context["Task"] = {"Token": new_uuid()}
+            self.context["Task"] = {"Token": new_uuid().ljust(TOKEN_CHARACTERS, "A")}
         arguments = self._arguments()
         timeout = self._seconds("TimeoutSeconds") or DEFAULT_TIMEOUT_SECONDS
         self.record("TaskScheduled", parameters=json.dumps(arguments), timeoutInSeconds=timeout)

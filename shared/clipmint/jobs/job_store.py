@@ -311,7 +311,12 @@ def record_asset(
         The stage has an asset already, which stays.
     """
     here = stage_path(stage)
-    actions: list[Action] = [here["asset"].set(to_attributes(asset))]
+    actions: list[Action] = [
+        here["asset"].set(to_attributes(asset)),
+        # The execution has resumed. DynamoDB bills a write by the size of the whole item, and a
+        # token is as long as all the rest of a job.
+        here["task_token"].remove(),
+    ]
     if image_url is not None:
         actions.append(JobItem.image_url.set(image_url))
     if next_deadline is not None:

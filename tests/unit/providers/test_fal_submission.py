@@ -8,6 +8,7 @@ from urllib.parse import parse_qs
 import httpx
 import pytest
 
+from clipmint.jobs.job import Handle
 from clipmint.jobs.outcomes import FailureCode
 from clipmint.providers import transport
 from clipmint.providers.base import (
@@ -30,6 +31,7 @@ from tests.support.fal_wire import (
     task,
 )
 
+NAMES = ("status", "result", "cancel")
 WEBHOOK = "https://api.example.com/webhooks/fal/job-1/video/s3cret?x=1&y=ü"
 
 
@@ -38,7 +40,7 @@ def test_an_accepted_task_is_known_by_its_id_and_the_urls_fal_returned() -> None
     submitted = adapter.submit(task())
     assert isinstance(submitted, Accepted)
     assert submitted.handle.request_id == REQUEST_ID
-    assert submitted.handle.urls == {
+    assert {name: addresses.url_of(submitted.handle, name) for name in NAMES} == {
         "status": f"{BASE}/status",
         "result": f"{BASE}/response",
         "cancel": f"{BASE}/cancel",
@@ -325,11 +327,30 @@ def test_a_url_elsewhere_is_dropped_and_built_under_two_segments(elsewhere: obje
     adapter, _ = fal(answer(200, submission_answer(status_url=given)))
     submitted = adapter.submit(task(endpoint="fal-ai/veo3.1/fast"))
     assert isinstance(submitted, Accepted)
-    assert submitted.handle.urls["status"] == f"{BASE}/status"
+    assert addresses.url_of(submitted.handle, "status") == f"{BASE}/status"
 
 
 def test_a_request_id_alone_makes_a_usable_handle() -> None:
     sora = addresses.handle(QUEUE, "fal-ai/sora-2/image-to-video", REQUEST_ID, {})
-    assert sora.urls["result"] == f"{QUEUE}/fal-ai/sora-2/requests/{REQUEST_ID}"
+    assert addresses.url_of(sora, "result") == f"{QUEUE}/fal-ai/sora-2/requests/{REQUEST_ID}"
     comfy = addresses.handle(QUEUE, "comfy/some/flow/x", "r1", {})
-    assert comfy.urls["status"] == f"{QUEUE}/comfy/some/flow/requests/r1/status"
+    assert addresses.url_of(comfy, "status") == f"{QUEUE}/comfy/some/flow/requests/r1/status"
+
+
+def test_a_handle_holds_no_url_that_follows_from_another() -> None:
+    adapter, _ = fal(answer(200, submission_answer()))
+    submitted = adapter.submit(task())
+    assert isinstance(submitted, Accepted)
+    assert submitted.handle.urls == {"result": BASE}
+    assert {name: addresses.url_of(submitted.handle, name) for name in NAMES} == {
+        "status": f"{BASE}/status",
+        "result": BASE,
+        "cancel": f"{BASE}/cancel",
+    }
+
+
+def test_a_handle_of_an_earlier_version_is_used_as_it_is() -> None:
+    urls = {"status": f"{BASE}/s", "result": f"{BASE}/r", "cancel": f"{BASE}/c"}
+    found = {name: addresses.url_of(Handle(REQUEST_ID, urls), name) for name in NAMES}
+    assert found == urls
+    assert addresses.url_of(Handle(REQUEST_ID), "status") == ""

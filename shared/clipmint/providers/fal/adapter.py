@@ -228,7 +228,7 @@ class Fal:
         raise unusable(f"fal responded {response.status} to a status request: {message}")
 
     def _ask(self, method: str, handle: Handle, which: str) -> Response:
-        url = handle.urls.get(which, "")
+        url = addresses.url_of(handle, which)
         # Checked again: the handle comes from storage, and the request carries our key.
         if not self._settings.key or not addresses.is_ours(
             url, self._settings.queue_url, handle.request_id

@@ -62,6 +62,9 @@ def handle(
 ) -> Handle:
     """The handle of a request, with fal's URLs where they pass `is_ours`, else with built ones.
 
+    A URL that follows from the result's is left out, and `url_of` adds it: DynamoDB bills every write
+    of a job by the job's size.
+
     ``returned`` is the body of fal's response to the submission; empty if that response was lost.
     """
     base = f"{queue_url}/{application(endpoint)}/requests/{request_id}"
@@ -70,4 +73,12 @@ def handle(
         given = returned.get(field)
         trusted = isinstance(given, str) and is_ours(given, queue_url, request_id)
         urls[name] = str(given) if trusted else f"{base}{suffix}"
-    return Handle(request_id=request_id, urls=urls)
+    short = Handle(request_id, {"result": urls["result"]})
+    differing = {name: url for name, url in urls.items() if url != url_of(short, name)}
+    return Handle(request_id, {"result": urls["result"], **differing})
+
+
+def url_of(handle: Handle, name: str) -> str:
+    """The URL of that name (``status``, ``result`` or ``cancel``); empty if it is not known."""
+    result = handle.urls.get("result", "")
+    return handle.urls.get(name) or (result and f"{result}{_RETURNED[name][1]}")
