@@ -250,13 +250,16 @@ def test_projects_changes_and_deletes(aws: Aws, project: str) -> None:
     assert ask("projects-get").status == 404
 
 
-def test_submit_sends_the_job_to_its_provider(pending: Job, fal: Callable[..., Wire]) -> None:
+def test_submit_sends_the_job_to_its_provider_and_waits(
+    pending: Job, fal: Callable[..., Wire]
+) -> None:
     wire = fal(fal_wire.answer(200, fal_wire.submission_answer()))
     assert run("submit") == {
         "stage": "video",
-        "poll_seconds": [90, 30, 30, 60],
+        "poll_seconds": [180, 30, 30, 60],
         "deadline": pending.deadline,
     }
+    assert now().stages[0].task_token == read("submit")["task_token"]
     [request] = wire.requests
     assert (request.method, request.url.path) == ("POST", "/fal-ai/veo3.1")
     assert json.loads(request.content)["duration"] == "8s"

@@ -191,7 +191,9 @@ class Model:
         for job in self.jobs.values():
             if job.ended:
                 continue
-            if job.deadline < self.now - GRACE:
+            storing = job.outcome == "ok" and not job.stored
+            overdue_at = job.deadline + (MIGRATION_WINDOW if storing else 0)
+            if job.deadline < self.now - GRACE and overdue_at < self.now:
                 self._give_up(job, "DEADLINE_EXCEEDED")
                 settled += 1
             elif job.status == "pending" and job.created + GRACE < self.now:
@@ -229,8 +231,6 @@ class Model:
     def _learn(self, job: Job) -> None:
         job.sent = "yes"
         job.outcome = "ok" if job.there == "ok" else "PROVIDER_ERROR"
-        if job.outcome == "ok":
-            job.deadline = self.now + MIGRATION_WINDOW
 
     def _give_up(self, job: Job, outcome: str) -> None:
         """The sweep ends a job: its task at the provider is cancelled, or reported to the owner."""

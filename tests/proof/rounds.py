@@ -13,7 +13,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -22,6 +22,7 @@ from clipmint.credits import ledger
 from clipmint.credits.accounts import Limits
 from clipmint.execution import workflow
 from clipmint.execution.sweeping import DEADLINE_GRACE
+from clipmint.execution.waiting import SUBMIT_SECONDS
 from clipmint.jobs.job import Handle, ImageOrder, Job, Stage
 from clipmint.jobs.outcomes import Failed, FailureCode, Outcome, Running, Succeeded
 from clipmint.providers.base import Accepted, Notice, Submitted, Task, Unanswered, WebhookCall
@@ -39,6 +40,7 @@ from tests.support.invariants import (
     TERMINAL,
     Item,
     left_behind,
+    overdue_at,
     stages_of,
     unfinished,
     violations,
@@ -187,10 +189,38 @@ class Execution:
         self.account.executions.ended.add(self.job_id)
 
     def _submit(self) -> str:
+        executions = self.account.executions
+        for _ in range(MOST_ATTEMPTS):
+            if self.stopped:
+                return "end"
+            token = str(uuid.uuid4())
+            executions.sleeping.add(token)
+            try:
+                said = submit({"job_id": self.job_id, "task_token": token}, CONTEXT)
+            except Exception as error:  # noqa: BLE001  (as the state machine does)
+                if token not in executions.told:
+                    executions.sleeping.discard(token)
+                    self._error = type(error).__name__
+                    self.turns.note(f"submit: {error!r}")
+                    if self._error in FINAL:
+                        return "settle"
+                    continue
+            else:
+                self._stage, self._turn_ = said["stage"], 0
+            self.turns.pause(partial(self._is_over, token))
+            executions.sleeping.discard(token)
+            told = executions.told.get(token)
+            if told is None:
+                return "start_polling"  # the wait was in vain
+            return {"": "migrate", "PollNeeded": "track"}.get(told, "submit")
+        self.gave_up = True
+        return "settle"
+
+    def _start_polling(self) -> str:
         said = self._invoke(submit, {}, FINAL)
         if said is None:
             return "settle"
-        self._stage, self._turn_ = said["stage"], 0
+        self._stage, self._turn_ = said["stage"], 1
         return "track"
 
     def _track(self) -> str:
@@ -299,9 +329,11 @@ def play(account: Emulated, kind: Kind, seed: str, *, conflicts: float = 0.0) ->
 def _open(kind: Kind, user: str) -> Job:
     """A job as Generate leaves it, its credits held."""
     credits_ = 10
-    made = new_job(user, credits_=credits_, deadline_in=600)
+    [video] = new_job(user, credits_=credits_).stages
+    # So that an execution waits in Submit, if the deadline is not near.
+    video = replace(video, poll_seconds=(SUBMIT_SECONDS, 30))
+    made = new_job(user, stages=(video,), deadline_in=600)
     if kind == "two stages":
-        video = made.stages[0]
         order = ImageOrder("a model", "a red kettle", "16:9")
         image = Stage(
             "image",
@@ -315,7 +347,7 @@ def _open(kind: Kind, user: str) -> Job:
         )
         made = new_job(user, stages=(image, video), deadline_in=600)
     if kind == "clip":
-        made = new_job(user, credits_=credits_, deadline_in=600, batch_id=str(uuid.uuid4()))
+        made = replace(made, batch_id=str(uuid.uuid4()))
     ledger.grant(user, 20, f"for {user}")
     return ledger.hold_and_record([made], CALM, clips=kind == "clip")[0]
 
@@ -400,7 +432,7 @@ def judge(account: Emulated, this: Round, job: Job) -> None:
     [before] = account.jobs(this.user)
     if before["status"] not in TERMINAL:
         this.outcomes["left to the sweep"] += 1
-        late = int(before["deadline"]) - clock.epoch(clock.now())
+        late = overdue_at(before) - clock.epoch(clock.now())
         account.hands.forward(seconds=max(0, late) + DEADLINE_GRACE.total_seconds() + 1)
         sweep(dict(SCHEDULED), CONTEXT)
     now = account.snapshot(this.user, dict(this.provider.paid()))
@@ -440,8 +472,7 @@ def _untruths(this: Round, ended: Item, journal: list[Item]) -> list[str]:
 
 def _thrown_away(ended: Item) -> list[str]:
     """Stages that succeeded, and were given up before their time to be downloaded was over."""
-    # A success moves the deadline to the end of that time, and ending a job leaves it there.
-    in_time = clock.epoch(clock.from_iso(ended["completed_at"])) < int(ended["deadline"])
+    in_time = clock.epoch(clock.from_iso(ended["completed_at"])) < overdue_at(ended)
     if ended["status"] != "failed" or not in_time:
         return []
     return [

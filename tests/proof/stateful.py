@@ -41,6 +41,7 @@ from clipmint import aws
 from clipmint.catalog import model_store
 from clipmint.catalog.model import Model as CatalogModel
 from clipmint.credits import ledger
+from clipmint.jobs import job_store
 from clipmint.telemetry import logger
 from functions.admin.app import handler as admin
 from functions.cancel.app import handler as cancel
@@ -409,7 +410,9 @@ class Anything(RuleBasedStateMachine):
             assert (account.available, account.held) == (expected.available, expected.held)
             assert (account.sequence, account.open_jobs) == (expected.lines, expected.open)
         for order, job in self.model.jobs.items():
-            assert self.aws.job_item(self.ids[order])["status"]["S"] == job.status
+            found = job_store.get(self.ids[order])
+            assert found
+            assert found.status.value == job.status
         if self.steps % 10 == 0:
             self._examine()
 

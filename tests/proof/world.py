@@ -49,7 +49,14 @@ from tests.proof.timeline import Timeline
 from tests.support import moto_aws
 from tests.support.clock import Clock, virtual_time
 from tests.support.gateway import Answer, Context, answer_of, event
-from tests.support.invariants import TERMINAL, Snapshot, left_behind, unfinished, violations
+from tests.support.invariants import (
+    TERMINAL,
+    Snapshot,
+    left_behind,
+    overdue_at,
+    unfinished,
+    violations,
+)
 from tests.support.moto_aws import Aws, Clients
 from tests.support.reading import DEFINITION, of_type, written
 
@@ -420,7 +427,7 @@ class World:
             self.timeline.step()
 
     def _is_overdue(self, job: Mapping[str, Any]) -> bool:
-        late = self.timeline.now() - float(job["deadline"]) > OVERDUE_SECONDS
+        late = self.timeline.now() - overdue_at(job) > OVERDUE_SECONDS
         return late and not _has_ended(job)
 
 

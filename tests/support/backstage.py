@@ -83,9 +83,9 @@ def until_tracked(stack: RunningStack, job_id: str, stage: str = "video") -> Ite
     return item
 
 
-def pass_the_deadline(stack: RunningStack, job_id: str) -> None:
-    """As if the model's time had run out."""
-    _edit(stack, job_id, "deadline", {"N": "1"})
+def pass_the_deadline(stack: RunningStack, job_id: str, *, at: float = 1) -> None:
+    """As if the model's time had run out, at this moment in epoch seconds."""
+    _edit(stack, job_id, "deadline", {"N": str(int(at))})
 
 
 def age(stack: RunningStack, job_id: str) -> None:

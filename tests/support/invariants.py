@@ -82,6 +82,14 @@ def violations(now: Snapshot, before: Snapshot | None = None) -> list[str]:
     return [f"{now.user_id}: {sentence}" for sentence in found]
 
 
+def overdue_at(job: Item) -> int:
+    """When a job may be given up, in epoch seconds: at its deadline, or a day later if the file of
+    its current stage exists and has to be stored."""
+    current = next((stage for stage in stages_of(job).values() if not stage.get("asset")), {})
+    storing = "media_url" in (current.get("outcome") or {})
+    return int(job["deadline"]) + (24 * 3_600 if storing else 0)
+
+
 def stages_of(job: Item) -> dict[str, Item]:
     """The stages of a job's item, in the order they run."""
     return {name: job[name] for name in STAGES if job.get(name) is not None}

@@ -38,19 +38,25 @@ DEADLINE_GRACE = timedelta(minutes=2)
 provider once more; the sweep only gives up."""
 
 
+Action = Literal["settled", "started", "waiting", "storing"]
+"""What a sweep did with a job, or why it was left open: it waits for a provider, or its file is
+being stored."""
+
+
 @dataclass(slots=True)
 class Holds:
     """The jobs that a sweep leaves open: how many, the oldest's time of creation, and the earliest
-    deadline."""
+    deadline of those that wait for a provider."""
 
     jobs: int = 0
     oldest: datetime | None = None
     deadline: int | None = None
 
-    def add(self, found: OpenJob) -> None:
+    def add(self, found: OpenJob, *, storing: bool) -> None:
         self.jobs += 1
         self.oldest = min(self.oldest or found.created_at, found.created_at)
-        self.deadline = min(self.deadline or found.deadline, found.deadline)
+        if not storing:
+            self.deadline = min(self.deadline or found.deadline, found.deadline)
 
 
 def sweep_all(has_time: Callable[[], bool]) -> tuple[dict[str, int], Holds]:
@@ -68,16 +74,16 @@ def sweep_all(has_time: Callable[[], bool]) -> tuple[dict[str, int], Holds]:
         if not has_time():
             break
         action = _sweep_safely(found, unanswered)
-        if action:
+        if action in swept:
             swept[action] += 1
         if action != "settled" and isinstance(found, OpenJob):
-            holds.add(found)
+            holds.add(found, storing=action == "storing")
     if any(swept.values()):
         logger.warning("swept", extra=swept)
     return swept, holds
 
 
-def _sweep_safely(found: OpenJob | Unreadable, unanswered: set[str]) -> str | None:
+def _sweep_safely(found: OpenJob | Unreadable, unanswered: set[str]) -> str:
     if isinstance(found, Unreadable):
         logger.error("open job could not be read", extra={"reason": found.reason})
         count(SWEEP_FAILED)
@@ -90,26 +96,34 @@ def _sweep_safely(found: OpenJob | Unreadable, unanswered: set[str]) -> str | No
         return "failed"
 
 
-def sweep(found: OpenJob, unanswered: set[str]) -> Literal["settled", "started"] | None:
-    """Do what an open job needs. Returns what was done.
+def sweep(found: OpenJob, unanswered: set[str]) -> Action:
+    """Do what an open job needs.
 
     ``unanswered``: providers that gave no answer in this sweep. They are not asked again.
     """
     now = clock.now()
+    left: Action = "waiting"
     if found.deadline < clock.epoch(now - DEADLINE_GRACE):
-        settled = settle(found.job_id, "DeadlineExceeded", unanswered, late_only=True)
-        return "settled" if settled else None
+        if settle(found.job_id, "DeadlineExceeded", unanswered, late_only=True):
+            return "settled"
+        left = "storing"  # it is past its deadline and not overdue
     age = now - found.created_at
-    unstarted = found.status is JobStatus.PENDING and age > START_GRACE
+    unstarted = age > START_GRACE and _is_unstarted(found)
     if not unstarted and (age < LOOK_EVERY or age % LOOK_EVERY >= SWEEP_EVERY):
-        return None
+        return left
     # Starting is idempotent: a job in progress, or one that waits for a busy provider, goes on.
     if workflow.start(found.job_id) is Started.ENDED:
-        return "settled" if settle(found.job_id, "ExecutionEnded", unanswered) else None
+        return "settled" if settle(found.job_id, "ExecutionEnded", unanswered) else left
     if unstarted:
         count(EXECUTION_ENSURED)
         return "started"
-    return None
+    return left
+
+
+def _is_unstarted(found: OpenJob) -> bool:
+    """Whether nothing was ever sent for the job. The index does not show it."""
+    job = job_store.get(found.job_id) if found.status is JobStatus.PENDING else None
+    return job is not None and job.status is JobStatus.PENDING
 
 
 def settle(job_id: str, error: str, unanswered: set[str], *, late_only: bool = False) -> bool:
@@ -122,7 +136,7 @@ def settle(job_id: str, error: str, unanswered: set[str], *, late_only: bool = F
     unanswered
         As in `sweep`.
     late_only
-        Only if the job's deadline has passed.
+        Only if the job is overdue.
 
     Returns
     -------
@@ -133,8 +147,8 @@ def settle(job_id: str, error: str, unanswered: set[str], *, late_only: bool = F
 
     def decide(job: Job) -> Verdict | None:
         nonlocal by_us
-        # The index lags: a success that was recorded meanwhile has moved the deadline.
-        by_us = not late_only or job.deadline < clock.epoch(clock.now())
+        # The index has neither the outcome nor what was written just now.
+        by_us = not late_only or job.overdue_at < clock.epoch(clock.now())
         return verdict(job, error) if by_us else None
 
     _give_up(job_id, decide, unanswered)

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from clipmint.catalog.model import Route, Settings
-from clipmint.jobs.outcomes import Failed, FailureCode, Finished
+from clipmint.jobs.outcomes import Failed, FailureCode, Finished, Succeeded
 from clipmint.records import stored
 from clipmint.stages import IMAGE, STAGES, Kind
 
@@ -188,10 +188,16 @@ class Stage:
         return Handle(self.submission.request_id, self.submission.urls)
 
 
+MIGRATION_WINDOW = timedelta(hours=24)
+"""How long a finished video may take to reach the owner's bucket. Every provider keeps its files
+at least this long (Runway is the shortest, 24 to 48 hours)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """One generation. To add a field, see "Add a field to a job" in docs/architecture.md.
 
+    ``status`` is stored as ``pending`` until the job ends: ``processing`` follows from the stages.
     ``deadline`` is that of the current stage, in epoch seconds. ``revision`` counts the changes of
     the item. ``image_url`` is the first frame: the URL in the request, or the image that the image
     stage made. ``batch_id`` identifies the call that started a clip.
@@ -225,6 +231,14 @@ class Job:
     @property
     def is_terminal(self) -> bool:
         return self.status in TERMINAL
+
+    @property
+    def overdue_at(self) -> int:
+        """When the job may be given up, in epoch seconds: at the deadline, or `MIGRATION_WINDOW`
+        later if the current stage's file exists and only its copy remains."""
+        stage = self.current_stage
+        storing = stage is not None and isinstance(stage.outcome, Succeeded)
+        return self.deadline + (int(MIGRATION_WINDOW.total_seconds()) if storing else 0)
 
     @property
     def credits(self) -> int:

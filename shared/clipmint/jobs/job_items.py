@@ -20,7 +20,7 @@ from pynamodb.attributes import (
 from pynamodb.indexes import GlobalSecondaryIndex, IncludeProjection
 from pynamodb.models import Model
 
-from clipmint.jobs.job import Job
+from clipmint.jobs.job import Job, JobStatus
 from clipmint.jobs.outcomes import Failed, Finished
 from clipmint.records import from_attributes, to_attributes
 from clipmint.stages import STAGES
@@ -118,7 +118,11 @@ def to_job(item: JobItem) -> Job:
     stages = [
         {"name": name, **stage.as_dict()} for name in STAGES if (stage := attributes.get(name))
     ]
-    return from_attributes(Job, {**attributes, "stages": stages})
+    job: Job = from_attributes(Job, {**attributes, "stages": stages})
+    # A running job's status is not written when its stage is sent, because both indexes contain it:
+    # each would be written again.
+    sent = any(stage.submission or stage.earlier for stage in job.stages)
+    return replace(job, status=JobStatus.PROCESSING) if sent and not job.is_terminal else job
 
 
 def stage_path(stage: str) -> Any:

@@ -18,8 +18,10 @@ from clipmint.jobs.job_items import OPEN, ByUser, JobItem
 from clipmint.jobs.job_store import get_many
 
 OPEN_FOR = timedelta(days=10)
-"""A job older than this has ended: a stage's deadline is a day at most, `MIGRATION_WINDOW` another,
-both stages may be made twice, and the rest is for the sweep that ends it."""
+"""A job older than this has ended. A stage's deadline is a day at most, `job.MIGRATION_WINDOW` is
+another day, both stages may be made twice, and the rest is for the sweep that ends the job."""
+
+_RUNNING = {JobStatus.PENDING.value, JobStatus.PROCESSING.value}
 
 SEARCHED = 1_000
 """Jobs that one page examines at most: some megabytes, in well under a second."""
@@ -55,7 +57,7 @@ def list_for_user(
     TemporarilyUnavailable
         DynamoDB did not read all of them in several attempts.
     """
-    wanted = {"status": status and status.value, "project_id": project_id, "scene_id": scene_id}
+    wanted = {"project_id": project_id, "scene_id": scene_id}
     results = JobItem.by_user.query(
         user_id,
         scan_index_forward=False,
@@ -71,16 +73,22 @@ def list_for_user(
             break
         last = item
         fits = all(value in {None, getattr(item, name)} for name, value in wanted.items())
-        if fits and not item.deleted:
+        if fits and _may_have(status, item.status) and not item.deleted:
             fitting.append(item.job_id)
     read = get_many(fitting, consistent=False)
-    # A job may have changed since the index was updated: leave out what no longer matches.
+    # Leave out what does not match: the index shows every running job as pending, and a job may
+    # have changed since the index was updated.
     found = [
         job
         for job_id in fitting
         if (job := read.get(job_id)) and status in {None, job.status} and not job.deleted
     ]
     return Page(found, following)
+
+
+def _may_have(status: JobStatus | None, indexed: str) -> bool:
+    """Whether a job with this status in the index may have the status that is asked for."""
+    return status is None or indexed == status.value or {indexed, status.value} <= _RUNNING
 
 
 def _start_key(user_id: str, cursor: str) -> dict[str, dict[str, Any]]:

@@ -24,20 +24,15 @@ from clipmint.jobs.job import (
     Earlier,
     Handle,
     Job,
-    JobStatus,
     Refusal,
     Stage,
     Submission,
     SubmissionState,
 )
 from clipmint.jobs.job_items import JobItem, outcome_attributes, stage_path, to_job
-from clipmint.jobs.outcomes import Finished, Succeeded
+from clipmint.jobs.outcomes import Finished
 from clipmint.records import to_attributes
 from clipmint.stages import earlier_stages
-
-MIGRATION_WINDOW = timedelta(hours=24)
-"""How long a finished video may take to reach the owner's bucket. Every provider keeps its files
-at least this long (Runway is the shortest, 24 to 48 hours)."""
 
 _CONFLICT_ATTEMPTS = 5
 """Attempts at an update while a transaction holds the item, which takes milliseconds. DynamoDB
@@ -162,7 +157,6 @@ def mark_sending(
         before = stage_path(name)
         condition = condition & (before.does_not_exist() | before["asset"].exists())
     actions: list[Action] = [
-        JobItem.status.set(JobStatus.PROCESSING.value),
         here["provider"].set(route.provider),
         here["endpoint"].set(route.endpoint),
         here["submission"].set(to_attributes(submission)),
@@ -254,8 +248,6 @@ def record_outcome(
     The outcome and Track's task token are in the same item. The second of the two writers finds
     both and resumes the execution, so it is resumed in either order.
 
-    A success also moves the job's deadline: the file exists, and only its copy remains.
-
     Parameters
     ----------
     handle
@@ -272,9 +264,6 @@ def record_outcome(
     """
     here = stage_path(stage)
     actions: list[Action] = [here["outcome"].set(outcome_attributes(outcome))]
-    if isinstance(outcome, Succeeded):
-        until = clock.epoch(clock.now() + MIGRATION_WINDOW)
-        actions.append(JobItem.deadline.set(until))
     if handle is not None:
         actions.extend(_sent(here["submission"], handle))
     condition = here["submission"].exists() & here["outcome"].does_not_exist()

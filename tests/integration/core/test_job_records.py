@@ -233,17 +233,27 @@ def test_an_early_webhook_also_carries_the_id_of_the_submission(
         job_store.mark_unknown(job.job_id, "video", TASK_ID)
 
 
-def test_a_success_gives_the_copy_a_day_and_a_failure_does_not(aws: Aws, hands: Clock) -> None:
+def test_a_success_gives_the_copy_a_day_and_a_failure_does_not(aws: Aws) -> None:
     made, failed = in_state(SubmissionState.SENT), in_state(SubmissionState.SENT)
-    hands.forward(minutes=20)
+    assert made.overdue_at == made.deadline
     made = job_store.record_outcome(made.job_id, "video", VIDEO)
-    assert made.deadline == clock.epoch(hands.moment + timedelta(hours=24))
+    assert made.overdue_at == made.deadline + 24 * 3_600
     deadline = failed.deadline
     failed = job_store.record_outcome(
         failed.job_id, "video", Failed(FailureCode.NO_OUTPUT, "nothing")
     )
-    assert failed.deadline == deadline
+    assert failed.overdue_at == failed.deadline == deadline
     assert failed.stages[0].outcome == Failed(FailureCode.NO_OUTPUT, "nothing")
+    made = job_store.record_asset(made.job_id, "video", ASSET)
+    assert made.overdue_at == made.deadline
+
+
+def test_a_stored_file_needs_no_task_token_any_more(aws: Aws) -> None:
+    job = in_state(SubmissionState.SENT)
+    job_store.store_task_token(job.job_id, "video", "task-token")
+    job_store.record_outcome(job.job_id, "video", VIDEO)
+    [stage] = job_store.record_asset(job.job_id, "video", ASSET).stages
+    assert (stage.asset, stage.task_token) == (ASSET, None)
 
 
 def test_a_provider_that_talks_too_much_is_cut_short(aws: Aws) -> None:

@@ -309,6 +309,29 @@ def test_a_job_whose_video_has_just_been_made_is_not_swept(
     assert assert_adds_up("user-1").held == 32
 
 
+def test_a_video_has_a_day_beyond_the_deadline_to_be_stored(
+    aws: Aws, hands: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = sent(deadline_in=600)
+    workflow.start(job.job_id)
+    job_store.record_outcome(job.job_id, "video", VIDEO)
+    hands.forward(hours=24)
+    capsys.readouterr()
+    assert sweep(SCHEDULE, Context()) == {"settled": 0, "started": 0, "failed": 0}
+    counted = counters(capsys)
+    assert (counted["OpenJobs"], counted["OverdueSeconds"]) == ([1], [0])
+    hands.forward(seconds=601 + DEADLINE_GRACE.total_seconds())
+    assert sweep(SCHEDULE, Context()) == {"settled": 1, "started": 0, "failed": 0}
+    assert end_of(job) == (JobStatus.FAILED, FailureCode.MEDIA_UNAVAILABLE)
+
+
+def test_a_job_that_is_being_sent_needs_no_start(aws: Aws, hands: Clock) -> None:
+    begin_sending(open_job())
+    hands.forward(minutes=3)
+    assert sweep(SCHEDULE, Context()) == {"settled": 0, "started": 0, "failed": 0}
+    assert aws.executions.attempts_to_start == 0
+
+
 def test_a_job_whose_execution_was_never_started_is_started(aws: Aws, hands: Clock) -> None:
     job = open_job()
     hands.forward(minutes=1)

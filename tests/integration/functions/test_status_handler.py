@@ -163,12 +163,19 @@ def test_the_list_shows_ones_own_jobs_newest_first_in_pages(call: Caller, hands:
 
 
 def test_the_list_can_be_filtered_by_status(call: Caller) -> None:
-    open_job()
-    done, broken = completed(), failed()
-    for status, job in (("completed", done), ("failed", broken)):
+    waiting, done, broken = open_job(), completed(), failed()
+    running = begin_sending(open_job())
+    for status, job in (
+        ("pending", waiting),
+        ("processing", running),
+        ("completed", done),
+        ("failed", broken),
+    ):
         page = call("GET", "/v1/videos", query={"status": status}).body
-        assert [video["job_id"] for video in page["videos"]] == [job.job_id]
-    assert len(call("GET", "/v1/videos").body["videos"]) == 3
+        assert [(video["job_id"], video["status"]) for video in page["videos"]] == [
+            (job.job_id, status)
+        ]
+    assert len(call("GET", "/v1/videos").body["videos"]) == 4
 
 
 @pytest.mark.parametrize(

@@ -62,8 +62,8 @@ def handle(
 ) -> Handle:
     """The handle of a request, with fal's URLs where they pass `is_ours`, else with built ones.
 
-    A URL that follows from the result's is left out, and `url_of` adds it: DynamoDB bills every write
-    of a job by the job's size.
+    A URL that follows from the result's is left out, and `url_of` adds it: DynamoDB bills every
+    write of a job by the job's size.
 
     ``returned`` is the body of fal's response to the submission; empty if that response was lost.
     """
