@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import groupby
 from typing import Any
 
 import pytest
@@ -22,7 +21,7 @@ from tests.support.customer import Customer
 
 pytestmark = pytest.mark.alone
 
-HAPPY_PATH = ["Submit", "Track", "Migrate", "NextStage", "Settle"]
+HAPPY_PATH = ["Submit", "Migrate", "NextStage", "Settle"]
 NOT_STARTED = "Video generation could not be started. Please try again."
 
 
@@ -62,8 +61,8 @@ def assert_delivered_once_by(
     assert customer.kinds() == ["grant", "hold", "capture"], "one hold, whoever delivers"
     assert customer.credits() == {"available": 0, "held": 0}
     until_execution_ended(stack, job_id)
-    # The state machine saw nothing of it. (Track is entered once more per poll, if one was due.)
-    assert [state for state, _ in groupby(stack.transitions(job_id))] == HAPPY_PATH
+    # The state machine saw nothing of it. (A model that is polled soon enters Track, per poll.)
+    assert [state for state in stack.transitions(job_id) if state != "Track"] == HAPPY_PATH
 
 
 @pytest.mark.parametrize(
