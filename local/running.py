@@ -38,7 +38,6 @@ from local.journal import Invocation, Journal
 from local.simulator.client import Simulator
 
 STATE = ROOT / ".local"
-NEWEST = STATE / "newest"
 DESCRIPTION = "stack.json"
 ISSUER_KEY = "issuer.pem"
 # Tests make calls from many threads at once.
@@ -289,12 +288,17 @@ def client(endpoint: str, region: str, service: str) -> Any:
 def running_stack(name: str | None = None) -> RunningStack:
     """A running stack by name, or the one started last. Raises LookupError if there is none."""
     remove_remains()
-    if name is None and NEWEST.exists():
-        name = NEWEST.read_text(encoding="utf-8")
-    described = STATE / (name or "") / DESCRIPTION
-    if name is None or not described.exists():
-        raise LookupError("no such stack is running; start one with: python -m local up")
-    return RunningStack(json.loads(described.read_text(encoding="utf-8")))
+    for described in sorted(STATE.glob(f"{name or '*'}/{DESCRIPTION}"), key=_written, reverse=True):
+        with contextlib.suppress(FileNotFoundError):  # it ends meanwhile
+            return RunningStack(json.loads(described.read_text(encoding="utf-8")))
+    raise LookupError("no such stack is running; start one with: make up")
+
+
+def _written(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0
 
 
 def remove_remains() -> None:

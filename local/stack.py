@@ -29,7 +29,6 @@ from local.running import (
     CREDENTIALS,
     DESCRIPTION,
     ISSUER_KEY,
-    NEWEST,
     STATE,
     RunningStack,
     remove_remains,
@@ -137,9 +136,10 @@ class Stack(RunningStack):
         self.outputs = deployed.outputs
         self._store_keys(deployed)
         self.describe(self._described(deployed))
-        text = json.dumps(self.description)
-        (self.state_dir / DESCRIPTION).write_text(text, encoding="utf-8")
-        NEWEST.write_text(self.name, encoding="utf-8")
+        # Renamed, because others look for it by its name.
+        unfinished = self.state_dir / f"{DESCRIPTION}.new"
+        unfinished.write_text(json.dumps(self.description), encoding="utf-8")
+        unfinished.rename(self.state_dir / DESCRIPTION)
 
     def _store_keys(self, deployed: Deployed) -> None:
         if "ProviderKeys" in deployed.resources:
@@ -269,5 +269,3 @@ class Stack(RunningStack):
 
     def _forget(self) -> None:
         shutil.rmtree(self.state_dir, ignore_errors=True)
-        if NEWEST.exists() and NEWEST.read_text(encoding="utf-8") == self.name:
-            NEWEST.unlink(missing_ok=True)
