@@ -154,7 +154,7 @@ def test_a_token_without_a_stack_explains_how_to_start_one() -> None:
     )
     assert done.returncode == 1
     assert done.stdout == ""
-    assert "python -m local up" in done.stderr
+    assert "make up" in done.stderr
 
 
 def test_a_real_key_uses_the_real_provider_and_gives_it_no_webhook() -> None:
