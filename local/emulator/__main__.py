@@ -75,12 +75,23 @@ async def serve(settings: Settings, *, stock: bool) -> None:
         functions,
         http_api,
         identity,
+        secret_values,
         tables,
         tasks,
     )
 
     if not stock:
-        for area in (functions, http_api, callbacks, tasks, executions, identity, alarms, tables):
+        for area in (
+            functions,
+            http_api,
+            callbacks,
+            tasks,
+            executions,
+            identity,
+            alarms,
+            tables,
+            secret_values,
+        ):
             area.apply(settings)
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()

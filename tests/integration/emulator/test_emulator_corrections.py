@@ -20,6 +20,7 @@ from tests.integration.emulator.small_app import act, outcome, request, role, ru
 Question = Callable[[Stack], Any]
 
 CALLBACK = {"do": "tell", "token": "{% $states.context.Task.Token %}"}
+NO_VALUE = "Secrets Manager can't find the specified secret value for staging label: AWSCURRENT."
 CAUGHT = {"Type": "Pass", "Output": "{% $states.input %}", "End": True}
 
 
@@ -337,6 +338,63 @@ def write_at_once(stack: Stack, items: int) -> str:
     return "written"
 
 
+def value_of(stack: Stack, secret: str) -> str:
+    """A secret's value, or the error's message."""
+    try:
+        found = stack.boto3("secretsmanager").get_secret_value(SecretId=secret)
+    except ClientError as error:
+        return str(error.response["Error"]["Message"])
+    return str(found.get("SecretString"))
+
+
+def secret_without_a_value(stack: Stack) -> Any:
+    """A secret that was created without a value has none, until one is written."""
+    secrets, name = stack.boto3("secretsmanager"), f"keys-{uuid.uuid4().hex}"
+    secrets.create_secret(Name=name)
+    before = value_of(stack, name)
+    secrets.put_secret_value(SecretId=name, SecretString="written")
+    return before, value_of(stack, name)
+
+
+def secret_of_a_template(stack: Stack) -> Any:
+    """A template without a secret's value creates it without one."""
+    return value_of(stack, deploy_secret(stack, f"keys-{uuid.uuid4().hex}", {}))
+
+
+def secret_whose_template_loses_its_value(stack: Stack) -> Any:
+    """The owner's value stays if an update of the stack no longer states a value."""
+    name = f"keys-{uuid.uuid4().hex}"
+    secret = deploy_secret(stack, name, {"SecretString": '{"FAL_KEY": ""}'})
+    stack.boto3("secretsmanager").put_secret_value(SecretId=secret, SecretString="the owner's")
+    deploy_secret(stack, name, {}, update=True)
+    return value_of(stack, secret)
+
+
+def deploy_secret(
+    stack: Stack, name: str, properties: dict[str, str], *, update: bool = False
+) -> str:
+    """Create or update a stack with one secret. Returns the secret's ARN."""
+    client = stack.boto3("cloudformation")
+    template = {
+        "Resources": {
+            "Keys": {
+                "Type": "AWS::SecretsManager::Secret",
+                "Properties": {"Description": "Keys.", **properties},
+            }
+        },
+        "Outputs": {"Id": {"Value": {"Fn::GetAtt": ["Keys", "Id"]}}},
+    }
+    deploy = client.update_stack if update else client.create_stack
+    deploy(StackName=name, TemplateBody=json.dumps(template))
+
+    def described() -> dict[str, Any]:
+        found: dict[str, Any] = client.describe_stacks(StackName=name)["Stacks"][0]
+        return found
+
+    wait_for(lambda: not described()["StackStatus"].endswith("_IN_PROGRESS"), 30)
+    return str(described()["Outputs"][0]["OutputValue"])
+
+
 def burst_of_calls(stack: Stack) -> Any:
     """Thirty calls at once take no more workers than one function may have."""
     with ThreadPoolExecutor(30) as pool:
@@ -375,6 +433,9 @@ CASES: list[tuple[Question, Any]] = [
     (alarm_on_metric_math, "CREATE_COMPLETE"),
     (token_with_a_word_for_a_date, 401),
     (transaction_of_another_alphabet, ("written", "ValidationException")),
+    (secret_without_a_value, (NO_VALUE, "written")),
+    (secret_of_a_template, NO_VALUE),
+    (secret_whose_template_loses_its_value, "the owner's"),
     (burst_of_calls, True),
 ]
 EACH = pytest.mark.parametrize(("ask", "on_aws"), CASES, ids=[ask.__name__ for ask, _ in CASES])
