@@ -87,7 +87,8 @@ def _object(content: Any) -> Any:
 
 
 def from_attributes(kind: type[T], attributes: Mapping[str, Any]) -> T:
-    """The dataclass that was stored as these attributes. Other attributes are ignored.
+    """The dataclass that was stored as these attributes. Other attributes are ignored, also those
+    of models inside it: a newer version may have written them.
 
     Raises
     ------
@@ -139,7 +140,7 @@ def _simple(kind: type, content: Any) -> Any:
     if dataclasses.is_dataclass(kind):
         return from_attributes(kind, content)
     if issubclass(kind, BaseModel):
-        return kind.model_validate(content)
+        return kind.model_validate(content, extra="ignore")  # unlike a request
     if kind is datetime:
         return clock.from_iso(content)
     if kind in _STORED_AS and type(content) not in _STORED_AS[kind]:

@@ -60,6 +60,9 @@ OVERDUE_SECONDS = Metric("OverdueSeconds", unit=MetricUnit.Seconds)
 LEDGER_DRIFT = Metric("LedgerDrift")
 ACCOUNTS_AUDITED = Metric("AccountsAudited")
 
+# Records that this version cannot read.
+UNREADABLE_RECORD = Metric("UnreadableRecord")
+
 # Work that the sweep did because another function failed to do it.
 JOB_SWEPT = Metric("JobSwept", ("status",))
 EXECUTION_DIED = Metric("ExecutionDied", ("status",))
@@ -75,6 +78,7 @@ SUBMISSION_UNANSWERED = Metric("SubmissionUnanswered", ("provider",))
 POLL_UNANSWERED = Metric("PollUnanswered", ("provider",))
 OWNER_ACCOUNT_REFUSED = Metric("OwnerAccountRefused", ("provider",))
 PROVIDER_NOT_CONFIGURED = Metric("ProviderNotConfigured", ("provider",))
+PROVIDER_KEYS_UNREADABLE = Metric("ProviderKeysUnreadable")
 CIRCUIT = Metric("Circuit", ("provider", "to"))
 MEDIA_URL_EXPIRED = Metric("MediaUrlExpired", ("provider",))
 

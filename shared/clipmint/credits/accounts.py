@@ -54,12 +54,13 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One immutable line of the journal. ``credits`` is positive; ``kind`` gives the direction."""
+    """One immutable line of the journal. ``credits`` is positive; ``kind`` gives the direction: an
+    `EntryKind`, or what another version has recorded."""
 
     user_id: str
     entry_id: str
     sequence: int
-    kind: EntryKind
+    kind: str
     credits: int
     balance_after: int
     held_after: int

@@ -17,17 +17,20 @@ with its journal has drifted. An account that keeps changing is left for another
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from clipmint import aws, clock
+from clipmint import aws, clock, unreadable
 from clipmint.credits import ledger
 from clipmint.credits.accounts import Account
 from clipmint.credits.journal import Journal, drift
 from clipmint.credits.ledger_items import AccountItem, EntryItem
+from clipmint.errors import TemporarilyUnavailable
 from clipmint.jobs import job_store
 from clipmint.telemetry import logger
 
@@ -67,7 +70,8 @@ def audit(which: int, slices: int, has_time: Callable[[], bool]) -> Audit:
             break
         accounts += 1
         if drift(account, journal, _ended(journal)):
-            off += confirmed_drift(account.user_id)
+            with suppress(TemporarilyUnavailable):  # it cannot be read, which was reported
+                off += confirmed_drift(account.user_id)
     return Audit(accounts, off)
 
 
@@ -114,25 +118,37 @@ def _journal(user_id: str, through: int) -> Journal:
 
 def _ended(journal: Journal) -> frozenset[str]:
     """The jobs of open holds that have ended. A user has only a few open holds."""
-    named = {job_id for job_id, _ in journal.open_holds}
-    found = {job_id: job_store.get(job_id) for job_id in named}
-    return frozenset(job_id for job_id, job in found.items() if job is None or job.is_terminal)
+    return frozenset(
+        job_id for job_id in {of for of, _ in journal.open_holds} if _has_ended(job_id)
+    )
+
+
+def _has_ended(job_id: str) -> bool:
+    try:
+        job = job_store.get(job_id)
+    except TemporarilyUnavailable:
+        return False  # it cannot be read, which was reported
+    return job is None or job.is_terminal
 
 
 def _books(
     which: int, slices: int, has_time: Callable[[], bool]
 ) -> Iterator[tuple[Account, Journal]]:
-    """Accounts with their journals. DynamoDB returns a partition's items together, in order."""
-    user_id, account, journal = "", Account(""), Journal()
-    for item in _items(which, slices, has_time):
-        sort_key = item["sk"]["S"]
-        if sort_key != "ACCOUNT" and not sort_key.startswith("ENTRY#"):
-            continue  # a grant's reference
-        if item["user_id"]["S"] != user_id:
-            if user_id:
-                yield account, journal
-            user_id = item["user_id"]["S"]
-            account, journal = Account(user_id), Journal()
+    """Accounts with their journals. DynamoDB returns a partition's items together, in order.
+
+    An account that cannot be read, or whose journal cannot, is left out.
+    """
+    ours = (item for item in _items(which, slices, has_time) if _text(item, "sk") != "REFERENCE")
+    by_user = itertools.groupby(ours, lambda item: _text(item, "user_id"))
+    return unreadable.readable(
+        by_user, lambda group: _book(*group), "account", lambda group: group[0]
+    )
+
+
+def _book(user_id: str, items: Iterable[_Item]) -> tuple[Account, Journal]:
+    account, journal = Account(user_id), Journal()
+    for item in items:
+        sort_key = _text(item, "sk")
         if sort_key == "ACCOUNT":
             account = Account(
                 user_id,
@@ -140,11 +156,10 @@ def _books(
                 held=_int(item, "held"),
                 sequence=_int(item, "last_sequence"),
             )
-        else:
+        elif sort_key.startswith("ENTRY#"):
             job_id, stage = _text(item, "job_id"), _text(item, "stage")
             journal.add(_text(item, "kind"), _int(item, "credits"), job_id, stage)
-    if user_id:
-        yield account, journal
+    return account, journal
 
 
 def _items(which: int, slices: int, has_time: Callable[[], bool]) -> Iterator[_Item]:

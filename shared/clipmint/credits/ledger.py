@@ -11,6 +11,7 @@ id) or its end (no longer open) and returns that.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -21,7 +22,7 @@ from pynamodb.expressions.update import Action
 from pynamodb.models import Model
 from pynamodb.transactions import TransactWrite
 
-from clipmint import aws, clock
+from clipmint import aws, clock, unreadable
 from clipmint.credits import accounts
 from clipmint.credits.accounts import Account, Entry, Limits
 from clipmint.credits.ledger_items import AccountItem, EntryItem, GrantItem
@@ -77,7 +78,14 @@ AlsoWriteFor = Callable[[int], AlsoWrite]
 
 
 def account_of(user_id: str) -> Account:
-    """A user's account (strongly consistent); an empty one for a user without any."""
+    """A user's account (strongly consistent); an empty one for a user without any.
+
+    Raises `TemporarilyUnavailable` if it cannot be read.
+    """
+    return unreadable.required(lambda: _account_of(user_id), "account", user_id)
+
+
+def _account_of(user_id: str) -> Account:
     try:
         item = AccountItem.get(user_id, "ACCOUNT", consistent_read=True)
     except DoesNotExist:
@@ -103,29 +111,32 @@ class EntryPage:
 
 
 def entries_of(user_id: str, *, limit: int, before: int | None) -> EntryPage:
-    """A user's journal, newest first, from below the sequence number ``before``."""
+    """A user's journal, newest first, from below the sequence number ``before``, without entries
+    that cannot be read."""
     older = EntryItem.sequence < before if before is not None else None
     query = EntryItem.by_sequence.query(
-        user_id, older, scan_index_forward=False, consistent_read=True, limit=limit + 1
+        user_id, older, scan_index_forward=False, consistent_read=True, page_size=limit + 1
     )
-    entries = [
-        Entry(
-            user_id=item.user_id,
-            entry_id=item.sk.removeprefix("ENTRY#"),
-            sequence=int(item.sequence),
-            kind=item.kind,
-            credits=int(item.credits),
-            balance_after=int(item.balance_after),
-            held_after=int(item.held_after),
-            created_at=clock.from_iso(item.created_at),
-            job_id=item.job_id,
-            stage=item.stage,
-            reference=item.reference,
-        )
-        for item in query
-    ]
+    readable = unreadable.readable(query, _entry, "entry", lambda item: f"{user_id} {item.sk}")
+    entries = list(itertools.islice(readable, limit + 1))
     more = len(entries) > limit
     return EntryPage(entries[:limit], entries[limit - 1].sequence if more else None)
+
+
+def _entry(item: EntryItem) -> Entry:
+    return Entry(
+        user_id=item.user_id,
+        entry_id=item.sk.removeprefix("ENTRY#"),
+        sequence=int(item.sequence),
+        kind=item.kind,
+        credits=int(item.credits),
+        balance_after=int(item.balance_after),
+        held_after=int(item.held_after),
+        created_at=clock.from_iso(item.created_at),
+        job_id=item.job_id,
+        stage=item.stage,
+        reference=item.reference,
+    )
 
 
 def hold_and_record(
@@ -386,7 +397,7 @@ def _raise_refusal(error: TransactWriteError, jobs_: int, also: AlsoWrite) -> No
         if reason is not None:
             if reason.raw_item is None:
                 raise TypeError("DynamoDB did not return the item that exists")
-            raise JobExists(job_items.to_job(JobItem.from_raw_data(reason.raw_item))) from None
+            raise JobExists(job_store.from_raw(reason.raw_item)) from None
     puts = refused[jobs_ : jobs_ + len(also.puts)]
     updates = refused[len(refused) - len(also.updates) :]
     if any(puts) or any(updates):

@@ -20,6 +20,7 @@ from pynamodb.attributes import (
 from pynamodb.indexes import GlobalSecondaryIndex, IncludeProjection
 from pynamodb.models import Model
 
+from clipmint import unreadable
 from clipmint.jobs.job import Job, JobStatus
 from clipmint.jobs.outcomes import Failed, Finished
 from clipmint.records import from_attributes, to_attributes
@@ -113,12 +114,20 @@ def to_item(job: Job) -> JobItem:
 
 
 def to_job(item: JobItem) -> Job:
-    """The job in an item. Raises `TypeError` or `ValueError` if it cannot be read."""
+    """The job in an item. A failure code of a newer version reads as ``INTERNAL``, and is reported.
+
+    Raises
+    ------
+    One of `unreadable.UNREADABLE`
+        It cannot be read.
+    """
     attributes = item.attribute_values
     stages = [
         {"name": name, **stage.as_dict()} for name in STAGES if (stage := attributes.get(name))
     ]
     job: Job = from_attributes(Job, {**attributes, "stages": stages})
+    if item.failure not in {None, job.failure}:
+        unreadable.report("job", job.job_id, ValueError("unknown failure code"))
     # A running job's status is not written when its stage is sent, because both indexes contain it:
     # each would be written again.
     sent = any(stage.submission or stage.earlier for stage in job.stages)

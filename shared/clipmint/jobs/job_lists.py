@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from pynamodb.exceptions import AttributeDeserializationError
-
-from clipmint import clock, cursors
+from clipmint import clock, cursors, unreadable
 from clipmint.jobs.job import Job, JobStatus
 from clipmint.jobs.job_items import OPEN, ByUser, JobItem
 from clipmint.jobs.job_store import get_many
+from clipmint.unreadable import UNREADABLE
 
 OPEN_FOR = timedelta(days=10)
 """A job older than this has ended. A stage's deadline is a day at most, `job.MIGRATION_WINDOW` is
@@ -44,7 +43,7 @@ def list_for_user(
     limit: int,
     cursor: str | None,
 ) -> Page:
-    """A user's jobs, newest first, without deleted ones.
+    """A user's jobs, newest first, without deleted ones and those that cannot be read.
 
     A page starts after the job that its cursor names, so new jobs do not shift it. It examines
     `SEARCHED` jobs at most. If few of them match the filters, the page is short or even empty, and
@@ -67,7 +66,8 @@ def list_for_user(
     fitting: list[str] = []
     last: JobItem | None = None
     following: str | None = None
-    for searched, item in enumerate(results):
+    entries = unreadable.readable(results, lambda item: item, "job", lambda item: item.job_id)
+    for searched, item in enumerate(entries):
         if last is not None and (len(fitting) == limit or searched == SEARCHED):
             following = cursors.after_item(last.created_at, last.job_id)
             break
@@ -75,7 +75,7 @@ def list_for_user(
         fits = all(value in {None, getattr(item, name)} for name, value in wanted.items())
         if fits and _may_have(status, item.status) and not item.deleted:
             fitting.append(item.job_id)
-    read = get_many(fitting, consistent=False)
+    read = get_many(fitting, consistent=False, all_readable=False)
     # Leave out what does not match: the index shows every running job as pending, and a job may
     # have changed since the index was updated.
     found = [
@@ -142,7 +142,7 @@ def unfinished() -> Iterator[OpenJob | Unreadable]:
             )
         except StopIteration:
             return
-        except (AttributeDeserializationError, AttributeError, TypeError, ValueError) as error:
+        except UNREADABLE as error:
             yield Unreadable(f"{type(error).__name__}: {error}")
         else:
             yield found

@@ -8,7 +8,7 @@ as it then stands, so the second of two writers reads what the first one wrote.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -16,7 +16,7 @@ from pynamodb.exceptions import DoesNotExist, UpdateError
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
-from clipmint import aws, clock
+from clipmint import aws, clock, unreadable
 from clipmint.catalog.model import Route
 from clipmint.errors import try_again
 from clipmint.jobs.job import (
@@ -66,25 +66,48 @@ class JobMoved(Exception):
 
 
 def get(job_id: str) -> Job | None:
-    """The job as it stands (strongly consistent), or None."""
+    """The job as it stands (strongly consistent), or None.
+
+    Raises
+    ------
+    TemporarilyUnavailable
+        The job cannot be read.
+    """
+    return unreadable.required(lambda: _get(job_id), "job", job_id)
+
+
+def _get(job_id: str) -> Job | None:
     try:
         return to_job(JobItem.get(job_id, consistent_read=True))
     except DoesNotExist:
         return None
 
 
-def get_many(job_ids: Iterable[str], *, consistent: bool = True) -> dict[str, Job]:
+def from_raw(raw: dict[str, Any]) -> Job:
+    """The job in a raw item. Raises `TemporarilyUnavailable` if it cannot be read."""
+    return unreadable.required(lambda: to_job(JobItem.from_raw_data(raw)), "job", _key_of(raw))
+
+
+def _key_of(raw: dict[str, Any]) -> str:
+    return str(raw["job_id"]["S"])
+
+
+def get_many(
+    job_ids: Iterable[str], *, consistent: bool = True, all_readable: bool = True
+) -> dict[str, Job]:
     """Those of these jobs that exist, by id, as they stand.
 
     Parameters
     ----------
     consistent
         False: as they stood a moment ago, at half the price.
+    all_readable
+        False, where jobs are only shown: leave out those that cannot be read.
 
     Raises
     ------
     TemporarilyUnavailable
-        DynamoDB did not read all of them in several attempts.
+        DynamoDB did not read all of them in several attempts, or one of them cannot be read.
     """
     wanted = list(dict.fromkeys(job_ids))
     found: dict[str, Job] = {}
@@ -95,9 +118,9 @@ def get_many(job_ids: Iterable[str], *, consistent: bool = True) -> dict[str, Jo
             # PynamoDB's own batch_get retries unread keys without a pause and without a limit.
             data = aws.table(JobItem).batch_get_item(keys, consistent_read=consistent)
             table = JobItem.Meta.table_name
-            for raw in data["Responses"].get(table, []):
-                job = to_job(JobItem.from_raw_data(raw))
-                found[job.job_id] = job
+            raws = data["Responses"].get(table, [])
+            jobs = map(from_raw, raws) if all_readable else _readable(raws)
+            found.update((job.job_id, job) for job in jobs)
             unread = data["UnprocessedKeys"].get(table, {}).get("Keys", [])
             wanted[:_KEYS_PER_CALL] = [key["job_id"]["S"] for key in unread]
             if unread:
@@ -111,6 +134,10 @@ def get_many(job_ids: Iterable[str], *, consistent: bool = True) -> dict[str, Jo
         otherwise=try_again("Not everything could be read; ask again"),
     )
     return found
+
+
+def _readable(raws: Iterable[dict[str, Any]]) -> Iterator[Job]:
+    return unreadable.readable(raws, lambda raw: to_job(JobItem.from_raw_data(raw)), "job", _key_of)
 
 
 # ── Submission ───────────────────────────────────────────────────────────────────────────────────
@@ -398,7 +425,9 @@ def _update(job_id: str, actions: Sequence[Action], condition: Condition) -> Job
         return to_job(item)
 
     return aws.retry_on_conflict(
-        attempt, attempts=_CONFLICT_ATTEMPTS, otherwise=try_again("The job is busy; ask again")
+        lambda: unreadable.required(attempt, "job", job_id),
+        attempts=_CONFLICT_ATTEMPTS,
+        otherwise=try_again("The job is busy; ask again"),
     )
 
 

@@ -28,6 +28,11 @@ class FailureCode(StrEnum):
     CANCELLED = "CANCELLED"
     INTERNAL = "INTERNAL"
 
+    @classmethod
+    def _missing_(cls, value: object) -> FailureCode | None:
+        # A newer version may have recorded it. The job has failed in any case.
+        return cls.INTERNAL if isinstance(value, str) else None
+
 
 USER_MESSAGES: dict[FailureCode, str] = {
     FailureCode.CONTENT_POLICY: (

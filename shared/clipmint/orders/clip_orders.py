@@ -15,6 +15,7 @@ from datetime import timedelta
 
 from pynamodb.exceptions import DoesNotExist
 
+from clipmint import unreadable
 from clipmint.credits import ledger
 from clipmint.credits.accounts import Limits
 from clipmint.errors import ClipmintError, InvalidRequest, SceneNotFound
@@ -97,7 +98,12 @@ def _sort_key(order: Order) -> str:
 
 
 def _recorded(order: Order) -> ClipBatch | None:
-    """What an earlier call with the same key started. Raises `IdempotencyKeyReused`."""
+    """What an earlier call with the same key started. Raises `IdempotencyKeyReused`, and
+    `TemporarilyUnavailable` if the record cannot be read."""
+    return unreadable.required(lambda: _read_record(order), "batch", _sort_key(order))
+
+
+def _read_record(order: Order) -> ClipBatch | None:
     try:
         found = BatchItem.get(order.user_id, _sort_key(order), consistent_read=True)
     except DoesNotExist:
@@ -106,7 +112,7 @@ def _recorded(order: Order) -> ClipBatch | None:
         raise placing.key_reused()
     return ClipBatch(
         project_id=found.project_id,
-        clips=tuple(HeldClip(*clip) for clip in found.clips),
+        clips=tuple(HeldClip(*clip[:3]) for clip in found.clips),
         balance_after=int(found.balance_after),
         remaining=int(found.remaining),
     )

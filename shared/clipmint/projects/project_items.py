@@ -18,6 +18,7 @@ from pynamodb.models import Model
 
 from clipmint import clock
 from clipmint.projects.project import Project, Scene, SceneJobs
+from clipmint.records import from_attributes
 from clipmint.tables import FromEnvironment, TableMeta
 
 
@@ -120,10 +121,14 @@ def scene_sk(project_id: str, scene_id: str) -> str:
     return f"{project_sk(project_id)}#SCENE#{scene_id}"
 
 
-def from_raw(raw: dict[str, Any]) -> ProjectItem | SceneItem:
-    """A raw item as a project or a scene, by its sort key."""
-    kind = SceneItem if "#SCENE#" in raw["sk"]["S"] else ProjectItem
-    return kind.from_raw_data(raw)
+def sk_of(raw: dict[str, Any]) -> str:
+    """The sort key of a raw item."""
+    return str(raw["sk"]["S"])
+
+
+def is_scene(raw: dict[str, Any]) -> bool:
+    """Whether a raw item of a project's prefix is one of its scenes, by its sort key."""
+    return "#SCENE#" in sk_of(raw)
 
 
 def project_item(project: Project) -> ProjectItem:
@@ -155,7 +160,9 @@ def to_project(item: ProjectItem) -> Project:
         created_at=clock.from_iso(item.created_at),
         updated_at=clock.from_iso(item.updated_at),
         last_job_id=item.last_job_id,
-        scene_jobs={scene_id: SceneJobs(**jobs) for scene_id, jobs in item.renders.items()},
+        scene_jobs={
+            scene_id: from_attributes(SceneJobs, jobs) for scene_id, jobs in item.renders.items()
+        },
         revision=int(item.revision),
     )
 

@@ -12,7 +12,7 @@ delete all of its items in one transaction.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -22,7 +22,7 @@ from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 from pynamodb.pagination import ResultIterator
 
-from clipmint import aws, clock, cursors
+from clipmint import aws, clock, cursors, unreadable
 from clipmint.errors import ProjectBusy
 from clipmint.jobs import job_lists, job_store
 from clipmint.media import uploads
@@ -38,12 +38,13 @@ from clipmint.projects.project import (
 from clipmint.projects.project_items import (
     ProjectItem,
     SceneItem,
-    from_raw,
+    is_scene,
     project_item,
     project_sk,
     scene_item,
     scene_jobs_map,
     scene_sk,
+    sk_of,
     to_project,
     to_scene,
 )
@@ -54,37 +55,56 @@ from clipmint.settings import ImagesSettings
 def get(user_id: str, project_id: str) -> Project:
     """A project (strongly consistent).
 
-    Raises `ProjectNotFound` if there is none, if it is another user's, or if it is being deleted.
+    Raises
+    ------
+    ProjectNotFound
+        There is none, it is another user's, or it is being deleted.
+    TemporarilyUnavailable
+        It cannot be read.
     """
     item = _find(user_id, project_id)
     if item.deleting:
         raise no_project()
-    return to_project(item)
+    return _project(item)
+
+
+def _project(item: ProjectItem) -> Project:
+    return unreadable.required(lambda: to_project(item), "project", item.sk)
 
 
 def read(user_id: str, project_id: str) -> tuple[Project, list[Scene]]:
     """A project and its scenes in order (strongly consistent). One Query.
 
-    Raises `ProjectNotFound`.
+    Raises `ProjectNotFound`, and `TemporarilyUnavailable` if the project cannot be read. A scene
+    that cannot be read is left out.
     """
-    items: list[ProjectItem | SceneItem] = list(
-        ResultIterator(
-            aws.table(ProjectItem).query,  # a model's own query returns one kind of item
-            (user_id,),
-            {
-                "range_key_condition": ProjectItem.sk.startswith(project_sk(project_id)),
-                "consistent_read": True,
-            },
-            map_fn=from_raw,
-        )
+    raws: Iterator[dict[str, Any]] = ResultIterator(
+        aws.table(ProjectItem).query,  # a model's own query returns one kind of item
+        (user_id,),
+        {
+            "range_key_condition": ProjectItem.sk.startswith(project_sk(project_id)),
+            "consistent_read": True,
+        },
     )
-    found = next((item for item in items if isinstance(item, ProjectItem)), None)
-    if found is None or found.deleting:
+    # The project's key is the prefix of the keys of its scenes, so it comes first.
+    first = next(raws, None)
+    if first is None or is_scene(first):
         raise no_project()
-    project = to_project(found)
-    scenes = {item.scene_id: to_scene(item) for item in items if isinstance(item, SceneItem)}
-    # The query reads the project first. A scene that was added after that is not in its list yet;
-    # a scene that was deleted after that is missing among the items.
+    found = unreadable.required(lambda: ProjectItem.from_raw_data(first), "project", sk_of(first))
+    if found.deleting:
+        raise no_project()
+    project = _project(found)
+    scenes = {
+        scene.scene_id: scene
+        for scene in unreadable.readable(
+            filter(is_scene, raws),
+            lambda raw: to_scene(SceneItem.from_raw_data(raw)),
+            "scene",
+            sk_of,
+        )
+    }
+    # A scene that was added after the project was read is not in its list yet; a scene that was
+    # deleted after that is missing among the items.
     return project, [scenes[scene_id] for scene_id in project.scene_ids if scene_id in scenes]
 
 
@@ -97,7 +117,7 @@ class ListedProjects:
 
 
 def list_for_user(user_id: str, *, limit: int, cursor: str | None) -> ListedProjects:
-    """A user's projects, newest first (strongly consistent).
+    """A user's projects, newest first (strongly consistent), without those that cannot be read.
 
     The index sorts projects by time and contains no scenes. A page starts behind the project in its
     cursor, so projects that are created meanwhile do not shift it.
@@ -113,12 +133,12 @@ def list_for_user(user_id: str, *, limit: int, cursor: str | None) -> ListedProj
         page_size=limit + 1,
     )
     projects: list[Project] = []
-    for item in results:
+    for project in unreadable.readable(results, to_project, "project", lambda item: item.sk):
         if len(projects) == limit:
             last = projects[-1]
             more = cursors.after_item(clock.iso(last.created_at), last.project_id)
             return ListedProjects(projects, more)
-        projects.append(to_project(item))
+        projects.append(project)
     return ListedProjects(projects, None)
 
 
@@ -217,7 +237,7 @@ def change(user_id: str, project_id: str, changes: ProjectChanges) -> Project:
             raise no_project() from None
         return to_project(item)
 
-    return writes.retrying(attempt)
+    return writes.retrying(lambda: unreadable.required(attempt, "project", str(item.sk)))
 
 
 Update = tuple[ProjectItem, list[Action], Condition]
@@ -267,7 +287,7 @@ def _marked_as_deleting(user_id: str, project_id: str) -> ProjectItem:
     item = _find(user_id, project_id)
     if item.deleting:
         return item  # by an earlier attempt that did not finish
-    check_idle(to_project(item))
+    check_idle(_project(item))
     # A job that has started since the read has changed the revision: then read and check again.
     item.update(
         writes.change(ProjectItem.deleting.set(True)),
@@ -277,7 +297,10 @@ def _marked_as_deleting(user_id: str, project_id: str) -> ProjectItem:
 
 
 def check_idle(project: Project, scene_id: str | None = None) -> None:
-    """Raise `ProjectBusy` while a job of the project, or of one scene, is running."""
+    """Raise `ProjectBusy` while a job of the project, or of one scene, is running.
+
+    Raises `TemporarilyUnavailable` for a job that cannot be read: it may be running.
+    """
     newest = [jobs.job_id for id_, jobs in project.scene_jobs.items() if scene_id in {None, id_}]
     if scene_id is None and project.last_job_id:
         newest.append(project.last_job_id)  # the index below may not contain it yet
@@ -291,7 +314,10 @@ def check_idle(project: Project, scene_id: str | None = None) -> None:
 
 
 def _find(user_id: str, project_id: str) -> ProjectItem:
-    try:
+    def get_item() -> ProjectItem:
         return ProjectItem.get(user_id, project_sk(project_id), consistent_read=True)
+
+    try:
+        return unreadable.required(get_item, "project", project_sk(project_id))
     except DoesNotExist:
         raise no_project() from None

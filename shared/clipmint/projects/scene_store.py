@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pynamodb.exceptions import DoesNotExist, TransactWriteError, UpdateError
 from pynamodb.expressions.condition import size
 
-from clipmint import aws, clock
+from clipmint import aws, clock, unreadable
 from clipmint.errors import ProjectNotFound
 from clipmint.jobs import job_store
 from clipmint.projects import project_store
@@ -38,7 +38,8 @@ from clipmint.projects.project_requests import NewScene, SceneChanges
 def get(user_id: str, project_id: str, scene_id: str) -> tuple[Project, Scene]:
     """A scene and its project, both read in one transaction.
 
-    Raises `ProjectNotFound`, `SceneNotFound`.
+    Raises `ProjectNotFound`, `SceneNotFound`, and `TemporarilyUnavailable` if one of them cannot be
+    read.
     """
 
     def attempt() -> tuple[Project, Scene]:
@@ -56,7 +57,8 @@ def get(user_id: str, project_id: str, scene_id: str) -> tuple[Project, Scene]:
         except DoesNotExist:
             raise no_scene() from None
 
-    return writes.retrying(attempt)
+    sk = scene_sk(project_id, scene_id)
+    return writes.retrying(lambda: unreadable.required(attempt, "scene", sk))
 
 
 def find(user_id: str, scene_id: str) -> tuple[Project, Scene]:
@@ -75,9 +77,11 @@ def find(user_id: str, scene_id: str) -> tuple[Project, Scene]:
 
 
 def states_of(project: Project, scenes: Sequence[Scene]) -> list[SceneState]:
-    """The states of these scenes of a project, in the same order. Reads their jobs."""
+    """The states of these scenes of a project, in the same order. Reads their jobs, and leaves out
+    those that cannot be read."""
     of_scene = [project.scene_jobs.get(scene.scene_id) for scene in scenes]
-    found = job_store.get_many(job_id for jobs in of_scene if jobs for job_id in jobs.job_ids)
+    job_ids = [job_id for jobs in of_scene if jobs for job_id in jobs.job_ids]
+    found = job_store.get_many(job_ids, all_readable=False)
     return [state_of(scene, jobs, found) for scene, jobs in zip(scenes, of_scene, strict=True)]
 
 
@@ -138,7 +142,7 @@ def change(
             raise no_scene() from None
         return project, to_scene(item)
 
-    return writes.retrying(attempt)
+    return writes.retrying(lambda: unreadable.required(attempt, "scene", str(item.sk)))
 
 
 def delete(user_id: str, project_id: str, scene_id: str) -> None:

@@ -390,7 +390,7 @@ def test_the_image_is_the_users_own_until_a_job_has_made_one(
     image = Stage("image", (route,), "runway", route.endpoint, 5, (15,), 600, asset=asset)
     made = "https://images.example.com/1.png"
     two_staged = replace(job, stages=(image, *job.stages), image_url=made)
-    monkeypatch.setattr(job_store, "get_many", lambda _: {job.job_id: two_staged})
+    monkeypatch.setattr(job_store, "get_many", lambda *_, **__: {job.job_id: two_staged})
     assert call("GET", path(project, scene)).body["image_url"] == made
 
 

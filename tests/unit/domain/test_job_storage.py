@@ -124,7 +124,7 @@ def test_only_a_job_that_has_not_ended_is_in_the_index_of_open_jobs() -> None:
         (("status",), {"S": "resting"}),
         (("created_at",), {"S": "yesterday"}),
         (("settings",), {"S": "{"}),
-        (("settings",), {"S": '{"volume": 11}'}),
+        (("settings",), {"S": '{"duration": "long"}'}),
         (("prompt",), None),
         (("video", "M", "credits"), None),
         (("video", "M", "credits"), {"S": "7"}),
