@@ -151,6 +151,12 @@ class Stack(RunningStack):
                 SecretId=deployed.resources["ProviderKeys"],
                 SecretString=json.dumps(keys | self._keys),
             )
+            # The sweep records which providers have a key. So the right models are offered at once,
+            # and not after the first minute.
+            self.boto3("lambda").invoke(
+                FunctionName=deployed.resources["SweepFunction"],
+                Payload=json.dumps({"source": "aws.events", "detail-type": "Scheduled Event"}),
+            )
 
     def _described(self, deployed: Deployed) -> dict[str, Any]:
         """The description that `python -m local up` prints."""

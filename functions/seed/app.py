@@ -1,7 +1,8 @@
 """CloudFormation's custom resource that ends a deployment.
 
 It checks the parameter ``ProviderOverrides``, so that a malformed value fails the deployment and is
-rolled back, and puts the default catalog into a new Models table.
+rolled back, and adds the default models that this installation has never had: as they are in the
+first deployment, switched off in an update.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:  # noqa: ARG
             # Absent when CloudFormation rolls back to a template that did not pass it.
             overrides = event["ResourceProperties"].get("ProviderOverrides", "{}")
             registry.check_overrides(overrides)
-            added = model_store.seed()
+            # CloudFormation repeats an event with the same type until it has an answer.
+            added = model_store.seed(first_deployment=event["RequestType"] == "Create")
             logger.info("catalog seeded", extra={"added": added})
     except registry.InvalidOverrides as error:
         logger.exception("provider overrides are invalid")

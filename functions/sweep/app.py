@@ -4,8 +4,8 @@ On a schedule: jobs past their deadline, jobs without an execution, and jobs tha
 after their execution has ended without an event. At once, by an event: the job of an execution that
 failed, timed out or was aborted.
 
-Each scheduled sweep also emits how long the oldest hold has been open, and audits a slice of the
-ledger. ``{"audit": "<user id>"}`` audits one account now.
+Each scheduled sweep also records which providers have a key, emits how long the oldest hold has
+been open, and audits a slice of the ledger. ``{"audit": "<user id>"}`` audits one account now.
 """
 
 from __future__ import annotations
@@ -16,9 +16,12 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from clipmint import clock
+from clipmint.catalog import model_store
 from clipmint.credits import audit
 from clipmint.execution import sweeping
 from clipmint.jobs import job_store
+from clipmint.providers import registry
+from clipmint.providers.keys import KeysUnreadable
 from clipmint.telemetry import (
     ACCOUNTS_AUDITED,
     EXECUTION_DIED,
@@ -45,6 +48,10 @@ AUDIT_RESERVE_MS = 10_000
 """The same for the accounts of the audit."""
 
 
+KEYS_RESERVE_MS = 35_000
+"""The same for reading the owner's keys: 21 seconds if Secrets Manager does not respond."""
+
+
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     if event.get("source") == "aws.states":
         return {"settled": int(_execution_failed(event["detail"]))}
@@ -52,12 +59,27 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
         return {"drift": audit.confirmed_drift(event["audit"])}
 
     swept, holds = sweeping.sweep_all(lambda: context.get_remaining_time_in_millis() >= RESERVE_MS)
+    recorded = context.get_remaining_time_in_millis() < KEYS_RESERVE_MS or _record_providers()
     audited = _audit_safely(lambda: context.get_remaining_time_in_millis() >= AUDIT_RESERVE_MS)
     _report(holds, audited or audit.Audit(0, 0))
-    if swept["failed"] or audited is None:
-        also = "" if audited else ", and the audit"
+    if swept["failed"] or audited is None or not recorded:
+        also = ("" if audited else ", the audit") + ("" if recorded else ", the providers")
         raise SweepIncomplete(f"{swept['failed']} jobs{also}")
     return swept
+
+
+def _record_providers() -> bool:
+    """Let the functions that offer models know which providers have a key now."""
+    registry.forget_keys()
+    try:
+        model_store.record_providers(registry.configured())
+    except KeysUnreadable:
+        pass  # what was recorded stays; the owner has an alarm of its own for this
+    except Exception:  # noqa: BLE001  (jobs are swept and reported in any case)
+        logger.exception("providers could not be recorded")
+        count(SWEEP_FAILED)
+        return False
+    return True
 
 
 def _audit_safely(has_time: Callable[[], bool]) -> audit.Audit | None:

@@ -51,7 +51,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
         known = provider if provider in registry.NAMES else "unknown"
         count(WEBHOOK_REJECTED, provider=known, reason=error.code)
         logger.warning("webhook rejected", extra={"code": error.code, "details": error.details})
-        return _response(http_api.status_of(error), error.body())
+        return _response(http_api.status_of(error), error.body(), error.headers)
     finally:
         logger.remove_keys(["job_id", "stage"])
     count(RESULTS[result], provider=provider)
@@ -68,9 +68,11 @@ def _call(event: dict[str, Any]) -> WebhookCall:
     return WebhookCall(headers, raw)
 
 
-def _response(status: HTTPStatus, body: dict[str, Any]) -> dict[str, Any]:
+def _response(
+    status: HTTPStatus, body: dict[str, Any], headers: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     return {
         "statusCode": status.value,
-        "headers": {"Content-Type": "application/json"},
+        "headers": {"Content-Type": "application/json", **(headers or {})},
         "body": json.dumps(body),
     }

@@ -227,7 +227,7 @@ def test_generate_makes_a_clip_between_two_frames(aws: Aws, project: str) -> Non
 
 
 def test_generate_makes_a_scenes_image_and_its_video(aws: Aws, project: str) -> None:
-    moto_aws.write_keys(moto_aws.KEYS)
+    moto_aws.publish_keys(moto_aws.KEYS)
     ask("admin")
     answer = ask("generate-scene")
     assert answer.body["prices"] == {"generate_image": 1, "generate_scene": 8}

@@ -271,7 +271,7 @@ def emulated() -> Iterator[Emulated]:
             )
         for bucket in (BUCKET, IMAGES_BUCKET):
             account.s3.create_bucket(Bucket=bucket)
-        model_store.seed()
+        model_store.seed(first_deployment=True)
         stack.callback(logger.setLevel, logger.log_level)
         logger.setLevel("CRITICAL")
         yield account

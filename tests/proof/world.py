@@ -452,7 +452,7 @@ def new_world(
         random.seed(0)
         stack.enter_context(contextlib.redirect_stdout(io.StringIO()))  # metrics
         aws = stack.enter_context(moto_aws.empty_account(clients))
-        moto_aws.write_keys(KEYS)
+        moto_aws.publish_keys(KEYS)
         timeline = Timeline(clock)
         stack.callback(timeline.close)
         world = World(aws, clock, Boundary(points), timeline, settings or {})

@@ -126,6 +126,14 @@ def write_keys(keys: Mapping[str, object]) -> None:
     )
 
 
+def publish_keys(keys: Mapping[str, object]) -> None:
+    """Set the owner's secret, and let the functions know, as the next sweep would."""
+    write_keys(keys)
+    registry.forget_keys()
+    model_store.record_providers(registry.configured())
+    model_store.forget()
+
+
 def override(patch: pytest.MonkeyPatch, **settings: Mapping[str, object]) -> None:
     """Set what replaces the default settings of providers, by provider."""
     patch.setenv("PROVIDER_OVERRIDES", json.dumps(settings))
@@ -275,9 +283,10 @@ def _make_account(dynamodb: DynamoDBClient, s3: S3Client) -> str:
         roleArn="arn:aws:iam::123456789012:role/generation",
     )
     assert created["stateMachineArn"] == STATE_MACHINE
-    assert model_store.seed() == [model.model_id for model in DEFAULT_CATALOG]
+    assert model_store.seed(first_deployment=True) == [model.model_id for model in DEFAULT_CATALOG]
     keys = dict.fromkeys(KEYS, "") | {"FAL_KEY": KEYS["FAL_KEY"]}
     secret = aws.secrets().create_secret(Name="ProviderKeys", SecretString=json.dumps(keys))
+    model_store.record_providers(["fal"])
     return secret["ARN"]
 
 

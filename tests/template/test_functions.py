@@ -20,10 +20,10 @@ PROVIDERS = "PROVIDER_KEYS_ARN PROVIDER_OVERRIDES"
 VARIABLES = {
     "Generate": (
         "LEDGER_TABLE JOBS_TABLE MODELS_TABLE PROJECTS_TABLE IDEMPOTENCY_TABLE STATE_MACHINE_ARN "
-        f"{PROVIDERS} MAX_OPEN_JOBS MAX_JOBS_PER_HOUR MAX_OPEN_CLIPS IMAGES_BUCKET "
+        "MAX_OPEN_JOBS MAX_JOBS_PER_HOUR MAX_OPEN_CLIPS IMAGES_BUCKET "
         "IMAGES_BASE_URL SCENE_IMAGE_MODEL SCENE_VIDEO_MODEL CLIP_MODEL"
     ),
-    "Status": f"LEDGER_TABLE JOBS_TABLE MODELS_TABLE {PROVIDERS}",
+    "Status": "LEDGER_TABLE JOBS_TABLE MODELS_TABLE",
     "Projects": "PROJECTS_TABLE JOBS_TABLE IMAGES_BUCKET IMAGES_BASE_URL",
     "Cancel": f"LEDGER_TABLE JOBS_TABLE VIDEOS_BUCKET IMAGES_BUCKET {PROVIDERS}",
     "Webhooks": f"JOBS_TABLE {PROVIDERS}",
@@ -32,7 +32,7 @@ VARIABLES = {
     "Track": f"JOBS_TABLE {PROVIDERS}",
     "Migrate": f"JOBS_TABLE VIDEOS_BUCKET IMAGES_BUCKET IMAGES_BASE_URL {PROVIDERS}",
     "Settle": "LEDGER_TABLE JOBS_TABLE",
-    "Sweep": f"LEDGER_TABLE JOBS_TABLE STATE_MACHINE_ARN {PROVIDERS}",
+    "Sweep": f"LEDGER_TABLE JOBS_TABLE MODELS_TABLE STATE_MACHINE_ARN {PROVIDERS}",
     "Seed": "MODELS_TABLE",
 }
 UNTRACED = {"Status", "Sweep"}
@@ -210,6 +210,10 @@ def test_a_new_catalog_is_seeded_by_the_deploy_that_brings_it() -> None:
     assert seed["CatalogVersion"]["Ref"].startswith("ClipmintLayer")
 
 
-def test_provider_keys_start_empty() -> None:
-    secret = of_type(written()["Resources"], "AWS::SecretsManager::Secret")["ProviderKeys"]
-    assert set(re.findall(r'": "([^"]*)"', secret["SecretString"])) == {""}
+def test_no_deployment_writes_or_deletes_the_owners_keys() -> None:
+    # CloudFormation writes a value over the owner's whenever its text in the template changes.
+    for name, secret in of_type(written()["Resources"], "AWS::SecretsManager::Secret").items():
+        assert not {"SecretString", "GenerateSecretString"} & secret.keys(), name
+        resource = written()["Resources"][name]
+        assert resource["DeletionPolicy"] == "RetainExceptOnCreate", name
+        assert resource["UpdateReplacePolicy"] == "Retain", name

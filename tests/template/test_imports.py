@@ -18,13 +18,13 @@ MOST_MODULES = {
     "status": 370,
     "projects": 370,
     "cancel": 409,
-    "webhooks": 381,
+    "webhooks": 392,
     "admin": 368,
     "submit": 333,
     "track": 308,
     "migrate": 357,
     "settle": 265,
-    "sweep": 318,
+    "sweep": 329,
     "seed": 266,
 }
 """How many a function may load. The room above what it loads today is ten: a module of ours fits

@@ -37,7 +37,6 @@ EXPECTED = {
         "IdempotencyTable": f"{READ} dynamodb:PutItem dynamodb:UpdateItem dynamodb:DeleteItem",
         "ImagesBucket": "s3:ListBucket",
         "ImagesBucket/uploads/*": "s3:GetObject",
-        "ProviderKeys": KEYS,
         "GenerationStateMachine": "states:StartExecution",
     },
     "Status": {
@@ -46,7 +45,6 @@ EXPECTED = {
         "JobsTable": f"{READ} dynamodb:BatchGetItem",
         "JobsTable/index/by_user": "dynamodb:Query",
         "ModelsTable": f"{READ} dynamodb:Scan",
-        "ProviderKeys": KEYS,
         "VideosBucket/*": "s3:GetObject",
     },
     "Projects": {
@@ -105,12 +103,13 @@ EXPECTED = {
         "LedgerTable": f"{MONEY} dynamodb:Query dynamodb:Scan",
         "JobsTable": JOB,
         "JobsTable/index/by_deadline": "dynamodb:Query",
+        "ModelsTable": f"{READ} dynamodb:UpdateItem",
         "ProviderKeys": KEYS,
         "GenerationStateMachine": "states:SendTaskFailure states:StartExecution",
         "SweepDeadLetters": "sqs:SendMessage",
     },
     "Seed": {
-        "ModelsTable": "dynamodb:PutItem",
+        "ModelsTable": f"{READ} dynamodb:PutItem dynamodb:UpdateItem",
     },
 }
 

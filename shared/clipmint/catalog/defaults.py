@@ -232,3 +232,22 @@ _RUNWARE_MODELS = (
 )
 
 DEFAULT_CATALOG: tuple[Model, ...] = (*_FAL_MODELS, *_RUNWAY_MODELS, *_RUNWARE_MODELS)
+
+DEFAULTS_BEFORE_RECORD = frozenset(
+    {
+        "veo-3.1",
+        "veo-3.1-i2v",
+        "veo-3.1-transition",
+        "sora-2-i2v",
+        "gen4-turbo",
+        "gen4.5",
+        "runway-veo-3.1",
+        "runway-veo-3.1-fast",
+        "gen4-image",
+        "runware-veo-3.1",
+        "runware-veo-3.1-fast",
+        "runware-veo-3.1-lite",
+        "runware-image",
+    }
+)
+"""The default models of the versions that did not record which ones they added. Never change it."""

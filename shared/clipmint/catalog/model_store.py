@@ -6,34 +6,76 @@ A changed price or a disabled model therefore takes effect in every function wit
 
 from __future__ import annotations
 
+import operator
 import time
+from collections.abc import Iterable
+from typing import Any
 
-from pynamodb.attributes import UnicodeAttribute
+from pynamodb.attributes import (
+    BooleanAttribute,
+    ListAttribute,
+    UnicodeAttribute,
+    UnicodeSetAttribute,
+)
 from pynamodb.exceptions import DoesNotExist, PutError
+from pynamodb.expressions.update import Action
 from pynamodb.models import Model as TableModel
 
-from clipmint.catalog.defaults import DEFAULT_CATALOG
-from clipmint.catalog.model import MAX_MODEL_ID_CHARACTERS, Model
+from clipmint import unreadable
+from clipmint.catalog.defaults import DEFAULT_CATALOG, DEFAULTS_BEFORE_RECORD
+from clipmint.catalog.model import (
+    MAX_MODEL_ID_CHARACTERS,
+    AllowedSettings,
+    Model,
+    Route,
+    Settings,
+)
+from clipmint.catalog.pricing import FixedPrice
 from clipmint.errors import ModelNotFound
 from clipmint.tables import FromEnvironment, TableMeta
+from clipmint.unreadable import UNREADABLE
 
 CACHE_SECONDS = 60
 
 
 class CatalogItem(TableModel):
-    """One model of the catalog, as JSON."""
+    """One model of the catalog, as JSON; or, at `STATE_ID`, the state of the catalog.
+
+    ``providers`` are those with a key. ``seeded`` are the ids of all default models that were ever
+    added, and ``loaded`` is set once the first of all deployments has added its own.
+    """
 
     class Meta(TableMeta):
         table_name = FromEnvironment("MODELS_TABLE")
 
     model_id = UnicodeAttribute(hash_key=True)
     definition = UnicodeAttribute()
+    providers: ListAttribute[Any] = ListAttribute(of=UnicodeAttribute, null=True)
+    seeded = UnicodeSetAttribute(null=True)
+    loaded = BooleanAttribute(null=True)
+
+
+STATE_ID = "#state"
+"""Key of the item with the state of the catalog, which is no model: no model has such an id."""
+
+_NO_MODEL = Model(
+    model_id="state",
+    name="State",
+    available=False,
+    allowed=AllowedSettings(),
+    defaults=Settings(),
+    price=FixedPrice(credits=1),
+    routes=[Route(provider="none", endpoint="none")],
+).model_dump_json()
+"""The definition of that item. A version that does not know the item reads it as a model, after a
+roll-back: as one that is not offered."""
 
 
 class _Cache:
     def __init__(self) -> None:
         self.models: dict[str, tuple[float, Model]] = {}
         self.all: tuple[float, list[Model]] | None = None
+        self.providers: tuple[float, frozenset[str] | None] | None = None
 
 
 _cache = _Cache()
@@ -43,11 +85,15 @@ def forget() -> None:
     """Drop the cache, as a new process has none."""
     _cache.models.clear()
     _cache.all = None
+    _cache.providers = None
 
 
 def find(model_id: str) -> Model:
-    """The model with this id, also if it is unavailable. Raises `ModelNotFound`."""
-    if len(model_id) > MAX_MODEL_ID_CHARACTERS:
+    """The model with this id, also if it is unavailable.
+
+    Raises `ModelNotFound`, also for one that cannot be read.
+    """
+    if len(model_id) > MAX_MODEL_ID_CHARACTERS or model_id == STATE_ID:
         raise ModelNotFound("There is no such model")  # longer than any key we accept
     cached = _cache.models.get(model_id)
     if cached and time.monotonic() - cached[0] < CACHE_SECONDS:
@@ -56,18 +102,32 @@ def find(model_id: str) -> Model:
         item = CatalogItem.get(model_id)
     except DoesNotExist:
         raise ModelNotFound(f"There is no model {model_id!r}") from None
-    model = Model.model_validate_json(item.definition)
+    try:
+        model = _model(item)
+    except UNREADABLE as error:
+        unreadable.report("model", model_id, error)
+        raise ModelNotFound(f"There is no model {model_id!r}") from None
     _cache.models[model_id] = (time.monotonic(), model)
     return model
 
 
 def all_models() -> list[Model]:
-    """Every model of the catalog, sorted by id."""
+    """Every model of the catalog that can be read, sorted by id."""
     if _cache.all is None or time.monotonic() - _cache.all[0] >= CACHE_SECONDS:
         # A scan, because we need the whole table: a catalog is a few dozen items.
-        models = [Model.model_validate_json(item.definition) for item in CatalogItem.scan()]
-        _cache.all = (time.monotonic(), sorted(models, key=lambda model: model.model_id))
+        now, by_id = time.monotonic(), operator.attrgetter("model_id")
+        items = list(unreadable.readable(CatalogItem.scan(), lambda item: item, "model", by_id))
+        state = next((item for item in items if item.model_id == STATE_ID), None)
+        models = [item for item in items if item is not state]
+        readable = unreadable.readable(models, _model, "model", by_id)
+        _cache.all = now, sorted(readable, key=by_id)
+        _cache.providers = now, _providers(state)
     return _cache.all[1]
+
+
+def _model(item: CatalogItem) -> Model:
+    # Unlike a request: a newer version may have written further fields.
+    return Model.model_validate_json(item.definition, extra="ignore")
 
 
 def put(model: Model) -> None:
@@ -77,22 +137,84 @@ def put(model: Model) -> None:
     _cache.all = None
 
 
-def seed() -> list[str]:
-    """Add the default models that are missing. Existing models keep the owner's changes.
+# ── Providers with a key ─────────────────────────────────────────────────────────────────────────
+
+
+def providers_with_keys() -> frozenset[str] | None:
+    """The providers for which the owner had set a key when the sweep last looked; None before its
+    first look. At most `CACHE_SECONDS` older than the record."""
+    if _cache.providers is None or time.monotonic() - _cache.providers[0] >= CACHE_SECONDS:
+        _cache.providers = time.monotonic(), _providers(_state())
+    return _cache.providers[1]
+
+
+def record_providers(names: Iterable[str]) -> None:
+    """Record for which providers the owner has set a key.
+
+    So the functions that only need these names need not read the keys.
+    """
+    wanted = frozenset(names)
+    if _providers(_state()) != wanted:
+        _update_state(CatalogItem.providers.set(sorted(wanted)))
+
+
+def _providers(state: CatalogItem | None) -> frozenset[str] | None:
+    return None if state is None or state.providers is None else frozenset(state.providers)
+
+
+def _state() -> CatalogItem | None:
+    try:
+        return CatalogItem.get(STATE_ID, consistent_read=True)
+    except DoesNotExist:
+        return None
+
+
+def _update_state(*actions: Action) -> None:
+    CatalogItem(STATE_ID).update([CatalogItem.definition.set(_NO_MODEL), *actions])
+
+
+# ── Default models ───────────────────────────────────────────────────────────────────────────────
+
+
+def seed(*, first_deployment: bool) -> list[str]:
+    """Add the default models that this installation has never had.
+
+    Models that exist keep the owner's changes, and those that the owner has deleted stay deleted.
+    An update adds new models switched off: the owner decides whether to sell them, and at which
+    price.
+
+    After a crash the call is repeated: each model is added before its id is recorded, and adding it
+    again changes nothing.
 
     Returns
     -------
     list
         The ids of the added models.
     """
+    state = _state()
+    offered = first_deployment and not (state and state.loaded)
+    seeded = frozenset(state.seeded or ()) if state else frozenset()
+    if not seeded and not first_deployment:
+        # An installation that is older than this record has had all default models of its time.
+        seeded = DEFAULTS_BEFORE_RECORD
+        _update_state(CatalogItem.seeded.add(set(seeded)))
     added = []
     for model in DEFAULT_CATALOG:
-        item = CatalogItem(model.model_id, definition=model.model_dump_json())
-        try:
-            item.save(condition=CatalogItem.model_id.does_not_exist())
-        except PutError as error:
-            if error.cause_response_code != "ConditionalCheckFailedException":
-                raise
-        else:
-            added.append(model.model_id)
+        if model.model_id not in seeded:
+            if _add(model if offered else model.model_copy(update={"available": False})):
+                added.append(model.model_id)
+            _update_state(CatalogItem.seeded.add({model.model_id}))
+    _update_state(CatalogItem.loaded.set(True))
     return added
+
+
+def _add(model: Model) -> bool:
+    """Whether there was no model with this id."""
+    item = CatalogItem(model.model_id, definition=model.model_dump_json())
+    try:
+        item.save(condition=CatalogItem.model_id.does_not_exist())
+    except PutError as error:
+        if error.cause_response_code != "ConditionalCheckFailedException":
+            raise
+        return False
+    return True

@@ -13,7 +13,7 @@ import hmac
 from typing import Literal
 from uuid import UUID
 
-from clipmint.errors import NotFound, TemporarilyUnavailable, WebhookNotProven
+from clipmint.errors import NotFound, WebhookNotProven, try_again
 from clipmint.execution import orphans, workflow
 from clipmint.jobs import job_store
 from clipmint.jobs.job import Handle, Job, Stage
@@ -21,11 +21,14 @@ from clipmint.jobs.outcomes import Finished, Outcome, Running, Succeeded
 from clipmint.jobs.verdict import given_up
 from clipmint.providers import health, registry
 from clipmint.providers.asking import NoAnswer, asking
-from clipmint.providers.base import Notice, Provider, WebhookCall, WebhookRejected, WebhookSender
+from clipmint.providers.base import Notice, WebhookCall, WebhookRejected, WebhookSender
 
 Result = Literal["accepted", "duplicate", "ignored", "late"]
 """``accepted``: it recorded the outcome. ``duplicate``: the outcome was recorded before.
 ``ignored``: the task still runs. ``late``: the stage has another outcome, or its job has ended."""
+
+_DELIVER_AGAIN_SECONDS = 30
+"""After a call that could not be verified now: the owner's keys are read again after so long."""
 
 
 def addressed(provider: str, job_id: str, stage_name: str, token: str) -> tuple[Job, Stage]:
@@ -63,18 +66,20 @@ def receive(job: Job, stage: Stage, call: WebhookCall) -> Result:
     outcome: Outcome | None
     try:
         with asking(stage.provider):
-            provider = registry.provider(stage.provider)
-            if not isinstance(provider, WebhookSender):
+            reader = registry.webhook_reader(stage.provider)
+            if reader is None:
                 raise NotFound("There is no such path")
-            notice = provider.read_webhook(call, stage.endpoint)
-            handle = _verified(provider, stage, notice)
+            notice = reader.read_webhook(call, stage.endpoint)
+            handle = _verified(reader, stage, notice)
             outcome = notice.outcome
             if outcome is None and _may_have_news(job, stage, handle):
-                outcome = provider.poll(handle)
+                outcome = registry.provider(stage.provider).poll(handle)
     except WebhookRejected as error:
         raise WebhookNotProven("The webhook is not proven", details=str(error)) from None
     except NoAnswer:
-        raise TemporarilyUnavailable("The webhook could not be checked; deliver it again") from None
+        raise try_again(
+            "The webhook could not be checked; deliver it again", seconds=_DELIVER_AGAIN_SECONDS
+        ) from None
     if outcome is None:
         # Nothing to learn, but an earlier delivery may have crashed before it resumed.
         workflow.resume(stage)
@@ -94,7 +99,7 @@ def receive(job: Job, stage: Stage, call: WebhookCall) -> Result:
     return "accepted"
 
 
-def _verified(provider: Provider, stage: Stage, notice: Notice) -> Handle:
+def _verified(reader: WebhookSender, stage: Stage, notice: Notice) -> Handle:
     """The handle of our submission, if the notice is about it. Raises `WebhookNotProven`.
 
     We do not know the handle yet if the answer to our submission was lost, or if this call arrived
@@ -102,7 +107,7 @@ def _verified(provider: Provider, stage: Stage, notice: Notice) -> Handle:
     we learn the handle from it. A provider that knows tasks by our own ids must name that id.
     """
     handle = stage.handle or notice.handle
-    expected = stage.task_id if provider.after_unanswered == "resubmit" else handle.request_id
+    expected = stage.task_id if reader.after_unanswered == "resubmit" else handle.request_id
     if notice.handle.request_id != expected:
         raise WebhookNotProven("The webhook is about another submission")
     return handle

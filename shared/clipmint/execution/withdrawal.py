@@ -7,15 +7,12 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from clipmint.execution import orphans
 from clipmint.jobs.job import Handle, Job, Stage
 from clipmint.jobs.outcomes import Outcome, Running, Succeeded
 from clipmint.providers import registry
 from clipmint.providers.asking import NoAnswer, asking, cancel_or_poll
-from clipmint.providers.base import Provider, WebhookSender
-from clipmint.telemetry import logger
+from clipmint.providers.base import Provider
 
 
 def cancel_or_record(job: Job, stage: Stage, *, unanswered: set[str] | None = None) -> None:
@@ -45,15 +42,12 @@ def cancel_or_record(job: Job, stage: Stage, *, unanswered: set[str] | None = No
     reports_later = False
     try:
         with asking(stage.provider):
-            provider = registry.provider(stage.provider)
-            reports_later = isinstance(provider, WebhookSender)
+            # Without the key: the hold is released even if the owner's keys cannot be read.
+            reports_later = registry.webhook_reader(stage.provider) is not None
             if stage.provider not in unanswered:
-                outcome = cancel_or_poll(provider, handle)
+                outcome = cancel_or_poll(registry.provider(stage.provider), handle)
     except NoAnswer:
         unanswered.add(stage.provider)
-    except (BotoCoreError, ClientError):
-        # The hold is released even if the owner's keys cannot be read.
-        logger.exception("provider keys could not be read")
     if isinstance(outcome, Succeeded) or (isinstance(outcome, Running) and not reports_later):
         orphans.record(job, stage, handle.request_id)
 

@@ -1,4 +1,8 @@
-"""The models that can be ordered now: available, and with a route to a provider that has a key."""
+"""The models that can be ordered now: available, and with a route to a provider that has a key.
+
+Which providers have one is recorded with the catalog by the sweep, every minute. So the functions
+that offer models and take orders have no access to the keys, and do not depend on them.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +21,10 @@ def offered() -> list[Model]:
 
 def open_routes(model: Model) -> list[Route]:
     """The routes of a model to providers for which the owner has set a key, in order."""
-    configured = registry.configured()
-    return [route for route in model.routes if route.provider in configured]
+    with_keys = model_store.providers_with_keys()
+    if with_keys is None:
+        return model.routes  # the sweep has not looked yet; Submit skips a provider without a key
+    return [route for route in model.routes if route.provider in with_keys]
 
 
 def is_offered(model: Model) -> bool:

@@ -1,7 +1,7 @@
 """Polling and cancelling at a provider: the one place that knows what a failure to ask means.
 
-Both are free and can be repeated. If a provider gives no usable answer, or its key is missing, this
-is counted (`clipmint.providers.health`) and nothing is known about the task.
+Both are free and can be repeated. If a provider gives no usable answer, or its key is missing or
+cannot be read, this is counted (`clipmint.providers.health`) and nothing is known about the task.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from clipmint.jobs.job import Handle, Stage
 from clipmint.jobs.outcomes import Failed, FailureCode, Outcome
 from clipmint.providers import health, registry
 from clipmint.providers.base import Provider, ProviderUnavailable
+from clipmint.providers.keys import KeysUnreadable
 from clipmint.providers.registry import ProviderNotConfigured
 
 
@@ -25,7 +26,7 @@ def asking(provider: str) -> Iterator[None]:
     """Count a failure to ask this provider within the block, and raise it as `NoAnswer`."""
     try:
         yield
-    except (ProviderUnavailable, ProviderNotConfigured) as error:
+    except (ProviderUnavailable, ProviderNotConfigured, KeysUnreadable) as error:
         health.no_answer(provider, error)
         raise NoAnswer(provider) from error
 

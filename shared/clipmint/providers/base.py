@@ -201,7 +201,11 @@ class Provider(Protocol):
 
 @runtime_checkable
 class WebhookSender(Protocol):
-    """A provider that calls us when a submission is finished. Not every provider does."""
+    """A provider that calls us when a submission is finished. Not every provider does. No key is
+    needed to read a webhook."""
+
+    after_unanswered: AfterUnanswered
+    """As in `Provider`."""
 
     def read_webhook(self, call: WebhookCall, endpoint: str) -> Notice:
         """Verify and read a webhook about a submission to ``endpoint``.

@@ -16,6 +16,7 @@ from clipmint.providers.base import (
     Submitted,
     Unanswered,
 )
+from clipmint.providers.keys import KeysUnreadable
 from clipmint.providers.registry import ProviderNotConfigured
 from clipmint.telemetry import (
     OWNER_ACCOUNT_REFUSED,
@@ -46,7 +47,9 @@ def outcome_recorded(provider: str, outcome: Finished) -> None:
     count(PROVIDER_ERROR, int(at_fault), provider=provider)
 
 
-def no_answer(provider: str, error: ProviderUnavailable | ProviderNotConfigured) -> None:
+def no_answer(
+    provider: str, error: ProviderUnavailable | ProviderNotConfigured | KeysUnreadable
+) -> None:
     """Count a poll or a cancellation that got no usable answer, or could not be sent."""
     count(POLL_UNANSWERED, provider=provider)
     logger.warning("poll unanswered", extra={"provider": provider, "detail": str(error)})

@@ -1,27 +1,24 @@
 """Which provider is behind a name, ready to use: the one place that knows them all.
 
 A provider is offered if the owner has set its key, and if nothing in ``ProviderOverrides`` is wrong
-for it. Keys are read from the secret when first needed and again every few minutes, so a key that
-is added, replaced or corrected is found without a deploy.
+for it. Keys are read from the secret when first needed and again every few minutes
+(`clipmint.providers.keys`), so an added, replaced or corrected key is found without a deploy.
 """
 
 from __future__ import annotations
 
 import importlib
-import json
 import os
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import ValidationError
 
-from clipmint import aws
-from clipmint.providers.base import Provider
-from clipmint.settings import ProviderOverrides, ProviderSettings
+from clipmint.providers.base import Provider, WebhookSender
+from clipmint.providers.keys import OwnerKeys, read_secret
+from clipmint.settings import ProviderOverrides
 from clipmint.telemetry import logger
 
 if TYPE_CHECKING:
@@ -35,8 +32,6 @@ KEY_NAMES: Mapping[str, str] = {
 """Every provider there is, and what its key is called in the secret."""
 
 NAMES = frozenset(KEY_NAMES)
-
-KEYS_FOR_SECONDS = 300
 
 
 class ProviderNotConfigured(Exception):
@@ -62,7 +57,8 @@ def check_overrides(text: str) -> None:
 
 
 def make_adapter(name: str, key: str) -> Provider | None:
-    """The adapter of a provider; None if its key or its overrides cannot be used.
+    """The adapter of a provider; None if its key or its overrides cannot be used. With an empty key
+    it can only read webhooks.
 
     With invalid overrides the provider counts as not configured: at the default address a task
     could be paid for that the owner wanted elsewhere, and a poll would not find an earlier task.
@@ -75,7 +71,7 @@ def make_adapter(name: str, key: str) -> Provider | None:
         _report(error)
         return None
     adapter: Provider = _package(name).Adapter(settings)
-    return adapter if settings.key else None
+    return adapter if settings.key or not key else None
 
 
 def _package(name: str) -> ModuleType:
@@ -120,11 +116,9 @@ def _report(error: InvalidOverrides) -> None:
     logger.error("provider overrides are invalid", extra={"detail": str(error)})
 
 
-def read_secret() -> Mapping[str, object]:
-    """What the secret holds, by name. Raises what botocore raises."""
-    secret = aws.secrets().get_secret_value(SecretId=ProviderSettings.read().provider_keys_arn)
-    keys: Mapping[str, object] = json.loads(secret["SecretString"])
-    return keys
+def read_keys() -> Mapping[str, str]:
+    """The owner's keys, by name. Raises `KeysUnreadable`."""
+    return read_secret(KEY_NAMES.values())
 
 
 class Registry:
@@ -135,62 +129,60 @@ class Registry:
     adapter
         Makes an adapter from a provider's name and key.
     keys
-        Reads the owner's keys.
+        Reads the owner's keys by name. Raises `KeysUnreadable`.
     """
 
     def __init__(
         self,
         adapter: Callable[[str, str], Provider | None] = make_adapter,
-        keys: Callable[[], Mapping[str, object]] = read_secret,
+        keys: Callable[[], Mapping[str, str]] = read_keys,
     ) -> None:
         self._adapter = adapter
         self._read_keys = keys
+        self._keys = OwnerKeys(keys)
         self._made: dict[str, tuple[str, Provider | None]] = {}
-        self._keys: tuple[float, Mapping[str, str]] | None = None
+        self._webhook_readers: dict[str, Provider | None] = {}
 
     def provider(self, name: str) -> Provider:
-        """The adapter of that name, with the owner's key. Raises `ProviderNotConfigured`."""
+        """The adapter of that name, with the owner's key. Raises `ProviderNotConfigured`,
+        `KeysUnreadable`."""
         made = self._of(name)
         if made is None:
             self.forget_keys()
             raise ProviderNotConfigured(name)
         return made
 
+    def webhook_reader(self, name: str) -> Provider:
+        """An adapter of that name without a key. Raises `ProviderNotConfigured`."""
+        if name not in self._webhook_readers:
+            self._webhook_readers[name] = self._adapter(name, "") if name in NAMES else None
+        reader = self._webhook_readers[name]
+        if reader is None:
+            raise ProviderNotConfigured(name)
+        return reader
+
     def configured(self) -> frozenset[str]:
-        """The providers the owner has set a usable key for."""
+        """The providers the owner has set a usable key for. Raises `KeysUnreadable`."""
         return frozenset(name for name in KEY_NAMES if self._of(name))
 
     def forget_keys(self) -> None:
         """Read the owner's keys again next time: one is missing, or was refused."""
-        self._keys = None
+        self._keys.expire()
 
     def forget(self) -> None:
-        """Forget the keys and the adapters made from them."""
-        self._keys = None
+        """Forget the keys and all adapters."""
+        self._keys = OwnerKeys(self._read_keys)
         self._made.clear()
+        self._webhook_readers.clear()
 
     def _of(self, name: str) -> Provider | None:
-        key = self._owner_keys().get(KEY_NAMES.get(name, ""), "")
+        key = self._keys.current().get(KEY_NAMES.get(name, ""), "")
         if not key:
             return None
         made = self._made.get(name)
         if made is None or made[0] != key:
             made = self._made[name] = key, self._adapter(name, key)
         return made[1]
-
-    def _owner_keys(self) -> Mapping[str, str]:
-        """The owner's keys, never logged."""
-        if self._keys is None or time.monotonic() - self._keys[0] >= KEYS_FOR_SECONDS:
-            try:
-                read = self._read_keys()
-            except (ClientError, BotoCoreError):
-                if self._keys is None:
-                    raise
-                logger.warning("provider keys could not be read again", exc_info=True)
-                return self._keys[1]  # keep the known keys if the secret cannot be read
-            keys = {name: str(key or "").strip() for name, key in read.items()}
-            self._keys = time.monotonic(), keys
-        return self._keys[1]
 
 
 _in_use = [Registry()]
@@ -212,12 +204,30 @@ def provider(name: str) -> Provider:
     Raises
     ------
     ProviderNotConfigured
+        There is no such provider, or the owner has set no usable key for it.
+    KeysUnreadable
+        It is not known which keys the owner has set.
     """
     return _in_use[-1].provider(name)
 
 
+def webhook_reader(name: str) -> WebhookSender | None:
+    """What verifies and reads the webhooks of a provider; None for one that sends none.
+
+    It has no key, because no provider signs with it. So webhooks are processed whether or not the
+    owner's keys can be read.
+
+    Raises
+    ------
+    ProviderNotConfigured
+        There is no such provider, or its overrides are invalid.
+    """
+    reader = _in_use[-1].webhook_reader(name)
+    return reader if isinstance(reader, WebhookSender) else None
+
+
 def configured() -> frozenset[str]:
-    """The providers the owner has set a usable key for."""
+    """The providers the owner has set a usable key for. Raises `KeysUnreadable`."""
     return _in_use[-1].configured()
 
 

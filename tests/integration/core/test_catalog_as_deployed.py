@@ -5,34 +5,131 @@ from __future__ import annotations
 import pytest
 
 from clipmint.catalog import model_store
-from clipmint.catalog.defaults import DEFAULT_CATALOG
+from clipmint.catalog.defaults import DEFAULT_CATALOG, DEFAULTS_BEFORE_RECORD
 from clipmint.catalog.model import Model
+from clipmint.catalog.model_store import CatalogItem
 from clipmint.catalog.pricing import FixedPrice
 from clipmint.errors import ModelNotFound
 from clipmint.orders import offers
 from tests.support.clock import Clock
-from tests.support.moto_aws import Aws
+from tests.support.moto_aws import Aws, client_of, hooked
+
+
+def models_in(aws: Aws) -> set[str]:
+    return {item["model_id"]["S"] for item in aws.items("MODELS_TABLE")} - {model_store.STATE_ID}
+
+
+def remove(aws: Aws, *keys: str) -> None:
+    """Delete items of the Models table, as its owner may do."""
+    for key in keys:
+        aws.dynamodb.delete_item(TableName="ModelsTable", Key={"model_id": {"S": key}})
+    model_store.forget()
+
+
+def newer(monkeypatch: pytest.MonkeyPatch) -> Model:
+    """A version with one default model more."""
+    model = DEFAULT_CATALOG[0].model_copy(update={"model_id": "veo-4"})
+    monkeypatch.setattr(model_store, "DEFAULT_CATALOG", (*DEFAULT_CATALOG, model))
+    return model
 
 
 def test_a_new_table_gets_the_whole_default_catalog(aws: Aws) -> None:
-    assert {item["model_id"]["S"] for item in aws.items("MODELS_TABLE")} == {
-        model.model_id for model in DEFAULT_CATALOG
-    }
+    assert models_in(aws) == {model.model_id for model in DEFAULT_CATALOG}
     for model in DEFAULT_CATALOG:
         assert model_store.find(model.model_id) == model
 
 
-def test_seeding_again_keeps_what_the_owner_changed_and_brings_back_what_is_gone(
-    aws: Aws,
+@pytest.mark.parametrize("first_deployment", [True, False], ids=["adopted", "updated"])
+def test_seeding_again_keeps_what_the_owner_changed_and_deleted(
+    aws: Aws, first_deployment: bool
 ) -> None:
     dearer = DEFAULT_CATALOG[0].model_copy(update={"price": FixedPrice(credits=99)})
     model_store.put(dearer)
-    aws.dynamodb.delete_item(
-        TableName="ModelsTable", Key={"model_id": {"S": DEFAULT_CATALOG[1].model_id}}
-    )
-    assert model_store.seed() == [DEFAULT_CATALOG[1].model_id]
-    assert model_store.seed() == []
+    remove(aws, DEFAULT_CATALOG[1].model_id)
+    assert model_store.seed(first_deployment=first_deployment) == []
     assert model_store.find(dearer.model_id) == dearer
+    assert DEFAULT_CATALOG[1].model_id not in models_in(aws)
+
+
+@pytest.mark.parametrize("first_deployment", [True, False], ids=["adopted", "updated"])
+def test_a_new_default_model_arrives_switched_off_once(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch, first_deployment: bool
+) -> None:
+    new = newer(monkeypatch)
+    assert model_store.seed(first_deployment=first_deployment) == ["veo-4"]
+    assert model_store.find("veo-4") == new.model_copy(update={"available": False})
+    remove(aws, "veo-4")
+    assert model_store.seed(first_deployment=first_deployment) == []
+
+
+def test_an_update_of_a_version_that_kept_no_record_brings_nothing_back(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert {model.model_id for model in DEFAULT_CATALOG} >= DEFAULTS_BEFORE_RECORD
+    remove(aws, model_store.STATE_ID, "veo-3.1-i2v")
+    newer(monkeypatch)
+    assert model_store.seed(first_deployment=False) == ["veo-4"]
+    assert not model_store.find("veo-4").available
+    assert model_store.seed(first_deployment=False) == []
+    assert "veo-3.1-i2v" not in models_in(aws)
+
+
+@pytest.mark.parametrize("crash", range(1, 2 * len(DEFAULT_CATALOG) + 2))
+def test_a_first_deployment_that_crashed_ends_as_if_it_had_not(aws: Aws, crash: int) -> None:
+    remove(aws, model_store.STATE_ID, *models_in(aws))
+    seed_and_crash(aws, crash, first_deployment=True)
+    model_store.seed(first_deployment=True)
+    for model in DEFAULT_CATALOG:
+        assert model_store.find(model.model_id) == model
+    remove(aws, "veo-3.1")
+    assert model_store.seed(first_deployment=False) == []
+
+
+@pytest.mark.parametrize("crash", range(1, 5))
+def test_an_update_that_crashed_brings_nothing_back(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch, crash: int
+) -> None:
+    remove(aws, model_store.STATE_ID, "veo-3.1-i2v")
+    newer(monkeypatch)
+    seed_and_crash(aws, crash, first_deployment=False)
+    model_store.seed(first_deployment=False)
+    assert not model_store.find("veo-4").available
+    assert "veo-3.1-i2v" not in models_in(aws)
+
+
+class _Crash(BaseException):
+    pass
+
+
+def seed_and_crash(aws: Aws, writes: int, *, first_deployment: bool) -> None:
+    """Seed in a process that is killed before a write; the writes are counted from 1."""
+    left = writes
+
+    def crash(**_: object) -> None:
+        nonlocal left
+        left -= 1
+        if not left:
+            raise _Crash
+
+    writing = ("PutItem", "UpdateItem")
+    events = {f"before-call.dynamodb.{operation}": crash for operation in writing}
+    with hooked(client_of(CatalogItem), events), pytest.raises(_Crash):
+        model_store.seed(first_deployment=first_deployment)
+
+
+def test_an_older_version_reads_the_state_as_a_model_that_is_not_offered(aws: Aws) -> None:
+    # After a roll-back. It scans the table, and reads every item strictly.
+    read = [
+        Model.model_validate_json(item["definition"]["S"]) for item in aws.items("MODELS_TABLE")
+    ]
+    assert [model.name for model in read if model not in DEFAULT_CATALOG] == ["State"]
+    assert [model.available for model in read if model.name == "State"] == [False]
+
+
+def test_the_state_of_the_catalog_is_no_model(aws: Aws) -> None:
+    assert model_store.STATE_ID not in {model.model_id for model in model_store.all_models()}
+    with pytest.raises(ModelNotFound):
+        model_store.find(model_store.STATE_ID)
 
 
 def test_only_what_is_switched_on_is_offered_in_a_fixed_order(aws: Aws) -> None:

@@ -25,7 +25,7 @@ hands = clock.hand_moved_clock
 def providers(aws: moto_aws.Aws) -> Iterator[dict[str, ScriptedProvider]]:
     """Stand behind the names of providers; the owner has keys for all of them."""
     scripted = scripted_providers()
-    moto_aws.write_keys(moto_aws.KEYS)
+    moto_aws.publish_keys(moto_aws.KEYS)
     with registry.use(Registry(lambda name, _: scripted[name])):
         yield scripted
 

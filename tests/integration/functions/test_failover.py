@@ -24,7 +24,7 @@ from functions.submit.app import handler as submit
 from tests.support.clock import Clock
 from tests.support.gateway import Answer, Caller, Context
 from tests.support.jobs import ROUTES, assert_adds_up, journal, open_job
-from tests.support.moto_aws import KEYS, Aws, write_keys
+from tests.support.moto_aws import KEYS, Aws, publish_keys
 from tests.support.scripted_provider import ScriptedProvider
 
 Providers = dict[str, ScriptedProvider]
@@ -222,7 +222,7 @@ def test_when_all_have_refused_the_last_reason_counts_and_the_credits_come_back(
 
 def test_a_provider_without_a_key_is_passed_over_without_a_record(providers: Providers) -> None:
     job = two_routes()
-    write_keys(KEYS | {"FAL_KEY": ""})
+    publish_keys(KEYS | {"FAL_KEY": ""})
     send(job)
     assert calls(providers) == {"fal": 0, "runway": 0, "runware": 1}
     assert (stage_of(job).provider, stage_of(job).refusals) == ("runware", ())
@@ -232,7 +232,7 @@ def test_a_job_whose_providers_have_all_lost_their_keys_ends_refunded(
     providers: Providers,
 ) -> None:
     job = two_routes()
-    write_keys({})
+    publish_keys({})
     with pytest.raises(ProviderNotConfigured):
         send(job)
     assert calls(providers) == {"fal": 0, "runway": 0, "runware": 0}
@@ -284,14 +284,14 @@ def test_an_explicit_default_is_the_same_request_and_the_opposite_is_another(
 
 
 def test_a_route_without_a_key_is_no_route(providers: Providers) -> None:
-    write_keys(KEYS | {"FAL_KEY": " \n"})
+    publish_keys(KEYS | {"FAL_KEY": " \n"})
     assert routes_of(order()) == ["runware"]
 
 
 def test_a_model_none_of_whose_providers_has_a_key_cannot_be_ordered(
     aws: Aws, providers: Providers
 ) -> None:
-    write_keys({"RUNWAYML_API_SECRET": KEYS["RUNWAYML_API_SECRET"]})
+    publish_keys({"RUNWAYML_API_SECRET": KEYS["RUNWAYML_API_SECRET"]})
     answer = order()
     assert (answer.status, answer.code) == (400, "MODEL_UNAVAILABLE")
     assert aws.items("JOBS_TABLE") == []

@@ -20,12 +20,11 @@ from clipmint.jobs.job import JobStatus
 from clipmint.jobs.outcomes import FailureCode
 from clipmint.jobs.verdict import Verdict
 from clipmint.orders.idempotency_keys import job_id_for
-from clipmint.providers import registry
 from functions.generate.app import handler
 from tests.support.clock import Clock
 from tests.support.gateway import Answer, Caller, Context, answer_of, event
 from tests.support.jobs import assert_adds_up, journal
-from tests.support.moto_aws import KEYS, Aws, hooked, write_keys
+from tests.support.moto_aws import KEYS, Aws, hooked, publish_keys
 from tests.support.reading import of_type, written
 from tests.support.strategies import AVAILABLE_MODELS, generations, prices
 
@@ -410,7 +409,7 @@ def test_what_the_catalog_does_not_have_is_refused(
 @pytest.mark.parametrize("path", ["/v1/videos", "/v1/videos/estimate"])
 @pytest.mark.parametrize("model_id", ["gen4-image", "runware-image"])
 def test_an_image_model_makes_no_video(aws: Aws, call: Caller, path: str, model_id: str) -> None:
-    write_keys(KEYS)
+    publish_keys(KEYS)
     body = FOX | {"model_id": model_id}
     answer = call("POST", path, body=body, headers={"Idempotency-Key": "key-1"})
     assert (answer.status, answer.code) == (400, "MODEL_UNAVAILABLE")
@@ -426,8 +425,7 @@ def test_a_model_whose_provider_has_no_key_is_not_available(
     assert (answer.status, answer.code) == (400, "MODEL_UNAVAILABLE")
     assert "runway" not in json.dumps(answer.body)
     assert untouched(aws)
-    write_keys(KEYS)
-    registry.forget_keys()
+    publish_keys(KEYS)
     assert call("POST", path, body=body, headers={"Idempotency-Key": "key-1"}).status in {200, 202}
 
 
@@ -437,7 +435,7 @@ def test_a_model_whose_provider_has_no_key_is_not_available(
 def test_a_prompt_longer_than_the_model_takes_is_refused_with_the_limit(
     aws: Aws, call: Caller, path: str, character: str, units: int
 ) -> None:
-    write_keys(KEYS)
+    publish_keys(KEYS)
     fits = {"model_id": "gen4.5", "prompt": character * (1_000 // units)}
     too_long = fits | {"prompt": fits["prompt"] + "."}
     answer = call("POST", path, body=too_long, headers={"Idempotency-Key": "key-1"})
@@ -508,7 +506,7 @@ def test_an_estimate_is_what_is_charged(
     price: FixedPrice | PerSecondPrice,
     data: st.DataObject,
 ) -> None:
-    write_keys(KEYS)
+    publish_keys(KEYS)
     if isinstance(price, PerSecondPrice):
         known = model.allowed.resolution
         percent = {name: p for name, p in price.resolution_percent.items() if name in known}

@@ -198,9 +198,10 @@ def test_a_sweep_audits_the_slice_of_its_minute_and_reports_drift(
 def test_books_that_cannot_be_read_keep_no_job_waiting(
     aws: Aws, hands: Clock, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(audit, "SLICES", 1)
-    torn = {"user_id": {"S": "user-2"}, "sk": {"S": "ENTRY#GRANT#torn"}}
-    aws.dynamodb.put_item(TableName="LedgerTable", Item=torn)
+    def unreadable(*_: object) -> audit.Audit:
+        raise RuntimeError("the table cannot be scanned")
+
+    monkeypatch.setattr(audit, "audit", unreadable)
     job = sent(deadline_in=60)
     hands.forward(seconds=61 + DEADLINE_GRACE.total_seconds())
     capsys.readouterr()

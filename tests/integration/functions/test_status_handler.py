@@ -21,12 +21,11 @@ from clipmint.jobs.job import Asset, Job, JobStatus
 from clipmint.jobs.job_items import JobItem
 from clipmint.jobs.outcomes import USER_MESSAGES, Failed, FailureCode, Succeeded
 from clipmint.jobs.verdict import Verdict, verdict
-from clipmint.providers import registry
 from functions.status.app import handler
 from tests.support.clock import Clock
 from tests.support.gateway import Caller
 from tests.support.jobs import TASK_ID, begin_sending, open_job
-from tests.support.moto_aws import BUCKET, KEYS, Aws, client_of, hooked, write_keys
+from tests.support.moto_aws import BUCKET, KEYS, Aws, client_of, hooked, publish_keys
 from tests.support.scripted_provider import HANDLE
 
 STRANGER = "user-2"
@@ -237,19 +236,17 @@ def test_only_models_of_providers_with_a_key_are_shown(call: Caller) -> None:
         ],
     }
     for name, models in by_provider.items():
-        write_keys({name: KEYS[name]})
-        registry.forget_keys()
+        publish_keys({name: KEYS[name]})
         assert shown(call) == models
         hidden = {model.model_id for model in DEFAULT_CATALOG} - set(models)
         answers = [call("GET", f"/v1/models/{model_id}") for model_id in sorted(hidden)]
         assert {(answer.status, answer.code) for answer in answers} == {(404, "MODEL_NOT_FOUND")}
-    write_keys({})
-    registry.forget_keys()
+    publish_keys({})
     assert shown(call) == []
 
 
 def test_with_every_key_every_video_model_is_shown_and_no_image_model(call: Caller) -> None:
-    write_keys(KEYS)
+    publish_keys(KEYS)
     assert shown(call) == sorted(
         model.model_id for model in DEFAULT_CATALOG if model.available and model.produces == "video"
     )
@@ -259,7 +256,7 @@ def test_with_every_key_every_video_model_is_shown_and_no_image_model(call: Call
 
 
 def test_the_models_shown_reveal_neither_provider_nor_routes(call: Caller) -> None:
-    write_keys(KEYS)
+    publish_keys(KEYS)
     text = json.dumps(call("GET", "/v1/models").body)
     for model in DEFAULT_CATALOG:
         for route in model.routes:

@@ -279,7 +279,7 @@ def test_a_webhook_that_cannot_be_checked_for_want_of_a_key_is_to_be_delivered_a
     write_keys({})
     answer = deliver(call, job)
     assert (answer.status, answer.code) == (503, "TEMPORARILY_UNAVAILABLE")
-    assert provider.calls == []
+    assert provider.polled == []
     assert outcome_of(job) is None
 
 

@@ -33,7 +33,7 @@ from clipmint.providers.base import Rejected, Task, WebhookSender
 from local.demo.orders import NAMES
 from local.providers import PROVIDERS
 from local.simulator.client import start
-from tests.support.reading import ROOT, of_type, written
+from tests.support.reading import ROOT
 
 
 @dataclass(frozen=True)
@@ -257,11 +257,6 @@ def test_a_provider_has_its_real_addresses_as_default(name: str) -> None:
     assert all(url.startswith("https://") for url in urls)
     # Defaults are not validated when they are used.
     assert settings(**addresses(name)) == settings()
-
-
-def test_the_secret_has_an_empty_place_for_every_providers_key() -> None:
-    secret = of_type(written()["Resources"], "AWS::SecretsManager::Secret")["ProviderKeys"]
-    assert json.loads(secret["SecretString"]) == dict.fromkeys(registry.KEY_NAMES.values(), "")
 
 
 def orders(model: Model) -> Iterator[tuple[Settings, str | None, str | None]]:
