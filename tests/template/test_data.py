@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import tomllib
 from typing import Any
 
 import pytest
 
-from tests.support.reading import of_type, written
+from tests.support.reading import ROOT, of_type, written
 
 # Key, then indexes: name → (key, what it projects).
 TABLES = {
@@ -29,6 +30,8 @@ TABLES = {
     "IdempotencyTable": ("id:S", {}),
 }
 BUCKETS = ("VideosBucket", "ImagesBucket")
+# The pool, and what apps and back offices know: the ids of the clients.
+SIGN_IN = ("UserPool", "UserPoolClient", "AdminClient", "AdminScope")
 
 
 def table(name: str) -> dict[str, Any]:
@@ -94,11 +97,28 @@ def test_only_idempotency_records_expire() -> None:
     assert set(lifetimes.values()) == {None}
 
 
-@pytest.mark.parametrize("name", [*TABLES, *BUCKETS, "UserPool"])
+@pytest.mark.parametrize("name", [*TABLES, *BUCKETS, *SIGN_IN])
 def test_data_outlives_its_stack_without_blocking_the_next_one(name: str) -> None:
     resource = written()["Resources"][name]
-    assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain"
+    assert resource["UpdateReplacePolicy"] == "Retain"
+    # `Retain` would also keep what a failed first deployment has created.
+    assert resource["DeletionPolicy"] == "RetainExceptOnCreate"
     assert {"TableName", "BucketName", "UserPoolName"}.isdisjoint(resource["Properties"])
+
+
+def test_nothing_else_outlives_the_stack() -> None:
+    retained = {name for name, it in written()["Resources"].items() if "DeletionPolicy" in it}
+    assert retained == {*TABLES, *BUCKETS, *SIGN_IN}
+
+
+@pytest.mark.parametrize("environment", ["dev", "prod"])
+def test_a_failed_first_deployment_is_rolled_back_and_its_empty_stack_deleted(
+    environment: str,
+) -> None:
+    # SAM cannot update a stack whose creation was rolled back, so the stack must be deleted. Of a
+    # stack that was complete once, SAM deletes nothing.
+    settings = tomllib.loads((ROOT / "samconfig.toml").read_text())
+    assert settings[environment]["deploy"]["parameters"]["on_failure"] == "DELETE"
 
 
 @pytest.mark.parametrize("name", BUCKETS)

@@ -113,8 +113,10 @@ EXPECTED = {
     },
 }
 
-# Logs and traces, on every function: neither can be named before it exists.
-MANAGED = {"AWSLambdaBasicExecutionRole", "AWSXrayWriteOnlyAccess"}
+# What SAM gives to every function for logs and traces, and our policy that limits the logs.
+MANAGED = {"AWSLambdaBasicExecutionRole", "AWSXrayWriteOnlyAccess", "OwnLogsOnly"}
+# What AWSLambdaBasicExecutionRole allows, on all log groups of the account.
+BASIC_EXECUTION = {"logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"}
 
 # Actions that AWS does not allow to be restricted to a resource.
 WITHOUT_RESOURCE = ("logs:", "xray:")
@@ -143,7 +145,22 @@ def test_a_function_may_do_what_it_must_and_no_more(function: str) -> None:
     expected = {resource: set(actions.split()) for resource, actions in EXPECTED[function].items()}
     role = roles()[f"{function}FunctionRole"]
     assert granted(role) == expected
-    assert {arn.rsplit("/", 1)[-1] for arn in role["ManagedPolicyArns"]} == MANAGED
+    assert {target(arn).rsplit("/", 1)[-1] for arn in role["ManagedPolicyArns"]} == MANAGED
+
+
+def test_no_function_creates_a_log_group_or_writes_to_one_of_another_stack() -> None:
+    # After the deletion of a stack, a late log line would create its group again, and the stack
+    # could not be created a second time.
+    policy = of_type(transformed(), "AWS::IAM::ManagedPolicy")["OwnLogsOnly"]
+    never, elsewhere = policy["PolicyDocument"]["Statement"]
+    assert never == {"Effect": "Deny", "Action": "logs:CreateLogGroup", "Resource": "*"}
+    assert elsewhere["Effect"] == "Deny"
+    assert {never["Action"], *elsewhere["Action"]} == BASIC_EXECUTION
+    own = elsewhere["NotResource"]["Fn::Sub"]
+    assert own.endswith(":log-group:/aws/lambda/${AWS::StackName}/*")
+    for name in FUNCTIONS:
+        group = of_type(transformed(), "AWS::Logs::LogGroup")[f"{name}Logs"]["LogGroupName"]
+        assert group == {"Fn::Sub": f"/aws/lambda/${{AWS::StackName}}/{name.lower()}"}
 
 
 def test_the_circuit_breaker_asks_for_no_operation_that_submit_may_not_do() -> None:
@@ -230,13 +247,15 @@ def test_a_policy_names_its_resources_or_states_why_it_cannot() -> None:
         for _, statement in wildcards
         for action in as_list(statement["Action"])
     )
-    written_out = [number for number, line in enumerate(source) if line.strip() == 'Resource: "*"']
-    assert len(written_out) == len(wildcards)
-    for number in written_out:
-        statement_start = max(
-            n for n in range(number) if source[n].lstrip().startswith("- Effect:")
-        )
-        assert source[statement_start - 1].lstrip().startswith("# Any resource:")
+    starts = [
+        max(n for n in range(number) if source[n].lstrip().startswith("- Effect:"))
+        for number, line in enumerate(source)
+        if line.strip() == 'Resource: "*"'
+    ]
+    allowing = [start for start in starts if source[start].endswith("Allow")]
+    assert len(allowing) == len(wildcards)
+    for start in allowing:
+        assert source[start - 1].lstrip().startswith("# Any resource:")
 
 
 def test_only_services_assume_roles_and_no_policy_makes_a_resource_public() -> None:
