@@ -9,6 +9,8 @@ PROVIDER ?= fal
 # Part of the proof to run, for example PROOF="matrix --every 5"; empty means everything.
 PROOF ?=
 MINUTES ?= 5
+# DATA=delete: `make delete` also deletes tables, files and users.
+DATA ?=
 # Two processes for two cores. They share one local stack, and one that has run its tests takes over
 # tests of the other. The order is random: a run prints its seed, and --randomly-seed=N repeats it.
 PYTEST_OPTIONS ?= -n 2 --dist worksteal
@@ -37,10 +39,10 @@ CHECKOV_READY := .envs/checkov/.synced
 # environment.
 SDKS := .envs/runware/.synced .envs/runware-legacy/.synced
 
-TYPED = $(wildcard shared/clipmint functions local layers tests benchmarks docs/*.py)
+TYPED = $(wildcard shared/clipmint functions local layers operations tests benchmarks docs/*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up token test check proof soak build deploy openapi bench clean
+.PHONY: help demo up token test check proof soak build deploy delete adopt openapi bench clean
 
 help:  ## Show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,6 +81,12 @@ build: $(UV_READY) $(SAM_READY)  ## Build functions and layers for Lambda into .
 
 deploy: build  ## Deploy to AWS with your credentials: make deploy ENV=dev|prod
 	$(SAM) deploy --config-env $(ENV)
+
+delete: $(DEV)  ## Delete an installation, keep its data: make delete ENV=dev [DATA=delete]
+	$(RUN)python -m operations.delete --env $(ENV) $(if $(filter delete,$(DATA)),--data)
+
+adopt: $(DEV)  ## A new stack with the data of the deleted one: make adopt ENV=prod
+	$(RUN)python -m operations.adopt --env $(ENV)
 
 openapi: $(DEV)  ## Write docs/openapi.json from the handlers
 	$(RUN)python docs/generate_openapi.py

@@ -180,8 +180,9 @@ def deploy(
     template: Path,
     parameters: Mapping[str, str],
     layers: Mapping[str, Layer],
+    update: bool = False,
 ) -> Deployed:
-    """Create the stack and wait until it is complete. Raises `DeployFailedError`.
+    """Create or update the stack, and wait until it is complete. Raises `DeployFailedError`.
 
     `client` makes a boto3 client of a service. A parameter the template does not have is left out.
     """
@@ -189,7 +190,8 @@ def deploy(
     packager = Packager(client("s3"), template, layers)
     packaged = packager.packaged()
     try:
-        cloudformation.create_stack(
+        submit = cloudformation.update_stack if update else cloudformation.create_stack
+        submit(
             StackName=stack,
             TemplateURL=packager.url_of(packaged),
             Parameters=[
@@ -205,7 +207,7 @@ def deploy(
     while True:
         described = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
         status = described["StackStatus"]
-        if status == "CREATE_COMPLETE":
+        if status == ("UPDATE_COMPLETE" if update else "CREATE_COMPLETE"):
             break
         if not status.endswith("_IN_PROGRESS") or time.monotonic() > deadline:
             raise DeployFailedError(f"{status}:\n{_failures(cloudformation, stack)}")

@@ -32,7 +32,7 @@ SCOPES = {
     ("AWS::CloudWatch::Alarm", "MetricName"): "parent",
     ("AWS::DynamoDB::Table", "TimeToLiveSpecification.AttributeName"): "parent",
 }
-NEEDED = {
+NEEDED: dict[str, list[tuple[str, ...]]] = {
     "region": [("AWS::StackName",)],
     "account": [("AWS::StackName", "AWS::Region"), ("AWS::StackId",)],
     "world": [("AWS::StackName", "AWS::Region", "AWS::AccountId"), ("AWS::StackId",)],

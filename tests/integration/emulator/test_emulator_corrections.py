@@ -395,6 +395,38 @@ def deploy_secret(
     return str(described()["Outputs"][0]["OutputValue"])
 
 
+def import_of_a_secret(stack: Stack) -> Any:
+    """A stack can be made from a secret that exists."""
+    name = f"keys-{uuid.uuid4().hex}"
+    secret = stack.boto3("secretsmanager").create_secret(Name=name, SecretString="kept")
+    kind = "AWS::SecretsManager::Secret"
+    template = {"Resources": {"Keys": {"Type": kind, "DeletionPolicy": "Retain"}}}
+    cloudformation, wanted = stack.boto3("cloudformation"), {"StackName": name}
+    cloudformation.create_change_set(
+        **wanted,
+        ChangeSetName="import",
+        ChangeSetType="IMPORT",
+        TemplateBody=json.dumps(template),
+        ResourcesToImport=[
+            {
+                "ResourceType": kind,
+                "LogicalResourceId": "Keys",
+                "ResourceIdentifier": {"Id": secret["ARN"]},
+            }
+        ],
+    )
+    try:
+        cloudformation.execute_change_set(**wanted, ChangeSetName="import")
+    except ClientError as error:
+        return error.response["Error"]["Code"]
+
+    def status() -> str:
+        return str(cloudformation.describe_stacks(**wanted)["Stacks"][0]["StackStatus"])
+
+    wait_for(lambda: not status().endswith("_IN_PROGRESS"), 30)
+    return status()
+
+
 def burst_of_calls(stack: Stack) -> Any:
     """Thirty calls at once take no more workers than one function may have."""
     with ThreadPoolExecutor(30) as pool:
@@ -436,6 +468,7 @@ CASES: list[tuple[Question, Any]] = [
     (secret_without_a_value, (NO_VALUE, "written")),
     (secret_of_a_template, NO_VALUE),
     (secret_whose_template_loses_its_value, "the owner's"),
+    (import_of_a_secret, "IMPORT_COMPLETE"),
     (burst_of_calls, True),
 ]
 EACH = pytest.mark.parametrize(("ask", "on_aws"), CASES, ids=[ask.__name__ for ask, _ in CASES])
