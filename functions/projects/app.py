@@ -13,6 +13,7 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from clipmint import clock
 from clipmint.api import http_api, videos
 from clipmint.api.responses import (
     ClipsSummary,
@@ -26,6 +27,7 @@ from clipmint.api.responses import (
 )
 from clipmint.errors import (
     InvalidRequest,
+    LimitReached,
     ProjectBusy,
     ProjectNotFound,
     ResolutionNotAllowed,
@@ -59,6 +61,7 @@ SceneId = Annotated[str, Path()]
         ImageAnswer,
         InvalidRequest,
         ResolutionNotAllowed,
+        LimitReached,
         TemporarilyUnavailable,
         status=HTTPStatus.CREATED,
     ),
@@ -68,6 +71,7 @@ def create_image(new: NewImage) -> Response[ImageAnswer]:
     answer = ImageAnswer(
         project_id=project.project_id,
         image_url=upload.image_url,
+        expires_at=clock.iso(project.expires_at or upload.expires_at),
         upload=UploadForm.of(upload),
     )
     headers = {"Location": f"/v1/projects/{project.project_id}"}

@@ -213,6 +213,22 @@ class TemporarilyUnavailable(ClipmintError):
     code = "TEMPORARILY_UNAVAILABLE"
 
 
+def limit_reached(
+    message: str, *, details: str, limit: int, used: int, wait_seconds: int
+) -> LimitReached:
+    """The error for a user who has used a limit up. ``wait_seconds``: when it may succeed."""
+    return LimitReached(
+        message,
+        details=details,
+        headers={
+            "Retry-After": str(wait_seconds),
+            "X-RateLimit-Limit": str(limit),
+            "X-RateLimit-Remaining": str(max(0, limit - used)),
+            "X-RateLimit-Reset": str(wait_seconds),
+        },
+    )
+
+
 def try_again(
     message: str, *, details: str | None = None, seconds: int = 1
 ) -> TemporarilyUnavailable:

@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Json, TypeAdapter
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Json, TypeAdapter
 
 
 class Environment(BaseModel):
@@ -31,11 +31,23 @@ BaseUrl = Annotated[
 ]
 
 
-class ImagesSettings(Environment):
-    """The bucket of the images, and the base of their public URLs (``base/key``)."""
+class ImageUrls(Environment):
+    """The base of the public URLs of images (``base/key``)."""
+
+    images_base_url: BaseUrl
+
+
+class ImagesSettings(ImageUrls):
+    """The bucket of the images, and the base of their public URLs."""
 
     images_bucket: str
-    images_base_url: BaseUrl
+
+
+class UploadSettings(Environment):
+    """How many upload forms a user gets in an hour, and how long an unused image is kept."""
+
+    max_uploads_per_hour: Annotated[int, Field(ge=1)] = 120
+    unused_image_days: Annotated[int, Field(ge=1)] = 30
 
 
 class ProviderSettings(Environment):

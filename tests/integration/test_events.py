@@ -372,6 +372,20 @@ def test_sweep_starts_what_was_left_and_ends_what_crashed(aws: Aws) -> None:
     assert run("sweep") == {"settled": 0, "started": 0, "failed": 0}
 
 
+def test_expire_deletes_what_is_due(aws: Aws) -> None:
+    assert ask("projects-image").status == 201
+    [project] = [item for item in aws.items("PROJECTS_TABLE") if "unused" in item]
+    key = {"user_id": project["user_id"], "sk": project["sk"]}
+    aws.dynamodb.update_item(
+        TableName="ProjectsTable",
+        Key=key,
+        UpdateExpression="SET look_at = :long_ago",
+        ExpressionAttributeValues={":long_ago": {"N": "1"}},
+    )
+    assert run("expire") == {"deleted": 1, "uploaded": 0, "kept": 0, "failed": 0}
+    assert aws.items("PROJECTS_TABLE") == []
+
+
 @pytest.fixture
 def cloudformation() -> Iterator[tuple[str, list[tuple[dict[str, str], Any]]]]:
     """Where a custom resource reports to, and what it reported."""

@@ -121,6 +121,9 @@ def _untrue(world: World) -> Iterator[str]:
         elif told.method == "DELETE" and job:
             if (status, bool(job.get("deleted"))) not in {(204, True), (409, False)}:
                 yield f"{what} was answered {status}"
+        elif told.path == "/v1/images":
+            if status != 201:
+                yield f"{what} was answered {status}"
         elif told.method == "POST":
             body = told.answer.body
             named = {body.get("job_id"), *(clip["job_id"] for clip in body.get("clips", []))}

@@ -54,7 +54,13 @@ KINDS: tuple[Kind, ...] = ("one stage", "two stages", "clip")
 SCHEDULED = {"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}
 CALM = Limits(open_jobs=1_000, jobs_per_hour=1_000, open_clips=1_000)
 CONTEXT = Context(remaining_ms=150_000)
-FINAL = {"SubmissionRejected", "JobFinished", "DeadlineExceeded", "ProviderNotConfigured"}
+FINAL = {
+    "SubmissionRejected",
+    "ImageExpired",
+    "JobFinished",
+    "DeadlineExceeded",
+    "ProviderNotConfigured",
+}
 """Errors of Submit that its state does not retry."""
 
 MOST_ATTEMPTS = 20

@@ -6,19 +6,28 @@ without a crash. Write a new one for every new way a job can go.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import io
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from PIL import Image
 
 from clipmint.catalog.model import Model
 from clipmint.execution.waiting import SUBMIT_SECONDS
 from clipmint.projects import project_store
+from clipmint.projects.project_items import UNUSED, ProjectItem
 from clipmint.projects.project_requests import NewProject, NewScene
-from tests.proof.world import Script, World, earlier_definition
+from tests.proof.machine import FunctionFailed
+from tests.proof.world import EVENT_RETRIES, SCHEDULED, Script, World, earlier_definition
+from tests.support.gateway import Answer
+from tests.support.moto_aws import IMAGES_BUCKET
 
 USER = "ada"
 CREDITS = 100
 PRICE = 10
+TWO_DAYS = 2 * 86_400
+LONG_AGO = "2020-01-01T00:00:00.000Z"
 
 FAL = {"queue_seconds": 5, "queue_ahead": 0, "generation_seconds": 10}
 RUNWAY = {"pending_seconds": 5, "generation_seconds": 10}
@@ -422,6 +431,91 @@ def _(world: World) -> None:
             world.found.append(f"the deleted project is answered {answer.status}")
 
     world.begin(delete(), in_seconds=900)
+
+
+def get_form(world: World) -> Generator[float, Any, Answer]:
+    """One user gets an upload form, and repeats the call until there is a response."""
+    body = {"content_type": "image/png"}
+    answer = yield from world.persistently(
+        lambda: world.http("projects", "POST", "/v1/images", user=USER, body=body)
+    )
+    return answer
+
+
+def tiny_png() -> bytes:
+    """An image that providers accept."""
+    file = io.BytesIO()
+    Image.new("RGB", (512, 512), "teal").save(file, "PNG")
+    return file.getvalue()
+
+
+def upload(world: World, form: Answer) -> str:
+    """Use a form. Returns the URL of the image."""
+    key = form.body["upload"]["fields"]["key"]
+    world.aws.s3.put_object(Bucket=IMAGES_BUCKET, Key=key, Body=tiny_png(), ContentType="image/png")
+    return str(form.body["image_url"])
+
+
+def expire(world: World) -> Script:
+    """All dates of images come, and Expire runs until it has succeeded."""
+    for item in ProjectItem.by_expiry.query(UNUSED):
+        due = int(item.look_at) - TWO_DAYS  # in the same order
+        item.update([ProjectItem.look_at.set(due), ProjectItem.expires_at.set(LONG_AGO)])
+    for pause in (*EVENT_RETRIES, 300, None):
+        try:
+            world.invoke("expire", SCHEDULED)
+        except FunctionFailed:
+            if pause is not None:
+                yield pause
+        else:
+            return
+
+
+def images(world: World) -> list[str]:
+    """The keys of all uploaded images."""
+    found = world.aws.s3.list_objects_v2(Bucket=IMAGES_BUCKET, Prefix="uploads/")
+    return [each["Key"] for each in found.get("Contents", [])]
+
+
+@scenario("images never used")
+def _(world: World) -> None:
+    """One form is used and one is not, and nothing is left of both."""
+
+    def play() -> Script:
+        upload(world, (yield from get_form(world)))
+        yield 60
+        yield from get_form(world)
+        yield 60
+        yield from expire(world)
+        left = [item["sk"]["S"] for item in world.aws.items("PROJECTS_TABLE")]
+        if left or images(world):
+            world.found.append(f"of images that nobody used are left: {left}, {images(world)}")
+
+    world.begin(play())
+
+
+@scenario("uploaded image", "completed")
+def _(world: World) -> None:
+    """A job sends it, so it stays."""
+    world.grant(USER, CREDITS)
+
+    def play() -> Script:
+        body = {
+            "model_id": "veo-3.1-i2v",
+            "prompt": "a fox in the snow",
+            "settings": {"duration": 4},
+            "image_url": upload(world, (yield from get_form(world))),
+        }
+        key = {"Idempotency-Key": "the-key-of-one-order"}
+        yield from world.persistently(
+            lambda: world.http("generate", "POST", "/v1/videos", user=USER, body=body, headers=key)
+        )
+        yield 900
+        yield from expire(world)
+        if not images(world):
+            world.found.append("an image that a job has used was deleted")
+
+    world.begin(play())
 
 
 # ── What AWS may do ──────────────────────────────────────────────────────────────────────────────

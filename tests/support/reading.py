@@ -28,6 +28,7 @@ FUNCTIONS = (
     "Migrate",
     "Settle",
     "Sweep",
+    "Expire",
     "Seed",
 )
 

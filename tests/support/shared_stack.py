@@ -34,7 +34,9 @@ FAL = {
 }
 RUNWAY = {"pending_seconds": 0.05, "generation_seconds": 0.1, "concurrency": 40}
 RUNWARE = {"generation_seconds": 0.1, "time_factor": 0.2}
-UNLIMITED = dict.fromkeys(("MaxOpenJobs", "MaxJobsPerHour", "MaxOpenClips"), "100000")
+UNLIMITED = dict.fromkeys(
+    ("MaxOpenJobs", "MaxJobsPerHour", "MaxOpenClips", "MaxUploadsPerHour"), "100000"
+)
 ALL_LINES = {"LogLevel": "DEBUG"}
 """The auditor searches everything that can be logged for secrets."""
 

@@ -25,6 +25,7 @@ TABLES = {
         {
             "by_scene": ("user_id:S scene_id:S", "KEYS_ONLY"),
             "by_creation": ("user_id:S project_created_at:S", "ALL"),
+            "by_expiry": ("unused:S look_at:N", "KEYS_ONLY"),
         },
     ),
     "IdempotencyTable": ("id:S", {}),

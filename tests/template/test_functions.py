@@ -24,18 +24,24 @@ VARIABLES = {
         "IMAGES_BASE_URL SCENE_IMAGE_MODEL SCENE_VIDEO_MODEL CLIP_MODEL"
     ),
     "Status": "LEDGER_TABLE JOBS_TABLE MODELS_TABLE",
-    "Projects": "PROJECTS_TABLE JOBS_TABLE IMAGES_BUCKET IMAGES_BASE_URL",
+    "Projects": (
+        "PROJECTS_TABLE JOBS_TABLE IDEMPOTENCY_TABLE IMAGES_BUCKET IMAGES_BASE_URL "
+        "MAX_UPLOADS_PER_HOUR UNUSED_IMAGE_DAYS"
+    ),
     "Cancel": f"LEDGER_TABLE JOBS_TABLE VIDEOS_BUCKET IMAGES_BUCKET {PROVIDERS}",
     "Webhooks": f"JOBS_TABLE {PROVIDERS}",
     "Admin": "LEDGER_TABLE MODELS_TABLE",
-    "Submit": f"JOBS_TABLE IDEMPOTENCY_TABLE WEBHOOK_BASE_URL {PROVIDERS}",
+    "Submit": (
+        f"JOBS_TABLE PROJECTS_TABLE IDEMPOTENCY_TABLE WEBHOOK_BASE_URL IMAGES_BASE_URL {PROVIDERS}"
+    ),
     "Track": f"JOBS_TABLE {PROVIDERS}",
     "Migrate": f"JOBS_TABLE VIDEOS_BUCKET IMAGES_BUCKET IMAGES_BASE_URL {PROVIDERS}",
     "Settle": "LEDGER_TABLE JOBS_TABLE",
     "Sweep": f"LEDGER_TABLE JOBS_TABLE MODELS_TABLE STATE_MACHINE_ARN {PROVIDERS}",
+    "Expire": "PROJECTS_TABLE IMAGES_BUCKET IMAGES_BASE_URL",
     "Seed": "MODELS_TABLE",
 }
-UNTRACED = {"Status", "Sweep"}
+UNTRACED = {"Status", "Sweep", "Expire"}
 """Reads and sweeps: many, alike, and soon more expensive to trace than to run."""
 
 GATEWAY_TIMEOUT_SECONDS = 30
@@ -196,6 +202,16 @@ def test_the_sweep_runs_every_minute_and_whenever_an_execution_fails() -> None:
         assert target["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["SweepDeadLetters", "Arn"]}}
         assert "RetryPolicy" in target
     assert function("Sweep")["Timeout"] < 60
+
+
+def test_what_has_expired_is_deleted_every_five_minutes() -> None:
+    schedule = of_type(transformed(), "AWS::Events::Rule")["ExpireFunctionEveryFiveMinutes"]
+    assert schedule["ScheduleExpression"] == "rate(5 minutes)"
+    (target,) = schedule["Targets"]
+    assert target["Arn"] == {"Fn::GetAtt": ["ExpireFunction", "Arn"]}
+    assert target["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["SweepDeadLetters", "Arn"]}}
+    # Two runs never overlap.
+    assert function("Expire")["Timeout"] < 300
 
 
 def test_the_sweeps_dead_letters_are_encrypted() -> None:

@@ -48,6 +48,7 @@ EXPECTED = {
         "VideosBucket/*": "s3:GetObject",
     },
     "Projects": {
+        "IdempotencyTable": "dynamodb:UpdateItem",
         "ProjectsTable": (
             f"{READ} dynamodb:Query dynamodb:PutItem dynamodb:UpdateItem dynamodb:DeleteItem"
         ),
@@ -79,6 +80,7 @@ EXPECTED = {
     },
     "Submit": {
         "JobsTable": JOB,
+        "ProjectsTable": "dynamodb:UpdateItem",
         "IdempotencyTable": CIRCUITS,
         "ProviderKeys": KEYS,
         "GenerationStateMachine": WAKE,
@@ -106,6 +108,13 @@ EXPECTED = {
         "ModelsTable": f"{READ} dynamodb:UpdateItem",
         "ProviderKeys": KEYS,
         "GenerationStateMachine": "states:SendTaskFailure states:StartExecution",
+        "SweepDeadLetters": "sqs:SendMessage",
+    },
+    "Expire": {
+        "ProjectsTable": f"{READ} dynamodb:UpdateItem dynamodb:DeleteItem",
+        "ProjectsTable/index/by_expiry": "dynamodb:Query",
+        "ImagesBucket": "s3:ListBucket",
+        "ImagesBucket/uploads/*": "s3:DeleteObject",
         "SweepDeadLetters": "sqs:SendMessage",
     },
     "Seed": {

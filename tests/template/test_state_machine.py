@@ -222,6 +222,7 @@ def test_a_broken_url_is_given_up_within_hours_and_an_unreachable_bucket_is_not(
     ("state", "error"),
     [
         ("Submit", "SubmissionRejected"),
+        ("Submit", "ImageExpired"),
         ("Submit", "JobFinished"),
         ("Submit", "DeadlineExceeded"),
         ("Submit", "ProviderNotConfigured"),
@@ -229,6 +230,7 @@ def test_a_broken_url_is_given_up_within_hours_and_an_unreachable_bucket_is_not(
         ("Submit", "PollNeeded"),
         ("Submit", "States.Timeout"),
         ("StartPolling", "SubmissionRejected"),
+        ("StartPolling", "ImageExpired"),
         ("StartPolling", "JobFinished"),
         ("StartPolling", "DeadlineExceeded"),
         ("StartPolling", "ProviderNotConfigured"),

@@ -347,6 +347,12 @@ class ProjectSummary(BaseModel):
     resolution: str
     image_url: str | None
     scene_count: int
+    expires_at: str | None = Field(
+        description=(
+            "When the project is deleted with its uploaded image, unless it is changed or the"
+            " image is used before"
+        )
+    )
     created_at: str
     updated_at: str
 
@@ -358,6 +364,7 @@ class ProjectSummary(BaseModel):
             resolution=project.resolution,
             image_url=project.image_url,
             scene_count=len(project.scene_ids),
+            expires_at=clock.iso(project.expires_at) if project.expires_at else None,
             created_at=clock.iso(project.created_at),
             updated_at=clock.iso(project.updated_at),
         )
@@ -394,10 +401,13 @@ class UploadForm(BaseModel):
 
 class ImageAnswer(BaseModel):
     """A new project for an image that is still to be uploaded. After the upload ``image_url`` is
-    public. The image is checked before a job first uses it."""
+    public. The image is checked before a job first uses it. Project and image are deleted at
+    ``expires_at`` if no job has used the image and the project was not changed, and after a day if
+    nothing is uploaded."""
 
     project_id: str
     image_url: str
+    expires_at: str
     upload: UploadForm
 
 

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Literal
 
 from clipmint import clock
-from clipmint.errors import InsufficientCredits, LimitReached
+from clipmint.errors import InsufficientCredits, limit_reached
 
 EntryKind = Literal["grant", "hold", "capture", "release"]
 
@@ -185,15 +185,12 @@ def _opened(account: Account, jobs: int, *, clips: bool) -> Account:
 
 def _check_limit(per: str, limit: int, used: int, wanted: int, wait: int) -> None:
     if used + wanted > limit:
-        raise LimitReached(
+        raise limit_reached(
             "Too many generations",
             details=f"At most {limit} {per}; {used} are counted, {wanted} more were asked for",
-            headers={
-                "Retry-After": str(wait),
-                "X-RateLimit-Limit": str(limit),
-                "X-RateLimit-Remaining": str(max(0, limit - used)),
-                "X-RateLimit-Reset": str(wait),
-            },
+            limit=limit,
+            used=used,
+            wait_seconds=wait,
         )
 
 

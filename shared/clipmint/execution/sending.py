@@ -49,6 +49,10 @@ class SubmissionInDoubt(Exception):
     """A provider that can be asked again may have the task. The state machine retries."""
 
 
+class ImageExpired(Exception):
+    """An uploaded image of the job was deleted before the job used it. Nothing was sent."""
+
+
 class DeadlineExceeded(Exception):
     """The deadline is too close, and nothing was sent."""
 

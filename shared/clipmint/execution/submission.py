@@ -17,6 +17,7 @@ from clipmint.catalog.model import Route
 from clipmint.execution import doubt, waiting
 from clipmint.execution.sending import (
     Attempt,
+    ImageExpired,
     ProviderBusy,
     Sending,
     SubmissionInDoubt,
@@ -27,6 +28,7 @@ from clipmint.jobs import job_store
 from clipmint.jobs.job import Job, Stage
 from clipmint.jobs.job_store import JobFinished
 from clipmint.jobs.outcomes import Failed, FailureCode
+from clipmint.projects import used_images
 from clipmint.providers import circuit, registry
 from clipmint.providers.base import Accepted, Busy, Provider, Rejected, Unanswered
 from clipmint.providers.registry import ProviderNotConfigured
@@ -109,7 +111,7 @@ def ensure_sent(
     ------
     ProviderBusy, SubmissionInDoubt
         Retry later.
-    SubmissionRejected, DeadlineExceeded, ProviderNotConfigured
+    SubmissionRejected, DeadlineExceeded, ProviderNotConfigured, ImageExpired
         It will not be sent.
     JobFinished, JobMoved
         The job has ended, or another attempt has changed it: read it again.
@@ -143,6 +145,10 @@ def _send_by_some_route(
     job: Job, stage: Stage, has_time: Callable[[], bool], task_token: str | None
 ) -> None:
     """Per route: begin, call, record. The first provider that may have the task ends the loop."""
+    order = stage.image_order
+    images = order.reference_image_urls if order else (job.image_url, job.last_image_url)
+    if not used_images.keep(job.user_id, filter(None, images), except_project=job.project_id):
+        raise ImageExpired(job.job_id)
     refused: list[tuple[Sending, Refused]] = []
     for route in stage.routes:
         if not has_time():

@@ -38,6 +38,7 @@ def given_up(job: Job, stage: Stage) -> bool:
 _FAILURE_BY_ERROR: Mapping[str, FailureCode] = {
     "ProviderBusy": FailureCode.PROVIDER_UNAVAILABLE,
     "SubmissionInDoubt": FailureCode.SUBMIT_UNKNOWN,
+    "ImageExpired": FailureCode.INPUT_UNREADABLE,
     "MediaInvalid": FailureCode.MEDIA_INVALID,
     "SourceExpired": FailureCode.MEDIA_UNAVAILABLE,
     "SourceUnavailable": FailureCode.MEDIA_UNAVAILABLE,

@@ -12,7 +12,6 @@ and costs nothing.
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 import uuid
@@ -20,7 +19,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from urllib.parse import SplitResult, unquote, urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 from pynamodb.attributes import NumberAttribute, UnicodeAttribute
@@ -28,7 +26,7 @@ from pynamodb.models import Model
 
 from clipmint import aws, clock
 from clipmint.errors import ImageInvalid, ImageNotUploaded, TemporarilyUnavailable, try_again
-from clipmint.media import image_file, storage
+from clipmint.media import image_file, storage, upload_urls
 from clipmint.media.files import ImageFileInvalid
 from clipmint.settings import ImagesSettings
 from clipmint.tables import FromEnvironment, TableMeta
@@ -128,6 +126,16 @@ def new_upload(user_id: str, project_id: str, content_type: str) -> Upload:
     return Upload(public_url(key), form["url"], form["fields"], expires_at)
 
 
+def exist(user_id: str, project_id: str) -> bool:
+    """Whether an image was uploaded for this project."""
+    listed = aws.s3_for_uploads().list_objects_v2(
+        Bucket=ImagesSettings.read().images_bucket,
+        Prefix=storage.upload_prefix(user_id, project_id),
+        MaxKeys=1,
+    )
+    return bool(listed.get("Contents"))
+
+
 def remove_uploads(user_id: str, project_id: str) -> None:
     """Delete the uploaded images of a project, and their check records."""
     bucket = ImagesSettings.read().images_bucket
@@ -175,42 +183,14 @@ def require_usable(user_id: str, urls: Iterable[str], *, seconds: float = CHECK_
 
 
 def _wanted(user_id: str, urls: Iterable[str]) -> Iterator[_Wanted]:
-    base = ImagesSettings.read().images_base_url
     for url in urls:
-        key = _key_below(base, url)
-        if key is None or not key.startswith(storage.UPLOADS):
+        key = upload_urls.upload_key_in(url)
+        if key is None:
             continue
-        named = _own_upload(user_id, key)
+        named = upload_urls.own_upload(user_id, key)
         if named is None:
             raise _not_uploaded(url)
-        yield _Wanted(named, key, url)
-
-
-def _key_below(base: str, url: str) -> str | None:
-    """The key that a URL of ours refers to, in any spelling of the URL; None for other URLs."""
-    try:
-        ours = _origin_of(urlsplit(base)) == _origin_of(urlsplit(url))
-    except ValueError:  # not a URL: the port is not a number, or brackets do not match
-        return None
-    return unquote(urlsplit(url).path).removeprefix("/") if ours else None
-
-
-def _origin_of(parts: SplitResult) -> tuple[str, str, int | None]:
-    default = {"https": 443, "http": 80}.get(parts.scheme)
-    return parts.scheme, (parts.hostname or "").rstrip("."), parts.port or default
-
-
-def _own_upload(user_id: str, key: str) -> str | None:
-    """The id of the image that this user may have uploaded to ``key``; None if not possible."""
-    shape = re.fullmatch(r"uploads/[0-9a-f]{64}/([0-9a-f-]{36})/([0-9a-f-]{36})\.([a-z]+)", key)
-    if shape is None:
-        return None
-    project_id, image_id, extension = shape.groups()
-    types = {known: content_type for content_type, known in storage.IMAGE_EXTENSIONS.items()}
-    if extension not in types:
-        return None
-    expected = storage.upload_key(user_id, project_id, image_id, types[extension])
-    return image_id if key == expected else None
+        yield _Wanted(named.image_id, key, url)
 
 
 def _check_all(user_id: str, wanted: list[_Wanted], deadline: float) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from clipmint.errors import ProjectNotFound, ResolutionNotAllowed, SceneNotFound, TooManyScenes
@@ -18,6 +18,8 @@ T = TypeVar("T")
 
 MAX_SCENES = 50
 """Scenes per project: they fit into one transaction and into one response."""
+FORM_LIFE = timedelta(days=1)
+"""A project for an upload is kept this long if no image is uploaded; the form lasts minutes."""
 DEFAULT_SCENE_SECONDS = 5
 DEFAULT_RESOLUTION = "720:1280"
 
@@ -86,7 +88,9 @@ class Project:
     """A project. ``scene_ids`` is the order of its scenes; ``scene_jobs`` has those with a job.
 
     ``revision`` counts the changes of the item: jobs are only started for the revision that was
-    read. ``last_job_id`` is the project's newest job that renders none of its scenes.
+    read. ``last_job_id`` is the project's newest job that renders none of its scenes. At
+    ``expires_at`` the project is deleted with its uploaded image, unless it was changed or the
+    image was used before: then it is None.
     """
 
     project_id: str
@@ -99,6 +103,7 @@ class Project:
     updated_at: datetime
     scene_jobs: Mapping[str, SceneJobs] = field(default_factory=dict)
     last_job_id: str | None = None
+    expires_at: datetime | None = None
     revision: int = 1
 
 

@@ -13,11 +13,16 @@ from pynamodb.attributes import (
     NumberAttribute,
     UnicodeAttribute,
 )
-from pynamodb.indexes import AllProjection, KeysOnlyProjection, LocalSecondaryIndex
+from pynamodb.indexes import (
+    AllProjection,
+    GlobalSecondaryIndex,
+    KeysOnlyProjection,
+    LocalSecondaryIndex,
+)
 from pynamodb.models import Model
 
 from clipmint import clock
-from clipmint.projects.project import Project, Scene, SceneJobs
+from clipmint.projects.project import FORM_LIFE, Project, Scene, SceneJobs
 from clipmint.records import from_attributes
 from clipmint.tables import FromEnvironment, TableMeta
 
@@ -31,6 +36,23 @@ class ByCreation(LocalSecondaryIndex[Any]):
 
     user_id = UnicodeAttribute(hash_key=True)
     created_at = UnicodeAttribute(range_key=True, attr_name="project_created_at")
+
+
+UNUSED = "1"
+"""The value of ``unused``. Only projects that expire have the attribute."""
+
+
+class ByExpiry(GlobalSecondaryIndex[Any]):
+    """The projects that expire, of all users, by the time at which to look at them next."""
+
+    class Meta:
+        index_name = "by_expiry"
+        projection = KeysOnlyProjection()
+
+    unused = UnicodeAttribute(hash_key=True)
+    look_at = NumberAttribute(range_key=True)
+    user_id = UnicodeAttribute()
+    sk = UnicodeAttribute()
 
 
 class ProjectItem(Model):
@@ -53,10 +75,14 @@ class ProjectItem(Model):
     last_job_id = UnicodeAttribute(null=True)
     revision = NumberAttribute()
     deleting = BooleanAttribute(null=True)
+    unused = UnicodeAttribute(null=True)
+    expires_at = UnicodeAttribute(null=True)
+    look_at = NumberAttribute(null=True)
     created_at = UnicodeAttribute(attr_name="project_created_at")
     updated_at = UnicodeAttribute()
 
     by_creation = ByCreation()
+    by_expiry = ByExpiry()
 
 
 class ByScene(LocalSecondaryIndex[Any]):
@@ -133,6 +159,15 @@ def is_scene(raw: dict[str, Any]) -> bool:
 
 def project_item(project: Project) -> ProjectItem:
     """A project as an item of the Projects table."""
+    expires_at = project.expires_at
+    expiry: dict[str, Any] = {}
+    if expires_at is not None:
+        look_at = min(project.created_at + FORM_LIFE, expires_at)
+        expiry = {
+            "unused": UNUSED,
+            "expires_at": clock.iso(expires_at),
+            "look_at": clock.epoch(look_at),
+        }
     return ProjectItem(
         user_id=project.user_id,
         sk=project_sk(project.project_id),
@@ -145,6 +180,7 @@ def project_item(project: Project) -> ProjectItem:
         revision=project.revision,
         created_at=clock.iso(project.created_at),
         updated_at=clock.iso(project.updated_at),
+        **expiry,
     )
 
 
@@ -160,6 +196,7 @@ def to_project(item: ProjectItem) -> Project:
         created_at=clock.from_iso(item.created_at),
         updated_at=clock.from_iso(item.updated_at),
         last_job_id=item.last_job_id,
+        expires_at=clock.from_iso(item.expires_at) if item.expires_at else None,
         scene_jobs={
             scene_id: from_attributes(SceneJobs, jobs) for scene_id, jobs in item.renders.items()
         },

@@ -14,7 +14,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from pynamodb.exceptions import DoesNotExist, UpdateError
@@ -25,7 +25,7 @@ from pynamodb.pagination import ResultIterator
 from clipmint import aws, clock, cursors, unreadable
 from clipmint.errors import ProjectBusy
 from clipmint.jobs import job_lists, job_store
-from clipmint.media import uploads
+from clipmint.media import upload_limit, uploads
 from clipmint.projects import project_writes as writes
 from clipmint.projects.project import (
     DEFAULT_RESOLUTION,
@@ -49,7 +49,7 @@ from clipmint.projects.project_items import (
     to_scene,
 )
 from clipmint.projects.project_requests import NewImage, NewProject, NewScene, ProjectChanges
-from clipmint.settings import ImagesSettings
+from clipmint.settings import ImagesSettings, UploadSettings
 
 
 def get(user_id: str, project_id: str) -> Project:
@@ -152,9 +152,14 @@ def _start_key(user_id: str, cursor: str) -> dict[str, dict[str, Any]]:
 
 
 def create(
-    user_id: str, new: NewProject, project_id: str | None = None
+    user_id: str,
+    new: NewProject,
+    project_id: str | None = None,
+    unused_for: timedelta | None = None,
 ) -> tuple[Project, list[Scene]]:
     """Record a project with its first scenes, all or nothing. The default id is a fresh one.
+
+    ``unused_for``: how long the project is kept if it is not used; by default for ever.
 
     Raises `InvalidRequest`, `ResolutionNotAllowed`, `TooManyScenes`.
     """
@@ -172,6 +177,7 @@ def create(
         scene_ids=tuple(scene.scene_id for scene in scenes),
         created_at=now,
         updated_at=now,
+        expires_at=now + unused_for if unused_for else None,
     )
 
     def attempt() -> None:
@@ -185,14 +191,17 @@ def create(
 
 
 def create_for_upload(user_id: str, new: NewImage) -> tuple[Project, uploads.Upload]:
-    """Record a project with the image that its user is about to upload.
+    """Record a project with the image that its user is about to upload, until it expires.
 
-    Raises `ResolutionNotAllowed`.
+    Raises `LimitReached`, `ResolutionNotAllowed`.
     """
+    shape_of(new.resolution or DEFAULT_RESOLUTION)
+    upload_limit.count_form(user_id)
     project_id = str(uuid.uuid4())
     upload = uploads.new_upload(user_id, project_id, new.content_type)
     body = NewProject(image_url=upload.image_url, resolution=new.resolution)
-    project, _ = create(user_id, body, project_id)
+    unused_for = timedelta(days=UploadSettings.read().unused_image_days)
+    project, _ = create(user_id, body, project_id, unused_for)
     return project, upload
 
 
@@ -270,14 +279,18 @@ def delete(user_id: str, project_id: str) -> None:
     ProjectBusy
         Jobs of the project are running. Nothing was changed.
     """
-    item = writes.retrying(lambda: _marked_as_deleting(user_id, project_id))
-    uploads.remove_uploads(user_id, project_id)
+    finish_deletion(writes.retrying(lambda: _marked_as_deleting(user_id, project_id)))
+
+
+def finish_deletion(item: ProjectItem) -> None:
+    """Delete the uploaded images and all items of a project that is marked as ``deleting``."""
+    uploads.remove_uploads(item.user_id, item.project_id)
 
     def attempt() -> None:
         with writes.transaction() as transaction:
             for scene_id in item.scene_ids:
-                transaction.delete(SceneItem(user_id, scene_sk(project_id, scene_id)))
-            transaction.delete(ProjectItem(user_id, item.sk))
+                transaction.delete(SceneItem(item.user_id, scene_sk(item.project_id, scene_id)))
+            transaction.delete(ProjectItem(item.user_id, item.sk))
 
     writes.retrying(attempt)
 

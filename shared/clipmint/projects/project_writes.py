@@ -37,10 +37,21 @@ def assignments(item: type[ProjectItem | SceneItem], values: Mapping[str, Any]) 
     ]
 
 
+def no_expiry() -> list[Action]:
+    """The actions after which a project does not expire any more (`projects.unused_images`)."""
+    return [
+        ProjectItem.unused.remove(),
+        ProjectItem.expires_at.remove(),
+        ProjectItem.look_at.remove(),
+    ]
+
+
 def change(*actions: Action) -> list[Action]:
-    """The actions of one change of a project, which also increments its revision."""
+    """The actions of one change of a project, which also increments its revision. A changed
+    project does not expire."""
     return [
         *actions,
+        *no_expiry(),
         ProjectItem.updated_at.set(clock.iso(clock.now())),
         ProjectItem.revision.set(ProjectItem.revision + 1),
     ]

@@ -9,7 +9,8 @@ import pytest
 from clipmint import clock
 from clipmint.media import storage, uploads
 from functions.projects.app import handler
-from tests.support.gateway import Caller
+from tests.support.clock import Clock
+from tests.support.gateway import Answer, Caller
 from tests.support.moto_aws import IMAGES_BUCKET, IMAGES_URL, Aws
 
 
@@ -74,3 +75,42 @@ def test_deleting_the_project_deletes_its_image(aws: Aws, call: Caller) -> None:
     aws.s3.put_object(Bucket=IMAGES_BUCKET, Key=key, Body=b"bytes")
     assert call("DELETE", made.headers["location"]).status == 204
     assert "Contents" not in aws.s3.list_objects_v2(Bucket=IMAGES_BUCKET)
+
+
+def test_more_forms_than_the_owner_allows_in_an_hour_are_refused(
+    aws: Aws, call: Caller, hands: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAX_UPLOADS_PER_HOUR", "2")
+    hands.to_next_hour()
+    hands.forward(minutes=40)
+
+    def ask(user: str = "user-1") -> Answer:
+        return call("POST", "/v1/images", user=user, body={"content_type": "image/png"})
+
+    assert [ask().status for _ in range(2)] == [201, 201]
+    refused = ask()
+    assert (refused.status, refused.code) == (429, "RATE_LIMITED")
+    limits = {name: value for name, value in refused.headers.items() if "rate" in name}
+    assert limits == {
+        "x-ratelimit-limit": "2",
+        "x-ratelimit-remaining": "0",
+        "x-ratelimit-reset": "1200",
+    }
+    assert refused.headers["retry-after"] == "1200"
+    assert len(aws.items("PROJECTS_TABLE")) == 2
+    # Another user, and the next hour.
+    assert ask("user-2").status == 201
+    hands.forward(minutes=20)
+    assert ask().status == 201
+
+
+def test_a_refused_form_is_not_counted_and_the_counts_expire(
+    aws: Aws, call: Caller, hands: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAX_UPLOADS_PER_HOUR", "1")
+    body = {"content_type": "image/png", "resolution": "1:1"}
+    assert call("POST", "/v1/images", body=body).status == 400
+    assert call("POST", "/v1/images", body=body | {"resolution": "1280:720"}).status == 201
+    [count] = aws.items("IDEMPOTENCY_TABLE")
+    left = int(count["expiration"]["N"]) - clock.epoch(clock.now())
+    assert 3_600 <= left <= 7_200

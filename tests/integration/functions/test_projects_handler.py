@@ -107,6 +107,7 @@ def test_a_project_is_created_at_its_location_header(call: Caller) -> None:
         "resolution": "720:1280",
         "image_url": None,
         "scene_count": 0,
+        "expires_at": None,
         "created_at": made_at,
         "updated_at": made_at,
         "scenes": [],
