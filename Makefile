@@ -11,6 +11,9 @@ PROOF ?=
 MINUTES ?= 5
 # DATA=delete: `make delete` also deletes tables, files and users.
 DATA ?=
+# For `make smoke`: DRY_RUN=1 stops before the order; MODEL=… orders this model, not the cheapest.
+DRY_RUN ?=
+MODEL ?=
 # Two processes for two cores. They share one local stack, and one that has run its tests takes over
 # tests of the other. The order is random: a run prints its seed, and --randomly-seed=N repeats it.
 PYTEST_OPTIONS ?= -n 2 --dist worksteal
@@ -42,7 +45,7 @@ SDKS := .envs/runware/.synced .envs/runware-legacy/.synced
 TYPED = $(wildcard shared/clipmint functions local layers operations tests benchmarks docs/*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up token test check proof soak build deploy delete adopt openapi bench clean
+.PHONY: help demo up token test check proof soak build deploy delete adopt openapi bench clean smoke
 
 help:  ## Show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,6 +90,10 @@ delete: $(DEV)  ## Delete an installation, keep its data: make delete ENV=dev [D
 
 adopt: $(DEV)  ## A new stack with the data of the deleted one: make adopt ENV=prod
 	$(RUN)python -m operations.adopt --env $(ENV)
+
+smoke: $(DEV)  ## Order one video from a deployment: make smoke ENV=dev|prod|local [DRY_RUN=1]
+	$(RUN)python -m $(if $(filter local,$(ENV)),local smoke,operations.smoke --env $(ENV)) \
+	  $(if $(DRY_RUN),--dry-run) $(if $(MODEL),--model $(MODEL))
 
 openapi: $(DEV)  ## Write docs/openapi.json from the handlers
 	$(RUN)python docs/generate_openapi.py

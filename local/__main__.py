@@ -1,22 +1,27 @@
-"""`python -m local up` runs a stack until a signal; `python -m local token` makes a token for it.
+"""`python -m local up` runs a stack until a signal; `token` and `smoke` are for a running stack.
 
 `up` prints exactly one line on standard output, when everything is ready: a JSON object with every
 URL, table, bucket and ARN (`local.running.RunningStack`). Everything else goes to standard
-error. SIGINT or SIGTERM stops it cleanly.
+error. SIGINT or SIGTERM stops it cleanly. `smoke` runs `operations.smoke` against the stack, as
+`make smoke` does against a deployment.
 """
 
 import argparse
 import json
+import os
 import signal
+import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Sequence
 
+from local.deploy import ROOT
 from local.issuer import AUDIENCE
 from local.providers import PROVIDERS, keys_in_environment
-from local.running import running_stack
-from local.stack import Stack
+from local.running import CREDENTIALS, running_stack
+from local.stack import STACK_NAME, Stack
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,7 +37,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     token.add_argument("--expires-in", type=int, default=3600, metavar="SECONDS")
     token.add_argument("--audience", default=AUDIENCE)
     token.add_argument("--stack", help="which stack (default: the one started last)")
+    smoke = commands.add_parser("smoke", help="one video through a running stack")
+    smoke.add_argument("--stack", help="which stack (default: the one started last)")
+    smoke.add_argument("--model", help="order this model instead of the cheapest one")
+    smoke.add_argument("--dry-run", action="store_true", help="stop before the order")
     options = parser.parse_args(arguments)
+    if options.command == "smoke":
+        return run_smoke(options)
     if options.command == "up":
         return stay_up(options)
     return print_token(options)
@@ -86,6 +97,29 @@ def print_token(options: argparse.Namespace) -> int:
         )
     )
     return 0
+
+
+def run_smoke(options: argparse.Namespace) -> int:
+    try:
+        stack = running_stack(options.stack)
+    except LookupError as error:
+        print(error, file=sys.stderr)
+        return 1
+    command = [sys.executable, "-m", "operations.smoke", "--stack", STACK_NAME]
+    command += ["--api-url", stack.api_url, *(["--dry-run"] if options.dry_run else [])]
+    command += ["--model", options.model] if options.model else []
+    # The owner's own AWS configuration must not be used.
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("AWS_")
+    } | {
+        "AWS_ENDPOINT_URL": stack.aws_endpoint,
+        "AWS_DEFAULT_REGION": stack.region,
+        "AWS_ACCESS_KEY_ID": CREDENTIALS["aws_access_key_id"],
+        "AWS_SECRET_ACCESS_KEY": CREDENTIALS["aws_secret_access_key"],
+        "CLIPMINT_USER_TOKEN": stack.token(f"smoke-{uuid.uuid4()}"),
+        "CLIPMINT_ADMIN_TOKEN": stack.token("smoke-owner", admin=True),
+    }
+    return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ CLEAN = (
     *(f"{LAYER}/jobs", f"{LAYER}/media", f"{LAYER}/orders", f"{LAYER}/projects"),
     *(f"{LAYER}/providers/{name}" for name in ("fal", "runway", "runware")),
     *(f"{LAYER}/providers/{name}.py" for name in ("base", "transport", "urls")),
-    *("functions", "layers", "local", "benchmarks", "docs/generate_openapi.py"),
+    *("functions", "layers", "local", "operations", "benchmarks", "docs/generate_openapi.py"),
 )
 BANNED = re.compile(
     r"\b(whoever|whatever|(?:no|some|any|every)body(?:'s)?|shall|tells?|told|says?|said|rings?|rang"
