@@ -45,7 +45,7 @@ SDKS := .envs/runware/.synced .envs/runware-legacy/.synced
 TYPED = $(wildcard shared/clipmint functions local layers operations tests benchmarks docs/*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up token test check proof soak build deploy delete adopt openapi bench clean smoke
+.PHONY: help demo up token test check proof soak build deploy delete adopt openapi bench clean smoke preflight
 
 help:  ## Show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +81,9 @@ soak: $(STACK)  ## Mixed users and faults for some minutes: make soak [MINUTES=5
 
 build: $(UV_READY) $(SAM_READY)  ## Build functions and layers for Lambda into .aws-sam/build
 	$(SAM) build
+
+preflight: $(DEV) $(SAM_READY)  ## Check account and permissions, change nothing: make preflight ENV=dev|prod
+	$(RUN)python -m operations.preflight --env $(ENV)
 
 deploy: build  ## Deploy to AWS with your credentials: make deploy ENV=dev|prod
 	$(SAM) deploy --config-env $(ENV)
