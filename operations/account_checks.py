@@ -13,6 +13,9 @@ ENOUGH_CONCURRENCY = 100
 """One video needs about four short invocations and one of Migrate; apps poll every two seconds.
 Below this a few users at the same time are throttled. New accounts have as few as 10."""
 
+SES_PARAMETER = "SignInEmailIdentity"
+"""The template's parameter with the ARN of the SES identity that sends the sign-in e-mails."""
+
 CONCURRENCY_QUOTA = "L-B99A9384"
 """The code of Lambda's quota "Concurrent executions"."""
 
@@ -101,9 +104,6 @@ def email(context: Context) -> Iterator[Finding]:
         )
     else:
         yield ok(f"SES sends as {name}")
-
-
-SES_PARAMETER = "SesIdentityArn"
 
 
 def step_functions(context: Context) -> Iterator[Finding]:

@@ -18,7 +18,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local.deploy import load_template
-from operations import account_checks, permission_checks, stack_checks
+from operations import account_checks, permission_checks, stack_checks, table_checks
 from operations.findings import Context, Finding, Level, blocked, ok, warning
 from operations.installation import ROOT, NotConfigured, read_installation, session_of
 
@@ -29,6 +29,7 @@ CHECKS: Mapping[str, Check] = {
     "stack": stack_checks.stack,
     "packages": stack_checks.packages_bucket,
     "names": stack_checks.names,
+    "tables": table_checks.tables,
     "concurrency": account_checks.concurrency,
     "cloudfront": account_checks.cloudfront,
     "email": account_checks.email,

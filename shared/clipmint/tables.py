@@ -12,6 +12,14 @@ import os
 from clipmint import aws
 
 
+def name_in(variable: str) -> str:
+    """The name of the table in an environment variable, which holds a name or an ARN.
+
+    The template passes the ARN of a table that was restored, because policies need it, too.
+    """
+    return os.environ[variable].rpartition("/")[2]
+
+
 class FromEnvironment:
     """A table name that is read when it is used, so that importing a model needs no environment."""
 
@@ -19,7 +27,7 @@ class FromEnvironment:
         self._variable = variable
 
     def __get__(self, instance: object, owner: object) -> str:
-        return os.environ[self._variable]
+        return name_in(self._variable)
 
 
 class TableMeta:

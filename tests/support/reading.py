@@ -120,8 +120,22 @@ def target(resource: Any) -> str:
         return str(resource["Ref"])
     if "Fn::GetAtt" in resource:
         return str(resource["Fn::GetAtt"][0])
+    if "Fn::If" in resource:
+        return own_table(resource["Fn::If"])
+    if isinstance(resource["Fn::Sub"], list):
+        text, values = resource["Fn::Sub"]
+        return str(text).replace("${Table}", own_table(values["Table"]["Fn::If"]))
     text = str(resource["Fn::Sub"]).replace(_GENERATION_ARN, "GenerationStateMachine")
     return re.sub(r"\$\{(\w+)(?:\.Arn)?\}", r"\1", text)
+
+
+def own_table(choice: list[Any]) -> str:
+    """The stack's own table in a choice between it and a restored one of the same kind."""
+    condition, own, restored = choice
+    name = str(own["Ref"] if "Ref" in own else own["Fn::GetAtt"][0])
+    kind = name.removesuffix("Table")
+    assert (condition, restored) == (f"Own{kind}", {"Ref": f"Restored{kind}"})
+    return name
 
 
 # The one resource whose ARN is spelled out, by its name.

@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 
 from clipmint.providers import registry
-from tests.support.reading import FUNCTIONS, ROOT, TEMPLATE, of_type, transformed, written
+from tests.support.reading import (
+    FUNCTIONS,
+    ROOT,
+    TEMPLATE,
+    of_type,
+    own_table,
+    transformed,
+    written,
+)
 
 # Powertools reads these itself.
 POWERTOOLS = {
@@ -111,6 +119,15 @@ def test_a_function_gets_the_settings_it_needs_and_no_more(name: str) -> None:
     )
 
 
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_uses_a_restored_table_where_there_is_one(name: str) -> None:
+    variables = written()["Resources"][f"{name}Function"]["Properties"]["Environment"]["Variables"]
+    for variable, value in variables.items():
+        if variable.endswith("_TABLE"):
+            kind = own_table(value["Fn::If"]).removesuffix("Table")
+            assert variable == f"{kind.upper()}_TABLE"
+
+
 def test_what_the_code_reads_and_what_the_template_sets_are_the_same() -> None:
     from clipmint import settings
     from clipmint.orders import order_settings
@@ -121,7 +138,8 @@ def test_what_the_code_reads_and_what_the_template_sets_are_the_same() -> None:
         for model in settings.Environment.__subclasses__()
         for field in model.model_fields
     }
-    direct = re.compile(r"(?:environ(?:\.get)?|getenv|FromEnvironment)[\[(]\s*\"([A-Z_]+)\"")
+    readers = r"environ(?:\.get)?|getenv|FromEnvironment|name_in"
+    direct = re.compile(rf"(?:{readers})[\[(]\s*\"([A-Z_]+)\"")
     for folder in ("shared/clipmint", "functions"):
         for path in (ROOT / folder).rglob("*.py"):
             read |= set(direct.findall(path.read_text()))

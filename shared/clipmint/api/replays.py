@@ -27,10 +27,9 @@ from aws_lambda_powertools.utilities.idempotency.serialization.custom_dict impor
 )
 from pydantic import BaseModel
 
-from clipmint import aws
+from clipmint import aws, tables
 from clipmint.errors import RequestInProgress
 from clipmint.orders import placing
-from clipmint.orders.order_settings import IdempotencySettings
 
 B = TypeVar("B", bound=BaseModel)
 P = ParamSpec("P")
@@ -97,5 +96,5 @@ def powertools() -> tuple[IdempotencyConfig, DynamoDBPersistenceLayer]:
         expires_after_seconds=REPLAY_SECONDS,
         hash_function="sha256",
     )
-    table = IdempotencySettings.read().idempotency_table
+    table = tables.name_in("IDEMPOTENCY_TABLE")
     return config, DynamoDBPersistenceLayer(table_name=table, boto3_client=aws.dynamodb())

@@ -28,9 +28,3 @@ class DefaultModels(Environment):
     scene_image_model: str = "gen4-image"
     scene_video_model: str = "gen4-turbo"
     clip_model: str = "runware-veo-3.1"
-
-
-class IdempotencySettings(Environment):
-    """The table with the responses to calls that start jobs."""
-
-    idempotency_table: str

@@ -7,7 +7,6 @@ finish earlier ones.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +22,7 @@ from aws_lambda_powertools.utilities.circuit_breaker.persistence import (
 )
 from botocore.exceptions import BotoCoreError, ClientError
 
-from clipmint import aws
+from clipmint import aws, tables
 from clipmint.jobs.outcomes import FailureCode
 from clipmint.providers.base import Busy, Rejected, Submitted, Unanswered
 from clipmint.telemetry import CIRCUIT, count, logger
@@ -115,4 +114,4 @@ class _Store(CircuitBreakerDynamoDBPersistence):
 @aws.once
 def store() -> CircuitBreakerDynamoDBPersistence:
     """Where the circuits are kept."""
-    return _Store(table_name=os.environ["IDEMPOTENCY_TABLE"], boto3_client=aws.dynamodb())
+    return _Store(table_name=tables.name_in("IDEMPOTENCY_TABLE"), boto3_client=aws.dynamodb())

@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.stub import Stubber
 
 from local.deploy import load_template
-from operations import account_checks, permission_checks, preflight, stack_checks
+from operations import account_checks, permission_checks, preflight, stack_checks, table_checks
 from operations.findings import Context, Finding, Level, ok
 from operations.installation import ROOT, Installation, NotConfigured, read_installation
 from operations.preflight import CHECKS, READING, WriteRefused, findings, identify, read_only
@@ -326,6 +326,80 @@ def test_a_name_of_the_stack_itself_does_not_block(aws: Aws) -> None:
     aws.answer("cloudformation", "list_stack_resources", listed, StackName="clipmint-dev")
     listings(aws, taken="AWS::Logs::LogGroup")
     assert levels(stack_checks.names(aws.context())) == [OK]
+
+
+# ── Restored tables ──────────────────────────────────────────────────────────────────────────────
+
+JOBS = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/jobs-restored"
+
+
+def described_table(kind: str, arn: str, **changes: Any) -> dict[str, Any]:
+    """DescribeTable for a table of the template's shape."""
+    declared = TEMPLATE["Resources"][f"{kind}Table"]["Properties"]
+    keys = [key for key in ("KeySchema", "GlobalSecondaryIndexes") if key in declared]
+    shape = {key: declared[key] for key in keys}
+    return {"Table": {"TableArn": arn, "TableStatus": "ACTIVE", **shape, **changes}}
+
+
+def recovery(aws: Aws, status: str) -> None:
+    found = {
+        "ContinuousBackupsStatus": "ENABLED",
+        "PointInTimeRecoveryDescription": {"PointInTimeRecoveryStatus": status},
+    }
+    aws.answer("dynamodb", "describe_continuous_backups", {"ContinuousBackupsDescription": found})
+
+
+def test_a_stack_with_its_own_tables_is_not_compared(aws: Aws) -> None:
+    assert levels(table_checks.tables(aws.context())) == [OK]
+
+
+def test_a_restored_table_with_all_settings_passes(aws: Aws) -> None:
+    described = described_table("Jobs", JOBS, DeletionProtectionEnabled=True)
+    aws.answer("dynamodb", "describe_table", described, TableName="jobs-restored")
+    recovery(aws, "ENABLED")
+    assert levels(table_checks.tables(aws.context(RestoredJobs=JOBS))) == [OK]
+
+
+def test_what_a_restore_leaves_out_is_warned_about(aws: Aws) -> None:
+    arn = JOBS.replace("jobs", "idempotency")
+    described = described_table("Idempotency", arn, DeletionProtectionEnabled=False)
+    aws.answer("dynamodb", "describe_table", described)
+    recovery(aws, "DISABLED")
+    ttl = {"TimeToLiveDescription": {"TimeToLiveStatus": "DISABLED"}}
+    aws.answer("dynamodb", "describe_time_to_live", ttl)
+    context = aws.context(RestoredIdempotency=arn)
+    assert levels(table_checks.tables(context)) == [WARNING, WARNING, WARNING, OK]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}]},
+        {"GlobalSecondaryIndexes": []},
+    ],
+)
+def test_a_table_without_the_templates_keys_and_indexes_blocks(
+    aws: Aws, changes: dict[str, Any]
+) -> None:
+    described = described_table("Jobs", JOBS, DeletionProtectionEnabled=True, **changes)
+    aws.answer("dynamodb", "describe_table", described)
+    recovery(aws, "ENABLED")
+    assert levels(table_checks.tables(aws.context(RestoredJobs=JOBS))) == [BLOCKED]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"TableStatus": "CREATING"}, {"TableArn": JOBS.replace(REGION, "us-east-1")}]
+)
+def test_a_table_that_is_not_ready_or_elsewhere_blocks(aws: Aws, changes: dict[str, Any]) -> None:
+    described = described_table("Jobs", JOBS)
+    described["Table"] |= changes
+    aws.answer("dynamodb", "describe_table", described)
+    assert levels(table_checks.tables(aws.context(RestoredJobs=JOBS))) == [BLOCKED]
+
+
+def test_a_missing_table_blocks(aws: Aws) -> None:
+    aws.refuse("dynamodb", "describe_table", "ResourceNotFoundException")
+    assert levels(table_checks.tables(aws.context(RestoredJobs=JOBS))) == [BLOCKED]
 
 
 # ── Permissions ──────────────────────────────────────────────────────────────────────────────────
