@@ -11,8 +11,10 @@ PROOF ?=
 MINUTES ?= 5
 # DATA=delete: `make delete` also deletes tables, files and users.
 DATA ?=
-# For `make smoke`: DRY_RUN=1 stops before the order; MODEL=… orders this model, not the cheapest.
+# For `make smoke`: DRY_RUN=1 stops before the order; KEEP=1 leaves the video in the bucket; MODEL=…
+# orders this model instead of the cheapest one.
 DRY_RUN ?=
+KEEP ?=
 MODEL ?=
 # Two processes for two cores. They share one local stack, and one that has run its tests takes over
 # tests of the other. The order is random: a run prints its seed, and --randomly-seed=N repeats it.
@@ -96,7 +98,7 @@ adopt: $(DEV)  ## A new stack with the data of the deleted one: make adopt ENV=p
 
 smoke: $(DEV)  ## Order one video from a deployment: make smoke ENV=dev|prod|local [DRY_RUN=1]
 	$(RUN)python -m $(if $(filter local,$(ENV)),local smoke,operations.smoke --env $(ENV)) \
-	  $(if $(DRY_RUN),--dry-run) $(if $(MODEL),--model $(MODEL))
+	  $(if $(DRY_RUN),--dry-run) $(if $(KEEP),--keep) $(if $(MODEL),--model $(MODEL))
 
 openapi: $(DEV)  ## Write docs/openapi.json from the handlers
 	$(RUN)python docs/generate_openapi.py

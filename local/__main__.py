@@ -41,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     smoke.add_argument("--stack", help="which stack (default: the one started last)")
     smoke.add_argument("--model", help="order this model instead of the cheapest one")
     smoke.add_argument("--dry-run", action="store_true", help="stop before the order")
+    smoke.add_argument("--keep", action="store_true", help="leave the video in the bucket")
     options = parser.parse_args(arguments)
     if options.command == "smoke":
         return run_smoke(options)
@@ -107,6 +108,7 @@ def run_smoke(options: argparse.Namespace) -> int:
         return 1
     command = [sys.executable, "-m", "operations.smoke", "--stack", STACK_NAME]
     command += ["--api-url", stack.api_url, *(["--dry-run"] if options.dry_run else [])]
+    command += ["--keep"] if options.keep else []
     command += ["--model", options.model] if options.model else []
     # The owner's own AWS configuration must not be used.
     environment = {

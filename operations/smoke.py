@@ -65,11 +65,12 @@ STOP = (signal.SIGINT, signal.SIGTERM)
 
 @dataclass(frozen=True)
 class Options:
-    """``minutes`` is the longest time to wait for the video."""
+    """``minutes`` is the longest time to wait for the video; ``keep`` leaves it in the bucket."""
 
     model_id: str | None = None
     dry_run: bool = False
     minutes: float = 45
+    keep: bool = False
 
 
 @dataclass(frozen=True)
@@ -310,7 +311,11 @@ class Smoke:
         remains, attempt = self._remains, self._steps.attempt
         failed_before = len(self._steps.failed)
         deleted: list[str] = []
-        if app is not None and remains.job_id is not None:
+        if self._options.keep and remains.objects:
+            for bucket, key in remains.objects:
+                self._steps.line("kept", "clean-up", f"s3://{bucket}/{key}")
+            remains.objects.clear()
+        elif app is not None and remains.job_id is not None:
             job_id = remains.job_id
             attempt("clean-up", f"job {job_id}", lambda: _delete_job(app, job_id))
             deleted.append("job")
@@ -417,7 +422,7 @@ def smoke(arguments: argparse.Namespace, steps: Steps) -> None:
     installation = None if arguments.stack else read_installation(arguments.env)
     session = session_of(installation)
     name = arguments.stack or (installation.stack_name if installation else "")
-    options = Options(arguments.model, arguments.dry_run, arguments.minutes)
+    options = Options(arguments.model, arguments.dry_run, arguments.minutes, arguments.keep)
 
     @functools.cache
     def client(service: str) -> Any:
@@ -440,6 +445,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--api-url", help="instead of the stack's output ApiUrl")
     parser.add_argument("--model", help="order this model instead of the cheapest one")
     parser.add_argument("--dry-run", action="store_true", help="stop before the order")
+    parser.add_argument("--keep", action="store_true", help="leave the video in the bucket")
     parser.add_argument("--minutes", type=float, default=45, help="longest wait for the video")
     parsed = parser.parse_args(arguments)
     steps = Steps()

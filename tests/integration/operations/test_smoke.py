@@ -17,7 +17,15 @@ from operations import sign_in, smoke
 from operations.installation import DeployedStack, NotConfigured, read_stack
 from operations.smoke import ORDER_STEPS, STEPS, Options, Smoke, orders_of
 from operations.steps import StepFailed, Steps, Unexpected, hint
-from tests.support.installation import ADMIN_TOKEN, BUCKET, REGION, Installation, client, serving
+from tests.support.installation import (
+    ADMIN_TOKEN,
+    BUCKET,
+    REGION,
+    VIDEO,
+    Installation,
+    client,
+    serving,
+)
 from tests.support.mp4 import write_mp4
 from tests.support.reading import ROOT
 
@@ -87,6 +95,16 @@ def test_a_working_installation_passes_every_step(mp4: bytes) -> None:
     assert "cheapest: small (duration 2) for 3 credits" in printed
     assert len(installation.jobs) == 1
     assert client("s3").list_objects_v2(Bucket=BUCKET)["KeyCount"] == 0
+
+
+def test_a_video_can_be_kept(mp4: bytes) -> None:
+    installation = Installation(mp4)
+    printed, failed = run(installation, Options(keep=True))
+    assert failed == []
+    assert f"s3://{BUCKET}/{VIDEO}" in printed
+    assert client("s3").list_objects_v2(Bucket=BUCKET)["KeyCount"] == 2
+    deleted = {path for method, path in installation.requests if method == "DELETE"}
+    assert deleted == {"/v1/projects/p-1"}
 
 
 def test_a_dry_run_orders_nothing(mp4: bytes) -> None:

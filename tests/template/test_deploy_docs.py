@@ -1,0 +1,113 @@
+"""Commands in the documents exist, and the sums in them are right."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import boto3
+import pytest
+
+from benchmarks.prices import DOLLARS
+from tests.support.reading import ROOT, written
+
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+TARGETS = set(re.findall(r"^([a-z]+):.*## ", MAKEFILE, re.MULTILINE))
+SAMCONFIG = tomllib.loads((ROOT / "samconfig.toml").read_text(encoding="utf-8"))
+DEPLOY = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+RUNBOOK = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
+TABLE = DEPLOY.partition("| item | quantity | USD |")[2].partition("\n\n")[0]
+COSTS = {
+    cells[1].strip(): float(cells[3].strip(" *"))
+    for row in TABLE.splitlines()[2:]
+    if len(cells := row.split("|")) == 5
+}
+SWEEPS = 60 * 24 * 30
+
+
+def code_of(text: str) -> list[str]:
+    """Code blocks, and code within a line."""
+    blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    return blocks + re.findall(r"`([^`]+)`", prose)
+
+
+def calls_of_make(page: Path) -> set[str]:
+    """The target and variables of each call of make: ``smoke ENV=dev DRY_RUN=1``."""
+    found = set()
+    for code in code_of(page.read_text(encoding="utf-8")):
+        for call in re.findall(r"\bmake(?: -\w+)?((?: [A-Za-z_]+(?:=\S+)?)+)", code):
+            found.add(call.strip())
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_make_target_and_variable_exists(page: Path) -> None:
+    for call in calls_of_make(page):
+        words = re.split(r" +", call.partition(" #")[0])
+        names = [word.partition("=")[0] for word in words if "=" in word]
+        targets = [word for word in words if "=" not in word]
+        assert targets[:1] == [] or targets[0] in TARGETS, call
+        assert {name for name in names if f"$({name})" not in MAKEFILE} <= {
+            "ADMIN",
+            "PYTHON",
+        }, call
+
+
+def test_the_guide_calls_the_targets_of_a_deployment() -> None:
+    called = {call.partition(" ")[0] for call in calls_of_make(ROOT / "docs" / "deploy.md")}
+    assert called >= {"build", "preflight", "deploy", "smoke"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_environment_and_stack_exists(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    stacks = {SAMCONFIG[name]["deploy"]["parameters"]["stack_name"] for name in ("dev", "prod")}
+    environments = set(re.findall(r"\bENV=([a-z]+)", text))
+    assert environments <= {"dev", "prod", "local"}
+    assert set(re.findall(r"\bSTACK=([\w-]+)", text)) <= stacks
+
+
+@pytest.mark.parametrize("text", [DEPLOY, RUNBOOK], ids=["deploy", "runbook"])
+def test_outputs_parameters_and_aws_commands_exist(text: str) -> None:
+    template = written()
+    assert set(re.findall(r"\$\(out (\w+)", text)) <= template["Outputs"].keys()
+    kinds = {f"{kind}TableName" for kind in ("Ledger", "Jobs", "Projects", "Idempotency")}
+    assert kinds <= template["Outputs"].keys(), "out ${kind}TableName"
+    parameters = set(re.findall(r"\b(Restored\w+)=", text))
+    assert parameters <= template["Parameters"].keys()
+    for service, command in re.findall(
+        r"\baws (cognito-idp|dynamodb|secretsmanager|stepfunctions|cloudformation) ([a-z-]+)", text
+    ):
+        if command == "wait":
+            continue
+        operation = "".join(part.capitalize() for part in command.split("-"))
+        client = boto3.client(service, "us-east-1")
+        names = {name.lower() for name in client.meta.service_model.operation_names}
+        assert operation.lower() in names, f"{service} {command}"
+
+
+def test_the_cost_of_an_idle_installation_adds_up() -> None:
+    total = COSTS.pop("**total**")
+    assert len(COSTS) > 8
+    assert total == pytest.approx(sum(COSTS.values()), abs=0.001)
+    assert f"(about ${round(total)})" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("item", "dollars"),
+    [
+        ("CloudWatch: metrics", 5 * 0.30),
+        ("Secrets Manager: reads", SWEEPS / 5 * DOLLARS["secret reads"]),
+        (
+            "Lambda: the sweep",
+            SWEEPS * (DOLLARS["Lambda requests"] + 0.1 * 0.5 * DOLLARS["Lambda GB-seconds"]),
+        ),
+        ("CloudWatch: logs", SWEEPS * 1_500 * DOLLARS["log bytes"]),
+        ("DynamoDB: reads of the sweep", SWEEPS * 2 * DOLLARS["DynamoDB read units"]),
+    ],
+)
+def test_an_item_of_the_cost_follows_from_its_quantity(item: str, dollars: float) -> None:
+    assert COSTS[item] == pytest.approx(dollars, abs=0.01)
