@@ -29,6 +29,7 @@ AT_THE_REAL_DATE = (
     "tests/contract",
     "tests/e2e",
     "tests/integration/emulator",
+    "tests/integration/operations",
     "tests/integration/storage",
 )
 """Folders whose tests exchange messages with other processes."""

@@ -139,6 +139,7 @@ def back_and_forth(stack: Stack, own: dict[str, str], arns: dict[str, str], user
     assert user.credits() == balance
 
 
+@pytest.mark.slow
 def test_a_stack_is_pointed_at_restored_tables_and_back(stack: Stack) -> None:
     own = dict(stack.tables)
     owner = Owner(stack)
