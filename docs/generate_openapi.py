@@ -53,7 +53,7 @@ BY_THE_GATEWAY = {
     "413": "more than 10 MB",
     "429": "too many requests, of all users together",
     "500": "the function failed",
-    "503": "the function took too long",
+    "503": "the function took too long, or did not run because no instance was free: retry",
 }
 # The responses that are the same on every route.
 SHARED = {

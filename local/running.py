@@ -53,8 +53,8 @@ Answer = TypeVar("Answer")
 class RunningStack:
     """A stack by its description, the object that `python -m local up` prints.
 
-    `tables`, `buckets`, `functions` (ARNs) and `log_groups` are by logical id, `simulators` by
-    provider. `close` closes the connections to the stack and does not stop it.
+    `tables`, `buckets`, `functions` (the ARNs they are invoked by) and `log_groups` are by logical
+    id, `simulators` by provider. `close` closes the connections to the stack and does not stop it.
     """
 
     state_dir: Path
@@ -189,7 +189,7 @@ class RunningStack:
         self, *, function: str | None = None, about: str | None = None
     ) -> list[Invocation]:
         """Function runs in the order they began, of one function, or that mention a text."""
-        named = {arn.rpartition(":")[2]: logical for logical, arn in self.functions.items()}
+        named = {function_name(arn): logical for logical, arn in self.functions.items()}
         found = self._journal.read()
         for invocation in found:
             invocation.function = named.get(invocation.function, invocation.function)
@@ -212,7 +212,7 @@ class RunningStack:
     ) -> None:
         """Plan to kill one worker; see the module's docstring."""
         plan = {
-            "function": self.functions[function].rpartition(":")[2],
+            "function": function_name(self.functions[function]),
             "operation": operation,
             "moment": "before" if operation == "Return" else moment,
             "nth": nth,
@@ -245,7 +245,7 @@ class RunningStack:
 
     def workers(self, function: str | None = None) -> list[int]:
         """The process ids of the live workers, of one function or of all."""
-        name = None if function is None else self.functions[function].rpartition(":")[2]
+        name = None if function is None else function_name(self.functions[function])
         found = []
         for mark in (self.state_dir / "workers").iterdir():
             # A worker may end, and remove its mark, at any moment.
@@ -269,6 +269,11 @@ class RunningStack:
                 os.kill(pid, signal.SIGKILL)
                 killed += 1
         return killed
+
+
+def function_name(arn: str) -> str:
+    """The name in the ARN of a function, a version or an alias."""
+    return arn.split(":")[6]
 
 
 def client(endpoint: str, region: str, service: str) -> Any:

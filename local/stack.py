@@ -41,6 +41,8 @@ __all__ = ["Stack", "wait_for"]
 REGION = "us-east-1"
 STACK_NAME = "clipmint"
 START_PATIENCE_SECONDS = 60
+ALIAS = "live"
+"""The alias of the template's functions."""
 # The value of the template's WebhookBaseUrl if no provider can reach this computer.
 NO_WEBHOOKS = "none"
 EMULATOR_PYTHON = ROOT / ".envs" / "emulator" / "bin" / "python"
@@ -53,8 +55,8 @@ class Stack(RunningStack):
     `template` and `layers` replace the application (tests of the emulator do). `parameters` are
     template parameters that override ours. `simulate` names the providers to simulate, `settings`
     are the simulators' settings by provider. With a key in `keys` the real provider is used.
-    `worker_cap`, `workers_each`, `idle_seconds` and `preload` are described in
-    `local.emulator.settings`. `stock` runs the emulator without our corrections.
+    `worker_cap`, `workers_each`, `idle_seconds`, `preload` and `account_concurrency` are described
+    in `local.emulator.settings`. `stock` runs the emulator without our corrections.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Stack(RunningStack):
         workers_each: int = 2,
         idle_seconds: float = 30.0,
         preload: bool = True,
+        account_concurrency: int = 1_000,
         stock: bool = False,
         name: str | None = None,
     ) -> None:
@@ -86,6 +89,7 @@ class Stack(RunningStack):
             "workers_each": workers_each,
             "idle_seconds": idle_seconds,
             "preload": preload,
+            "account_concurrency": account_concurrency,
         }
         self.stock = stock
         self._clients: dict[str, Any] = {}
@@ -133,8 +137,28 @@ class Stack(RunningStack):
         self._start_providers()
         self._start_emulator()
         deployed = self._deploy()
-        self.outputs = deployed.outputs
         self._store_keys(deployed)
+        self._publish(deployed)
+
+    def update(
+        self,
+        *,
+        template: Path,
+        layers: Mapping[str, Layer],
+        parameters: Mapping[str, str] | None = None,
+    ) -> None:
+        """Update the deployed stack to another template, other layers and other parameters.
+
+        What is running continues. Raises `DeployFailedError` if the update fails; the stack is then
+        rolled back.
+        """
+        self._template, self._layers = template, layers
+        self._parameters |= parameters or {}
+        self._publish(self._deploy(update=True))
+
+    def _publish(self, deployed: Deployed) -> None:
+        """Describe the stack, for this process and for others."""
+        self.outputs = deployed.outputs
         self.describe(self._described(deployed))
         # Renamed, because others look for it by its name.
         unfinished = self.state_dir / f"{DESCRIPTION}.new"
@@ -161,6 +185,7 @@ class Stack(RunningStack):
     def _described(self, deployed: Deployed) -> dict[str, Any]:
         """The description that `python -m local up` prints."""
         functions = deployed.of_type("AWS::Lambda::Function")
+        aliases = deployed.of_type("AWS::Lambda::Alias")
         configurations = {
             logical: self.boto3("lambda").get_function_configuration(FunctionName=name)
             for logical, name in functions.items()
@@ -177,7 +202,11 @@ class Stack(RunningStack):
             "credentials": CREDENTIALS,
             "tables": deployed.of_type("AWS::DynamoDB::Table"),
             "buckets": deployed.of_type("AWS::S3::Bucket"),
-            "functions": {name: c["FunctionArn"] for name, c in configurations.items()},
+            # A function that publishes versions is invoked through its alias.
+            "functions": {
+                name: aliases.get(f"{name}Alias{ALIAS}", c["FunctionArn"])
+                for name, c in configurations.items()
+            },
             "state_machine_arn": next(iter(machines.values()), ""),
             "log_groups": {
                 name: c["LoggingConfig"]["LogGroup"] for name, c in configurations.items()
@@ -253,7 +282,7 @@ class Stack(RunningStack):
         self.pids[name] = child.pid
         return child
 
-    def _deploy(self) -> Deployed:
+    def _deploy(self, *, update: bool = False) -> Deployed:
         real = any(provider.control_url is None for provider in self.providers.values())
         parameters = {
             "JwtIssuer": self.issuer,
@@ -271,6 +300,7 @@ class Stack(RunningStack):
             template=self._template,
             parameters=parameters | self._parameters,
             layers=default_layers() if self._layers is None else self._layers,
+            update=update,
         )
 
     def _forget(self) -> None:

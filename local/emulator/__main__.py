@@ -47,6 +47,7 @@ def configure(settings: Settings) -> None:
         S3_DATA_DIR=str(settings.temporary / "s3"),
         GATEWAY_PORT=str(settings.port),
         AUTH=str(settings.enforce_iam).lower(),
+        LAMBDA_ACCOUNT_CONCURRENCY=str(settings.account_concurrency),
     )
 
 
@@ -76,6 +77,7 @@ async def serve(settings: Settings, *, stock: bool) -> None:
         http_api,
         identity,
         imports,
+        invocations,
         secret_values,
         tables,
         tasks,
@@ -84,6 +86,7 @@ async def serve(settings: Settings, *, stock: bool) -> None:
     if not stock:
         for area in (
             functions,
+            invocations,
             http_api,
             callbacks,
             tasks,

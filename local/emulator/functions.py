@@ -8,6 +8,7 @@ How upstream differs from AWS, and why it matters here:
 - It starts workers without limit (a burst of 320 requests takes 5 GB), kills one after any handled
   exception, and adds 50 ms to each call without output to wait for its log.
 - It leaves an unpacked copy of the code in /tmp for every worker.
+- An update of a function ends its workers, also those that run an invocation; on AWS these finish.
 
 Here a worker is a fork of `local/runtime/forkserver.py`, which runs on the configured interpreter
 and has imported the packages of the function's layers, so a cold start is cheap. A worker can
@@ -22,6 +23,7 @@ callers could occupy all places. None of ours does.
 """
 
 import contextlib
+import copy
 import hashlib
 import io
 import json
@@ -75,7 +77,9 @@ class Worker:
     ) -> None:
         self._settings = settings
         self._servers = servers
-        self.config = config
+        # A copy: upstream changes the configuration of $LATEST in place, and a worker belongs to
+        # one revision.
+        self.config = copy.deepcopy(config)
         self._code = code
         self._proc: Process | None = None
         self._pipes = contextlib.ExitStack()
@@ -83,8 +87,11 @@ class Worker:
         self.in_use = False
         self.last_used = time.time()
 
-    def invoke(self, event: object, request_id: str, trace_id: str | None) -> Answer:
-        """Run the handler once. A crash or a timeout of the worker becomes an error payload."""
+    def invoke(self, event: object, request_id: str, trace_id: str | None, arn: str) -> Answer:
+        """Run the handler once, invoked by `arn`.
+
+        A crash or a timeout of the worker becomes an error payload.
+        """
         process = self._proc
         if process is None or process.poll() is not None:
             process = self._start()
@@ -99,7 +106,7 @@ class Worker:
                 "request_id": request_id,
                 "timeout_seconds": allowed,
                 "trace_id": trace_id or "",
-                "arn": self.config["FunctionArn"],
+                "arn": arn,
             }
         )
         line = self._receive(process, allowed)
@@ -321,19 +328,21 @@ def apply(settings: Settings) -> None:
         if not str(config["Runtime"]).startswith("python"):
             return dict(original(function, event, request_id))
         # In this order: a call that waits for its function takes no place from another function.
-        own = of_function.setdefault(config["FunctionArn"], Places(settings.workers_each))
+        own = of_function.setdefault(config["FunctionName"], Places(settings.workers_each))
         with own, overall:
+            # The workers of a version, or of one revision of $LATEST. So an update ends no running
+            # invocation, and no worker of the old revision gets a new one.
             worker, origin = lambda_runtime.acquire_worker(
                 config["FunctionName"],
                 config,
                 function["code_zip"],
-                qualifier=config.get("Version", "$LATEST"),
+                qualifier=f"{config['Version']}@{config['RevisionId']}",
             )
             try:
                 if origin == "spawn":
                     evict_idle(settings.worker_cap)
                 trace_id = lambda_svc._xray_trace_id_for_invocation(config)
-                answer = worker.invoke(event, request_id, trace_id)
+                answer = worker.invoke(event, request_id, trace_id, config["FunctionArn"])
             finally:
                 worker.last_used = time.time()
                 lambda_runtime.release_worker(worker)

@@ -2,7 +2,8 @@
 
 - `AWS::Serverless::HttpApi` becomes an `AWS::ApiGatewayV2::Api` with an OpenAPI `Body`, which
   upstream ignores: the stack is created and has no route.
-- A function that fails answers 502 with its error's details; AWS answers 500 without details.
+- A function that fails answers 502 with its error's details; AWS answers 500 without details. A
+  throttled one answers 429 with Lambda's error; AWS answers 503.
 - A signed token whose `exp` is not a number answers 500; AWS answers 401.
 - An execute-api host name needs a resolver for `*.localhost`. Here the API also answers at the root
   of a separate port, so its URL is known before it is deployed.
@@ -171,10 +172,13 @@ def apply(settings: Settings) -> None:
     @corrects(lambda_svc, "lambda_execute_result_to_api_proxy_response", digest="36f0ed215e85")
     def to_response(original: Any, result: dict[str, Any]) -> Any:
         response, reason = original(result)
-        if result.get("error") and not result.get("throttle"):
+        if result.get("error"):
+            status, message = 500, "Internal Server Error"
+            if result.get("throttle"):
+                status, message = 503, "Service Unavailable"
             response = {
-                "statusCode": 500,
+                "statusCode": status,
                 "headers": {"Content-Type": "application/json"},
-                "body": json.dumps({"message": "Internal Server Error"}),
+                "body": json.dumps({"message": message}),
             }
         return response, reason

@@ -21,6 +21,9 @@ class Settings:
     With `preload` a worker is forked from a process that has imported its layers; without, from one
     that has imported nothing, so that its memory is that of a function on AWS. A worker has
     `start_seconds` to import its handler (AWS gives 10; a laptop may be busier).
+
+    `account_concurrency` is the account's limit of concurrent executions: an invocation beyond it
+    is throttled. AWS gives an account 1,000, and a new account 10.
     """
 
     port: int
@@ -34,6 +37,7 @@ class Settings:
     preload: bool = True
     enforce_iam: bool = False
     start_seconds: float = 60.0
+    account_concurrency: int = 1_000
     descriptors: tuple[int, ...] = ()
 
     @property

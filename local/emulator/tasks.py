@@ -27,6 +27,7 @@ from ministack.core.responses import new_uuid
 from ministack.services import stepfunctions as upstream
 
 from local.emulator.callbacks import Callback, Json, StepError, engine
+from local.emulator.identity import role_allows
 from local.emulator.settings import Settings
 from local.emulator.upstream import corrects
 
@@ -51,6 +52,7 @@ class Task:
     input: Any
     execution: Json
     context: Json
+    enforce_iam: bool = False
 
     @property
     def resource(self) -> str:
@@ -68,6 +70,7 @@ class Task:
         arguments = self._arguments()
         timeout = self._seconds("TimeoutSeconds") or DEFAULT_TIMEOUT_SECONDS
         self.record("TaskScheduled", parameters=json.dumps(arguments), timeoutInSeconds=timeout)
+        self._must_be_allowed(arguments)
         self.record("TaskStarted")
         if CALLBACK in self.resource:
             result = self._wait_for_callback(arguments, timeout)
@@ -80,6 +83,15 @@ class Task:
     def must_be_running(self) -> None:
         if self.execution["status"] != "RUNNING":
             raise StepError("States.Runtime", "the execution has ended")
+
+    def _must_be_allowed(self, arguments: Any) -> None:
+        """Raise what AWS raises if the state machine's role may not invoke the function."""
+        if self.enforce_iam and ":::lambda:invoke" in self.resource:
+            machine = upstream._state_machines[self.execution["stateMachineArn"]]
+            role, function = machine["roleArn"], arguments["FunctionName"]
+            if not role_allows(role, "lambda:InvokeFunction", function):
+                message = f"User: {role} is not authorized to perform: lambda:InvokeFunction"
+                raise StepError("Lambda.AWSLambdaException", f"{message} on resource: {function}")
 
     def record(self, kind: str, **details: Any) -> None:
         service, action = self.resource.split(":")[-2:]
@@ -204,7 +216,9 @@ def delay_seconds(
     retrier: Json, count: int, pick: Callable[[float, float], float] = random.uniform
 ) -> float:
     """How long to wait before retry number `count` (from 0)."""
-    delay = retrier.get("IntervalSeconds", 1) * retrier.get("BackoffRate", 2.0) ** count
+    # The largest delay is reached long before this power, and a float ends at 1e308.
+    growth = retrier.get("BackoffRate", 2.0) ** min(count, 100)
+    delay = retrier.get("IntervalSeconds", 1) * growth
     delay = min(delay, retrier.get("MaxDelaySeconds", delay))
     return float(pick(0.0, delay) if retrier.get("JitterStrategy") == "FULL" else delay)
 
@@ -239,14 +253,14 @@ def assign(
     before.update(assigned)
 
 
-def execute_task(
-    _original: Any, state: Json, raw_input: Any, execution: Json, context: Json
-) -> tuple[Any, str | None]:
-    return run_task(Task(state, raw_input, execution, context))
-
-
 def apply(settings: Settings) -> None:
     """Put the corrections in place."""
-    del settings
-    corrects(upstream, "_execute_task", digest="53c818d247db")(execute_task)
+
+    @corrects(upstream, "_execute_task", digest="53c818d247db")
+    def execute_task(
+        _original: Any, state: Json, raw_input: Any, execution: Json, context: Json
+    ) -> tuple[Any, str | None]:
+        task = Task(state, raw_input, execution, context, settings.enforce_iam)
+        return run_task(task)
+
     corrects(upstream, "_apply_state_assign", digest="f9cc15f006a0")(assign)

@@ -20,6 +20,7 @@ from clipmint.execution.sweeping import DEADLINE_GRACE
 from clipmint.jobs import job_store
 from clipmint.media import files
 from clipmint.providers import registry
+from clipmint.stages import STAGES
 from tests.support import asl
 from tests.support.reading import DEFINITION, ROOT, of_type, written
 
@@ -202,7 +203,8 @@ def longest_seconds(found: Retrier) -> int:
     """The longest possible sum of the pauses between all attempts."""
     return sum(
         min(
-            found["IntervalSeconds"] * found["BackoffRate"] ** attempt,
+            # A float ends at 1e308; the longest delay is reached long before.
+            found["IntervalSeconds"] * found["BackoffRate"] ** min(attempt, 100),
             found.get("MaxDelaySeconds", asl.LONGEST_DELAY_SECONDS),
         )
         for attempt in range(found["MaxAttempts"])
@@ -271,7 +273,8 @@ def test_every_error_a_state_names_is_one_the_code_raises(state: str) -> None:
         if isinstance(kind, type) and issubclass(kind, Exception)
     }
     waking = WAKING_ERRORS if state in {"Submit", "Track"} else set()
-    assert {error for error in named if not error.startswith("States.")} <= raised | waking
+    by_aws = ("States.", "Lambda.")
+    assert {error for error in named if not error.startswith(by_aws)} <= raised | waking
 
 
 def test_every_end_of_a_submission_is_known_to_the_state_machine() -> None:
@@ -294,13 +297,47 @@ def test_every_end_of_a_submission_is_known_to_the_state_machine() -> None:
 
 @pytest.mark.parametrize(
     "error",
-    ["SubmissionInDoubt", "JobMoved", "Lambda.TooManyRequestsException", "Sandbox.Timedout"],
+    ["SubmissionInDoubt", "JobMoved", "Lambda.Unknown", "Sandbox.Timedout"],
 )
 def test_submit_is_tried_again_until_it_has_seen_how_far_the_job_is(error: str) -> None:
     # Giving up here refunds a job that may have been paid for, so the retries outlast a disturbance
     # of 15 minutes. Submit itself refuses a job that has no time left.
     assert longest_seconds(retrier("Submit", error)) / 2 > 900
     assert LEAST_SECONDS > 0
+
+
+# https://docs.aws.amazon.com/step-functions/latest/dg/sfn-best-practices.html#bp-lambda-serviceexception
+NOT_RUN = (
+    "Lambda.TooManyRequestsException",
+    "Lambda.ServiceException",
+    "Lambda.AWSLambdaException",
+    "Lambda.SdkClientException",
+)
+EVENTS_OF_A_THROTTLED_ATTEMPT = 3
+EVENTS_OF_A_POLL = 6
+MOST_EVENTS = 25_000
+
+
+@pytest.mark.parametrize("error", NOT_RUN)
+@pytest.mark.parametrize("state", ["Submit", "StartPolling", "Track", "Migrate", "Settle"])
+def test_a_function_that_lambda_did_not_run_is_retried_soon_and_for_hours(
+    state: str, error: str
+) -> None:
+    found = retrier(state, error)
+    assert set(found["ErrorEquals"]) == set(NOT_RUN)
+    # A new account has ten slots: what waits for one must not miss it, nor wait in step.
+    assert found["IntervalSeconds"] == 1
+    assert found["MaxDelaySeconds"] <= 30
+    assert found["JitterStrategy"] == "FULL"
+    # Full jitter halves the pauses on average.
+    assert longest_seconds(found) / 2 >= 8 * 3_600
+
+
+def test_a_job_may_be_polled_as_often_as_possible_and_then_be_throttled_for_hours() -> None:
+    polls = 2 * sum(kind.max_polls or 0 for kind in STAGES.values())
+    throttled = max(retrier(state, NOT_RUN[0])["MaxAttempts"] for state in RAISED_IN)
+    events = polls * EVENTS_OF_A_POLL + throttled * EVENTS_OF_A_THROTTLED_ATTEMPT
+    assert events <= MOST_EVENTS
 
 
 def _leads_nowhere(broken: Definition) -> None:
@@ -337,15 +374,15 @@ def _catches_everything_first(broken: Definition) -> None:
 
 
 def _retries_nothing(broken: Definition) -> None:
-    broken["States"]["Settle"]["Retry"][0]["ErrorEquals"] = []
+    broken["States"]["Settle"]["Retry"][-1]["ErrorEquals"] = []
 
 
 def _misspells_a_retrier(broken: Definition) -> None:
-    broken["States"]["Settle"]["Retry"][0]["MaxAttemps"] = 3
+    broken["States"]["Settle"]["Retry"][-1]["MaxAttemps"] = 3
 
 
 def _waits_longer_than_its_longest_wait(broken: Definition) -> None:
-    broken["States"]["Settle"]["Retry"][0]["IntervalSeconds"] = 301
+    broken["States"]["Settle"]["Retry"][-1]["IntervalSeconds"] = 301
 
 
 def _catches_without_leading_on(broken: Definition) -> None:
@@ -375,7 +412,7 @@ def _reads_what_one_path_did_not_assign(broken: Definition) -> None:
         (_has_no_time_limit, "Track: has no TimeoutSeconds"),
         (_speaks_jsonpath, "Submit: a Task has no ResultPath"),
         (_catches_everything_first, "Track: States.ALL must stand alone and last in Catch"),
-        (_retries_nothing, "Settle: Retry 1 names no error"),
+        (_retries_nothing, "Settle: Retry 2 names no error"),
         (_misspells_a_retrier, "Settle: a retrier has MaxAttemps: 3"),
         (_waits_longer_than_its_longest_wait, "Settle: a retrier waits 301 s up to 300 s"),
         (_catches_without_leading_on, "Submit: a catcher has ['Assign', 'ErrorEquals']"),

@@ -2,12 +2,13 @@
 ministack.
 """
 
+import json
 from collections.abc import Iterator
 
 import pytest
 
 from local.stack import Stack
-from tests.integration.emulator.small_app import small_app
+from tests.integration.emulator.small_app import role, small_app
 
 
 @pytest.fixture(scope="session")
@@ -27,4 +28,13 @@ def stock() -> Iterator[Stack]:
 def guarded() -> Iterator[Stack]:
     """Ours, where a function may do what its role allows and nothing else."""
     with small_app(enforce_iam=True) as running:
+        # The machines of tests have the deployed machine's role. They may invoke a function without
+        # its alias, and another one only through its alias.
+        invoked = [running.functions["Act"], running.functions["Published"]]
+        allow = {"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": invoked}
+        running.boto3("iam").put_role_policy(
+            RoleName=role(running).rpartition("/")[2],
+            PolicyName="tests",
+            PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [allow]}),
+        )
         yield running

@@ -11,17 +11,17 @@ from local.deploy import ROOT, Layer, site_packages
 from local.stack import Stack, wait_for
 
 APP = Path(__file__).parent / "app"
+LAYERS = {
+    "OwnLayer": Layer((APP / "layer" / "probe",), site_packages(ROOT / ".envs" / "lambda")),
+    "MediaLayer": Layer((), site_packages(ROOT / ".envs" / "lambda-media")),
+}
 
 
 def small_app(**options: object) -> Stack:
     """A stack of the small application, not started."""
-    layers = {
-        "OwnLayer": Layer((APP / "layer" / "probe",), site_packages(ROOT / ".envs" / "lambda")),
-        "MediaLayer": Layer((), site_packages(ROOT / ".envs" / "lambda-media")),
-    }
     return Stack(
         template=APP / "template.yaml",
-        layers=layers,
+        layers=LAYERS,
         simulate=(),
         **options,  # type: ignore[arg-type]
     )

@@ -20,6 +20,8 @@ def handler(event: dict[str, Any], context: Any) -> Any:
     wish = event
     if "requestContext" in event:
         wish = json.loads(event.get("body") or '{"do": "tell"}')
+    elif "detail" in event:
+        wish = event["detail"]
     answer = ACTIONS[wish["do"]](wish, event, context)
     if "requestContext" in event:
         return {"statusCode": 200, "body": json.dumps(answer)}
@@ -70,6 +72,7 @@ def describe_context(_wish: Any, _event: Any, context: Any) -> Any:
     return {
         "name": context.function_name,
         "arn": context.invoked_function_arn,
+        "version": context.function_version,
         "request": context.aws_request_id,
         "memory": context.memory_limit_in_mb,
         "left": context.get_remaining_time_in_millis(),

@@ -27,8 +27,9 @@ def keep(name: str, what: Any) -> None:
 
 
 def answer_cloudformation(event: dict[str, Any]) -> None:
+    refused = event["ResourceProperties"]["Colour"] == "refused"
     answer = {
-        "Status": "SUCCESS",
+        "Status": "FAILED" if refused else "SUCCESS",
         "PhysicalResourceId": "made",
         **{name: event[name] for name in ("StackId", "RequestId", "LogicalResourceId")},
     }
