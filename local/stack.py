@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from local.deploy import ROOT, Deployed, Layer, default_layers, deploy
+from local.deploy import ROOT, Deployed, DeployFailedError, Layer, default_layers, deploy
 from local.issuer import AUDIENCE, Issuer
 from local.processes import Child
 from local.providers import PROVIDERS, Provider
@@ -152,9 +152,14 @@ class Stack(RunningStack):
         What is running continues. Raises `DeployFailedError` if the update fails; the stack is then
         rolled back.
         """
+        before = self._template, self._layers, self._parameters
         self._template, self._layers = template, layers
-        self._parameters |= parameters or {}
-        self._publish(self._deploy(update=True))
+        self._parameters = self._parameters | dict(parameters or {})
+        try:
+            self._publish(self._deploy(update=True))
+        except DeployFailedError:
+            self._template, self._layers, self._parameters = before
+            raise
 
     def _publish(self, deployed: Deployed) -> None:
         """Describe the stack, for this process and for others."""

@@ -2,11 +2,13 @@
 
 It checks the parameter ``ProviderOverrides``, so that a malformed value fails the deployment and is
 rolled back, and adds the default models that this installation has never had: as they are in the
-first deployment, switched off in an update.
+first deployment, switched off in an update. It returns ``Release``, a digest of its properties: the
+functions publish a version whenever it changes.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import urllib.request
 from typing import Any
@@ -18,6 +20,8 @@ from clipmint.providers import registry
 from clipmint.telemetry import logger
 
 PHYSICAL_ID = "clipmint-default-catalog"
+# Ours alone; CloudFormation adds these, and they do not change what a function does.
+OF_CLOUDFORMATION = ("ServiceToken", "ServiceTimeout")
 MAX_REASON = 1000
 """Characters; CloudFormation accepts responses of at most 4,096 bytes."""
 
@@ -42,6 +46,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:  # noqa: ARG
     _respond(event, status, reason, added)
 
 
+def release(properties: dict[str, Any]) -> str:
+    """The digest of the properties of the custom resource, in 12 hexadecimal digits."""
+    own = {name: value for name, value in properties.items() if name not in OF_CLOUDFORMATION}
+    text = json.dumps(own, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
 def _respond(event: dict[str, Any], status: str, reason: str, added: list[str]) -> None:
     body = json.dumps(
         {
@@ -51,7 +62,7 @@ def _respond(event: dict[str, Any], status: str, reason: str, added: list[str]) 
             "StackId": event["StackId"],
             "RequestId": event["RequestId"],
             "LogicalResourceId": event["LogicalResourceId"],
-            "Data": {"Added": ",".join(added)},
+            "Data": {"Added": ",".join(added), "Release": release(event["ResourceProperties"])},
         }
     ).encode()
     # CloudFormation has presigned the URL without a content type, so send none.

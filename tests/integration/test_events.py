@@ -31,6 +31,7 @@ from clipmint.jobs.verdict import Verdict
 from clipmint.orders.idempotency_keys import job_id_for
 from clipmint.providers import registry
 from clipmint.providers.registry import Registry
+from functions.seed import app as seed
 from tests.support import fal_wire, moto_aws
 from tests.support.fal_wire import BASE, REQUEST_ID, Signer
 from tests.support.gateway import Answer, Context, answer_of
@@ -425,7 +426,10 @@ def test_seed_fills_the_catalog_and_reports_to_cloudformation(
     for name in ("StackId", "RequestId", "LogicalResourceId"):
         assert {report[name] for report in said} == {event[name]}
     assert [report["Status"] for report in said] == ["SUCCESS", "SUCCESS", "FAILED"]
-    assert said[0]["Data"] == {"Added": "veo-3.1"}
+    assert said[0]["Data"] == {
+        "Added": "veo-3.1",
+        "Release": seed.release(read("seed")["ResourceProperties"]),
+    }
     assert [report["PhysicalResourceId"] for report in said[1:]] == ["made-before"] * 2
     # S3 checks the presigned URL's signature, which covers an empty content type.
     assert {headers.get("content-type") for headers, _ in reports} == {""}

@@ -65,7 +65,7 @@ def test_each_route_leads_to_its_function() -> None:
         for route, operation in routes().items()
     }
     assert leads_to.keys() == ROUTES.keys()
-    assert all(f"${{{ROUTES[route]}Function.Arn}}" in uri for route, uri in leads_to.items())
+    assert all(f"${{{ROUTES[route]}FunctionAliaslive}}" in uri for route, uri in leads_to.items())
 
 
 @pytest.mark.parametrize("route", sorted(ROUTES.keys() - {WEBHOOK}))
