@@ -55,6 +55,12 @@ BY_THE_GATEWAY = {
     "500": "the function failed",
     "503": "the function took too long, or did not run because no instance was free: retry",
 }
+INTRODUCTION = """\
+Every error of ours has the members `error`, `code`, `details` and `timestamp`. The gateway answers
+some requests before a function runs, with the body `{"message": …}`: 401 (no token, or not a valid
+one; `WWW-Authenticate` says which), 403 (the token lacks the scope), 404 (no such path), 413, 429
+(all users together), 500 and 503.
+"""
 # The responses that are the same on every route.
 SHARED = {
     "401": "Unauthorized",
@@ -83,7 +89,7 @@ LINKS = {
     "POST /v1/projects/{project_id}/scenes": (
         "201",
         "scene_id",
-        ("POST /v1/scenes/{scene_id}/video",),
+        ("POST /v1/scenes/{scene_id}/video", "POST /v1/scenes/{scene_id}/video/estimate"),
     ),
 }
 LIMIT_HEADERS = {
@@ -95,6 +101,17 @@ LIMIT_HEADERS = {
         "X-RateLimit-Reset": "Seconds",
     }.items()
 }
+TAGS = {
+    "Videos": "Order a video, read its state, cancel it, delete it.",
+    "Scenes": "A project's scenes: an image, and a video from it.",
+    "Projects": "Projects, and the clips of all their scenes.",
+    "Images": "Upload an image.",
+    "Models": "What can be ordered, with its settings and prices.",
+    "Credits": "A user's balance and its journal.",
+    "Administration": "For the owner's own systems, with the scope clipmint/admin.",
+}
+"""By the first part of a path, in lower case; a scene's own paths are below a project's."""
+TOKEN_URL = "https://your-domain.auth.eu-central-1.amazoncognito.com/oauth2/token"  # noqa: S105
 CODE = re.compile(r"[A-Z][A-Z_]+")
 # Responses that Powertools adds and our resolver never returns.
 FOREIGN_SCHEMAS = ("HTTPValidationError", "ValidationError", "ResponseValidationError")
@@ -120,9 +137,13 @@ def document() -> dict[str, Any]:
     schemas["Error"] = ERROR_SCHEMA
     schemas["GatewayError"] = GATEWAY_ERROR_SCHEMA
     for path, operations in paths.items():
-        for operation in operations.values():
+        for method, operation in operations.items():
+            operation["operationId"] = _name(path, method, operation)
+            operation["tags"] = [_tag(path)]
             operation["responses"] = _responses(path, operation)
-            operation["security"] = [{"jwt": [http_api.ADMIN_SCOPE] if "/admin/" in path else []}]
+            admin_only = {"clientCredentials": [http_api.ADMIN_SCOPE]}
+            operation["security"] = [admin_only if "/admin/" in path else {"jwt": []}]
+            _make_body_optional(operation, schemas)
             for parameter in operation.get("parameters", []):
                 if parameter["name"] == "idempotency-key":
                     parameter["required"] = True
@@ -131,7 +152,9 @@ def document() -> dict[str, Any]:
     merged["info"] = {
         "title": "Clipmint",
         "version": version,
-        "description": "Credits in, a video in the owner's bucket out.",
+        "summary": "Credits in, a video in the owner's bucket out.",
+        "description": INTRODUCTION,
+        "contact": {"name": "The operator of this installation"},
         "license": {"name": "MIT", "identifier": "MIT"},
     }
     merged["servers"] = [
@@ -140,15 +163,64 @@ def document() -> dict[str, Any]:
             "variables": {"api": {"default": "api"}, "region": {"default": "eu-central-1"}},
         }
     ]
+    merged["tags"] = [{"name": name, "description": text} for name, text in TAGS.items()]
+    for schema in schemas.values():
+        _describe_defaults(schema)
     merged["paths"] = dict(sorted(paths.items()))
     merged["components"] = {
         "schemas": dict(sorted(schemas.items())),
         "responses": {name: _shared(code) for code, name in SHARED.items()},
         "securitySchemes": {
-            "jwt": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+            "jwt": {
+                "type": "http",
+                "scheme": "bearer",
+                "bearerFormat": "JWT",
+                "description": "A user's token: of the Cognito pool, or of the owner's issuer.",
+            },
+            "clientCredentials": {
+                "type": "oauth2",
+                "description": "A token of the owner's own systems.",
+                "flows": {
+                    "clientCredentials": {
+                        "tokenUrl": TOKEN_URL,
+                        "scopes": {http_api.ADMIN_SCOPE: "Grant credits and change the catalog"},
+                    }
+                },
+            },
         },
     }
     return merged
+
+
+def _name(path: str, method: str, operation: dict[str, Any]) -> str:
+    """The handler's name as a generator of clients uses it, such as createVideo."""
+    generated = re.sub(r"[^0-9a-zA-Z_]", "_", f"{path}_{method}")
+    first, *others = str(operation["operationId"]).removesuffix(generated).split("_")
+    return first + "".join(part.capitalize() for part in others)
+
+
+def _tag(path: str) -> str:
+    parts = path.split("/")
+    if parts[2] == "admin":
+        return "Administration"
+    return "Scenes" if "scenes" in parts else parts[2].capitalize()
+
+
+def _make_body_optional(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """A body with only optional members may be left out."""
+    body = operation.get("requestBody")
+    if body:
+        name = body["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+        body["required"] = bool(schemas[name].get("required"))
+
+
+def _describe_defaults(schema: dict[str, Any]) -> None:
+    """Put a default into the description, because generators of TypeScript require what has one."""
+    for member in schema.get("properties", {}).values():
+        if "default" in member and "const" not in member:
+            default = json.dumps(member.pop("default"))
+            text = member.get("description", "")
+            member["description"] = f"{text}. Default: {default}" if text else f"Default: {default}"
 
 
 def _responses(path: str, operation: dict[str, Any]) -> dict[str, Any]:

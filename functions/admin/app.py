@@ -25,7 +25,7 @@ app = http_api.resolver()
         Granted, InvalidRequest, ScopeRequired, ReferenceReused, TemporarilyUnavailable
     ),
 )
-def grant(request: GrantRequest) -> Granted:
+def grant_credits(request: GrantRequest) -> Granted:
     http_api.require_admin(app)
     available, replayed = ledger.grant(request.user_id, request.amount, request.reference)
     return Granted(

@@ -5,19 +5,17 @@ from __future__ import annotations
 import os
 from http import HTTPStatus
 from typing import Annotated, Any
-from uuid import UUID
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Path
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from clipmint import aws
-from clipmint.api import http_api
+from clipmint.api import http_api, videos
 from clipmint.api.responses import Cancelled
 from clipmint.errors import CancelTooLate, JobNotFound, JobRunning, TemporarilyUnavailable
 from clipmint.execution import cancellation
 from clipmint.jobs import job_store
-from clipmint.jobs.job import Job
 from clipmint.media import storage
 
 app = http_api.resolver()
@@ -29,7 +27,7 @@ app = http_api.resolver()
     responses=http_api.answers(Cancelled, JobNotFound, CancelTooLate, TemporarilyUnavailable),
 )
 def cancel_video(job_id: Annotated[str, Path()]) -> Cancelled:
-    job = cancellation.cancel(_owned(job_id))
+    job = cancellation.cancel(videos.find(http_api.user_of(app), job_id))
     return Cancelled(
         job_id=job.job_id,
         status=job.status,
@@ -46,28 +44,19 @@ def cancel_video(job_id: Annotated[str, Path()]) -> Cancelled:
     ),
 )
 def delete_video(job_id: Annotated[str, Path()]) -> Response[None]:
-    job = _owned(job_id, deleted_too=True)
+    job = videos.find(http_api.user_of(app), job_id, deleted_too=True)
     # Hide the job first. If we crash before its media are removed, a retry still finds the job.
     if job_store.hide(job.job_id) is None:
         raise JobRunning("A running video cannot be deleted", details="Cancel it first")
     # Everything with the job's prefix, which includes what a killed attempt left there.
-    s3, videos = aws.s3(), storage.job_prefix(job.user_id, job.job_id)
-    storage.delete_all(s3, os.environ["VIDEOS_BUCKET"], videos)
+    s3 = aws.s3()
+    storage.delete_all(s3, os.environ["VIDEOS_BUCKET"], storage.job_prefix(job.user_id, job.job_id))
     if any(stage.kind.bucket == "images" for stage in job.stages):
-        images = storage.generated_prefix(job.user_id, job.job_id)
-        storage.delete_all(s3, os.environ["IMAGES_BUCKET"], images)
+        storage.delete_all(
+            s3, os.environ["IMAGES_BUCKET"], storage.generated_prefix(job.user_id, job.job_id)
+        )
     return Response(HTTPStatus.NO_CONTENT)
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> Any:
     return http_api.resolve(app, event, context)
-
-
-def _owned(job_id: str, *, deleted_too: bool = False) -> Job:
-    try:
-        job = job_store.get(str(UUID(job_id)))
-    except ValueError:
-        job = None
-    if job is None or job.user_id != http_api.user_of(app) or (job.deleted and not deleted_too):
-        raise JobNotFound("There is no such video")
-    return job

@@ -7,7 +7,7 @@ a video only computes its price.
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypedDict, TypeVar
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Header, Path
@@ -15,7 +15,16 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel
 
 from clipmint.api import http_api, replays
-from clipmint.api.responses import Accepted, ClipsAccepted, Estimate, SceneAccepted
+from clipmint.api.responses import (
+    Accepted,
+    ClipEstimate,
+    ClipsAccepted,
+    ClipsEstimate,
+    Estimate,
+    SceneAccepted,
+    SceneEstimate,
+    prices_of,
+)
 from clipmint.credits import ledger
 from clipmint.errors import (
     FramesRequired,
@@ -170,11 +179,47 @@ def _start_clips(
     responses=http_api.answers(Estimate, *_CATALOG_REFUSALS),
 )
 def estimate_video(request: GenerationRequest) -> Estimate:
-    user_id = http_api.user_of(app)
-    request.check_user(user_id)
-    price = video_orders.quote(user_id, request).credits
+    user_id = _user(request)
+    return Estimate(**_compare(user_id, video_orders.quote(user_id, request).credits))
+
+
+@app.post(
+    "/v1/scenes/<scene_id>/video/estimate",
+    summary="Price a scene's image and video without starting them",
+    responses=http_api.answers(
+        SceneEstimate, *_CATALOG_REFUSALS, SceneNotFound, SceneBusy, PromptRequired
+    ),
+)
+def estimate_scene_video(
+    scene_id: Annotated[str, Path()], request: SceneVideoRequest
+) -> SceneEstimate:
+    user_id = _user(request)
+    job = scene_orders.quote(user_id, path_id(scene_id, no_scene()), request)
+    return SceneEstimate(prices=prices_of(job), **_compare(user_id, job.credits))
+
+
+@app.post(
+    "/v1/projects/<project_id>/clips/estimate",
+    summary="Price the clips that a call would start",
+    responses=http_api.answers(ClipsEstimate, *_CATALOG_REFUSALS, SceneNotFound, FramesRequired),
+)
+def estimate_clips(project_id: Annotated[str, Path()], request: ClipsRequest) -> ClipsEstimate:
+    user_id = _user(request)
+    jobs, remaining = clip_orders.quote(user_id, path_id(project_id, no_project()), request)
+    clips = [ClipEstimate(scene_id=job.scene_id or "", credits=job.credits) for job in jobs]
+    price = sum(clip.credits for clip in clips)
+    return ClipsEstimate(clips=clips, remaining=remaining, **_compare(user_id, price))
+
+
+class _Comparison(TypedDict):
+    credits: int
+    available: int
+    affordable: bool
+
+
+def _compare(user_id: str, price: int) -> _Comparison:
     available = ledger.account_of(user_id).available
-    return Estimate(credits=price, available=available, affordable=price <= available)
+    return {"credits": price, "available": available, "affordable": price <= available}
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> Any:
@@ -185,9 +230,13 @@ def _user_and_key(
     request: GenerationRequest | SceneVideoRequest | ClipsRequest, idempotency_key: str | None
 ) -> tuple[str, str]:
     key = parse_idempotency_key(idempotency_key)
+    return _user(request), key
+
+
+def _user(request: GenerationRequest | SceneVideoRequest | ClipsRequest) -> str:
     user_id = http_api.user_of(app)
     request.check_user(user_id)
-    return user_id, key
+    return user_id
 
 
 def _accepted(body: B, replayed: bool, location: str) -> Response[B]:

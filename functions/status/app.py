@@ -13,6 +13,7 @@ from clipmint import cursors
 from clipmint.api import http_api, videos
 from clipmint.api.responses import (
     Catalog,
+    CatalogDefaults,
     CatalogEntry,
     Credits,
     Journal,
@@ -22,10 +23,11 @@ from clipmint.api.responses import (
 )
 from clipmint.catalog import model_store
 from clipmint.credits import ledger
-from clipmint.errors import InvalidRequest, JobNotFound, ModelNotFound
+from clipmint.errors import InvalidRequest, JobNotFound, MethodNotAllowed, ModelNotFound
 from clipmint.jobs import job_lists
 from clipmint.jobs.job import Job, JobStatus
 from clipmint.orders import offers
+from clipmint.orders.order_settings import DefaultModels
 
 app = http_api.resolver()
 
@@ -38,6 +40,12 @@ def get_video(job_id: Annotated[str, Path()]) -> Response[Video]:
     job = videos.find(http_api.user_of(app), job_id)
     headers = {} if job.is_terminal else http_api.POLL_LATER
     return http_api.json_response(HTTPStatus.OK, _video(job), headers)
+
+
+@app.get("/v1/videos/estimate", include_in_schema=False)
+def get_estimate() -> None:
+    """Not an id of a job, although the gateway's route of one job matches."""
+    raise MethodNotAllowed("An estimate is a POST request", headers={"Allow": "POST"})
 
 
 @app.get(
@@ -71,7 +79,10 @@ def list_videos(
 def list_models(
     if_none_match: Annotated[http_api.HeaderText | None, Header()] = None,
 ) -> Response[Catalog | None]:
-    answer = Catalog(models=[CatalogEntry.of(model) for model in offers.offered()])
+    answer = Catalog(
+        models=[CatalogEntry.of(model) for model in offers.offered()],
+        defaults=CatalogDefaults.model_validate(DefaultModels.read().model_dump()),
+    )
     return http_api.cacheable_response(answer, 60, if_none_match)
 
 
@@ -83,7 +94,7 @@ def list_models(
 def get_model(model_id: Annotated[str, Path()]) -> CatalogEntry:
     model = model_store.find(model_id)
     if not offers.is_offered(model):
-        raise ModelNotFound(f"There is no model {model_id!r}")
+        raise model_store.no_model(model_id)
     return CatalogEntry.of(model)
 
 

@@ -21,6 +21,7 @@ A message describes the error to the client and never exposes an internal fault.
     ├── InsufficientCredits
     ├── UserMismatch                a body naming another user
     ├── ScopeRequired               an admin call without the admin scope
+    ├── MethodNotAllowed            the path exists, for another method
     ├── NotFound
     │   ├── ModelNotFound
     │   ├── JobNotFound             unknown, or another user's: the response is the same
@@ -147,6 +148,10 @@ class UserMismatch(ClipmintError):
 
 class ScopeRequired(ClipmintError):
     code = "SCOPE_REQUIRED"
+
+
+class MethodNotAllowed(ClipmintError):
+    code = "METHOD_NOT_ALLOWED"
 
 
 class NotFound(ClipmintError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Literal
 
 IMAGE = "image"
@@ -18,12 +19,28 @@ OURSELVES = "clipmint"
 """The provider of a stage that no provider executes."""
 
 
+class StepName(StrEnum):
+    """What users see of a job's progress."""
+
+    INITIALIZING = "Initializing"
+    FETCHING_SCENE = "Fetching scene configuration"
+    SUBMITTING = "Submitting"
+    GENERATING_IMAGE = "Generating image"
+    STORING_IMAGE = "Storing image"
+    GENERATING_VIDEO = "Generating video"
+    STORING_VIDEO = "Storing video"
+    FINALIZING = "Finalizing"
+    COMPLETED = "Completed"
+    FAILED = "Failed"
+    CANCELLED = "Cancelled"
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """Progress in percent, and the name of the step that users see."""
 
     percent: int
-    name: str
+    name: StepName
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +76,15 @@ class Kind:
 STAGES: Mapping[str, Kind] = {
     IMAGE: Kind(
         price="generate_image",
-        making=Step(35, "Generating image"),
-        storing=Step(40, "Storing image"),
+        making=Step(35, StepName.GENERATING_IMAGE),
+        storing=Step(40, StepName.STORING_IMAGE),
         bucket="images",
         max_polls=250,
     ),
     VIDEO: Kind(
         price="generate_scene",
-        making=Step(70, "Generating video"),
-        storing=Step(75, "Storing video"),
+        making=Step(70, StepName.GENERATING_VIDEO),
+        storing=Step(75, StepName.STORING_VIDEO),
         bucket="videos",
         max_polls=1_200,
     ),

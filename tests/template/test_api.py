@@ -14,6 +14,8 @@ ROUTES = {
     "POST /v1/videos/estimate": "Generate",
     "POST /v1/scenes/{scene_id}/video": "Generate",
     "POST /v1/projects/{project_id}/clips": "Generate",
+    "POST /v1/scenes/{scene_id}/video/estimate": "Generate",
+    "POST /v1/projects/{project_id}/clips/estimate": "Generate",
     "GET /v1/videos": "Status",
     "GET /v1/videos/{job_id}": "Status",
     "GET /v1/models": "Status",

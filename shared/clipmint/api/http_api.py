@@ -11,7 +11,7 @@ import binascii
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Annotated, Any, TypeVar
 
@@ -29,6 +29,7 @@ from clipmint.errors import (
     InsufficientCredits,
     InvalidRequest,
     LimitReached,
+    MethodNotAllowed,
     NotFound,
     ScopeRequired,
     TemporarilyUnavailable,
@@ -59,6 +60,7 @@ STATUS_OF: Mapping[type[ClipmintError], HTTPStatus] = {
     UserMismatch: HTTPStatus.FORBIDDEN,
     ScopeRequired: HTTPStatus.FORBIDDEN,
     NotFound: HTTPStatus.NOT_FOUND,
+    MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,
     Conflict: HTTPStatus.CONFLICT,
     IdempotencyKeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
     WebhookNotProven: HTTPStatus.UNAUTHORIZED,
@@ -88,7 +90,24 @@ def resolver() -> APIGatewayHttpResolver:
     app.exception_handler(RequestValidationError)(invalid)
     app.exception_handler(ClipmintError)(expected)
     app.not_found(unknown)
+    app.use([_reject_unknown_parameters])
     return app
+
+
+def _reject_unknown_parameters(
+    app: APIGatewayHttpResolver,
+    next_middleware: Callable[[APIGatewayHttpResolver], Response[Any]],
+) -> Response[Any]:
+    """Reject a query parameter that the route does not have, like an unknown member of a body."""
+    known = {field.alias for field in app.context["_route"].dependant.query_params}
+    unknown = sorted(set(app.current_event.query_string_parameters) - known)
+    if unknown:
+        names = ", ".join(sorted(known)) or "none"
+        raise InvalidRequest(
+            "There is no such query parameter",
+            details=f"{', '.join(unknown)}: not a parameter of this route, which has: {names}",
+        )
+    return next_middleware(app)
 
 
 def _to_json(body: Any) -> str:
@@ -102,10 +121,9 @@ def resolve(app: APIGatewayHttpResolver, event: dict[str, Any], context: LambdaC
     # Bodies are always JSON. Ignore the header: `curl -d` declares a form.
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
     event["headers"] = {**headers, "content-type": content_types.APPLICATION_JSON}
-    if _breaks_parser(event):
-        refusal = InvalidRequest(
-            "The request is not valid", details="body: nested too deeply, or a number is too long"
-        )
+    try:
+        _check_body(event)
+    except InvalidRequest as refusal:
         return _plain(refusal, status_of(refusal))
     try:
         response = app.resolve(event, context)
@@ -116,16 +134,26 @@ def resolve(app: APIGatewayHttpResolver, event: dict[str, Any], context: LambdaC
     return {**response, "body": response["body"] or ""}
 
 
-def _breaks_parser(event: Mapping[str, Any]) -> bool:
-    """Whether the JSON parser fails on the body with an error that the router does not handle."""
-    body = event.get("body") or "null"
+def _check_body(event: dict[str, Any]) -> None:
+    """Raise `InvalidRequest` for a body that is not JSON, with the position of the error.
+
+    A missing body counts as an empty object: bodies with only optional members may be left out.
+    """
+    if not event.get("body"):
+        event["body"], event["isBase64Encoded"] = "{}", False
+        return
+    body = event["body"]
     try:
         json.loads(base64.b64decode(body) if event.get("isBase64Encoded") else body)
-    except (json.JSONDecodeError, UnicodeDecodeError, binascii.Error):
-        return False  # the router reports the error and its position
+    except json.JSONDecodeError as error:
+        why = f"{error.msg}: line {error.lineno}, column {error.colno}"
+    except (UnicodeDecodeError, binascii.Error):
+        why = "not UTF-8"
     except (ValueError, RecursionError):
-        return True
-    return False
+        why = "nested too deeply, or a number is too long"
+    else:
+        return
+    raise InvalidRequest("The request body is not valid JSON", details=f"body: {why}")
 
 
 def _plain(error: ClipmintError, status: HTTPStatus) -> dict[str, Any]:
@@ -231,7 +259,5 @@ def _explain(errors: Sequence[Mapping[str, Any]]) -> str:
     lines = []
     for error in errors:
         path = [str(part) for part in error["loc"] if part not in {"body", "query", "path"}]
-        if error["type"] == "json_invalid":
-            path = []  # a position, not a field
         lines.append(f"{'.'.join(path) or 'body'}: {error['msg']}")
     return "; ".join(lines)

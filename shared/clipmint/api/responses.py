@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import BaseModel, Field
 
@@ -13,12 +13,15 @@ from clipmint.jobs.job import TERMINAL, Job, JobStatus
 from clipmint.jobs.outcomes import IMAGE_KEPT, USER_MESSAGES, FailureCode
 from clipmint.jobs.progress import progress
 from clipmint.projects.project import Project, Scene, SceneState, state_of
-from clipmint.stages import STAGES
+from clipmint.stages import STAGES, StepName
 
 if TYPE_CHECKING:
     from clipmint.credits.accounts import Entry
     from clipmint.media.uploads import Upload
     from clipmint.orders.clip_orders import ClipBatch
+
+Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+"""UTC, such as 2028-02-29T23:59:30.000Z."""
 
 
 class Accepted(BaseModel):
@@ -57,8 +60,13 @@ class SceneAccepted(Accepted):
             **super()._values(job),
             "project_id": job.project_id,
             "scene_id": job.scene_id,
-            "prices": {STAGES[stage].price: price for stage, price in job.prices.items()},
+            "prices": prices_of(job),
         }
+
+
+def prices_of(job: Job) -> dict[str, int]:
+    """The credits of a scene's job by action."""
+    return {STAGES[stage].price: price for stage, price in job.prices.items()}
 
 
 class StartedClip(BaseModel):
@@ -98,9 +106,29 @@ class ClipsAccepted(BaseModel):
 
 
 class Estimate(BaseModel):
+    """What an order would hold, and whether the available credits are enough for it."""
+
     credits: int
     available: int
     affordable: bool
+
+
+class SceneEstimate(Estimate):
+    """``prices`` are the credits by action: no image is priced if the scene has one."""
+
+    prices: dict[str, int]
+
+
+class ClipEstimate(BaseModel):
+    scene_id: str
+    credits: int
+
+
+class ClipsEstimate(Estimate):
+    """The clips that one call would start, and the number of scenes left for another call."""
+
+    clips: list[ClipEstimate]
+    remaining: int
 
 
 class VideoStage(BaseModel):
@@ -121,7 +149,7 @@ class Video(BaseModel):
     job_id: str
     status: JobStatus
     progress: Annotated[int, Field(ge=0, le=100)]
-    current_step: str
+    current_step: StepName
     model_id: str
     model_name: str
     prompt: str
@@ -135,9 +163,9 @@ class Video(BaseModel):
     image_url: str | None
     error_message: str | None
     error_code: FailureCode | None
-    created_at: str
-    updated_at: str
-    completed_at: str | None
+    created_at: Timestamp
+    updated_at: Timestamp
+    completed_at: Timestamp | None
 
     @classmethod
     def of(cls, job: Job, video_url: str | None, thumbnail_url: str | None) -> Video:
@@ -188,14 +216,19 @@ class VideoPage(BaseModel):
 
 
 class CatalogEntry(BaseModel):
-    """A model that users can choose, without its routes."""
+    """A model that users can choose, without its routes.
+
+    A model that produces an image can be chosen as ``image_model_id`` of a scene's video.
+    """
 
     model_id: str
     name: str
     description: str
+    produces: Literal["video", "image"]
     max_prompt_units: Annotated[int, Field(description="UTF-16 code units")]
     image: Need
     last_image: Need
+    max_reference_images: int
     allowed: AllowedSettings
     defaults: Settings
     presets: dict[str, Settings]
@@ -204,14 +237,22 @@ class CatalogEntry(BaseModel):
     @classmethod
     def of(cls, model: Model) -> CatalogEntry:
         return cls.model_validate(
-            model.model_dump(
-                exclude={"available", "produces", "routes", "deadline_seconds", "poll_seconds"}
-            )
+            model.model_dump(exclude={"available", "routes", "deadline_seconds", "poll_seconds"})
         )
+
+
+class CatalogDefaults(BaseModel):
+    """The models of scenes and clips that name none: for a scene's image and its video, and for a
+    clip between two frames."""
+
+    scene_image_model: str
+    scene_video_model: str
+    clip_model: str
 
 
 class Catalog(BaseModel):
     models: list[CatalogEntry]
+    defaults: CatalogDefaults
 
 
 class Credits(BaseModel):
@@ -230,7 +271,7 @@ class JournalEntry(BaseModel):
     job_id: str | None
     stage: str | None
     reference: str | None
-    created_at: str
+    created_at: Timestamp
 
     @classmethod
     def of(cls, entry: Entry) -> JournalEntry:
@@ -288,14 +329,14 @@ class SceneAnswer(BaseModel):
     status: JobStatus
     job_id: str | None
     progress: Annotated[int, Field(ge=0, le=100)]
-    current_step: str | None
+    current_step: StepName | None
     image_url: str | None
     video_url: str | None
     thumbnail_url: str | None
     error_message: str | None
     error_code: FailureCode | None
-    created_at: str
-    updated_at: str
+    created_at: Timestamp
+    updated_at: Timestamp
 
     @classmethod
     def of_new(cls, scene: Scene) -> SceneAnswer:
@@ -347,14 +388,14 @@ class ProjectSummary(BaseModel):
     resolution: str
     image_url: str | None
     scene_count: int
-    expires_at: str | None = Field(
+    expires_at: Timestamp | None = Field(
         description=(
             "When the project is deleted with its uploaded image, unless it is changed or the"
             " image is used before"
         )
     )
-    created_at: str
-    updated_at: str
+    created_at: Timestamp
+    updated_at: Timestamp
 
     @classmethod
     def of(cls, project: Project) -> ProjectSummary:
@@ -392,7 +433,7 @@ class UploadForm(BaseModel):
 
     url: str
     fields: dict[str, str]
-    expires_at: str
+    expires_at: Timestamp
 
     @classmethod
     def of(cls, upload: Upload) -> UploadForm:
@@ -418,7 +459,7 @@ class Clip(BaseModel):
     job_id: str
     status: JobStatus
     progress: Annotated[int, Field(ge=0, le=100)]
-    current_step: str
+    current_step: StepName
     video_url: str | None
     thumbnail_url: str | None
     error_message: str | None

@@ -88,25 +88,32 @@ def forget() -> None:
     _cache.providers = None
 
 
+def no_model(model_id: str) -> ModelNotFound:
+    """The error for an id that no model has."""
+    return ModelNotFound(
+        f"There is no model {model_id!r}", details="model_id: GET /v1/models lists all models"
+    )
+
+
 def find(model_id: str) -> Model:
     """The model with this id, also if it is unavailable.
 
     Raises `ModelNotFound`, also for one that cannot be read.
     """
     if len(model_id) > MAX_MODEL_ID_CHARACTERS or model_id == STATE_ID:
-        raise ModelNotFound("There is no such model")  # longer than any key we accept
+        raise no_model(model_id[:MAX_MODEL_ID_CHARACTERS])  # not an id that a model can have
     cached = _cache.models.get(model_id)
     if cached and time.monotonic() - cached[0] < CACHE_SECONDS:
         return cached[1]
     try:
         item = CatalogItem.get(model_id)
     except DoesNotExist:
-        raise ModelNotFound(f"There is no model {model_id!r}") from None
+        raise no_model(model_id) from None
     try:
         model = _model(item)
     except UNREADABLE as error:
         unreadable.report("model", model_id, error)
-        raise ModelNotFound(f"There is no model {model_id!r}") from None
+        raise no_model(model_id) from None
     _cache.models[model_id] = (time.monotonic(), model)
     return model
 

@@ -9,7 +9,7 @@ project still has the revision that was read.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -130,7 +130,25 @@ def _record(order: Order, batch: ClipBatch) -> BatchItem:
     )
 
 
-def _open_clips(order: Order, project_id: str, request: ClipsRequest, limits: Limits) -> ClipBatch:
+def quote(user_id: str, project_id: str, request: ClipsRequest) -> tuple[list[Job], int]:
+    """The jobs that an order would start now, for their prices, and how many scenes are left for
+    another call. Nothing is held or recorded. Raises what `start` raises for a request that it
+    refuses."""
+    prepared = _prepare(Order(user_id, key="", fingerprint=""), project_id, request)
+    return prepared.jobs, prepared.remaining
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """The jobs of a call, what it leaves, and the project and jobs that it has read."""
+
+    project: Project
+    jobs: list[Job]
+    remaining: int
+    found: Mapping[str, Job]
+
+
+def _prepare(order: Order, project_id: str, request: ClipsRequest) -> _Prepared:
     project, scenes = project_store.read(order.user_id, project_id)
     before = project.scene_jobs
     found = job_store.get_many(job_id for jobs in before.values() for job_id in jobs.job_ids)
@@ -140,18 +158,21 @@ def _open_clips(order: Order, project_id: str, request: ClipsRequest, limits: Li
         if _is_wanted(state_of(scene, before.get(scene.scene_id), found).job, request)
     ]
     scenes, remaining = wanted[:MAX_CLIPS], len(wanted[MAX_CLIPS:])
-    if not scenes:
+    return _Prepared(project, _new_jobs(order, project, scenes, request), remaining, found)
+
+
+def _open_clips(order: Order, project_id: str, request: ClipsRequest, limits: Limits) -> ClipBatch:
+    prepared = _prepare(order, project_id, request)
+    project, jobs, remaining = prepared.project, prepared.jobs, prepared.remaining
+    if not jobs:
         available = ledger.account_of(order.user_id).available
         return ClipBatch(project_id, (), available, remaining=0)
-    jobs = _new_jobs(order, project, scenes, request)
-    clips = tuple(
-        HeldClip(scene.scene_id, job.job_id, job.credits)
-        for scene, job in zip(scenes, jobs, strict=True)
-    )
+    clips = tuple(HeldClip(job.scene_id or "", job.job_id, job.credits) for job in jobs)
+    before = project.scene_jobs
     update = project_store.update_scene_jobs(
         project,
         {
-            clip.scene_id: next_scene_jobs(before.get(clip.scene_id), clip.job_id, found)
+            clip.scene_id: next_scene_jobs(before.get(clip.scene_id), clip.job_id, prepared.found)
             for clip in clips
         },
     )

@@ -13,9 +13,11 @@ from clipmint.catalog.model import Model, Route
 from clipmint.errors import InvalidRequest, ModelUnavailable
 from clipmint.providers import registry
 
+_ARTICLE = {"video": "a video", "image": "an image"}
+
 
 def offered() -> list[Model]:
-    """Every model that a user can order now, sorted by id."""
+    """Every model that a user can order now, also those of images, sorted by id."""
     return [model for model in model_store.all_models() if is_offered(model)]
 
 
@@ -28,20 +30,20 @@ def open_routes(model: Model) -> list[Route]:
 
 
 def is_offered(model: Model) -> bool:
-    """Whether a user can choose this model for a video now."""
-    # An image is only generated as a stage of a scene's video, never alone.
-    return is_orderable(model, "video")
-
-
-def is_orderable(model: Model, produces: Literal["video", "image"]) -> bool:
-    """Whether this model produces ``produces`` and can be ordered now."""
-    return model.available and model.produces == produces and bool(open_routes(model))
+    """Whether a user can order something from this model now."""
+    return model.available and bool(open_routes(model))
 
 
 def find_orderable(model_id: str, produces: Literal["video", "image"] = "video") -> Model:
     """A model that can be ordered now. Raises `ModelNotFound`, `ModelUnavailable`."""
     model = model_store.find(model_id)
-    if not is_orderable(model, produces):
+    if model.produces != produces:
+        # An image is only made as a stage of a scene's video, never alone.
+        raise ModelUnavailable(
+            f"{model.model_id} cannot make {_ARTICLE[produces]}",
+            details=f"model_id: this model makes {_ARTICLE[model.produces]}",
+        )
+    if not is_offered(model):
         raise ModelUnavailable(f"{model.model_id} is not available at the moment")
     return model
 

@@ -43,22 +43,37 @@ def start(
     """
 
     def open_job() -> Job:
-        project, scene = scene_store.find(order.user_id, scene_id)
-        before = project.scene_jobs.get(scene_id)
-        found = job_store.get_many(before.job_ids) if before else {}
-        state = state_of(scene, before, found)
-        if state.job and not state.job.is_terminal:
-            raise SceneBusy(
-                "This scene is being rendered",
-                details=f"scene {scene_id} is rendered by {state.job.job_id}",
-            )
-        image_url = None if request.new_image else state.image_url
-        job = _new_job(order, project, scene, image_url, request)
-        scene_jobs = {scene_id: next_scene_jobs(before, job.job_id, found)}
-        update = project_store.update_scene_jobs(project, scene_jobs)
+        job, update = _prepare(order, scene_id, request)
         return ledger.hold_and_record([job], limits, ledger.AlsoWrite(updates=(update,)))[0]
 
     return placing.place_once(order, lambda: placing.retry_on_project_change(open_job))
+
+
+def quote(user_id: str, scene_id: str, request: SceneVideoRequest) -> Job:
+    """The job that an order would start now, for its prices. Nothing is held or recorded.
+
+    Raises what `start` raises for a request that it refuses.
+    """
+    return _prepare(Order(user_id, key="", fingerprint=""), scene_id, request)[0]
+
+
+def _prepare(
+    order: Order, scene_id: str, request: SceneVideoRequest
+) -> tuple[Job, project_store.Update]:
+    """A new job of a scene, and the update of its project that belongs into its transaction."""
+    project, scene = scene_store.find(order.user_id, scene_id)
+    before = project.scene_jobs.get(scene_id)
+    found = job_store.get_many(before.job_ids) if before else {}
+    state = state_of(scene, before, found)
+    if state.job and not state.job.is_terminal:
+        raise SceneBusy(
+            "This scene is being rendered",
+            details=f"scene {scene_id} is rendered by {state.job.job_id}",
+        )
+    image_url = None if request.new_image else state.image_url
+    job = _new_job(order, project, scene, image_url, request)
+    scene_jobs = {scene_id: next_scene_jobs(before, job.job_id, found)}
+    return job, project_store.update_scene_jobs(project, scene_jobs)
 
 
 def _new_job(

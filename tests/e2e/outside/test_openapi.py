@@ -45,7 +45,7 @@ def test_the_api_behaves_as_documented(
         only="^/v1/(?!admin/)",
     )
     flawless(went)
-    assert went.operations == 24
+    assert went.operations == 26
     jobs = [job for user in users for job in jobs_of(stack, user)]
     assert jobs
     for job in jobs:

@@ -250,10 +250,11 @@ def test_a_key_is_required_and_of_a_reasonable_length(
 @pytest.mark.parametrize(
     ("body", "named"),
     [
-        ("{", ["body"]),
-        ("not json", ["body"]),
-        (None, ["body"]),
-        ("", ["body"]),
+        ("{", ["body", "line 1, column 2"]),
+        ('{"model_id": "veo-3.1",\n "prompt": }', ["body", "line 2, column 12"]),
+        ("not json", ["body", "line 1, column 1"]),
+        (None, ["model_id", "prompt"]),
+        ("", ["model_id", "prompt"]),
         ("[]", ["body"]),
         ("null", ["body"]),
         ('"text"', ["body"]),
@@ -277,6 +278,25 @@ def test_a_body_that_is_not_as_agreed_is_refused_and_each_field_named(
     assert (answer.status, answer.code) == (400, "INVALID_REQUEST")
     for field in named:
         assert field in answer.body["details"]
+    assert untouched(aws)
+
+
+@pytest.mark.parametrize("path", ["/v1/videos", "/v1/videos/estimate"])
+def test_an_unknown_model_points_to_the_list_of_models(aws: Aws, call: Caller, path: str) -> None:
+    answer = call(
+        "POST", path, body=FOX | {"model_id": "no-such-model"}, headers={"Idempotency-Key": "k"}
+    )
+    assert (answer.status, answer.code) == (404, "MODEL_NOT_FOUND")
+    assert "GET /v1/models" in answer.body["details"]
+    assert untouched(aws)
+
+
+def test_an_unknown_query_parameter_is_refused_like_an_unknown_member(
+    aws: Aws, call: Caller
+) -> None:
+    answer = call("POST", "/v1/videos", body=FOX, query={"dry_run": "true"})
+    assert (answer.status, answer.code) == (400, "INVALID_REQUEST")
+    assert answer.body["details"].startswith("dry_run: ")
     assert untouched(aws)
 
 

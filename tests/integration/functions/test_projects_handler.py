@@ -193,7 +193,6 @@ def test_a_resolution_outside_the_map_is_refused_with_those_inside(
         ({"image_url": "ftp://example.com/a.png"}, "image_url"),
         ({"title": "Animals"}, "title"),
         ("[]", "body"),
-        ("", "body"),
     ],
 )
 def test_a_body_that_is_not_valid_is_refused_by_field(
@@ -203,6 +202,22 @@ def test_a_body_that_is_not_valid_is_refused_by_field(
     assert (answer.status, answer.code) == (400, "INVALID_REQUEST")
     assert answer.body["details"].startswith(f"{field}:")
     assert aws.items("PROJECTS_TABLE") == []
+
+
+def test_a_body_with_only_optional_members_may_be_left_out(call: Caller) -> None:
+    answer = call("POST", "/v1/projects", body="")
+    assert answer.status == 201
+    assert answer.body["scenes"] == []
+
+
+def test_an_unknown_query_parameter_is_refused_and_the_known_ones_are_listed(
+    call: Caller,
+) -> None:
+    answer = call("GET", "/v1/projects", query={"user_id": "user-2", "limit": "5"})
+    assert (answer.status, answer.code) == (400, "INVALID_REQUEST")
+    assert answer.body["details"] == (
+        "user_id: not a parameter of this route, which has: cursor, limit"
+    )
 
 
 def test_the_51st_scene_is_refused(call: Caller) -> None:

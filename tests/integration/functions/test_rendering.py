@@ -241,6 +241,62 @@ def test_of_two_calls_at_once_one_renders_the_scene(aws: Aws, call: Caller) -> N
     assert assert_adds_up(USER).held == 6
 
 
+def estimate(call: Caller, path: str, **body: Any) -> Answer:
+    return call("POST", f"{path}/estimate", body=body or "")
+
+
+def test_a_scenes_estimate_is_what_its_order_holds_and_starts_nothing(
+    aws: Aws, call: Caller
+) -> None:
+    rich(6)
+    project = project_of(drawn())
+    [scene_id] = project.scene_ids
+    path = f"/v1/scenes/{scene_id}/video"
+    assert estimate(call, path).body == {
+        "credits": 6,
+        "prices": {"generate_image": 1, "generate_scene": 5},
+        "available": 6,
+        "affordable": True,
+    }
+    assert aws.items("JOBS_TABLE") == []
+    finish(scene_video(call, scene_id).body["job_id"])
+    # Now the scene has an image, and nothing is left to pay for a video.
+    again = estimate(call, path).body
+    assert (again["prices"], again["affordable"]) == ({"generate_scene": 5}, False)
+    with_image = estimate(call, path, new_image=True).body
+    assert with_image["credits"] == 6
+
+
+def test_an_estimate_of_clips_prices_each_clip_that_a_call_would_start(
+    aws: Aws, call: Caller
+) -> None:
+    rich()
+    project = project_of(*(framed() for _ in range(47)))
+    path = f"/v1/projects/{project.project_id}/clips"
+    priced = estimate(call, path)
+    assert aws.items("JOBS_TABLE") == []
+    started = clips(call, project)
+    assert priced.body["credits"] == started.body["credits_used"]
+    assert priced.body["remaining"] == started.body["remaining"] == 2
+    assert [(one["scene_id"], one["credits"]) for one in priced.body["clips"]] == [
+        (one["scene_id"], one["credits_used"]) for one in started.body["clips"]
+    ]
+    # The two that are left, and none of those that are being made.
+    assert len(estimate(call, path).body["clips"]) == 2
+
+
+def test_an_estimate_refuses_what_an_order_refuses(aws: Aws, call: Caller) -> None:
+    rich()
+    project = project_of(NewScene(), framed(first_frame=None))
+    bare, _ = project.scene_ids
+    answer = estimate(call, f"/v1/scenes/{bare}/video")
+    assert (answer.status, answer.code) == (400, "PROMPT_REQUIRED")
+    answer = estimate(call, f"/v1/projects/{project.project_id}/clips")
+    assert (answer.status, answer.code) == (400, "FRAMES_REQUIRED")
+    for path in (f"/v1/scenes/{uuid.uuid4()}/video", f"/v1/projects/{uuid.uuid4()}/clips"):
+        assert estimate(call, path).status == 404
+
+
 @pytest.mark.parametrize(
     ("scene", "body", "code", "says"),
     [

@@ -226,9 +226,16 @@ def shown(call: Caller) -> list[str]:
 def test_only_models_of_providers_with_a_key_are_shown(call: Caller) -> None:
     by_provider = {
         "FAL_KEY": ["veo-3.1", "veo-3.1-i2v", "veo-3.1-transition"],
-        "RUNWAYML_API_SECRET": ["gen4-turbo", "gen4.5", "runway-veo-3.1", "runway-veo-3.1-fast"],
+        "RUNWAYML_API_SECRET": [
+            "gen4-image",
+            "gen4-turbo",
+            "gen4.5",
+            "runway-veo-3.1",
+            "runway-veo-3.1-fast",
+        ],
         # Runware makes fal's text to video too.
         "RUNWARE_API_KEY": [
+            "runware-image",
             "runware-veo-3.1",
             "runware-veo-3.1-fast",
             "runware-veo-3.1-lite",
@@ -245,14 +252,32 @@ def test_only_models_of_providers_with_a_key_are_shown(call: Caller) -> None:
     assert shown(call) == []
 
 
-def test_with_every_key_every_video_model_is_shown_and_no_image_model(call: Caller) -> None:
+def test_with_every_key_every_available_model_is_shown_with_what_it_produces(
+    call: Caller,
+) -> None:
     publish_keys(KEYS)
-    assert shown(call) == sorted(
-        model.model_id for model in DEFAULT_CATALOG if model.available and model.produces == "video"
-    )
-    for model_id in ("gen4-image", "runware-image"):
-        answer = call("GET", f"/v1/models/{model_id}")
-        assert (answer.status, answer.code) == (404, "MODEL_NOT_FOUND")
+    assert shown(call) == sorted(model.model_id for model in DEFAULT_CATALOG if model.available)
+    for model in DEFAULT_CATALOG:
+        if model.available:
+            answer = call("GET", f"/v1/models/{model.model_id}")
+            assert (answer.status, answer.body["produces"]) == (200, model.produces)
+
+
+def test_the_default_models_of_scenes_and_clips_are_shown(
+    call: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLIP_MODEL", "my-clips")
+    assert call("GET", "/v1/models").body["defaults"] == {
+        "scene_image_model": "gen4-image",
+        "scene_video_model": "gen4-turbo",
+        "clip_model": "my-clips",
+    }
+
+
+def test_an_estimate_is_no_job_and_names_its_method(call: Caller) -> None:
+    answer = call("GET", "/v1/videos/estimate")
+    assert (answer.status, answer.code) == (405, "METHOD_NOT_ALLOWED")
+    assert answer.headers["allow"] == "POST"
 
 
 def test_the_models_shown_reveal_neither_provider_nor_routes(call: Caller) -> None:

@@ -151,7 +151,7 @@ def test_a_one_stage_job_shows_the_documented_numbers_without_the_image_steps() 
     told += [progress(stored), progress(replace(stored, status=JobStatus.COMPLETED))]
     assert told == [
         (5, "Initializing"),
-        (15, "Fetching scene configuration"),
+        (15, "Submitting"),
         (70, "Generating video"),
         (75, "Storing video"),
         (95, "Finalizing"),
@@ -160,7 +160,7 @@ def test_a_one_stage_job_shows_the_documented_numbers_without_the_image_steps() 
 
 
 def test_a_two_stage_job_shows_the_image_steps_as_well() -> None:
-    one = job("image", "video")
+    one = replace(job("image", "video"), project_id="project", scene_id="scene")
     told = [progress(one)]
     for name in ("image", "video"):
         for change in (

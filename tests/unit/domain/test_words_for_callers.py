@@ -86,6 +86,7 @@ def test_the_table_of_statuses_is_the_documented_one() -> None:
         402: {"InsufficientCredits"},
         403: {"UserMismatch", "ScopeRequired"},
         404: {"NotFound", "ModelNotFound", "JobNotFound", "ProjectNotFound", "SceneNotFound"},
+        405: {"MethodNotAllowed"},
         409: {
             "Conflict",
             "RequestInProgress",
