@@ -34,7 +34,7 @@ IDENTIFIERS = {
 
 
 class CannotAdopt(Exception):
-    """There is nothing to adopt, or CloudFormation rejects the import. The message says why."""
+    """There is nothing to adopt, or CloudFormation rejects the import. The message gives the reason."""
 
 
 def adopt(client: Client, stack_name: str, *, poll_seconds: float = 5) -> list[Kept]:

@@ -229,7 +229,7 @@ def test_what_has_expired_is_deleted_every_five_minutes() -> None:
     schedule = of_type(transformed(), "AWS::Events::Rule")["ExpireFunctionEveryFiveMinutes"]
     assert schedule["ScheduleExpression"] == "rate(5 minutes)"
     (target,) = schedule["Targets"]
-    assert target["Arn"] == {"Fn::GetAtt": ["ExpireFunction", "Arn"]}
+    assert target["Arn"] == {"Ref": "ExpireFunctionAliaslive"}
     assert target["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["SweepDeadLetters", "Arn"]}}
     # Two runs never overlap.
     assert function("Expire")["Timeout"] < 300

@@ -22,7 +22,7 @@ MOST_MODULES = {
     "admin": 368,
     "submit": 343,
     "track": 308,
-    "migrate": 357,
+    "migrate": 367,
     "settle": 265,
     "sweep": 329,
     "expire": 284,

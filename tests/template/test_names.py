@@ -23,7 +23,8 @@ SCOPES = {
     ("AWS::CloudWatch::Dashboard", "DashboardName"): "account",
     ("AWS::CloudFront::OriginAccessControl", "OriginAccessControlConfig.Name"): "account",
     ("AWS::Cognito::UserPoolDomain", "Domain"): "world",
-    # Unique in its API, user pool, or topic: a parent that belongs to this stack.
+    # Unique in its function, API, user pool, or topic: a parent that belongs to this stack.
+    ("AWS::Lambda::Alias", "Name"): "parent",
     ("AWS::ApiGatewayV2::Stage", "StageName"): "parent",
     ("AWS::Cognito::UserPoolResourceServer", "Identifier"): "parent",
     ("AWS::Cognito::UserPoolResourceServer", "Name"): "parent",

@@ -448,7 +448,7 @@ class ImageAnswer(BaseModel):
 
     project_id: str
     image_url: str
-    expires_at: str
+    expires_at: Timestamp
     upload: UploadForm
 
 

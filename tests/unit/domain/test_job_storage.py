@@ -23,12 +23,12 @@ from clipmint.jobs.job_items import JobItem
 from clipmint.jobs.outcomes import Failed, Succeeded
 from clipmint.jobs.progress import progress
 from clipmint.jobs.verdict import Verdict, verdict
-from clipmint.stages import Kind, Step
+from clipmint.stages import Kind, Step, StepName
 
 FILM = Kind(
     price="join_clips",
-    making=Step(85, "Joining clips"),
-    storing=Step(90, "Storing film"),
+    making=Step(85, StepName.FINALIZING),
+    storing=Step(90, StepName.STORING_VIDEO),
     bucket="videos",
     max_polls=None,
 )
@@ -205,8 +205,8 @@ def test_a_third_kind_of_stage_has_progress_between_the_second_and_the_end(
     stored = dataclasses.replace(with_file, asset=made[1].asset)
     finalizing = progress(dataclasses.replace(job, stages=(*made, stored)))
     assert [making, storing, finalizing] == [
-        (85, "Joining clips"),
-        (90, "Storing film"),
+        (85, "Finalizing"),
+        (90, "Storing video"),
         (95, "Finalizing"),
     ]
 
