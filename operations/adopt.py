@@ -34,7 +34,7 @@ IDENTIFIERS = {
 
 
 class CannotAdopt(Exception):
-    """There is nothing to adopt, or CloudFormation rejects the import. The message gives the reason."""
+    """There is nothing to adopt, or CloudFormation rejects the import. The message explains."""
 
 
 def adopt(client: Client, stack_name: str, *, poll_seconds: float = 5) -> list[Kept]:
