@@ -94,21 +94,17 @@ def test_a_webhook_finishes_a_job_in_four_transitions_and_without_a_poll(
 def test_a_warm_generate_makes_five_aws_calls_and_a_status_read_one(
     stack: RunningStack, ada: Customer
 ) -> None:
-    # Beside other tests, a call may be the first one of another worker.
+    wanted = ["PutItem", "GetItem", "TransactWriteItems", "StartExecution", "UpdateItem"]
+    # Beside other tests, a call may be the first one of another worker, or the one in a minute that
+    # reads the catalog again.
     for _ in range(10):
         job_id = ada.order()
         ada.until_ended(job_id)
         (generate,) = stack.invocations(function="GenerateFunction", about=job_id)
-        if not generate.cold:
+        if not generate.cold and len(generate.calls) == len(wanted):
             break
     assert not generate.cold
-    assert [call.operation for call in generate.calls] == [
-        "PutItem",
-        "GetItem",
-        "TransactWriteItems",
-        "StartExecution",
-        "UpdateItem",
-    ]
+    assert [call.operation for call in generate.calls] == wanted
     reads = stack.invocations(function="StatusFunction", about=job_id)
     assert reads
     for read in reads:
