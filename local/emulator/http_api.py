@@ -5,12 +5,15 @@
 - A function that fails answers 502 with its error's details; AWS answers 500 without details. A
   throttled one answers 429 with Lambda's error; AWS answers 503.
 - A signed token whose `exp` is not a number answers 500; AWS answers 401.
+- A 401 has no `WWW-Authenticate`; that of AWS says whether a token is missing, expired or invalid.
 - An execute-api host name needs a resolver for `*.localhost`. Here the API also answers at the root
   of a separate port, so its URL is known before it is deployed.
 """
 
+import base64
 import json
 import re
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -112,6 +115,41 @@ def _authorization(operation: dict[str, Any], authorizers: dict[str, str]) -> di
     return {}
 
 
+def with_challenge(
+    refusal: tuple[int, dict[str, str], bytes] | None,
+    authorizer: dict[str, Any],
+    headers: dict[str, str],
+    query: dict[str, str],
+) -> tuple[int, dict[str, str], bytes] | None:
+    """The answer to a request without a valid token, with `WWW-Authenticate` if it is a 401."""
+    if refusal and refusal[0] == 401:
+        source = authorizer.get("identitySource", [])
+        token = apigateway._extract_token_from_identity_source(source, headers, query)
+        refusal[1]["WWW-Authenticate"] = challenge(token, authorizer)
+    return refusal
+
+
+def challenge(token: str | None, authorizer: dict[str, Any]) -> str:
+    """`WWW-Authenticate` of a 401. AWS documents the form and the text about the audience
+    (developer guide, troubleshooting JWT authorizers); the other texts are assumptions (U)."""
+    if not token:
+        return "Bearer"
+    why = "the token is not valid"
+    try:
+        payload = token.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        jwt = authorizer.get("jwtConfiguration") or {}
+        allowed = jwt.get("audience") or jwt.get("Audience") or []
+        audience = claims.get("aud", claims.get("client_id"))
+        if int(claims["exp"]) <= time.time():
+            why = "the token has expired"
+        elif not set(audience if isinstance(audience, list) else [audience]) & set(allowed):
+            why = "the token does not have a valid audience"
+    except (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError):
+        pass
+    return f'Bearer scope="" error="invalid_token" error_description="{why}"'
+
+
 class OwnPort:
     """Serves the one deployed HTTP API at the root of `api_port`, the AWS APIs elsewhere."""
 
@@ -162,12 +200,15 @@ def apply(settings: Settings) -> None:
     handlers["update"] = provisioners._apigw_v2_api_update
 
     @corrects(apigateway, "_validate_jwt_authorizer", digest="b29aa12ec1dc")
-    async def validate_jwt(original: Any, *request: Any) -> Any:
+    async def validate_jwt(
+        original: Any, route: Any, authorizer: Any, headers: Any, query: Any
+    ) -> Any:
         try:
-            return await original(*request)
+            claims, scopes, refusal = await original(route, authorizer, headers, query)
         except (ArithmeticError, AttributeError, TypeError, ValueError):
             # The header or a claim does not have the type that the check expects.
-            return None, None, apigateway._jwt_unauthorized()
+            claims, scopes, refusal = None, None, apigateway._jwt_unauthorized()
+        return claims, scopes, with_challenge(refusal, authorizer, headers, query)
 
     @corrects(lambda_svc, "lambda_execute_result_to_api_proxy_response", digest="36f0ed215e85")
     def to_response(original: Any, result: dict[str, Any]) -> Any:

@@ -93,16 +93,26 @@ def test_a_scoped_route_refuses_a_token_without_the_scope(stack: Stack) -> None:
 
 
 def test_expired_foreign_and_forged_tokens_are_refused(stack: Stack) -> None:
-    valid = stack.token("ada")
-    tokens = [
-        stack.token("ada", expires_in=-10),
-        stack.token("ada", audience="another-app"),
-        stack.token("ada", iss="https://elsewhere.example.com"),
-        valid[:-8] + "AAAAAAAA",
-    ]
-    for token in tokens:
+    tokens = {
+        stack.token("ada", expires_in=-10): "the token has expired",
+        stack.token("ada", audience="another-app"): "the token does not have a valid audience",
+        stack.token("ada", iss="https://elsewhere.example.com"): "the token is not valid",
+        stack.token("ada")[:-8] + "AAAAAAAA": "the token is not valid",
+        stack.token("ada", exp="soon"): "the token is not valid",
+        "nonsense": "the token is not valid",
+    }
+    for token, why in tokens.items():
         headers = {"Authorization": f"Bearer {token}"}
-        assert request(stack, "GET", "/things/7", headers=headers).status_code == 401
+        answer = request(stack, "GET", "/things/7", headers=headers)
+        assert answer.status_code == 401
+        assert answer.headers["WWW-Authenticate"] == (
+            f'Bearer scope="" error="invalid_token" error_description="{why}"'
+        )
+
+
+def test_a_missing_token_is_answered_with_the_scheme_alone(stack: Stack) -> None:
+    answer = request(stack, "GET", "/things/7")
+    assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
 
 
 def test_a_route_without_an_authorizer_takes_its_path_as_it_is(stack: Stack) -> None:
