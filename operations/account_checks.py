@@ -75,8 +75,14 @@ def email(context: Context) -> Iterator[Finding]:
     if not identity:
         yield ok("no SES identity: Cognito sends at most about 50 e-mails a day by itself")
         return
-    # An ARN ends with the address or the domain, and contains the region of SES.
-    name = identity.rpartition("/")[2]
+    # arn:aws:ses:REGION:ACCOUNT:identity/ADDRESS-OR-DOMAIN
+    name, region = identity.rpartition("/")[2], identity.split(":")[3]
+    if region != context.region:
+        yield warning(
+            f"the SES identity {name} is in {region} and is not checked from {context.region}",
+            f"check there that it is verified, and that SES is out of its sandbox in {region}",
+        )
+        return
     ses = context.client("sesv2")
     try:
         found = ses.get_email_identity(EmailIdentity=name)

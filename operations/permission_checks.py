@@ -24,7 +24,7 @@ class Needed(NamedTuple):
 
 STACK = "arn:{partition}:cloudformation:{region}:{account}:stack/{stack}/x"
 FUNCTION = "arn:{partition}:lambda:{region}:{account}:function:{stack}-x"
-LAYER = "arn:{partition}:lambda:{region}:{account}:layer:ClipmintLayer"
+LAYER = "arn:{partition}:lambda:{region}:{account}:layer:{stack}-x"
 ROLE = "arn:{partition}:iam::{account}:role/{stack}-x"
 
 ALWAYS = (
@@ -69,6 +69,10 @@ BY_SERVICE: Mapping[str, tuple[Needed, ...]] = {
             "iam:CreateRole GetRole PutRolePolicy GetRolePolicy AttachRolePolicy TagRole PassRole"
             " DeleteRolePolicy DetachRolePolicy DeleteRole",
             ROLE,
+        ),
+        Needed(
+            "iam:CreatePolicy GetPolicy CreatePolicyVersion DeletePolicyVersion ListPolicyVersions",
+            "arn:{partition}:iam::{account}:policy/{stack}-x",
         ),
     ),
     "AWS::Lambda": (

@@ -58,7 +58,7 @@ def test_every_make_target_and_variable_exists(page: Path) -> None:
 
 def test_the_guide_calls_the_targets_of_a_deployment() -> None:
     called = {call.partition(" ")[0] for call in calls_of_make(ROOT / "docs" / "deploy.md")}
-    assert called >= {"build", "preflight", "deploy", "smoke"}
+    assert called >= {"build", "preflight", "deploy", "smoke", "delete"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -96,14 +96,19 @@ def test_the_cost_of_an_idle_installation_adds_up() -> None:
     assert f"(about ${round(total)})" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
+def test_the_cost_of_the_alarms_is_that_of_the_runbook() -> None:
+    (runbook,) = re.findall(r"alarms on \d+ metrics \$([\d.]+) a month", RUNBOOK)
+    assert COSTS["CloudWatch: alarms"] == float(runbook)
+
+
 @pytest.mark.parametrize(
     ("item", "dollars"),
     [
         ("CloudWatch: metrics", 5 * 0.30),
         ("Secrets Manager: reads", SWEEPS / 5 * DOLLARS["secret reads"]),
         (
-            "Lambda: the sweep",
-            SWEEPS * (DOLLARS["Lambda requests"] + 0.1 * 0.5 * DOLLARS["Lambda GB-seconds"]),
+            "Lambda: the sweep, and the expiry of images",
+            SWEEPS * 1.2 * (DOLLARS["Lambda requests"] + 0.1 * 0.5 * DOLLARS["Lambda GB-seconds"]),
         ),
         ("CloudWatch: logs", SWEEPS * 1_500 * DOLLARS["log bytes"]),
         ("DynamoDB: reads of the sweep", SWEEPS * 2 * DOLLARS["DynamoDB read units"]),

@@ -27,6 +27,7 @@ REGION, ACCOUNT = "eu-west-1", "123456789012"
 USER = f"arn:aws:iam::{ACCOUNT}:user/ops/ada"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/teams/deployer"
 SESSION_OF_ROLE = f"arn:aws:sts::{ACCOUNT}:assumed-role/deployer/ada"
+SES_IDENTITY = f"arn:aws:ses:{REGION}:{ACCOUNT}:identity/mail.example.com"
 TEMPLATE = load_template(ROOT / "template.yaml")
 OK, WARNING, BLOCKED = Level.OK, Level.WARNING, Level.BLOCKED
 
@@ -154,15 +155,21 @@ def test_ses_must_be_verified_and_out_of_its_sandbox(
             "get_account",
             {"SendingEnabled": sending, "ProductionAccessEnabled": production},
         )
-    arn = f"arn:aws:ses:{REGION}:{ACCOUNT}:identity/{identity}"
-    context = aws.context(**{account_checks.SES_PARAMETER: arn})
+    context = aws.context(**{account_checks.SES_PARAMETER: SES_IDENTITY})
     assert levels(account_checks.email(context)) == [level]
 
 
 def test_an_unknown_ses_identity_blocks(aws: Aws) -> None:
     aws.refuse("sesv2", "get_email_identity", "NotFoundException")
-    context = aws.context(**{account_checks.SES_PARAMETER: "mail.example.com"})
+    context = aws.context(**{account_checks.SES_PARAMETER: SES_IDENTITY})
     assert levels(account_checks.email(context)) == [BLOCKED]
+
+
+def test_an_ses_identity_in_another_region_is_not_asked_for(aws: Aws) -> None:
+    elsewhere = SES_IDENTITY.replace(REGION, "us-east-1")
+    context = aws.context(**{account_checks.SES_PARAMETER: elsewhere})
+    assert levels(account_checks.email(context)) == [WARNING]
+    assert account_checks.SES_PARAMETER in TEMPLATE["Parameters"]
 
 
 @pytest.mark.parametrize(("value", "level"), [(1000.0, OK), (5000.0, OK), (20.0, WARNING)])
