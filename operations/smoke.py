@@ -186,7 +186,9 @@ class Smoke:
 
     def _choose(self, app: AppClient, image_url: str) -> Choice:
         with self._steps.step("models") as step:
-            offered = app.get("/v1/models")["models"]
+            listed = app.get("/v1/models")["models"]
+            # An image is only made as a stage of a scene's video.
+            offered = [each for each in listed if each["produces"] == "video"]
             wanted = self._options.model_id
             models = [each for each in offered if wanted in {None, each["model_id"]}]
             if not models:

@@ -27,7 +27,7 @@ REGION = "eu-west-1"
 BUCKET = "videos-of-the-owner"
 ADMIN_TOKEN = "token-of-the-back-office"
 VIDEO, THUMBNAIL = "videos/u-1/j-1/a-1/video.mp4", "videos/u-1/j-1/a-1/thumbnail.jpg"
-CREDITS = {"small": 3, "large": 16}
+CREDITS = {"small": 3, "large": 16, "image": 1}
 NEXT_STEP = {"pending": "processing", "processing": "completed"}
 
 
@@ -37,9 +37,10 @@ def client(service: str) -> Any:
     return boto3.client(service, REGION)  # type: ignore[call-overload]
 
 
-def _model(model_id: str, image: str = "none") -> dict[str, Any]:
+def _model(model_id: str, image: str = "none", produces: str = "video") -> dict[str, Any]:
     return {
         "model_id": model_id,
+        "produces": produces,
         "image": image,
         "last_image": "none",
         "allowed": {"duration": [4, 2, 8], "resolution": [], "aspect_ratio": []},
@@ -174,7 +175,8 @@ class _Handler(BaseHTTPRequestHandler):
                 url = f"{at.url}/public/image.png"
                 return 201, {"project_id": "p-1", "image_url": url, "upload": form}, {}
             case "GET", "/v1/models":
-                models = [_model("large"), _model("small", "required")]
+                still = _model("image", produces="image")
+                models = [_model("large"), _model("small", "required"), still]
                 return 200, {"models": [] if fault == "no key" else models}, {}
             case "POST", "/v1/videos/estimate":
                 if fault == "estimate crashes":
