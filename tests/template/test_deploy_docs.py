@@ -105,13 +105,13 @@ def test_the_cost_of_the_alarms_is_that_of_the_runbook() -> None:
     ("item", "dollars"),
     [
         ("CloudWatch: metrics", 5 * 0.30),
-        ("Secrets Manager: reads", SWEEPS / 5 * DOLLARS["secret reads"]),
+        ("Secrets Manager: reads", SWEEPS * DOLLARS["secret reads"]),
         (
             "Lambda: the sweep, and the expiry of images",
             SWEEPS * 1.2 * (DOLLARS["Lambda requests"] + 0.1 * 0.5 * DOLLARS["Lambda GB-seconds"]),
         ),
         ("CloudWatch: logs", SWEEPS * 1_500 * DOLLARS["log bytes"]),
-        ("DynamoDB: reads of the sweep", SWEEPS * 2 * DOLLARS["DynamoDB read units"]),
+        ("DynamoDB: reads of the sweep", SWEEPS * 3 * DOLLARS["DynamoDB read units"]),
     ],
 )
 def test_an_item_of_the_cost_follows_from_its_quantity(item: str, dollars: float) -> None:
