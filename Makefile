@@ -23,6 +23,11 @@ PYTEST_OPTIONS ?= -n 2 --dist worksteal
 SLOW ?=
 
 export PYTHON
+# SAM and botocore read AWS_DEFAULT_REGION, the AWS CLI prefers AWS_REGION. If only one of them is set,
+# all agree.
+ifdef AWS_REGION
+export AWS_DEFAULT_REGION ?= $(AWS_REGION)
+endif
 export UV_PYTHON_DOWNLOADS := never
 export SAM_CLI_TELEMETRY := 0
 # What Python compiles is kept: else each process compiles all tests again, eight seconds of a core.
@@ -87,8 +92,9 @@ build: $(UV_READY) $(SAM_READY)  ## Build functions and layers for Lambda into .
 preflight: $(DEV) $(SAM_READY)  ## Check account and permissions, change nothing: make preflight ENV=dev|prod
 	$(RUN)python -m operations.preflight --env $(ENV)
 
-deploy: build  ## Deploy to AWS with your credentials: make deploy ENV=dev|prod
-	$(SAM) deploy --config-env $(ENV)
+deploy: build $(DEV)  ## Deploy to AWS with your credentials: make deploy ENV=dev|prod
+	$(RUN)python -m operations.destination --env $(ENV)
+	$(SAM) deploy --config-env $(ENV) $(if $(CI),--no-confirm-changeset)
 
 delete: $(DEV)  ## Delete an installation, keep its data: make delete ENV=dev [DATA=delete]
 	$(RUN)python -m operations.delete --env $(ENV) $(if $(filter delete,$(DATA)),--data)

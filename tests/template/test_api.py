@@ -100,7 +100,7 @@ def test_the_authorizer_takes_the_owners_issuer_and_cognito_when_there_is_none()
     assert jwt["audience"]["Fn::If"] == [
         "CreateUserPool",
         [{"Ref": "UserPoolClient"}, {"Ref": "AdminClient"}],
-        {"Fn::Split": [",", {"Ref": "JwtAudience"}]},
+        {"Fn::Split": [",", {"Fn::Join": ["", {"Fn::Split": [" ", {"Ref": "JwtAudience"}]}]}]},
     ]
 
 
@@ -125,7 +125,8 @@ def test_browsers_may_send_and_read_the_headers_the_api_speaks() -> None:
     # template has an !If around all of it.
     condition, cors, otherwise = document()["x-amazon-apigateway-cors"]["Fn::If"]
     assert (condition, otherwise) == ("BrowserApps", {"Ref": "AWS::NoValue"})
-    assert cors["allowOrigins"] == {"Fn::Split": [",", "*"]}
+    without_spaces = {"Fn::Join": ["", {"Fn::Split": [" ", "*"]}]}
+    assert cors["allowOrigins"] == {"Fn::Split": [",", without_spaces]}
     assert {"Authorization", "Content-Type", "Idempotency-Key"} <= set(cors["allowHeaders"])
     answered = {"ETag", "Location", "Retry-After", "X-Idempotent-Replay", "X-RateLimit-Limit"}
     answered |= {"X-RateLimit-Remaining", "X-RateLimit-Reset", "WWW-Authenticate"}
