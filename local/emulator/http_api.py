@@ -5,7 +5,7 @@
 - A function that fails answers 502 with its error's details; AWS answers 500 without details. A
   throttled one answers 429 with Lambda's error; AWS answers 503.
 - A signed token whose `exp` is not a number answers 500; AWS answers 401.
-- A 401 has no `WWW-Authenticate`; that of AWS says whether a token is missing, expired or invalid.
+- A 401 has no `WWW-Authenticate`; AWS states there if a token is missing, expired or invalid.
 - An execute-api host name needs a resolver for `*.localhost`. Here the API also answers at the root
   of a separate port, so its URL is known before it is deployed.
 """
