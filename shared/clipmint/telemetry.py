@@ -80,6 +80,7 @@ OWNER_ACCOUNT_REFUSED = Metric("OwnerAccountRefused", ("provider",))
 PROVIDER_NOT_CONFIGURED = Metric("ProviderNotConfigured", ("provider",))
 PROVIDER_KEYS_UNREADABLE = Metric("ProviderKeysUnreadable")
 CIRCUIT = Metric("Circuit", ("provider", "to"))
+MEDIA_HOST_NOT_LISTED = Metric("MediaHostNotListed")
 MEDIA_URL_EXPIRED = Metric("MediaUrlExpired", ("provider",))
 
 # Webhooks.

@@ -211,6 +211,10 @@ def longest_seconds(found: Retrier) -> int:
     )
 
 
+def test_a_file_on_an_unknown_host_waits_a_day_for_the_owner() -> None:
+    assert retrier("Migrate", "HostNotListed") == retrier("Migrate", "SourceUnavailable")
+
+
 def test_a_broken_url_is_given_up_within_hours_and_an_unreachable_bucket_is_not() -> None:
     dead, other = retrier("Migrate", "SourceExpired"), retrier("Migrate", "SourceUnavailable")
     assert dead["ErrorEquals"] == ["SourceExpired"]

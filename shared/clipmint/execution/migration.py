@@ -22,13 +22,14 @@ from clipmint.jobs.outcomes import Succeeded
 from clipmint.media import download, image_file, storage, transfer, uploads, video_file
 from clipmint.media.files import (
     MAX_IMAGE_BYTES,
+    HostNotListed,
     ImageFileInvalid,
     MediaInvalid,
     SourceExpired,
     StoredObject,
 )
 from clipmint.providers import asking, registry
-from clipmint.telemetry import MEDIA_URL_EXPIRED, count, logger
+from clipmint.telemetry import MEDIA_HOST_NOT_LISTED, MEDIA_URL_EXPIRED, count, logger
 
 if TYPE_CHECKING:
     import httpx
@@ -162,6 +163,12 @@ def _from_provider(job: Job, stage: Stage, fetch: Callable[[str], T]) -> T:
         raise JobFinished(f"stage {stage.name} of job {job.job_id} has no file")
     try:
         return fetch(stage.outcome.media_url)
+    except HostNotListed as error:
+        # The file is paid for. Migrate retries for a day: the owner may allow the host meanwhile.
+        count(MEDIA_HOST_NOT_LISTED)
+        provider = {"provider": stage.provider, "detail": str(error)}
+        logger.error("media host not listed", extra=provider)
+        raise
     except SourceExpired:
         count(MEDIA_URL_EXPIRED, provider=stage.provider)
         fresh = asking.poll(stage)

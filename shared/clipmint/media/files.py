@@ -8,6 +8,7 @@
     ├── SourceExpired       the URL no longer returns the file; a fresh URL may
     ├── SourceUnavailable   neither the file nor the URL is at fault; a retry may succeed
     └── SourceNotAllowed    the URL or a redirect leads to a forbidden place; nothing was fetched
+        └── HostNotListed   it leads to a host that the provider has not used before
 
 Step Functions retries by class name, so these names are part of the state machine's contract.
 """
@@ -49,6 +50,10 @@ class SourceUnavailable(MediaError):
 
 class SourceNotAllowed(MediaError):
     """The URL or a redirect names a scheme, host, port or address that we never fetch from."""
+
+
+class HostNotListed(SourceNotAllowed):
+    """Its host is none of the provider's known ones. If it is a new one, the owner can allow it."""
 
 
 @dataclass(frozen=True, slots=True)

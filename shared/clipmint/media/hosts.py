@@ -16,7 +16,7 @@ from typing import Self
 
 import httpx
 
-from clipmint.media.files import SourceNotAllowed, SourceUnavailable
+from clipmint.media.files import HostNotListed, SourceNotAllowed, SourceUnavailable
 
 _MAX_ADDRESSES = 4  # of one name; they are tried in turn
 _HTTPS_PORT = 443
@@ -121,7 +121,7 @@ class AllowedHosts:
                 raise SourceNotAllowed(f"port {port} is not allowed for {host!r}")
             # An IP address never matches a suffix, so it must be listed itself.
             if host not in self.exact and (_is_ip(host) or not self._below_a_suffix(host)):
-                raise SourceNotAllowed(f"host {host!r} is not an allowed host of this provider")
+                raise HostNotListed(f"host {host!r} is not an allowed host of this provider")
         try:
             addresses = [host] if _is_ip(host) else resolve(host, port)
         except OSError as error:

@@ -17,7 +17,7 @@ from clipmint.jobs.job import Asset, Job, JobStatus
 from clipmint.jobs.job_store import JobFinished
 from clipmint.jobs.outcomes import Failed, FailureCode, Running, Succeeded
 from clipmint.jobs.verdict import Verdict, verdict
-from clipmint.media.files import MediaInvalid, SourceExpired
+from clipmint.media.files import HostNotListed, MediaInvalid, SourceExpired
 from clipmint.providers.base import ProviderUnavailable
 from functions.migrate import app
 from functions.settle.app import handler as settle
@@ -277,3 +277,22 @@ def test_there_is_nothing_to_copy_for_a_job_that_has_ended_or_has_no_file(
             migrate(job)
     assert origin.seen == []
     assert keys(aws) == []
+
+
+def test_a_file_on_a_host_that_is_not_listed_alarms_the_owner_and_stays_wanted(
+    aws: Aws, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    job = begin_sending(open_job())
+    job_store.mark_sent(job.job_id, "video", TASK_ID, HANDLE)
+    new_host = Succeeded("https://files.fal.example/a.mp4?token=secret")
+    job_store.record_outcome(job.job_id, "video", new_host)
+    for _ in range(2):
+        with pytest.raises(HostNotListed):
+            migrate(job)
+    assert capsys.readouterr().out.count('"MediaHostNotListed":[1.0]') == 2
+    [record, _] = [each for each in caplog.records if each.message == "media host not listed"]
+    assert record.__dict__["provider"] == "fal"
+    assert record.__dict__["detail"].startswith("host 'files.fal.example' is not")
+    assert "secret" not in record.__dict__["detail"]
+    assert asset_of(job) is None
+    assert assert_adds_up("user-1").held == 32

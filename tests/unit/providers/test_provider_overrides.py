@@ -36,7 +36,7 @@ def test_an_override_replaces_one_setting_and_keeps_the_other_defaults(
         assert list(fal.media_hosts) == overrides.get("media_hosts", [".fal.media"])
         assert not isinstance(fal.submit(task()), Accepted)
     assert called == ["queue.fal.run", "queue.example"]
-    assert registry.media_hosts("runway") == (".cloudfront.net",)
+    assert registry.media_hosts("runway") == ("dnznrvs05pmza.cloudfront.net",)
 
 
 @pytest.mark.parametrize(

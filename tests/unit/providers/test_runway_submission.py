@@ -9,6 +9,8 @@ import pytest
 
 from clipmint.jobs.job import Handle
 from clipmint.jobs.outcomes import FailureCode
+from clipmint.media.files import HostNotListed
+from clipmint.media.hosts import AllowedHosts
 from clipmint.providers.base import Accepted, Busy, Provider, Rejected, Unanswered, WebhookSender
 from clipmint.providers.runway import Runway, RunwaySettings
 from clipmint.providers.runway.models import ENDPOINTS
@@ -41,7 +43,7 @@ def test_the_adapter_is_a_provider_that_never_calls_and_gives_up_after_a_lost_an
     adapter: Provider = Runway(RunwaySettings(key=KEY))
     assert (adapter.name, adapter.after_unanswered) == ("runway", "fail")
     assert not isinstance(adapter, WebhookSender)
-    assert adapter.media_hosts == (".cloudfront.net",)
+    assert adapter.media_hosts == ("dnznrvs05pmza.cloudfront.net",)
 
 
 def test_an_accepted_task_is_known_by_its_id_alone() -> None:
@@ -333,3 +335,22 @@ def test_what_was_wrong_with_a_body_is_logged_for_the_operator_in_one_line() -> 
     assert submitted.failure.detail == (
         "HTTP 400: Validation of body failed; ratio: Invalid option: expected '1:1'"
     )
+
+
+@pytest.mark.parametrize(
+    ("host", "allowed"),
+    [
+        ("dnznrvs05pmza.cloudfront.net", True),
+        ("d111111abcdef8.cloudfront.net", False),
+        ("x.dnznrvs05pmza.cloudfront.net", False),
+        ("dnznrvs05pmza.cloudfront.net.example.com", False),
+    ],
+)
+def test_only_runways_own_distribution_serves_its_files(host: str, allowed: bool) -> None:
+    hosts = AllowedHosts.parse(RunwaySettings().media_hosts)
+    url = httpx.URL(f"https://{host}/17f2.mp4?_jwt=eyJh.eyJl.c2ln")
+    if allowed:
+        assert hosts.addresses(url, lambda *_: ["93.184.216.34"]) == ["93.184.216.34"]
+    else:
+        with pytest.raises(HostNotListed):
+            hosts.addresses(url, lambda *_: ["93.184.216.34"])
