@@ -21,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from local.cdn import create_distribution
 from local.deploy import ROOT, Deployed, DeployFailedError, Layer, default_layers, deploy
 from local.issuer import AUDIENCE, Issuer
 from local.processes import Child
@@ -137,6 +138,10 @@ class Stack(RunningStack):
         self._start_providers()
         self._start_emulator()
         deployed = self._deploy()
+        if "ImagesBucket" in deployed.resources:
+            # ImagesBaseUrl is this computer's, so the template creates no distribution.
+            bucket = deployed.resources["ImagesBucket"]
+            create_distribution(self.boto3("cloudfront"), bucket, REGION)
         self._store_keys(deployed)
         self._publish(deployed)
 

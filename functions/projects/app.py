@@ -246,7 +246,7 @@ def _project(project: Project, scenes: list[Scene]) -> ProjectAnswer:
 def _scenes(project: Project, scenes: Sequence[Scene]) -> list[SceneAnswer]:
     states = scene_store.states_of(project, scenes)
     return [
-        SceneAnswer.of(scene, state, *videos.urls_of(state.video))
+        SceneAnswer.of(scene, state, *videos.urls_of(state.completed))
         for scene, state in zip(scenes, states, strict=True)
     ]
 

@@ -123,5 +123,4 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
 
 
 def _video(job: Job) -> Video:
-    completed = job.status is JobStatus.COMPLETED
-    return Video.of(job, *videos.urls_of(job.stages[-1].asset if completed else None))
+    return Video.of(job, *videos.urls_of(job), videos.expiry_of(job))

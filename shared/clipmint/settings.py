@@ -50,6 +50,18 @@ class UploadSettings(Environment):
     unused_image_days: Annotated[int, Field(ge=1)] = 30
 
 
+class VideoSettings(Environment):
+    """How videos are served, and how long they are kept.
+
+    ``videos_base_url`` and the secret ``videos_signing_key_arn`` are empty without a distribution
+    for videos; 0 days keep videos for ever.
+    """
+
+    videos_base_url: BaseUrl = ""
+    videos_signing_key_arn: str = ""
+    video_retention_days: Annotated[int, Field(ge=0)] = 0
+
+
 class ProviderSettings(Environment):
     """The secret with the providers' keys, and the base of the webhook URLs that they call.
 

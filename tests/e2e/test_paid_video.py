@@ -44,6 +44,10 @@ def test_a_paid_video_reaches_the_bucket_as_asked_for(
     video = httpx.get(ended["video_url"], trust_env=False)
     assert video.headers["Content-Type"] == "video/mp4"
     assert int(video.headers["Content-Length"]) == len(video.content)
+    # A player seeks: it asks for a part of the file.
+    part = httpx.get(ended["video_url"], headers={"Range": "bytes=4-11"}, trust_env=False)
+    assert (part.status_code, part.content) == (206, video.content[4:12])
+    assert part.headers["Content-Range"] == f"bytes 4-11/{len(video.content)}"
     with av.open(io.BytesIO(video.content), mode="r") as file:
         stream = file.streams.video[0]
         assert stream.codec_context.codec.canonical_name == "h264"

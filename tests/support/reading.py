@@ -80,12 +80,86 @@ def written() -> dict[str, Any]:
     return template
 
 
-@functools.cache
 def transformed() -> dict[str, dict[str, Any]]:
-    """Resources by logical id after the SAM transform, parameters at their defaults."""
-    parameters = {
-        name: str(parameter["Default"]) for name, parameter in written()["Parameters"].items()
+    """Resources by logical id after the SAM transform, parameters at their defaults.
+
+    With all resources, whatever their conditions, and with unresolved intrinsics.
+    """
+    resources = _translated(())["Resources"]
+    assert isinstance(resources, dict)
+    return resources
+
+
+def deployed(**parameters: str) -> dict[str, dict[str, dict[str, Any]]]:
+    """The template as CloudFormation deploys it with these parameters, the others at their default.
+
+    ``Resources`` and ``Outputs`` have only what the conditions allow, with every ``Fn::If``
+    resolved. Other intrinsics stay.
+    """
+    return _deployed(tuple(sorted(parameters.items())))
+
+
+@functools.cache
+def _deployed(changed: tuple[tuple[str, str], ...]) -> dict[str, dict[str, dict[str, Any]]]:
+    template = _translated(changed)
+    conditions = _Conditions(template["Conditions"], _values(changed))
+    return {
+        section: {
+            name: conditions.resolve(it)
+            for name, it in template[section].items()
+            if "Condition" not in it or conditions.hold(it["Condition"])
+        }
+        for section in ("Resources", "Outputs")
     }
+
+
+class _Conditions:
+    """The conditions of a template for these values of its parameters."""
+
+    def __init__(self, conditions: dict[str, Any], values: dict[str, str]) -> None:
+        self._conditions = conditions
+        self._values = values
+
+    def hold(self, condition: Any) -> bool:
+        """Whether a condition holds; it may be given by its name."""
+        if isinstance(condition, str):
+            return self.hold(self._conditions[condition])
+        [(function, parts)] = condition.items()
+        if function == "Condition":
+            return self.hold(parts)
+        if function == "Fn::Equals":
+            one, other = map(self._value, parts)
+            return bool(one == other)
+        results = [self.hold(part) for part in parts]
+        results_of = {"Fn::Not": not results[0], "Fn::And": all(results), "Fn::Or": any(results)}
+        return results_of[function]
+
+    def _value(self, part: Any) -> str:
+        return self._values[part["Ref"]] if isinstance(part, dict) else str(part)
+
+    def resolve(self, part: Any) -> Any:
+        """A part of the template with every ``Fn::If`` resolved."""
+        if isinstance(part, list):
+            return [it for it in map(self.resolve, part) if it != _NO_VALUE]
+        if not isinstance(part, dict):
+            return part
+        if "Fn::If" in part:
+            condition, then, otherwise = part["Fn::If"]
+            return self.resolve(then if self.hold(condition) else otherwise)
+        return {name: it for name in part if (it := self.resolve(part[name])) != _NO_VALUE}
+
+
+_NO_VALUE = {"Ref": "AWS::NoValue"}
+
+
+def _values(changed: tuple[tuple[str, str], ...]) -> dict[str, str]:
+    defaults = {name: str(it.get("Default", "")) for name, it in written()["Parameters"].items()}
+    return defaults | dict(changed)
+
+
+@functools.cache
+def _translated(changed: tuple[tuple[str, str], ...]) -> dict[str, Any]:
+    parameters = _values(changed)
     answer = subprocess.run(
         [ROOT / ".envs/sam/bin/python", "-c", TRANSFORM, json.dumps(parameters)],
         input=TEMPLATE.read_text(),
@@ -94,9 +168,9 @@ def transformed() -> dict[str, dict[str, Any]]:
         check=True,
         env={**os.environ, "AWS_DEFAULT_REGION": "eu-west-1"},
     )
-    resources = json.loads(answer.stdout)["Resources"]
-    assert isinstance(resources, dict)
-    return resources
+    template = json.loads(answer.stdout)
+    assert isinstance(template, dict)
+    return template
 
 
 def of_type(resources: dict[str, Any], kind: str) -> dict[str, dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
 from pathlib import Path
 
@@ -103,6 +104,14 @@ def test_the_clipmint_layer_holds_the_package_and_what_it_stands_on(built: Path)
         assert (site / package / "__init__.py").is_file()
     assert not (site / "av").exists()
     assert (built / "MediaLayer" / "python" / "av" / "__init__.py").is_file()
+
+
+def test_every_native_library_of_the_media_layer_is_in_the_page_of_licences(built: Path) -> None:
+    page = (ROOT / "docs" / "licences.md").read_text()
+    libraries = (built / "MediaLayer" / "python" / "av.libs").iterdir()
+    names = {re.sub(r"-[0-9a-f]{8}\..*", "", path.name) for path in libraries}
+    assert names
+    assert {name for name in names if not re.search(rf"\b{name}\b", page)} == set()
 
 
 def test_packages_still_know_their_versions(built: Path) -> None:

@@ -22,7 +22,10 @@ SCOPES = {
     ("AWS::Lambda::LayerVersion", "LayerName"): "region",
     ("AWS::CloudWatch::Dashboard", "DashboardName"): "account",
     ("AWS::CloudFront::OriginAccessControl", "OriginAccessControlConfig.Name"): "account",
+    ("AWS::CloudFront::KeyGroup", "KeyGroupConfig.Name"): "account",
     ("AWS::Cognito::UserPoolDomain", "Domain"): "world",
+    # The owner's own domain: it can belong to one stack only.
+    ("AWS::ApiGatewayV2::DomainName", "DomainName"): "parent",
     # Unique in its function, API, user pool, or topic: a parent that belongs to this stack.
     ("AWS::Lambda::Alias", "Name"): "parent",
     ("AWS::ApiGatewayV2::Stage", "StageName"): "parent",

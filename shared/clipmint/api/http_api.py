@@ -10,6 +10,7 @@ import base64
 import binascii
 import hashlib
 import json
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
@@ -118,6 +119,7 @@ def _to_json(body: Any) -> str:
 def resolve(app: APIGatewayHttpResolver, event: dict[str, Any], context: LambdaContext) -> Any:
     """Handle one HTTP API event. An unexpected error is logged and becomes a 500."""
     logger.set_correlation_id(event.get("requestContext", {}).get("requestId"))
+    base = _strip_base_path(event)
     # Bodies are always JSON. Ignore the header: `curl -d` declares a form.
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
     event["headers"] = {**headers, "content-type": content_types.APPLICATION_JSON}
@@ -131,7 +133,30 @@ def resolve(app: APIGatewayHttpResolver, event: dict[str, Any], context: LambdaC
         logger.exception("unexpected error")
         return _plain(ClipmintError("Something went wrong"), HTTPStatus.INTERNAL_SERVER_ERROR)
     # Powertools returns null for no body (204, 304); every gateway accepts an empty text.
-    return {**response, "body": response["body"] or ""}
+    answer = {**response, "body": response["body"] or ""}
+    return _with_base_path(answer, base) if base else answer
+
+
+def _strip_base_path(event: dict[str, Any]) -> str:
+    """Remove the path below which the owner's domain serves the API. Returns it, or nothing.
+
+    The gateway chooses the route without that path, but passes it on in ``rawPath``.
+    """
+    base = os.environ.get("API_BASE_PATH", "")
+    path = event.get("rawPath", "")
+    if not base or not path.startswith(f"/{base}/"):
+        return ""
+    event["rawPath"] = path.removeprefix(f"/{base}")
+    return f"/{base}"
+
+
+def _with_base_path(answer: dict[str, Any], base: str) -> dict[str, Any]:
+    """The response with the path in its Location."""
+    headers = {
+        name: f"{base}{value}" if name == "Location" else value
+        for name, value in (answer.get("headers") or {}).items()
+    }
+    return {**answer, "headers": headers}
 
 
 def _check_body(event: dict[str, Any]) -> None:

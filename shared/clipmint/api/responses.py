@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import BaseModel, Field
@@ -160,6 +161,9 @@ class Video(BaseModel):
     credits_used: int
     video_url: str | None
     thumbnail_url: str | None
+    video_expires_at: str | None = Field(
+        description="When the video and its thumbnail are deleted; null if they are kept"
+    )
     image_url: str | None
     error_message: str | None
     error_code: FailureCode | None
@@ -168,7 +172,13 @@ class Video(BaseModel):
     completed_at: Timestamp | None
 
     @classmethod
-    def of(cls, job: Job, video_url: str | None, thumbnail_url: str | None) -> Video:
+    def of(
+        cls,
+        job: Job,
+        video_url: str | None,
+        thumbnail_url: str | None,
+        video_expires_at: datetime | None,
+    ) -> Video:
         percent, step = progress(job)
         return cls(
             job_id=job.job_id,
@@ -192,6 +202,7 @@ class Video(BaseModel):
             credits_used=job.credits_used,
             video_url=video_url,
             thumbnail_url=thumbnail_url,
+            video_expires_at=clock.iso(video_expires_at) if video_expires_at else None,
             image_url=job.image_url,
             error_message=_error_message(job),
             error_code=job.failure,

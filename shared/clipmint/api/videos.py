@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from clipmint import aws
+from datetime import datetime, timedelta
+
+from clipmint import aws, clock
 from clipmint.errors import JobNotFound
 from clipmint.jobs import job_store
-from clipmint.jobs.job import Asset, Job
-from clipmint.media import storage
+from clipmint.jobs.job import Asset, Job, JobStatus
+from clipmint.media import signed_urls, storage
 from clipmint.path_ids import path_id
+from clipmint.settings import VideoSettings
+from clipmint.telemetry import logger
 
 URL_SECONDS = 3_600
 """How long a video's URL is valid; the documents this system comes from promise an hour."""
@@ -28,16 +32,40 @@ def find(user_id: str, job_id: str, *, deleted_too: bool = False) -> Job:
     return job
 
 
-def urls_of(video: Asset | None) -> tuple[str | None, str | None]:
-    """URLs of a video and of its thumbnail; None for a missing file."""
-    if video is None:
+def urls_of(job: Job | None) -> tuple[str | None, str | None]:
+    """URLs of a job's video and of its thumbnail; None for a missing file."""
+    video = job.stages[-1].asset if job and job.status is JobStatus.COMPLETED else None
+    if job is None or video is None:
+        return None, None
+    expires_at = expiry_of(job)
+    if expires_at is not None and clock.now() >= expires_at:
         return None, None
     return _url(video, video.key), _url(video, video.thumbnail_key)
+
+
+def expiry_of(job: Job) -> datetime | None:
+    """When a job's video is deleted, at the earliest; None if it is kept, or if there is none.
+
+    S3 counts the days from the moment at which the file was stored, which is after the order.
+    """
+    if job.status is not JobStatus.COMPLETED:
+        return None
+    days = VideoSettings.read().video_retention_days
+    return job.created_at + timedelta(days=days) if days else None
 
 
 def _url(video: Asset, key: str | None) -> str | None:
     if key is None:
         return None
+    settings = VideoSettings.read()
+    if settings.videos_base_url:
+        expires_at = clock.now() + timedelta(seconds=URL_SECONDS)
+        secret = settings.videos_signing_key_arn
+        try:
+            return signed_urls.signed_url(settings.videos_base_url, key, secret, expires_at)
+        except signed_urls.SigningKeyUnreadable:
+            # The video can still be read from the bucket.
+            logger.exception("a URL of the distribution cannot be signed")
     return storage.presigned_url(aws.s3(), video.bucket, key, expires_in=URL_SECONDS)
 
 

@@ -152,13 +152,13 @@ def no_scene() -> SceneNotFound:
 class SceneState:
     """What a scene shows.
 
-    ``job`` is the newest job. ``video`` is the file of that job, or of the last earlier job that
-    completed. ``image_url`` is the generated image, or the user's own if there is none.
+    ``job`` is the newest job. ``completed`` is that job, or the last earlier job that completed.
+    ``image_url`` is the generated image, or the user's own if there is none.
     """
 
     job: Job | None
     image_url: str | None
-    video: Asset | None
+    completed: Job | None
 
     @property
     def status(self) -> JobStatus:
@@ -174,7 +174,7 @@ def state_of(scene: Scene, scene_jobs: SceneJobs | None, jobs: Mapping[str, Job]
     return SceneState(
         job=_first(found),
         image_url=_first(map(image_of, found)) or scene.image_url,
-        video=_first(map(video_of, found)),
+        completed=_first(job for job in found if video_of(job)),
     )
 
 

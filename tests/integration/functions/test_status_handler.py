@@ -76,6 +76,7 @@ def test_a_running_job_shows_its_progress_and_when_to_poll_again(call: Caller) -
         "credits_used": 32,
         "video_url": None,
         "thumbnail_url": None,
+        "video_expires_at": None,
         "image_url": None,
         "error_message": None,
         "error_code": None,

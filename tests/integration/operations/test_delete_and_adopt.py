@@ -22,7 +22,7 @@ PARAMETERS = {"JwtIssuer": "", "JwtAudience": "", "DeletionProtection": "false"}
 USER = {"Username": "ada@example.com"}
 KEPT = {
     *("LedgerTable", "JobsTable", "ModelsTable", "ProjectsTable", "IdempotencyTable"),
-    *("VideosBucket", "ImagesBucket"),
+    *("VideosBucket", "ImagesBucket", "ProviderKeys"),
     *("UserPool", "UserPoolClient", "AdminClient", "AdminScope"),
 }
 

@@ -278,9 +278,9 @@ def test_a_scene_shows_its_newest_job_and_what_there_is(history: list[Job]) -> N
     if not visible:
         assert (state.job, state.status) == (None, JobStatus.PENDING)
     images = [image for job in visible if (image := image_of(job))]
-    videos = [video for job in visible if (video := video_of(job))]
+    with_video = [job for job in visible if video_of(job)]
     assert state.image_url == [PICTURE, *images][-1]
-    assert state.video is (videos[-1] if videos else None)
+    assert state.completed is (with_video[-1] if with_video else None)
 
 
 @given(jobs_of_a_scene(), st.integers(1, 60))
@@ -295,7 +295,7 @@ def test_the_newest_job_is_the_last_one_even_if_clocks_disagree(
 
 def test_a_scene_never_rendered_is_pending_and_shows_the_users_own_image() -> None:
     state = state_of(SCENE, None, {})
-    assert (state.job, state.status, state.image_url, state.video) == (
+    assert (state.job, state.status, state.image_url, state.completed) == (
         None,
         JobStatus.PENDING,
         PICTURE,
@@ -327,7 +327,7 @@ def test_a_job_that_completes_after_the_next_one_was_opened_shows_its_video() ->
     assert render == SceneJobs("third", image_job_id="second", video_job_id="first")
     running = replace(third, status=JobStatus.PROCESSING, stages=(stage("video", False),))
     state = state_of(SCENE, render, by_id([first, second, running]))
-    assert state.video is second.stages[-1].asset
+    assert state.completed is second
 
 
 @pytest.mark.parametrize("newer", ["a-picture", "a-video"])
