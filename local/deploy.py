@@ -221,7 +221,8 @@ def deploy(
 
 
 def _failures(cloudformation: Any, stack: str) -> str:
-    events = cloudformation.describe_stack_events(StackName=stack)["StackEvents"]
+    pages = cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack)
+    events = [event for page in pages for event in page["StackEvents"]]
     return "\n".join(
         f"{event['LogicalResourceId']} ({event['ResourceType']}): "
         f"{event.get('ResourceStatusReason', '')}"

@@ -41,7 +41,7 @@ def canonical(name: str) -> str:
 
 def stated(package: Distribution) -> str | None:
     """The licence in a package's metadata, if it is one expression."""
-    return package.metadata.get("License-Expression")
+    return next(iter(package.metadata.get_all("License-Expression") or []), None)
 
 
 def bundled(wheel: str) -> set[str]:
