@@ -49,6 +49,8 @@ CHECKOV_READY := .envs/checkov/.synced
 # environment.
 SDKS := .envs/runware/.synced .envs/runware-legacy/.synced
 
+# The template must deploy in each of these; a resource type or a runtime can be missing in a region.
+REGIONS := us-east-1 us-east-2 us-west-2 eu-west-1 eu-central-1 ap-northeast-1
 TYPED = $(wildcard shared/clipmint functions local layers operations tests benchmarks docs/*.py)
 
 .DEFAULT_GOAL := help
@@ -73,7 +75,7 @@ check: $(STACK) $(SAM_READY) $(CHECKOV_READY)  ## Lint, types, template, state m
 	$(RUN)ruff check
 	$(RUN)ruff format --check
 	$(RUN)mypy $(TYPED)
-	$(RUN)cfn-lint template.yaml
+	$(RUN)cfn-lint --regions $(REGIONS) -- template.yaml
 	$(SAM) validate --lint
 	.envs/checkov/bin/checkov --config-file .checkov.yaml
 	PYTHONPATH=shared $(RUN)lint-imports

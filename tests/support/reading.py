@@ -75,7 +75,11 @@ _Loader.add_multi_constructor("!", _intrinsic)
 @functools.cache
 def written() -> dict[str, Any]:
     """The template as written, short-form intrinsics spelled out."""
-    template = yaml.load(TEMPLATE.read_text(), _Loader)  # noqa: S506  (a SafeLoader)
+    return _parsed(TEMPLATE.read_text())
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    template = yaml.load(text, _Loader)  # noqa: S506  (a SafeLoader)
     assert isinstance(template, dict)
     return template
 
@@ -85,7 +89,7 @@ def transformed() -> dict[str, dict[str, Any]]:
 
     With all resources, whatever their conditions, and with unresolved intrinsics.
     """
-    resources = _translated(())["Resources"]
+    resources = _translated(TEMPLATE.read_text(), ())["Resources"]
     assert isinstance(resources, dict)
     return resources
 
@@ -96,13 +100,20 @@ def deployed(**parameters: str) -> dict[str, dict[str, dict[str, Any]]]:
     ``Resources`` and ``Outputs`` have only what the conditions allow, with every ``Fn::If``
     resolved. Other intrinsics stay.
     """
-    return _deployed(tuple(sorted(parameters.items())))
+    return deployed_text(TEMPLATE.read_text(), **parameters)
+
+
+def deployed_text(text: str, **parameters: str) -> dict[str, dict[str, dict[str, Any]]]:
+    """The same for the text of another template."""
+    return _deployed(text, tuple(sorted(parameters.items())))
 
 
 @functools.cache
-def _deployed(changed: tuple[tuple[str, str], ...]) -> dict[str, dict[str, dict[str, Any]]]:
-    template = _translated(changed)
-    conditions = _Conditions(template["Conditions"], _values(changed))
+def _deployed(
+    text: str, changed: tuple[tuple[str, str], ...]
+) -> dict[str, dict[str, dict[str, Any]]]:
+    template = _translated(text, changed)
+    conditions = _Conditions(template["Conditions"], _values(text, changed))
     return {
         section: {
             name: conditions.resolve(it)
@@ -152,17 +163,17 @@ class _Conditions:
 _NO_VALUE = {"Ref": "AWS::NoValue"}
 
 
-def _values(changed: tuple[tuple[str, str], ...]) -> dict[str, str]:
-    defaults = {name: str(it.get("Default", "")) for name, it in written()["Parameters"].items()}
-    return defaults | dict(changed)
+def _values(text: str, changed: tuple[tuple[str, str], ...]) -> dict[str, str]:
+    parameters = _parsed(text)["Parameters"]
+    return {name: str(it.get("Default", "")) for name, it in parameters.items()} | dict(changed)
 
 
 @functools.cache
-def _translated(changed: tuple[tuple[str, str], ...]) -> dict[str, Any]:
-    parameters = _values(changed)
+def _translated(text: str, changed: tuple[tuple[str, str], ...]) -> dict[str, Any]:
+    parameters = _values(text, changed)
     answer = subprocess.run(
         [ROOT / ".envs/sam/bin/python", "-c", TRANSFORM, json.dumps(parameters)],
-        input=TEMPLATE.read_text(),
+        input=text,
         capture_output=True,
         text=True,
         check=True,

@@ -18,7 +18,7 @@ from pathlib import Path
 from local.deploy import Layer, default_layers
 from tests.support.reading import ROOT
 
-BEFORE_ALIASES = "c42bd1b574be53291d1f32458e2a13d86b41fb84"
+BEFORE_ALIASES = "7fb13d8738f8c7db141eae68f2baf2404d331631"
 """The last commit whose executions invoke the functions themselves, without versions."""
 PARTS = ("template.yaml", "functions", "shared/clipmint", "statemachine")
 
