@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from local.issuer import AUDIENCE
 from local.stack import Stack
 from tests.support.audit import Auditor
 from tests.support.backstage import Owner, jobs_of, until_execution_ended
@@ -38,7 +39,8 @@ LONGEST_SECONDS = 240
 def stack() -> Iterator[Stack]:
     with Stack(
         enforce_iam=True,
-        parameters=UNLIMITED,
+        # With a space, as an owner may write the list.
+        parameters=UNLIMITED | {"JwtAudience": f"another-app, {AUDIENCE}"},
         settings={"fal": FAL | {"concurrency": CLIPS}},
         account_concurrency=SLOTS,
     ) as running:
