@@ -54,7 +54,7 @@ REGIONS := us-east-1 us-east-2 us-west-2 eu-west-1 eu-central-1 ap-northeast-1
 TYPED = $(wildcard shared/clipmint functions local layers operations tests benchmarks docs/*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up token test check proof soak build deploy delete adopt openapi bench clean smoke preflight
+.PHONY: help demo up url token logs env test check proof soak build deploy delete adopt openapi bench clean smoke preflight
 
 help:  ## Show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,11 +62,21 @@ help:  ## Show this
 demo: $(STACK)  ## Run the demo on this machine: make demo [PROVIDER=all|fal|runway|runware]
 	$(RUN)python -m local.demo --provider $(PROVIDER)
 
-up: $(STACK)  ## Start the local stack and run it until Ctrl-C
-	$(RUN)python -m local up
+up: $(STACK)  ## Start the local stack and run it until Ctrl-C: make up [PORT=8000] [JSON=1]
+	@$(RUN)python -m local up $(if $(PORT),--port $(PORT)) $(if $(JSON),--json)
 
-token: $(STACK)  ## Print a token for the running stack: make token NAME=ada [ADMIN=1]
-	@$(RUN)python -m local token --user $(or $(NAME),demo) $(if $(ADMIN),--admin)
+url: $(STACK)  ## Print the URL of the running stack's API
+	@$(RUN)python -m local url
+
+token: $(STACK)  ## Print a token for the running stack: make token NAME=ada [ADMIN=1] [HOURS=12]
+	@$(RUN)python -m local token --user $(or $(NAME),demo) $(if $(ADMIN),--admin) \
+	  $(if $(HOURS),--hours $(HOURS))
+
+logs: $(STACK)  ## Print what the running stack's functions logged: make logs [OF="submit track"]
+	@$(RUN)python -m local logs $(OF)
+
+env: $(STACK)  ## Print variables that point the AWS CLI to the running stack: eval "$(make -s env)"
+	@$(RUN)python -m local env
 
 test: $(STACK) $(SAM_READY) $(SDKS)  ## Run the tests; TESTS=tests/unit runs some, SLOW=1 all
 	$(RUN)pytest $(PYTEST_OPTIONS) $(if $(SLOW),,-m "not slow") $(TESTS)

@@ -40,6 +40,10 @@ from local.simulator.client import Simulator
 STATE = ROOT / ".local"
 DESCRIPTION = "stack.json"
 ISSUER_KEY = "issuer.pem"
+REQUESTS = "requests.jsonl"
+"""Every request to the API, in the stack's state folder: what `local.emulator.http_api` writes."""
+STACK_VARIABLE = "CLIPMINT_STACK"
+"""The environment variable that names the stack that a command is for."""
 # Tests make calls from many threads at once.
 MANY_CONNECTIONS = Config(max_pool_connections=50)
 FOR_S3 = Config(signature_version="s3v4", s3={"addressing_style": "path"})
@@ -291,7 +295,11 @@ def client(endpoint: str, region: str, service: str) -> Any:
 
 
 def running_stack(name: str | None = None) -> RunningStack:
-    """A running stack by name, or the one started last. Raises LookupError if there is none."""
+    """A running stack by name, by default that of `CLIPMINT_STACK` or the one started last.
+
+    Raises LookupError if there is none.
+    """
+    name = name or os.environ.get(STACK_VARIABLE)
     remove_remains()
     for described in sorted(STATE.glob(f"{name or '*'}/{DESCRIPTION}"), key=_written, reverse=True):
         with contextlib.suppress(FileNotFoundError):  # it ends meanwhile

@@ -57,7 +57,8 @@ class Stack(RunningStack):
     template parameters that override ours. `simulate` names the providers to simulate, `settings`
     are the simulators' settings by provider. With a key in `keys` the real provider is used.
     `worker_cap`, `workers_each`, `idle_seconds`, `preload` and `account_concurrency` are described
-    in `local.emulator.settings`. `stock` runs the emulator without our corrections.
+    in `local.emulator.settings`. `port` is the API's port; 0 takes a free one. `stock` runs the
+    emulator without our corrections.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Stack(RunningStack):
         idle_seconds: float = 30.0,
         preload: bool = True,
         account_concurrency: int = 1_000,
+        port: int = 0,
         stock: bool = False,
         name: str | None = None,
     ) -> None:
@@ -92,6 +94,7 @@ class Stack(RunningStack):
             "preload": preload,
             "account_concurrency": account_concurrency,
         }
+        self._port = port
         self.stock = stock
         self._clients: dict[str, Any] = {}
         self._running = ExitStack()
@@ -254,7 +257,8 @@ class Stack(RunningStack):
         # Bind the ports here and pass them on, so that no other process can take them.
         with ExitStack() as ours:
             listeners = [
-                ours.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3)
+                ours.enter_context(socket.create_server(("127.0.0.1", chosen)))
+                for chosen in (0, self._port, 0)
             ]
             port, api_port, cdn_port = (listener.getsockname()[1] for listener in listeners)
             descriptors = [listener.fileno() for listener in listeners]

@@ -113,7 +113,7 @@ async def serve(settings: Settings, *, stock: bool) -> None:
         print("ready", flush=True)
         await stopped.wait()
 
-    served: http_api.Application = http_api.OwnPort(app, settings.api_port)
+    served: http_api.Application = http_api.OwnPort(app, settings.api_port, settings.requests)
     served = cdn.OwnDistribution(served, settings.cdn_port)
     if settings.enforce_iam and not stock:
         served = identity.OverTls(served)

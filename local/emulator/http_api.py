@@ -12,9 +12,11 @@
 
 import base64
 import json
+import os
 import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
 from typing import Any
 
 from ministack.services import apigateway, lambda_svc
@@ -25,7 +27,7 @@ from local.emulator.upstream import corrects
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
-Send = Callable[[Any], Awaitable[None]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 # Correcting upstream means using its private names.
@@ -151,21 +153,42 @@ def challenge(token: str | None, authorizer: dict[str, Any]) -> str:
 
 
 class OwnPort:
-    """Serves the one deployed HTTP API at the root of `api_port`, the AWS APIs elsewhere."""
+    """Serves the one deployed HTTP API at the root of `api_port`, the AWS APIs elsewhere.
 
-    def __init__(self, application: Application, api_port: int) -> None:
+    Each answered request to the API becomes a line of JSON in the file `requests`: {"at", "method",
+    "path", "status", "milliseconds"}.
+    """
+
+    def __init__(self, application: Application, api_port: int, requests: Path) -> None:
         self._application = application
         self._api_port = api_port
+        self._requests = os.open(requests, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["server"][1] == self._api_port:
-            prefix = f"/_aws/execute-api/{self._api_id()}/$default"
-            scope = {
-                **scope,
-                "path": prefix + scope["path"],
-                "raw_path": prefix.encode() + scope["raw_path"],
-            }
-        await self._application(scope, receive, send)
+        if scope["type"] != "http" or scope["server"][1] != self._api_port:
+            await self._application(scope, receive, send)
+            return
+        prefix = f"/_aws/execute-api/{self._api_id()}/$default"
+        inner = {
+            **scope,
+            "path": prefix + scope["path"],
+            "raw_path": prefix.encode() + scope["raw_path"],
+        }
+        began, started = time.time(), time.monotonic()
+
+        async def send_and_record(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                line = {
+                    "at": began,
+                    "method": scope["method"],
+                    "path": scope["path"],
+                    "status": message["status"],
+                    "milliseconds": (time.monotonic() - started) * 1000,
+                }
+                os.write(self._requests, json.dumps(line).encode() + b"\n")
+            await send(message)
+
+        await self._application(inner, receive, send_and_record)
 
     def _api_id(self) -> str:
         """The newest API's id, or an unused id (404) if nothing is deployed."""

@@ -56,6 +56,10 @@ class Settings:
         return Path(self.state) / "journal.jsonl"
 
     @property
+    def requests(self) -> Path:
+        return Path(self.state) / "requests.jsonl"
+
+    @property
     def crashes(self) -> Path:
         return Path(self.state) / "crashes"
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import jwt
 import pytest
 
 from local.deploy import ROOT, DeployFailedError
@@ -141,6 +142,39 @@ def listening_addresses(pid: int) -> list[str]:
         for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]
     ]
     return [line[1].partition(":")[0] for line in lines if line[3] == "0A" and line[9] in inodes]
+
+
+def local(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "local", *arguments],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **variables},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+
+
+def test_commands_find_a_stack_by_its_variable_and_print_what_scripts_need() -> None:
+    with up("--name", "asked") as (_, stack):
+        assert local("url", CLIPMINT_STACK="asked").stdout == stack["api_url"] + "\n"
+        printed = local("env", CLIPMINT_STACK="asked").stdout.splitlines()
+        assert f"export AWS_ENDPOINT_URL={stack['aws_endpoint']}" in printed
+        balance(stack, token("asked", "--user", "ada"))
+        logged = local("logs", "status", CLIPMINT_STACK="asked").stdout
+        assert "START RequestId" in logged
+
+
+def test_a_token_says_how_long_it_is_valid_and_may_be_valid_for_longer() -> None:
+    with up() as (_, stack):
+        for_an_hour = local("token", "--user", "ada", "--stack", stack["stack"])
+        assert "valid for 1 h, until" in for_an_hour.stderr
+        for_a_day = local("token", "--user", "ada", "--hours", "24", "--stack", stack["stack"])
+        assert "valid for 24 h, until" in for_a_day.stderr
+        claims = jwt.decode(for_a_day.stdout.strip(), options={"verify_signature": False})
+        assert claims["exp"] - claims["iat"] == 24 * 3600
+        assert balance(stack, for_a_day.stdout.strip()).status_code == 200
 
 
 def test_a_token_without_a_stack_explains_how_to_start_one() -> None:
