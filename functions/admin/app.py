@@ -21,6 +21,10 @@ app = http_api.resolver()
 @app.post(
     "/v1/admin/grants",
     summary="Give a user credits, once per reference",
+    description=(
+        "A repeated reference with the same user and amount changes nothing and returns "
+        "`replayed: true`; with another user or amount it is an error."
+    ),
     responses=http_api.answers(
         Granted, InvalidRequest, ScopeRequired, ReferenceReused, TemporarilyUnavailable
     ),
@@ -40,6 +44,10 @@ def grant_credits(request: GrantRequest) -> Granted:
 @app.put(
     "/v1/admin/models/<model_id>",
     summary="Add or replace a model",
+    description=(
+        "The model is available to users within a minute. `available: false` removes it from "
+        "their list."
+    ),
     responses=http_api.answers(Model, InvalidRequest, ScopeRequired),
 )
 def put_model(model_id: Annotated[str, Path(examples=["veo-3.1"])], model: Model) -> Model:

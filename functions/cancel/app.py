@@ -24,6 +24,10 @@ app = http_api.resolver()
 @app.post(
     "/v1/videos/<job_id>/cancel",
     summary="Cancel a job its provider has not begun",
+    description=(
+        "The job ends as `cancelled` and its hold is released. It is too late once the provider "
+        "has begun."
+    ),
     responses=http_api.answers(Cancelled, JobNotFound, CancelTooLate, TemporarilyUnavailable),
 )
 def cancel_video(job_id: Annotated[str, Path()]) -> Cancelled:
@@ -38,6 +42,7 @@ def cancel_video(job_id: Annotated[str, Path()]) -> Cancelled:
 @app.delete(
     "/v1/videos/<job_id>",
     summary="Remove an ended job's media, and hide the job",
+    description="The journal keeps the job's entries. A running job must be cancelled first.",
     status_code=HTTPStatus.NO_CONTENT,
     responses=http_api.answers(
         None, JobNotFound, JobRunning, TemporarilyUnavailable, status=HTTPStatus.NO_CONTENT

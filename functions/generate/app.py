@@ -90,6 +90,10 @@ IdempotencyKey = Annotated[
 @app.post(
     "/v1/videos",
     summary="Start a generation",
+    description=(
+        "Holds the price and starts a job. Read the job until it has ended; only a completed "
+        "job is charged."
+    ),
     status_code=HTTPStatus.ACCEPTED,
     responses=http_api.answers(Accepted, *_STARTING_REFUSALS, status=HTTPStatus.ACCEPTED),
 )
@@ -111,6 +115,9 @@ def _start_video(*, order: Order, request: GenerationRequest) -> tuple[Accepted,
 @app.post(
     "/v1/scenes/<scene_id>/video",
     summary="Make a scene's image, and a video from it",
+    description=(
+        "Holds both prices and starts one job; each price is charged only if its stage succeeds."
+    ),
     status_code=HTTPStatus.ACCEPTED,
     responses=http_api.answers(
         SceneAccepted,
@@ -144,6 +151,10 @@ def _start_scene(
 @app.post(
     "/v1/projects/<project_id>/clips",
     summary="Make a clip of each scene that has none, all or nothing",
+    description=(
+        "Starts one job per scene with two frames, and holds all prices together. A call starts "
+        "at most 45."
+    ),
     status_code=HTTPStatus.ACCEPTED,
     responses=http_api.answers(
         ClipsAccepted,
@@ -176,6 +187,7 @@ def _start_clips(
 @app.post(
     "/v1/videos/estimate",
     summary="Price a generation without starting it",
+    description="The body is that of the order. Nothing is held.",
     responses=http_api.answers(Estimate, *_CATALOG_REFUSALS),
 )
 def estimate_video(request: GenerationRequest) -> Estimate:
@@ -186,6 +198,7 @@ def estimate_video(request: GenerationRequest) -> Estimate:
 @app.post(
     "/v1/scenes/<scene_id>/video/estimate",
     summary="Price a scene's image and video without starting them",
+    description="The body is that of the order. Nothing is held.",
     responses=http_api.answers(
         SceneEstimate, *_CATALOG_REFUSALS, SceneNotFound, SceneBusy, PromptRequired
     ),
@@ -201,6 +214,7 @@ def estimate_scene_video(
 @app.post(
     "/v1/projects/<project_id>/clips/estimate",
     summary="Price the clips that a call would start",
+    description="The body is that of the order. Nothing is held.",
     responses=http_api.answers(ClipsEstimate, *_CATALOG_REFUSALS, SceneNotFound, FramesRequired),
 )
 def estimate_clips(project_id: Annotated[str, Path()], request: ClipsRequest) -> ClipsEstimate:

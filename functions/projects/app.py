@@ -81,6 +81,9 @@ def create_image(new: NewImage) -> Response[ImageAnswer]:
 @app.post(
     "/v1/projects",
     summary="Create a project",
+    description=(
+        "A project has a resolution, an image and up to 50 scenes; each can be added later."
+    ),
     status_code=HTTPStatus.CREATED,
     responses=http_api.answers(
         ProjectAnswer,
@@ -100,6 +103,7 @@ def create_project(new: NewProject) -> Response[ProjectAnswer]:
 @app.get(
     "/v1/projects",
     summary="Your projects, newest first",
+    description="Projects without their scenes, in pages.",
     responses=http_api.answers(ProjectPage, InvalidRequest),
 )
 def list_projects(
@@ -115,6 +119,7 @@ def list_projects(
 @app.get(
     "/v1/projects/<project_id>",
     summary="One project with its scenes",
+    description="Each scene shows the results of its jobs.",
     responses=http_api.answers(ProjectAnswer, ProjectNotFound, TemporarilyUnavailable),
 )
 def get_project(project_id: ProjectId) -> ProjectAnswer:
@@ -124,6 +129,7 @@ def get_project(project_id: ProjectId) -> ProjectAnswer:
 @app.patch(
     "/v1/projects/<project_id>",
     summary="Change a project",
+    description="Only the members that are sent change.",
     responses=http_api.answers(
         ProjectAnswer,
         InvalidRequest,
@@ -140,6 +146,7 @@ def change_project(project_id: ProjectId, changes: ProjectChanges) -> ProjectAns
 @app.delete(
     "/v1/projects/<project_id>",
     summary="Delete a project with its scenes and uploaded images",
+    description="Not while one of its scenes is being rendered. Videos of its jobs remain.",
     status_code=HTTPStatus.NO_CONTENT,
     responses=http_api.answers(
         None, ProjectNotFound, ProjectBusy, TemporarilyUnavailable, status=HTTPStatus.NO_CONTENT
@@ -153,6 +160,7 @@ def delete_project(project_id: ProjectId) -> Response[None]:
 @app.post(
     "/v1/projects/<project_id>/scenes",
     summary="Add a scene behind the others",
+    description="A project has up to 50 scenes.",
     status_code=HTTPStatus.CREATED,
     responses=http_api.answers(
         SceneAnswer,
@@ -172,6 +180,7 @@ def add_scene(project_id: ProjectId, new: NewScene) -> Response[SceneAnswer]:
 @app.get(
     "/v1/projects/<project_id>/scenes",
     summary="A project's scenes, in their order",
+    description="Each scene shows the results of its jobs.",
     responses=http_api.answers(SceneList, ProjectNotFound, TemporarilyUnavailable),
 )
 def list_scenes(project_id: ProjectId) -> SceneList:
@@ -181,6 +190,7 @@ def list_scenes(project_id: ProjectId) -> SceneList:
 @app.get(
     "/v1/projects/<project_id>/scenes/<scene_id>",
     summary="One scene",
+    description="Read it again to follow the job that renders it.",
     responses=http_api.answers(SceneAnswer, ProjectNotFound, SceneNotFound, TemporarilyUnavailable),
 )
 def get_scene(project_id: ProjectId, scene_id: SceneId) -> SceneAnswer:
@@ -192,6 +202,9 @@ def get_scene(project_id: ProjectId, scene_id: SceneId) -> SceneAnswer:
 @app.patch(
     "/v1/projects/<project_id>/scenes/<scene_id>",
     summary="Change a scene",
+    description=(
+        "Only the members that are sent change. A job that runs already uses the scene as it was."
+    ),
     responses=http_api.answers(
         SceneAnswer, InvalidRequest, ProjectNotFound, SceneNotFound, TemporarilyUnavailable
     ),
@@ -205,6 +218,7 @@ def change_scene(project_id: ProjectId, scene_id: SceneId, changes: SceneChanges
 @app.delete(
     "/v1/projects/<project_id>/scenes/<scene_id>",
     summary="Delete a scene",
+    description="Not while it is being rendered. Videos of its jobs remain.",
     status_code=HTTPStatus.NO_CONTENT,
     responses=http_api.answers(
         None,
@@ -223,6 +237,7 @@ def delete_scene(project_id: ProjectId, scene_id: SceneId) -> Response[None]:
 @app.get(
     "/v1/projects/<project_id>/clips",
     summary="The progress of a project's clips",
+    description="Counts, and the newest job of each scene that has one.",
     responses=http_api.answers(ClipsSummary, ProjectNotFound, TemporarilyUnavailable),
 )
 def get_clips(project_id: ProjectId) -> Response[ClipsSummary]:

@@ -35,7 +35,15 @@ Limit = Annotated[int, Query(ge=1, le=100)]
 Cursor = Annotated[str | None, Query(max_length=512, description="From the page before")]
 
 
-@app.get("/v1/videos/<job_id>", summary="One job", responses=http_api.answers(Video, JobNotFound))
+@app.get(
+    "/v1/videos/<job_id>",
+    summary="One job",
+    description=(
+        "Poll it until `status` is `completed`, `failed` or `cancelled`. The URLs are valid for an"
+        " hour."
+    ),
+    responses=http_api.answers(Video, JobNotFound),
+)
 def get_video(job_id: Annotated[str, Path()]) -> Response[Video]:
     job = videos.find(http_api.user_of(app), job_id)
     headers = {} if job.is_terminal else http_api.POLL_LATER
@@ -51,6 +59,7 @@ def get_estimate() -> None:
 @app.get(
     "/v1/videos",
     summary="Your jobs, newest first",
+    description="In pages; the filters can be combined.",
     responses=http_api.answers(VideoPage, InvalidRequest),
 )
 def list_videos(
@@ -74,6 +83,7 @@ def list_videos(
 @app.get(
     "/v1/models",
     summary="What can be generated, and for how much",
+    description="The models that can be ordered now, and the default models of scenes and clips.",
     responses={**http_api.answers(Catalog), 304: {"description": "As your If-None-Match says"}},
 )
 def list_models(
@@ -89,6 +99,7 @@ def list_models(
 @app.get(
     "/v1/models/<model_id>",
     summary="One model",
+    description="Its settings, presets and price.",
     responses=http_api.answers(CatalogEntry, ModelNotFound),
 )
 def get_model(model_id: Annotated[str, Path()]) -> CatalogEntry:
@@ -98,7 +109,11 @@ def get_model(model_id: Annotated[str, Path()]) -> CatalogEntry:
     return CatalogEntry.of(model)
 
 
-@app.get("/v1/credits", summary="Your credits")
+@app.get(
+    "/v1/credits",
+    summary="Your credits",
+    description="Available credits can be spent; held ones belong to jobs that have not ended.",
+)
 def get_credits() -> Credits:
     account = ledger.account_of(http_api.user_of(app))
     return Credits(available=account.available, held=account.held)
@@ -107,6 +122,7 @@ def get_credits() -> Credits:
 @app.get(
     "/v1/credits/entries",
     summary="Your journal, newest first",
+    description="Each grant, hold, capture and release, with the balance after it.",
     responses=http_api.answers(Journal, InvalidRequest),
 )
 def list_entries(limit: Limit = 50, cursor: Cursor = None) -> Journal:

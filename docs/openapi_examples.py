@@ -1,0 +1,272 @@
+"""Examples of the API's responses: one per response model, and one per error code.
+
+The models of `clipmint.api.responses` validate the first, the error classes make the second; so an
+example cannot have a member that a response has not.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from clipmint import errors
+from clipmint.api import responses
+from clipmint.catalog.defaults import DEFAULT_CATALOG
+from clipmint.catalog.model import Settings
+from clipmint.jobs.job import JobStatus
+from clipmint.stages import StepName
+
+ORDERED_AT = "2026-03-01T09:30:00.000Z"
+ENDED_AT = "2026-03-01T09:31:10.000Z"
+EXPIRES_AT = "2026-03-31T09:30:00.000Z"
+JOB = "5f2c7c8e-93a4-5b8e-8f0d-2a1f0c6d9e11"
+CLIP_JOB = "0d9a3f5e-7c0b-5d52-9b8e-6f6a1e0c4b22"
+PROJECT = "7e0b9d1a-3c55-4f2e-a6b1-9d8c7f6e5a33"
+SCENE = "c1a2b3d4-e5f6-4a7b-8c9d-0e1f2a3b4c44"
+IMAGES = "https://d111111abcdef8.cloudfront.net"
+IMAGE = f"{IMAGES}/uploads/ada/{PROJECT}/image.png"
+FRAMES = (f"{IMAGES}/uploads/ada/{PROJECT}/dawn.png", f"{IMAGES}/uploads/ada/{PROJECT}/noon.png")
+BUCKET = "https://videos-bucket.s3.eu-central-1.amazonaws.com"
+FORM = "https://images-bucket.s3.eu-central-1.amazonaws.com"
+
+_MODEL = DEFAULT_CATALOG[0]
+_ENTRY = responses.CatalogEntry.of(_MODEL)
+_VIDEO = responses.Video(
+    job_id=JOB,
+    status=JobStatus.COMPLETED,
+    progress=100,
+    current_step=StepName.COMPLETED,
+    model_id=_MODEL.model_id,
+    model_name=_MODEL.name,
+    prompt="A glowing cityscape at night",
+    settings=Settings(resolution="720p", aspect_ratio="16:9", duration=4),
+    project_id=None,
+    scene_id=None,
+    stages=[responses.VideoStage(name="video", credits=16, charged=True)],
+    credits_used=16,
+    video_url=f"{BUCKET}/{JOB}/video.mp4?X-Amz-Expires=3600",
+    thumbnail_url=f"{BUCKET}/{JOB}/thumbnail.jpg?X-Amz-Expires=3600",
+    image_url=None,
+    error_message=None,
+    error_code=None,
+    created_at=ORDERED_AT,
+    updated_at=ENDED_AT,
+    completed_at=ENDED_AT,
+)
+_SCENE = responses.SceneAnswer(
+    scene_id=SCENE,
+    project_id=PROJECT,
+    image_prompt="A lighthouse at dawn",
+    visual_prompt="The light turns on",
+    product_reference_image_url=None,
+    duration=4,
+    first_frame=FRAMES[0],
+    last_frame=FRAMES[1],
+    model_id=None,
+    status=JobStatus.PENDING,
+    job_id=None,
+    progress=0,
+    current_step=None,
+    image_url=None,
+    video_url=None,
+    thumbnail_url=None,
+    error_message=None,
+    error_code=None,
+    created_at=ORDERED_AT,
+    updated_at=ORDERED_AT,
+)
+_SUMMARY = responses.ProjectSummary(
+    project_id=PROJECT,
+    name="Lighthouse",
+    resolution="1280:720",
+    image_url=IMAGE,
+    scene_count=1,
+    expires_at=None,
+    created_at=ORDERED_AT,
+    updated_at=ORDERED_AT,
+)
+_RESPONSES: list[BaseModel] = [
+    responses.Accepted(job_id=JOB, status="pending", credits_used=16, credits_remaining=84),
+    responses.SceneAccepted(
+        job_id=JOB,
+        status="pending",
+        credits_used=17,
+        credits_remaining=83,
+        project_id=PROJECT,
+        scene_id=SCENE,
+        prices={"generate_image": 1, "generate_scene": 16},
+    ),
+    responses.ClipsAccepted(
+        project_id=PROJECT,
+        clips=[
+            responses.StartedClip(
+                scene_id=SCENE, job_id=CLIP_JOB, status="pending", credits_used=16
+            )
+        ],
+        credits_used=16,
+        credits_remaining=84,
+        remaining=0,
+    ),
+    responses.Estimate(credits=16, available=100, affordable=True),
+    responses.SceneEstimate(
+        credits=17,
+        available=100,
+        affordable=True,
+        prices={"generate_image": 1, "generate_scene": 16},
+    ),
+    responses.ClipsEstimate(
+        credits=16,
+        available=100,
+        affordable=True,
+        clips=[responses.ClipEstimate(scene_id=SCENE, credits=16)],
+        remaining=0,
+    ),
+    _VIDEO,
+    responses.VideoPage(videos=[_VIDEO], cursor=None),
+    _MODEL,
+    _ENTRY,
+    responses.Catalog(
+        models=[_ENTRY],
+        defaults=responses.CatalogDefaults(
+            scene_image_model="gen4-image",
+            scene_video_model="gen4-turbo",
+            clip_model="runware-veo-3.1",
+        ),
+    ),
+    responses.Credits(available=84, held=16),
+    responses.Journal(
+        entries=[
+            responses.JournalEntry(
+                sequence=2,
+                kind="hold",
+                credits=16,
+                balance_after=84,
+                held_after=16,
+                job_id=JOB,
+                stage="video",
+                reference=None,
+                created_at=ORDERED_AT,
+            ),
+            responses.JournalEntry(
+                sequence=1,
+                kind="grant",
+                credits=100,
+                balance_after=100,
+                held_after=0,
+                job_id=None,
+                stage=None,
+                reference="purchase-1",
+                created_at=ORDERED_AT,
+            ),
+        ],
+        cursor=None,
+    ),
+    responses.Cancelled(job_id=JOB, status=JobStatus.CANCELLED, credits_released=16),
+    responses.Granted(
+        user_id="ada", amount=100, reference="purchase-1", available=100, replayed=False
+    ),
+    _SCENE,
+    responses.SceneList(scenes=[_SCENE]),
+    responses.ProjectPage(projects=[_SUMMARY], cursor=None),
+    responses.ProjectAnswer(**_SUMMARY.model_dump(), scenes=[_SCENE]),
+    responses.ImageAnswer(
+        project_id=PROJECT,
+        image_url=IMAGE,
+        expires_at=EXPIRES_AT,
+        upload=responses.UploadForm(
+            url=FORM,
+            fields={"key": f"uploads/ada/{PROJECT}/image.png", "Content-Type": "image/png"},
+            expires_at="2026-03-01T09:45:00.000Z",
+        ),
+    ),
+    responses.ClipsSummary(
+        total_clips=1,
+        completed=0,
+        pending=1,
+        failed=0,
+        all_complete=False,
+        clips=[
+            responses.Clip(
+                scene_id=SCENE,
+                job_id=CLIP_JOB,
+                status=JobStatus.PROCESSING,
+                progress=70,
+                current_step=StepName.GENERATING_VIDEO,
+                video_url=None,
+                thumbnail_url=None,
+                error_message=None,
+                error_code=None,
+            )
+        ],
+    ),
+]
+BY_MODEL: dict[str, Any] = {
+    type(response).__name__: response.model_dump(mode="json") for response in _RESPONSES
+}
+"""By the name of the response model."""
+
+_ERRORS: list[errors.ClipmintError] = [
+    errors.ClipmintError("Something went wrong"),
+    errors.InvalidRequest("The request is not valid", details="prompt: Field required"),
+    errors.IdempotencyKeyRequired("The Idempotency-Key header is required"),
+    errors.IdempotencyKeyInvalid("The Idempotency-Key header is not valid"),
+    errors.ImageRequired(
+        "veo-3.1-i2v needs image_url", details="image_url: required by this model"
+    ),
+    errors.ImageNotUploaded("An image is not uploaded yet", details=IMAGE),
+    errors.ImageInvalid("An uploaded image cannot be used", details=f"{IMAGE}: not an image"),
+    errors.SettingNotAllowed(
+        "veo-3.1 does not allow these settings",
+        details="duration: 5 is not allowed; allowed: 4, 6, 8",
+    ),
+    errors.ModelUnavailable("veo-3.1 is not available at the moment"),
+    errors.PromptRequired(f"Scene {SCENE} has no visual_prompt"),
+    errors.FramesRequired(f"Scene {SCENE} has no last_frame"),
+    errors.TooManyScenes("A project cannot have that many scenes", details="scenes: at most 50"),
+    errors.ResolutionNotAllowed("This resolution is not available"),
+    errors.InsufficientCredits(
+        "Insufficient credits",
+        details="16 credits are needed, 3 are available",
+        extras={"current_credits": 3, "held_credits": 0, "required_credits": 16},
+    ),
+    errors.UserMismatch("user_id does not match the token"),
+    errors.ScopeRequired("This route requires the scope clipmint/admin"),
+    errors.NotFound("There is no such path"),
+    errors.ModelNotFound(
+        "There is no model 'veo-0'", details="model_id: GET /v1/models lists all models"
+    ),
+    errors.JobNotFound("There is no such video"),
+    errors.ProjectNotFound("There is no such project"),
+    errors.SceneNotFound("There is no such scene"),
+    errors.RequestInProgress("A request with this Idempotency-Key is being answered right now"),
+    errors.CancelTooLate(
+        "It is too late to cancel this video",
+        details="The provider has begun, or the job has ended",
+    ),
+    errors.JobRunning("A running video cannot be deleted", details="Cancel it first"),
+    errors.ReferenceReused("This reference was used for another grant"),
+    errors.SceneBusy("This scene is being rendered", details=f"scene {SCENE} is rendered by {JOB}"),
+    errors.ProjectBusy(
+        "A project cannot be deleted while it is being rendered",
+        details="Wait for its running jobs to end, or cancel them first",
+    ),
+    errors.IdempotencyKeyReused("This Idempotency-Key was used for another request"),
+    errors.LimitReached("Too many generations", details="At most 5 at a time"),
+    errors.TemporarilyUnavailable(
+        "The account cannot be read at the moment", details="Send the same request again"
+    ),
+]
+_GATEWAY: dict[str, str] = {
+    "401": "Unauthorized",
+    "403": "Forbidden",
+    "413": "Request Entity Too Large",
+    "429": "Too Many Requests",
+    "500": "Internal Server Error",
+    "503": "Service Unavailable",
+}
+ERRORS: dict[str, dict[str, Any]] = {
+    **{error.code: {**error.body(), "timestamp": ORDERED_AT} for error in _ERRORS},
+    **{f"GATEWAY_{status}": {"message": message} for status, message in _GATEWAY.items()},
+}
+"""Bodies by the code of the error; the gateway's own by GATEWAY_ and the status."""

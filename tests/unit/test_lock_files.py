@@ -1,0 +1,42 @@
+"""The lock files name only the public registries, each file with its digest."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+
+from local.deploy import ROOT
+
+NPM = "https://registry.npmjs.org/"
+PYPI = "https://pypi.org/simple"
+FILES = "https://files.pythonhosted.org/"
+
+
+def test_npm_packages_come_from_the_public_registry() -> None:
+    lock = json.loads((ROOT / "tests/clients/package-lock.json").read_text())
+    packages = {name: package for name, package in lock["packages"].items() if name}
+    assert len(packages) > 100
+    for name, package in packages.items():
+        assert package["resolved"].startswith(NPM), name
+        assert package["integrity"].startswith("sha512-"), name
+
+
+def test_npm_packages_are_pinned() -> None:
+    wanted = json.loads((ROOT / "tests/clients/package.json").read_text())
+    versions = wanted["dependencies"] | wanted["devDependencies"]
+    assert all(re.fullmatch(r"\d+\.\d+\.\d+", version) for version in versions.values())
+
+
+def test_python_packages_come_from_the_public_registry() -> None:
+    packages = tomllib.loads((ROOT / "uv.lock").read_text())["package"]
+    assert len(packages) > 100
+    for package in packages:
+        if package["source"] == {"virtual": "."}:
+            continue
+        assert package["source"] == {"registry": PYPI}, package["name"]
+        files = [*package.get("wheels", []), *([package["sdist"]] if "sdist" in package else [])]
+        assert files, package["name"]
+        for file in files:
+            assert file["url"].startswith(FILES), package["name"]
+            assert file["hash"].startswith("sha256:"), package["name"]
