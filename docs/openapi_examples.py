@@ -47,6 +47,7 @@ _VIDEO = responses.Video(
     credits_used=16,
     video_url=f"{BUCKET}/{JOB}/video.mp4?X-Amz-Expires=3600",
     thumbnail_url=f"{BUCKET}/{JOB}/thumbnail.jpg?X-Amz-Expires=3600",
+    video_expires_at=None,
     image_url=None,
     error_message=None,
     error_code=None,

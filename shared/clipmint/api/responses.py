@@ -161,7 +161,7 @@ class Video(BaseModel):
     credits_used: int
     video_url: str | None
     thumbnail_url: str | None
-    video_expires_at: str | None = Field(
+    video_expires_at: Timestamp | None = Field(
         description="When the video and its thumbnail are deleted; null if they are kept"
     )
     image_url: str | None
