@@ -416,7 +416,9 @@ def test_seed_fills_the_catalog_and_reports_to_cloudformation(
     aws: Aws, cloudformation: tuple[str, list[tuple[dict[str, str], Any]]]
 ) -> None:
     url, reports = cloudformation
-    aws.dynamodb.delete_item(TableName="ModelsTable", Key={"model_id": {"S": "veo-3.1"}})
+    # Without the record of what was added before, as in a new installation.
+    for model_id in ("veo-3.1", model_store.STATE_ID):
+        aws.dynamodb.delete_item(TableName="ModelsTable", Key={"model_id": {"S": model_id}})
     run("seed", ResponseURL=url)
     run("seed", ResponseURL=url, RequestType="Delete", PhysicalResourceId="made-before")
     aws.dynamodb.delete_table(TableName="ModelsTable")
