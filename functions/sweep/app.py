@@ -52,16 +52,29 @@ KEYS_RESERVE_MS = 35_000
 """The same for reading the owner's keys: 21 seconds if Secrets Manager does not respond."""
 
 
+class _LastSweep:
+    """The jobs that the last sweep of this process failed on. A new process has to find them again,
+    which delays the others by a minute."""
+
+    failed: frozenset[str] = frozenset()
+
+
+_last_sweep = _LastSweep()
+
+
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     if event.get("source") == "aws.states":
         return {"settled": int(_execution_failed(event["detail"]))}
     if "audit" in event:
         return {"drift": audit.confirmed_drift(event["audit"])}
 
-    swept, holds = sweeping.sweep_all(lambda: context.get_remaining_time_in_millis() >= RESERVE_MS)
+    done = sweeping.sweep_all(
+        lambda: context.get_remaining_time_in_millis() >= RESERVE_MS, _last_sweep.failed
+    )
+    _last_sweep.failed, swept = frozenset(done.failed), done.counts
     recorded = context.get_remaining_time_in_millis() < KEYS_RESERVE_MS or _record_providers()
     audited = _audit_safely(lambda: context.get_remaining_time_in_millis() >= AUDIT_RESERVE_MS)
-    _report(holds, audited or audit.Audit(0, 0))
+    _report(done.holds, audited or audit.Audit(0, 0))
     if swept["failed"] or audited is None or not recorded:
         also = ("" if audited else ", the audit") + ("" if recorded else ", the providers")
         raise SweepIncomplete(f"{swept['failed']} jobs{also}")

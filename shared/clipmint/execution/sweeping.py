@@ -6,8 +6,8 @@ execution changes nothing. What a provider still has of the job is withdrawn fir
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Set
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -59,28 +59,63 @@ class Holds:
             self.deadline = min(self.deadline or found.deadline, found.deadline)
 
 
-def sweep_all(has_time: Callable[[], bool]) -> tuple[dict[str, int], Holds]:
-    """Sweep open jobs, those with the earliest deadline first, while there is time.
-
-    Returns
-    -------
-    tuple
-        How many jobs were ``settled``, ``started`` and ``failed`` to be swept, and what is left
-        open.
+@dataclass(slots=True)
+class Swept:
+    """What a sweep has done: how many jobs were ``settled``, ``started`` and ``failed`` to be
+    swept; what it leaves open; the ids of the jobs that failed, or failed before and were not
+    reached; and the providers that gave no answer.
     """
-    swept, holds = {"settled": 0, "started": 0, "failed": 0}, Holds()
-    unanswered = set[str]()
+
+    counts: dict[str, int] = field(
+        default_factory=lambda: {"settled": 0, "started": 0, "failed": 0}
+    )
+    holds: Holds = field(default_factory=Holds)
+    failed: set[str] = field(default_factory=set)
+    unanswered: set[str] = field(default_factory=set)
+
+    def one(self, found: OpenJob | Unreadable) -> None:
+        """Sweep a job, and count it."""
+        action = _sweep_safely(found, self.unanswered)
+        if action in self.counts:
+            self.counts[action] += 1
+        if isinstance(found, OpenJob) and action != "settled":
+            self.left(found, action)
+
+    def left(self, found: OpenJob, action: str) -> None:
+        """Count a job that stays open."""
+        self.holds.add(found, storing=action == "storing")
+        if action == "failed":
+            self.failed.add(found.job_id)
+
+
+def sweep_all(has_time: Callable[[], bool], failed_before: Set[str] = frozenset()) -> Swept:
+    """Sweep open jobs, those with the earliest deadline first, while there is time. The next sweep
+    finds the others.
+
+    Parameters
+    ----------
+    has_time
+        Whether there is time for another job.
+    failed_before
+        Ids of jobs that the sweep before failed on. They come last, so that they take no time from
+        the others.
+    """
+    swept, last = Swept(), list[OpenJob]()
     for found in job_lists.unfinished():
         if not has_time():
             break
-        action = _sweep_safely(found, unanswered)
-        if action in swept:
-            swept[action] += 1
-        if action != "settled" and isinstance(found, OpenJob):
-            holds.add(found, storing=action == "storing")
-    if any(swept.values()):
-        logger.warning("swept", extra=swept)
-    return swept, holds
+        if isinstance(found, OpenJob) and found.job_id in failed_before:
+            last.append(found)
+        else:
+            swept.one(found)
+    for found in last:
+        if has_time():
+            swept.one(found)
+        else:
+            swept.left(found, "failed")
+    if any(swept.counts.values()):
+        logger.warning("swept", extra=swept.counts)
+    return swept
 
 
 def _sweep_safely(found: OpenJob | Unreadable, unanswered: set[str]) -> str:

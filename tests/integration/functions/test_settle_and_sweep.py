@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from clipmint.credits import audit, ledger
 from clipmint.execution import workflow
 from clipmint.execution.sweeping import DEADLINE_GRACE
 from clipmint.jobs import job_lists, job_store
 from clipmint.jobs.job import Asset, Job, JobStatus
+from clipmint.jobs.job_items import JobItem
 from clipmint.jobs.outcomes import Failed, FailureCode, Running, Succeeded
 from clipmint.jobs.verdict import verdict
 from clipmint.providers import registry
 from clipmint.providers.base import ProviderUnavailable
+from clipmint.providers.keys import KeysUnreadable
 from clipmint.providers.registry import Registry
 from functions.settle.app import handler as settle
 from functions.sweep.app import SweepIncomplete
@@ -26,7 +28,7 @@ from functions.sweep.app import handler as sweep
 from tests.support.clock import Clock
 from tests.support.gateway import Context
 from tests.support.jobs import TASK_ID, assert_adds_up, begin_sending, journal, open_job
-from tests.support.moto_aws import Aws
+from tests.support.moto_aws import Aws, client_of, hooked
 from tests.support.scripted_provider import HANDLE, ScriptedProvider
 
 VIDEO = Succeeded("https://v3.fal.media/files/b/video.mp4")
@@ -451,9 +453,56 @@ def test_a_provider_that_does_not_answer_is_asked_once_a_sweep(
     assert {end_of(job)[0] for job in late} == {JobStatus.FAILED}
 
 
+@contextmanager
+def time_for(jobs: int) -> Iterator[Context]:
+    """The context of a sweep that has time for so many jobs past their deadline."""
+    context = Context(remaining_ms=50_000)
+    reads = 0
+
+    def read(**_: Any) -> None:
+        nonlocal reads
+        reads += 1
+        if reads == 2 * jobs:  # a job is read before it is withdrawn, and before it is settled
+            context.remaining_ms = 15_000
+
+    with hooked(client_of(JobItem), {"before-call.dynamodb.GetItem": read}):
+        yield context
+
+
+def test_each_sweep_goes_on_where_the_one_before_ran_out_of_time(aws: Aws, hands: Clock) -> None:
+    jobs = [open_job(f"user-{n % 3}", deadline_in=60 + n) for n in range(25)]
+    hands.forward(seconds=100 + DEADLINE_GRACE.total_seconds())
+    for settled in (10, 10, 5, 0):
+        with time_for(10) as context:
+            swept = sweep(SCHEDULE, context)
+        assert swept == {"settled": settled, "started": 0, "failed": 0}
+        ended = [end_of(job)[0] is JobStatus.FAILED for job in jobs]
+        assert ended == sorted(ended, reverse=True), "the earliest deadline comes first"
+    assert all(ended)
+
+
+def test_jobs_that_cannot_be_swept_keep_no_other_job_waiting(
+    aws: Aws, hands: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # As many with an earlier deadline as a sweep has time for, and more.
+    for n in range(12):
+        open_job("user-2", deadline_in=60 + n)
+    jobs = [open_job(deadline_in=100 + n) for n in range(12)]
+    key = {"user_id": {"S": "user-2"}, "sk": {"S": "ACCOUNT"}}
+    item = aws.dynamodb.get_item(TableName="LedgerTable", Key=key)["Item"]
+    aws.dynamodb.put_item(TableName="LedgerTable", Item={**item, "held": {"S": "all"}})
+    hands.forward(seconds=200 + DEADLINE_GRACE.total_seconds())
+    for _ in range(3):
+        with time_for(10) as context, suppress(SweepIncomplete):
+            sweep(SCHEDULE, context)
+    assert {end_of(job)[0] for job in jobs} == {JobStatus.FAILED}
+    # Those that stay are still reported as overdue.
+    assert counters(capsys)["OverdueSeconds"][-1] > 200
+
+
 def test_no_hold_waits_for_the_owners_keys(aws: Aws, hands: Clock) -> None:
     def unreadable() -> Any:
-        raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "GetSecretValue")
+        raise KeysUnreadable("AccessDeniedException")
 
     job = sent(deadline_in=60)
     hands.forward(seconds=61 + DEADLINE_GRACE.total_seconds())
