@@ -5,7 +5,6 @@ The state of a scene is derived from the jobs that render it. No route calls a p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -14,7 +13,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from clipmint import clock
-from clipmint.api import http_api, videos
+from clipmint.api import http_api, scenes
 from clipmint.api.responses import (
     ClipsSummary,
     ImageAnswer,
@@ -95,9 +94,9 @@ def create_image(new: NewImage) -> Response[ImageAnswer]:
     ),
 )
 def create_project(new: NewProject) -> Response[ProjectAnswer]:
-    project, scenes = project_store.create(http_api.user_of(app), new)
+    project, its_scenes = project_store.create(http_api.user_of(app), new)
     headers = {"Location": f"/v1/projects/{project.project_id}"}
-    return http_api.json_response(HTTPStatus.CREATED, _project(project, scenes), headers)
+    return http_api.json_response(HTTPStatus.CREATED, _project(project, its_scenes), headers)
 
 
 @app.get(
@@ -184,7 +183,7 @@ def add_scene(project_id: ProjectId, new: NewScene) -> Response[SceneAnswer]:
     responses=http_api.answers(SceneList, ProjectNotFound, TemporarilyUnavailable),
 )
 def list_scenes(project_id: ProjectId) -> SceneList:
-    return SceneList(scenes=_scenes(*_read(project_id)))
+    return SceneList(scenes=scenes.answers(*_read(project_id)))
 
 
 @app.get(
@@ -196,7 +195,7 @@ def list_scenes(project_id: ProjectId) -> SceneList:
 def get_scene(project_id: ProjectId, scene_id: SceneId) -> SceneAnswer:
     ids = _project_id(project_id), _scene_id(scene_id)
     project, scene = scene_store.get(http_api.user_of(app), *ids)
-    return _scenes(project, [scene])[0]
+    return scenes.answers(project, [scene])[0]
 
 
 @app.patch(
@@ -212,7 +211,7 @@ def get_scene(project_id: ProjectId, scene_id: SceneId) -> SceneAnswer:
 def change_scene(project_id: ProjectId, scene_id: SceneId, changes: SceneChanges) -> SceneAnswer:
     ids = _project_id(project_id), _scene_id(scene_id)
     project, scene = scene_store.change(http_api.user_of(app), *ids, changes)
-    return _scenes(project, [scene])[0]
+    return scenes.answers(project, [scene])[0]
 
 
 @app.delete(
@@ -241,7 +240,7 @@ def delete_scene(project_id: ProjectId, scene_id: SceneId) -> Response[None]:
     responses=http_api.answers(ClipsSummary, ProjectNotFound, TemporarilyUnavailable),
 )
 def get_clips(project_id: ProjectId) -> Response[ClipsSummary]:
-    summary = ClipsSummary.of(_scenes(*_read(project_id)))
+    summary = ClipsSummary.of(scenes.answers(*_read(project_id)))
     headers = http_api.POLL_LATER if summary.pending else {}
     return http_api.json_response(HTTPStatus.OK, summary, headers)
 
@@ -254,16 +253,8 @@ def _read(project_id: str) -> tuple[Project, list[Scene]]:
     return project_store.read(http_api.user_of(app), _project_id(project_id))
 
 
-def _project(project: Project, scenes: list[Scene]) -> ProjectAnswer:
-    return ProjectAnswer.with_scenes(project, _scenes(project, scenes))
-
-
-def _scenes(project: Project, scenes: Sequence[Scene]) -> list[SceneAnswer]:
-    states = scene_store.states_of(project, scenes)
-    return [
-        SceneAnswer.of(scene, state, *videos.urls_of(state.completed))
-        for scene, state in zip(scenes, states, strict=True)
-    ]
+def _project(project: Project, its_scenes: list[Scene]) -> ProjectAnswer:
+    return ProjectAnswer.with_scenes(project, scenes.answers(project, its_scenes))
 
 
 def _project_id(text: str) -> str:

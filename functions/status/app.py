@@ -25,7 +25,7 @@ from clipmint.catalog import model_store
 from clipmint.credits import ledger
 from clipmint.errors import InvalidRequest, JobNotFound, MethodNotAllowed, ModelNotFound
 from clipmint.jobs import job_lists
-from clipmint.jobs.job import Job, JobStatus
+from clipmint.jobs.job import JobStatus
 from clipmint.orders import offers
 from clipmint.orders.order_settings import DefaultModels
 
@@ -47,7 +47,7 @@ Cursor = Annotated[str | None, Query(max_length=512, description="From the page 
 def get_video(job_id: Annotated[str, Path()]) -> Response[Video]:
     job = videos.find(http_api.user_of(app), job_id)
     headers = {} if job.is_terminal else http_api.POLL_LATER
-    return http_api.json_response(HTTPStatus.OK, _video(job), headers)
+    return http_api.json_response(HTTPStatus.OK, videos.answer(job), headers)
 
 
 @app.get("/v1/videos/estimate", include_in_schema=False)
@@ -77,7 +77,7 @@ def list_videos(
         limit=limit,
         cursor=cursor,
     )
-    return VideoPage(videos=[_video(job) for job in page.jobs], cursor=page.cursor)
+    return VideoPage(videos=[videos.answer(job) for job in page.jobs], cursor=page.cursor)
 
 
 @app.get(
@@ -136,7 +136,3 @@ def list_entries(limit: Limit = 50, cursor: Cursor = None) -> Journal:
 
 def handler(event: dict[str, Any], context: LambdaContext) -> Any:
     return http_api.resolve(app, event, context)
-
-
-def _video(job: Job) -> Video:
-    return Video.of(job, *videos.urls_of(job), videos.expiry_of(job))

@@ -20,6 +20,7 @@ from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponse
+from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel, BeforeValidator
 
@@ -71,22 +72,75 @@ STATUS_OF: Mapping[type[ClipmintError], HTTPStatus] = {
 """HTTP status of each branch of the error tree; each error has its own code."""
 
 
-def resolver() -> APIGatewayHttpResolver:
-    """A router for one HTTP function that returns every error in the common shape."""
-    app = APIGatewayHttpResolver(enable_validation=True, serializer=_to_json)
+ErrorBody = Callable[[str, ClipmintError], dict[str, Any]]
+"""Makes the body of an error response, from the path of the request and the error."""
+
+
+def _common_body(path: str, error: ClipmintError) -> dict[str, Any]:  # noqa: ARG001
+    return error.body()
+
+
+def _unchanged(event: dict[str, Any]) -> None:
+    """The body of a request is JSON already."""
+
+
+class HttpApi(APIGatewayHttpResolver):
+    """The router of one HTTP function.
+
+    Parameters
+    ----------
+    error_body
+        The shape of all errors.
+    make_json
+        Turns the body of an event, whose header names are lower case, into JSON. Raises
+        `InvalidRequest`.
+    """
+
+    def __init__(
+        self,
+        error_body: ErrorBody = _common_body,
+        make_json: Callable[[dict[str, Any]], None] = _unchanged,
+    ) -> None:
+        super().__init__(enable_validation=True, serializer=_to_json)
+        self.error_body = error_body
+        self.make_json = make_json
+
+    def error_response(self, error: ClipmintError) -> Response[str]:
+        """The HTTP response for an error of the tree."""
+        status = status_of(error)
+        logger.info("refused", extra={"code": error.code, "status": status.value})
+        return Response(
+            status_code=status.value,
+            content_type=content_types.APPLICATION_JSON,
+            body=json.dumps(self.error_body(self.current_event.path, error)),
+            headers=dict(error.headers),
+        )
+
+
+Caller = APIGatewayHttpResolver | APIGatewayHttpRouter
+"""Knows the request that is being handled, and who sent it."""
+
+
+def resolver(
+    error_body: ErrorBody = _common_body,
+    make_json: Callable[[dict[str, Any]], None] = _unchanged,
+) -> HttpApi:
+    """A router for one HTTP function that returns every error in one shape, by default the common
+    one. See `HttpApi`."""
+    app = HttpApi(error_body, make_json)
 
     def invalid(error: RequestValidationError) -> Response[str]:
         if any(found["loc"][0] == "response" for found in error.errors()):
             raise error  # our own response differs from its documentation: not the caller's fault
-        return error_response(
+        return app.error_response(
             InvalidRequest("The request is not valid", details=_explain(error.errors()))
         )
 
     def expected(error: ClipmintError) -> Response[str]:
-        return error_response(error)
+        return app.error_response(error)
 
     def unknown(error: NotFoundError) -> Response[str]:  # noqa: ARG001
-        return error_response(NotFound("There is no such path"))
+        return app.error_response(NotFound("There is no such path"))
 
     app.exception_handler(RequestValidationError)(invalid)
     app.exception_handler(ClipmintError)(expected)
@@ -116,22 +170,24 @@ def _to_json(body: Any) -> str:
     return json.dumps(body, separators=(",", ":"), ensure_ascii=False)
 
 
-def resolve(app: APIGatewayHttpResolver, event: dict[str, Any], context: LambdaContext) -> Any:
+def resolve(app: HttpApi, event: dict[str, Any], context: LambdaContext) -> Any:
     """Handle one HTTP API event. An unexpected error is logged and becomes a 500."""
     logger.set_correlation_id(event.get("requestContext", {}).get("requestId"))
     base = _strip_base_path(event)
-    # Bodies are always JSON. Ignore the header: `curl -d` declares a form.
-    headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
-    event["headers"] = {**headers, "content-type": content_types.APPLICATION_JSON}
+    event["headers"] = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
     try:
+        app.make_json(event)
+        # From here on it is JSON. Ignore the header: `curl -d` declares a form.
+        event["headers"]["content-type"] = content_types.APPLICATION_JSON
         _check_body(event)
     except InvalidRequest as refusal:
-        return _plain(refusal, status_of(refusal))
+        return _plain(app, event, refusal, status_of(refusal))
     try:
         response = app.resolve(event, context)
     except Exception:  # noqa: BLE001  (the outermost handler; logged with its trace)
         logger.exception("unexpected error")
-        return _plain(ClipmintError("Something went wrong"), HTTPStatus.INTERNAL_SERVER_ERROR)
+        error = ClipmintError("Something went wrong")
+        return _plain(app, event, error, HTTPStatus.INTERNAL_SERVER_ERROR)
     # Powertools returns null for no body (204, 304); every gateway accepts an empty text.
     answer = {**response, "body": response["body"] or ""}
     return _with_base_path(answer, base) if base else answer
@@ -181,15 +237,17 @@ def _check_body(event: dict[str, Any]) -> None:
     raise InvalidRequest("The request body is not valid JSON", details=f"body: {why}")
 
 
-def _plain(error: ClipmintError, status: HTTPStatus) -> dict[str, Any]:
+def _plain(
+    app: HttpApi, event: dict[str, Any], error: ClipmintError, status: HTTPStatus
+) -> dict[str, Any]:
     return {
         "statusCode": status.value,
         "headers": {"Content-Type": content_types.APPLICATION_JSON},
-        "body": json.dumps(error.body()),
+        "body": json.dumps(app.error_body(event.get("rawPath", ""), error)),
     }
 
 
-def user_of(app: APIGatewayHttpResolver) -> str:
+def user_of(app: Caller) -> str:
     """The user's id: ``sub`` of the token that the gateway has verified.
 
     Raises `InvalidRequest` for an id that cannot be a key of our tables.
@@ -200,7 +258,7 @@ def user_of(app: APIGatewayHttpResolver) -> str:
     return user_id
 
 
-def require_admin(app: APIGatewayHttpResolver) -> None:
+def require_admin(app: Caller) -> None:
     """Raise `ScopeRequired` unless the token has the admin scope.
 
     The gateway checks the scope, too. But a route that was added to the template without its scope
@@ -213,7 +271,7 @@ def require_admin(app: APIGatewayHttpResolver) -> None:
         raise ScopeRequired(f"This route requires the scope {ADMIN_SCOPE}")
 
 
-def _claims(app: APIGatewayHttpResolver) -> Mapping[str, Any]:
+def _claims(app: Caller) -> Mapping[str, Any]:
     authorizer = app.current_event.request_context.authorizer
     claims = authorizer.jwt_claim if authorizer else None
     if not claims or "sub" not in claims:
@@ -265,18 +323,6 @@ def answers(
     for code in sorted(codes):
         documented[code] = OpenAPIResponse(description=" · ".join(codes[code]))
     return documented
-
-
-def error_response(error: ClipmintError) -> Response[str]:
-    """The HTTP response for an error of the tree."""
-    status = status_of(error)
-    logger.info("refused", extra={"code": error.code, "status": status.value})
-    return Response(
-        status_code=status.value,
-        content_type=content_types.APPLICATION_JSON,
-        body=json.dumps(error.body()),
-        headers=dict(error.headers),
-    )
 
 
 def _explain(errors: Sequence[Mapping[str, Any]]) -> str:

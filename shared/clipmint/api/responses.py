@@ -226,6 +226,9 @@ class VideoPage(BaseModel):
     cursor: str | None
 
 
+_OF_THE_OWNER = {"aliases", "available", "routes", "deadline_seconds", "poll_seconds"}
+
+
 class CatalogEntry(BaseModel):
     """A model that users can choose, without its routes.
 
@@ -247,9 +250,7 @@ class CatalogEntry(BaseModel):
 
     @classmethod
     def of(cls, model: Model) -> CatalogEntry:
-        return cls.model_validate(
-            model.model_dump(exclude={"available", "routes", "deadline_seconds", "poll_seconds"})
-        )
+        return cls.model_validate(model.model_dump(exclude=_OF_THE_OWNER))
 
 
 class CatalogDefaults(BaseModel):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime, timedelta
 
 from clipmint import aws, clock
-from clipmint.errors import JobNotFound
+from clipmint.api.responses import Video
+from clipmint.errors import JobNotFound, JobRunning
 from clipmint.jobs import job_store
 from clipmint.jobs.job import Asset, Job, JobStatus
 from clipmint.media import signed_urls, storage
@@ -30,6 +32,28 @@ def find(user_id: str, job_id: str, *, deleted_too: bool = False) -> Job:
     if job is None or job.user_id != user_id or (job.deleted and not deleted_too):
         raise _not_found()
     return job
+
+
+def answer(job: Job) -> Video:
+    """The response about a job."""
+    return Video.of(job, *urls_of(job), expiry_of(job))
+
+
+def remove(job: Job) -> None:
+    """Hide a job that has ended, and delete its media. May be repeated.
+
+    Raises `JobRunning`, and `TemporarilyUnavailable` if DynamoDB did not write it.
+    """
+    # Hide the job first. If we crash before its media are removed, a retry still finds the job.
+    if job_store.hide(job.job_id) is None:
+        raise JobRunning("A running video cannot be deleted", details="Cancel it first")
+    # Everything with the job's prefix, which includes what a killed attempt left there.
+    s3 = aws.s3()
+    storage.delete_all(s3, os.environ["VIDEOS_BUCKET"], storage.job_prefix(job.user_id, job.job_id))
+    if any(stage.kind.bucket == "images" for stage in job.stages):
+        storage.delete_all(
+            s3, os.environ["IMAGES_BUCKET"], storage.generated_prefix(job.user_id, job.job_id)
+        )
 
 
 def urls_of(job: Job | None) -> tuple[str | None, str | None]:
