@@ -18,11 +18,14 @@ TARGET = ROOT / "docs" / "openapi.json"
 sys.path[:0] = [str(ROOT / "shared"), str(ROOT)]
 
 from clipmint.api import http_api  # noqa: E402
+from clipmint.doors import table  # noqa: E402
 from clipmint.errors import ClipmintError, InvalidRequest, NotFound  # noqa: E402
 from clipmint.orders.idempotency_keys import MAX_IDEMPOTENCY_KEY_CHARACTERS  # noqa: E402
+from docs import openapi_doors as doors_described  # noqa: E402
 from docs import openapi_examples as examples  # noqa: E402
 from functions.admin import app as admin  # noqa: E402
 from functions.cancel import app as cancel  # noqa: E402
+from functions.doors import app as doors  # noqa: E402
 from functions.generate import app as generate  # noqa: E402
 from functions.projects import app as projects  # noqa: E402
 from functions.status import app as status  # noqa: E402
@@ -77,6 +80,7 @@ KEY_SCHEMA = {
     # Printable ASCII, and not only an empty pair of quotes.
     "pattern": r'^(?!" *"$)[!-~]+( +[!-~]+)*$',
 }
+KEY_REQUIRED = "IDEMPOTENCY_KEY_REQUIRED"
 # The operations that use an id of a response, if the id's name does not identify them.
 OF_A_JOB = (
     "GET /v1/videos/{job_id}",
@@ -91,7 +95,9 @@ LINKS = {
         "scene_id",
         ("POST /v1/scenes/{scene_id}/video", "POST /v1/scenes/{scene_id}/video/estimate"),
     ),
+    **doors_described.LINKS,
 }
+REPLAY = {"description": "Answered before under this key", "schema": {"enum": ["true"]}}
 LIMIT_HEADERS = {
     name: {"schema": {"type": "integer", "minimum": 0}, "description": meaning}
     for name, meaning in {
@@ -134,7 +140,7 @@ def document() -> dict[str, Any]:
     paths: dict[str, Any] = {}
     schemas: dict[str, Any] = {}
     merged: dict[str, Any] = {}
-    for module in (generate, status, projects, cancel, admin):
+    for module in (generate, status, projects, cancel, admin, doors):
         part = module.app.get_openapi_schema(title="Clipmint", version=version).model_dump(
             mode="json", by_alias=True, exclude_none=True
         )
@@ -146,6 +152,7 @@ def document() -> dict[str, Any]:
         schemas.pop(name, None)
     schemas["Model"]["examples"] = [examples.BY_MODEL["Model"]]
     schemas["Error"] = ERROR_SCHEMA
+    schemas.update(doors_described.ERROR_SCHEMAS)
     schemas["GatewayError"] = GATEWAY_ERROR_SCHEMA
     for path, operations in paths.items():
         for method, operation in operations.items():
@@ -172,7 +179,9 @@ def document() -> dict[str, Any]:
             "variables": {"api": {"default": "api"}, "region": {"default": "eu-central-1"}},
         }
     ]
-    merged["tags"] = [{"name": name, "description": text} for name, text in TAGS.items()]
+    merged["tags"] = [
+        {"name": name, "description": text} for name, text in (TAGS | doors_described.TAGS).items()
+    ]
     for schema in schemas.values():
         _describe_defaults(schema)
     merged["paths"] = {
@@ -213,6 +222,9 @@ def _name(path: str, method: str, operation: dict[str, Any]) -> str:
 
 
 def _tag(path: str) -> str:
+    door = table.door_of(path)
+    if door is not None:
+        return f"Protocol {door.name}"
     parts = path.split("/")
     if parts[2] == "admin":
         return "Administration"
@@ -268,13 +280,15 @@ def _responses(path: str, operation: dict[str, Any]) -> dict[str, Any]:
     if "/admin/" in path:
         foreign["403"] = "the token lacks the scope"
     for code in errors.keys() | foreign.keys():
-        responses[code] = _error(code, errors.get(code, []), foreign.get(code))
+        responses[code] = _error(code, errors.get(code, []), foreign.get(code), path)
         if code in SHARED and responses[code] == _shared(code):
             responses[code] = {"$ref": f"#/components/responses/{SHARED[code]}"}
         if code == "429" and code in errors:
             responses[code]["headers"] = LIMIT_HEADERS
     for code, response in responses.items():
         headers = _headers(path, code)
+        if code == "200" and "idempotency-key" in json.dumps(operation.get("parameters", [])):
+            headers["X-Idempotent-Replay"] = REPLAY
         if headers:
             response["headers"] = headers
     return dict(sorted(responses.items()))
@@ -285,7 +299,7 @@ def _add_examples(responses: dict[str, Any]) -> None:
     for code, response in responses.items():
         for media in response.get("content", {}).values() if code < "400" else ():
             model = media["schema"]["$ref"].rpartition("/")[2]
-            media["example"] = examples.BY_MODEL[model]
+            media["example"] = (examples.BY_MODEL | doors_described.BY_MODEL)[model]
 
 
 def _codes(path: str, responses: dict[str, Any]) -> dict[str, list[str]]:
@@ -298,21 +312,24 @@ def _codes(path: str, responses: dict[str, Any]) -> dict[str, list[str]]:
     # Any route can get a body that is not JSON, or a token with a subject that is no valid key.
     errors["400"] = list(dict.fromkeys([*errors.get("400", []), InvalidRequest.code]))
     errors["500"] = [ClipmintError.code]
-    if "{" in path:
-        # A text that is not an id matches no path.
+    if "{" in path or table.door_of(path):
+        # A text that is not an id matches no path, and a protocol may be switched off.
         errors["404"] = list(dict.fromkeys([*errors.get("404", []), NotFound.code]))
     return errors
 
 
-def _error(status_code: str, codes: list[str], foreign: str | None) -> dict[str, Any]:
+def _error(
+    status_code: str, codes: list[str], foreign: str | None, path: str = ""
+) -> dict[str, Any]:
     """An error response: ours with one of ``codes``, or the gateway's own, or either."""
     names = [*codes, *([f"GATEWAY_{status_code}"] if foreign else [])]
-    bodies = {name: {"$ref": f"#/components/examples/{name}"} for name in names}
+    bodies = {name: doors_described.error_example(path, name) for name in names}
     texts = [*codes, *([f"the gateway's own: {foreign}"] if foreign else [])]
     schemas: list[dict[str, Any]] = [GATEWAY_ERROR] if foreign else []
     if codes:
         ours = {"properties": {"code": {"enum": codes}}}
-        schemas.insert(0, {"allOf": [{"$ref": "#/components/schemas/Error"}, ours]})
+        name = doors_described.error_schema(path)
+        schemas.insert(0, {"allOf": [{"$ref": f"#/components/schemas/{name}"}, ours]})
     schema = schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
     return {
         "description": " · ".join(texts),
@@ -336,10 +353,18 @@ def _link(paths: dict[str, Any]) -> None:
         operation(route)["responses"][code]["links"] = {
             operation(target)["operationId"]: {
                 "operationId": operation(target)["operationId"],
-                "parameters": {name: f"$response.body#/{name}"},
+                **_passing(operation(target), name),
             }
             for target in targets
         }
+
+
+def _passing(target: dict[str, Any], name: str) -> dict[str, Any]:
+    """Where an operation takes an id: as a parameter, or as a member of its body."""
+    value = f"$response.body#/{name}"
+    if any(parameter["name"] == name for parameter in target.get("parameters", [])):
+        return {"parameters": {name: value}}
+    return {"requestBody": {name: value}}
 
 
 def _headers(path: str, code: str) -> dict[str, Any]:
@@ -347,9 +372,8 @@ def _headers(path: str, code: str) -> dict[str, Any]:
     text = {"type": "string"}
     if code in {"201", "202"}:
         location = {"required": True, "description": "Where to read it", "schema": text}
-        replay = {"description": "Answered before under this key", "schema": {"enum": ["true"]}}
-        return {"Location": location} | ({"X-Idempotent-Replay": replay} if code == "202" else {})
-    if code == "200" and path == "/v1/models":
+        return {"Location": location} | ({"X-Idempotent-Replay": REPLAY} if code == "202" else {})
+    if code == "200" and path in {"/v1/models", *doors_described.WITH_ETAG}:
         return {"ETag": {"required": True, "schema": text}}
     return {}
 

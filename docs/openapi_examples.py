@@ -226,6 +226,7 @@ _ERRORS: list[errors.ClipmintError] = [
     errors.FramesRequired(f"Scene {SCENE} has no last_frame"),
     errors.TooManyScenes("A project cannot have that many scenes", details="scenes: at most 50"),
     errors.ResolutionNotAllowed("This resolution is not available"),
+    errors.TaskHasEnded("This task has ended", details="status: completed"),
     errors.InsufficientCredits(
         "Insufficient credits",
         details="16 credits are needed, 3 are available",
@@ -266,8 +267,10 @@ _GATEWAY: dict[str, str] = {
     "500": "Internal Server Error",
     "503": "Service Unavailable",
 }
+BY_CODE: dict[str, errors.ClipmintError] = {error.code: error for error in _ERRORS}
+"""Errors by their code."""
 ERRORS: dict[str, dict[str, Any]] = {
-    **{error.code: {**error.body(), "timestamp": ORDERED_AT} for error in _ERRORS},
+    **{code: {**error.body(), "timestamp": ORDERED_AT} for code, error in BY_CODE.items()},
     **{f"GATEWAY_{status}": {"message": message} for status, message in _GATEWAY.items()},
 }
 """Bodies by the code of the error; the gateway's own by GATEWAY_ and the status."""

@@ -17,7 +17,8 @@ A message describes the error to the client and never exposes an internal fault.
     │   ├── PromptRequired
     │   ├── FramesRequired
     │   ├── TooManyScenes
-    │   └── ResolutionNotAllowed
+    │   ├── ResolutionNotAllowed
+    │   └── TaskHasEnded            a compatible endpoint's request to cancel it
     ├── InsufficientCredits
     ├── UserMismatch                a body naming another user
     ├── ScopeRequired               an admin call without the admin scope
@@ -136,6 +137,10 @@ class TooManyScenes(InvalidRequest):
 
 class ResolutionNotAllowed(InvalidRequest):
     code = "RESOLUTION_NOT_ALLOWED"
+
+
+class TaskHasEnded(InvalidRequest):
+    code = "TASK_HAS_ENDED"
 
 
 class InsufficientCredits(ClipmintError):

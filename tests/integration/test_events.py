@@ -251,6 +251,51 @@ def test_projects_changes_and_deletes(aws: Aws, project: str) -> None:
     assert ask("projects-get").status == 404
 
 
+SOME_ID = "00000000-0000-4000-8000-000000000000"
+"""In events about something that another event made."""
+
+
+def ask_about(name: str, id_: str) -> Answer:
+    """Run the event with this id in place of `SOME_ID`."""
+    changed = json.loads(json.dumps(read(name)).replace(SOME_ID, id_))
+    return answer_of(run(name, **changed))
+
+
+def test_doors_starts_a_video_of_an_app(aws: Aws) -> None:
+    ask("admin")
+    started = ask("doors-generate-video")
+    assert (started.status, started.body["credits_used"]) == (200, 16)
+    assert ask("doors-generate-video").headers["x-idempotent-replay"] == "true"
+    shown = ask_about("doors-video-status", started.body["job_id"])
+    assert (shown.status, shown.body["status"]) == (200, "pending")
+
+
+def test_doors_renders_a_scene_as_a_task_and_a_project_as_clips(aws: Aws, project: str) -> None:
+    moto_aws.publish_keys(moto_aws.KEYS)
+    ask("admin")
+    drawn, framed = ask("projects-scenes").body["scenes"]
+    task = ask_about("doors-scene-task", drawn["scene_id"])
+    assert (task.status, task.body["progress"]) == (200, 0.0)
+    shown = ask_about("doors-task", task.body["task_id"])
+    assert (shown.status, shown.body["scene_id"]) == (200, drawn["scene_id"])
+    clips = ask_about("doors-clips", drawn["project_id"])
+    assert [result["scene_id"] for result in clips.body["results"]] == [
+        drawn["scene_id"],
+        framed["scene_id"],
+    ]
+    checked = ask_about("doors-clips-status", drawn["project_id"])
+    assert (checked.status, checked.body["pending"]) == (200, 2)
+
+
+def test_doors_makes_a_video_from_an_uploaded_image(aws: Aws) -> None:
+    moto_aws.publish_keys(moto_aws.KEYS)
+    ask("admin")
+    uploaded = ask("doors-upload")
+    assert uploaded.status == 200
+    generation = ask_about("doors-generation", uploaded.body["projectId"])
+    assert (generation.status, list(generation.body)) == (200, ["generationId"])
+
+
 def test_submit_sends_the_job_to_its_provider_and_waits(
     pending: Job, fal: Callable[..., Wire]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -41,6 +42,22 @@ ROUTES = (
     "POST /v1/admin/grants",
     "PUT /v1/admin/models/{model_id}",
     "POST /webhooks/{provider}/{job_id}/{stage}/{token}",
+    "POST /functions/v1/generate-video",
+    "GET /functions/v1/get-video-status",
+    "GET /functions/v1/get-video-jobs",
+    "POST /functions/v1/delete-video-job",
+    "DELETE /functions/v1/delete-video-job",
+    "GET /functions/v1/get-models",
+    "GET /functions/v1/get-user-credits",
+    "POST /api/video/generate",
+    "GET /api/video/generate/tasks",
+    "GET /api/video/generate/tasks/{job_id}",
+    "DELETE /api/video/generate/tasks/{job_id}",
+    "POST /functions/v1/generate-clips",
+    "POST /functions/v1/check-clips-status",
+    "POST /api/images/upload",
+    "POST /api/videos/generate",
+    "GET /api/videos/status/{job_id}",
 )
 
 
@@ -120,7 +137,10 @@ def event(
     if parameters:
         made["pathParameters"] = parameters
     if body is not None:
-        made["body"] = body if isinstance(body, str) else json.dumps(body)
+        if isinstance(body, bytes):
+            made |= {"body": base64.b64encode(body).decode(), "isBase64Encoded": True}
+        else:
+            made["body"] = body if isinstance(body, str) else json.dumps(body)
         made["headers"].setdefault("content-type", "application/json")
     return made
 

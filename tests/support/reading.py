@@ -21,6 +21,7 @@ FUNCTIONS = (
     "Status",
     "Projects",
     "Cancel",
+    "Doors",
     "Webhooks",
     "Admin",
     "Submit",

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from clipmint.doors import table
 from clipmint.providers import registry
 from tests.support.reading import (
     FUNCTIONS,
@@ -41,6 +42,12 @@ VARIABLES = {
         f"MAX_UPLOADS_PER_HOUR UNUSED_IMAGE_DAYS API_BASE_PATH {SERVED}"
     ),
     "Cancel": f"API_BASE_PATH LEDGER_TABLE JOBS_TABLE VIDEOS_BUCKET IMAGES_BUCKET {PROVIDERS}",
+    "Doors": (
+        "API_BASE_PATH DOORS KEYLESS_ORDER_SECONDS LEDGER_TABLE JOBS_TABLE MODELS_TABLE "
+        "PROJECTS_TABLE IDEMPOTENCY_TABLE STATE_MACHINE_ARN VIDEOS_BUCKET IMAGES_BUCKET "
+        "IMAGES_BASE_URL MAX_OPEN_JOBS MAX_JOBS_PER_HOUR MAX_OPEN_CLIPS MAX_UPLOADS_PER_HOUR "
+        f"UNUSED_IMAGE_DAYS IMAGE_VIDEO_MODEL {DEFAULT_MODELS} {SERVED} {PROVIDERS}"
+    ),
     "Webhooks": f"JOBS_TABLE {PROVIDERS}",
     "Admin": "API_BASE_PATH LEDGER_TABLE MODELS_TABLE",
     "Submit": (
@@ -187,7 +194,9 @@ def test_a_deployment_checks_the_overrides() -> None:
             assert environment(name)["PROVIDER_OVERRIDES"] == {"Ref": "ProviderOverrides"}
 
 
-@pytest.mark.parametrize("name", ["Generate", "Status", "Projects", "Cancel", "Webhooks", "Admin"])
+@pytest.mark.parametrize(
+    "name", ["Generate", "Status", "Projects", "Cancel", "Doors", "Webhooks", "Admin"]
+)
 def test_a_function_behind_the_api_answers_before_the_gateway_gives_up(name: str) -> None:
     assert function(name)["Timeout"] < GATEWAY_TIMEOUT_SECONDS
 
@@ -255,3 +264,23 @@ def test_no_deployment_writes_or_deletes_the_owners_keys() -> None:
         resource = written()["Resources"][name]
         assert resource["DeletionPolicy"] == "RetainExceptOnCreate", name
         assert resource["UpdateReplacePolicy"] == "Retain", name
+
+
+@pytest.mark.parametrize(
+    ("names", "accepted"),
+    [
+        (table.ALL, True),
+        ("", True),
+        *((door.name, True) for door in table.DOORS),
+        ("scene-tasks, image-videos", True),
+        ("scene-task", False),
+        ("scene-tasks,", False),
+        ("scene-tasks image-videos", False),
+    ],
+)
+def test_a_protocol_that_does_not_exist_is_rejected_before_anything_changes(
+    names: str, accepted: bool
+) -> None:
+    parameter = written()["Parameters"]["Doors"]
+    assert parameter["Default"] == table.ALL
+    assert (re.fullmatch(parameter["AllowedPattern"], names) is not None) is accepted

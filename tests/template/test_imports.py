@@ -18,6 +18,7 @@ MOST_MODULES = {
     "status": 370,
     "projects": 370,
     "cancel": 409,
+    "doors": 449,
     "webhooks": 392,
     "admin": 368,
     "submit": 343,

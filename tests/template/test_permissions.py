@@ -69,6 +69,25 @@ EXPECTED = {
         "ImagesBucket": "s3:ListBucket",
         "ImagesBucket/generated_images/*": "s3:DeleteObject",
     },
+    # The same requests as to Generate, Status, Projects and Cancel.
+    "Doors": {
+        "LedgerTable": MONEY,
+        "JobsTable": f"{JOB} dynamodb:BatchGetItem dynamodb:PutItem",
+        "JobsTable/index/by_user": "dynamodb:Query",
+        "ModelsTable": f"{READ} dynamodb:Scan",
+        "ProjectsTable": (
+            f"{READ} dynamodb:BatchGetItem dynamodb:Query dynamodb:PutItem dynamodb:UpdateItem"
+        ),
+        "ProjectsTable/index/by_scene": "dynamodb:Query",
+        "IdempotencyTable": f"{READ} dynamodb:PutItem dynamodb:UpdateItem",
+        "ImagesBucket": "s3:ListBucket",
+        "ImagesBucket/uploads/*": "s3:GetObject s3:PutObject",
+        "ImagesBucket/generated_images/*": "s3:DeleteObject",
+        "VideosBucket": "s3:ListBucket",
+        "VideosBucket/*": "s3:DeleteObject s3:GetObject",
+        "ProviderKeys": KEYS,
+        "GenerationStateMachine": f"{WAKE} states:StartExecution",
+    },
     "Webhooks": {
         "JobsTable": JOB,
         "ProviderKeys": KEYS,

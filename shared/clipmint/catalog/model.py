@@ -70,16 +70,19 @@ class Route(_Frozen):
 class Model(_Frozen):
     """One entry of the catalog.
 
-    ``max_reference_images`` limits the reference images of a generated image. ``routes`` are tried
-    in order; we try the next one only when the previous one certainly did not accept the task.
-    ``deadline_seconds`` is the time from the request, or from the end of the previous stage, until
-    the provider must have finished. ``poll_seconds`` are the waits between polls while no webhook
-    arrives; the last one repeats. A first wait of three minutes or more costs one state transition
-    less: Submit waits itself, for three minutes, and polling begins then.
+    ``aliases`` are other names of the model in requests of the compatible endpoints, such as the
+    UUID that it has in an app. ``max_reference_images`` limits the reference images of a generated
+    image. ``routes`` are tried in order; we try the next one only when the previous one certainly
+    did not accept the task. ``deadline_seconds`` is the time from the request, or from the end of
+    the previous stage, until the provider must have finished. ``poll_seconds`` are the waits
+    between polls while no webhook arrives; the last one repeats. A first wait of three minutes or
+    more costs one state transition less: Submit waits itself, for three minutes, and polling begins
+    then.
     """
 
     model_id: ModelId
     name: ShortText
+    aliases: Annotated[list[ShortText], Field(max_length=20)] = []
     description: Annotated[str, StringConstraints(max_length=500)] = ""
     available: bool = True
     produces: Literal["video", "image"] = "video"

@@ -132,6 +132,24 @@ def all_models() -> list[Model]:
     return _cache.all[1]
 
 
+def id_of(name: str) -> str:
+    """The id of the model that has this id or this alias, in any case; else the name unchanged.
+
+    If two models have the alias, it is the first of them by id.
+    """
+    models = all_models()
+    if any(model.model_id == name for model in models):
+        return name
+    return next(
+        (
+            model.model_id
+            for model in models
+            if name.casefold() in {alias.casefold() for alias in model.aliases}
+        ),
+        name,
+    )
+
+
 def _model(item: CatalogItem) -> Model:
     # Unlike a request: a newer version may have written further fields.
     return Model.model_validate_json(item.definition, extra="ignore")

@@ -27,7 +27,7 @@ from pynamodb.models import Model
 from clipmint import aws, clock
 from clipmint.errors import ImageInvalid, ImageNotUploaded, TemporarilyUnavailable, try_again
 from clipmint.media import image_file, storage, upload_urls
-from clipmint.media.files import ImageFileInvalid
+from clipmint.media.files import ImageFacts, ImageFileInvalid
 from clipmint.settings import ImagesSettings
 from clipmint.tables import FromEnvironment, TableMeta
 from clipmint.telemetry import logger
@@ -124,6 +124,41 @@ def new_upload(user_id: str, project_id: str, content_type: str) -> Upload:
         ExpiresIn=FORM_SECONDS,
     )
     return Upload(public_url(key), form["url"], form["fields"], expires_at)
+
+
+def check(data: bytes) -> ImageFacts:
+    """Check an image that a request contains. Raises `ImageInvalid`."""
+    if len(data) > MAX_UPLOAD_BYTES:
+        raise ImageInvalid("The image cannot be used", details="The image is larger than 20 MB")
+    try:
+        with _decoding:
+            return image_file.check(data)
+    except ImageFileInvalid as invalid:
+        raise ImageInvalid("The image cannot be used", details=f"{invalid}") from None
+
+
+def store(user_id: str, key: str, data: bytes, facts: ImageFacts) -> None:
+    """Store an image that was checked, and its check record. May be repeated.
+
+    ``key`` is a key of `storage.upload_key`. Raises `TemporarilyUnavailable` if S3 failed.
+    """
+    try:
+        stored = aws.s3_for_uploads().put_object(
+            Bucket=ImagesSettings.read().images_bucket,
+            Key=key,
+            Body=data,
+            ContentType=facts.content_type,
+            CacheControl=_CACHE_CONTROL,
+            ChecksumAlgorithm="SHA256",
+        )
+    except (BotoCoreError, ClientError):
+        logger.exception("an image could not be stored", extra={"key": key})
+        raise _retry_later("The image could not be stored") from None
+    named = upload_urls.own_upload(user_id, key)
+    if named is None:
+        raise ValueError("not a key of this user's uploads")
+    wanted = _Wanted(named.image_id, key, public_url(key))
+    _record(user_id, wanted, facts, len(data), stored["ETag"])
 
 
 def exist(user_id: str, project_id: str) -> bool:
@@ -227,6 +262,10 @@ def _check(user_id: str, wanted: _Wanted, deadline: float) -> None:
             wanted.url,
             f"The image was uploaded as {content_type}, but it is {image.content_type}",
         )
+    _record(user_id, wanted, image, len(data), etag)
+
+
+def _record(user_id: str, wanted: _Wanted, image: ImageFacts, size_bytes: int, etag: str) -> None:
     ImageItem(
         user_id,
         wanted.sk,
@@ -234,7 +273,7 @@ def _check(user_id: str, wanted: _Wanted, deadline: float) -> None:
         content_type=image.content_type,
         width=image.width,
         height=image.height,
-        size_bytes=len(data),
+        size_bytes=size_bytes,
         etag=etag,
         checked_at=clock.iso(clock.now()),
     ).save()

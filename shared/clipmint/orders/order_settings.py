@@ -22,9 +22,21 @@ class LimitSettings(Environment):
         return Limits(self.max_open_jobs, self.max_jobs_per_hour, self.max_open_clips)
 
 
+class KeylessSettings(Environment):
+    """How long, in seconds, the same order without an Idempotency-Key is one job."""
+
+    keyless_order_seconds: Annotated[int, Field(ge=1)] = 30
+
+
 class DefaultModels(Environment):
     """Default models for scenes without a model of their own, by their ids in the catalog."""
 
     scene_image_model: str = "gen4-image"
     scene_video_model: str = "gen4-turbo"
     clip_model: str = "runware-veo-3.1"
+
+
+class DoorModels(Environment):
+    """Models of protocols whose requests name none, by their ids in the catalog."""
+
+    image_video_model: str = "gen4-turbo"

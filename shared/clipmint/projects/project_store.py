@@ -23,9 +23,9 @@ from pynamodb.expressions.update import Action
 from pynamodb.pagination import ResultIterator
 
 from clipmint import aws, clock, cursors, unreadable
-from clipmint.errors import ProjectBusy
+from clipmint.errors import ProjectBusy, ProjectNotFound
 from clipmint.jobs import job_lists, job_store
-from clipmint.media import upload_limit, uploads
+from clipmint.media import storage, upload_limit, uploads
 from clipmint.projects import project_writes as writes
 from clipmint.projects.project import (
     DEFAULT_RESOLUTION,
@@ -203,6 +203,28 @@ def create_for_upload(user_id: str, new: NewImage) -> tuple[Project, uploads.Upl
     unused_for = timedelta(days=UploadSettings.read().unused_image_days)
     project, _ = create(user_id, body, project_id, unused_for)
     return project, upload
+
+
+def create_with_image(user_id: str, data: bytes, project_id: str | None = None) -> Project:
+    """Check and store an image, and record a project that shows it, until it expires.
+
+    The default id is a fresh one. A repeated call with the same id and image changes nothing.
+
+    Raises `ImageInvalid`, `LimitReached`, `TemporarilyUnavailable`.
+    """
+    facts = uploads.check(data)
+    upload_limit.count_form(user_id)
+    project_id = project_id or str(uuid.uuid4())
+    key = storage.upload_key(user_id, project_id, project_id, facts.content_type)
+    # The project first: an image without a project would never be deleted.
+    try:
+        project = get(user_id, project_id)
+    except ProjectNotFound:
+        body = NewProject(image_url=uploads.public_url(key))
+        unused_for = timedelta(days=UploadSettings.read().unused_image_days)
+        project, _ = create(user_id, body, project_id, unused_for)
+    uploads.store(user_id, key, data, facts)
+    return project
 
 
 def new_scene(user_id: str, project_id: str, new: NewScene, now: datetime) -> Scene:
