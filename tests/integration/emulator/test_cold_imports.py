@@ -14,7 +14,7 @@ from local.stack import HANDLER_PYTHON
 
 FUNCTIONS = [
     *sorted(http_functions()),
-    *("migrate", "seed", "settle", "submit", "sweep", "track"),
+    *("expire", "migrate", "seed", "settle", "submit", "sweep", "track"),
 ]
 START = "import json, sys; sys.path[:0] = json.load(sys.stdin); import app; app.handler"
 
