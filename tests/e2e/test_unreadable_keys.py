@@ -55,7 +55,7 @@ def test_jobs_past_their_deadline_end_and_their_credits_are_released(
 ) -> None:
     ada = new_customer(4 * PRICE)
     for simulator in stack.simulators.values():
-        simulator.arm("stuck", prompt_contains=ada.word)
+        simulator.arm("stuck", times=None, prompt_contains=ada.word)
     models = ada.http.get("/v1/models").json()
     jobs = [ada.order(model_id="patient-t2v") for _ in range(2)]
     for job_id in jobs:
