@@ -263,7 +263,7 @@ def _responses(path: str, operation: dict[str, Any]) -> dict[str, Any]:
         for code, response in operation["responses"].items()
         if "ValidationError" not in json.dumps(response)
     }
-    for bodiless in ("204", "304"):
+    for bodiless in ("204", "302", "304"):
         responses.get(bodiless, {}).pop("content", None)
     for media in responses.get("200", {}).get("content", {}).values():
         # The route's type allows a missing body because of its 304.
@@ -286,9 +286,7 @@ def _responses(path: str, operation: dict[str, Any]) -> dict[str, Any]:
         if code == "429" and code in errors:
             responses[code]["headers"] = LIMIT_HEADERS
     for code, response in responses.items():
-        headers = _headers(path, code)
-        if code == "200" and "idempotency-key" in json.dumps(operation.get("parameters", [])):
-            headers["X-Idempotent-Replay"] = REPLAY
+        headers = _headers(path, code, operation)
         if headers:
             response["headers"] = headers
     return dict(sorted(responses.items()))
@@ -327,7 +325,7 @@ def _error(
     texts = [*codes, *([f"the gateway's own: {foreign}"] if foreign else [])]
     schemas: list[dict[str, Any]] = [GATEWAY_ERROR] if foreign else []
     if codes:
-        ours = {"properties": {"code": {"enum": codes}}}
+        ours = doors_described.of_code(path, codes)
         name = doors_described.error_schema(path)
         schemas.insert(0, {"allOf": [{"$ref": f"#/components/schemas/{name}"}, ours]})
     schema = schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
@@ -360,16 +358,24 @@ def _link(paths: dict[str, Any]) -> None:
 
 
 def _passing(target: dict[str, Any], name: str) -> dict[str, Any]:
-    """Where an operation takes an id: as a parameter, or as a member of its body."""
-    value = f"$response.body#/{name}"
+    """Where an operation takes an id: as a parameter, or as a member of its body.
+
+    ``a as b``: it has the name ``a`` in the response, and ``b`` in the operation.
+    """
+    in_response, _, other = name.partition(" as ")
+    value, name = f"$response.body#/{in_response}", other or in_response
     if any(parameter["name"] == name for parameter in target.get("parameters", [])):
         return {"parameters": {name: value}}
     return {"requestBody": {name: value}}
 
 
-def _headers(path: str, code: str) -> dict[str, Any]:
+def _headers(path: str, code: str, operation: dict[str, Any]) -> dict[str, Any]:
     """The headers of a response that callers use."""
     text = {"type": "string"}
+    if code == "302":
+        return {"Location": {"required": True, "description": "The file", "schema": text}}
+    if code == "200" and "idempotency-key" in json.dumps(operation.get("parameters", [])):
+        return {"X-Idempotent-Replay": REPLAY}
     if code in {"201", "202"}:
         location = {"required": True, "description": "Where to read it", "schema": text}
         return {"Location": location} | ({"X-Idempotent-Replay": REPLAY} if code == "202" else {})

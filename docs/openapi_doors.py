@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from clipmint.doors import generate_video, image_videos, project_clips, scene_tasks, table
+from clipmint.doors import (
+    generate_video,
+    image_videos,
+    openai_shapes,
+    project_clips,
+    scene_tasks,
+    table,
+)
 from docs import openapi_examples as ours
 
 USER = "5b1f0a9e-7c1d-4c83-9f5a-0e2d3c4b5a69"
@@ -35,7 +42,23 @@ _CLIP = project_clips.ClipResult(
     clip_id=ours.CLIP_JOB, scene_id=ours.SCENE, status="pending", url=None, error=None
 )
 _COUNTED = project_clips.ClipsStatus.counted(ours.PROJECT, [_CLIP])
+_OBJECT = openai_shapes.VideoObject(
+    id=ours.JOB,
+    model="veo-3.1",
+    status="completed",
+    progress=100,
+    prompt="A glowing cityscape at night",
+    seconds="4",
+    size="1280x720",
+    created_at=1_772_357_400,
+    completed_at=1_772_357_470,
+    expires_at=None,
+    error=None,
+)
 _RESPONSES = [
+    _OBJECT,
+    openai_shapes.VideoList(data=[_OBJECT], first_id=ours.JOB, last_id=ours.JOB, has_more=False),
+    openai_shapes.DeletedVideo(id=ours.JOB),
     generate_video.Started(
         job_id=ours.JOB, status="pending", credits_used=16, credits_remaining=84
     ),
@@ -106,12 +129,31 @@ ERROR_SCHEMAS: dict[str, dict[str, Any]] = {
             },
         ]
     },
+    "OpenAIError": {
+        "type": "object",
+        "required": ["error"],
+        "properties": {
+            "error": {
+                "type": "object",
+                "required": ["message", "type", "param", "code"],
+                "properties": {
+                    "message": {"type": "string"},
+                    "type": {"type": "string"},
+                    "param": {"type": ["string", "null"]},
+                    "code": {"type": "string", "description": "Our code, in lower case"},
+                },
+            }
+        },
+    },
 }
 """By name."""
-_ERROR_OF = {"project-clips": "ClipsError"}
+_ERROR_OF = {"project-clips": "ClipsError", "openai": "OpenAIError"}
 """Protocols whose errors have another shape than ours."""
 
-FORMS: dict[str, tuple[str, tuple[str, ...]]] = {"POST /api/images/upload": ("image", ())}
+FORMS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "POST /api/images/upload": ("image", ()),
+    "POST /openai/v1/videos": ("input_reference", ("model", "prompt")),
+}
 """Operations whose body may be a form: its file, and its other fields that are required."""
 
 LINKS: dict[str, tuple[str, str, tuple[str, ...]]] = {
@@ -125,6 +167,15 @@ LINKS: dict[str, tuple[str, str, tuple[str, ...]]] = {
             "GET /api/video/generate/tasks/{job_id}",
             "DELETE /api/video/generate/tasks/{job_id}",
             "GET /api/videos/status/{job_id}",
+        ),
+    ),
+    "POST /openai/v1/videos": (
+        "200",
+        "id as job_id",
+        (
+            "GET /openai/v1/videos/{job_id}",
+            "DELETE /openai/v1/videos/{job_id}",
+            "GET /openai/v1/videos/{job_id}/content",
         ),
     ),
     "POST /api/images/upload": ("200", "projectId", ("POST /api/videos/generate",)),
@@ -144,6 +195,14 @@ def error_schema(path: str) -> str:
     """The name of the schema of a path's errors."""
     door = table.door_of(path)
     return _ERROR_OF.get(door.name, "Error") if door else "Error"
+
+
+def of_code(path: str, codes: list[str]) -> dict[str, Any]:
+    """The schema of an error with one of these codes of ours."""
+    if error_schema(path) == "OpenAIError":
+        code = {"properties": {"code": {"enum": [code.lower() for code in codes]}}}
+        return {"properties": {"error": code}}
+    return {"properties": {"code": {"enum": codes}}}
 
 
 def error_example(path: str, code: str) -> dict[str, Any]:

@@ -241,6 +241,7 @@ _ERRORS: list[errors.ClipmintError] = [
     errors.JobNotFound("There is no such video"),
     errors.ProjectNotFound("There is no such project"),
     errors.SceneNotFound("There is no such scene"),
+    errors.VideoNotReady("There is no video file of this job", details="status: processing"),
     errors.RequestInProgress("A request with this Idempotency-Key is being answered right now"),
     errors.CancelTooLate(
         "It is too late to cancel this video",

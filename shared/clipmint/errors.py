@@ -27,7 +27,8 @@ A message describes the error to the client and never exposes an internal fault.
     │   ├── ModelNotFound
     │   ├── JobNotFound             unknown, or another user's: the response is the same
     │   ├── ProjectNotFound         likewise
-    │   └── SceneNotFound           likewise
+    │   ├── SceneNotFound           likewise
+    │   └── VideoNotReady           the job exists, and not its file
     ├── Conflict
     │   ├── RequestInProgress       a request with the same key is being processed
     │   ├── CancelTooLate
@@ -177,6 +178,10 @@ class ProjectNotFound(NotFound):
 
 class SceneNotFound(NotFound):
     code = "SCENE_NOT_FOUND"
+
+
+class VideoNotReady(NotFound):
+    code = "VIDEO_NOT_READY"
 
 
 class Conflict(ClipmintError):

@@ -58,6 +58,14 @@ ROUTES = (
     "POST /api/images/upload",
     "POST /api/videos/generate",
     "GET /api/videos/status/{job_id}",
+    "POST /openai/v1/videos",
+    "GET /openai/v1/videos",
+    "GET /openai/v1/videos/{job_id}",
+    "DELETE /openai/v1/videos/{job_id}",
+    "GET /openai/v1/videos/{job_id}/content",
+    "POST /openai/v1/videos/{job_id}/remix",
+    "POST /openai/v1/videos/edits",
+    "POST /openai/v1/videos/extensions",
 )
 
 

@@ -84,66 +84,28 @@ def _unchanged(event: dict[str, Any]) -> None:
     """The body of a request is JSON already."""
 
 
-class HttpApi(APIGatewayHttpResolver):
-    """The router of one HTTP function.
-
-    Parameters
-    ----------
-    error_body
-        The shape of all errors.
-    make_json
-        Turns the body of an event, whose header names are lower case, into JSON. Raises
-        `InvalidRequest`.
-    """
-
-    def __init__(
-        self,
-        error_body: ErrorBody = _common_body,
-        make_json: Callable[[dict[str, Any]], None] = _unchanged,
-    ) -> None:
-        super().__init__(enable_validation=True, serializer=_to_json)
-        self.error_body = error_body
-        self.make_json = make_json
-
-    def error_response(self, error: ClipmintError) -> Response[str]:
-        """The HTTP response for an error of the tree."""
-        status = status_of(error)
-        logger.info("refused", extra={"code": error.code, "status": status.value})
-        return Response(
-            status_code=status.value,
-            content_type=content_types.APPLICATION_JSON,
-            body=json.dumps(self.error_body(self.current_event.path, error)),
-            headers=dict(error.headers),
-        )
-
-
 Caller = APIGatewayHttpResolver | APIGatewayHttpRouter
 """Knows the request that is being handled, and who sent it."""
 
 
-def resolver(
-    error_body: ErrorBody = _common_body,
-    make_json: Callable[[dict[str, Any]], None] = _unchanged,
-) -> HttpApi:
+def resolver(error_body: ErrorBody = _common_body) -> APIGatewayHttpResolver:
     """A router for one HTTP function that returns every error in one shape, by default the common
-    one. See `HttpApi`."""
-    app = HttpApi(error_body, make_json)
+    one."""
+    app = APIGatewayHttpResolver(enable_validation=True, serializer=_to_json)
+
+    def refused(error: ClipmintError) -> Response[str]:
+        return _error_response(error, error_body(app.current_event.path, error))
 
     def invalid(error: RequestValidationError) -> Response[str]:
         if any(found["loc"][0] == "response" for found in error.errors()):
             raise error  # our own response differs from its documentation: not the caller's fault
-        return app.error_response(
-            InvalidRequest("The request is not valid", details=_explain(error.errors()))
-        )
-
-    def expected(error: ClipmintError) -> Response[str]:
-        return app.error_response(error)
+        return refused(InvalidRequest("The request is not valid", details=_explain(error.errors())))
 
     def unknown(error: NotFoundError) -> Response[str]:  # noqa: ARG001
-        return app.error_response(NotFound("There is no such path"))
+        return refused(NotFound("There is no such path"))
 
     app.exception_handler(RequestValidationError)(invalid)
-    app.exception_handler(ClipmintError)(expected)
+    app.exception_handler(ClipmintError)(refused)
     app.not_found(unknown)
     app.use([_reject_unknown_parameters])
     return app
@@ -170,24 +132,41 @@ def _to_json(body: Any) -> str:
     return json.dumps(body, separators=(",", ":"), ensure_ascii=False)
 
 
-def resolve(app: HttpApi, event: dict[str, Any], context: LambdaContext) -> Any:
-    """Handle one HTTP API event. An unexpected error is logged and becomes a 500."""
+def resolve(
+    app: APIGatewayHttpResolver,
+    event: dict[str, Any],
+    context: LambdaContext,
+    *,
+    error_body: ErrorBody = _common_body,
+    make_json: Callable[[dict[str, Any]], None] = _unchanged,
+) -> Any:
+    """Handle one HTTP API event. An unexpected error is logged and becomes a 500.
+
+    Parameters
+    ----------
+    error_body
+        As for `resolver`.
+    make_json
+        Turns the body of an event, whose header names are lower case, into JSON. Raises
+        `InvalidRequest`.
+    """
     logger.set_correlation_id(event.get("requestContext", {}).get("requestId"))
     base = _strip_base_path(event)
+    path = event.get("rawPath", "")
     event["headers"] = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
     try:
-        app.make_json(event)
+        make_json(event)
         # From here on it is JSON. Ignore the header: `curl -d` declares a form.
         event["headers"]["content-type"] = content_types.APPLICATION_JSON
         _check_body(event)
     except InvalidRequest as refusal:
-        return _plain(app, event, refusal, status_of(refusal))
+        return _plain(error_body(path, refusal), status_of(refusal))
     try:
         response = app.resolve(event, context)
     except Exception:  # noqa: BLE001  (the outermost handler; logged with its trace)
         logger.exception("unexpected error")
         error = ClipmintError("Something went wrong")
-        return _plain(app, event, error, HTTPStatus.INTERNAL_SERVER_ERROR)
+        return _plain(error_body(path, error), HTTPStatus.INTERNAL_SERVER_ERROR)
     # Powertools returns null for no body (204, 304); every gateway accepts an empty text.
     answer = {**response, "body": response["body"] or ""}
     return _with_base_path(answer, base) if base else answer
@@ -207,9 +186,9 @@ def _strip_base_path(event: dict[str, Any]) -> str:
 
 
 def _with_base_path(answer: dict[str, Any], base: str) -> dict[str, Any]:
-    """The response with the path in its Location."""
+    """The response with the path in its Location, unless that is a URL of another host."""
     headers = {
-        name: f"{base}{value}" if name == "Location" else value
+        name: f"{base}{value}" if name == "Location" and value.startswith("/") else value
         for name, value in (answer.get("headers") or {}).items()
     }
     return {**answer, "headers": headers}
@@ -237,13 +216,11 @@ def _check_body(event: dict[str, Any]) -> None:
     raise InvalidRequest("The request body is not valid JSON", details=f"body: {why}")
 
 
-def _plain(
-    app: HttpApi, event: dict[str, Any], error: ClipmintError, status: HTTPStatus
-) -> dict[str, Any]:
+def _plain(body: dict[str, Any], status: HTTPStatus) -> dict[str, Any]:
     return {
         "statusCode": status.value,
         "headers": {"Content-Type": content_types.APPLICATION_JSON},
-        "body": json.dumps(app.error_body(event.get("rawPath", ""), error)),
+        "body": json.dumps(body),
     }
 
 
@@ -323,6 +300,17 @@ def answers(
     for code in sorted(codes):
         documented[code] = OpenAPIResponse(description=" · ".join(codes[code]))
     return documented
+
+
+def _error_response(error: ClipmintError, body: dict[str, Any]) -> Response[str]:
+    status = status_of(error)
+    logger.info("refused", extra={"code": error.code, "status": status.value})
+    return Response(
+        status_code=status.value,
+        content_type=content_types.APPLICATION_JSON,
+        body=json.dumps(body),
+        headers=dict(error.headers),
+    )
 
 
 def _explain(errors: Sequence[Mapping[str, Any]]) -> str:

@@ -8,7 +8,14 @@ from typing import Annotated, Any
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from pydantic import BeforeValidator
 
-from clipmint.doors import generate_video, image_videos, project_clips, scene_tasks
+from clipmint.doors import (
+    generate_video,
+    image_videos,
+    openai_shapes,
+    openai_videos,
+    project_clips,
+    scene_tasks,
+)
 from clipmint.doors.door import Door
 from clipmint.errors import ClipmintError, NotFound
 from clipmint.settings import Environment
@@ -23,6 +30,7 @@ DOORS: tuple[Door, ...] = (
     Door("generate-video", ("/functions/v1/",), generate_video.router),
     Door("scene-tasks", ("/api/video/",), scene_tasks.router),
     Door("image-videos", ("/api/images/", "/api/videos/"), image_videos.router),
+    Door("openai", ("/openai/v1/videos",), openai_videos.router, openai_shapes.error_body),
 )
 """A path belongs to the first protocol that has its beginning."""
 

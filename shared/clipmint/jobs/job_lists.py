@@ -42,6 +42,7 @@ def list_for_user(
     scene_id: str | None = None,
     limit: int,
     cursor: str | None,
+    oldest_first: bool = False,
 ) -> Page:
     """A user's jobs, newest first, without deleted ones and those that cannot be read.
 
@@ -59,7 +60,7 @@ def list_for_user(
     wanted = {"project_id": project_id, "scene_id": scene_id}
     results = JobItem.by_user.query(
         user_id,
-        scan_index_forward=False,
+        scan_index_forward=oldest_first,
         last_evaluated_key=_start_key(user_id, cursor) if cursor else None,
         page_size=max(limit + 1, 25),
     )
