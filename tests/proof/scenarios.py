@@ -6,6 +6,7 @@ without a crash. Write a new one for every new way a job can go.
 
 from __future__ import annotations
 
+import base64
 import io
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from PIL import Image
 from clipmint.catalog.model import Model
 from clipmint.execution.waiting import SUBMIT_SECONDS
 from clipmint.projects import project_store
+from clipmint.projects.project import Project
 from clipmint.projects.project_items import UNUSED, ProjectItem
 from clipmint.projects.project_requests import NewProject, NewScene
 from tests.proof.machine import FunctionFailed
@@ -514,6 +516,94 @@ def _(world: World) -> None:
         yield from expire(world)
         if not images(world):
             world.found.append("an image that a job has used was deleted")
+
+    world.begin(play())
+
+
+# ── Orders without a key ─────────────────────────────────────────────────────────────────────────
+
+WINDOW = 30
+"""Seconds in which the same order without a key is one job."""
+
+FOREVER_CLOSED = 20 + WINDOW + 1
+"""Seconds after a request, when no crash of it can have kept the window open."""
+
+FOX: dict[str, Any] = {"model": "fal", "prompt": "a fox in the snow"}
+
+
+def keyless(world: World, path: str, body: dict[str, Any]) -> Generator[float, Any, Answer]:
+    """One order without a key, repeated until there is a response."""
+    answer = yield from world.persistently(
+        lambda: world.http("doors", "POST", path, user=USER, body=body)
+    )
+    return answer
+
+
+def with_credits(world: World, *scenes: NewScene) -> Project:
+    """The user has credits, a model of fal's, and a project."""
+    world.offer(model("fal"))
+    world.grant(USER, CREDITS)
+    return project_store.create(USER, NewProject(scenes=list(scenes)))[0]
+
+
+@scenario("no key, a video", "completed")
+def _(world: World) -> None:
+    with_credits(world)
+    world.begin(keyless(world, "/openai/v1/videos", FOX))
+
+
+@scenario("no key, an image", "completed")
+def _(world: World) -> None:
+    """The image is part of the order, and stored with it."""
+    with_credits(world)
+    image = base64.b64encode(tiny_png()).decode()
+    body = {
+        "model": "veo-3.1-i2v",
+        "prompt": "a fox in the snow",
+        "seconds": "4",
+        "input_reference": {"image_url": f"data:image/png;base64,{image}"},
+    }
+    world.begin(keyless(world, "/openai/v1/videos", body))
+
+
+@scenario("no key, a scene", "completed")
+def _(world: World) -> None:
+    scene = NewScene(image_prompt="a red kettle", visual_prompt="it boils", duration=4)
+    project = with_credits(world, scene)
+    world.begin(keyless(world, "/api/video/generate", {"scene_id": project.scene_ids[0]}))
+
+
+@scenario("no key, two clips", "completed", "completed")
+def _(world: World) -> None:
+    project = with_credits(
+        world, *(NewScene(visual_prompt=f"scene {n}", duration=4, **FRAMES) for n in (1, 2))
+    )
+    body = {"project_id": project.project_id}
+    world.begin(keyless(world, "/functions/v1/generate-clips", body))
+
+
+@scenario("no key, at the edge", "completed")
+def _(world: World) -> None:
+    """The second request arrives in the last moment of the window. Its retry is later than that."""
+    with_credits(world)
+
+    def play() -> Script:
+        yield from keyless(world, "/openai/v1/videos", FOX)
+        yield WINDOW - 0.1
+        yield from keyless(world, "/openai/v1/videos", FOX)
+
+    world.begin(play())
+
+
+@scenario("no key, a new order", "completed", "completed")
+def _(world: World) -> None:
+    """After the window the same request is another order."""
+    with_credits(world)
+
+    def play() -> Script:
+        yield from keyless(world, "/openai/v1/videos", FOX)
+        yield FOREVER_CLOSED
+        yield from keyless(world, "/openai/v1/videos", FOX)
 
     world.begin(play())
 

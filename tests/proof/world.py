@@ -199,7 +199,7 @@ class World:
         """A call that is repeated until it is answered, with any status."""
         for pause in CALLER_PAUSES[: attempts - 1]:
             answer = call()
-            in_progress = answer.status == 409 and answer.body["code"] == "REQUEST_IN_PROGRESS"
+            in_progress = answer.status == 409 and answer.body.get("code") == "REQUEST_IN_PROGRESS"
             if answer.status < 500 and not in_progress:
                 break
             yield pause
