@@ -47,7 +47,7 @@ SAM_READY := .envs/sam/.synced
 CHECKOV_READY := .envs/checkov/.synced
 # Runware's two official SDKs have the same import name, so contract tests run each in its own
 # environment.
-SDKS := .envs/runware/.synced .envs/runware-legacy/.synced
+SDKS := .envs/runware/.synced .envs/runware-legacy/.synced .envs/openai/.synced
 
 # The template must deploy in each of these; a resource type or a runtime can be missing in a region.
 REGIONS := us-east-1 us-east-2 us-west-2 eu-west-1 eu-central-1 ap-northeast-1
@@ -153,6 +153,7 @@ $(DEV): uv.lock | $(UV_READY)
 .envs/checkov/.synced: GROUPS := --only-group checkov
 .envs/runware/.synced: GROUPS := --only-group runware
 .envs/runware-legacy/.synced: GROUPS := --only-group runware-legacy
+.envs/openai/.synced: GROUPS := --only-group openai
 
 .envs/%/.synced: uv.lock | $(UV_READY)
 	UV_PROJECT_ENVIRONMENT=.envs/$* $(SYNC) $(GROUPS)
