@@ -37,6 +37,22 @@ UV_VERSION := 0.13.8
 UV_HOME := .envs/uv
 UV := $(UV_HOME)/bin/uv
 UV_READY := $(UV_HOME)/$(UV_VERSION)
+# Certificates of a company's proxy are in the system's store, and uv does not read it by itself. A
+# machine without a store keeps uv's own certificates, and SSL_CERT_FILE goes before both.
+SYSTEM_CERTS := $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt \
+  /etc/ssl/ca-bundle.pem /etc/ssl/cert.pem)
+ifneq ($(SYSTEM_CERTS),)
+export UV_SYSTEM_CERTS ?= 1
+endif
+# With PYTHON=... the environments are built again if they have another interpreter. Without it they
+# stay as they are.
+WHICH := import sys; print(sys.base_prefix, sys.version_info[:3])
+ifneq ($(filter command environment,$(firstword $(origin PYTHON))),)
+ifeq ($(shell new=$$($(PYTHON) -c '$(WHICH)' 2>/dev/null) && old=$$($(UV_HOME)/bin/python -c '$(WHICH)' \
+  2>/dev/null) && test "$$new" != "$$old" && rm -f $(UV_READY) .venv/.synced .envs/*/.synced && echo other),other)
+$(warning $(PYTHON) is another interpreter than before: building the environments again)
+endif
+endif
 SYNC = $(UV) sync --quiet --locked --python $(UV_HOME)/bin/python
 RUN := .venv/bin/
 SAM := .envs/sam/bin/sam
@@ -48,6 +64,8 @@ CHECKOV_READY := .envs/checkov/.synced
 # Runware's two official SDKs have the same import name, so contract tests run each in its own
 # environment.
 SDKS := .envs/runware/.synced .envs/runware-legacy/.synced .envs/openai/.synced
+# Runs and checks the commands of the documents.
+AWSCLI := .envs/awscli/.synced
 
 # The template must deploy in each of these; a resource type or a runtime can be missing in a region.
 REGIONS := us-east-1 us-east-2 us-west-2 eu-west-1 eu-central-1 ap-northeast-1
@@ -81,7 +99,7 @@ logs: $(STACK)  ## Print what the running stack's functions logged: make logs [O
 env: $(STACK)  ## Print variables that point the AWS CLI to the running stack: eval "$(make -s env)"
 	@$(RUN)python -m local env
 
-test: $(STACK) $(SAM_READY) $(SDKS) $(if $(SLOW),$(CLIENTS))  ## Run the tests; TESTS=tests/unit runs some, SLOW=1 all
+test: $(STACK) $(SAM_READY) $(SDKS) $(AWSCLI) $(if $(SLOW),$(CLIENTS))  ## Run the tests; TESTS=tests/unit runs some, SLOW=1 all
 	$(RUN)pytest $(PYTEST_OPTIONS) $(if $(SLOW),,-m "not slow") $(TESTS)
 
 check: $(STACK) $(SAM_READY) $(CHECKOV_READY)  ## Lint, types, template, state machine, imports, OpenAPI
@@ -138,7 +156,8 @@ $(UV_READY):
 	  echo "Clipmint needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1)." >&2; \
 	  echo "Install one, or name it: make PYTHON=/path/to/python3.12 ..." >&2; exit 1; }
 	$(PYTHON) -m venv --clear $(UV_HOME)
-	$(UV_HOME)/bin/python -m pip install --quiet uv==$(UV_VERSION)
+	$(UV_HOME)/bin/python -m pip install --quiet uv==$(UV_VERSION) || $(if $(SYSTEM_CERTS),PIP_CERT=$(firstword \
+	  $(SYSTEM_CERTS)) $(UV_HOME)/bin/python -m pip install --quiet uv==$(UV_VERSION),false)
 	@touch $@
 
 $(DEV): uv.lock | $(UV_READY)
@@ -151,6 +170,8 @@ $(DEV): uv.lock | $(UV_READY)
 .envs/clients/.synced: GROUPS := --only-group clients
 .envs/sam/.synced: GROUPS := --only-group sam
 .envs/checkov/.synced: GROUPS := --only-group checkov
+.envs/awscli/.synced: GROUPS := --only-group awscli
+.envs/docs/.synced: GROUPS := --only-group docs
 .envs/runware/.synced: GROUPS := --only-group runware
 .envs/runware-legacy/.synced: GROUPS := --only-group runware-legacy
 .envs/openai/.synced: GROUPS := --only-group openai
