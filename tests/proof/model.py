@@ -31,8 +31,8 @@ class Job:
     ``sent``: ``no`` (nothing was sent, or no provider had room for it), ``yes``, ``lost``
     (accepted, but we never received its id), or ``refused`` for good. ``outcome``: the result as we
     know it: ``ok``, or the failure. ``there``: the state at the provider: ``queued``, ``running``,
-    ``ok``, ``bad`` or ``withdrawn``. ``orphaned``: it was made and paid for after the job was given
-    up, and this was reported to the owner.
+    ``ok``, ``bad`` or ``withdrawn``. ``orphaned``: it had begun or was made when the job was given
+    up, or was made afterwards, and this was reported to the owner.
     """
 
     user: str
@@ -243,12 +243,12 @@ class Model:
         self._end(job, self._verdict(job))
 
     def _leave(self, job: Job) -> None:
-        """No job uses it any more: it is an orphan, if it was made."""
+        """No job uses it any more: it is an orphan, if it was or may still be made."""
         if job.sent != "yes" or job.outcome not in GIVEN_UP:
             return
         if job.there == "queued":
             job.there = "withdrawn"
-        job.orphaned = job.orphaned or job.there == "ok"
+        job.orphaned = job.orphaned or job.there in {"running", "ok"}
 
     def _verdict(self, job: Job) -> str:
         if job.stored:

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from clipmint.execution import orphans
 from clipmint.jobs.job import Handle, Job, Stage
-from clipmint.jobs.outcomes import Outcome, Running, Succeeded
+from clipmint.jobs.outcomes import Failed, Outcome
 from clipmint.providers import registry
 from clipmint.providers.asking import NoAnswer, asking, cancel_or_poll
 from clipmint.providers.base import Provider
@@ -18,8 +18,9 @@ from clipmint.providers.base import Provider
 def cancel_or_record(job: Job, stage: Stage, *, unanswered: set[str] | None = None) -> None:
     """Cancel the task of a stage that was given up. If it is made anyway, record it as an orphan.
 
-    A task that still runs is recorded at once if its provider sends no webhooks, because nothing
-    would report it later. Otherwise its webhook reports it.
+    A task that has begun is recorded at once, with what it may cost: the provider bills it if it
+    succeeds, and the webhook that reports this may be lost. If the provider gives no answer, its
+    webhook reports what was made, so the task is recorded now only if it sends none.
 
     Parameters
     ----------
@@ -38,7 +39,7 @@ def cancel_or_record(job: Job, stage: Stage, *, unanswered: set[str] | None = No
     if handle is None or orphans.is_known(job, handle.request_id):
         return
     unanswered = set() if unanswered is None else unanswered
-    outcome: Outcome = Running()
+    outcome: Outcome | None = None
     reports_later = False
     try:
         with asking(stage.provider):
@@ -48,7 +49,8 @@ def cancel_or_record(job: Job, stage: Stage, *, unanswered: set[str] | None = No
                 outcome = cancel_or_poll(registry.provider(stage.provider), handle)
     except NoAnswer:
         unanswered.add(stage.provider)
-    if isinstance(outcome, Succeeded) or (isinstance(outcome, Running) and not reports_later):
+    made = not reports_later if outcome is None else not isinstance(outcome, Failed)
+    if made:
         orphans.record(job, stage, handle.request_id)
 
 

@@ -248,16 +248,24 @@ def test_a_job_its_webhook_completed_before_the_answer_was_noted_has_no_orphan(
         ("runway", False, 1),
         ("runway", True, 0),
         ("runway", ProviderUnavailable("timed out"), 1),
-        ("fal", False, 0),  # its webhook reports it, if it comes to that
+        ("fal", False, 1),
+        ("fal", True, 0),
+        ("fal", ProviderUnavailable("timed out"), 0),  # its webhook reports it, if it is made
+        ("runware", False, 1),
     ],
 )
 @pytest.mark.usefixtures("hands")
-def test_what_no_webhook_will_report_is_reported_when_it_is_given_up(
+def test_a_task_that_has_begun_is_reported_when_it_is_given_up(
     providers: dict[str, ScriptedProvider], rung: Rung, name: str, withdrawn: Any, told: int
 ) -> None:
     job = sent(name, deadline_in=0)
-    providers[name].cancellations = [withdrawn]
+    providers[name].cancellations = [withdrawn, withdrawn]
     event = {"job_id": job.job_id, "stage": "video", "turn": 1, "task_token": "sleeper"}
     track(event, Context())
     assert len(rung()) == len(now(job).orphans) == told
     assert now(job).stages[0].outcome == Failed(FailureCode.DEADLINE_EXCEEDED)
+    # An attempt that is repeated after a crash, and the webhook of the finished task, add nothing.
+    track(event | {"turn": 2}, Context())
+    if told and name != "runway":
+        assert deliver(job, providers[name], VIDEO) == "duplicate"
+    assert len(now(job).orphans) == told
