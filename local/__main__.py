@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "logs": print_logs,
         "smoke": run_smoke,
     }
-    url = commands.add_parser("url", help="print the URL of a running stack's API")
+    url = commands.add_parser("url", help="print a URL of a running stack")
     token = commands.add_parser("token", help="print a JWT a running stack accepts")
     token.add_argument("--user", required=True)
     token.add_argument("--admin", action="store_true", help="with the scope clipmint/admin")
@@ -172,6 +172,8 @@ def print_environment(stack: RunningStack, options: argparse.Namespace) -> int:
     del options
     for name, value in aws_environment(stack).items():
         print(f"export {name}={value}")
+    # For SQS, version 1 of the CLI ignores AWS_ENDPOINT_URL.
+    print('aws() { command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"; }')
     print(f"STACK={STACK_NAME}")
     return 0
 

@@ -16,9 +16,7 @@ from clipmint.telemetry import OWNER_ACCOUNT_REFUSED, count, logger
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001
     logger.append_keys(job_id=event["job_id"])
     job = ledger.settle(event["job_id"], functools.partial(verdict, error=event["error"] or None))
-    failure = job.failure.value if job.failure else "none"
     if job.failure is FailureCode.OWNER_ACCOUNT:
         stage = job.current_stage or job.stages[-1]
         count(OWNER_ACCOUNT_REFUSED, provider=stage.provider)  # raises the owner's alarm
-    logger.info("settled", extra={"status": job.status.value, "failure": failure})
     return {"status": job.status.value}

@@ -182,6 +182,7 @@ class Worker:
             "AWS_LAMBDA_FUNCTION_NAME": name,
             "AWS_LAMBDA_FUNCTION_VERSION": self.config.get("Version", "$LATEST"),
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(self.config.get("MemorySize", 128)),
+            "AWS_LAMBDA_LOG_FORMAT": self.config.get("LoggingConfig", {}).get("LogFormat", "Text"),
             "AWS_LAMBDA_LOG_GROUP_NAME": log_group(self.config),
             "AWS_LAMBDA_LOG_STREAM_NAME": new_uuid(),
             "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",

@@ -131,6 +131,15 @@ def described(error: Exception, request_id: str) -> dict[str, Any]:
     }
 
 
+def log_failure(failure: dict[str, Any], text: str) -> None:
+    """Log an exception as the AWS runtime does: in the log format JSON as one object with these
+    members, otherwise as text."""
+    if os.environ.get("AWS_LAMBDA_LOG_FORMAT") == "JSON":
+        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        text = json.dumps({"timestamp": at, "level": "ERROR", **failure})
+    print(text, file=sys.stderr)
+
+
 def load_observer(settings: dict[str, Any]) -> Any:
     """The observer beside this file, loaded by path so that no handler can import it."""
     where = os.path.join(os.path.dirname(os.path.abspath(__file__)), "observer.py")
@@ -151,8 +160,9 @@ def invoke(
     try:
         result = handler(request["event"], Context(request_id, request["arn"], deadline))
     except Exception as error:  # noqa: BLE001 - the runtime reports every exception of a handler
-        traceback.print_exc()
-        return "null", described(error, request_id)
+        failure = described(error, request_id)
+        log_failure(failure, "".join(traceback.format_exception(error)))
+        return "null", failure
     try:
         return json.dumps(result), None
     except (TypeError, ValueError) as error:
@@ -196,7 +206,7 @@ def serve(requests: IO[str], answers: IO[str]) -> None:
         handler = load_handler(environment["handler"])
     except HandlerUnavailableError as unavailable:
         failure = unavailable.payload
-        print(f"[ERROR] {failure['errorType']}: {failure['errorMessage']}", file=sys.stderr)
+        log_failure(failure, f"[ERROR] {failure['errorType']}: {failure['errorMessage']}")
     answers.write("ready\n")
     answers.flush()
     for line in requests:

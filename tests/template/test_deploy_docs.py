@@ -10,9 +10,10 @@ import boto3
 import pytest
 
 from benchmarks.prices import DOLLARS
+from tests.support import documents
+from tests.support.documents import AWS, PAGES, blocks
 from tests.support.reading import ROOT, written
 
-PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 TARGETS = set(re.findall(r"^([a-z]+):.*## ", MAKEFILE, re.MULTILINE))
 SAMCONFIG = tomllib.loads((ROOT / "samconfig.toml").read_text(encoding="utf-8"))
@@ -87,6 +88,51 @@ def test_outputs_parameters_and_aws_commands_exist(text: str) -> None:
         client = boto3.client(service, "us-east-1")
         names = {name.lower() for name in client.meta.service_model.operation_names}
         assert operation.lower() in names, f"{service} {command}"
+
+
+NOT_RUN = [block for page in PAGES for block in blocks(page) if block.key in documents.NOT_RUN]
+IN_PLACE_OF_OTHERS = """
+make() { :; }; git() { :; }; curl() { :; }; sam() { :; }
+out() { echo placeholder; }; res() { echo placeholder; }; audit() { :; }
+aws() { case $1 in configure) ;; *) "$AWSCLI_PYTHON" tests/support/checked_aws.py "$@";; esac; }
+STACK=clipmint-prod MOMENT=2026-09-01T10:00:00Z USER_ID=u JOB_ID=j PASSWORD=p
+AVAILABLE=1 HELD=0 LAST_SEQUENCE=3
+export -f aws
+cd "$TMPDIR"
+"""
+
+
+def test_every_block_of_commands_is_run_or_has_a_reason_not_to_be() -> None:
+    known = {block.key for block in NOT_RUN}
+    assert known == documents.NOT_RUN.keys(), "a block is listed that does not exist"
+    run: dict[str, set[str] | None] = {
+        "README.md": {"A walk with curl"},
+        "runbook.md": None,
+    }
+    for page in PAGES:
+        for block in blocks(page):
+            headings = run.get(page.name, set())
+            assert block.key in known or headings is None or block.heading in headings, block
+
+
+@pytest.mark.parametrize("block", NOT_RUN, ids=str)
+def test_the_arguments_of_commands_that_are_not_run_are_right(
+    block: documents.Block, tmp_path: Path
+) -> None:
+    text = block.text.replace("xargs -rn1 aws", "xargs -rn1 bash -c 'aws \"$@\"' _")
+    prepared = IN_PLACE_OF_OTHERS.replace("tests/support", str(ROOT / "tests" / "support"))
+    done = documents.run(
+        prepared + text,
+        documents.programs(tmp_path / "bin"),
+        {
+            "AWSCLI_PYTHON": str(AWS.with_name("python")),
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "TMPDIR": str(tmp_path),
+        },
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_cost_of_an_idle_installation_adds_up() -> None:

@@ -42,6 +42,7 @@ from clipmint.telemetry import (
     JOB_STARTED,
     count,
     emit,
+    logger,
 )
 
 MAX_ATTEMPTS = 8
@@ -326,9 +327,20 @@ def grant(user_id: str, amount: int, reference: str) -> tuple[int, bool]:
 
 
 def _count_end(job: Job) -> None:
-    """Emit the metrics of a job's end. Only the call that ended the job does this, so each job is
-    counted once."""
+    """Log a job's end and emit its metrics. Only the call that ended the job does this, so each job
+    is counted once."""
     stage = job.current_stage or job.stages[-1]
+    # How the owner finds failed jobs without reading the whole table: docs/runbook.md, "Find a job".
+    logger.info(
+        "job ended",
+        extra={
+            "job_id": job.job_id,
+            "status": job.status.value,
+            "failure": job.failure.value if job.failure else "none",
+            "provider": stage.provider,
+            "model_id": job.model_id,
+        },
+    )
     seconds = (job.updated_at - job.created_at).total_seconds()
     emit({JOB_ENDED: 1, JOB_SECONDS: seconds}, outcome=job.status.value, provider=stage.provider)
     used = job.credits_used

@@ -102,7 +102,7 @@ def test_at_debug_no_line_has_a_key_a_token_or_a_prompt(
     logging.getLogger("anybody").debug("is heard")
     told = capfd.readouterr()
     everything = "\n".join([*log.lines, told.out, told.err])
-    for heard in ("anybody: is heard", "webhook rejected", "settled", "SubmissionAccepted"):
+    for heard in ("anybody: is heard", "webhook rejected", "job ended", "SubmissionAccepted"):
         assert heard in everything
     assert [secret for secret in secrets if secret in everything] == []
 
