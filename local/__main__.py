@@ -23,7 +23,7 @@ from datetime import datetime, timedelta
 
 from local.activity import Activity
 from local.deploy import ROOT
-from local.issuer import AUDIENCE
+from local.issuer import AUDIENCE, TOKENS
 from local.providers import PROVIDERS, keys_in_environment
 from local.running import CREDENTIALS, STACK_VARIABLE, RunningStack, running_stack
 from local.stack import STACK_NAME, Stack
@@ -49,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "smoke": run_smoke,
     }
     url = commands.add_parser("url", help="print a URL of a running stack")
+    url.add_argument("of", nargs="?", default="api", choices=["api", "images", "token"])
     token = commands.add_parser("token", help="print a JWT a running stack accepts")
     token.add_argument("--user", required=True)
     token.add_argument("--admin", action="store_true", help="with the scope clipmint/admin")
@@ -149,8 +150,8 @@ def _interrupt(number: int, frame: object) -> None:
 
 
 def print_url(stack: RunningStack, options: argparse.Namespace) -> int:
-    del options
-    print(stack.api_url)
+    token = stack.issuer + TOKENS
+    print({"api": stack.api_url, "images": stack.images_url, "token": token}[options.of])
     return 0
 
 

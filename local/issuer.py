@@ -1,18 +1,22 @@
 """A minimal OpenID Connect issuer for tokens that the local stack accepts.
 
-It serves `/.well-known/openid-configuration` and the public key; `Signer` signs with the private
-key. That key is in the stack's state folder (mode 0600), so another process can make tokens while
-the stack runs. API Gateway checks signature, issuer, audience, expiry and scopes.
+It serves `/.well-known/openid-configuration`, the public key, and a token endpoint for the back
+office (client credentials, like Cognito's). `Signer` signs with the private key. That key is in the
+stack's state folder (mode 0600), so another process can make tokens while the stack runs. API
+Gateway checks signature, issuer, audience, expiry and scopes.
 """
 
+import base64
 import json
 import os
 import time
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import parse_qsl
 
 import jwt
 from cryptography.hazmat.primitives import serialization
@@ -24,6 +28,10 @@ ADMIN_SCOPE = "clipmint/admin"
 KEY_ID = "local"
 DISCOVERY = "/.well-known/openid-configuration"
 KEYS = "/.well-known/jwks.json"
+TOKENS = "/oauth2/token"
+BACK_OFFICE = ("back-office", "local-secret")
+"""The id and the secret of the only client of the token endpoint."""
+MOST_BYTES = 10_000
 
 
 class Signer:
@@ -50,7 +58,8 @@ class Signer:
         expires_in: int = 3600,
         **claims: Any,
     ) -> str:
-        """A JWT with `user` as its `sub`. `expires_in` is in seconds, and may be negative."""
+        """A JWT with `user` as its `sub`. `expires_in` is in seconds, and may be negative. A claim
+        that is None is left out."""
         now = int(time.time())
         payload = {
             "iss": self._issuer,
@@ -61,6 +70,7 @@ class Signer:
             **({"scope": ADMIN_SCOPE} if admin else {}),
             **claims,
         }
+        payload = {name: value for name, value in payload.items() if value is not None}
         return jwt.encode(payload, self._key, algorithm="RS256", headers={"kid": KEY_ID})
 
 
@@ -78,20 +88,23 @@ class Issuer:
         with os.fdopen(descriptor, "wb") as file:
             file.write(pem)
         self._documents: dict[str, bytes] = {}
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self.signer = Signer(self.url, key)
+        self._server.RequestHandlerClass = self._handler()
         self._documents[KEYS] = _encoded({"keys": [_public_jwk(key)]})
         self._documents[DISCOVERY] = _encoded(
             {
                 "issuer": self.url,
                 "jwks_uri": self.url + KEYS,
+                "token_endpoint": self.url + TOKENS,
+                "grant_types_supported": ["client_credentials"],
                 "response_types_supported": ["token"],
                 "subject_types_supported": ["public"],
                 "id_token_signing_alg_values_supported": ["RS256"],
             }
         )
-        self.signer = Signer(self.url, key)
         self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1})
         self._thread.daemon = True
         self._thread.start()
@@ -113,21 +126,48 @@ class Issuer:
         self._thread.join()
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
-        documents = self._documents
+        documents, signer = self._documents, self.signer
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 document = documents.get(self.path)
-                self.send_response(200 if document is not None else 404)
+                self._answer(200 if document is not None else 404, document or b"")
+
+            def do_POST(self) -> None:
+                length = min(int(self.headers.get("Content-Length") or 0), MOST_BYTES)
+                form = dict(parse_qsl(self.rfile.read(length).decode(errors="replace")))
+                if self.path != TOKENS:
+                    self._answer(404, b"")
+                    return
+                status, document = granted(signer, self.headers.get("Authorization", ""), form)
+                self._answer(status, _encoded(document))
+
+            def _answer(self, status: int, body: bytes) -> None:
+                self.send_response(status)
                 self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(document or b"")))
+                self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(document or b"")
+                self.wfile.write(body)
 
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - inherited name
                 """Log nothing."""
 
         return Handler
+
+
+def granted(
+    signer: Signer, authorization: str, form: Mapping[str, str]
+) -> tuple[int, dict[str, Any]]:
+    """Status and body of a request for a token with client credentials (RFC 6749, 4.4 and 5)."""
+    basic = base64.b64encode(":".join(BACK_OFFICE).encode()).decode()
+    if authorization != f"Basic {basic}":
+        return 401, {"error": "invalid_client"}
+    if form.get("grant_type") != "client_credentials":
+        return 400, {"error": "unsupported_grant_type"}
+    if form.get("scope", ADMIN_SCOPE) != ADMIN_SCOPE:
+        return 400, {"error": "invalid_scope"}
+    token = signer.token(BACK_OFFICE[0], admin=True)
+    return 200, {"access_token": token, "token_type": "Bearer", "expires_in": 3600}
 
 
 def _public_jwk(key: RSAPrivateKey) -> dict[str, Any]:
