@@ -30,6 +30,8 @@ export AWS_DEFAULT_REGION ?= $(AWS_REGION)
 endif
 export UV_PYTHON_DOWNLOADS := never
 export SAM_CLI_TELEMETRY := 0
+# mkdocs-material otherwise prints a notice about another program at each build.
+export NO_MKDOCS_2_WARNING := 1
 # What Python compiles is kept: else each process compiles all tests again, eight seconds of a core.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -75,7 +77,7 @@ CLIENTS := .envs/clients/.synced tests/clients/node_modules/.package-lock.json
 TYPED = $(wildcard shared/clipmint functions local layers operations tests benchmarks docs/*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up url token logs env test check proof soak build deploy delete adopt openapi bench clean smoke preflight
+.PHONY: help demo up url token logs env test check proof soak build deploy delete adopt openapi docs bench clean smoke preflight
 
 help:  ## Show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -86,8 +88,8 @@ demo: $(STACK)  ## Run the demo on this machine: make demo [PROVIDER=all|fal|run
 up: $(STACK)  ## Start the local stack and run it until Ctrl-C: make up [PORT=8000] [JSON=1]
 	@$(RUN)python -m local up $(if $(PORT),--port $(PORT)) $(if $(JSON),--json)
 
-url: $(STACK)  ## Print the URL of the running stack's API
-	@$(RUN)python -m local url
+url: $(STACK)  ## Print the URL of the running stack's API: make url [OF=images|token]
+	@$(RUN)python -m local url $(OF)
 
 token: $(STACK)  ## Print a token for the running stack: make token NAME=ada [ADMIN=1] [HOURS=12]
 	@$(RUN)python -m local token --user $(or $(NAME),demo) $(if $(ADMIN),--admin) \
@@ -99,10 +101,10 @@ logs: $(STACK)  ## Print what the running stack's functions logged: make logs [O
 env: $(STACK)  ## Print variables that point the AWS CLI to the running stack: eval "$(make -s env)"
 	@$(RUN)python -m local env
 
-test: $(STACK) $(SAM_READY) $(SDKS) $(AWSCLI) $(if $(SLOW),$(CLIENTS))  ## Run the tests; TESTS=tests/unit runs some, SLOW=1 all
+test: $(STACK) $(SAM_READY) $(SDKS) $(AWSCLI) .envs/docs/.synced $(if $(SLOW),$(CLIENTS))  ## Run the tests; TESTS=tests/unit runs some, SLOW=1 all
 	$(RUN)pytest $(PYTEST_OPTIONS) $(if $(SLOW),,-m "not slow") $(TESTS)
 
-check: $(STACK) $(SAM_READY) $(CHECKOV_READY)  ## Lint, types, template, state machine, imports, OpenAPI
+check: $(STACK) $(SAM_READY) $(CHECKOV_READY) .envs/docs/.synced  ## Lint, types, template, state machine, imports, OpenAPI, site
 	$(RUN)ruff check
 	$(RUN)ruff format --check
 	$(RUN)mypy $(TYPED)
@@ -112,6 +114,7 @@ check: $(STACK) $(SAM_READY) $(CHECKOV_READY)  ## Lint, types, template, state m
 	PYTHONPATH=shared $(RUN)lint-imports
 	$(RUN)pytest -q tests/template/test_state_machine.py
 	$(if $(wildcard docs/generate_openapi.py),$(RUN)python docs/generate_openapi.py --check)
+	.envs/docs/bin/mkdocs build --quiet --strict
 
 proof: $(STACK)  ## Crash matrix, stateful model, races; the last line is violations: N
 	PYTHONPATH=shared $(RUN)python -m tests.proof $(PROOF)
@@ -141,6 +144,9 @@ smoke: $(DEV)  ## Order one video from a deployment: make smoke ENV=dev|prod|loc
 
 openapi: $(DEV)  ## Write docs/openapi.json from the handlers
 	$(RUN)python docs/generate_openapi.py
+
+docs: .envs/docs/.synced  ## Build the documentation site into build/site
+	.envs/docs/bin/mkdocs build --quiet --strict
 
 bench: $(STACK)  ## Measure the budgets and write docs/benchmarks.md; the last line is over budget: N
 	$(RUN)python -m benchmarks --write
