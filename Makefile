@@ -77,7 +77,7 @@ CLIENTS := .envs/clients/.synced tests/clients/node_modules/.package-lock.json
 TYPED = $(wildcard shared/clipmint functions local layers operations tests benchmarks docs/*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up url token logs env test check proof soak build deploy delete adopt openapi docs bench clean smoke preflight
+.PHONY: help demo up url token logs env test check proof soak build deploy delete adopt openapi docs bench clean smoke preflight peers
 
 help:  ## Show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -151,6 +151,9 @@ docs: .envs/docs/.synced  ## Build the documentation site into build/site
 bench: $(STACK)  ## Measure the budgets and write docs/benchmarks.md; the last line is over budget: N
 	$(RUN)python -m benchmarks --write
 
+peers: $(STACK) .envs/peers/.synced  ## Compare with LiteLLM and fal-client; writes docs/comparison.md
+	$(RUN)python -m benchmarks.peers --write
+
 clean:  ## Remove build output and environments
 	rm -rf .aws-sam .venv .envs tests/clients/node_modules out build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -type d -name __pycache__ -prune -exec rm -rf {} +
@@ -184,6 +187,11 @@ $(DEV): uv.lock | $(UV_READY)
 
 .envs/%/.synced: uv.lock | $(UV_READY)
 	UV_PROJECT_ENVIRONMENT=.envs/$* $(SYNC) $(GROUPS)
+	@touch $@
+
+# LiteLLM pins its dependencies, and has a lock file of its own.
+.envs/peers/.synced: benchmarks/litellm/uv.lock | $(UV_READY)
+	UV_PROJECT_ENVIRONMENT=$(CURDIR)/.envs/peers $(SYNC) --project benchmarks/litellm
 	@touch $@
 
 # Node is a Python package, so it needs no installation of its own.

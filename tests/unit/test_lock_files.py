@@ -6,6 +6,8 @@ import json
 import re
 import tomllib
 
+import pytest
+
 from local.deploy import ROOT
 
 NPM = "https://registry.npmjs.org/"
@@ -28,8 +30,9 @@ def test_npm_packages_are_pinned() -> None:
     assert all(re.fullmatch(r"\d+\.\d+\.\d+", version) for version in versions.values())
 
 
-def test_python_packages_come_from_the_public_registry() -> None:
-    packages = tomllib.loads((ROOT / "uv.lock").read_text())["package"]
+@pytest.mark.parametrize("name", ["uv.lock", "benchmarks/litellm/uv.lock"])
+def test_python_packages_come_from_the_public_registry(name: str) -> None:
+    packages = tomllib.loads((ROOT / name).read_text())["package"]
     assert len(packages) > 100
     for package in packages:
         if package["source"] == {"virtual": "."}:
