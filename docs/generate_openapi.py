@@ -113,6 +113,7 @@ PARAMETERS = {
     "scene_id": "The id of a scene",
     "model_id": "The id of a model, from the list of models",
     "limit": "How many at most in one page",
+    "offset": "How many of the newest to leave out",
     "status": "Only jobs with this status",
     "if-none-match": "The ETag of the list that the caller has",
 }
@@ -158,6 +159,8 @@ def document() -> dict[str, Any]:
         for method, operation in operations.items():
             operation["operationId"] = _name(path, method, operation)
             operation["tags"] = [_tag(path)]
+            if table.door_of(path) is not None:
+                operation.setdefault("description", doors_described.TAGS[_tag(path)])
             operation["responses"] = _responses(path, operation)
             admin_only = {"clientCredentials": [http_api.ADMIN_SCOPE]}
             operation["security"] = [admin_only if "/admin/" in path else {"jwt": []}]
@@ -180,7 +183,8 @@ def document() -> dict[str, Any]:
         }
     ]
     merged["tags"] = [
-        {"name": name, "description": text} for name, text in (TAGS | doors_described.TAGS).items()
+        {"name": name, "description": text}
+        for name, text in sorted((TAGS | doors_described.TAGS).items())
     ]
     for schema in schemas.values():
         _describe_defaults(schema)
