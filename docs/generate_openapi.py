@@ -192,10 +192,16 @@ def document() -> dict[str, Any]:
         path: dict(sorted(operations.items(), key=lambda item: METHODS.index(item[0])))
         for path, operations in sorted(paths.items())
     }
+    shared = {name: _shared(code) for code, name in SHARED.items()}
+    used = json.dumps([paths, shared])
     merged["components"] = {
         "schemas": dict(sorted(schemas.items())),
-        "responses": {name: _shared(code) for code, name in SHARED.items()},
-        "examples": {name: {"value": body} for name, body in sorted(examples.ERRORS.items())},
+        "responses": shared,
+        "examples": {
+            name: {"value": body}
+            for name, body in sorted(examples.ERRORS.items())
+            if f'/examples/{name}"' in used
+        },
         "securitySchemes": {
             "jwt": {
                 "type": "http",

@@ -118,6 +118,8 @@ BY_MODEL: dict[str, Any] = {
 }
 """By the name of the response model."""
 
+OPEN = {"additionalProperties": True}
+"""An error may have further members, such as required_credits."""
 ERROR_SCHEMAS: dict[str, dict[str, Any]] = {
     "ClipsError": {
         "allOf": [
@@ -142,8 +144,10 @@ ERROR_SCHEMAS: dict[str, dict[str, Any]] = {
                     "param": {"type": ["string", "null"]},
                     "code": {"type": "string", "description": "Our code, in lower case"},
                 },
+                **OPEN,
             }
         },
+        **OPEN,
     },
 }
 """By name."""
@@ -200,8 +204,8 @@ def error_schema(path: str) -> str:
 def of_code(path: str, codes: list[str]) -> dict[str, Any]:
     """The schema of an error with one of these codes of ours."""
     if error_schema(path) == "OpenAIError":
-        code = {"properties": {"code": {"enum": [code.lower() for code in codes]}}}
-        return {"properties": {"error": code}}
+        code = {"enum": [code.lower() for code in codes]}
+        return {"properties": {"error": {"properties": {"code": code}, **OPEN}}, **OPEN}
     return {"properties": {"code": {"enum": codes}}}
 
 
