@@ -58,15 +58,24 @@ class CatalogItem(TableModel):
 STATE_ID = "#state"
 """Key of the item with the state of the catalog, which is no model: no model has such an id."""
 
-_NO_MODEL = Model(
-    model_id="state",
-    name="State",
-    available=False,
-    allowed=AllowedSettings(),
-    defaults=Settings(),
-    price=FixedPrice(credits=1),
-    routes=[Route(provider="none", endpoint="none")],
-).model_dump_json()
+
+def _definition(model: Model) -> str:
+    # Versions that do not know aliases reject a definition with such a field, even an empty one.
+    # They read it while they are being replaced, and after a roll-back.
+    return model.model_dump_json(exclude=None if model.aliases else {"aliases"})
+
+
+_NO_MODEL = _definition(
+    Model(
+        model_id="state",
+        name="State",
+        available=False,
+        allowed=AllowedSettings(),
+        defaults=Settings(),
+        price=FixedPrice(credits=1),
+        routes=[Route(provider="none", endpoint="none")],
+    )
+)
 """The definition of that item. A version that does not know the item reads it as a model, after a
 roll-back: as one that is not offered."""
 
@@ -157,7 +166,7 @@ def _model(item: CatalogItem) -> Model:
 
 def put(model: Model) -> None:
     """Add or replace a model."""
-    CatalogItem(model.model_id, definition=model.model_dump_json()).save()
+    CatalogItem(model.model_id, definition=_definition(model)).save()
     _cache.models.pop(model.model_id, None)
     _cache.all = None
 
@@ -235,7 +244,7 @@ def seed(*, first_deployment: bool) -> list[str]:
 
 def _add(model: Model) -> bool:
     """Whether there was no model with this id."""
-    item = CatalogItem(model.model_id, definition=model.model_dump_json())
+    item = CatalogItem(model.model_id, definition=_definition(model))
     try:
         item.save(condition=CatalogItem.model_id.does_not_exist())
     except PutError as error:

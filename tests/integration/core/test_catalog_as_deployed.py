@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 
 from clipmint.catalog import model_store
@@ -13,6 +16,19 @@ from clipmint.errors import ModelNotFound
 from clipmint.orders import offers
 from tests.support.clock import Clock
 from tests.support.moto_aws import Aws, client_of, hooked
+
+
+FIELDS_WITHOUT_ALIASES = {
+    *("model_id", "name", "description", "available", "produces", "max_prompt_units"),
+    *("image", "last_image", "max_reference_images", "allowed", "defaults", "presets", "price"),
+    *("routes", "deadline_seconds", "poll_seconds"),
+}
+"""The fields that a model had before it could have aliases."""
+
+
+def definition_of(item: dict[str, Any]) -> dict[str, Any]:
+    definition: dict[str, Any] = json.loads(item["definition"]["S"])
+    return definition
 
 
 def models_in(aws: Aws) -> set[str]:
@@ -124,6 +140,22 @@ def test_an_older_version_reads_the_state_as_a_model_that_is_not_offered(aws: Aw
     ]
     assert [model.name for model in read if model not in DEFAULT_CATALOG] == ["State"]
     assert [model.available for model in read if model.name == "State"] == [False]
+
+
+def test_a_stored_model_has_only_fields_that_the_versions_before_this_field_accept(
+    aws: Aws,
+) -> None:
+    # Such a version reads strictly: one more field, and it lists no model at all.
+    model_store.put(DEFAULT_CATALOG[0].model_copy(update={"available": False}))
+    stored = {field for item in aws.items("MODELS_TABLE") for field in definition_of(item)}
+    assert stored == FIELDS_WITHOUT_ALIASES
+
+
+def test_aliases_are_stored_with_their_model(aws: Aws) -> None:
+    model = DEFAULT_CATALOG[0].model_copy(update={"aliases": ["a", "b"]})
+    model_store.put(model)
+    assert model_store.find(model.model_id) == model
+    assert model_store.id_of("A") == model.model_id
 
 
 def test_the_state_of_the_catalog_is_no_model(aws: Aws) -> None:
