@@ -29,6 +29,10 @@ from clipmint.projects import project_writes as writes
 from clipmint.projects.project_items import UNUSED, ProjectItem
 from clipmint.telemetry import logger
 
+NEVER_CHANGED = 1
+"""The revision of such a project. A version that does not know these attributes leaves them where
+they are when it changes a project: between a roll-back and the next update."""
+
 
 def delete_due(has_time: Callable[[], bool]) -> dict[str, int]:
     """Delete what is due, the oldest first, while there is time.
@@ -58,6 +62,9 @@ def _look_at(user_id: str, sk: str) -> str:
         return "kept"  # the index is late
     try:
         if not item.deleting:
+            if int(item.revision) != NEVER_CHANGED:
+                item.update(writes.no_expiry(), condition=writes.EXISTS)
+                return "kept"
             if not _is_due(item, clock.now()):
                 expires = clock.epoch(clock.from_iso(item.expires_at))
                 item.update([ProjectItem.look_at.set(expires)], condition=_still_unused(item))

@@ -154,6 +154,22 @@ def test_a_changed_project_keeps_its_image(
     assert len(objects(aws)) == 1
 
 
+def test_a_project_that_an_older_version_has_changed_keeps_its_image(
+    aws: Aws, call: Caller, hands: Clock
+) -> None:
+    made = form(call)
+    upload(aws, made)
+    # Such a version, deployed by a roll-back, does not know what else it has to remove.
+    item = ProjectItem.get(USER, project_sk(made.body["project_id"]))
+    item.update([ProjectItem.name.set("Spring"), ProjectItem.revision.set(item.revision + 1)])
+    assert item.unused
+    hands.forward(days=400)
+    run(kept=1)
+    run()
+    assert call("GET", made.headers["location"]).body["expires_at"] is None
+    assert len(objects(aws)) == 1
+
+
 def test_an_estimate_keeps_nothing(aws: Aws, call: Caller, hands: Clock) -> None:
     url = upload(aws, form(call))
     body = {"model_id": "veo-3.1-i2v", "prompt": "a fox", "image_url": url}
