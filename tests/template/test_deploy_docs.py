@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -12,7 +14,7 @@ import pytest
 from benchmarks.prices import DOLLARS
 from tests.support import documents
 from tests.support.documents import AWS, PAGES, blocks
-from tests.support.reading import ROOT, written
+from tests.support.reading import ROOT, of_type, written
 
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 TARGETS = set(re.findall(r"^([a-z]+):.*## ", MAKEFILE, re.MULTILINE))
@@ -134,6 +136,26 @@ def test_the_arguments_of_commands_that_are_not_run_are_right(
         },
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_restore_stops_every_function_with_which_users_and_the_owner_move_credits() -> None:
+    writers = {
+        name
+        for name, function in of_type(written()["Resources"], "AWS::Serverless::Function").items()
+        if any(event["Type"] == "HttpApi" for event in function.get("Events", {}).values())
+        and any("PutItem" in part for part in writes_to_ledger(function))
+    }
+    assert "GenerateFunction" in writers
+    stopped, started = re.findall(r"^for function in (.*); do$", RUNBOOK, re.MULTILINE)
+    assert (set(stopped.split()), set(started.split())) == (writers, writers)
+
+
+def writes_to_ledger(function: dict[str, Any]) -> Iterator[str]:
+    """What the statements about the Ledger table allow."""
+    for policy in function["Policies"]:
+        for statement in policy.get("Statement", ()):
+            if "LedgerTable" in str(statement.get("Resource")):
+                yield str(statement["Action"])
 
 
 def test_the_cost_of_an_idle_installation_adds_up() -> None:

@@ -17,7 +17,6 @@ from clipmint.orders import offers
 from tests.support.clock import Clock
 from tests.support.moto_aws import Aws, client_of, hooked
 
-
 FIELDS_WITHOUT_ALIASES = {
     *("model_id", "name", "description", "available", "produces", "max_prompt_units"),
     *("image", "last_image", "max_reference_images", "allowed", "defaults", "presets", "price"),
