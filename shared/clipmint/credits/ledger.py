@@ -330,7 +330,7 @@ def _count_end(job: Job) -> None:
     """Log a job's end and emit its metrics. Only the call that ended the job does this, so each job
     is counted once."""
     stage = job.current_stage or job.stages[-1]
-    # How the owner finds failed jobs without reading the whole table: docs/runbook.md, "Find a job".
+    # So the owner finds failed jobs without reading the whole table: "Find a job" in the runbook.
     logger.info(
         "job ended",
         extra={
