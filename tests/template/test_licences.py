@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import documents
 from tests.support.reading import ROOT
 
 PAGE = (ROOT / "docs" / "licences.md").read_text()
@@ -78,3 +79,11 @@ def test_the_parts_under_the_gpl_are_named_as_such() -> None:
         assert f"| {name} | GPL-2.0-or-later |" in PAGE
     licences = Path(SITE).glob("av-*.dist-info/METADATA")
     assert all("BSD-3-Clause" in path.read_text() for path in licences)
+
+
+def test_the_command_on_the_page_asks_the_library_for_its_licence(tmp_path: Path) -> None:
+    (block,) = documents.blocks(ROOT / "docs" / "licences.md")
+    done = documents.run(block.text, documents.programs(tmp_path / "bin"))
+    assert done.returncode == 0, done.stderr
+    assert "LGPL" in done.stdout
+    assert "--enable-libx264" in done.stdout
