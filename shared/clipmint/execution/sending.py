@@ -16,7 +16,7 @@ from clipmint.execution import withdrawal
 from clipmint.jobs import job_store
 from clipmint.jobs.job import Handle, ImageOrder, Job, Refusal, Stage, SubmissionState
 from clipmint.jobs.job_store import JobFinished, JobMoved
-from clipmint.jobs.outcomes import Failed, Succeeded
+from clipmint.jobs.outcomes import Failed
 from clipmint.jobs.verdict import given_up
 from clipmint.providers import circuit, health
 from clipmint.providers.base import Accepted, Provider, Rejected, Submitted, Task
@@ -138,8 +138,8 @@ class Sending:
             )
         except (JobFinished, JobMoved):
             job = job_store.get(self.job.job_id) or self.job
-            # A webhook may have arrived before the answer and recorded this task's success.
-            if not self._has_succeeded(job):
+            # A webhook may have arrived before the answer. Then the execution goes on meanwhile.
+            if not self._was_reported(job):
                 self._cancel_unused(job, handle)
             raise
         stage = job.stage(self.stage.name)
@@ -208,11 +208,15 @@ class Sending:
         path = (self.attempt.route.provider, self.job.job_id, self.stage.name)
         return f"{base}/webhooks/{'/'.join(path)}/{self.attempt.webhook_token}" if base else None
 
-    def _has_succeeded(self, job: Job) -> bool:
-        stage = job.stage(self.stage.name)
-        return bool(
-            stage and stage.task_id == self.attempt.task_id and isinstance(stage.outcome, Succeeded)
-        )
+    def _was_reported(self, job: Job) -> bool:
+        """Whether the provider has reported how this task ended, so that it is not unused."""
+        stage, task_id = job.stage(self.stage.name), self.attempt.task_id
+        if stage is None:
+            return False
+        if stage.task_id == task_id:
+            reported = stage.outcome is not None and stage.handle is not None
+            return reported and not given_up(job, stage)
+        return any(one.task_id == task_id and one.request_id for one in stage.earlier)
 
     def _cancel_unused(self, job: Job, handle: Handle) -> None:
         route = self.attempt.route

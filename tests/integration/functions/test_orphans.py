@@ -242,6 +242,40 @@ def test_a_job_its_webhook_completed_before_the_answer_was_noted_has_no_orphan(
     assert (provider.cancelled, rung(), now(job).orphans) == ([], [], ())
 
 
+def test_a_failure_that_its_webhook_reported_before_the_answer_was_noted_is_no_orphan(
+    provider: ScriptedWebhookSender, rung: Rung
+) -> None:
+    # The webhook resumes the execution, which ends the job while Submit still runs.
+    job = open_job()
+
+    def overtaken() -> Submitted:
+        failed = Failed(FailureCode.CONTENT_POLICY)
+        job_store.record_outcome(job.job_id, "video", failed, handle=HANDLE)
+        settle({"job_id": job.job_id, "error": "SubmissionRejected"}, Context())
+        return Accepted(HANDLE)
+
+    provider.submissions = [overtaken]
+    with pytest.raises(JobFinished):
+        submit({"job_id": job.job_id}, Context())
+    assert (provider.cancelled, rung(), now(job).orphans) == ([], [], ())
+
+
+def test_what_was_accepted_for_a_job_that_was_given_up_meanwhile_is_an_orphan(
+    provider: ScriptedWebhookSender, rung: Rung
+) -> None:
+    job = open_job()
+
+    def overtaken() -> Submitted:
+        job_store.record_outcome(job.job_id, "video", Failed(FailureCode.DEADLINE_EXCEEDED))
+        ledger.settle(job.job_id, lambda _: GIVEN_UP)
+        return Accepted(HANDLE)
+
+    provider.submissions = [overtaken]
+    with pytest.raises(JobFinished):
+        submit({"job_id": job.job_id}, Context())
+    assert (provider.cancelled, rung()) == ([HANDLE], [(1, 32)])
+
+
 @pytest.mark.parametrize(
     ("name", "withdrawn", "told"),
     [

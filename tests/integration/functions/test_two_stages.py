@@ -21,7 +21,7 @@ from clipmint.jobs import job_store
 from clipmint.jobs.job import ImageOrder, Job, JobStatus, Stage
 from clipmint.jobs.outcomes import Failed, FailureCode, Succeeded
 from clipmint.media.files import MediaInvalid
-from clipmint.providers.base import Notice, Rejected, Unanswered
+from clipmint.providers.base import Accepted, Notice, Rejected, Submitted, Unanswered
 from clipmint.providers.circuit import FAILURES_TO_OPEN
 from functions.cancel.app import handler as cancel
 from functions.migrate import app as migrate_app
@@ -348,6 +348,24 @@ def test_a_late_attempt_sends_no_video_from_an_image_that_is_made_again(
     with pytest.raises(job_store.JobMoved):
         submission.ensure_sent(late, late.stages[1], lambda: True)
     assert len(provider.tasks) == sent
+
+
+def test_a_declined_video_is_no_orphan_if_its_image_is_made_again_before_the_answer_is_noted(
+    aws: Aws, provider: ScriptedProvider, origin: Origin
+) -> None:
+    job = scene_job()
+    make_image(job, origin)
+
+    def overtaken() -> Submitted:
+        # The webhook resumes the execution, which goes on while Submit still runs.
+        job_store.record_outcome(job.job_id, "video", DECLINED, handle=HANDLE)
+        assert send(job)["stage"] == "image"
+        return Accepted(HANDLE)
+
+    provider.submissions = [overtaken]
+    with pytest.raises(job_store.JobMoved):
+        send(job)
+    assert (provider.cancelled, found(job).orphans) == ([], ())
 
 
 def test_an_html_page_instead_of_an_image_never_becomes_public(
