@@ -25,7 +25,7 @@ DOCS = ROOT / "docs"
 MKDOCS = ROOT / ".envs" / "docs" / "bin" / "mkdocs"
 ERRORS = (DOCS / "errors.md").read_text(encoding="utf-8")
 LIMITS = (DOCS / "limits.md").read_text(encoding="utf-8")
-OF_OTHER_PROTOCOLS = {"TASK_HAS_ENDED"}
+OF_OTHER_PROTOCOLS = {"TASK_HAS_ENDED", "VIDEO_NOT_READY"}
 """Answers of the compatible endpoints, whose errors have the shape of their protocol."""
 
 
