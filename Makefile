@@ -82,7 +82,7 @@ TYPED = $(wildcard shared/clipmint functions local layers operations tests bench
 help:  ## Show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(STACK)  ## Run the demo on this machine: make demo [PROVIDER=all|fal|runway|runware]
+demo: $(STACK) .envs/openai/.synced  ## Run the demo on this machine: make demo [PROVIDER=all|fal|runway|runware]
 	$(RUN)python -m local.demo --provider $(PROVIDER)
 
 up: $(STACK)  ## Start the local stack and run it until Ctrl-C: make up [PORT=8000] [JSON=1]

@@ -165,8 +165,10 @@ def document() -> dict[str, Any]:
             admin_only = {"clientCredentials": [http_api.ADMIN_SCOPE]}
             operation["security"] = [admin_only if "/admin/" in path else {"jwt": []}]
             _make_body_optional(operation, schemas)
+            doors_described.allow_form(f"{method.upper()} {path}", operation)
+            codes = operation["responses"]["400"]["description"].split(" · ")
             for parameter in operation.get("parameters", []):
-                _complete(parameter)
+                _complete(parameter, key_required=KEY_REQUIRED in codes)
     _link(paths)
     merged["info"] = {
         "title": "Clipmint",
@@ -249,11 +251,12 @@ def _make_body_optional(operation: dict[str, Any], schemas: dict[str, Any]) -> N
         body["required"] = bool(schemas[name].get("required"))
 
 
-def _complete(parameter: dict[str, Any]) -> None:
+def _complete(parameter: dict[str, Any], *, key_required: bool) -> None:
     """Add to a parameter what its handler does not state."""
     parameter.setdefault("description", PARAMETERS.get(parameter["name"], ""))
     if parameter["name"] == "idempotency-key":
-        parameter["required"] = True
+        # Optional for the router in any case, so that a missing key gets our own error.
+        parameter["required"] = key_required
         parameter["schema"] = KEY_SCHEMA
 
 

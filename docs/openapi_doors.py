@@ -183,11 +183,6 @@ LINKS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         ),
     ),
     "POST /api/images/upload": ("200", "projectId", ("POST /api/videos/generate",)),
-    "POST /v1/projects": (
-        "201",
-        "project_id",
-        ("POST /functions/v1/generate-clips", "POST /functions/v1/check-clips-status"),
-    ),
 }
 
 WITH_ETAG = {"/functions/v1/get-models"}

@@ -23,6 +23,7 @@ from local.demo.orders import NAMES, Order, bill, orders, rerouted, side_by_side
 from local.demo.screen import Screen
 from local.demo.second_act import SecondAct
 from local.demo.side_by_side import SideBySide
+from local.demo.third_act import ThirdAct
 from local.processes import ChildFailedError
 from local.providers import PROVIDERS
 from local.stack import Stack
@@ -109,6 +110,7 @@ def _run(
                     screen.heading("The second act is left out, because the first went wrong")
                 else:
                     SecondAct(stack, screen, checks, options.out).run_second()
+                    ThirdAct(stack, screen, checks).run()
             if not checks.wrong:
                 screen.heading(
                     f"Done in {time.monotonic() - began:.1f} s; {checks.made} checks passed"

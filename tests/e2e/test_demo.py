@@ -104,6 +104,19 @@ def test_it_shows_progress_prices_credits_and_what_happened_behind_the_scenes(de
     assert told[2] == "journal: hold image 1, hold video 2, capture image 1, capture video 2"
 
 
+def test_each_protocols_own_client_makes_a_video(demo: Run) -> None:
+    heading = "Third act: clients of other services, with another host and a token"
+    rows = [re.split(r" {2,}", row.strip()) for row in demo.section(heading)[1:-1]]
+    assert [row[:2] for row in rows] == [
+        ["generate-video", "bash"],
+        ["scene-tasks", "python"],
+        ["project-clips", "bash"],
+        ["image-videos", "bash"],
+        ["openai", "python"],
+    ]
+    assert all(re.fullmatch(r"\d+x\d+", row[2]) for row in rows)
+
+
 @pytest.mark.slow
 def test_with_all_providers_one_that_is_down_costs_neither_the_video_nor_a_second_charge(
     tmp_path: Path,

@@ -14,8 +14,8 @@ import httpx
 import pytest
 
 from clipmint.doors import table
+from local.clients import OPENAI, clients
 from local.running import RunningStack
-from tests.support import doors_doc
 from tests.support.catalog import PRICE
 from tests.support.customer import Customer
 from tests.support.doors import png
@@ -48,13 +48,13 @@ def playable(url_or_file: str, folder: Path) -> bool:
 
 
 def test_every_protocol_has_a_client() -> None:
-    assert doors_doc.clients().keys() == {door.name for door in table.DOORS}
+    assert clients().keys() == {door.name for door in table.DOORS}
 
 
 def test_the_client_of_an_app_makes_a_video(
     stack: RunningStack, ada: Customer, tmp_path: Path
 ) -> None:
-    said = doors_doc.run("generate-video", tmp_path, **variables(stack, ada))
+    said = clients()["generate-video"].run(tmp_path, variables(stack, ada))
     assert playable(said.strip(), tmp_path)
     assert ada.kinds() == ["grant", "hold", "capture"]
 
@@ -65,8 +65,8 @@ def test_the_client_of_tasks_makes_a_scenes_video(
     ada = new_customer(100)
     prompts = {"image_prompt": ada.word, "visual_prompt": ada.word, "duration": 4}
     made = ada.create_project(prompts, resolution="1280:720")
-    scene_id = made["scenes"][0]["scene_id"]
-    said = doors_doc.run("scene-tasks", tmp_path, SCENE_ID=scene_id, **variables(stack, ada))
+    given = variables(stack, ada) | {"SCENE_ID": made["scenes"][0]["scene_id"]}
+    said = clients()["scene-tasks"].run(tmp_path, given)
     assert playable(said.strip(), tmp_path)
     assert ada.kinds().count("capture") == 2
 
@@ -78,7 +78,7 @@ def test_the_client_of_clips_makes_all_of_a_project(
     scenes = [{"visual_prompt": ada.word, "duration": 4, **FRAMES}] * 2
     made = ada.create_project(*scenes, resolution="1280:720")
     given = variables(stack, ada) | {"PROJECT_ID": made["project_id"]}
-    urls = doors_doc.run("project-clips", tmp_path, **given).split()
+    urls = clients()["project-clips"].run(tmp_path, given).split()
     assert len(urls) == 2
     assert all(playable(url, tmp_path) for url in urls)
 
@@ -89,7 +89,8 @@ def test_the_client_of_images_makes_a_video(
     ada = new_customer(100)
     image = tmp_path / "frame.png"
     image.write_bytes(png(512))
-    said = doors_doc.run("image-videos", tmp_path, IMAGE=str(image), **variables(stack, ada))
+    given = variables(stack, ada) | {"IMAGE": str(image)}
+    said = clients()["image-videos"].run(tmp_path, given)
     assert playable(said.strip(), tmp_path)
 
 
@@ -97,7 +98,7 @@ def test_the_client_of_openai_makes_a_video(
     stack: RunningStack, ada: Customer, tmp_path: Path
 ) -> None:
     file = tmp_path / "video.mp4"
-    said = doors_doc.run("openai", tmp_path, FILE=str(file), **variables(stack, ada))
+    said = clients()["openai"].run(tmp_path, variables(stack, ada) | {"FILE": str(file)})
     assert said.split()[1] == "completed"
     assert playable(str(file), tmp_path)
     assert ada.kinds() == ["grant", "hold", "capture"]
@@ -107,7 +108,7 @@ def openai_calls(stack: RunningStack, customer: Customer, *calls: Any) -> list[d
     """What the official package returns for each call, or which error it raises."""
     given = {"base_url": f"{stack.api_url}/openai/v1", "api_key": stack.token(customer.user_id)}
     done = subprocess.run(
-        [doors_doc.OPENAI, DRIVER],
+        [OPENAI, DRIVER],
         input=json.dumps(given | {"calls": calls}),
         env={"NO_PROXY": "*"},
         capture_output=True,

@@ -18,7 +18,7 @@ from typing import Annotated, Literal
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Path
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from clipmint.api import http_api, videos
 from clipmint.api.responses import Timestamp, UploadForm, Video
@@ -32,6 +32,7 @@ from clipmint.doors.door import (
     place,
     replay_header,
 )
+from clipmint.doors.multipart import DataUrl
 from clipmint.errors import (
     ImageInvalid,
     InvalidRequest,
@@ -59,8 +60,8 @@ class UploadImage(Body):
     """A form with one file, named ``file`` or ``image``; or, for a larger file, ``contentType``
     alone: then ``upload`` is a form to send the file with."""
 
-    file: str | None = None
-    image: str | None = None
+    file: DataUrl | None = None
+    image: DataUrl | None = None
     contentType: Literal["image/png", "image/jpeg", "image/webp"] | None = None  # noqa: N815
 
     @model_validator(mode="after")
@@ -76,7 +77,15 @@ class Uploaded(BaseModel):
     upload: UploadForm | None = Field(None, description="Only for contentType")
 
 
+_EXAMPLE: dict[str, JsonValue] = {
+    "projectId": "7e0b9d1a-3c55-4f2e-a6b1-9d8c7f6e5a33",
+    "prompt": "The kettle boils",
+}
+
+
 class GenerateFromImage(Body):
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
+
     projectId: Annotated[str, Field(min_length=1, max_length=64)]  # noqa: N815
     prompt: Prompt
 
@@ -113,8 +122,7 @@ def upload_image(request: UploadImage) -> Uploaded:
         return Uploaded(
             projectId=project.project_id, imageUrl=upload.image_url, upload=UploadForm.of(upload)
         )
-    field = "image" if request.file is None else "file"
-    image = multipart.file_in(request.file or request.image or "", field)
+    image = multipart.file_in(request.file or request.image or "")
     project = project_store.create_with_image(user_id, image)
     return Uploaded(projectId=project.project_id, imageUrl=project.image_url or "")
 

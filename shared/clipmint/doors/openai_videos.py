@@ -39,6 +39,7 @@ from clipmint.doors.door import (
     place,
     replay_header,
 )
+from clipmint.doors.multipart import DataUrl
 from clipmint.doors.openai_shapes import DeletedVideo, VideoList, VideoObject
 from clipmint.errors import (
     InvalidRequest,
@@ -69,11 +70,6 @@ _EXAMPLE: dict[str, JsonValue] = {
     "seconds": "4",
     "size": "1280x720",
 }
-
-
-DataUrl = Annotated[
-    str, StringConstraints(pattern=r"^data:[a-z]+/[a-z0-9.+-]+;base64,[A-Za-z0-9+/]*={0,2}$")
-]
 
 
 class ImageReference(Body):
@@ -134,7 +130,7 @@ def _ordered(order: Order, request: CreateVideo) -> GenerationRequest:
     seconds = int(request.seconds) if request.seconds else None
     image_url = request.image
     if image_url is not None and image_url.startswith("data:"):
-        image = multipart.file_in(image_url, "input_reference")
+        image = multipart.file_in(image_url)
         # Derived from the order, so that a retry stores the same image at the same place.
         project_id = str(uuid.uuid5(uuid.UUID(order.job_id), "input_reference"))
         image_url = project_store.create_with_image(order.user_id, image, project_id).image_url

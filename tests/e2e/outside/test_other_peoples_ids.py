@@ -7,6 +7,7 @@ and a new kind of id fails until this test names its owner.
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ DOCUMENT = json.loads((ROOT / "docs" / "openapi.json").read_text(encoding="utf-8
 OF_EVERYBODY = {"model_id", "image_model_id"}
 """Ids in the document that belong to no user."""
 NAMES = ("job_id", "project_id", "scene_id")
+ID = re.compile(r"(_id|Id)s?$")
 
 
 @dataclass(frozen=True)
@@ -81,14 +83,16 @@ IN_QUERIES = [
     (one, name)
     for one in USERS
     for name in one.names("query")
-    if name.endswith("_id") or name == "cursor"
+    if name in {"project_id", "scene_id", "cursor", "after"}
 ]
+OF_ONE = [(one, name) for one in USERS for name in one.names("query") if name == "job_id"]
+"""Operations about one job, which is named in the query."""
 IN_BODIES = [
     (one, name)
     for one in USERS
     if one.body
     for name in one.body.get("properties", {})
-    if name.removesuffix("s").endswith("_id") and name not in {*OF_EVERYBODY, "user_id"}
+    if ID.search(name) and name not in {*OF_EVERYBODY, "theme_id", "user_id"}
 ]
 
 
@@ -124,8 +128,11 @@ def test_the_document_has_all_the_places() -> None:
     named = {name for one in USERS for name in one.names("path")}
     assert named == {*NAMES, "model_id"}
     assert len(IN_PATHS) >= 14
-    assert {name for _, name in IN_QUERIES} == {"project_id", "scene_id", "cursor"}
-    assert {name for _, name in IN_BODIES} == {"project_id", "scene_ids"}
+    assert {name for _, name in IN_QUERIES} == {"project_id", "scene_id", "cursor", "after"}
+    assert {name for _, name in OF_ONE} == {"job_id"}
+    assert {name for _, name in IN_BODIES} == {
+        *("project_id", "projectId", "scene_id", "scene_ids", "job_id")
+    }
 
 
 def test_another_users_id_in_a_path_is_treated_as_unknown(
@@ -153,16 +160,27 @@ def test_another_users_id_in_a_query_finds_nothing(
     another = ada.finish()["job_id"]
     assert ada.http.post("/v1/projects", json={}).status_code == 201
     for operation, name in IN_QUERIES:
-        value = things.get(name)
+        value = things["job_id"] if name == "after" else things.get(name)
         if name == "cursor":
             page = operation.send(ada.http, things, query={"limit": "1"}).json()
             value = page["cursor"]
             assert value, f"{operation} has one page only"
         assert value
         answer = operation.send(eve.http, things, query={name: value})
-        assert answer.status_code in {200, 400}, f"{operation}: {answer.text}"
+        expected = {404} if name == "after" else {200, 400}
+        assert answer.status_code in expected, f"{operation}: {answer.text}"
         hers = [*things.values(), another, ada.user_id, ada.word]
         assert [word for word in hers if word in answer.text] == [], f"{operation}: {answer.text}"
+
+
+def test_another_users_id_as_a_querys_subject_is_treated_as_unknown(
+    ada: Customer, eve: Customer, things: dict[str, str]
+) -> None:
+    for operation, name in OF_ONE:
+        answer = operation.send(eve.http, things, query={name: things[name]})
+        assert answer.status_code == 404, f"{operation}: {answer.text}"
+        unknown = operation.send(eve.http, things, query={name: str(uuid.uuid4())})
+        assert said(answer) == said(unknown), str(operation)
 
 
 def test_another_users_id_in_a_body_is_treated_as_unknown(
@@ -172,7 +190,8 @@ def test_another_users_id_in_a_body_is_treated_as_unknown(
     hers = {**things, "project_id": mine["project_id"], "scene_id": mine["scenes"][0]["scene_id"]}
     before = belongings(stack, ada), belongings(stack, eve)
     for operation, name in IN_BODIES:
-        theirs, nobodys = things[name.removesuffix("s")], str(uuid.uuid4())
+        kind = name.replace("Id", "_id").removesuffix("s")
+        theirs, nobodys = things[kind], str(uuid.uuid4())
 
         def ask(value: str, operation: Operation = operation, name: str = name) -> httpx.Response:
             sent: Any = [value] if name.endswith("s") else value

@@ -543,7 +543,7 @@ def test_a_form_may_contain_any_bytes(call: Caller) -> None:
     }
     multipart.make_json(event)
     body = json.loads(event["body"])
-    assert multipart.file_in(body["file"], "file") == content
+    assert multipart.file_in(body["file"]) == content
     assert body["a"] == {"b": "text"}
 
 
