@@ -274,7 +274,7 @@ def apply(settings: Settings) -> None:
             record
             for group in cloudwatch_logs._resolve_query_log_groups(data)
             for record in records_of(group, cloudwatch_logs._log_groups[group])
-            if began <= _epoch(record) <= until
+            if began <= int(_epoch(record)) <= until  # the end of the range is inclusive
         ]
         rows = query.rows(sorted(records, key=_epoch))
         query_id = json.loads(response[2])["queryId"]
