@@ -19,6 +19,7 @@ from local.running import RunningStack
 from tests.support.catalog import PRICE
 from tests.support.customer import Customer
 from tests.support.doors import png
+from tests.support.generators import CLIENTS, node
 from tests.support.plain_http import PLAIN
 
 DRIVER = Path(__file__).parent / "drivers" / "openai_calls.py"
@@ -146,6 +147,31 @@ def test_the_official_package_does_what_it_does_elsewhere(
     assert gone == {"id": made["id"], "object": "video.deleted", "deleted": True}
     assert left["ids"] == [drawn["id"]]
     assert ada.kinds() == ["grant", "hold", "capture", "hold", "capture"]
+
+
+@pytest.mark.slow
+def test_the_official_package_for_node_makes_a_video(
+    stack: RunningStack, ada: Customer, tmp_path: Path
+) -> None:
+    file = tmp_path / "video.mp4"
+    given = {
+        "base_url": f"{stack.api_url}/openai/v1",
+        "api_key": stack.token(ada.user_id),
+        "model": "quick-t2v",
+        "prompt": ada.body()["prompt"],
+        "file": str(file),
+    }
+    # Beside the packages, where Node looks for them.
+    seen = json.loads(node(str(CLIENTS / "openai.ts"), json.dumps(given), cwd=tmp_path))
+    assert seen == {
+        "id": seen["id"],
+        "status": "completed",
+        "ids": [seen["id"]],
+        "deleted": {"id": seen["id"], "object": "video.deleted", "deleted": True},
+        "refusal": [404, "model_not_found", "model"],
+    }
+    assert playable(str(file), tmp_path)
+    assert ada.kinds() == ["grant", "hold", "capture"]
 
 
 def test_the_official_package_raises_its_own_errors(
