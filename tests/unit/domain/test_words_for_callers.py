@@ -73,7 +73,6 @@ def test_the_table_of_statuses_is_the_documented_one() -> None:
             "IdempotencyKeyRequired",
             "IdempotencyKeyInvalid",
             "ImageRequired",
-            "TaskHasEnded",
             "ImageNotUploaded",
             "ImageInvalid",
             "SettingNotAllowed",
