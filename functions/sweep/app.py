@@ -11,6 +11,7 @@ been open, and audits a slice of the ledger. ``{"audit": "<user id>"}`` audits o
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -52,6 +53,7 @@ KEYS_RESERVE_MS = 35_000
 """The same for reading the owner's keys: 21 seconds if Secrets Manager does not respond."""
 
 
+@dataclass
 class _LastSweep:
     """The jobs that the last sweep of this process failed on. A new process has to find them again,
     which delays the others by a minute."""
@@ -60,6 +62,11 @@ class _LastSweep:
 
 
 _last_sweep = _LastSweep()
+
+
+def forget() -> None:
+    """Forget the last sweep, as a new process knows none."""
+    _last_sweep.failed = frozenset()
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:

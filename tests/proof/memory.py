@@ -46,7 +46,6 @@ STAYS: Mapping[str, str] = {
     "clipmint.orders.placing.STARTS_AT_ONCE": _WORLD,
     "clipmint.api.http_api._reject_unknown_parameters": "derived from the code alone",
     "clipmint.doors.table.reject_closed": "derived from the code alone",
-    "functions.sweep.app._last_sweep": "only the order of the next sweep depends on it",
     "clipmint.records._fields": "fields of dataclasses, derived from the code alone",
     "clipmint.execution.migration._http": _CLIENT,
 }

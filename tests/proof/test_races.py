@@ -49,7 +49,7 @@ def test_a_cancellation_that_ignores_the_record_is_detected(
     """A deliberate mutation: cancel ends the job without regard to what has been recorded."""
     always = Verdict(JobStatus.CANCELLED, FailureCode.CANCELLED)
     monkeypatch.setattr(cancellation, "_verdict", lambda _: always)
-    assert _is_found(account, "the job is cancelled, and its provider has", "blind", 0)
+    assert _is_found(account, "the job is cancelled, and its provider has", "blind", 3)
 
 
 def _is_found(account: Emulated, sentence: str, seed: str, first: int) -> bool:
@@ -81,7 +81,7 @@ def test_a_job_ended_as_it_was_read_is_found_by_a_function_that_outlives_its_exe
     read.
     """
     monkeypatch.setattr(aws, "TransactWrite", _Unlocked)
-    assert _is_found(account, "the hold of video is a release, its file is there", "unlocked", 276)
+    assert _is_found(account, "the hold of video is a release, its file is there", "unlocked", 693)
 
 
 def test_a_sweep_that_trusts_the_index_is_detected(
@@ -91,7 +91,7 @@ def test_a_sweep_that_trusts_the_index_is_detected(
     settle = sweep.settle
     monkeypatch.setattr(sweep, "settle", lambda *given, **_: settle(*given))
     monkeypatch.setattr(emulated_account, "LAG", 1.0)
-    assert _is_found(account, "its video was there to be fetched", "late", 118)
+    assert _is_found(account, "its video was there to be fetched", "late", 241)
 
 
 def test_an_account_written_without_its_condition_is_detected(

@@ -34,6 +34,7 @@ from clipmint.catalog.defaults import DEFAULT_CATALOG
 from clipmint.credits.ledger_items import AccountItem
 from clipmint.projects.project_items import ProjectItem
 from clipmint.providers import circuit, registry
+from functions.sweep import app as sweep
 from tests.support.executions import STATE_MACHINE, Executions, answer
 from tests.support.reading import DEFINITION, of_type, written
 
@@ -143,6 +144,7 @@ def forget_answers() -> None:
     """Drop what was read from an earlier account, as a new process would not have it."""
     model_store.forget()
     registry.forget()
+    sweep.forget()
     forget_circuits()
 
 
