@@ -59,9 +59,9 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         process.wait(timeout=10)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def aws(endpoint: str) -> Iterator[None]:
-    """The environment a function finds itself in."""
+    """The environment a function finds itself in. Other modules of the process must not find it."""
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("AWS_")]:
             patch.delenv(name)
@@ -74,11 +74,12 @@ def aws(endpoint: str) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def s3(aws: None) -> Iterator[S3Client]:
     client = new_s3()
     client.create_bucket(Bucket=BUCKET)
     yield client
+    client.delete_bucket(Bucket=BUCKET)
     client.close()
 
 
