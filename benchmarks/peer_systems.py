@@ -7,6 +7,7 @@ download up to three times, because both are safe to repeat.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import socket
@@ -20,9 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import fal_client
 import httpx
-from fal_client import client as fal_module
 
 from local.deploy import ROOT
 from local.simulator.client import Simulator
@@ -184,7 +183,11 @@ class FalClient:
 
     def __init__(self, simulator: Simulator) -> None:
         # The package has a setting for the host, but none for plain HTTP.
-        fal_module.QUEUE_URL_FORMAT = f"{simulator.url}/"
+        # Not at the top: it reads its host when it is imported, and tests import it with another.
+        fal_client = importlib.import_module("fal_client")
+        self._errors = (httpx.HTTPError, fal_client.FalClientError, ValueError)
+        module: Any = importlib.import_module("fal_client.client")
+        module.QUEUE_URL_FORMAT = f"{simulator.url}/"
         self._client = fal_client.SyncClient(simulator.key, default_timeout=TIMEOUT_SECONDS)
 
     def order(self, prompt: str, *, times: int = 1) -> Received:
@@ -194,7 +197,7 @@ class FalClient:
                 self._client.submit(ENDPOINT, arguments)
             # No client_timeout: it would also turn the package's retries off.
             result = self._client.subscribe(ENDPOINT, arguments, interval=POLL_SECONDS)
-        except (httpx.HTTPError, fal_client.FalClientError, ValueError) as error:
+        except self._errors as error:
             return Received(type(error).__name__)
         url = result["video"]["url"]
 
