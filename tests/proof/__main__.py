@@ -27,7 +27,7 @@ from tests.proof.stateful import NEEDED, try_everything
 from tests.support import shifted_date
 
 BEGINS, ENDS = "<!-- matrix -->\n", "<!-- /matrix -->\n"
-EXAMPLES = 120
+EXAMPLES = 300
 """Examples of the model that together produce every response there is."""
 
 MOST_SHOWN = 20
