@@ -15,7 +15,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.config import Config
 from pynamodb.connection import TableConnection
-from pynamodb.exceptions import TransactGetError, TransactWriteError, UpdateError
+from pynamodb.exceptions import (
+    PynamoDBException,
+    TransactGetError,
+    TransactWriteError,
+    UpdateError,
+)
 from pynamodb.models import Model
 from pynamodb.transactions import TransactGet, TransactWrite
 
@@ -177,7 +182,8 @@ _TRANSACTION_CONFLICTS = frozenset(
         "ProvisionedThroughputExceeded",
     }
 )
-_UPDATE_CONFLICTS = frozenset({"ConditionalCheckFailedException", "TransactionConflictException"})
+_CONDITION_FAILED = "ConditionalCheckFailedException"
+_UPDATE_CONFLICTS = frozenset({_CONDITION_FAILED, "TransactionConflictException"})
 
 
 def is_conflict(error: Exception) -> bool:
@@ -185,7 +191,23 @@ def is_conflict(error: Exception) -> bool:
     if isinstance(error, TransactWriteError | TransactGetError):
         reasons = {reason.code for reason in error.cancellation_reasons if reason}
         return bool(reasons) and reasons <= _TRANSACTION_CONFLICTS
-    return isinstance(error, UpdateError) and error.cause_response_code in _UPDATE_CONFLICTS
+    return isinstance(error, UpdateError) and _code(error) in _UPDATE_CONFLICTS
+
+
+def condition_failed(error: PynamoDBException) -> bool:
+    """Whether DynamoDB refused a write because its condition was false."""
+    return _code(error) == _CONDITION_FAILED
+
+
+def _code(error: PynamoDBException) -> str | None:
+    """The code of DynamoDB's error; None if it gave no answer.
+
+    PynamoDB's `cause_response_code` raises AttributeError after a time-out: botocore's error then
+    has a response that is None.
+    """
+    response = getattr(error.cause, "response", None) or {}
+    code: str | None = response.get("Error", {}).get("Code")
+    return code
 
 
 def growing_pause(attempt: int) -> float:

@@ -21,7 +21,7 @@ from pynamodb.exceptions import DoesNotExist, PutError
 from pynamodb.expressions.update import Action
 from pynamodb.models import Model as TableModel
 
-from clipmint import unreadable
+from clipmint import aws, unreadable
 from clipmint.catalog.defaults import DEFAULT_CATALOG, DEFAULTS_BEFORE_RECORD
 from clipmint.catalog.model import (
     MAX_MODEL_ID_CHARACTERS,
@@ -248,7 +248,7 @@ def _add(model: Model) -> bool:
     try:
         item.save(condition=CatalogItem.model_id.does_not_exist())
     except PutError as error:
-        if error.cause_response_code != "ConditionalCheckFailedException":
+        if not aws.condition_failed(error):
             raise
         return False
     return True

@@ -419,7 +419,7 @@ def _update(job_id: str, actions: Sequence[Action], condition: Condition) -> Job
                 condition=condition,
             )
         except UpdateError as error:
-            if error.cause_response_code == "ConditionalCheckFailedException":
+            if aws.condition_failed(error):
                 return None
             raise
         return to_job(item)

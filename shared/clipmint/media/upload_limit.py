@@ -10,7 +10,7 @@ from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 from pynamodb.exceptions import UpdateError
 from pynamodb.models import Model
 
-from clipmint import clock
+from clipmint import aws, clock
 from clipmint.errors import limit_reached
 from clipmint.settings import UploadSettings
 from clipmint.tables import FromEnvironment, TableMeta
@@ -39,7 +39,7 @@ def count_form(user_id: str) -> None:
             condition=UploadCount.forms.does_not_exist() | (UploadCount.forms < limit),
         )
     except UpdateError as error:
-        if error.cause_response_code != "ConditionalCheckFailedException":
+        if not aws.condition_failed(error):
             raise
         raise limit_reached(
             "Too many uploads",

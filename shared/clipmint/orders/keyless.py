@@ -175,8 +175,4 @@ def _write(item_id: str, window: OrderWindow, condition: Condition) -> WindowIte
 
 
 def _was_changed(error: Exception) -> bool:
-    if not isinstance(error, PutError):
-        return False
-    # Not `cause_response_code`, which fails if there was no response.
-    response = getattr(error.cause, "response", None) or {}
-    return bool(response.get("Error", {}).get("Code") == "ConditionalCheckFailedException")
+    return isinstance(error, PutError) and aws.condition_failed(error)

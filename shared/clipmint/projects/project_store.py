@@ -213,13 +213,14 @@ def create_with_image(user_id: str, data: bytes, project_id: str | None = None) 
     Raises `ImageInvalid`, `LimitReached`, `TemporarilyUnavailable`.
     """
     facts = uploads.check(data)
-    upload_limit.count_form(user_id)
     project_id = project_id or str(uuid.uuid4())
     key = storage.upload_key(user_id, project_id, project_id, facts.content_type)
     # The project first: an image without a project would never be deleted.
     try:
         project = get(user_id, project_id)
     except ProjectNotFound:
+        # Only now: a retry of the last upload that the limit allows must find its project.
+        upload_limit.count_form(user_id)
         body = NewProject(image_url=uploads.public_url(key))
         unused_for = timedelta(days=UploadSettings.read().unused_image_days)
         project, _ = create(user_id, body, project_id, unused_for)
@@ -263,7 +264,7 @@ def change(user_id: str, project_id: str, changes: ProjectChanges) -> Project:
             actions = writes.change(*writes.assignments(ProjectItem, values))
             item.update(actions, condition=writes.EXISTS)
         except UpdateError as error:
-            if error.cause_response_code != "ConditionalCheckFailedException":
+            if not aws.condition_failed(error):
                 raise
             raise no_project() from None
         return to_project(item)

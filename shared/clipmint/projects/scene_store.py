@@ -137,7 +137,7 @@ def change(
         try:
             item.update(actions, condition=SceneItem.sk.exists())
         except UpdateError as error:
-            if error.cause_response_code != "ConditionalCheckFailedException":
+            if not aws.condition_failed(error):
                 raise
             raise no_scene() from None
         return project, to_scene(item)

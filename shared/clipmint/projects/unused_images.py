@@ -22,7 +22,7 @@ from datetime import datetime
 from pynamodb.exceptions import DoesNotExist, UpdateError
 from pynamodb.expressions.condition import Condition
 
-from clipmint import clock
+from clipmint import aws, clock
 from clipmint.media import uploads
 from clipmint.projects import project_store
 from clipmint.projects import project_writes as writes
@@ -72,7 +72,7 @@ def _look_at(user_id: str, sk: str) -> str:
             # Without changing `unused`: after a crash the next run continues.
             item.update([ProjectItem.deleting.set(True)], condition=_still_unused(item))
     except UpdateError as error:
-        if error.cause_response_code != "ConditionalCheckFailedException":
+        if not aws.condition_failed(error):
             raise
         return "kept"
     project_store.finish_deletion(item)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from pynamodb.exceptions import UpdateError
 
+from clipmint import aws
 from clipmint.media import upload_urls
 from clipmint.projects import project_writes as writes
 from clipmint.projects.project_items import ProjectItem, project_sk
@@ -34,7 +35,7 @@ def keep(user_id: str, urls: Iterable[str], *, except_project: str | None) -> bo
                 writes.no_expiry(), condition=writes.EXISTS
             )
         except UpdateError as error:
-            if error.cause_response_code != "ConditionalCheckFailedException":
+            if not aws.condition_failed(error):
                 raise
             return False
     return True

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
+from botocore.exceptions import ReadTimeoutError
 from pynamodb.exceptions import UpdateError
 
 from clipmint import clock
@@ -120,6 +121,22 @@ def test_nothing_is_written_on_a_job_that_never_was(aws: Aws) -> None:
     with pytest.raises(JobFinished):
         job_store.mark_sent("no-such-job", "video", TASK_ID, HANDLE)
     assert aws.items("JOBS_TABLE") == []
+
+
+def test_a_write_that_times_out_is_not_reported_as_an_unreadable_record(
+    aws: Aws, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = open_job()
+
+    def time_out(**_: Any) -> None:
+        raise ReadTimeoutError(endpoint_url="https://dynamodb.example.com")
+
+    with (
+        hooked(client_of(JobItem), {"before-call.dynamodb.UpdateItem": time_out}),
+        pytest.raises(UpdateError),
+    ):
+        begin_sending(job)
+    assert "UnreadableRecord" not in capsys.readouterr().out
 
 
 def test_a_lost_answer_to_the_sending_record_does_not_stop_the_sender(aws: Aws) -> None:
