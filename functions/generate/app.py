@@ -27,28 +27,15 @@ from clipmint.api.responses import (
 )
 from clipmint.credits import ledger
 from clipmint.errors import (
+    ClipmintError,
     FramesRequired,
-    IdempotencyKeyInvalid,
     IdempotencyKeyRequired,
-    IdempotencyKeyReused,
-    ImageInvalid,
-    ImageNotUploaded,
-    ImageRequired,
-    InsufficientCredits,
-    InvalidRequest,
-    LimitReached,
-    ModelNotFound,
-    ModelUnavailable,
-    ProjectNotFound,
     PromptRequired,
     RequestInProgress,
     SceneBusy,
     SceneNotFound,
-    SettingNotAllowed,
-    TemporarilyUnavailable,
-    UserMismatch,
 )
-from clipmint.orders import clip_orders, scene_orders, video_orders
+from clipmint.orders import clip_orders, refusals, scene_orders, video_orders
 from clipmint.orders.idempotency_keys import Order, parse_idempotency_key
 from clipmint.orders.order_requests import ClipsRequest, GenerationRequest, SceneVideoRequest
 from clipmint.orders.order_settings import LimitSettings
@@ -59,26 +46,10 @@ app = http_api.resolver()
 
 B = TypeVar("B", bound=BaseModel)
 
-_CATALOG_REFUSALS = (
-    InvalidRequest,
-    ImageRequired,
-    ImageNotUploaded,
-    ImageInvalid,
-    SettingNotAllowed,
-    ModelUnavailable,
-    UserMismatch,
-    ModelNotFound,
-    ProjectNotFound,
-)
-_STARTING_REFUSALS = (
+_STARTING: tuple[type[ClipmintError], ...] = (
     IdempotencyKeyRequired,
-    IdempotencyKeyInvalid,
-    *_CATALOG_REFUSALS,
-    InsufficientCredits,
+    *refusals.STARTING,
     RequestInProgress,
-    IdempotencyKeyReused,
-    LimitReached,
-    TemporarilyUnavailable,
 )
 
 IdempotencyKey = Annotated[
@@ -95,7 +66,7 @@ IdempotencyKey = Annotated[
         "job is charged."
     ),
     status_code=HTTPStatus.ACCEPTED,
-    responses=http_api.answers(Accepted, *_STARTING_REFUSALS, status=HTTPStatus.ACCEPTED),
+    responses=http_api.answers(Accepted, *_STARTING, status=HTTPStatus.ACCEPTED),
 )
 def create_video(
     request: GenerationRequest, idempotency_key: IdempotencyKey = None
@@ -121,7 +92,7 @@ def _start_video(*, order: Order, request: GenerationRequest) -> tuple[Accepted,
     status_code=HTTPStatus.ACCEPTED,
     responses=http_api.answers(
         SceneAccepted,
-        *_STARTING_REFUSALS,
+        *_STARTING,
         SceneNotFound,
         SceneBusy,
         PromptRequired,
@@ -158,7 +129,7 @@ def _start_scene(
     status_code=HTTPStatus.ACCEPTED,
     responses=http_api.answers(
         ClipsAccepted,
-        *_STARTING_REFUSALS,
+        *_STARTING,
         SceneNotFound,
         FramesRequired,
         status=HTTPStatus.ACCEPTED,
@@ -188,7 +159,7 @@ def _start_clips(
     "/v1/videos/estimate",
     summary="Price a generation without starting it",
     description="The body is that of the order. Nothing is held.",
-    responses=http_api.answers(Estimate, *_CATALOG_REFUSALS),
+    responses=http_api.answers(Estimate, *refusals.PRICING),
 )
 def estimate_video(request: GenerationRequest) -> Estimate:
     user_id = _user(request)
@@ -200,7 +171,7 @@ def estimate_video(request: GenerationRequest) -> Estimate:
     summary="Price a scene's image and video without starting them",
     description="The body is that of the order. Nothing is held.",
     responses=http_api.answers(
-        SceneEstimate, *_CATALOG_REFUSALS, SceneNotFound, SceneBusy, PromptRequired
+        SceneEstimate, *refusals.PRICING, SceneNotFound, SceneBusy, PromptRequired
     ),
 )
 def estimate_scene_video(
@@ -215,7 +186,7 @@ def estimate_scene_video(
     "/v1/projects/<project_id>/clips/estimate",
     summary="Price the clips that a call would start",
     description="The body is that of the order. Nothing is held.",
-    responses=http_api.answers(ClipsEstimate, *_CATALOG_REFUSALS, SceneNotFound, FramesRequired),
+    responses=http_api.answers(ClipsEstimate, *refusals.PRICING, SceneNotFound, FramesRequired),
 )
 def estimate_clips(project_id: Annotated[str, Path()], request: ClipsRequest) -> ClipsEstimate:
     user_id = _user(request)

@@ -12,23 +12,7 @@ from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 from pydantic import BaseModel, ConfigDict
 
 from clipmint.api import http_api
-from clipmint.errors import (
-    ClipmintError,
-    IdempotencyKeyInvalid,
-    IdempotencyKeyReused,
-    ImageInvalid,
-    ImageNotUploaded,
-    ImageRequired,
-    InsufficientCredits,
-    InvalidRequest,
-    LimitReached,
-    ModelNotFound,
-    ModelUnavailable,
-    ProjectNotFound,
-    SettingNotAllowed,
-    TemporarilyUnavailable,
-    UserMismatch,
-)
+from clipmint.errors import ClipmintError, UserMismatch
 from clipmint.orders import keyless
 from clipmint.orders.idempotency_keys import Order, parse_idempotency_key
 
@@ -43,24 +27,6 @@ IdempotencyKey = Annotated[
         )
     ),
 ]
-
-ORDER_REFUSALS: tuple[type[ClipmintError], ...] = (
-    InvalidRequest,
-    IdempotencyKeyInvalid,
-    ImageRequired,
-    ImageNotUploaded,
-    ImageInvalid,
-    SettingNotAllowed,
-    ModelUnavailable,
-    InsufficientCredits,
-    UserMismatch,
-    ModelNotFound,
-    ProjectNotFound,
-    IdempotencyKeyReused,
-    LimitReached,
-    TemporarilyUnavailable,
-)
-"""The errors of a request that starts jobs."""
 
 
 class Body(BaseModel):

@@ -28,7 +28,7 @@ from clipmint.api.responses import CatalogEntry, Timestamp, Video
 from clipmint.catalog import model_store
 from clipmint.catalog.model import Model, Prompt, Settings
 from clipmint.credits import ledger
-from clipmint.doors.door import ORDER_REFUSALS, Body, check_user, new_router, place, replay_header
+from clipmint.doors.door import Body, check_user, new_router, place, replay_header
 from clipmint.errors import (
     IdempotencyKeyRequired,
     InvalidRequest,
@@ -40,7 +40,7 @@ from clipmint.errors import (
 from clipmint.jobs import job_lists
 from clipmint.jobs.job import Job, JobStatus
 from clipmint.media.image_urls import ImageUrl
-from clipmint.orders import offers, video_orders
+from clipmint.orders import offers, refusals, video_orders
 from clipmint.orders.idempotency_keys import Order, parse_idempotency_key
 from clipmint.orders.order_requests import GenerationRequest, ModelName
 from clipmint.orders.order_settings import LimitSettings
@@ -170,7 +170,7 @@ class UserCredits(BaseModel):
 @router.post(
     "/functions/v1/generate-video",
     summary="Start a video",
-    responses=http_api.answers(Started, IdempotencyKeyRequired, *ORDER_REFUSALS),
+    responses=http_api.answers(Started, IdempotencyKeyRequired, *refusals.STARTING),
 )
 def generate_video(
     request: GenerateVideo,

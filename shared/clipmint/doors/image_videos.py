@@ -25,7 +25,6 @@ from clipmint.api.responses import Timestamp, UploadForm, Video
 from clipmint.catalog.model import Prompt
 from clipmint.doors import multipart
 from clipmint.doors.door import (
-    ORDER_REFUSALS,
     Body,
     IdempotencyKey,
     new_router,
@@ -41,7 +40,7 @@ from clipmint.errors import (
     TemporarilyUnavailable,
 )
 from clipmint.jobs.job import JobStatus
-from clipmint.orders import video_orders
+from clipmint.orders import refusals, video_orders
 from clipmint.orders.order_requests import GenerationRequest
 from clipmint.orders.order_settings import DoorModels, LimitSettings
 from clipmint.path_ids import path_id
@@ -130,7 +129,7 @@ def upload_image(request: UploadImage) -> Uploaded:
 @router.post(
     "/api/videos/generate",
     summary="Make a video from a project's image",
-    responses=http_api.answers(Generation, *ORDER_REFUSALS),
+    responses=http_api.answers(Generation, *refusals.STARTING),
 )
 def generate_from_image(
     request: GenerateFromImage, idempotency_key: IdempotencyKey = None

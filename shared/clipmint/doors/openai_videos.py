@@ -32,7 +32,6 @@ from clipmint.catalog import model_store
 from clipmint.catalog.model import Prompt, Settings
 from clipmint.doors import multipart, sizes
 from clipmint.doors.door import (
-    ORDER_REFUSALS,
     Body,
     IdempotencyKey,
     new_router,
@@ -52,7 +51,7 @@ from clipmint.errors import (
 from clipmint.jobs import job_lists
 from clipmint.jobs.job import Job, JobStatus
 from clipmint.media.image_urls import ImageUrl
-from clipmint.orders import video_orders
+from clipmint.orders import refusals, video_orders
 from clipmint.orders.idempotency_keys import Order
 from clipmint.orders.order_requests import GenerationRequest, ModelName
 from clipmint.orders.order_settings import LimitSettings
@@ -108,7 +107,7 @@ class CreateVideo(Body):
 @router.post(
     "/openai/v1/videos",
     summary="Create a video",
-    responses=http_api.answers(VideoObject, *ORDER_REFUSALS),
+    responses=http_api.answers(VideoObject, *refusals.STARTING),
 )
 def create_video_object(
     request: CreateVideo, idempotency_key: IdempotencyKey = None

@@ -22,7 +22,6 @@ from pydantic import BaseModel, Field
 from clipmint.api import http_api, scenes
 from clipmint.api.responses import SceneAnswer
 from clipmint.doors.door import (
-    ORDER_REFUSALS,
     Body,
     IdempotencyKey,
     new_router,
@@ -38,7 +37,7 @@ from clipmint.errors import (
     TemporarilyUnavailable,
 )
 from clipmint.jobs.job import TERMINAL, JobStatus
-from clipmint.orders import clip_orders
+from clipmint.orders import clip_orders, refusals
 from clipmint.orders.clip_orders import HeldClip
 from clipmint.orders.order_requests import ClipsRequest
 from clipmint.orders.order_settings import LimitSettings
@@ -123,7 +122,7 @@ class GeneratedClips(ClipsStatus):
 @router.post(
     "/functions/v1/generate-clips",
     summary="Make a clip of each scene that has none",
-    responses=http_api.answers(GeneratedClips, *ORDER_REFUSALS, SceneNotFound, FramesRequired),
+    responses=http_api.answers(GeneratedClips, *refusals.STARTING, SceneNotFound, FramesRequired),
 )
 def generate_clips(
     request: ProjectClips, idempotency_key: IdempotencyKey = None

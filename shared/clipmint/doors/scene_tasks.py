@@ -26,7 +26,6 @@ from clipmint import clock
 from clipmint.api import http_api, videos
 from clipmint.api.responses import Timestamp
 from clipmint.doors.door import (
-    ORDER_REFUSALS,
     Body,
     IdempotencyKey,
     check_user,
@@ -48,7 +47,7 @@ from clipmint.errors import (
 from clipmint.execution import cancellation
 from clipmint.jobs import job_lists
 from clipmint.jobs.job import Job, JobStatus
-from clipmint.orders import scene_orders
+from clipmint.orders import refusals, scene_orders
 from clipmint.orders.order_requests import SceneId, SceneVideoRequest
 from clipmint.orders.order_settings import LimitSettings
 from clipmint.path_ids import path_id
@@ -132,7 +131,9 @@ class Tasks(BaseModel):
 @router.post(
     "/api/video/generate",
     summary="Make a scene's image, and a video from it, as a task",
-    responses=http_api.answers(NewTask, *ORDER_REFUSALS, SceneNotFound, SceneBusy, PromptRequired),
+    responses=http_api.answers(
+        NewTask, *refusals.STARTING, SceneNotFound, SceneBusy, PromptRequired
+    ),
 )
 def generate_scene(
     request: GenerateScene, idempotency_key: IdempotencyKey = None

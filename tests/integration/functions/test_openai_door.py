@@ -148,8 +148,8 @@ def test_a_form_without_a_file_is_like_json(call: Caller) -> None:
 
 
 def test_an_image_in_a_form_is_the_first_frame(aws: Aws, call: Caller) -> None:
-    told = fields(model="veo-3.1-i2v", prompt="it boils", seconds="4")
-    parts = form(*told, ("input_reference", "image/png", png()))
+    texts = fields(model="veo-3.1-i2v", prompt="it boils", seconds="4")
+    parts = form(*texts, ("input_reference", "image/png", png()))
     first, again = call("POST", VIDEOS, **parts), call("POST", VIDEOS, **parts)
     assert first.status == 200
     assert again.body == first.body
@@ -157,8 +157,21 @@ def test_an_image_in_a_form_is_the_first_frame(aws: Aws, call: Caller) -> None:
     assert url is not None
     [stored] = aws.s3.list_objects_v2(Bucket=IMAGES_BUCKET)["Contents"]
     assert url == f"{IMAGES_URL}/{stored['Key']}"
-    other = form(*told, ("input_reference", "image/png", png(80)))
+    other = form(*texts, ("input_reference", "image/png", png(80)))
     assert call("POST", VIDEOS, **other).body["id"] != first.body["id"]
+
+
+def test_a_retry_of_the_last_upload_that_is_allowed_finds_its_job(
+    call: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAX_UPLOADS_PER_HOUR", "1")
+    texts = fields(model="veo-3.1-i2v", prompt="it boils", seconds="4")
+    parts = form(*texts, ("input_reference", "image/png", png()))
+    first, again = call("POST", VIDEOS, **parts), call("POST", VIDEOS, **parts)
+    assert (first.status, again.status) == (200, 200)
+    assert again.body["id"] == first.body["id"]
+    other = form(*texts, ("input_reference", "image/png", png(80)))
+    assert call("POST", VIDEOS, **other).status == 429
 
 
 def test_an_image_may_be_a_url_or_a_data_url(call: Caller) -> None:
@@ -202,8 +215,8 @@ def test_what_is_not_supported_is_refused_and_named(
 
 
 def test_an_invalid_image_is_refused(call: Caller) -> None:
-    told = fields(model="veo-3.1-i2v", prompt="it boils")
-    answer = call("POST", VIDEOS, **form(*told, ("input_reference", "image/png", b"GIF89a")))
+    texts = fields(model="veo-3.1-i2v", prompt="it boils")
+    answer = call("POST", VIDEOS, **form(*texts, ("input_reference", "image/png", b"GIF89a")))
     assert error_of(answer)[:2] == (400, "image_invalid")
     file_id = create(call, input_reference={"file_id": "file-1"})
     assert error_of(file_id)[:2] == (400, "invalid_request")
