@@ -78,7 +78,8 @@ def test_timeouts_that_pass_in_real_time_free_a_killed_request_and_end_an_unansw
     # The submission was accepted, its response never arrived, and the webhook finished the job.
     assert_one_of_everything(stack, unanswered, slow_id)
     assert_counted(stack, "SubmitFunction", "SubmissionUnanswered", about=slow_id)
-    # One run. When its call timed out, the webhook had ended the job; nobody waited for the run.
+    # One invocation. When its call timed out, the webhook had ended the job and the execution had
+    # gone on, so the error of the invocation changes nothing.
     (run,) = stack.invocations(function="SubmitFunction", about=slow_id)
     assert run.error is not None
     assert run.error["errorType"] == "JobFinished"

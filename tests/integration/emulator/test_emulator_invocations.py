@@ -111,10 +111,10 @@ def put_event(stack: Stack, detail: dict[str, Any]) -> None:
 
 def published(stack: Stack) -> Any:
     """What the alias serves: its version, its variable, the ARN that it was invoked by."""
-    told = act(stack, {"do": "context"}, "Published")
+    context = act(stack, {"do": "context"}, "Published")
     variables = act(stack, {"do": "environment"}, "Published")["variables"]
-    assert variables["AWS_LAMBDA_FUNCTION_VERSION"] == told["version"]
-    return told["version"], variables["DECLARED"], told["arn"]
+    assert variables["AWS_LAMBDA_FUNCTION_VERSION"] == context["version"]
+    return context["version"], variables["DECLARED"], context["arn"]
 
 
 def over_http(stack: Stack) -> Any:

@@ -1,4 +1,4 @@
-"""Uploaded images that nobody used, upload forms that nobody used, and what keeps an image."""
+"""Unused uploaded images and upload forms are deleted; a job keeps the image that it uses."""
 
 from __future__ import annotations
 
