@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from local.journal import Invocation
 from local.running import RunningStack
 
 Answer = TypeVar("Answer")
@@ -28,7 +29,12 @@ def until(
     ``about`` is a text in the events of what has to make progress, such as a job id. Raises
     TimeoutError when no function run about it has begun, called AWS or ended for `IDLE_SECONDS`.
     """
-    return until_idle(condition, lambda: activity(stack, about), every=every, what=about)
+    try:
+        return until_idle(condition, lambda: activity(stack, about), every=every, what=about)
+    except TimeoutError as stuck:
+        for run in stack.invocations(about=about):
+            stuck.add_note(_described(run))
+        raise
 
 
 def until_idle(
@@ -55,6 +61,11 @@ def until_idle(
         elif now - since > idle_seconds:
             raise TimeoutError(f"no progress for {idle_seconds} s {what}: {condition}, at {seen}")
     return answer
+
+
+def _described(run: Invocation) -> str:
+    calls = ", ".join(f"{call.operation} {call.error or call.status}" for call in run.calls)
+    return f"{run.function} at {run.at}, ended: {run.ended}, {run.error or run.result}: {calls}"
 
 
 def activity(stack: RunningStack, about: str) -> tuple[int, int, int]:
