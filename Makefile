@@ -16,9 +16,9 @@ DATA ?=
 DRY_RUN ?=
 KEEP ?=
 MODEL ?=
-# Two processes for two cores. They share one local stack, and one that has run its tests takes over
-# tests of the other. The order is random: a run prints its seed, and --randomly-seed=N repeats it.
-PYTEST_OPTIONS ?= -n 2 --dist worksteal
+# Three processes for two cores, because tests wait for time-outs. They share one local stack, and one
+# that has run its tests takes over tests of the others. The order is random: a run prints its seed, and --randomly-seed=N repeats it.
+PYTEST_OPTIONS ?= -n 3 --dist worksteal
 # SLOW=1 runs also what takes long and seldom breaks: builds, benchmarks, all ways to run the demo.
 SLOW ?=
 
@@ -70,7 +70,7 @@ SDKS := .envs/runware/.synced .envs/runware-legacy/.synced .envs/openai/.synced
 AWSCLI := .envs/awscli/.synced
 
 # The template must deploy in each of these; a resource type or a runtime can be missing in a region.
-REGIONS := us-east-1 us-east-2 us-west-2 eu-west-1 eu-central-1 ap-northeast-1
+REGIONS := us-east-1 us-east-2 us-west-2 eu-west-1 eu-central-1 ap-northeast-1 ap-southeast-2
 # Linters and generators of clients that read docs/openapi.json.
 CLIENTS := .envs/clients/.synced tests/clients/node_modules/.package-lock.json
 

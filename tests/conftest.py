@@ -32,6 +32,20 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[_OWNED] = SharedStack()
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that need the shared stack for themselves first, others that use it last, both in
+    random order: then few processes wait for each other.
+    """
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> int:
+    if "shared_stack" not in getattr(item, "fixturenames", ()):
+        return 1
+    return 0 if item.get_closest_marker("alone") else 2
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """pytest-xdist, in the controller: a worker is about to start."""

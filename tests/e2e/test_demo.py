@@ -48,6 +48,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return done
 
 
+@pytest.mark.slow
 def test_it_checks_a_lot_and_finds_nothing_wrong(demo: Run) -> None:
     passed = re.search(r"Done in [\d.]+ s; (\d+) checks passed", demo.text)
     assert passed is not None
@@ -56,6 +57,7 @@ def test_it_checks_a_lot_and_finds_nothing_wrong(demo: Run) -> None:
     assert demo.errors == ""
 
 
+@pytest.mark.slow
 def test_it_leaves_videos_that_play_thumbnails_and_images_and_nothing_else(demo: Run) -> None:
     expected = {f"{name}{end}" for name in VIDEOS for end in (".mp4", ".jpg")}
     assert {path.name for path in demo.out.iterdir()} == expected | {f"{n}.png" for n in PICTURES}
@@ -80,6 +82,7 @@ def assert_plays(file: Path, seconds: int, size: tuple[int, int]) -> None:
     assert last == pytest.approx(seconds, abs=0.25), file.name
 
 
+@pytest.mark.slow
 def test_a_pipe_gets_plain_lines_without_secrets(demo: Run) -> None:
     assert not set(demo.text) & {"\x1b", "\r", "\b"}
     assert not [line for line in demo.text.splitlines() if line != line.rstrip()]
@@ -87,6 +90,7 @@ def test_a_pipe_gets_plain_lines_without_secrets(demo: Run) -> None:
         assert secret not in demo.text
 
 
+@pytest.mark.slow
 def test_it_shows_progress_prices_credits_and_what_happened_behind_the_scenes(demo: Run) -> None:
     (line,) = [line for line in demo.text.splitlines() if " is set" in line]
     assert line.strip() == "No FAL_KEY is set: a simulator plays fal."
@@ -104,6 +108,7 @@ def test_it_shows_progress_prices_credits_and_what_happened_behind_the_scenes(de
     assert told[2] == "journal: hold image 1, hold video 2, capture image 1, capture video 2"
 
 
+@pytest.mark.slow
 def test_each_protocols_own_client_makes_a_video(demo: Run) -> None:
     heading = "Third act: clients of other services, with another host and a token"
     rows = [re.split(r" {2,}", row.strip()) for row in demo.section(heading)[1:-1]]

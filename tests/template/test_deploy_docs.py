@@ -126,6 +126,7 @@ def as_version_2(folder: Path) -> Path:
     return file
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", NOT_RUN, ids=str)
 def test_the_arguments_of_commands_that_are_not_run_are_right(
     block: documents.Block, tmp_path: Path

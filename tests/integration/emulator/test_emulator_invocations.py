@@ -4,6 +4,8 @@ import json
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import boto3
@@ -36,16 +38,34 @@ def narrow() -> Iterator[Stack]:
 
 
 @pytest.fixture
-def busy(narrow: Stack) -> Iterator[Stack]:
-    """The account while both its slots are in use for two seconds."""
+def in_use(tmp_path: Path) -> Path:
+    """The slots are in use until this file is gone."""
+    file = tmp_path / "in use"
+    file.touch()
+    return file
+
+
+@pytest.fixture
+def busy(narrow: Stack, in_use: Path) -> Iterator[Stack]:
+    """The account while both its slots are in use."""
     with ThreadPoolExecutor(SLOTS) as pool:
-        word = uuid.uuid4().hex
-        wish = {"do": "sleep", "seconds": 2, "word": word}
-        calls = [pool.submit(act, narrow, wish) for _ in range(SLOTS)]
-        wait_for(lambda: len(narrow.invocations(about=word)) == SLOTS, 30)
-        yield narrow
+        wish = {"do": "occupy", "file": str(in_use)}
+        calls = [pool.submit(act, narrow, wish, "ActWithMedia") for _ in range(SLOTS)]
+        try:
+            wait_for(lambda: len(narrow.invocations(about=str(in_use))) == SLOTS, 30)
+            yield narrow
+        finally:
+            in_use.unlink(missing_ok=True)
         for call in calls:
             assert isinstance(call.result(), int)
+
+
+@pytest.fixture
+def busy_for_a_second(busy: Stack, in_use: Path) -> Iterator[Stack]:
+    timer = Timer(1, in_use.unlink)
+    timer.start()
+    yield busy
+    timer.join()
 
 
 def impatient(stack: Stack) -> Any:
@@ -82,7 +102,8 @@ def test_a_throttled_task_has_the_name_that_aws_documents(busy: Stack) -> None:
     assert outcome(run(busy, {"Only": waiting})) == "Lambda.TooManyRequestsException"
 
 
-def test_a_throttled_task_is_retried_until_a_slot_is_free(busy: Stack) -> None:
+def test_a_throttled_task_is_retried_until_a_slot_is_free(busy_for_a_second: Stack) -> None:
+    busy = busy_for_a_second
     retrier = {
         "ErrorEquals": ["Lambda.TooManyRequestsException"],
         "IntervalSeconds": 1,
@@ -93,8 +114,11 @@ def test_a_throttled_task_is_retried_until_a_slot_is_free(busy: Stack) -> None:
     assert answer["Payload"] == {"do": "tell"}
 
 
-def test_a_throttled_event_is_delivered_later_without_using_up_a_retry(busy: Stack) -> None:
+def test_a_throttled_event_is_delivered_later_without_using_up_a_retry(
+    busy_for_a_second: Stack,
+) -> None:
     # This function declares no retry at all.
+    busy = busy_for_a_second
     word = uuid.uuid4().hex
     put_event(busy, {"do": "tell", "word": word})
     runs = wait_for(lambda: busy.invocations(function="Published", about=word), 30)

@@ -42,6 +42,13 @@ def up(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]
             process.stdout.close()
 
 
+@pytest.fixture(scope="module")
+def asked() -> Iterator[dict[str, Any]]:
+    """A stack that tests ask and do not change: what it printed."""
+    with up("--name", "asked") as (_, described):
+        yield described
+
+
 def token(stack: str, *arguments: str) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "local", "token", "--stack", stack, *arguments],
@@ -114,19 +121,17 @@ def test_two_stacks_run_side_by_side_and_share_nothing() -> None:
         assert balance(two, for_one).status_code == 401
 
 
-def test_tokens_can_be_wrong_on_purpose() -> None:
-    with up() as (_, stack):
-        expired = token(stack["stack"], "--user", "ada", "--expires-in", "-5")
-        foreign = token(stack["stack"], "--user", "ada", "--audience", "another-app")
-        assert balance(stack, expired).status_code == 401
-        assert balance(stack, foreign).status_code == 401
+def test_tokens_can_be_wrong_on_purpose(asked: dict[str, Any]) -> None:
+    expired = token("asked", "--user", "ada", "--expires-in", "-5")
+    foreign = token("asked", "--user", "ada", "--audience", "another-app")
+    assert balance(asked, expired).status_code == 401
+    assert balance(asked, foreign).status_code == 401
 
 
-def test_everything_listens_on_loopback_only() -> None:
-    with up() as (_, stack):
-        balance(stack, token(stack["stack"], "--user", "ada"))
-        for pid in [*stack["pids"].values(), *workers(stack)]:
-            assert set(listening_addresses(pid)) <= {"0100007F"}  # 127.0.0.1
+def test_everything_listens_on_loopback_only(asked: dict[str, Any]) -> None:
+    assert balance(asked, token("asked", "--user", "ada")).status_code == 200
+    for pid in [*asked["pids"].values(), *workers(asked)]:
+        assert set(listening_addresses(pid)) <= {"0100007F"}  # 127.0.0.1
 
 
 def listening_addresses(pid: int) -> list[str]:
@@ -156,25 +161,27 @@ def local(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]
     )
 
 
-def test_commands_find_a_stack_by_its_variable_and_print_what_scripts_need() -> None:
-    with up("--name", "asked") as (_, stack):
-        assert local("url", CLIPMINT_STACK="asked").stdout == stack["api_url"] + "\n"
-        printed = local("env", CLIPMINT_STACK="asked").stdout.splitlines()
-        assert f"export AWS_ENDPOINT_URL={stack['aws_endpoint']}" in printed
-        balance(stack, token("asked", "--user", "ada"))
-        logged = local("logs", "status", CLIPMINT_STACK="asked").stdout
-        assert "START RequestId" in logged
+def test_commands_find_a_stack_by_its_variable_and_print_what_scripts_need(
+    asked: dict[str, Any],
+) -> None:
+    assert local("url", CLIPMINT_STACK="asked").stdout == asked["api_url"] + "\n"
+    printed = local("env", CLIPMINT_STACK="asked").stdout.splitlines()
+    assert f"export AWS_ENDPOINT_URL={asked['aws_endpoint']}" in printed
+    balance(asked, token("asked", "--user", "ada"))
+    logged = local("logs", "status", CLIPMINT_STACK="asked").stdout
+    assert "START RequestId" in logged
 
 
-def test_a_token_says_how_long_it_is_valid_and_may_be_valid_for_longer() -> None:
-    with up() as (_, stack):
-        for_an_hour = local("token", "--user", "ada", "--stack", stack["stack"])
-        assert "valid for 1 h, until" in for_an_hour.stderr
-        for_a_day = local("token", "--user", "ada", "--hours", "24", "--stack", stack["stack"])
-        assert "valid for 24 h, until" in for_a_day.stderr
-        claims = jwt.decode(for_a_day.stdout.strip(), options={"verify_signature": False})
-        assert claims["exp"] - claims["iat"] == 24 * 3600
-        assert balance(stack, for_a_day.stdout.strip()).status_code == 200
+def test_a_token_says_how_long_it_is_valid_and_may_be_valid_for_longer(
+    asked: dict[str, Any],
+) -> None:
+    for_an_hour = local("token", "--user", "ada", "--stack", "asked")
+    assert "valid for 1 h, until" in for_an_hour.stderr
+    for_a_day = local("token", "--user", "ada", "--hours", "24", "--stack", "asked")
+    assert "valid for 24 h, until" in for_a_day.stderr
+    claims = jwt.decode(for_a_day.stdout.strip(), options={"verify_signature": False})
+    assert claims["exp"] - claims["iat"] == 24 * 3600
+    assert balance(asked, for_a_day.stdout.strip()).status_code == 200
 
 
 def test_a_token_without_a_stack_explains_how_to_start_one() -> None:
@@ -206,15 +213,14 @@ def test_a_real_key_uses_the_real_provider_and_gives_it_no_webhook() -> None:
         assert json.loads(secret["SecretString"])["FAL_KEY"] == "real-id:real-secret"
 
 
-def test_a_stack_started_elsewhere_can_be_found_and_asked() -> None:
-    with up("--name", "elsewhere") as (_, described):
-        found = running_stack("elsewhere")
-        assert found.description == described
-        assert balance(described, found.token("ada")).status_code == 200
-        assert found.invocations(function="StatusFunction")[-1].ended
-        assert set(found.simulators) == {"fal", "runway", "runware"}
-        assert found.fal.submissions() == []
-        found.close()
+def test_a_stack_started_elsewhere_can_be_found_and_asked(asked: dict[str, Any]) -> None:
+    found = running_stack("asked")
+    assert found.description == asked
+    assert balance(asked, found.token("ada")).status_code == 200
+    assert found.invocations(function="StatusFunction")[-1].ended
+    assert set(found.simulators) == {"fal", "runway", "runware"}
+    assert found.fal.submissions() == []
+    found.close()
 
 
 def test_a_deployment_with_malformed_overrides_fails_and_names_the_setting() -> None:

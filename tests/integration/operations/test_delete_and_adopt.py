@@ -115,6 +115,7 @@ def test_a_deleted_installation_is_created_again_with_its_data(stack: Stack) -> 
     assert variables["LEDGER_TABLE"] == ledger
 
 
+@pytest.mark.slow
 def test_a_deleted_development_stack_leaves_nothing(stack: Stack) -> None:
     store_data(stack)
     questions: list[str] = []
@@ -134,6 +135,7 @@ def test_a_deleted_development_stack_leaves_nothing(stack: Stack) -> None:
     deploy_again(stack, update=False)
 
 
+@pytest.mark.slow
 def test_an_interrupted_deletion_of_the_data_is_continued(stack: Stack) -> None:
     remove(stack, data=False)
     assert everything_left(stack)
@@ -141,6 +143,7 @@ def test_an_interrupted_deletion_of_the_data_is_continued(stack: Stack) -> None:
     assert everything_left(stack) == []
 
 
+@pytest.mark.slow
 def test_protected_data_is_not_deleted(stack: Stack) -> None:
     deploy_again(stack, PARAMETERS | {"DeletionProtection": "true"}, update=True)
     with pytest.raises(Refused, match=r"(?s)LedgerTable: .*DeletionProtection=false"):
@@ -148,6 +151,7 @@ def test_protected_data_is_not_deleted(stack: Stack) -> None:
     assert len(everything_left(stack)) > len(KEPT)
 
 
+@pytest.mark.slow
 def test_a_stack_with_running_jobs_is_not_deleted_before_they_have_ended(stack: Stack) -> None:
     machine = stack.outputs["StateMachineArn"]
     stack.boto3("stepfunctions").start_execution(stateMachineArn=machine, input='{"job_id": "x"}')
@@ -156,6 +160,7 @@ def test_a_stack_with_running_jobs_is_not_deleted_before_they_have_ended(stack: 
     remove(stack, data=True)
 
 
+@pytest.mark.slow
 def test_a_failed_first_deployment_leaves_nothing_and_can_be_repeated(stack: Stack) -> None:
     remove(stack, data=True)
     # Every resource before CatalogSeed exists when CatalogSeed rejects the setting.

@@ -51,6 +51,13 @@ def sleep(wish: Any, _event: Any, _context: Any) -> Any:
     return os.getpid()
 
 
+def occupy(wish: Any, _event: Any, _context: Any) -> Any:
+    """Runs until a file is gone."""
+    while os.path.exists(wish["file"]):
+        time.sleep(0.02)
+    return os.getpid()
+
+
 def leave(wish: Any, _event: Any, _context: Any) -> Any:
     if wish.get("status") is not None:
         os._exit(wish["status"])
@@ -130,6 +137,7 @@ ACTIONS = {
     "environment": environment,
     "import": bring,
     "sleep": sleep,
+    "occupy": occupy,
     "leave": leave,
     "shout": shout,
     "unspeakable": unspeakable,
