@@ -101,7 +101,7 @@ logs: $(STACK)  ## Print what the running stack's functions logged: make logs [O
 env: $(STACK)  ## Print variables that point the AWS CLI to the running stack: eval "$(make -s env)"
 	@$(RUN)python -m local env
 
-test: $(STACK) $(SAM_READY) $(SDKS) $(AWSCLI) .envs/docs/.synced $(if $(SLOW),$(CLIENTS))  ## Run the tests; TESTS=tests/unit runs some, SLOW=1 all
+test: $(STACK) $(SAM_READY) $(SDKS) $(AWSCLI) .envs/docs/.synced $(if $(SLOW),$(CLIENTS) .envs/peers/.synced)  ## Run the tests; TESTS=tests/unit runs some, SLOW=1 all
 	$(RUN)pytest $(PYTEST_OPTIONS) $(if $(SLOW),,-m "not slow") $(TESTS)
 
 check: $(STACK) $(SAM_READY) $(CHECKOV_READY) .envs/docs/.synced  ## Lint, types, template, state machine, imports, OpenAPI, site

@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -208,15 +208,26 @@ class FalClient:
 
 
 @contextmanager
-def litellm_proxy(simulator: Simulator) -> Iterator[LiteLLM]:
-    """The proxy, with its defaults, one model, and no database."""
-    key = f"sk-{uuid.uuid4().hex}"
+def litellm_before_fal(simulator: Simulator) -> Iterator[LiteLLM]:
+    """The proxy with one model of the simulated fal."""
     model = {
         "model": f"fal_ai/{ENDPOINT}",
         "api_base": simulator.url,
         "api_key": simulator.key,
         "timeout": TIMEOUT_SECONDS,
     }
+    with litellm_proxy("peers", model) as (url, key):
+        yield LiteLLM(url, key)
+
+
+@contextmanager
+def litellm_proxy(name: str, parameters: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """The proxy, with its defaults, one model, and no database: its URL and its key.
+
+    ``parameters`` are the ``litellm_params`` of the model. Raises RuntimeError if it ends, and
+    TimeoutError if it is not ready after `START_SECONDS`.
+    """
+    key = f"sk-{uuid.uuid4().hex}"
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -224,7 +235,7 @@ def litellm_proxy(simulator: Simulator) -> Iterator[LiteLLM]:
     with tempfile.TemporaryDirectory(prefix="clipmint-peers-") as folder:
         config = Path(folder, "config.yaml")
         config.write_text(
-            json.dumps({"model_list": [{"model_name": "peers", "litellm_params": model}]})
+            json.dumps({"model_list": [{"model_name": name, "litellm_params": dict(parameters)}]})
         )
         environment = {
             "PATH": f"{PROXY.parent}{os.pathsep}{os.defpath}",
@@ -240,7 +251,7 @@ def litellm_proxy(simulator: Simulator) -> Iterator[LiteLLM]:
             )
         try:
             wait_for(lambda: _is_ready(url, process), START_SECONDS, every=0.3)
-            yield LiteLLM(url, key)
+            yield url, key
         finally:
             process.terminate()
             try:

@@ -48,7 +48,7 @@ from benchmarks.peer_systems import (
     FalClient,
     Received,
     System,
-    litellm_proxy,
+    litellm_before_fal,
 )
 from benchmarks.peers_document import AT_ONCE, Outcome, Speed, document
 from local.simulator.client import Simulator
@@ -183,7 +183,7 @@ def systems() -> Iterator[tuple[Simulator, Sequence[System]]]:
     """The simulated fal and the three systems, warm."""
     with Stack(simulate=("fal",), parameters=LIMITS, settings={"fal": FAL}) as stack:
         fal = stack.simulators["fal"]
-        with litellm_proxy(fal) as proxy:
+        with litellm_before_fal(fal) as proxy:
             yield fal, (Clipmint(stack), proxy, FalClient(fal))
 
 

@@ -13,6 +13,7 @@ import av
 import httpx
 import pytest
 
+from benchmarks.peer_systems import litellm_proxy
 from clipmint.doors import table
 from local.clients import OPENAI, clients
 from local.running import RunningStack
@@ -107,7 +108,11 @@ def test_the_client_of_openai_makes_a_video(
 
 def openai_calls(stack: RunningStack, customer: Customer, *calls: Any) -> list[dict[str, Any]]:
     """What the official package returns for each call, or which error it raises."""
-    given = {"base_url": f"{stack.api_url}/openai/v1", "api_key": stack.token(customer.user_id)}
+    return calls_to(f"{stack.api_url}/openai/v1", stack.token(customer.user_id), *calls)
+
+
+def calls_to(base_url: str, api_key: str, *calls: Any) -> list[dict[str, Any]]:
+    given = {"base_url": base_url, "api_key": api_key}
     done = subprocess.run(
         [OPENAI, DRIVER],
         input=json.dumps(given | {"calls": calls}),
@@ -147,6 +152,36 @@ def test_the_official_package_does_what_it_does_elsewhere(
     assert gone == {"id": made["id"], "object": "video.deleted", "deleted": True}
     assert left["ids"] == [drawn["id"]]
     assert ada.kinds() == ["grant", "hold", "capture", "hold", "capture"]
+
+
+@pytest.mark.slow
+def test_a_litellm_proxy_in_front_makes_a_video(
+    stack: RunningStack, ada: Customer, tmp_path: Path
+) -> None:
+    """The official package calls the proxy, whose provider ``openai`` calls Clipmint."""
+    file = tmp_path / "video.mp4"
+    ours = {
+        "model": "openai/quick-t2v",
+        "api_base": f"{stack.api_url}/openai/v1",
+        "api_key": stack.token(ada.user_id),
+    }
+    with litellm_proxy("any-name", ours) as (url, key):
+        made, downloaded = calls_to(
+            f"{url}/v1",
+            key,
+            ["create_and_poll", {"model": "any-name", "prompt": ada.body()["prompt"]}],
+            ["download", "first", {}, str(file)],
+        )
+        [refused] = calls_to(
+            f"{url}/v1",
+            key,
+            ["create", {"model": "any-name", "prompt": ada.word, "size": "1024x1792"}],
+        )
+    assert (made["status"], made["progress"]) == ("completed", 100)
+    assert downloaded["bytes"] == file.stat().st_size
+    assert playable(str(file), tmp_path)
+    assert refused["status"] == 400
+    assert ada.kinds() == ["grant", "hold", "capture"]
 
 
 @pytest.mark.slow
