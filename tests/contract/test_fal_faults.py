@@ -363,8 +363,8 @@ class TestAWebhook:
     def test_that_is_not_answered_in_time_is_sent_again(
         self, fal: Simulator, http: httpx.Client, inbox: Inbox
     ) -> None:
-        fal.change(webhook_first_timeout=0.2)
-        inbox.pause_seconds = 0.4
+        fal.change(webhook_first_timeout=1)
+        inbox.pause_seconds = 1.5
         submit(http, inbox.url)
         inbox.wait_for(2)
         assert fal.submissions()[0]["deliveries"][0]["error"] == "ReadTimeout"

@@ -742,8 +742,8 @@ class TestAWebhook:
     def test_that_is_not_answered_in_time_is_sent_again(
         self, runware: Simulator, http: httpx.Client, inbox: Inbox
     ) -> None:
-        runware.change(webhook_timeout=0.2)
-        inbox.pause_seconds = 0.4
+        runware.change(webhook_timeout=1)
+        inbox.pause_seconds = 1.5
         submit(http, fox(webhookURL=inbox.url))
         inbox.wait_for(2)
         assert runware.submissions()[0]["deliveries"][0]["error"] == "ReadTimeout"
