@@ -30,7 +30,8 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "shared"))
 
 from clipmint import clock  # noqa: E402
-from clipmint.catalog.model import Route, Settings  # noqa: E402
+from clipmint.catalog.model import Settings  # noqa: E402
+from clipmint.catalog.route import Route  # noqa: E402
 from clipmint.credits import ledger  # noqa: E402
 from clipmint.credits.accounts import Limits  # noqa: E402
 from clipmint.errors import TemporarilyUnavailable  # noqa: E402

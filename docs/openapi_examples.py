@@ -243,6 +243,7 @@ _ERRORS: list[errors.ClipmintError] = [
     errors.SceneNotFound("There is no such scene"),
     errors.VideoNotReady("There is no video file of this job", details="status: processing"),
     errors.RequestInProgress("A request with this Idempotency-Key is being answered right now"),
+    errors.price_changed(16, 18),
     errors.CancelTooLate(
         "It is too late to cancel this video",
         details="The provider has begun, or the job has ended",

@@ -15,7 +15,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from clipmint.catalog import model_store
+from clipmint.catalog import seeding
 from clipmint.providers import registry
 from clipmint.telemetry import logger
 
@@ -34,7 +34,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:  # noqa: ARG
             overrides = event["ResourceProperties"].get("ProviderOverrides", "{}")
             registry.check_overrides(overrides)
             # CloudFormation repeats an event with the same type until it has an answer.
-            added = model_store.seed(first_deployment=event["RequestType"] == "Create")
+            added = seeding.seed(first_deployment=event["RequestType"] == "Create")
             logger.info("catalog seeded", extra={"added": added})
     except registry.InvalidOverrides as error:
         logger.exception("provider overrides are invalid")

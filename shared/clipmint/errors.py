@@ -31,6 +31,7 @@ A message describes the error to the client and never exposes an internal fault.
     │   └── VideoNotReady           the job exists, and not its file
     ├── Conflict
     │   ├── RequestInProgress       a request with the same key is being processed
+    │   ├── PriceChanged            the price is not the one that the client expects
     │   ├── CancelTooLate
     │   ├── JobRunning
     │   ├── ReferenceReused
@@ -192,6 +193,10 @@ class RequestInProgress(Conflict):
     code = "REQUEST_IN_PROGRESS"
 
 
+class PriceChanged(Conflict):
+    code = "PRICE_CHANGED"
+
+
 class CancelTooLate(Conflict):
     code = "CANCEL_TOO_LATE"
 
@@ -226,6 +231,15 @@ class WebhookNotProven(ClipmintError):
 
 class TemporarilyUnavailable(ClipmintError):
     code = "TEMPORARILY_UNAVAILABLE"
+
+
+def price_changed(expected: int, now: int) -> PriceChanged:
+    """The error for an order whose price is not the expected one."""
+    return PriceChanged(
+        "The price has changed",
+        details=f"{now} credits now, {expected} were expected; nothing was held",
+        extras={"credits": now, "expected_credits": expected},
+    )
 
 
 def limit_reached(

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from clipmint.catalog.known_endpoints import KNOWN
 from clipmint.jobs.job import Handle
 from clipmint.jobs.outcomes import Failed, FailureCode, Finished, Outcome, Running, Succeeded
 from clipmint.providers.base import (
@@ -35,12 +36,12 @@ from clipmint.providers.base import (
 )
 from clipmint.providers.fal import Fal, FalSettings
 from clipmint.providers.runware import Runware, RunwareSettings
-from clipmint.providers.runware.models import FILE_LIFE_SECONDS
+from clipmint.providers.runware.adapter import FILE_LIFE_SECONDS
 from clipmint.providers.runway import Runway, RunwaySettings
-from clipmint.providers.runway.models import ENDPOINTS
 from clipmint.providers.transport import Patience
 from local.simulator.client import Simulator, start
 from tests.support.inbox import PATIENCE_SECONDS, Call, Inbox
+from tests.support.tasks import task_of
 
 PATIENCE = Patience(connect=1, write=1, read=1, whole=2)
 A, B = "https://i.example/a.png", "https://i.example/b.png"
@@ -125,8 +126,8 @@ class Bench:
 
     def task(self, **changes: Any) -> Task:
         """The shortest video there is, under an id of its own."""
-        made = Task(task_id=str(uuid.uuid4()), prompt="a lighthouse in the rain", **self.kind.task)
-        return dataclasses.replace(made, **changes)
+        own = {"task_id": str(uuid.uuid4()), "prompt": "a lighthouse in the rain"}
+        return task_of(self.adapter.name, **{**own, **self.kind.task, **changes})
 
     def accepted(self, **changes: Any) -> Handle:
         submitted = self.adapter.submit(self.task(**changes))
@@ -230,7 +231,9 @@ def test_what_each_fal_model_is_sent_passes_its_own_validation(
 
 
 @only_runway
-@pytest.mark.parametrize("endpoint", ENDPOINTS)
+@pytest.mark.parametrize(
+    "endpoint", [name for provider, name in KNOWN if provider == "runway" and "/" in name]
+)
 def test_what_each_runway_model_is_sent_passes_its_own_validation(
     bench: Bench, endpoint: str
 ) -> None:

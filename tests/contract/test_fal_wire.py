@@ -19,11 +19,13 @@ import httpx
 import pytest
 
 from clipmint.catalog.defaults import DEFAULT_CATALOG
-from clipmint.catalog.model import Model, Route
+from clipmint.catalog.model import Model
+from clipmint.catalog.route import Route
 from clipmint.jobs.job import Handle
 from clipmint.jobs.outcomes import Running, Succeeded
-from clipmint.providers.base import Accepted, Task
+from clipmint.providers.base import Accepted
 from clipmint.providers.fal import Fal, FalSettings
+from tests.support.tasks import task_of
 from tests.support.wire import Wire
 
 KEY = "key-id:key-secret"
@@ -149,7 +151,8 @@ def adapter_on(wire: Wire) -> Fal:
 
 def our_submission(endpoint: str, wish: Wish) -> tuple[httpx.Request, Handle]:
     wire = Wire([submitted()])
-    task = Task(
+    task = task_of(
+        "fal",
         task_id="a-task-of-ours",
         endpoint=endpoint,
         prompt=PROMPT,

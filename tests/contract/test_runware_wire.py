@@ -22,16 +22,20 @@ from typing import Any
 import pytest
 
 from clipmint.catalog.defaults import DEFAULT_CATALOG
-from clipmint.catalog.model import Model, Route
+from clipmint.catalog.known_endpoints import KNOWN
+from clipmint.catalog.model import Model
+from clipmint.catalog.route import Route
 from clipmint.jobs.job import Handle
 from clipmint.jobs.outcomes import Succeeded
 from clipmint.providers.base import Accepted, Task
 from clipmint.providers.runware import Runware, RunwareSettings
-from clipmint.providers.runware.models import MODELS
+from tests.support.tasks import task_of
 
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".envs" / "runware" / "bin" / "python"
 DRIVER = Path(__file__).parent / "drivers" / "runware_wire.py"
+
+MODELS = {endpoint for provider, endpoint in KNOWN if provider == "runware"}
 
 KEY = "the-same-key"
 PROMPT = "a lighthouse in the rain, “crème brûlée” on its door"
@@ -73,7 +77,8 @@ class Wish:
     task_id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
     def task(self) -> Task:
-        return Task(
+        return task_of(
+            "runware",
             task_id=self.task_id,
             endpoint=self.endpoint,
             prompt=PROMPT,
@@ -315,12 +320,12 @@ COMPARED = {
 
 
 def test_every_model_the_adapter_knows_is_compared() -> None:
-    assert {wish.endpoint for wish in WISHES.values()} == set(MODELS)
+    assert {wish.endpoint for wish in WISHES.values()} == MODELS
 
 
 def test_every_wish_that_the_catalog_allows_is_compared() -> None:
     wished = set(wishes_of(DEFAULT_CATALOG))
-    assert {endpoint for endpoint, _, _ in wished} == set(MODELS)
+    assert {endpoint for endpoint, _, _ in wished} == MODELS
     assert wished - COMPARED == set()
 
 

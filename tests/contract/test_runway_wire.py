@@ -23,12 +23,16 @@ from runwayml.types import (
 )
 
 from clipmint.catalog.defaults import DEFAULT_CATALOG
-from clipmint.catalog.model import Model, Route
+from clipmint.catalog.known_endpoints import KNOWN
+from clipmint.catalog.model import Model
+from clipmint.catalog.route import Route
 from clipmint.jobs.job import Handle
-from clipmint.providers.base import Accepted, Task, Unanswered
+from clipmint.providers.base import Accepted, Unanswered
 from clipmint.providers.runway import Runway, RunwaySettings
-from clipmint.providers.runway.models import ENDPOINTS
+from tests.support.tasks import task_of
 from tests.support.wire import Wire
+
+ENDPOINTS = [name for provider, name in KNOWN if provider == "runway" and "/" in name]
 
 KEY = "key_0123456789abcdef"
 TASK_ID = "17f20503-6c24-4c16-946b-35dbbce2af2f"
@@ -158,7 +162,9 @@ def pending() -> httpx.Response:
 
 
 def our_submission(endpoint: str, wish: Wish) -> httpx.Request:
-    task = Task(task_id="a-task-of-ours", endpoint=endpoint, prompt=PROMPT, **wish.ours)
+    task = task_of(
+        "runway", task_id="a-task-of-ours", endpoint=endpoint, prompt=PROMPT, **wish.ours
+    )
     answers: list[object] = []
     wire = said_by_us(lambda adapter: answers.append(adapter.submit(task)), replies=[created()])
     assert answers == [Accepted(Handle(TASK_ID))]
@@ -325,7 +331,9 @@ def test_where_the_sdk_would_send_a_submission_again_and_pay_twice_we_do_not() -
         )
     assert len(wire.requests) == 3
 
-    task = Task(task_id="a-task-of-ours", endpoint="gen4.5", prompt=PROMPT, **TEXT.ours)
+    task = task_of(
+        "runway", task_id="a-task-of-ours", endpoint="gen4.5", prompt=PROMPT, **TEXT.ours
+    )
     answers: list[object] = []
     ours = said_by_us(
         lambda adapter: answers.append(adapter.submit(task)),

@@ -33,7 +33,7 @@ from botocore.exceptions import ClientError
 from PIL import Image
 
 from clipmint import aws
-from clipmint.catalog import model_store
+from clipmint.catalog import model_store, seeding
 from clipmint.jobs.job_items import OPEN
 from clipmint.media import download, storage, transfer, video_file
 from clipmint.media.files import StoredObject
@@ -271,7 +271,7 @@ def emulated() -> Iterator[Emulated]:
             )
         for bucket in (BUCKET, IMAGES_BUCKET):
             account.s3.create_bucket(Bucket=bucket)
-        model_store.seed(first_deployment=True)
+        seeding.seed(first_deployment=True)
         # As the first sweep does. Otherwise that of the first round would make one write more.
         model_store.record_providers(registry.configured())
         model_store.forget()

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from clipmint.providers.base import Task, WebhookCall
 from clipmint.providers.fal import Fal, FalSettings, addresses
+from tests.support.tasks import task_of
 from tests.support.wire import Reply, Wire
 
 KEY = "key-id:key-secret"
@@ -44,7 +45,7 @@ def task(**changes: object) -> Task:
         "aspect_ratio": "16:9",
         "duration_seconds": 8,
     }
-    return Task(**(settings | changes))  # type: ignore[arg-type]
+    return task_of("fal", **(settings | changes))  # type: ignore[arg-type]
 
 
 def fal(

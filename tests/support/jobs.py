@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from clipmint import clock
-from clipmint.catalog.model import Route, Settings
+from clipmint.catalog.model import Settings
+from clipmint.catalog.route import Route
 from clipmint.credits import ledger
 from clipmint.credits.accounts import Account, Entry, Limits
 from clipmint.jobs import job_store

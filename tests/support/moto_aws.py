@@ -29,7 +29,7 @@ from moto.core.serialize import ResponseSerializer
 from pynamodb.models import Model
 
 from clipmint import aws
-from clipmint.catalog import model_store
+from clipmint.catalog import model_store, seeding
 from clipmint.catalog.defaults import DEFAULT_CATALOG
 from clipmint.credits.ledger_items import AccountItem
 from clipmint.projects.project_items import ProjectItem
@@ -285,7 +285,7 @@ def _make_account(dynamodb: DynamoDBClient, s3: S3Client) -> str:
         roleArn="arn:aws:iam::123456789012:role/generation",
     )
     assert created["stateMachineArn"] == STATE_MACHINE
-    assert model_store.seed(first_deployment=True) == [model.model_id for model in DEFAULT_CATALOG]
+    assert seeding.seed(first_deployment=True) == [model.model_id for model in DEFAULT_CATALOG]
     keys = dict.fromkeys(KEYS, "") | {"FAL_KEY": KEYS["FAL_KEY"]}
     secret = aws.secrets().create_secret(Name="ProviderKeys", SecretString=json.dumps(keys))
     model_store.record_providers(["fal"])

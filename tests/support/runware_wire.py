@@ -10,6 +10,7 @@ import httpx
 from clipmint.jobs.job import Handle
 from clipmint.providers.base import Task
 from clipmint.providers.runware import Runware, RunwareSettings
+from tests.support.tasks import task_of
 from tests.support.wire import Reply, Wire
 
 KEY = "runware-key-0123456789"
@@ -31,7 +32,7 @@ def task(**changes: object) -> Task:
         "aspect_ratio": "16:9",
         "duration_seconds": 8,
     }
-    return Task(**(settings | changes))  # type: ignore[arg-type]
+    return task_of("runware", **(settings | changes))  # type: ignore[arg-type]
 
 
 def runware(*replies: Reply, **settings: object) -> tuple[Runware, Wire]:

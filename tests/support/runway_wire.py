@@ -7,6 +7,7 @@ import httpx
 from clipmint.jobs.job import Handle
 from clipmint.providers.base import Task
 from clipmint.providers.runway import Runway, RunwaySettings
+from tests.support.tasks import task_of
 from tests.support.wire import Reply, Wire
 
 KEY = "key_0123456789abcdef"
@@ -31,7 +32,7 @@ def task(**changes: object) -> Task:
         "aspect_ratio": "1280:720",
         "duration_seconds": 5,
     }
-    return Task(**(settings | changes))  # type: ignore[arg-type]
+    return task_of("runway", **(settings | changes))  # type: ignore[arg-type]
 
 
 def runway(*replies: Reply, **settings: object) -> tuple[Runway, Wire]:

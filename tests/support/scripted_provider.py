@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
+from clipmint.catalog.templates import Body
 from clipmint.jobs.job import Handle
 from clipmint.jobs.outcomes import Outcome, Running
 from clipmint.providers.base import Accepted, Notice, Submitted, Task, WebhookCall
@@ -36,6 +37,9 @@ class ScriptedProvider:
     name: str = "fal"
     after_unanswered: Literal["wait", "resubmit", "fail"] = "wait"
     media_hosts: tuple[str, ...] = (".fal.media",)
+
+    def request(self, task: Task) -> tuple[str, Body]:
+        return task.request()
 
     def submit(self, task: Task) -> Submitted:
         self.tasks.append(task)

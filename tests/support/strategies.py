@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from clipmint.catalog.defaults import DEFAULT_CATALOG
-from clipmint.catalog.model import Model
+from clipmint.catalog.model import Model, is_visible
 from clipmint.catalog.pricing import FixedPrice, PerSecondPrice
 
 # Images are made on the way to a video, not by themselves.
@@ -17,7 +17,7 @@ AVAILABLE_MODELS = [
 
 prompts = st.text(
     st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1, max_size=80
-).filter(str.strip)
+).filter(is_visible)
 
 prices = st.one_of(
     st.builds(FixedPrice, credits=st.integers(1, 10_000)),
@@ -36,11 +36,11 @@ def generations(draw: st.DrawFn, models: list[Model] = AVAILABLE_MODELS) -> dict
     """Bodies of ``POST /v1/videos`` that are in order, for any of these models."""
     model = draw(st.sampled_from(models))
     body: dict[str, Any] = {"model_id": model.model_id, "prompt": draw(prompts)}
-    settings = {
-        name: draw(st.sampled_from(values))
-        for name, values in model.allowed.model_dump().items()
-        if values and draw(st.booleans())
-    }
+    settings = {}
+    for name in model.declared():
+        stated = draw(st.booleans())
+        if stated:
+            settings[name] = draw(st.sampled_from(model.values_of(name)))
     if settings:
         body["settings"] = settings
     names: list[str] = list(model.presets)

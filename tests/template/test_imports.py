@@ -15,19 +15,19 @@ from benchmarks import imports
 
 MOST_MODULES = {
     "generate": 449,
-    "status": 370,
+    "status": 380,
     "projects": 370,
     "cancel": 409,
     "doors": 449,
     "webhooks": 392,
     "admin": 368,
     "submit": 343,
-    "track": 308,
+    "track": 318,
     "migrate": 367,
     "settle": 265,
     "sweep": 329,
     "expire": 284,
-    "seed": 266,
+    "seed": 276,
 }
 """How many a function may load. The room above what it loads today is ten: a module of ours fits
 in, a third-party package does not. Raise one knowingly, with `make bench` before and after.

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, JsonValue
 
 from clipmint import clock
-from clipmint.catalog.model import AllowedSettings, Model, Need, Settings
-from clipmint.catalog.pricing import Price
+from clipmint.catalog.model import SETTING_NAMES, AllowedSettings, Model, Need, Settings
+from clipmint.catalog.pricing import Price, public_price
 from clipmint.jobs.job import TERMINAL, Job, JobStatus
 from clipmint.jobs.outcomes import IMAGE_KEPT, USER_MESSAGES, FailureCode
 from clipmint.jobs.progress import progress
@@ -226,7 +226,11 @@ class VideoPage(BaseModel):
     cursor: str | None
 
 
-_OF_THE_OWNER = {"aliases", "available", "routes", "deadline_seconds", "poll_seconds"}
+_OF_THE_OWNER = {
+    *("aliases", "available", "routes", "deadline_seconds", "poll_seconds"),
+    *("parameters", "allowed", "defaults", "price"),
+}
+"""Not shown, or shown in another form."""
 
 
 class CatalogEntry(BaseModel):
@@ -243,14 +247,26 @@ class CatalogEntry(BaseModel):
     image: Need
     last_image: Need
     max_reference_images: int
-    allowed: AllowedSettings
+    settings_schema: dict[str, JsonValue] = Field(
+        description="What settings of a request may be, as a JSON Schema"
+    )
+    allowed: AllowedSettings = Field(description="The values of three settings, as lists")
     defaults: Settings
     presets: dict[str, Settings]
     price: Price
 
     @classmethod
     def of(cls, model: Model) -> CatalogEntry:
-        return cls.model_validate(model.model_dump(exclude=_OF_THE_OWNER))
+        entry = model.model_dump(exclude=_OF_THE_OWNER)
+        return cls.model_validate(
+            {
+                **entry,
+                "settings_schema": model.settings_schema(),
+                "allowed": {name: model.values_of(name) for name in SETTING_NAMES},
+                "defaults": model.default_settings(),
+                "price": public_price(model.price),
+            }
+        )
 
 
 class CatalogDefaults(BaseModel):

@@ -7,8 +7,9 @@ own prices through the admin endpoint.
 
 from __future__ import annotations
 
-from clipmint.catalog.model import AllowedSettings, Model, PresetName, Route, Settings
+from clipmint.catalog.model import AllowedSettings, Model, PresetName, Settings
 from clipmint.catalog.pricing import FixedPrice, PerSecondPrice
+from clipmint.catalog.route import Route
 
 # Veo 3.1 with sound costs 0.40 USD a second at fal, Runway and Runware alike, 0.60 in 4k; Fast
 # costs 0.15, Lite 0.05 to 0.08, Sora 2 costs 0.10, Gen-4 Turbo 0.05, Gen-4.5 0.12.

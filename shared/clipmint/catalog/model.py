@@ -1,34 +1,67 @@
-"""Models that a user can choose, with their settings, presets and prices.
+"""Models that a user can choose, with their parameters, presets and prices.
 
 A model is one entry of the catalog: its abilities, its price, and the routes to the providers'
 models. The Models table holds the catalog; a new deployment starts with
 `clipmint.catalog.defaults`. Only `Model.resolve` resolves settings: the request's value, else the
-preset's, else the model's default.
+preset's, else the default.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+import unicodedata
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, JsonValue, StringConstraints
 
-from clipmint.catalog.pricing import PerSecondPrice, Price, credits_for
+from clipmint.catalog.entry import (
+    MAX_MODEL_ID_CHARACTERS,
+    SETTING_NAMES,
+    AllowedSettings,
+    Entry,
+    Need,
+    PresetName,
+    Settings,
+)
+from clipmint.catalog.pricing import affected_by, credits_for
+from clipmint.catalog.route import Kind
 from clipmint.errors import ImageRequired, InvalidRequest, SettingNotAllowed
-from clipmint.stages import STAGES
 
-MAX_MODEL_ID_CHARACTERS = 64
-ModelId = Annotated[
-    str,
-    StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]*$", max_length=MAX_MODEL_ID_CHARACTERS),
+__all__ = [
+    "MAX_MODEL_ID_CHARACTERS",
+    "SETTING_NAMES",
+    "AllowedSettings",
+    "Model",
+    "Need",
+    "PresetName",
+    "Prompt",
+    "Settings",
 ]
-ShortText = Annotated[str, StringConstraints(min_length=1, max_length=64)]
-Need = Literal["none", "optional", "required"]
-PresetName = Literal["draft", "standard", "high"]
 
 MAX_PROMPT_CHARACTERS = 5_000
+
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zs", "Zl", "Zp", "Mn", "Me"})
+"""Categories of characters that show nothing alone. An unassigned one counts as seen: it may be of
+a newer Unicode than ours."""
+
+_INVISIBLE = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+"""Letters and symbols that show nothing: the Hangul fillers, and Braille without a dot."""
+
+
+def is_visible(text: str) -> bool:
+    """Whether a text has at least one character that is seen."""
+    return any(unicodedata.category(one) not in _UNSEEN and one not in _INVISIBLE for one in text)
+
+
+def _visible(text: str) -> str:
+    if not is_visible(text):
+        raise ValueError("must contain a visible character")
+    return text
+
+
 Prompt = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_PROMPT_CHARACTERS),
+    AfterValidator(_visible),
 ]
 
 
@@ -37,96 +70,39 @@ def utf16_units(text: str) -> int:
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
-SETTING_NAMES = ("resolution", "aspect_ratio", "duration")
+class Model(Entry):
+    """A model that users can choose: an entry of the catalog, and what a request makes of it."""
 
+    def default_settings(self) -> Settings:
+        """The settings of a request that states none."""
+        defaults = {name: parameter.default for name, parameter in self.declared().items()}
+        return Settings.model_validate(
+            {name: value for name, value in defaults.items() if value is not None}
+        )
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    def settings_schema(self) -> dict[str, JsonValue]:
+        """What ``settings`` of a request may be, as a JSON Schema."""
+        return {
+            "type": "object",
+            "properties": {name: one.as_schema() for name, one in self.declared().items()},
+            "additionalProperties": False,
+        }
 
+    @property
+    def priced_by(self) -> set[str]:
+        """The names of the parameters that affect the price."""
+        return affected_by(self.price)
 
-class Settings(_Frozen):
-    """A video's settings; None where the model has no such setting or none was requested."""
-
-    resolution: ShortText | None = None
-    aspect_ratio: ShortText | None = None
-    duration: Annotated[int, Field(ge=1, le=600)] | None = Field(None, description="Seconds")
-
-
-class AllowedSettings(_Frozen):
-    """The values that a model accepts for each setting; empty where it has no such setting."""
-
-    resolution: list[ShortText] = []
-    aspect_ratio: list[ShortText] = []
-    duration: list[int] = []
-
-
-class Route(_Frozen):
-    """A provider's endpoint that runs a model's generations."""
-
-    provider: ShortText
-    endpoint: Annotated[str, StringConstraints(min_length=1, max_length=128)]
-
-
-class Model(_Frozen):
-    """One entry of the catalog.
-
-    ``aliases`` are other names of the model in requests of the compatible endpoints, such as the
-    UUID that it has in an app. ``max_reference_images`` limits the reference images of a generated
-    image. ``routes`` are tried in order; we try the next one only when the previous one certainly
-    did not accept the task. ``deadline_seconds`` is the time from the request, or from the end of
-    the previous stage, until the provider must have finished. ``poll_seconds`` are the waits
-    between polls while no webhook arrives; the last one repeats. A first wait of three minutes or
-    more costs one state transition less: Submit waits itself, for three minutes, and polling begins
-    then.
-    """
-
-    model_id: ModelId
-    name: ShortText
-    aliases: Annotated[list[ShortText], Field(max_length=20)] = []
-    description: Annotated[str, StringConstraints(max_length=500)] = ""
-    available: bool = True
-    produces: Literal["video", "image"] = "video"
-    max_prompt_units: Annotated[int, Field(ge=1, le=5_000)] = 5_000
-    image: Need = "none"
-    last_image: Need = "none"
-    max_reference_images: Annotated[int, Field(ge=0, le=8)] = 0
-    allowed: AllowedSettings
-    defaults: Settings
-    presets: dict[PresetName, Settings] = {}
-    price: Price
-    routes: Annotated[list[Route], Field(min_length=1, max_length=4)]
-    deadline_seconds: Annotated[int, Field(ge=60, le=86_400)] = 1_800
-    poll_seconds: Annotated[
-        list[Annotated[int, Field(ge=1, le=3_600)]], Field(min_length=1, max_length=20)
-    ] = [180, 30, 30, 60]
-
-    @model_validator(mode="after")
-    def _settings_are_allowed(self) -> Self:
-        for where, settings in [("defaults", self.defaults), *self.presets.items()]:
-            for setting in SETTING_NAMES:
-                value, allowed = getattr(settings, setting), getattr(self.allowed, setting)
-                if value is not None and value not in allowed:
-                    raise ValueError(f"{where}: {setting} {value!r} is not among {allowed}")
-                if where == "defaults" and value is None and allowed:
-                    raise ValueError(f"defaults: {setting} is missing")
-        return self
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if isinstance(self.price, PerSecondPrice):
-            if not self.allowed.duration:
-                raise ValueError("a price per second needs allowed durations")
-            unknown = set(self.price.resolution_percent) - set(self.allowed.resolution)
-            if unknown:
-                raise ValueError(f"price: no such resolution: {sorted(unknown)}")
-        most = STAGES[self.produces].max_polls or 0
-        if self.deadline_seconds > most * self.poll_seconds[-1]:
-            raise ValueError(f"poll_seconds: at most {most} polls fit into deadline_seconds")
-        if len({route.provider for route in self.routes}) < len(self.routes):
-            raise ValueError("routes: a provider twice")
-        if self.last_image != "none" and self.image == "none":
-            raise ValueError("a last image needs a first image")
-        return self
+    def kinds(self) -> list[Kind]:
+        """What its generations may start from."""
+        kinds: list[Kind] = []
+        if self.image != "required":
+            kinds.append("text")
+        if self.image != "none" and self.last_image != "required":
+            kinds.append("image")
+        if self.last_image != "none":
+            kinds.append("frames")
+        return kinds
 
     def resolve(self, preset: str | None, requested: Settings | None) -> Settings:
         """The effective settings of a request: request over preset over defaults.
@@ -134,35 +110,37 @@ class Model(_Frozen):
         Raises
         ------
         SettingNotAllowed
-            The model does not have this preset or value. ``details`` list the allowed ones.
+            The model does not have this preset, parameter or value. ``details`` list the allowed
+            ones.
         """
-        base = Settings()
+        base: Settings | None = Settings()
         if preset is not None:
-            found = {str(name): settings for name, settings in self.presets.items()}.get(preset)
-            if found is None:
-                known = ", ".join(self.presets) or "none"
-                raise SettingNotAllowed(
-                    f"{self.model_id} has no preset {preset!r}", details=f"preset: allowed: {known}"
-                )
-            base = found
-        resolved: dict[str, str | int | None] = {}
-        refusals: list[str] = []
-        for setting in SETTING_NAMES:
-            wanted = getattr(requested, setting) if requested else None
-            if wanted is None:
-                wanted = getattr(base, setting)
-            if wanted is None:
-                wanted = getattr(self.defaults, setting)
-            allowed = getattr(self.allowed, setting)
-            if wanted is not None and wanted not in allowed:
-                listed = ", ".join(str(value) for value in allowed) or "none"
-                refusals.append(f"{setting}: {wanted!r} is not allowed; allowed: {listed}")
-            resolved[setting] = wanted
+            base = {str(name): settings for name, settings in self.presets.items()}.get(preset)
+        if base is None:
+            known = ", ".join(self.presets) or "none"
+            raise SettingNotAllowed(
+                f"{self.model_id} has no preset {preset!r}", details=f"preset: allowed: {known}"
+            )
+        wanted = {
+            **self.default_settings().stated(),
+            **base.stated(),
+            **(requested.stated() if requested else {}),
+        }
+        declared, refusals = self.declared(), []
+        for name in dict.fromkeys([*SETTING_NAMES, *declared, *sorted(wanted)]):
+            if name not in wanted:
+                continue
+            parameter, value = declared.get(name), wanted[name]
+            if parameter is None and name not in SETTING_NAMES:
+                refusals.append(f"{name[:64]}: no such setting; settings: {', '.join(declared)}")
+            elif parameter is None or not parameter.accepts(value):
+                allowed = parameter.allowed() if parameter else "none"
+                refusals.append(f"{name}: {value!r} is not allowed; allowed: {allowed}")
         if refusals:
             raise SettingNotAllowed(
                 f"{self.model_id} does not allow these settings", details="; ".join(refusals)
             )
-        return Settings.model_validate(resolved)
+        return Settings.model_validate(wanted)
 
     def check_images(self, image_url: str | None, last_image_url: str | None) -> None:
         """Check that the request has the images that this model needs, and no others.
@@ -195,6 +173,4 @@ class Model(_Frozen):
 
     def credits(self, settings: Settings) -> int:
         """Price of one generation with these settings, in whole credits."""
-        return credits_for(
-            self.price, resolution=settings.resolution, duration_seconds=settings.duration
-        )
+        return credits_for(self.price, settings.stated())

@@ -14,23 +14,18 @@ from typing import Any
 from pynamodb.attributes import (
     BooleanAttribute,
     ListAttribute,
+    NumberAttribute,
     UnicodeAttribute,
     UnicodeSetAttribute,
 )
-from pynamodb.exceptions import DoesNotExist, PutError
+from pynamodb.exceptions import DoesNotExist
 from pynamodb.expressions.update import Action
 from pynamodb.models import Model as TableModel
 
-from clipmint import aws, unreadable
-from clipmint.catalog.defaults import DEFAULT_CATALOG, DEFAULTS_BEFORE_RECORD
-from clipmint.catalog.model import (
-    MAX_MODEL_ID_CHARACTERS,
-    AllowedSettings,
-    Model,
-    Route,
-    Settings,
-)
-from clipmint.catalog.pricing import FixedPrice
+from clipmint import unreadable
+from clipmint.catalog.model import MAX_MODEL_ID_CHARACTERS, Model
+from clipmint.catalog.pricing import FixedPrice, PerSecondPrice
+from clipmint.catalog.route import Route
 from clipmint.errors import ModelNotFound
 from clipmint.tables import FromEnvironment, TableMeta
 from clipmint.unreadable import UNREADABLE
@@ -41,6 +36,13 @@ CACHE_SECONDS = 60
 class CatalogItem(TableModel):
     """One model of the catalog, as JSON; or, at `STATE_ID`, the state of the catalog.
 
+    ``definition`` is what every version of this code can read. If that cannot describe the model,
+    it describes one that is not offered, and ``entry`` is the model. A version that does not know
+    ``entry`` replaces the whole item when it writes a model, so ``entry`` is never out of date.
+
+    ``version`` counts the changes through the API since the model was added, ``changed_by`` and
+    ``changed_at`` belong to the last one, and ``history`` are the last ones before it.
+
     ``providers`` are those with a key. ``seeded`` are the ids of all default models that were ever
     added, and ``loaded`` is set once the first of all deployments has added its own.
     """
@@ -50,6 +52,11 @@ class CatalogItem(TableModel):
 
     model_id = UnicodeAttribute(hash_key=True)
     definition = UnicodeAttribute()
+    entry = UnicodeAttribute(null=True)
+    version = NumberAttribute(null=True)
+    changed_by = UnicodeAttribute(null=True)
+    changed_at = UnicodeAttribute(null=True)
+    history: ListAttribute[Any] = ListAttribute(null=True)
     providers: ListAttribute[Any] = ListAttribute(of=UnicodeAttribute, null=True)
     seeded = UnicodeSetAttribute(null=True)
     loaded = BooleanAttribute(null=True)
@@ -59,25 +66,40 @@ STATE_ID = "#state"
 """Key of the item with the state of the catalog, which is no model: no model has such an id."""
 
 
-def _definition(model: Model) -> str:
+def _is_plain(model: Model) -> bool:
+    """Whether the versions before parameters, bodies and rates can read the model."""
+    settings = [model.defaults, *model.presets.values()]
+    return (
+        not model.parameters
+        and isinstance(model.price, FixedPrice | PerSecondPrice)
+        and all(route.body is None and not route.ignores for route in model.routes)
+        and not any(one.__pydantic_extra__ for one in settings)
+    )
+
+
+def _json(model: Model) -> str:
     # Versions that do not know aliases reject a definition with such a field, even an empty one.
     # They read it while they are being replaced, and after a roll-back.
     return model.model_dump_json(exclude=None if model.aliases else {"aliases"})
 
 
-_NO_MODEL = _definition(
-    Model(
-        model_id="state",
-        name="State",
-        available=False,
-        allowed=AllowedSettings(),
-        defaults=Settings(),
-        price=FixedPrice(credits=1),
-        routes=[Route(provider="none", endpoint="none")],
-    )
-)
+def _not_offered(model_id: str, name: str) -> str:
+    route = Route(provider="none", endpoint="none")
+    price = FixedPrice(credits=1)
+    return _json(Model(model_id=model_id, name=name, available=False, price=price, routes=[route]))
+
+
+_NO_MODEL = _not_offered("state", "State")
 """The definition of that item. A version that does not know the item reads it as a model, after a
 roll-back: as one that is not offered."""
+
+
+def item_of(model: Model) -> CatalogItem:
+    """A model as an item."""
+    if _is_plain(model):
+        return CatalogItem(model.model_id, definition=_json(model))
+    stand_in = _not_offered(model.model_id, model.name)
+    return CatalogItem(model.model_id, definition=stand_in, entry=_json(model))
 
 
 class _Cache:
@@ -161,13 +183,17 @@ def id_of(name: str) -> str:
 
 def _model(item: CatalogItem) -> Model:
     # Unlike a request: a newer version may have written further fields.
-    return Model.model_validate_json(item.definition, extra="ignore")
+    return Model.model_validate_json(item.entry or item.definition, extra="ignore")
 
 
 def put(model: Model) -> None:
     """Add or replace a model."""
-    CatalogItem(model.model_id, definition=_definition(model)).save()
-    _cache.models.pop(model.model_id, None)
+    item_of(model).save()
+    _forget(model.model_id)
+
+
+def _forget(model_id: str) -> None:
+    _cache.models.pop(model_id, None)
     _cache.all = None
 
 
@@ -178,7 +204,7 @@ def providers_with_keys() -> frozenset[str] | None:
     """The providers for which the owner had set a key when the sweep last looked; None before its
     first look. At most `CACHE_SECONDS` older than the record."""
     if _cache.providers is None or time.monotonic() - _cache.providers[0] >= CACHE_SECONDS:
-        _cache.providers = time.monotonic(), _providers(_state())
+        _cache.providers = time.monotonic(), _providers(state_item())
     return _cache.providers[1]
 
 
@@ -188,67 +214,22 @@ def record_providers(names: Iterable[str]) -> None:
     So the functions that only need these names need not read the keys.
     """
     wanted = frozenset(names)
-    if _providers(_state()) != wanted:
-        _update_state(CatalogItem.providers.set(sorted(wanted)))
+    if _providers(state_item()) != wanted:
+        update_state(CatalogItem.providers.set(sorted(wanted)))
 
 
 def _providers(state: CatalogItem | None) -> frozenset[str] | None:
     return None if state is None or state.providers is None else frozenset(state.providers)
 
 
-def _state() -> CatalogItem | None:
+def state_item() -> CatalogItem | None:
+    """The state of the catalog; None before the first deployment."""
     try:
         return CatalogItem.get(STATE_ID, consistent_read=True)
     except DoesNotExist:
         return None
 
 
-def _update_state(*actions: Action) -> None:
+def update_state(*actions: Action) -> None:
+    """Change the state of the catalog."""
     CatalogItem(STATE_ID).update([CatalogItem.definition.set(_NO_MODEL), *actions])
-
-
-# ── Default models ───────────────────────────────────────────────────────────────────────────────
-
-
-def seed(*, first_deployment: bool) -> list[str]:
-    """Add the default models that this installation has never had.
-
-    Models that exist keep the owner's changes, and those that the owner has deleted stay deleted.
-    An update adds new models switched off: the owner decides whether to sell them, and at which
-    price.
-
-    After a crash the call is repeated: each model is added before its id is recorded, and adding it
-    again changes nothing.
-
-    Returns
-    -------
-    list
-        The ids of the added models.
-    """
-    state = _state()
-    offered = first_deployment and not (state and state.loaded)
-    seeded = frozenset(state.seeded or ()) if state else frozenset()
-    if not seeded and not first_deployment:
-        # An installation that is older than this record has had all default models of its time.
-        seeded = DEFAULTS_BEFORE_RECORD
-        _update_state(CatalogItem.seeded.add(set(seeded)))
-    added = []
-    for model in DEFAULT_CATALOG:
-        if model.model_id not in seeded:
-            if _add(model if offered else model.model_copy(update={"available": False})):
-                added.append(model.model_id)
-            _update_state(CatalogItem.seeded.add({model.model_id}))
-    _update_state(CatalogItem.loaded.set(True))
-    return added
-
-
-def _add(model: Model) -> bool:
-    """Whether there was no model with this id."""
-    item = CatalogItem(model.model_id, definition=_definition(model))
-    try:
-        item.save(condition=CatalogItem.model_id.does_not_exist())
-    except PutError as error:
-        if not aws.condition_failed(error):
-            raise
-        return False
-    return True

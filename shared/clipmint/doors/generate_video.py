@@ -155,7 +155,7 @@ class AppModel(CatalogEntry):
         return cls(
             **CatalogEntry.of(model).model_dump(),
             id=next(iter(model.aliases), model.model_id),
-            cost_per_generation=model.credits(model.defaults),
+            cost_per_generation=model.credits(model.default_settings()),
         )
 
 
@@ -287,8 +287,7 @@ def _for_catalog(request: GenerationRequest) -> GenerationRequest:
         unstated = {
             name: None
             for name in ("resolution", "aspect_ratio")
-            if getattr(settings, name) == NOT_STATED
-            and NOT_STATED not in getattr(model.allowed, name)
+            if getattr(settings, name) == NOT_STATED and NOT_STATED not in model.values_of(name)
         }
         settings = settings.model_copy(update=unstated)
     return request.model_copy(update={"model_id": model_id, "settings": settings})

@@ -6,10 +6,12 @@ resolution (``16:9`` and ``720p``, the length of the shorter side).
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from math import gcd
 
 from clipmint.catalog.model import Model, Settings
+from clipmint.catalog.templates import Value
 from clipmint.errors import SettingNotAllowed
 
 SHORTER_SIDE: Mapping[str, int] = {"480p": 480, "720p": 720, "1080p": 1080, "4k": 2160}
@@ -55,10 +57,9 @@ def size_of(settings: Settings) -> str | None:
 
 def _choices(model: Model) -> list[Settings]:
     """All combinations of a model's resolutions and aspect ratios."""
-    resolutions: list[str | None] = [*model.allowed.resolution] or [None]
-    ratios: list[str | None] = [*model.allowed.aspect_ratio] or [None]
+    names = ("resolution", "aspect_ratio")
+    values: list[list[Value | None]] = [[*model.values_of(name)] or [None] for name in names]
     return [
-        Settings(resolution=resolution, aspect_ratio=ratio)
-        for resolution in resolutions
-        for ratio in ratios
+        Settings.model_validate(dict(zip(names, combination, strict=True)))
+        for combination in itertools.product(*values)
     ]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from clipmint import clock
-from clipmint.catalog.model import Route
+from clipmint.catalog.route import Route
 from clipmint.execution import withdrawal
 from clipmint.jobs import job_store
 from clipmint.jobs.job import Handle, ImageOrder, Job, Refusal, Stage, SubmissionState
@@ -196,7 +196,7 @@ class Sending:
         order = self.stage.image_order
         return Task(
             task_id=self.attempt.task_id,
-            endpoint=self.attempt.route.endpoint,
+            route=self.attempt.route,
             webhook_url=self._webhook_url(),
             start_within_seconds=max(seconds_left - GENERATION_SECONDS, seconds_left // 2),
             resent=self.attempt.resent,
@@ -244,7 +244,7 @@ class Sending:
 def _image_inputs(order: ImageOrder) -> dict[str, Any]:
     return {
         "prompt": order.prompt,
-        "aspect_ratio": order.aspect_ratio,
+        "settings": {"aspect_ratio": order.aspect_ratio} if order.aspect_ratio else {},
         "reference_image_urls": order.reference_image_urls,
     }
 
@@ -254,7 +254,5 @@ def _video_inputs(job: Job) -> dict[str, Any]:
         "prompt": job.prompt,
         "image_url": job.image_url,
         "last_image_url": job.last_image_url,
-        "resolution": job.settings.resolution,
-        "aspect_ratio": job.settings.aspect_ratio,
-        "duration_seconds": job.settings.duration,
+        "settings": job.settings.stated(),
     }

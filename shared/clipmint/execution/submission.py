@@ -13,7 +13,7 @@ import secrets
 import uuid
 from collections.abc import Callable
 
-from clipmint.catalog.model import Route
+from clipmint.catalog.route import Route
 from clipmint.execution import doubt, waiting
 from clipmint.execution.sending import (
     Attempt,
@@ -130,9 +130,8 @@ def ensure_sent(
         case Step.TRY_LATER:
             raise SubmissionInDoubt(stage.provider)
         case step if provider and stage.submission:
-            route = Route(provider=stage.provider, endpoint=stage.endpoint)
             before = stage.submission
-            attempt = Attempt(route, before.task_id, before.webhook_token, resent=True)
+            attempt = Attempt(stage.route, before.task_id, before.webhook_token, resent=True)
             doubt.resume(Sending(provider, job, stage, attempt), step)
     return False
 

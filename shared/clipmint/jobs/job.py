@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from clipmint.catalog.model import Route, Settings
+from clipmint.catalog.model import Settings
+from clipmint.catalog.route import Route
 from clipmint.jobs.outcomes import Failed, FailureCode, Finished, Succeeded
 from clipmint.records import stored
 from clipmint.stages import IMAGE, STAGES, Kind
@@ -164,6 +165,14 @@ class Stage:
     def kind(self) -> Kind:
         """Its entry in the table of stages."""
         return STAGES[self.name]
+
+    @property
+    def route(self) -> Route:
+        """The route of the submission, with the body that the stage was ordered with."""
+        for route in self.routes:
+            if (route.provider, route.endpoint) == (self.provider, self.endpoint):
+                return route
+        return Route(provider=self.provider, endpoint=self.endpoint)
 
     @property
     def yielded(self) -> bool:

@@ -17,7 +17,7 @@ from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
 from clipmint import aws, clock, unreadable
-from clipmint.catalog.model import Route
+from clipmint.catalog.route import Route
 from clipmint.errors import try_again
 from clipmint.jobs.job import (
     Asset,

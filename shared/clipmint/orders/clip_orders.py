@@ -164,6 +164,7 @@ def _prepare(order: Order, project_id: str, request: ClipsRequest) -> _Prepared:
 def _open_clips(order: Order, project_id: str, request: ClipsRequest, limits: Limits) -> ClipBatch:
     prepared = _prepare(order, project_id, request)
     project, jobs, remaining = prepared.project, prepared.jobs, prepared.remaining
+    request.check_price(sum(job.credits for job in jobs))
     if not jobs:
         available = ledger.account_of(order.user_id).available
         return ClipBatch(project_id, (), available, remaining=0)

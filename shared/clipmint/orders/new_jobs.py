@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from clipmint import clock
-from clipmint.catalog.model import Model, utf16_units
+from clipmint.catalog.model import Model, is_visible, utf16_units
+from clipmint.catalog.route import Kind, Route, kind_of
+from clipmint.catalog.templates import Unfit
 from clipmint.errors import InvalidRequest, ModelUnavailable
 from clipmint.jobs.job import ImageOrder, Job, JobStatus, Stage
 from clipmint.orders import offers, wording
@@ -16,7 +19,12 @@ from clipmint.stages import VIDEO
 
 
 def check_prompt(model: Model, prompt: str, field: str = "prompt") -> None:
-    """Raise `InvalidRequest` for a prompt that is too long for the model."""
+    """Raise `InvalidRequest` for a prompt that is too long for the model, or has no visible
+    character: a scene of an earlier version may have such a prompt."""
+    if not is_visible(prompt):
+        raise InvalidRequest(
+            "The prompt has no visible character", details=f"{field}: needs a visible character"
+        )
     if utf16_units(prompt) > model.max_prompt_units:
         raise InvalidRequest(
             "The prompt is too long",
@@ -30,13 +38,17 @@ def new_stage(
     credits_: int,
     image_order: ImageOrder | None = None,
     *,
+    kind: Kind = "text",
     fallback: bool = True,
 ) -> Stage:
     """A stage of a new job, with the model's routes on offer, or only the first of them.
 
+    The stage keeps what its routes need for this ``kind`` of order, so that a change of the catalog
+    does not change it.
+
     Raises `ModelUnavailable`.
     """
-    routes = offers.open_routes(model)[: None if fallback else 1]
+    routes = _routes_for(kind, offers.open_routes(model))[: None if fallback else 1]
     if not routes:
         raise ModelUnavailable(f"{model.model_id} is not available at the moment")
     return Stage(
@@ -49,6 +61,16 @@ def new_stage(
         deadline_seconds=model.deadline_seconds,
         image_order=image_order,
     )
+
+
+def _routes_for(kind: Kind, routes: Sequence[Route]) -> list[Route]:
+    """The routes that take such orders. An entry with others is from before entries were checked,
+    or was written to the table."""
+    fitting = []
+    for route in routes:
+        with suppress(Unfit):
+            fitting.append(route.only(kind))
+    return fitting
 
 
 def deadline_of(stage: Stage, now: datetime) -> int:
@@ -73,7 +95,8 @@ def scene_job(
     """
     check_prompt(model, prompt, "visual_prompt")
     settings = model.resolve(None, wording.video_settings(model, scene, project.resolution))
-    stages = (*stages_before, new_stage(VIDEO, model, model.credits(settings)))
+    kind: Kind = "image" if stages_before else kind_of(image_url, last_image_url)
+    stages = (*stages_before, new_stage(VIDEO, model, model.credits(settings), kind=kind))
     now = clock.now()
     return Job(
         job_id=order.job_id,

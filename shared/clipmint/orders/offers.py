@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Literal
 
 from clipmint.catalog import model_store
-from clipmint.catalog.model import Model, Route
+from clipmint.catalog.model import Model
+from clipmint.catalog.route import Route
 from clipmint.errors import InvalidRequest, ModelUnavailable
 from clipmint.providers import registry
 

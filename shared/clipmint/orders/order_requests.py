@@ -19,9 +19,7 @@ from pydantic import (
 )
 
 from clipmint.catalog.model import Prompt, Settings
-from clipmint.errors import (
-    UserMismatch,
-)
+from clipmint.errors import UserMismatch, price_changed
 from clipmint.media.image_urls import ImageUrl
 
 MAX_PROMPT_CHARACTERS = 5_000
@@ -44,6 +42,14 @@ class _OrderBody(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     user_id: str | None = Field(None, description="If sent, must be the caller's own")
+    expected_credits: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="If the price is another one now, nothing is held: PRICE_CHANGED"
+    )
+
+    def check_price(self, credits_: int) -> None:
+        """Raise `PriceChanged` if the caller expects another price."""
+        if self.expected_credits not in {None, credits_}:
+            raise price_changed(self.expected_credits or 0, credits_)
 
     def check_user(self, user_id: str) -> None:
         """Raise `UserMismatch` if the body names another user than the caller."""

@@ -14,6 +14,7 @@ from clipmint.errors import (
     LimitReached,
     ModelNotFound,
     ModelUnavailable,
+    PriceChanged,
     ProjectNotFound,
     SettingNotAllowed,
     TemporarilyUnavailable,
@@ -36,6 +37,7 @@ PRICING: tuple[type[ClipmintError], ...] = (
 STARTING: tuple[type[ClipmintError], ...] = (
     IdempotencyKeyInvalid,
     *PRICING,
+    PriceChanged,
     InsufficientCredits,
     IdempotencyKeyReused,
     LimitReached,

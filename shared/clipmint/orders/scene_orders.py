@@ -72,6 +72,7 @@ def _prepare(
         )
     image_url = None if request.new_image else state.image_url
     job = _new_job(order, project, scene, image_url, request)
+    request.check_price(job.credits)
     scene_jobs = {scene_id: next_scene_jobs(before, job.job_id, found)}
     return job, project_store.update_scene_jobs(project, scene_jobs)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from clipmint import clock
 from clipmint.catalog.model import Model, Settings
+from clipmint.catalog.route import kind_of
 from clipmint.credits import ledger
 from clipmint.credits.accounts import Limits
 from clipmint.errors import ImageRequired
@@ -76,7 +77,8 @@ def start(order: Order, request: GenerationRequest, limits: Limits) -> tuple[Job
     IdempotencyKeyReused
         The job exists, but its order was another one.
     ClipmintError
-        The request or the account does not allow the job. Nothing was held.
+        The request or the account does not allow the job, or the price is not the expected one.
+        Nothing was held.
     """
 
     def open_job() -> Job:
@@ -97,7 +99,9 @@ def start(order: Order, request: GenerationRequest, limits: Limits) -> tuple[Job
 def _new_job(order: Order, request: GenerationRequest) -> Job:
     quoted, now = quote(order.user_id, request), clock.now()
     model = quoted.model
-    stage = new_jobs.new_stage(VIDEO, model, quoted.credits, fallback=request.fallback)
+    request.check_price(quoted.credits)
+    kind = kind_of(quoted.image_url, request.last_image_url)
+    stage = new_jobs.new_stage(VIDEO, model, quoted.credits, kind=kind, fallback=request.fallback)
     return Job(
         job_id=order.job_id,
         user_id=order.user_id,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from clipmint.catalog.model import AllowedSettings, Model, Settings
+from clipmint.catalog.model import Model, Settings
 from clipmint.errors import (
     ClipmintError,
     FramesRequired,
@@ -33,18 +33,18 @@ def video_settings(model: Model, scene: Scene, resolution: str) -> Settings:
     ratios = (*shape.video_ratios, shape.aspect, RATIO_OF_THE_IMAGE)
     return Settings(
         aspect_ratio=_ratio(model, ratios, resolution),
-        duration=scene.duration or _own_duration(model.allowed),
+        duration=scene.duration or _own_duration(model),
     )
 
 
 def image_aspect_ratio(model: Model, resolution: str) -> str | None:
     """The aspect ratio of an image from which a video of this resolution starts."""
     shape = RESOLUTIONS[resolution]
-    return _ratio(model, (shape.image_ratio, shape.aspect), resolution)
+    return _ratio(model, (shape.image_ratio, *shape.video_ratios, shape.aspect), resolution)
 
 
 def _ratio(model: Model, wanted: Sequence[str], resolution: str) -> str | None:
-    allowed = model.allowed.aspect_ratio
+    allowed = [str(ratio) for ratio in model.values_of("aspect_ratio")]
     if not allowed:
         return None
     for ratio in wanted:
@@ -56,12 +56,13 @@ def _ratio(model: Model, wanted: Sequence[str], resolution: str) -> str | None:
     )
 
 
-def _own_duration(allowed: AllowedSettings) -> int | None:
+def _own_duration(model: Model) -> int | None:
     """The duration for a scene without one: the default, or the model's next longer one, in s."""
-    if not allowed.duration:
+    allowed = [seconds for seconds in model.values_of("duration") if isinstance(seconds, int)]
+    if not allowed:
         return None
-    longer = [seconds for seconds in allowed.duration if seconds >= DEFAULT_SCENE_SECONDS]
-    return min(longer) if longer else max(allowed.duration)
+    longer = [seconds for seconds in allowed if seconds >= DEFAULT_SCENE_SECONDS]
+    return min(longer) if longer else max(allowed)
 
 
 def check_frames(scene: Scene) -> tuple[str, str]:

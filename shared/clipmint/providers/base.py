@@ -17,9 +17,11 @@ is not. After `Unanswered` the caller must not simply send the task again.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
+from clipmint.catalog.route import Route, kind_of
+from clipmint.catalog.templates import Body, Input, Unfit, Value, render
 from clipmint.jobs.job import Handle
 from clipmint.jobs.outcomes import Failed, FailureCode, Outcome
 
@@ -48,18 +50,6 @@ class UnfitTask(Exception):
         self.failure = Failed(code, detail)
 
 
-def require_stated(name: str, value: object) -> None:
-    """Reject a task without a setting that affects the price: a provider's default may change.
-
-    Raises
-    ------
-    UnfitTask
-        ``value`` is None. This is the catalog's fault, not the user's.
-    """
-    if value is None:
-        raise UnfitTask(FailureCode.INTERNAL, f"the task states no {name}")
-
-
 @dataclass(frozen=True, slots=True)
 class Task:
     """One stage, as we submit it to a provider.
@@ -68,14 +58,14 @@ class Task:
     ----------
     task_id
         A random UUIDv4 of ours, recorded before the call. A repeated submission keeps it.
-    endpoint
-        The provider's own name of the model, from the catalog's route.
+    route
+        The provider's endpoint, and the template of the body.
     prompt
         Free text, 1 to 5,000 characters.
     image_url, last_image_url
         Public https URLs of the first and last frame.
-    resolution, aspect_ratio, duration_seconds
-        Settings that the catalog allows for this model; None where the model has no such setting.
+    settings
+        The user's settings, by the names of the model's parameters.
     webhook_url
         The URL that the provider calls with the outcome; None where it cannot reach us (a laptop).
     start_within_seconds
@@ -90,17 +80,42 @@ class Task:
     """
 
     task_id: str
-    endpoint: str
+    route: Route
     prompt: str
     image_url: str | None = None
     last_image_url: str | None = None
-    resolution: str | None = None
-    aspect_ratio: str | None = None
-    duration_seconds: int | None = None
+    settings: Mapping[str, Value] = field(default_factory=dict)
     webhook_url: str | None = None
     start_within_seconds: int | None = None
     reference_image_urls: tuple[str, ...] = ()
     resent: bool = False
+
+    def request(self) -> tuple[str, Body]:
+        """The endpoint and the body that this task has at its provider, without what the adapter
+        adds to every request.
+
+        Raises
+        ------
+        UnfitTask
+            The route takes no such task, or its template and the settings do not fit.
+        """
+        # Imported here: a webhook, a poll and a cancellation have no body.
+        from clipmint.catalog import known_endpoints  # noqa: PLC0415
+
+        try:
+            kind = kind_of(self.image_url, self.last_image_url)
+            route = known_endpoints.complete(self.route).only(kind)
+            inputs: dict[str, Input] = {
+                **self.settings,
+                "prompt": self.prompt,
+                "image_url": self.image_url,
+                "last_image_url": self.last_image_url,
+                "reference_image_urls": self.reference_image_urls,
+            }
+            return route.endpoint, render(route.body or {}, inputs, route.ignores)
+        except Unfit as unfit:
+            code = FailureCode.INVALID_INPUT if unfit.by_user else FailureCode.INTERNAL
+            raise UnfitTask(code, f"{self.route.endpoint}: {unfit}"[:500]) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +188,16 @@ class Provider(Protocol):
     media_hosts: tuple[str, ...]
     """Hosts that serve the provider's files: exact names, or ``.suffix`` for a domain and all its
     subdomains. We fetch files from no other host."""
+
+    def request(self, task: Task) -> tuple[str, Body]:
+        """The path or endpoint, and the whole JSON body, that `submit` would send. Sends nothing.
+
+        Raises
+        ------
+        UnfitTask
+            The task does not fit its route.
+        """
+        ...
 
     def submit(self, task: Task) -> Submitted:
         """Submit the task once. Never retries, and never raises for an error response."""

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from clipmint.providers.base import Provider, WebhookSender
+from clipmint.catalog.templates import Body
+from clipmint.providers.base import Provider, Task, WebhookSender
 from clipmint.providers.keys import OwnerKeys, read_secret
 from clipmint.settings import ProviderOverrides
 from clipmint.telemetry import logger
@@ -224,6 +225,12 @@ def webhook_reader(name: str) -> WebhookSender | None:
     """
     reader = _in_use[-1].webhook_reader(name)
     return reader if isinstance(reader, WebhookSender) else None
+
+
+def request_of(name: str, task: Task) -> tuple[str, Body]:
+    """What a provider would be sent for a task: the path or endpoint, and the body. No key is
+    needed. Raises `UnfitTask`, `ProviderNotConfigured`."""
+    return _in_use[-1].webhook_reader(name).request(task)
 
 
 def configured() -> frozenset[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from clipmint.catalog import model_store
+from clipmint.catalog import model_store, seeding
 from clipmint.catalog.defaults import DEFAULT_CATALOG, DEFAULTS_BEFORE_RECORD
 from clipmint.catalog.model import Model
 from clipmint.catalog.model_store import CatalogItem
@@ -44,7 +44,7 @@ def remove(aws: Aws, *keys: str) -> None:
 def newer(monkeypatch: pytest.MonkeyPatch) -> Model:
     """A version with one default model more."""
     model = DEFAULT_CATALOG[0].model_copy(update={"model_id": "veo-4"})
-    monkeypatch.setattr(model_store, "DEFAULT_CATALOG", (*DEFAULT_CATALOG, model))
+    monkeypatch.setattr(seeding, "DEFAULT_CATALOG", (*DEFAULT_CATALOG, model))
     return model
 
 
@@ -61,7 +61,7 @@ def test_seeding_again_keeps_what_the_owner_changed_and_deleted(
     dearer = DEFAULT_CATALOG[0].model_copy(update={"price": FixedPrice(credits=99)})
     model_store.put(dearer)
     remove(aws, DEFAULT_CATALOG[1].model_id)
-    assert model_store.seed(first_deployment=first_deployment) == []
+    assert seeding.seed(first_deployment=first_deployment) == []
     assert model_store.find(dearer.model_id) == dearer
     assert DEFAULT_CATALOG[1].model_id not in models_in(aws)
 
@@ -71,10 +71,10 @@ def test_a_new_default_model_arrives_switched_off_once(
     aws: Aws, monkeypatch: pytest.MonkeyPatch, first_deployment: bool
 ) -> None:
     new = newer(monkeypatch)
-    assert model_store.seed(first_deployment=first_deployment) == ["veo-4"]
+    assert seeding.seed(first_deployment=first_deployment) == ["veo-4"]
     assert model_store.find("veo-4") == new.model_copy(update={"available": False})
     remove(aws, "veo-4")
-    assert model_store.seed(first_deployment=first_deployment) == []
+    assert seeding.seed(first_deployment=first_deployment) == []
 
 
 def test_an_update_of_a_version_that_kept_no_record_brings_nothing_back(
@@ -83,9 +83,9 @@ def test_an_update_of_a_version_that_kept_no_record_brings_nothing_back(
     assert {model.model_id for model in DEFAULT_CATALOG} >= DEFAULTS_BEFORE_RECORD
     remove(aws, model_store.STATE_ID, "veo-3.1-i2v")
     newer(monkeypatch)
-    assert model_store.seed(first_deployment=False) == ["veo-4"]
+    assert seeding.seed(first_deployment=False) == ["veo-4"]
     assert not model_store.find("veo-4").available
-    assert model_store.seed(first_deployment=False) == []
+    assert seeding.seed(first_deployment=False) == []
     assert "veo-3.1-i2v" not in models_in(aws)
 
 
@@ -93,11 +93,11 @@ def test_an_update_of_a_version_that_kept_no_record_brings_nothing_back(
 def test_a_first_deployment_that_crashed_ends_as_if_it_had_not(aws: Aws, crash: int) -> None:
     remove(aws, model_store.STATE_ID, *models_in(aws))
     seed_and_crash(aws, crash, first_deployment=True)
-    model_store.seed(first_deployment=True)
+    seeding.seed(first_deployment=True)
     for model in DEFAULT_CATALOG:
         assert model_store.find(model.model_id) == model
     remove(aws, "veo-3.1")
-    assert model_store.seed(first_deployment=False) == []
+    assert seeding.seed(first_deployment=False) == []
 
 
 @pytest.mark.parametrize("crash", range(1, 5))
@@ -107,7 +107,7 @@ def test_an_update_that_crashed_brings_nothing_back(
     remove(aws, model_store.STATE_ID, "veo-3.1-i2v")
     newer(monkeypatch)
     seed_and_crash(aws, crash, first_deployment=False)
-    model_store.seed(first_deployment=False)
+    seeding.seed(first_deployment=False)
     assert not model_store.find("veo-4").available
     assert "veo-3.1-i2v" not in models_in(aws)
 
@@ -129,7 +129,7 @@ def seed_and_crash(aws: Aws, writes: int, *, first_deployment: bool) -> None:
     writing = ("PutItem", "UpdateItem")
     events = {f"before-call.dynamodb.{operation}": crash for operation in writing}
     with hooked(client_of(CatalogItem), events), pytest.raises(_Crash):
-        model_store.seed(first_deployment=first_deployment)
+        seeding.seed(first_deployment=first_deployment)
 
 
 def test_an_older_version_reads_the_state_as_a_model_that_is_not_offered(aws: Aws) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from clipmint.catalog.model import Route
+from clipmint.catalog.route import Route
 from clipmint.credits import ledger
 from clipmint.execution import orphans
 from clipmint.jobs import job_store

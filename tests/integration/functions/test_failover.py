@@ -109,7 +109,7 @@ def test_each_route_gets_a_task_id_and_a_webhook_address_of_its_own(providers: P
     tasks = [providers[name].tasks[0] for name in ("runway", "fal", "runware")]
     assert len({task.task_id for task in tasks}) == 3
     assert {uuid.UUID(task.task_id).version for task in tasks} == {4}
-    assert [task.endpoint for task in tasks] == [
+    assert [task.route.endpoint for task in tasks] == [
         ROUTES[name].endpoint for name in ("runway", "fal", "runware")
     ]
     paths = [(task.webhook_url or "").split("/webhooks/")[1].split("/") for task in tasks]

@@ -96,7 +96,7 @@ def test_runware_is_sent_the_same_task_again(providers: Providers) -> None:
     [task] = providers["runware"].tasks
     assert (task.task_id, task.resent) == (task_id_of(TOKEN), True)
     assert (task.webhook_url or "").endswith(f"/webhooks/runware/{job.job_id}/video/{TOKEN}")
-    assert task.endpoint == ROUTES["runware"].endpoint
+    assert task.route == ROUTES["runware"]
     submission = stage_of(job).submission
     assert submission
     assert (submission.state, submission.task_id, submission.webhook_token) == (

@@ -64,8 +64,8 @@ def test_a_job_is_sent_with_everything_the_user_asked_for(provider: ScriptedProv
         "deadline": job.deadline,
     }
     [task] = provider.tasks
-    assert (task.endpoint, task.prompt) == ("fal-ai/veo3.1", "a fox in the snow")
-    assert (task.resolution, task.aspect_ratio, task.duration_seconds) == ("720p", "16:9", 8)
+    assert (task.route.endpoint, task.prompt) == ("fal-ai/veo3.1", "a fox in the snow")
+    assert task.settings == {"resolution": "720p", "aspect_ratio": "16:9", "duration": 8}
     assert (task.image_url, task.last_image_url) == ("https://example.com/a.png", None)
     assert task.start_within_seconds is not None
     assert 0 < task.start_within_seconds < 1_800

@@ -164,9 +164,9 @@ def test_the_image_is_ordered_as_the_scene_describes_and_the_video_starts_from_i
     make_image(job, origin)
     send(job)
     picture, video = provider.tasks
-    assert (picture.prompt, picture.aspect_ratio) == ("a red kettle", "1080:1920")
+    assert (picture.prompt, picture.settings) == ("a red kettle", {"aspect_ratio": "1080:1920"})
     assert picture.reference_image_urls == ("https://example.com/kettle.png",)
-    assert (picture.image_url, picture.duration_seconds, picture.resolution) == (None, None, None)
+    assert picture.image_url is None
     assert (video.prompt, video.reference_image_urls) == ("it boils", ())
     assert video.image_url == found(job).image_url
     assert picture.task_id != video.task_id

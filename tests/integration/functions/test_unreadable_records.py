@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from clipmint.catalog import model_store
 from clipmint.catalog.defaults import DEFAULT_CATALOG
+from clipmint.catalog.model import Settings
 from clipmint.credits import audit, ledger
 from clipmint.jobs import job_store
 from clipmint.jobs.job import Job, JobStatus
@@ -150,14 +152,14 @@ def test_a_failure_code_of_a_newer_version_is_shown_as_internal(
     assert reported() == [job.job_id] * 2
 
 
-def test_settings_of_a_newer_version_are_ignored(
+def test_settings_of_any_name_are_kept(
     aws: Aws, call: Caller, reported: Callable[[], list[str]]
 ) -> None:
     job = open_job()
     settings = {"resolution": "720p", "aspect_ratio": "16:9", "duration": 8, "audio": True}
     edit_job(aws, job, settings={"S": json.dumps(settings)})
     assert call("GET", f"/v1/videos/{job.job_id}").status == 200
-    assert job_store.get(job.job_id) == job
+    assert job_store.get(job.job_id) == replace(job, settings=Settings.model_validate(settings))
     assert reported() == []
 
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from clipmint.catalog.defaults import DEFAULT_CATALOG
-from clipmint.catalog.model import Model, Route, Settings
+from clipmint.catalog.model import Model, Settings
+from clipmint.catalog.route import Route
 from clipmint.errors import ImageRequired, InvalidRequest, SettingNotAllowed
 from clipmint.stages import STAGES
 

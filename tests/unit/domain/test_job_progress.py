@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from clipmint.catalog.model import Route, Settings
+from clipmint.catalog.model import Settings
+from clipmint.catalog.route import Route
 from clipmint.jobs.job import (
     TERMINAL,
     Asset,

@@ -15,7 +15,8 @@ from typing import Any, Union, cast, get_args, get_origin, get_type_hints
 import pytest
 
 from clipmint import stages
-from clipmint.catalog.model import Route, Settings
+from clipmint.catalog.model import Settings
+from clipmint.catalog.route import Route
 from clipmint.credits.accounts import Account, Limits, hold, resolve
 from clipmint.jobs import job_items
 from clipmint.jobs.job import Job, JobStatus, Stage

@@ -14,9 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from clipmint.catalog.model import Route, Settings
+from clipmint.catalog.defaults import DEFAULT_CATALOG
+from clipmint.catalog.model import AllowedSettings, Settings
+from clipmint.catalog.route import Route
 from clipmint.errors import InvalidRequest, ResolutionNotAllowed, TooManyScenes
 from clipmint.jobs.job import TERMINAL, Asset, Job, JobStatus, Stage
+from clipmint.orders import wording
 from clipmint.projects.project import (
     DEFAULT_RESOLUTION,
     RESOLUTIONS,
@@ -340,3 +343,22 @@ def test_without_its_newest_job_a_scene_is_what_the_last_one_before_made_it(newe
     }
     state = state_of(SCENE, SceneJobs("deleted", "a-picture", "a-video"), jobs)
     assert state.job is jobs[newer]
+
+
+@pytest.mark.parametrize("resolution", RESOLUTIONS)
+@pytest.mark.parametrize("produces", ["image", "video"])
+def test_a_model_that_allows_only_a_projects_own_resolution_can_make_it(
+    resolution: str, produces: str
+) -> None:
+    own = DEFAULT_CATALOG[0].model_copy(
+        update={
+            "produces": produces,
+            "allowed": AllowedSettings(aspect_ratio=[resolution]),
+            "defaults": Settings(aspect_ratio=resolution),
+        }
+    )
+    if produces == "image":
+        assert wording.image_aspect_ratio(own, resolution) == resolution
+    else:
+        settings = wording.video_settings(own, SCENE, resolution)
+        assert settings.aspect_ratio == resolution

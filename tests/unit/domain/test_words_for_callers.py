@@ -98,6 +98,7 @@ def test_the_table_of_statuses_is_the_documented_one() -> None:
         409: {
             "Conflict",
             "RequestInProgress",
+            "PriceChanged",
             "CancelTooLate",
             "JobRunning",
             "ReferenceReused",

@@ -26,7 +26,8 @@ import pytest
 from pydantic import ValidationError
 
 from clipmint.catalog.defaults import DEFAULT_CATALOG
-from clipmint.catalog.model import Model, Route, Settings
+from clipmint.catalog.model import Model, Settings
+from clipmint.catalog.route import Route
 from clipmint.jobs.outcomes import USER_MESSAGES, FailureCode
 from clipmint.providers import base, registry
 from clipmint.providers.base import Rejected, Task, WebhookSender
@@ -296,13 +297,11 @@ def test_every_order_the_catalog_allows_is_one_the_adapter_can_send(
     for settings, image, last_image in every:
         task = Task(
             task_id="17f20503-6c24-4c16-946b-35dbbce2af2f",
-            endpoint=route.endpoint,
+            route=route,
             prompt="é" * model.max_prompt_units,
             image_url=image,
             last_image_url=last_image,
-            resolution=settings.resolution,
-            aspect_ratio=settings.aspect_ratio,
-            duration_seconds=settings.duration,
+            settings=settings.stated(),
         )
         assert not isinstance(made.submit(task), Rejected), task
     assert len(sent) == len(every)

@@ -7,6 +7,7 @@ import json
 import httpx
 import pytest
 
+from clipmint.catalog.templates import Unfit, side
 from clipmint.jobs.job import Handle
 from clipmint.jobs.outcomes import FailureCode
 from clipmint.providers.base import (
@@ -15,12 +16,10 @@ from clipmint.providers.base import (
     Provider,
     Rejected,
     Unanswered,
-    UnfitTask,
     WebhookCall,
     WebhookSender,
 )
 from clipmint.providers.runware import Runware, RunwareSettings
-from clipmint.providers.runware.models import image_size
 from clipmint.providers.transport import MAX_RESPONSE_BYTES
 from tests.support.runware_wire import (
     ACK,
@@ -180,16 +179,16 @@ def test_a_still_is_drawn_lossless_in_steps_of_64_pixels() -> None:
     ],
 )
 def test_a_ratio_is_a_size_or_the_shape_of_a_megapixel(ratio: str, size: tuple[int, int]) -> None:
-    assert image_size(ratio) == size
+    assert (side(ratio, "width"), side(ratio, "height")) == size
 
 
 @pytest.mark.parametrize(
     "ratio", ["", "auto", "16:0", "0:9", "16x9", "-1:1", "1:99999", "4096:2160", "99999:99999"]
 )
 def test_a_size_that_cannot_be_drawn_is_not_asked_for(ratio: str) -> None:
-    with pytest.raises(UnfitTask) as unfit:
-        image_size(ratio)
-    assert unfit.value.failure.code is FailureCode.INTERNAL
+    with pytest.raises(Unfit) as unfit:
+        side(ratio, "width")
+    assert not unfit.value.by_user
 
 
 STILL = {"endpoint": "runware:101@1", "duration_seconds": None, "resolution": None}
@@ -204,7 +203,7 @@ STILL = {"endpoint": "runware:101@1", "duration_seconds": None, "resolution": No
         ({"resolution": "480p"}, FailureCode.INTERNAL),
         ({"aspect_ratio": None}, FailureCode.INTERNAL),
         ({"aspect_ratio": "1:1"}, FailureCode.INTERNAL),
-        ({"aspect_ratio": "auto"}, FailureCode.INVALID_INPUT),
+        ({"aspect_ratio": "auto"}, FailureCode.INTERNAL),
         ({"last_image_url": B}, FailureCode.INVALID_INPUT),
         ({"reference_image_urls": (A,)}, FailureCode.INVALID_INPUT),
         ({**STILL, "aspect_ratio": None}, FailureCode.INTERNAL),

@@ -39,6 +39,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal
 
 from clipmint import clock
+from clipmint.catalog.templates import Body
 from clipmint.jobs.job import Handle
 from clipmint.jobs.outcomes import Failed, FailureCode, Outcome, Running
 from clipmint.providers.base import (
@@ -56,7 +57,6 @@ from clipmint.providers.base import (
 )
 from clipmint.providers.fal import addresses, failures, webhooks
 from clipmint.providers.fal.keyset import KeySet
-from clipmint.providers.fal.models import model_input
 from clipmint.providers.fal.results import read_result
 from clipmint.providers.fal.settings import FalSettings
 from clipmint.providers.transport import SUBMISSION, Patience, Response, Transport, excerpt
@@ -106,12 +106,16 @@ class Fal:
         self._keys = KeySet(settings.jwks_url, self._transport, now)
         self.media_hosts = settings.media_hosts
 
+    def request(self, task: Task) -> tuple[str, Body]:
+        """The endpoint and the body: the model's input, without an envelope (docs)."""
+        return task.request()
+
     def submit(self, task: Task) -> Submitted:
         """Post the task once. The table in the module's docstring gives the results."""
         if not self._settings.key:
             return Rejected(Failed(FailureCode.OWNER_ACCOUNT, "no usable fal key is configured"))
         try:
-            content = json.dumps(model_input(task)).encode("ascii")
+            endpoint, body = self.request(task)
         except UnfitTask as unfit:
             return Rejected(unfit.failure)
         headers = {
@@ -123,16 +127,14 @@ class Fal:
         }
         if task.start_within_seconds is not None:
             headers["X-Fal-Request-Timeout"] = str(max(_SHORTEST_START, task.start_within_seconds))
-        url = addresses.submission_url(self._settings.queue_url, task.endpoint, task.webhook_url)
+        url = addresses.submission_url(self._settings.queue_url, endpoint, task.webhook_url)
         response = self._transport.submit(
             url,
             patience=self._patience,
             headers={**headers, **self._credentials()},
-            content=content,
+            content=json.dumps(body).encode("ascii"),
         )
-        return (
-            self._submitted(task.endpoint, response) if isinstance(response, Response) else response
-        )
+        return self._submitted(endpoint, response) if isinstance(response, Response) else response
 
     def _submitted(self, endpoint: str, response: Response) -> Submitted:
         status, body = response.status, response.json_object()

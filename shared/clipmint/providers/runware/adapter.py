@@ -24,6 +24,9 @@ that names its UUID proves that. "Busy now" or "no credits now" (maybe used by t
 proves nothing about the first attempt, so it is `Unanswered` for such a task. `Rejected` is only an
 error that the first attempt must have received too. Runware does not document how long it remembers
 a UUID. *Assumed*: for longer than one of our jobs can take.
+
+A latest start (`Task.start_within_seconds`) cannot be passed to Runware. A task that waits too long
+there may still run after its job has been given up, and the owner pays for it.
 """
 
 from __future__ import annotations
@@ -33,6 +36,7 @@ import json
 from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
+from clipmint.catalog.templates import Body
 from clipmint.jobs.job import Handle
 from clipmint.jobs.outcomes import Failed, FailureCode, Outcome
 from clipmint.providers.base import (
@@ -50,13 +54,16 @@ from clipmint.providers.base import (
 from clipmint.providers.runware import failures, webhooks
 from clipmint.providers.runware.envelope import Envelope, task_uuid
 from clipmint.providers.runware.failures import Kind
-from clipmint.providers.runware.models import task_body
 from clipmint.providers.runware.results import read_result
 from clipmint.providers.runware.settings import RunwareSettings
 from clipmint.providers.transport import SUBMISSION, Patience, Response, Transport
 
 if TYPE_CHECKING:
     import httpx
+
+FILE_LIFE_SECONDS = 7 * 24 * 3600
+"""How long a result stays at its URL. Runware's default is not documented; we retry the migration
+of a file for a day."""
 
 _BUSY = frozenset({Kind.RATE, Kind.CAPACITY})
 _INCONCLUSIVE = frozenset({Kind.TIMEOUT, Kind.SERVER})
@@ -90,6 +97,27 @@ class Runware:
         self._patience = patience
         self.media_hosts = settings.media_hosts
 
+    def request(self, task: Task) -> tuple[str, Body]:
+        """The model, and the object of the task. (A call carries an array of them.) Its kind, a
+        video unless the template states another, and the members that every task has (docs)."""
+        endpoint, body = task.request()
+        envelope: Body = {
+            "taskType": "videoInference",
+            **body,
+            "taskUUID": task.task_id,
+            "model": endpoint,
+            # The hold covers one result.
+            "numberResults": 1,
+            "outputType": "URL",
+            # Images can be returned by the same call, but a lost response would lose the image.
+            "deliveryMethod": "async",
+            "includeCost": True,
+            "ttl": FILE_LIFE_SECONDS,
+        }
+        if task.webhook_url is not None:
+            envelope["webhookURL"] = task.webhook_url
+        return endpoint, envelope
+
     def submit(self, task: Task) -> Submitted:
         """Post the task once. The table in the module's docstring gives the results."""
         submitted = self._submit(task)
@@ -103,7 +131,7 @@ class Runware:
             return _rejected(FailureCode.INTERNAL, "the task's id is not a UUID of version 4")
         task = dataclasses.replace(task, task_id=task_id)
         try:
-            body = task_body(task)
+            _, body = self.request(task)
         except UnfitTask as unfit:
             return Rejected(unfit.failure)
         response = self._transport.submit(
@@ -178,7 +206,7 @@ class Runware:
         }
 
 
-def _array(task: dict[str, object]) -> bytes:
+def _array(task: Body) -> bytes:
     return json.dumps([task]).encode("ascii")
 
 

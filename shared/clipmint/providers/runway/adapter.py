@@ -31,6 +31,7 @@ import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal
 
+from clipmint.catalog.templates import Body
 from clipmint.jobs.job import Handle
 from clipmint.jobs.outcomes import Failed, FailureCode, Outcome, Running, Succeeded
 from clipmint.providers.base import (
@@ -44,7 +45,7 @@ from clipmint.providers.base import (
     Unanswered,
     UnfitTask,
 )
-from clipmint.providers.runway import failures, models
+from clipmint.providers.runway import failures
 from clipmint.providers.runway.settings import API_VERSION, RunwaySettings
 from clipmint.providers.transport import SUBMISSION, Patience, Response, Transport, excerpt
 from clipmint.providers.urls import usable_media_url
@@ -84,6 +85,18 @@ class Runway:
         self._patience = patience
         self.media_hosts = settings.media_hosts
 
+    def request(self, task: Task) -> tuple[str, Body]:
+        """The path to post to, such as ``/v1/image_to_video``, and the body.
+
+        An endpoint is a path and a model, such as ``image_to_video/gen4_turbo``. Runway rejects a
+        body with a field that it does not know (docs).
+        """
+        endpoint, body = task.request()
+        path, slash, model = endpoint.partition("/")
+        if not slash:
+            raise UnfitTask(FailureCode.INTERNAL, f"{endpoint}: not a path and a model")
+        return f"/v1/{path}", {"model": model, **body}
+
     def submit(self, task: Task) -> Submitted:
         """Post the task once. The table in the module's docstring gives the results.
 
@@ -92,7 +105,7 @@ class Runway:
         if not self._settings.key:
             return Rejected(Failed(FailureCode.OWNER_ACCOUNT, "no usable Runway key is configured"))
         try:
-            path, body = models.request(task)
+            path, body = self.request(task)
         except UnfitTask as unfit:
             return Rejected(unfit.failure)
         response = self._transport.submit(
