@@ -51,7 +51,7 @@ SETTING_NAMES = ("resolution", "aspect_ratio", "duration")
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
 
 MAX_SETTINGS = 40

@@ -11,7 +11,7 @@ from __future__ import annotations
 import unicodedata
 from typing import Annotated
 
-from pydantic import AfterValidator, JsonValue, StringConstraints
+from pydantic import AfterValidator, ConfigDict, JsonValue, StringConstraints
 
 from clipmint.catalog.entry import (
     MAX_MODEL_ID_CHARACTERS,
@@ -72,6 +72,8 @@ def utf16_units(text: str) -> int:
 
 class Model(Entry):
     """A model that users can choose: an entry of the catalog, and what a request makes of it."""
+
+    model_config = ConfigDict(defer_build=False)
 
     def default_settings(self) -> Settings:
         """The settings of a request that states none."""

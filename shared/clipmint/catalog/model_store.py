@@ -89,11 +89,6 @@ def _not_offered(model_id: str, name: str) -> str:
     return _json(Model(model_id=model_id, name=name, available=False, price=price, routes=[route]))
 
 
-_NO_MODEL = _not_offered("state", "State")
-"""The definition of that item. A version that does not know the item reads it as a model, after a
-roll-back: as one that is not offered."""
-
-
 def item_of(model: Model) -> CatalogItem:
     """A model as an item."""
     if _is_plain(model):
@@ -232,4 +227,7 @@ def state_item() -> CatalogItem | None:
 
 def update_state(*actions: Action) -> None:
     """Change the state of the catalog."""
-    CatalogItem(STATE_ID).update([CatalogItem.definition.set(_NO_MODEL), *actions])
+    # A version that does not know the item reads it as a model, after a roll-back: as one that is
+    # not offered.
+    no_model = _not_offered("state", "State")
+    CatalogItem(STATE_ID).update([CatalogItem.definition.set(no_model), *actions])

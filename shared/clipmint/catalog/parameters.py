@@ -21,7 +21,9 @@ MAX_TEXT_CHARACTERS = 5_000
 
 
 class _Parameter(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    # Deferred: a validator of its own takes a millisecond of a cold start, and only the one inside
+    # the model of the catalog is needed. The same holds for routes and prices.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
     label: Annotated[str, StringConstraints(max_length=64)] = Field(
         "", description="The name of the field in a form"

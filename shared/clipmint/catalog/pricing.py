@@ -22,7 +22,9 @@ MILLICREDITS_PER_CREDIT = 1_000
 
 def _stated(*names: str) -> ConfigDict:
     required: dict[str, Any] = {"required": ["kind", *names]}
-    return ConfigDict(frozen=True, extra="forbid", strict=True, json_schema_extra=required)
+    return ConfigDict(
+        frozen=True, extra="forbid", strict=True, defer_build=True, json_schema_extra=required
+    )
 
 
 class FixedPrice(BaseModel):
@@ -55,7 +57,7 @@ class FreePrice(BaseModel):
 class Rate(BaseModel):
     """A price in thousandths of a credit, for generations with these choices."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
     when: dict[str, Value] = {}
     millicredits: Annotated[int, Field(ge=1, le=1_000_000_000)]

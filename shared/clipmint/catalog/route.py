@@ -40,7 +40,7 @@ def kind_of(image_url: str | None, last_image_url: str | None) -> Kind:
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
     ignores: Names = Field(
         default_factory=list,

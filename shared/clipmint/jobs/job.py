@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from clipmint.catalog.model import Settings
+from clipmint.catalog.entry import Settings
 from clipmint.catalog.route import Route
 from clipmint.jobs.outcomes import Failed, FailureCode, Finished, Succeeded
 from clipmint.records import stored
