@@ -11,9 +11,10 @@ from typing import Any
 from pydantic import BaseModel
 
 from clipmint import errors
-from clipmint.api import responses
+from clipmint.api import owner_responses, responses
 from clipmint.catalog.defaults import DEFAULT_CATALOG
 from clipmint.catalog.model import Settings
+from clipmint.catalog.model_changes import Version
 from clipmint.jobs.job import JobStatus
 from clipmint.stages import StepName
 
@@ -166,6 +167,31 @@ _RESPONSES: list[BaseModel] = [
     responses.Cancelled(job_id=JOB, status=JobStatus.CANCELLED, credits_released=16),
     responses.Granted(
         user_id="ada", amount=100, reference="purchase-1", available=100, replayed=False
+    ),
+    owner_responses.OwnedModel.of_versions(
+        [
+            Version(_MODEL, 2, "back-office", ENDED_AT),
+            Version(_MODEL.model_copy(update={"available": False}), 1, None, None),
+        ]
+    ),
+    owner_responses.CheckedModel(
+        problems=["routes: runware: text: body: audio changes the price, but not the request"],
+        orders=[
+            owner_responses.CheckedOrder(
+                name="preset draft",
+                kind="text",
+                settings=Settings(resolution="720p", aspect_ratio="16:9", duration=4),
+                credits=16,
+                requests=[
+                    owner_responses.CheckedRequest(
+                        provider="fal",
+                        endpoint="fal-ai/veo3.1",
+                        body={"prompt": "…", "duration": "4s", "resolution": "720p"},
+                        problem=None,
+                    )
+                ],
+            )
+        ],
     ),
     _SCENE,
     responses.SceneList(scenes=[_SCENE]),

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Annotated, Any
 
+from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Path
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from clipmint.api import http_api
+from clipmint.api.owner_responses import CheckedModel, OwnedModel
 from clipmint.api.responses import Granted
+from clipmint.catalog import model_changes
 from clipmint.catalog.model import Model
 from clipmint.credits import ledger
 from clipmint.credits.grant_requests import GrantRequest
-from clipmint.errors import InvalidRequest, ReferenceReused, ScopeRequired, TemporarilyUnavailable
-from clipmint.orders import offers
+from clipmint.errors import (
+    InvalidRequest,
+    ModelNotFound,
+    ReferenceReused,
+    ScopeRequired,
+    TemporarilyUnavailable,
+)
+from clipmint.orders import model_check, offers
 
 app = http_api.resolver()
+
+ModelId = Annotated[str, Path(examples=["veo-3.1"])]
 
 
 @app.post(
@@ -46,14 +58,59 @@ def grant_credits(request: GrantRequest) -> Granted:
     summary="Add or replace a model",
     description=(
         "The model is available to users within a minute. `available: false` removes it from "
-        "their list."
+        "their list. What the check finds wrong is rejected."
     ),
-    responses=http_api.answers(Model, InvalidRequest, ScopeRequired),
+    responses=http_api.answers(Model, InvalidRequest, ScopeRequired, TemporarilyUnavailable),
 )
-def put_model(model_id: Annotated[str, Path(examples=["veo-3.1"])], model: Model) -> Model:
+def put_model(model_id: ModelId, model: Model) -> Model:
     http_api.require_admin(app)
-    offers.put(model_id, model)
+    offers.check_id(model_id, model)
+    model_check.put(model, http_api.user_of(app))
     return model
+
+
+@app.get(
+    "/v1/admin/models/<model_id>",
+    summary="A model as the owner sees it",
+    description="With its routes, and the last ten versions with their authors.",
+    responses=http_api.answers(OwnedModel, ScopeRequired, ModelNotFound),
+)
+def get_owned_model(model_id: ModelId) -> OwnedModel:
+    http_api.require_admin(app)
+    return OwnedModel.of_versions(model_changes.versions(model_id))
+
+
+@app.delete(
+    "/v1/admin/models/<model_id>",
+    summary="Delete a model",
+    description=(
+        "Users cannot order it after a minute. Its jobs continue. A default model does not come "
+        "back with an update."
+    ),
+    status_code=HTTPStatus.NO_CONTENT,
+    responses=http_api.answers(
+        None, ScopeRequired, ModelNotFound, TemporarilyUnavailable, status=HTTPStatus.NO_CONTENT
+    ),
+)
+def delete_model(model_id: ModelId) -> Response[None]:
+    http_api.require_admin(app)
+    model_changes.delete(model_id, http_api.user_of(app))
+    return Response(HTTPStatus.NO_CONTENT)
+
+
+@app.post(
+    "/v1/admin/models/<model_id>/check",
+    summary="What an entry would cost and send",
+    description=(
+        "Changes and sends nothing. For each preset and each extreme of the parameters: the price, "
+        "and the body for each route. `problems` is what a PUT of this entry would be rejected for."
+    ),
+    responses=http_api.answers(CheckedModel, InvalidRequest, ScopeRequired),
+)
+def check_model(model_id: ModelId, model: Model) -> CheckedModel:
+    http_api.require_admin(app)
+    offers.check_id(model_id, model)
+    return CheckedModel.of(model_check.check(model))
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> Any:

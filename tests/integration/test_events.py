@@ -133,6 +133,20 @@ def test_admin_changes_a_price(aws: Aws) -> None:
     assert model_store.find("veo-3.1") != DEFAULT_CATALOG[0]
 
 
+def test_admin_checks_a_model_before_it_changes_the_price(aws: Aws) -> None:
+    answer = ask("admin-model-check")
+    assert (answer.status, answer.body["problems"]) == (200, [])
+    assert answer.body["orders"][0]["credits"] == 40
+    assert model_store.find("veo-3.1") == DEFAULT_CATALOG[0]
+
+
+def test_admin_reads_and_deletes_a_model(aws: Aws) -> None:
+    answer = ask("admin-model-get")
+    assert (answer.status, answer.body["version"]) == (200, 1)
+    assert ask("admin-model-delete").status == 204
+    assert ask("admin-model-get").status == 404
+
+
 def test_generate_holds_the_credits_and_starts_the_job(aws: Aws) -> None:
     ask("admin")
     answer = ask("generate")

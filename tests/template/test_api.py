@@ -62,6 +62,9 @@ ROUTES = {
     "POST /openai/v1/videos/extensions": "Doors",
     "POST /v1/admin/grants": "Admin",
     "PUT /v1/admin/models/{model_id}": "Admin",
+    "GET /v1/admin/models/{model_id}": "Admin",
+    "DELETE /v1/admin/models/{model_id}": "Admin",
+    "POST /v1/admin/models/{model_id}/check": "Admin",
     "POST /webhooks/{provider}/{job_id}/{stage}/{token}": "Webhooks",
 }
 WEBHOOK = "POST /webhooks/{provider}/{job_id}/{stage}/{token}"

@@ -16,7 +16,7 @@ from benchmarks import imports
 MOST_MODULES = {
     "generate": 449,
     "status": 380,
-    "projects": 370,
+    "projects": 380,
     "cancel": 409,
     "doors": 449,
     "webhooks": 392,

@@ -95,7 +95,7 @@ EXPECTED = {
     },
     "Admin": {
         "LedgerTable": MONEY,
-        "ModelsTable": "dynamodb:PutItem",
+        "ModelsTable": f"{READ} dynamodb:PutItem dynamodb:DeleteItem",
     },
     "Submit": {
         "JobsTable": JOB,

@@ -10,7 +10,8 @@ import pytest
 
 from clipmint import errors
 from clipmint.api import videos
-from clipmint.api.http_api import MAX_USER_BYTES, STATUS_OF
+from clipmint.api.http_api import STATUS_OF
+from clipmint.credits.accounts import MAX_USER_BYTES
 from clipmint.jobs.outcomes import FailureCode
 from clipmint.media.files import MAX_VIDEO_BYTES
 from clipmint.media.image_file import MAX_PIXELS

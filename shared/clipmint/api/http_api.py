@@ -24,6 +24,7 @@ from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel, BeforeValidator
 
+from clipmint.credits.accounts import MAX_USER_BYTES
 from clipmint.errors import (
     ClipmintError,
     Conflict,
@@ -52,9 +53,6 @@ POLL_LATER: Mapping[str, str] = {"Retry-After": "2"}
 one read for a job, and two for a small project."""
 
 ADMIN_SCOPE = "clipmint/admin"
-
-MAX_USER_BYTES = 1_024
-"""DynamoDB accepts keys of up to 2,048 bytes; no issuer's subject needs half of that."""
 
 STATUS_OF: Mapping[type[ClipmintError], HTTPStatus] = {
     InvalidRequest: HTTPStatus.BAD_REQUEST,

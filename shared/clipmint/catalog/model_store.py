@@ -56,11 +56,14 @@ class CatalogItem(TableModel):
     version = NumberAttribute(null=True)
     changed_by = UnicodeAttribute(null=True)
     changed_at = UnicodeAttribute(null=True)
-    history: ListAttribute[Any] = ListAttribute(null=True)
+    history: ListAttribute[Any] = ListAttribute(of=UnicodeAttribute, null=True)
     providers: ListAttribute[Any] = ListAttribute(of=UnicodeAttribute, null=True)
     seeded = UnicodeSetAttribute(null=True)
     loaded = BooleanAttribute(null=True)
 
+
+_READ = ["model_id", "definition", "entry", "providers", "seeded", "loaded"]
+"""The attributes that functions read with the catalog: not the history."""
 
 STATE_ID = "#state"
 """Key of the item with the state of the catalog, which is no model: no model has such an id."""
@@ -132,11 +135,11 @@ def find(model_id: str) -> Model:
     if cached and time.monotonic() - cached[0] < CACHE_SECONDS:
         return cached[1]
     try:
-        item = CatalogItem.get(model_id)
+        item = CatalogItem.get(model_id, attributes_to_get=_READ)
     except DoesNotExist:
         raise no_model(model_id) from None
     try:
-        model = _model(item)
+        model = model_of(item)
     except UNREADABLE as error:
         unreadable.report("model", model_id, error)
         raise no_model(model_id) from None
@@ -149,10 +152,11 @@ def all_models() -> list[Model]:
     if _cache.all is None or time.monotonic() - _cache.all[0] >= CACHE_SECONDS:
         # A scan, because we need the whole table: a catalog is a few dozen items.
         now, by_id = time.monotonic(), operator.attrgetter("model_id")
-        items = list(unreadable.readable(CatalogItem.scan(), lambda item: item, "model", by_id))
+        found = CatalogItem.scan(attributes_to_get=_READ)
+        items = list(unreadable.readable(found, lambda item: item, "model", by_id))
         state = next((item for item in items if item.model_id == STATE_ID), None)
         models = [item for item in items if item is not state]
-        readable = unreadable.readable(models, _model, "model", by_id)
+        readable = unreadable.readable(models, model_of, "model", by_id)
         _cache.all = now, sorted(readable, key=by_id)
         _cache.providers = now, _providers(state)
     return _cache.all[1]
@@ -176,18 +180,20 @@ def id_of(name: str) -> str:
     )
 
 
-def _model(item: CatalogItem) -> Model:
+def model_of(item: CatalogItem) -> Model:
+    """The model in an item. Raises one of `unreadable.UNREADABLE`."""
     # Unlike a request: a newer version may have written further fields.
     return Model.model_validate_json(item.entry or item.definition, extra="ignore")
 
 
 def put(model: Model) -> None:
-    """Add or replace a model."""
+    """Add or replace a model, without a record of the change."""
     item_of(model).save()
-    _forget(model.model_id)
+    forget_model(model.model_id)
 
 
-def _forget(model_id: str) -> None:
+def forget_model(model_id: str) -> None:
+    """Read this model again: it was changed here."""
     _cache.models.pop(model_id, None)
     _cache.all = None
 

@@ -20,6 +20,10 @@ EntryKind = Literal["grant", "hold", "capture", "release"]
 
 SECONDS_PER_HOUR = 3_600
 
+MAX_USER_BYTES = 1_024
+"""Of a user's id, wherever one is stated. DynamoDB accepts keys of up to 2,048 bytes; no issuer's
+subject needs half of that."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:

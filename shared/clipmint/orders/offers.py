@@ -12,7 +12,6 @@ from clipmint.catalog import model_store
 from clipmint.catalog.model import Model
 from clipmint.catalog.route import Route
 from clipmint.errors import InvalidRequest, ModelUnavailable
-from clipmint.providers import registry
 
 _ARTICLE = {"video": "a video", "image": "an image"}
 
@@ -49,14 +48,10 @@ def find_orderable(model_id: str, produces: Literal["video", "image"] = "video")
     return model
 
 
-def put(model_id: str, model: Model) -> None:
-    """Add or replace the model with this id. Raises `InvalidRequest`."""
+def check_id(model_id: str, model: Model) -> None:
+    """Raise `InvalidRequest` if the path and the body name different models."""
     if model.model_id != model_id:
         raise InvalidRequest(
             "The path and the body name different models",
             details=f"model_id: must be {model_id!r}",
         )
-    if not {route.provider for route in model.routes} <= registry.NAMES:
-        known = ", ".join(sorted(registry.NAMES))
-        raise InvalidRequest("There is no such provider", details=f"routes: provider: {known}")
-    model_store.put(model)

@@ -11,6 +11,7 @@ from clipmint.catalog.defaults import DEFAULT_CATALOG
 from clipmint.credits import ledger
 from clipmint.orders import offers
 from functions.admin.app import handler
+from functions.status.app import handler as status
 from tests.support.gateway import Answer, Caller, Context, answer_of, event
 from tests.support.jobs import assert_adds_up
 from tests.support.moto_aws import Aws
@@ -32,6 +33,14 @@ def test_a_purchase_is_granted_once_however_often_it_is_reported(aws: Aws, call:
     assert assert_adds_up("user-1").available == 500
 
 
+@pytest.mark.parametrize("user_id", ["x" * 300, "x" * 1_024, "é" * 512])
+def test_every_user_who_can_sign_in_can_be_granted_credits(call: Caller, user_id: str) -> None:
+    assert Caller(status, user=user_id)("GET", "/v1/credits").body["available"] == 0
+    granted = call("POST", "/v1/admin/grants", body=GRANT | {"user_id": user_id})
+    assert (granted.status, granted.body["available"]) == (200, 500)
+    assert Caller(status, user=user_id)("GET", "/v1/credits").body["available"] == 500
+
+
 def test_one_purchase_is_not_granted_to_two_users(call: Caller) -> None:
     call("POST", "/v1/admin/grants", body=GRANT)
     answer = call("POST", "/v1/admin/grants", body=GRANT | {"user_id": "user-2"})
@@ -43,10 +52,14 @@ def test_one_purchase_is_not_granted_to_two_users(call: Caller) -> None:
 def test_without_the_scope_nothing_is_granted_or_changed(
     aws: Aws, call: Caller, scope: str | None
 ) -> None:
-    for method, path, body in (
+    calls: list[tuple[str, str, dict[str, Any] | None]] = [
         ("POST", "/v1/admin/grants", GRANT),
         ("PUT", "/v1/admin/models/veo-3.1", VEO | {"available": False}),
-    ):
+        ("GET", "/v1/admin/models/veo-3.1", None),
+        ("DELETE", "/v1/admin/models/veo-3.1", None),
+        ("POST", "/v1/admin/models/veo-3.1/check", VEO),
+    ]
+    for method, path, body in calls:
         answer = call(method, path, body=body, scope=scope)
         assert (answer.status, answer.code) == (403, "SCOPE_REQUIRED")
     assert aws.items("LEDGER_TABLE") == []
@@ -66,6 +79,8 @@ def test_without_the_scope_nothing_is_granted_or_changed(
         ({"reference": "two words"}, "reference"),
         ({"reference": "x" * 256}, "reference"),
         ({"user_id": ""}, "user_id"),
+        ({"user_id": "x" * 1_025}, "user_id"),
+        ({"user_id": "é" * 513}, "user_id"),
         ({"currency": "EUR"}, "currency"),
     ],
 )
@@ -135,7 +150,7 @@ def test_a_model_can_be_changed_and_added(call: Caller) -> None:
         (
             "veo-3.1",
             {"routes": [*VEO["routes"], {"provider": "acme", "endpoint": "x"}]},
-            "routes: provider: fal, runware, runway",
+            "routes: provider: acme: there are fal, runware, runway",
         ),
         ("veo-3.1", {"price": {"kind": "fixed", "credits": 0}}, "credits"),
         ("veo-3.1", {"defaults": VEO["defaults"] | {"duration": 5}}, "is not among"),

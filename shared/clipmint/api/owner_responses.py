@@ -1,0 +1,94 @@
+"""The response bodies of the owner's calls about models."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Literal, Self
+
+from pydantic import BaseModel, JsonValue
+
+from clipmint.api.responses import Timestamp
+from clipmint.catalog.model import Model, Settings
+
+if TYPE_CHECKING:
+    from clipmint.catalog.model_changes import Version
+    from clipmint.orders.model_check import Checked
+
+
+class ModelVersion(BaseModel):
+    """A model as it was after one change. ``changed_by`` is the subject of the token; null for a
+    model that a deployment added."""
+
+    version: int
+    changed_by: str | None
+    changed_at: Timestamp | None
+    model: Model
+
+    @classmethod
+    def of(cls, version: Version) -> Self:
+        return cls(
+            version=version.version,
+            changed_by=version.changed_by,
+            changed_at=version.changed_at,
+            model=version.model,
+        )
+
+
+class OwnedModel(ModelVersion):
+    """A model as it is now, and up to ten earlier versions, newest first."""
+
+    history: list[ModelVersion]
+
+    @classmethod
+    def of_versions(cls, versions: list[Version]) -> OwnedModel:
+        now, *before = versions
+        return cls(
+            **ModelVersion.of(now).model_dump(exclude={"model"}),
+            model=now.model,
+            history=[ModelVersion.of(version) for version in before],
+        )
+
+
+class CheckedRequest(BaseModel):
+    """What a route would send; ``problem`` if it cannot."""
+
+    provider: str
+    endpoint: str
+    body: dict[str, JsonValue] | None
+    problem: str | None
+
+
+class CheckedOrder(BaseModel):
+    """One kind of order, such as ``preset draft`` from ``text``, its price, and its requests."""
+
+    name: str
+    kind: Literal["text", "image", "frames"]
+    settings: Settings
+    credits: int
+    requests: list[CheckedRequest]
+
+
+class CheckedModel(BaseModel):
+    """``problems`` is empty if the entry can be put."""
+
+    problems: list[str]
+    orders: list[CheckedOrder]
+
+    @classmethod
+    def of(cls, checked: Checked) -> CheckedModel:
+        return cls(
+            problems=list(checked.problems),
+            orders=[
+                CheckedOrder(
+                    name=sample.name,
+                    kind=sample.kind,
+                    settings=sample.settings,
+                    credits=sample.credits,
+                    requests=[
+                        CheckedRequest.model_validate(dataclasses.asdict(sent))
+                        for sent in sample.requests
+                    ],
+                )
+                for sample in checked.samples
+            ],
+        )

@@ -1,0 +1,295 @@
+"""The owner's calls about models: check, put, read, delete, and the versions they leave."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from clipmint.catalog import model_changes, model_store, seeding
+from clipmint.catalog.defaults import DEFAULT_CATALOG
+from clipmint.catalog.model_store import CatalogItem
+from clipmint.errors import TemporarilyUnavailable
+from clipmint.orders import model_check
+from functions.admin.app import handler
+from tests.support.clock import Clock
+from tests.support.gateway import Answer, Caller
+from tests.support.kling import KLING, kling
+from tests.support.moto_aws import Aws, client_of, hooked
+
+PATH = "/v1/admin/models/kling-3.0-pro"
+FAL, RUNWARE = KLING["routes"]
+
+
+@pytest.fixture
+def call(aws: Aws) -> Caller:
+    return Caller(handler, user="ada", scope="clipmint/admin")
+
+
+def check(call: Caller, **changes: Any) -> Answer:
+    return call("POST", f"{PATH}/check", body=KLING | changes)
+
+
+# ── Check ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_check_shows_the_price_and_the_body_of_each_preset_and_extreme_and_changes_nothing(
+    aws: Aws, call: Caller
+) -> None:
+    answer = check(call)
+    assert (answer.status, answer.body["problems"]) == (200, [])
+    orders = {(one["kind"], one["name"]): one for one in answer.body["orders"]}
+    names = [
+        *("defaults", "preset draft", "preset high", "resolution: 1080p"),
+        *("aspect_ratio: 16:9", "aspect_ratio: 9:16", "aspect_ratio: 1:1"),
+        *("duration: 3", "duration: 15", "audio: False", "audio: True"),
+        "negative_prompt: 500 characters",
+    ]
+    assert list(orders) == [(kind, name) for kind in ("text", "image") for name in names]
+    assert orders["text", "preset draft"]["credits"] == 4  # 3 s at 1.12, rounded up
+    assert orders["text", "duration: 15"]["credits"] == 26  # 15 s at 1.68
+    fal, runware = orders["image", "defaults"]["requests"]
+    assert (fal["endpoint"], fal["problem"]) == ("fal-ai/kling-video/v3/pro/image-to-video", None)
+    assert fal["body"] == {
+        "prompt": "x" * 2_500,
+        "duration": "5",
+        "generate_audio": True,
+        "start_image_url": "https://example.com/first.png",
+    }
+    assert runware["body"]["taskType"] == "videoInference"
+    assert runware["body"]["model"] == "klingai:kling-video@3-pro"
+    assert runware["body"]["includeCost"] is True
+    with pytest.raises(Exception, match="no model"):
+        model_store.find("kling-3.0-pro")
+
+
+@pytest.mark.parametrize("model", DEFAULT_CATALOG, ids=lambda model: model.model_id)
+def test_nothing_is_wrong_with_a_default_model(model: Any) -> None:
+    assert model_check.check(model).problems == ()
+
+
+VEO: dict[str, Any] = {
+    "allowed": {"resolution": ["720p"], "aspect_ratio": ["16:9"], "duration": [8]},
+    "defaults": {"resolution": "720p", "aspect_ratio": "16:9", "duration": 8},
+    "parameters": {},
+    "presets": {},
+    "image": "none",
+    "price": {"kind": "fixed", "credits": 5},
+    "routes": [{"provider": "fal", "endpoint": "fal-ai/veo3.1"}],
+}
+
+
+def without(entry: dict[str, Any], member: str) -> dict[str, Any]:
+    return {name: value for name, value in entry.items() if name != member}
+
+
+def fal_without(*members: str, **changes: Any) -> dict[str, Any]:
+    body = {name: value for name, value in FAL["body"].items() if name not in members}
+    return {"routes": [FAL | {"body": body} | changes]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        # An endpoint that nothing knows, a resolution without a size, a missing duration, an image
+        # endpoint without an image: every order of such an entry failed.
+        (
+            VEO | {"routes": [{"provider": "fal", "endpoint": "fal-ai/veo9"}]},
+            "routes: fal: text: fal-ai/veo9: fal has no known endpoint 'fal-ai/veo9'",
+        ),
+        (
+            VEO
+            | {
+                "routes": [{"provider": "runware", "endpoint": "google:3@2"}],
+                "allowed": VEO["allowed"] | {"resolution": ["720p", "480p"]},
+            },
+            "routes: runware: text: google:3@2: has no value for resolution aspect_ratio '480p",
+        ),
+        (
+            VEO
+            | {
+                "allowed": without(VEO["allowed"], "duration"),
+                "defaults": without(VEO["defaults"], "duration"),
+            },
+            "routes: fal: text: fal-ai/veo3.1: needs duration",
+        ),
+        (
+            VEO | {"routes": [{"provider": "fal", "endpoint": "fal-ai/veo3.1/image-to-video"}]},
+            "routes: fal: text: fal-ai/veo3.1/image-to-video: needs image_url",
+        ),
+        (VEO | {"image": "required"}, "cannot pass on: image_url"),
+        (
+            VEO | {"routes": [{"provider": "runway", "endpoint": "text_to_video/veo3.1"}]},
+            "cannot pass on: resolution",
+        ),
+        (
+            {"routes": [RUNWARE | {"endpoint": "../v1"}]},
+            "routes: runware: text: ../v1: not an endpoint",
+        ),
+        (
+            {"routes": [FAL | {"provider": "runway", "endpoint": "gen4.5", "cases": {}}]},
+            "cannot pass on: aspect_ratio",
+        ),
+        (fal_without("duration"), "cannot pass on: duration"),
+        (fal_without("duration", ignores=["resolution", "duration"]), "the price depends on it"),
+        (fal_without("generate_audio"), "cannot pass on: audio"),
+        (
+            fal_without(
+                "generate_audio",
+                body=FAL["body"] | {"generate_audio": {"$": "audio", "map": {"true": True}}},
+            ),
+            "has no value for audio 'false'",
+        ),
+        (
+            {
+                "routes": [
+                    FAL
+                    | {
+                        "body": FAL["body"]
+                        | {
+                            "generate_audio": {
+                                "$": "audio",
+                                "map": {"true": True, "false": True},
+                            }
+                        }
+                    }
+                ]
+            },
+            "routes: fal: text: body: audio changes the price, but not the request",
+        ),
+        (
+            {"routes": [FAL | {"body": FAL["body"] | {"seed": {"$": "seed", "optional": True}}}]},
+            "routes: fal: body: uses seed, which this model does not have",
+        ),
+        ({"image": "none"}, "routes: fal: cases: image: this model starts from text"),
+        ({"last_image": "optional"}, "takes text, image, not frames"),
+        ({"description": "é" * 500, "parameters": {**KLING["parameters"], "style": {
+            "type": "choice", "choices": ["é" * 60 + str(n) for n in range(64)],
+            "default": "é" * 60 + "0"}, "look": {
+            "type": "choice", "choices": ["é" * 60 + str(n) for n in range(64)],
+            "default": "é" * 60 + "0"}, "mood": {
+            "type": "choice", "choices": ["é" * 60 + str(n) for n in range(64)],
+            "default": "é" * 60 + "0"}, "tone": {
+            "type": "choice", "choices": ["é" * 60 + str(n) for n in range(64)],
+            "default": "é" * 60 + "0"}}}, "at most 30000"),
+    ],
+)  # fmt: skip
+def test_what_the_check_finds_wrong_a_put_rejects(
+    call: Caller, changes: dict[str, Any], problem: str
+) -> None:
+    found = check(call, **changes)
+    assert found.status == 200, found.body
+    assert any(problem in one for one in found.body["problems"]), found.body["problems"]
+    refused = call("PUT", PATH, body=KLING | changes)
+    assert (refused.status, refused.code) == (400, "INVALID_REQUEST")
+    assert problem in refused.body["details"]
+    assert call("GET", PATH).status == 404
+
+
+def test_too_many_combinations_are_a_problem_and_not_a_time_out(call: Caller) -> None:
+    flags = {f"flag{number}": {"type": "boolean", "default": True} for number in range(12)}
+    answer = check(call, parameters=KLING["parameters"] | flags)
+    assert any("more than 2000 combinations" in one for one in answer.body["problems"])
+
+
+def test_a_check_of_another_model_than_in_the_path_is_refused(call: Caller) -> None:
+    answer = call("POST", "/v1/admin/models/other/check", body=KLING)
+    assert (answer.status, answer.body["details"]) == (400, "model_id: must be 'other'")
+
+
+# ── Versions ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_each_change_is_a_version_with_its_author(aws: Aws, call: Caller, hands: Clock) -> None:
+    for number, author in enumerate(("ada", "bob", "eve"), start=1):
+        hands.forward(minutes=1)
+        answer = Caller(handler, user=author, scope="clipmint/admin")(
+            "PUT", PATH, body=KLING | {"name": f"Kling {number}"}
+        )
+        assert answer.status == 200
+    now = call("GET", PATH).body
+    assert (now["version"], now["changed_by"], now["model"]["name"]) == (3, "eve", "Kling 3")
+    before = [(one["version"], one["changed_by"], one["model"]["name"]) for one in now["history"]]
+    assert before == [(2, "bob", "Kling 2"), (1, "ada", "Kling 1")]
+    assert now["changed_at"] > now["history"][0]["changed_at"] > now["history"][1]["changed_at"]
+    assert now["model"]["routes"] == KLING["routes"]
+
+
+def test_a_default_model_is_version_one_without_an_author(call: Caller) -> None:
+    seeded = call("GET", "/v1/admin/models/veo-3.1").body
+    assert (seeded["version"], seeded["changed_by"], seeded["history"]) == (1, None, [])
+    changed = seeded["model"] | {"available": False}
+    assert call("PUT", "/v1/admin/models/veo-3.1", body=changed).status == 200
+    now = call("GET", "/v1/admin/models/veo-3.1").body
+    assert (now["version"], now["changed_by"]) == (2, "ada")
+    assert [one["model"] for one in now["history"]] == [seeded["model"]]
+
+
+def test_only_the_last_ten_versions_are_kept(aws: Aws, call: Caller) -> None:
+    for number in range(1, 14):
+        model_changes.change(kling(name=f"Kling {number}"), "ada")
+    now = call("GET", PATH).body
+    assert (now["version"], len(now["history"])) == (13, model_changes.HISTORY)
+    assert now["history"][-1]["version"] == 3
+
+
+def test_two_changes_at_once_are_two_versions(aws: Aws, call: Caller) -> None:
+    model_changes.change(kling(name="first"), "ada")
+    met: list[str] = []
+
+    def change_meanwhile(**_: object) -> None:
+        if not met:
+            met.append("bob")
+            model_changes.change(kling(name="second"), "bob")
+
+    with hooked(client_of(CatalogItem), {"before-call.dynamodb.PutItem": change_meanwhile}):
+        model_changes.change(kling(name="third"), "eve")
+    now = call("GET", PATH).body
+    assert [now["changed_by"], *(one["changed_by"] for one in now["history"])] == [
+        "eve",
+        "bob",
+        "ada",
+    ]
+
+
+def test_a_model_that_keeps_changing_is_not_changed(aws: Aws) -> None:
+    model_changes.change(kling(name="first"), "ada")
+    busy: list[int] = []
+
+    def change_meanwhile(**_: object) -> None:
+        if not busy or busy[-1] == 0:
+            busy.append(1)
+            model_store.put(kling(name=f"other {len(busy)}"))
+            busy.append(0)
+
+    with (
+        hooked(client_of(CatalogItem), {"before-call.dynamodb.PutItem": change_meanwhile}),
+        pytest.raises(TemporarilyUnavailable),
+    ):
+        model_changes.change(kling(name="mine"), "eve")
+
+
+# ── Delete ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_deleted_model_is_gone_and_an_update_does_not_bring_it_back(
+    aws: Aws, call: Caller
+) -> None:
+    assert call("DELETE", "/v1/admin/models/veo-3.1").status == 204
+    for answer in (
+        call("GET", "/v1/admin/models/veo-3.1"),
+        call("DELETE", "/v1/admin/models/veo-3.1"),
+    ):
+        assert (answer.status, answer.code) == (404, "MODEL_NOT_FOUND")
+    assert seeding.seed(first_deployment=False) == []
+    assert "veo-3.1" not in {model.model_id for model in model_store.all_models()}
+
+
+@pytest.mark.parametrize("model_id", ["%23state", "no-such", "x" * 100])
+def test_what_is_no_model_can_be_neither_read_nor_deleted(
+    aws: Aws, call: Caller, model_id: str
+) -> None:
+    for method in ("GET", "DELETE"):
+        answer = call(method, f"/v1/admin/models/{model_id}")
+        assert (answer.status, answer.code) == (404, "MODEL_NOT_FOUND")
+    assert model_store.state_item()
