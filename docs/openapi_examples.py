@@ -16,6 +16,7 @@ from clipmint.catalog.defaults import DEFAULT_CATALOG
 from clipmint.catalog.model import Settings
 from clipmint.catalog.model_changes import Version
 from clipmint.jobs.job import JobStatus
+from clipmint.lots import CreditKind
 from clipmint.stages import StepName
 
 ORDERED_AT = "2026-03-01T09:30:00.000Z"
@@ -136,7 +137,15 @@ _RESPONSES: list[BaseModel] = [
             clip_model="runware-veo-3.1",
         ),
     ),
-    responses.Credits(available=84, held=16),
+    responses.Credits(
+        available=84,
+        held=16,
+        debt=0,
+        lots=[
+            responses.CreditLot(kind=CreditKind.PROMO, credits=4, expires_at=EXPIRES_AT),
+            responses.CreditLot(kind=CreditKind.PURCHASED, credits=80, expires_at=None),
+        ],
+    ),
     responses.Journal(
         entries=[
             responses.JournalEntry(
@@ -149,6 +158,10 @@ _RESPONSES: list[BaseModel] = [
                 stage="video",
                 reference=None,
                 created_at=ORDERED_AT,
+                debt_after=0,
+                credit_kind=None,
+                expires_at=None,
+                reason=None,
             ),
             responses.JournalEntry(
                 sequence=1,
@@ -160,6 +173,10 @@ _RESPONSES: list[BaseModel] = [
                 stage=None,
                 reference="purchase-1",
                 created_at=ORDERED_AT,
+                debt_after=0,
+                credit_kind=None,
+                expires_at=None,
+                reason=None,
             ),
         ],
         cursor=None,
@@ -192,6 +209,24 @@ _RESPONSES: list[BaseModel] = [
                 ],
             )
         ],
+    ),
+    responses.ClawedBack(
+        user_id="ada",
+        amount=100,
+        reference="refund-1",
+        kind=CreditKind.PURCHASED,
+        available=0,
+        debt=16,
+        replayed=False,
+    ),
+    responses.Adjusted(
+        user_id="ada",
+        amount=16,
+        reference="ticket-1",
+        reason="A video was unusable",
+        available=16,
+        debt=0,
+        replayed=False,
     ),
     _SCENE,
     responses.SceneList(scenes=[_SCENE]),
@@ -275,7 +310,11 @@ _ERRORS: list[errors.ClipmintError] = [
         details="The provider has begun, or the job has ended",
     ),
     errors.JobRunning("A running video cannot be deleted", details="Cancel it first"),
-    errors.ReferenceReused("This reference was used for another grant"),
+    errors.ReferenceReused("This reference was used for something else"),
+    errors.TooManyLots(
+        "The user has too many credits with different ends",
+        details="At most 32; grant purchased credits, or credits that end with others",
+    ),
     errors.SceneBusy("This scene is being rendered", details=f"scene {SCENE} is rendered by {JOB}"),
     errors.ProjectBusy(
         "A project cannot be deleted while it is being rendered",

@@ -1,4 +1,4 @@
-"""Calls of the owner's own systems: grant credits that were bought, change the catalog."""
+"""Calls of the owner's own systems: grant credits and take them back, change the catalog."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from clipmint.api import http_api
 from clipmint.api.owner_responses import CheckedModel, OwnedModel
-from clipmint.api.responses import Granted
+from clipmint.api.responses import Adjusted, ClawedBack, Granted
 from clipmint.catalog import model_changes
 from clipmint.catalog.model import Model
 from clipmint.credits import ledger
-from clipmint.credits.grant_requests import GrantRequest
+from clipmint.credits.grant_requests import AdjustmentRequest, ClawbackRequest, GrantRequest
 from clipmint.errors import (
     InvalidRequest,
     ModelNotFound,
     ReferenceReused,
     ScopeRequired,
     TemporarilyUnavailable,
+    TooManyLots,
 )
 from clipmint.orders import model_check, offers
 
@@ -34,16 +35,22 @@ ModelId = Annotated[str, Path(examples=["veo-3.1"])]
     "/v1/admin/grants",
     summary="Give a user credits, once per reference",
     description=(
-        "A repeated reference with the same user and amount changes nothing and returns "
-        "`replayed: true`; with another user or amount it is an error."
+        "A repeated reference with the same user, amount, kind and end changes nothing and returns "
+        "`replayed: true`; with others it is an error. A debt of the user is repaid first."
     ),
     responses=http_api.answers(
-        Granted, InvalidRequest, ScopeRequired, ReferenceReused, TemporarilyUnavailable
+        Granted, InvalidRequest, ScopeRequired, ReferenceReused, TooManyLots, TemporarilyUnavailable
     ),
 )
 def grant_credits(request: GrantRequest) -> Granted:
     http_api.require_admin(app)
-    available, replayed = ledger.grant(request.user_id, request.amount, request.reference)
+    available, replayed = ledger.grant(
+        request.user_id,
+        request.amount,
+        request.reference,
+        kind=request.kind,
+        expires_at=request.expires_at,
+    )
     return Granted(
         user_id=request.user_id,
         amount=request.amount,
@@ -51,6 +58,46 @@ def grant_credits(request: GrantRequest) -> Granted:
         available=available,
         replayed=replayed,
     )
+
+
+@app.post(
+    "/v1/admin/clawbacks",
+    summary="Take refunded credits back, once per reference",
+    description=(
+        "Takes what the user has available, credits of this kind first, and nothing that is held."
+        " The rest becomes a `debt`, which later grants and released holds repay; until then no job"
+        " starts. It may come before the grant of the purchase. A repeated reference changes"
+        " nothing and returns `replayed: true`."
+    ),
+    responses=http_api.answers(
+        ClawedBack, InvalidRequest, ScopeRequired, ReferenceReused, TemporarilyUnavailable
+    ),
+)
+def claw_back(request: ClawbackRequest) -> ClawedBack:
+    http_api.require_admin(app)
+    available, debt, replayed = ledger.claw_back(
+        request.user_id, request.amount, request.reference, kind=request.kind
+    )
+    return ClawedBack(**request.model_dump(), available=available, debt=debt, replayed=replayed)
+
+
+@app.post(
+    "/v1/admin/adjustments",
+    summary="Correct a user's credits, once per reference",
+    description=(
+        "Adds purchased credits, or takes credits in the order in which they are spent. The user"
+        " can read the reason in the journal."
+    ),
+    responses=http_api.answers(
+        Adjusted, InvalidRequest, ScopeRequired, ReferenceReused, TemporarilyUnavailable
+    ),
+)
+def adjust_credits(request: AdjustmentRequest) -> Adjusted:
+    http_api.require_admin(app)
+    available, debt, replayed = ledger.adjust(
+        request.user_id, request.amount, request.reference, request.reason
+    )
+    return Adjusted(**request.model_dump(), available=available, debt=debt, replayed=replayed)
 
 
 @app.put(

@@ -203,7 +203,7 @@ class _Comparison(TypedDict):
 
 
 def _compare(user_id: str, price: int) -> _Comparison:
-    available = ledger.account_of(user_id).available
+    available = ledger.balance_of(user_id).available
     return {"credits": price, "available": available, "affordable": price <= available}
 
 

@@ -112,17 +112,23 @@ def get_model(model_id: Annotated[str, Path()]) -> CatalogEntry:
 @app.get(
     "/v1/credits",
     summary="Your credits",
-    description="Available credits can be spent; held ones belong to jobs that have not ended.",
+    description=(
+        "Available credits can be spent; held ones belong to jobs that have not ended. `lots` are"
+        " the available credits in the order in which they are spent. With a `debt` no job starts:"
+        " credits of a refunded purchase had been spent, and later credits repay them."
+    ),
 )
 def get_credits() -> Credits:
-    account = ledger.account_of(http_api.user_of(app))
-    return Credits(available=account.available, held=account.held)
+    return Credits.of(ledger.balance_of(http_api.user_of(app)))
 
 
 @app.get(
     "/v1/credits/entries",
     summary="Your journal, newest first",
-    description="Each grant, hold, capture and release, with the balance after it.",
+    description=(
+        "Each grant, hold, capture, release, expiry, clawback and adjustment, with the balance"
+        " after it."
+    ),
     responses=http_api.answers(Journal, InvalidRequest),
 )
 def list_entries(limit: Limit = 50, cursor: Cursor = None) -> Journal:

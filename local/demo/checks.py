@@ -122,6 +122,9 @@ _EFFECTS: Mapping[str, tuple[int, int]] = {
     "hold": (-1, 1),
     "capture": (0, -1),
     "release": (1, -1),
+    "expire": (-1, 0),
+    "clawback": (-1, 0),
+    "adjust": (1, 0),
 }
 
 
@@ -132,13 +135,14 @@ def faults_of_journal(entries: Iterable[Mapping[str, Any]], available: int, held
     account. Every hold (one per stage of a job) must be captured or released once, completely.
     """
     faults: list[str] = []
-    balance = reserved = 0
+    balance = reserved = debt = 0
     holds: defaultdict[tuple[str, str], list[tuple[str, int]]] = defaultdict(list)
     for number, entry in enumerate(entries, start=1):
         if entry["sequence"] != number:
             faults.append(f"line {number} has the number {entry['sequence']}")
         to_balance, to_reserved = _EFFECTS[entry["kind"]]
-        balance += to_balance * entry["credits"]
+        balance += to_balance * entry["credits"] + entry.get("debt_after", 0) - debt
+        debt = entry.get("debt_after", 0)
         reserved += to_reserved * entry["credits"]
         if (entry["balance_after"], entry["held_after"]) != (balance, reserved):
             faults.append(f"line {number} does not follow from the lines before it")

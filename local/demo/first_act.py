@@ -178,6 +178,7 @@ class FirstAct:
     def _show_account(self, moment: str, available: int, held: int) -> None:
         account = self._app.get("/v1/credits").json()
         self._screen.say(f"{moment}: {account['available']} available, {account['held']} held")
+        account = {name: account[name] for name in ("available", "held")}
         self._checks.equal(f"{moment}: account", account, {"available": available, "held": held})
 
     def _download(self, jobs: Sequence[Job]) -> None:

@@ -35,6 +35,7 @@ A message describes the error to the client and never exposes an internal fault.
     │   ├── CancelTooLate
     │   ├── JobRunning
     │   ├── ReferenceReused
+    │   ├── TooManyLots             credits with too many different ends
     │   ├── SceneBusy               a job is rendering the scene
     │   └── ProjectBusy             jobs of the project are still running
     ├── IdempotencyKeyReused        the same key with another body
@@ -211,6 +212,10 @@ class SceneBusy(Conflict):
 
 class ReferenceReused(Conflict):
     code = "REFERENCE_REUSED"
+
+
+class TooManyLots(Conflict):
+    code = "TOO_MANY_LOTS"
 
 
 class ProjectBusy(Conflict):

@@ -50,6 +50,8 @@ CREDITS_GRANTED = Metric("CreditsGranted")
 CREDITS_HELD = Metric("CreditsHeld")
 CREDITS_CAPTURED = Metric("CreditsCaptured")
 CREDITS_RELEASED = Metric("CreditsReleased")
+CREDITS_EXPIRED = Metric("CreditsExpired")
+CREDITS_CLAWED_BACK = Metric("CreditsClawedBack")
 PAID_ORPHAN = Metric("PaidOrphan")
 PAID_ORPHAN_CREDITS = Metric("PaidOrphanCredits")
 

@@ -161,8 +161,9 @@ class Customer:
         """``available`` and ``held``."""
         answer = self.http.get("/v1/credits")
         assert answer.status_code == 200, answer.text
-        found: dict[str, int] = answer.json()
-        return found
+        found = answer.json()
+        assert found["available"] == sum(lot["credits"] for lot in found["lots"])
+        return {name: found[name] for name in ("available", "held")}
 
     def entries(self) -> list[dict[str, Any]]:
         """The newest hundred entries of the journal, oldest first."""

@@ -39,6 +39,8 @@ ROUTES = (
     "PATCH /v1/projects/{project_id}/scenes/{scene_id}",
     "DELETE /v1/projects/{project_id}/scenes/{scene_id}",
     "GET /v1/projects/{project_id}/clips",
+    "POST /v1/admin/adjustments",
+    "POST /v1/admin/clawbacks",
     "POST /v1/admin/grants",
     "PUT /v1/admin/models/{model_id}",
     "GET /v1/admin/models/{model_id}",

@@ -32,14 +32,18 @@ def journal(user_id: str) -> list[Entry]:
 def assert_adds_up(user_id: str) -> Account:
     """The account, after a check that its journal adds up to it."""
     account = ledger.account_of(user_id)
-    available = held = 0
+    owned = held = 0
     for number, entry in enumerate(journal(user_id), start=1):
-        available += {"grant": 1, "hold": -1, "release": 1}.get(entry.kind, 0) * entry.credits
+        owned += _OWNED.get(entry.kind, 0) * entry.credits
         held += {"hold": 1, "release": -1, "capture": -1}.get(entry.kind, 0) * entry.credits
-        assert (entry.sequence, entry.balance_after, entry.held_after) == (number, available, held)
-    assert (account.available, account.held) == (available, held)
-    assert min(available, held) >= 0
+        after = entry.balance_after + entry.held_after - entry.debt_after
+        assert (entry.sequence, after, entry.held_after) == (number, owned, held)
+    assert (account.available + account.held - account.debt, account.held) == (owned, held)
+    assert min(account.available, account.purchased, held, account.debt) >= 0
     return account
+
+
+_OWNED = {"grant": 1, "capture": -1, "expire": -1, "clawback": -1, "adjust": 1}
 
 
 def new_job(

@@ -60,6 +60,8 @@ ROUTES = {
     "POST /openai/v1/videos/{job_id}/remix": "Doors",
     "POST /openai/v1/videos/edits": "Doors",
     "POST /openai/v1/videos/extensions": "Doors",
+    "POST /v1/admin/adjustments": "Admin",
+    "POST /v1/admin/clawbacks": "Admin",
     "POST /v1/admin/grants": "Admin",
     "PUT /v1/admin/models/{model_id}": "Admin",
     "GET /v1/admin/models/{model_id}": "Admin",

@@ -15,7 +15,8 @@ ROOT = Path(__file__).resolve().parents[2]
 LAYER = "shared/clipmint"
 CLEAN = (
     *("CONTRIBUTING.md", f"{LAYER}/errors.py", f"{LAYER}/clock.py", f"{LAYER}/telemetry.py"),
-    *(f"{LAYER}/{name}.py" for name in ("cursors", "path_ids", "records", "settings", "stages")),
+    *(f"{LAYER}/{name}.py" for name in ("cursors", "lots", "path_ids", "records", "settings")),
+    f"{LAYER}/stages.py",
     *(f"{LAYER}/tables.py", f"{LAYER}/api", f"{LAYER}/catalog", f"{LAYER}/credits"),
     *(f"{LAYER}/jobs", f"{LAYER}/media", f"{LAYER}/orders", f"{LAYER}/projects"),
     *(f"{LAYER}/providers/{name}" for name in ("fal", "runway", "runware")),

@@ -13,11 +13,12 @@ from clipmint.catalog.pricing import Price, public_price
 from clipmint.jobs.job import TERMINAL, Job, JobStatus
 from clipmint.jobs.outcomes import IMAGE_KEPT, USER_MESSAGES, FailureCode
 from clipmint.jobs.progress import progress
+from clipmint.lots import CreditKind
 from clipmint.projects.project import Project, Scene, SceneState, state_of
 from clipmint.stages import STAGES, StepName
 
 if TYPE_CHECKING:
-    from clipmint.credits.accounts import Entry
+    from clipmint.credits.accounts import Account, Entry
     from clipmint.media.uploads import Upload
     from clipmint.orders.clip_orders import ClipBatch
 
@@ -283,13 +284,42 @@ class Catalog(BaseModel):
     defaults: CatalogDefaults
 
 
+class CreditLot(BaseModel):
+    """Available credits that end at the same time; ``expires_at`` is None if they never end."""
+
+    kind: CreditKind
+    credits: int
+    expires_at: Timestamp | None
+
+
 class Credits(BaseModel):
     available: int
     held: int
+    debt: int
+    lots: list[CreditLot]
+
+    @classmethod
+    def of(cls, account: Account) -> Credits:
+        lots = [
+            CreditLot(
+                kind=lot.kind,
+                credits=lot.credits,
+                expires_at=clock.iso(lot.expires_at) if lot.expires_at else None,
+            )
+            for lot in account.lots
+        ]
+        if account.purchased:  # they never end, so they are spent last
+            purchased = CreditKind.PURCHASED
+            lots.append(CreditLot(kind=purchased, credits=account.purchased, expires_at=None))
+        return cls(available=account.available, held=account.held, debt=account.debt, lots=lots)
 
 
 class JournalEntry(BaseModel):
-    """One entry of the journal; ``balance_after`` is the available balance right after it."""
+    """One entry of the journal; ``balance_after`` and ``debt_after`` are right after it.
+
+    ``credit_kind`` is that of a grant or clawback, ``expires_at`` of a grant, ``reason`` of an
+    adjustment.
+    """
 
     sequence: int
     kind: str
@@ -300,6 +330,10 @@ class JournalEntry(BaseModel):
     stage: str | None
     reference: str | None
     created_at: Timestamp
+    debt_after: int
+    credit_kind: CreditKind | None
+    expires_at: Timestamp | None
+    reason: str | None
 
     @classmethod
     def of(cls, entry: Entry) -> JournalEntry:
@@ -313,7 +347,16 @@ class JournalEntry(BaseModel):
             stage=entry.stage,
             reference=entry.reference,
             created_at=clock.iso(entry.created_at),
+            debt_after=entry.debt_after,
+            credit_kind=_credit_kind(entry),
+            expires_at=clock.iso(entry.expires_at) if entry.expires_at else None,
+            reason=entry.reason,
         )
+
+
+def _credit_kind(entry: Entry) -> CreditKind | None:
+    purchased = CreditKind.PURCHASED if entry.kind in {"grant", "clawback"} else None
+    return entry.credit_kind or purchased
 
 
 class Journal(BaseModel):
@@ -334,6 +377,30 @@ class Granted(BaseModel):
     amount: int
     reference: str
     available: int
+    replayed: bool
+
+
+class ClawedBack(BaseModel):
+    """``available`` and ``debt`` are those right after the clawback."""
+
+    user_id: str
+    amount: int
+    reference: str
+    kind: CreditKind
+    available: int
+    debt: int
+    replayed: bool
+
+
+class Adjusted(BaseModel):
+    """``available`` and ``debt`` are those right after the adjustment."""
+
+    user_id: str
+    amount: int
+    reference: str
+    reason: str
+    available: int
+    debt: int
     replayed: bool
 
 

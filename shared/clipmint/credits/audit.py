@@ -1,5 +1,7 @@
 """The audit: the sweep compares every account with its journal once a day.
 
+It also records what has expired of accounts that nothing else changes.
+
 The ledger's conditions make drift impossible. The audit would detect an error in them, or a table
 that was edited by hand. Each minute's sweep reads one slice of the Ledger table, by a parallel scan
 with as many segments as a day has minutes. So the sweep needs no state between runs, and no run
@@ -25,7 +27,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from clipmint import aws, clock, unreadable
+from clipmint import aws, clock, lots, unreadable
 from clipmint.credits import ledger
 from clipmint.credits.accounts import Account
 from clipmint.credits.journal import Journal, drift
@@ -69,8 +71,10 @@ def audit(which: int, slices: int, has_time: Callable[[], bool]) -> Audit:
         if not has_time():
             break
         accounts += 1
-        if drift(account, journal, _ended(journal)):
-            with suppress(TemporarilyUnavailable):  # it cannot be read, which was reported
+        with suppress(TemporarilyUnavailable):  # it cannot be read or is busy: another day
+            if any(lot.is_due(clock.now()) for lot in account.lots):
+                ledger.expire(account.user_id)
+            if drift(account, journal, _ended(journal)):
                 off += confirmed_drift(account.user_id)
     return Audit(accounts, off)
 
@@ -112,7 +116,8 @@ def _journal(user_id: str, through: int) -> Journal:
     ours = EntryItem.sk.startswith("ENTRY#")
     for item in EntryItem.query(user_id, ours, consistent_read=True):
         if item.sequence <= through:
-            journal.add(item.kind, int(item.credits), item.job_id or "", item.stage or "")
+            own_lots = lots.from_json(item.lots) if item.lots else ()
+            journal.add(item.kind, int(item.credits), item.job_id or "", item.stage or "", own_lots)
     return journal
 
 
@@ -150,15 +155,19 @@ def _book(user_id: str, items: Iterable[_Item]) -> tuple[Account, Journal]:
     for item in items:
         sort_key = _text(item, "sk")
         if sort_key == "ACCOUNT":
+            own_lots = _lots(item)
+            plain = "lots" not in item
             account = Account(
                 user_id,
-                available=_int(item, "available"),
+                available=_int(item, "available" if plain else "purchased") + lots.total(own_lots),
                 held=_int(item, "held"),
                 sequence=_int(item, "last_sequence"),
+                lots=own_lots,
+                debt=_int(item, "debt") if "debt" in item else 0,
             )
         elif sort_key.startswith("ENTRY#"):
             job_id, stage = _text(item, "job_id"), _text(item, "stage")
-            journal.add(_text(item, "kind"), _int(item, "credits"), job_id, stage)
+            journal.add(_text(item, "kind"), _int(item, "credits"), job_id, stage, _lots(item))
     return account, journal
 
 
@@ -181,6 +190,10 @@ def _items(which: int, slices: int, has_time: Callable[[], bool]) -> Iterator[_I
 
 def _int(item: _Item, name: str) -> int:
     return int(item[name]["N"])
+
+
+def _lots(item: _Item) -> lots.Lots:
+    return lots.from_json(_text(item, "lots") or "[]")
 
 
 def _text(item: _Item, name: str) -> str:

@@ -1,12 +1,28 @@
-"""The body of the request that grants credits."""
+"""The bodies of the requests that grant credits, take them back and correct them."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
 
 from clipmint.credits.accounts import MAX_USER_BYTES
+from clipmint.lots import CreditKind
+
+MOST_CREDITS = 100_000_000
+"""Credits of one grant, clawback or adjustment."""
+
+_YEARS = range(2_000, 9_000)
+"""Near the first and last possible year, the conversion into another time zone can overflow."""
 
 
 def _short_enough(user_id: str) -> str:
@@ -16,20 +32,76 @@ def _short_enough(user_id: str) -> str:
     return user_id
 
 
+UserId = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=MAX_USER_BYTES),
+    AfterValidator(_short_enough),
+    Field(description="As in the subject of the user's token"),
+]
+Amount = Annotated[int, Field(ge=1, le=MOST_CREDITS, description="Whole credits")]
+Reference = Annotated[
+    str,
+    StringConstraints(pattern=r"^[\x21-\x7e]{1,255}$"),
+    Field(description="Such as the store's transaction id; used once over all users"),
+]
+Kind = Annotated[CreditKind, Field(strict=False)]
+
+
+def _is_text(value: Any) -> Any:
+    # pydantic would read a number, also one in a text, as seconds or milliseconds.
+    if not isinstance(value, datetime) and "T" not in str(value):
+        raise ValueError("a date and time in RFC 3339, such as 2028-02-29T23:59:30Z")
+    return value
+
+
+def _is_possible(moment: datetime) -> datetime:
+    if moment.year not in _YEARS:
+        raise ValueError("a year from 2000 to 8999")
+    return moment
+
+
+End = Annotated[
+    AwareDatetime, BeforeValidator(_is_text), AfterValidator(_is_possible), Field(strict=False)
+]
+
+
 class GrantRequest(BaseModel):
     """``reference`` names what the credits are for and makes the grant happen once."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    user_id: Annotated[
-        str,
-        StringConstraints(min_length=1, max_length=MAX_USER_BYTES),
-        AfterValidator(_short_enough),
-        Field(description="As in the subject of the user's token"),
+    user_id: UserId
+    amount: Amount
+    reference: Reference
+    kind: Kind = CreditKind.PURCHASED
+    expires_at: End | None = Field(
+        None, description="From when the credits cannot be spent. Purchased credits have none"
+    )
+
+
+class ClawbackRequest(BaseModel):
+    """``reference`` names the refund and makes the clawback happen once."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    user_id: UserId
+    amount: Amount
+    reference: Reference
+    kind: Kind = Field(
+        CreditKind.PURCHASED, description="The refunded kind; credits of it are taken first"
+    )
+
+
+class AdjustmentRequest(BaseModel):
+    """``reference`` names the correction and makes it happen once. ``amount`` is not 0."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    user_id: UserId
+    amount: Annotated[
+        int, Field(ge=-MOST_CREDITS, le=MOST_CREDITS, description="Whole credits, with a sign")
     ]
-    amount: Annotated[int, Field(ge=1, le=100_000_000, description="Whole credits")]
-    reference: Annotated[
-        str,
-        StringConstraints(pattern=r"^[\x21-\x7e]{1,255}$"),
-        Field(description="Such as the store's transaction id; used once over all users"),
-    ]
+    reference: Reference
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=500)] = Field(
+        description="The user can read it"
+    )

@@ -1,9 +1,11 @@
 """The ledger: the only place where credits move.
 
-Three transactions change credits, and no other write does: `hold_and_record` (hold), `settle`
-(capture or release) and `grant`. Each writes the account, the new journal entries, and the job or
-grant that they are about, all or nothing. The account's sequence number is the optimistic lock: if
-another transaction has changed the account since it was read, the transaction is computed again.
+Six transactions change credits, and no other write does: `hold_and_record` (hold), `settle`
+(capture or release), `grant`, `claw_back`, `adjust`, and `expire` for an account that nothing else
+changes. Each writes the account, the new journal entries, and the job or reference that they are
+about, all or nothing. Each also expires the credits that are due. The account's sequence number is
+the optimistic lock: if another transaction has changed the account since it was read, the
+transaction is computed again.
 
 A crash leaves nothing before the transaction and everything after it. A retry finds the job (same
 id) or its end (no longer open) and returns that.
@@ -14,6 +16,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TypeVar
 
 from pynamodb.exceptions import DoesNotExist, TransactWriteError
@@ -22,17 +25,20 @@ from pynamodb.expressions.update import Action
 from pynamodb.models import Model
 from pynamodb.transactions import TransactWrite
 
-from clipmint import aws, clock, unreadable
+from clipmint import aws, clock, lots, unreadable
 from clipmint.credits import accounts
 from clipmint.credits.accounts import Account, Entry, Limits
-from clipmint.credits.ledger_items import AccountItem, EntryItem, GrantItem
+from clipmint.credits.ledger_items import AccountItem, EntryItem, ReferenceItem
 from clipmint.errors import InvalidRequest, ReferenceReused, try_again
 from clipmint.jobs import job_items, job_store
 from clipmint.jobs.job import Job
 from clipmint.jobs.job_items import JobItem
 from clipmint.jobs.verdict import Verdict
+from clipmint.lots import CreditKind
 from clipmint.telemetry import (
     CREDITS_CAPTURED,
+    CREDITS_CLAWED_BACK,
+    CREDITS_EXPIRED,
     CREDITS_GRANTED,
     CREDITS_HELD,
     CREDITS_RELEASED,
@@ -79,11 +85,21 @@ AlsoWriteFor = Callable[[int], AlsoWrite]
 
 
 def account_of(user_id: str) -> Account:
-    """A user's account (strongly consistent); an empty one for a user without any.
+    """A user's account as recorded (strongly consistent); an empty one for a user without any.
 
+    Its lots may include some that have ended since the last change; see `balance_of`.
     Raises `TemporarilyUnavailable` if it cannot be read.
     """
     return unreadable.required(lambda: _account_of(user_id), "account", user_id)
+
+
+def balance_of(user_id: str) -> Account:
+    """A user's account without the credits that have ended by now.
+
+    Raises `TemporarilyUnavailable` if it cannot be read.
+    """
+    account, _ = accounts.expire(account_of(user_id), clock.now())
+    return account
 
 
 def _account_of(user_id: str) -> Account:
@@ -91,9 +107,14 @@ def _account_of(user_id: str) -> Account:
         item = AccountItem.get(user_id, "ACCOUNT", consistent_read=True)
     except DoesNotExist:
         return Account(user_id)
+    plain = item.lots is None
+    own_lots = () if plain else lots.from_json(item.lots)
     return Account(
         user_id=item.user_id,
-        available=int(item.available),
+        available=int(item.available if plain else item.purchased) + lots.total(own_lots),
+        lots=own_lots,
+        debt=int(item.debt or 0),
+        plain=plain,
         held=int(item.held),
         sequence=int(item.last_sequence),
         open_jobs=int(item.open_jobs),
@@ -137,6 +158,11 @@ def _entry(item: EntryItem) -> Entry:
         job_id=item.job_id,
         stage=item.stage,
         reference=item.reference,
+        debt_after=int(item.debt_after or 0),
+        lots=lots.from_json(item.lots) if item.lots else (),
+        credit_kind=CreditKind(item.credit_kind) if item.credit_kind else None,
+        expires_at=clock.from_iso(item.expires_at) if item.expires_at else None,
+        reason=item.reason,
     )
 
 
@@ -152,8 +178,8 @@ def hold_and_record(
     Parameters
     ----------
     new
-        At least one. A transaction takes 100 items: the account, those of ``also_write``, and for
-        each job the job itself and one entry per stage.
+        At least one. A transaction takes 100 items: the account, those of ``also_write``, one entry
+        for what expires, and for each job the job itself and one entry per stage.
     also_write
         Further items for the same transaction.
     clips
@@ -162,7 +188,8 @@ def hold_and_record(
     Returns
     -------
     list
-        The jobs as recorded, with ``balance_after``: the credits that remain available.
+        The jobs as recorded, with ``balance_after``: the credits that remain available, and with
+        the lots that each hold came from.
 
     Raises
     ------
@@ -177,10 +204,10 @@ def hold_and_record(
     """
     prices = {job.job_id: job.prices for job in new}
 
-    def attempt() -> list[Job]:
+    def attempt() -> tuple[list[Job], list[Entry]]:
         before = account_of(new[0].user_id)
         after, entries = accounts.hold(before, prices, limits, new[0].created_at, clips=clips)
-        opened = [replace(job, balance_after=after.available) for job in new]
+        opened = [_with_lots(replace(job, balance_after=after.available), entries) for job in new]
         also = also_write if isinstance(also_write, AlsoWrite) else also_write(after.available)
         try:
             with _transaction() as transaction:
@@ -199,11 +226,22 @@ def hold_and_record(
         except TransactWriteError as error:
             _raise_refusal(error, len(new), also)
             raise
-        return opened
+        return opened, entries
 
-    opened = _retrying(attempt)
+    opened, entries = _retrying(attempt)
     emit({JOB_STARTED: len(opened), CREDITS_HELD: sum(job.credits for job in opened)})
+    _count_expired(entries)
     return opened
+
+
+def _with_lots(job: Job, entries: Sequence[Entry]) -> Job:
+    """The job with the part of its holds that came from lots. The settlement reads it here, so it
+    need not read the journal."""
+    held = {(entry.job_id, entry.stage): entry.lots for entry in entries if entry.kind == "hold"}
+    stages = tuple(
+        replace(stage, from_lots=held[job.job_id, stage.name] or None) for stage in job.stages
+    )
+    return replace(job, stages=stages)
 
 
 def settle(job_id: str, decide: Callable[[Job], Verdict | None]) -> Job:
@@ -228,17 +266,23 @@ def settle(job_id: str, decide: Callable[[Job], Verdict | None]) -> Job:
         Too many changes to this account or job at once; nothing was written.
     """
 
-    def attempt() -> tuple[Job, bool]:
+    def attempt() -> tuple[Job, list[Entry] | None]:
         job = job_store.get(job_id)
         if job is None:
             raise LookupError(f"no job {job_id}")
         verdict = None if job.is_terminal else decide(job)
         if verdict is None:
-            return job, False
+            return job, None
         now = clock.now()
         before = account_of(job.user_id)
         after, entries = accounts.resolve(
-            before, job.job_id, job.prices, job.captured_stages, now, clip=job.batch_id is not None
+            before,
+            job.job_id,
+            job.prices,
+            job.captured_stages,
+            now,
+            clip=job.batch_id is not None,
+            from_lots={stage.name: stage.from_lots or () for stage in job.stages},
         )
         ended = replace(
             job,
@@ -267,16 +311,25 @@ def settle(job_id: str, decide: Callable[[Job], Verdict | None]) -> Job:
                 condition=JobItem.open.exists() & (JobItem.revision == job.revision),
             )
             _save_account(transaction, before, after)
-        return ended, True
+        return ended, entries
 
-    job, by_us = _retrying(attempt)
-    if by_us:
+    job, entries = _retrying(attempt)
+    if entries is not None:
         _count_end(job)
+        _count_expired(entries)
     return job
 
 
-def grant(user_id: str, amount: int, reference: str) -> tuple[int, bool]:
-    """Give a user credits, once per reference.
+def grant(
+    user_id: str,
+    amount: int,
+    reference: str,
+    *,
+    kind: CreditKind = CreditKind.PURCHASED,
+    expires_at: datetime | None = None,
+    late: bool = False,
+) -> tuple[int, bool]:
+    """Give a user credits, once per reference. A debt takes its part first.
 
     Parameters
     ----------
@@ -285,6 +338,11 @@ def grant(user_id: str, amount: int, reference: str) -> tuple[int, bool]:
     reference
         What the credits are for, such as a store's transaction id; unique over all users, because
         one purchase belongs to one user.
+    expires_at
+        From when the credits cannot be spent, to the millisecond. Purchased credits never end.
+    late
+        Whether credits that have ended may be granted, which expires them: an allowance that was
+        paid in time, and reported after its period.
 
     Returns
     -------
@@ -293,37 +351,177 @@ def grant(user_id: str, amount: int, reference: str) -> tuple[int, bool]:
 
     Raises
     ------
+    InvalidRequest
+        Less than one credit, purchased credits with an end, or credits that have ended.
     ReferenceReused
-        The reference was used for another user or amount.
+        The reference was used for another user, amount, kind or end.
+    TooManyLots
+        The user has too many credits with different ends; nothing was granted.
     """
     if amount < 1:
         raise InvalidRequest("A grant is at least one credit", details="amount: at least 1")
-    used = GrantItem(
-        f"REFERENCE#{reference}", "REFERENCE", granted_to=user_id, credits=amount, balance_after=0
-    )
+    if kind is CreditKind.PURCHASED and expires_at is not None:
+        raise InvalidRequest("Purchased credits do not expire", details="expires_at: not allowed")
+    ends = None if expires_at is None else clock.from_iso(clock.iso(expires_at))
 
-    def attempt() -> tuple[int, bool]:
+    def change(before: Account) -> tuple[Account, list[Entry]]:
+        now = clock.now()
+        if ends is not None and ends <= now and not late:
+            raise InvalidRequest("Credits cannot end in the past", details="expires_at: is over")
+        return accounts.grant(before, amount, reference, now, kind=kind, expires_at=ends)
+
+    used = ReferenceItem(
+        f"REFERENCE#{reference}",
+        granted_to=user_id,
+        credits=amount,
+        credit_kind=None if kind is CreditKind.PURCHASED else kind.value,
+        expires_at=None if ends is None else clock.iso(ends),
+    )
+    written, replayed = _once(used, change)
+    if not replayed:
+        count(CREDITS_GRANTED, amount)
+    return int(written.balance_after), replayed
+
+
+def claw_back(
+    user_id: str, amount: int, reference: str, *, kind: CreditKind = CreditKind.PURCHASED
+) -> tuple[int, int, bool]:
+    """Take refunded credits back, once per reference: what is available, and the rest as a debt.
+
+    It may come before the grant of the purchase, which then repays the debt.
+
+    Parameters
+    ----------
+    amount
+        Whole credits, at least 1.
+    reference
+        The refund, such as a store's refund id; unique over all users.
+    kind
+        The kind of credits that was refunded. Credits of this kind are taken first.
+
+    Returns
+    -------
+    tuple
+        The credits available and the debt right after it, and whether this is a replay.
+
+    Raises
+    ------
+    InvalidRequest
+        Less than one credit.
+    ReferenceReused
+        The reference was used for another user, amount or kind.
+    """
+    if amount < 1:
+        raise InvalidRequest("A clawback is at least one credit", details="amount: at least 1")
+
+    def change(before: Account) -> tuple[Account, list[Entry]]:
+        return accounts.claw_back(before, amount, reference, kind, clock.now())
+
+    used = ReferenceItem(
+        f"CLAWBACK#{reference}",
+        granted_to=user_id,
+        credits=amount,
+        credit_kind=None if kind is CreditKind.PURCHASED else kind.value,
+    )
+    written, replayed = _once(used, change)
+    if not replayed:
+        count(CREDITS_CLAWED_BACK, amount)
+    return int(written.balance_after), int(written.debt_after or 0), replayed
+
+
+def adjust(user_id: str, amount: int, reference: str, reason: str) -> tuple[int, int, bool]:
+    """Correct a user's credits by hand, once per reference.
+
+    Parameters
+    ----------
+    amount
+        Whole credits, not 0. What a negative amount does not find available becomes a debt.
+    reason
+        For the journal, which the user can read.
+
+    Returns
+    -------
+    tuple
+        The credits available and the debt right after it, and whether this is a replay.
+
+    Raises
+    ------
+    InvalidRequest
+        The amount is 0.
+    ReferenceReused
+        The reference was used for another user or amount.
+    """
+    if not amount:
+        raise InvalidRequest("An adjustment changes something", details="amount: not 0")
+
+    def change(before: Account) -> tuple[Account, list[Entry]]:
+        return accounts.adjust(before, amount, reference, reason, clock.now())
+
+    used = ReferenceItem(f"ADJUST#{reference}", granted_to=user_id, credits=amount)
+    written, replayed = _once(used, change)
+    return int(written.balance_after), int(written.debt_after or 0), replayed
+
+
+def expire(user_id: str) -> int:
+    """Record the credits of a user that have ended, if no other change of the account has done so.
+
+    Returns the number of credits that expired.
+    """
+
+    def attempt() -> list[Entry]:
+        before = account_of(user_id)
+        after, entries = accounts.expire(before, clock.now())
+        if entries:
+            with _transaction() as transaction:
+                _save_entries(transaction, entries)
+                _save_account(transaction, before, after)
+        return entries
+
+    return _count_expired(_retrying(attempt))
+
+
+def _once(
+    used: ReferenceItem, change: Callable[[Account], tuple[Account, list[Entry]]]
+) -> tuple[ReferenceItem, bool]:
+    """Change an account once per reference: the reference as recorded, and whether it was before.
+
+    Reference, entries and account are one transaction. So a crash cannot leave a reference that is
+    used although its credits did not move, nor credits that move again.
+    """
+
+    def attempt() -> tuple[ReferenceItem, list[Entry], bool]:
         try:
-            found = GrantItem.get(used.reference, "REFERENCE", consistent_read=True)
+            found = ReferenceItem.get(used.reference, "REFERENCE", consistent_read=True)
         except DoesNotExist:
             pass
         else:
-            if (found.granted_to, int(found.credits)) != (user_id, amount):
-                raise ReferenceReused("This reference was used for another grant")
-            return int(found.balance_after), True
-        before = account_of(user_id)
-        after, entry = accounts.grant(before, amount, reference, clock.now())
+            if _purpose(found) != _purpose(used):
+                raise ReferenceReused("This reference was used for something else")
+            return found, [], True
+        before = account_of(used.granted_to)
+        after, entries = change(before)
         used.balance_after = after.available
+        used.debt_after = after.debt or None
         with _transaction() as transaction:
-            transaction.save(used, condition=GrantItem.reference.does_not_exist())
-            _save_entries(transaction, [entry])
+            transaction.save(used, condition=ReferenceItem.reference.does_not_exist())
+            _save_entries(transaction, entries)
             _save_account(transaction, before, after)
-        return after.available, False
+        return used, entries, False
 
-    available, replayed = _retrying(attempt)
-    if not replayed:
-        count(CREDITS_GRANTED, amount)
-    return available, replayed
+    written, entries, replayed = _retrying(attempt)
+    _count_expired(entries)
+    return written, replayed
+
+
+def _purpose(used: ReferenceItem) -> tuple[str, int, str | None, str | None]:
+    return used.granted_to, int(used.credits), used.credit_kind, used.expires_at
+
+
+def _count_expired(entries: Sequence[Entry]) -> int:
+    expired = sum(entry.credits for entry in entries if entry.kind == "expire")
+    if expired:
+        count(CREDITS_EXPIRED, expired)
+    return expired
 
 
 def _count_end(job: Job) -> None:
@@ -368,6 +566,11 @@ def _save_entries(transaction: TransactWrite, entries: list[Entry]) -> None:
                 job_id=entry.job_id,
                 stage=entry.stage,
                 reference=entry.reference,
+                debt_after=entry.debt_after or None,
+                lots=lots.to_json(entry.lots) if entry.lots else None,
+                credit_kind=entry.credit_kind.value if entry.credit_kind else None,
+                expires_at=clock.iso(entry.expires_at) if entry.expires_at else None,
+                reason=entry.reason,
             ),
             # Never overwrite: the journal is append-only, and a hold is resolved once.
             condition=EntryItem.sk.does_not_exist(),
@@ -383,7 +586,10 @@ def _save_account(transaction: TransactWrite, before: Account, after: Account) -
     transaction.save(
         AccountItem(
             user_id=after.user_id,
-            available=after.available,
+            available=after.available if after.plain else None,
+            purchased=None if after.plain else after.purchased,
+            lots=None if after.plain else lots.to_json(after.lots),
+            debt=after.debt or None,
             held=after.held,
             last_sequence=after.sequence,
             open_jobs=after.open_jobs,

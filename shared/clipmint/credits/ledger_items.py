@@ -1,4 +1,4 @@
-"""The items of the Ledger table: accounts, entries of the journal, and references of grants."""
+"""The items of the Ledger table: accounts, entries of the journal, and used references."""
 
 from __future__ import annotations
 
@@ -24,14 +24,23 @@ class BySequence(LocalSecondaryIndex[Any]):
 
 class AccountItem(Model):
     """A user's account, at ``sk = ACCOUNT``. Its number is not named ``sequence``: it stays out of
-    the journal's index."""
+    the journal's index.
+
+    An account that is not plain has ``purchased``, ``lots`` and ``debt`` instead of ``available``:
+    what is available depends on the time. So a function of an earlier release cannot read it, and
+    answers 503, during an update or after a roll-back; it would write the account without its lots
+    and debt.
+    """
 
     class Meta(TableMeta):
         table_name = FromEnvironment("LEDGER_TABLE")
 
     user_id = UnicodeAttribute(hash_key=True)
     sk = UnicodeAttribute(range_key=True, default="ACCOUNT")
-    available = NumberAttribute()
+    available = NumberAttribute(null=True)
+    purchased = NumberAttribute(null=True)
+    lots = UnicodeAttribute(null=True)
+    debt = NumberAttribute(null=True)
     held = NumberAttribute()
     last_sequence = NumberAttribute()
     open_jobs = NumberAttribute()
@@ -57,12 +66,20 @@ class EntryItem(Model):
     job_id = UnicodeAttribute(null=True)
     stage = UnicodeAttribute(null=True)
     reference = UnicodeAttribute(null=True)
+    debt_after = NumberAttribute(null=True)
+    lots = UnicodeAttribute(null=True)
+    credit_kind = UnicodeAttribute(null=True)
+    expires_at = UnicodeAttribute(null=True)
+    reason = UnicodeAttribute(null=True)
 
     by_sequence = BySequence()
 
 
-class GrantItem(Model):
-    """Marks a grant's reference as used, for any user."""
+class ReferenceItem(Model):
+    """Marks the reference of a grant, a clawback or an adjustment as used, for any user.
+
+    ``reference`` begins with ``REFERENCE#``, ``CLAWBACK#`` or ``ADJUST#``.
+    """
 
     class Meta(TableMeta):
         table_name = FromEnvironment("LEDGER_TABLE")
@@ -72,3 +89,6 @@ class GrantItem(Model):
     granted_to = UnicodeAttribute()
     credits = NumberAttribute()
     balance_after = NumberAttribute()
+    debt_after = NumberAttribute(null=True)
+    credit_kind = UnicodeAttribute(null=True)
+    expires_at = UnicodeAttribute(null=True)

@@ -267,7 +267,7 @@ def get_models(
     responses=http_api.answers(UserCredits, InvalidRequest, UserMismatch),
 )
 def get_user_credits(user_id: UserId = None) -> UserCredits:
-    account = ledger.account_of(check_user(router, user_id))
+    account = ledger.balance_of(check_user(router, user_id))
     return UserCredits(credits_remaining=account.available)
 
 

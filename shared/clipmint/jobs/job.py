@@ -17,6 +17,7 @@ from enum import StrEnum
 from clipmint.catalog.entry import Settings
 from clipmint.catalog.route import Route
 from clipmint.jobs.outcomes import Failed, FailureCode, Finished, Succeeded
+from clipmint.lots import Lots
 from clipmint.records import stored
 from clipmint.stages import IMAGE, STAGES, Kind
 
@@ -141,7 +142,8 @@ class Stage:
     ``provider`` and ``endpoint`` are the route of the submission, and the first of ``routes`` until
     there is one. ``refusals`` are the earlier attempts. ``poll_seconds`` and ``deadline_seconds``
     are the model's values when the job was ordered. A stage of a kind that no provider executes has
-    no routes and the provider `clipmint.stages.OURSELVES`.
+    no routes and the provider `clipmint.stages.OURSELVES`. ``from_lots`` is the part of the hold
+    that came from lots; None if all of it was purchased, as every hold of earlier releases.
     """
 
     name: str
@@ -160,6 +162,7 @@ class Stage:
     outcome: Finished | None = None
     asset: Asset | None = None
     task_token: str | None = None
+    from_lots: Lots | None = None
 
     @property
     def kind(self) -> Kind:

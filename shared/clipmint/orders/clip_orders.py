@@ -166,7 +166,7 @@ def _open_clips(order: Order, project_id: str, request: ClipsRequest, limits: Li
     project, jobs, remaining = prepared.project, prepared.jobs, prepared.remaining
     request.check_price(sum(job.credits for job in jobs))
     if not jobs:
-        available = ledger.account_of(order.user_id).available
+        available = ledger.balance_of(order.user_id).available
         return ClipBatch(project_id, (), available, remaining=0)
     clips = tuple(HeldClip(job.scene_id or "", job.job_id, job.credits) for job in jobs)
     before = project.scene_jobs

@@ -10,13 +10,16 @@ from typing import Any
 
 import pytest
 
+from clipmint import clock
 from clipmint.aws import table
 from clipmint.credits import audit, ledger
 from clipmint.credits.ledger_items import AccountItem, EntryItem
 from clipmint.jobs.job import Job, JobStatus
 from clipmint.jobs.outcomes import FailureCode
 from clipmint.jobs.verdict import Verdict
-from tests.support.jobs import open_job
+from clipmint.lots import CreditKind
+from tests.support.clock import Clock
+from tests.support.jobs import assert_adds_up, journal, open_job
 from tests.support.moto_aws import Aws, client_of, hooked
 
 FAILED = Verdict(JobStatus.FAILED, FailureCode.INTERNAL)
@@ -73,6 +76,29 @@ def test_an_edited_account_is_off_by_the_edited_amount(
     assert whole() == audit.Audit(accounts=4, drift=5 + 4)
     found = {record.__dict__["user_id"]: record.__dict__["drift"] for record in caplog.records}
     assert found == {"zoe": 5, "eve": 4}
+
+
+def test_what_has_ended_is_recorded_by_the_audit(
+    aws: Aws, books: dict[str, Job], hands: Clock
+) -> None:
+    ends = clock.now() + timedelta(minutes=10)
+    ledger.grant("zoe", 5, "bonus", kind=CreditKind.PROMO, expires_at=ends)
+    assert whole() == audit.Audit(accounts=4, drift=0)
+    assert ledger.account_of("zoe").available == 12
+    hands.forward(minutes=10)
+    assert whole() == audit.Audit(accounts=4, drift=0)
+    assert [entry.kind for entry in journal("zoe")] == ["grant", "grant", "expire"]
+    assert assert_adds_up("zoe").available == 7
+    assert whole() == audit.Audit(accounts=4, drift=0)
+
+
+def test_lots_and_a_debt_are_audited(aws: Aws, books: dict[str, Job]) -> None:
+    ledger.grant("zoe", 5, "bonus", kind=CreditKind.PROMO)
+    ledger.claw_back("eve", 3, "refund")
+    assert whole() == audit.Audit(accounts=4, drift=0)
+    edit(aws, "zoe", purchased=8)
+    edit(aws, "eve", debt=4)
+    assert whole().drift == 1 + 1
 
 
 def test_a_missing_journal_entry_is_detected(aws: Aws, books: dict[str, Job]) -> None:

@@ -1,14 +1,17 @@
-"""The three transactions that move credits, against tables made from the template."""
+"""The transactions that move credits, against tables made from the template."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from pynamodb.exceptions import TransactWriteError
 
+from clipmint import clock
 from clipmint.credits import ledger
 from clipmint.credits.accounts import Limits
 from clipmint.errors import (
@@ -22,11 +25,13 @@ from clipmint.jobs import job_store
 from clipmint.jobs.job import Asset, Handle, Job, JobStatus
 from clipmint.jobs.outcomes import FailureCode
 from clipmint.jobs.verdict import Verdict, verdict
+from clipmint.lots import CreditKind
 from tests.support.clock import Clock
 from tests.support.jobs import TASK_ID, assert_adds_up, begin_sending, journal, new_job, open_job
 from tests.support.moto_aws import Aws
 
 LIMITS = Limits()
+PROMO, PURCHASED = CreditKind.PROMO, CreditKind.PURCHASED
 COMPLETED = Verdict(JobStatus.COMPLETED)
 FAILED = Verdict(JobStatus.FAILED, FailureCode.PROVIDER_ERROR)
 ASSET = Asset("bucket", "key", "video/mp4", 1_000, "0" * 64, 1_280, 720, 8.0, "thumbnail")
@@ -354,6 +359,220 @@ def test_a_grant_gives_something(aws: Aws, amount: int) -> None:
     with pytest.raises(InvalidRequest):
         ledger.grant("user-1", amount, "purchase-1")
     assert aws.items("LEDGER_TABLE") == []
+
+
+# ── Credits that end, refunds and corrections ────────────────────────────────────────────────────
+
+
+def account_item(aws: Aws, user_id: str = "user-1") -> dict[str, Any]:
+    [item] = [
+        item
+        for item in aws.items("LEDGER_TABLE")
+        if (item["user_id"], item["sk"]) == ({"S": user_id}, {"S": "ACCOUNT"})
+    ]
+    return item
+
+
+def kinds(user_id: str = "user-1") -> list[str]:
+    return [entry.kind for entry in journal(user_id)]
+
+
+def promo(amount: int, hands: Clock, minutes: int = 10) -> None:
+    """Promotional credits that end after so many minutes."""
+    ends = clock.now() + timedelta(minutes=minutes)
+    ledger.grant("user-1", amount, f"promo-{amount}-{minutes}", kind=PROMO, expires_at=ends)
+
+
+def test_a_hold_records_the_lots_it_came_from_in_its_entry_and_on_the_job(
+    aws: Aws, hands: Clock
+) -> None:
+    promo(20, hands)
+    ledger.grant("user-1", 100, "purchase-1")
+    before = ledger.account_of("user-1")
+    job = ledger.hold_and_record([new_job(credits_=32)], LIMITS)[0]
+    assert job_store.get(job.job_id) == job
+    [part] = job.stages[0].from_lots or ()
+    assert (part.kind, part.credits, part.expires_at) == (PROMO, 20, before.lots[0].expires_at)
+    assert journal("user-1")[-1].lots == job.stages[0].from_lots
+    after = assert_adds_up("user-1")
+    assert (after.available, after.purchased, after.held, after.lots) == (88, 88, 32, ())
+    ledger.settle(job.job_id, lambda _: FAILED)
+    assert assert_adds_up("user-1").lots == before.lots
+
+
+def test_a_release_into_a_lot_that_has_ended_expires_in_the_same_transaction(
+    aws: Aws, hands: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    promo(20, hands)
+    ledger.grant("user-1", 100, "purchase-1")
+    job = ledger.hold_and_record([new_job(credits_=32)], LIMITS)[0]
+    hands.forward(minutes=10)
+    before = aws.transactions
+    ledger.settle(job.job_id, lambda _: FAILED)
+    assert aws.transactions == before + 1
+    assert kinds() == ["grant", "grant", "hold", "release", "expire"]
+    assert assert_adds_up("user-1").available == 100
+    assert '"CreditsExpired":[20.0]' in capsys.readouterr().out.replace(" ", "")
+
+
+def test_a_captured_stage_keeps_credits_that_have_ended_meanwhile(aws: Aws, hands: Clock) -> None:
+    promo(32, hands)
+    job = stored(ledger.hold_and_record([new_job(credits_=32)], LIMITS)[0])
+    hands.forward(minutes=10)
+    assert ledger.settle(job.job_id, lambda _: COMPLETED).credits_used == 32
+    assert kinds() == ["grant", "hold", "capture"]
+
+
+def test_what_has_ended_cannot_be_spent_and_is_recorded_with_the_next_change(
+    aws: Aws, hands: Clock
+) -> None:
+    promo(20, hands)
+    assert ledger.balance_of("user-1").available == 20
+    hands.forward(minutes=10)
+    assert ledger.balance_of("user-1").available == 0
+    with pytest.raises(InsufficientCredits):
+        ledger.hold_and_record([new_job(credits_=20)], LIMITS)
+    assert kinds() == ["grant"]
+    ledger.grant("user-1", 40, "purchase-1")
+    assert ledger.hold_and_record([new_job()], LIMITS)[0].balance_after == 8
+    assert kinds() == ["grant", "expire", "grant", "hold"]
+
+
+def test_expiry_is_recorded_once_also_when_two_want_to(aws: Aws, hands: Clock) -> None:
+    promo(20, hands)
+    hands.forward(minutes=10)
+    aws.before_each_transaction(lambda: str(ledger.expire("user-1")) and None)
+    assert ledger.expire("user-1") == 0
+    assert kinds() == ["grant", "expire"]
+    assert assert_adds_up("user-1").available == 0
+
+
+def test_a_refund_is_taken_back_once_and_what_was_spent_is_owed(aws: Aws) -> None:
+    ledger.grant("user-1", 100, "purchase-1")
+    job = stored(ledger.hold_and_record([new_job(credits_=80)], LIMITS)[0])
+    ledger.settle(job.job_id, lambda _: COMPLETED)
+    running = ledger.hold_and_record([new_job(credits_=15)], LIMITS)[0]
+    assert ledger.claw_back("user-1", 100, "refund-1") == (0, 95, False)
+    assert ledger.claw_back("user-1", 100, "refund-1") == (0, 95, True)
+    account = assert_adds_up("user-1")
+    assert (account.available, account.held, account.debt) == (0, 15, 95)
+    with pytest.raises(InsufficientCredits) as refused:
+        ledger.hold_and_record([new_job(credits_=1)], LIMITS)
+    assert refused.value.extras["debt_credits"] == 95
+    ledger.settle(running.job_id, lambda _: FAILED)
+    assert ledger.grant("user-1", 100, "purchase-2") == (20, False)
+    assert assert_adds_up("user-1").debt == 0
+
+
+@pytest.mark.parametrize(
+    ("user_id", "amount", "kind"),
+    [("user-2", 5, PURCHASED), ("user-1", 6, PURCHASED), ("user-1", 5, PROMO)],
+)
+def test_a_refund_belongs_to_one_user_amount_and_kind(
+    aws: Aws, user_id: str, amount: int, kind: CreditKind
+) -> None:
+    ledger.claw_back("user-1", 5, "refund-1")
+    with pytest.raises(ReferenceReused):
+        ledger.claw_back(user_id, amount, "refund-1", kind=kind)
+    # A purchase and its refund may have the same reference.
+    assert ledger.grant("user-1", 5, "refund-1") == (0, False)
+
+
+def test_two_refunds_of_one_reference_at_once_are_one(aws: Aws) -> None:
+    ledger.grant("user-1", 100, "purchase-1")
+    aws.before_each_transaction(lambda: ledger.claw_back("user-1", 60, "refund-1") and None)
+    assert ledger.claw_back("user-1", 60, "refund-1") == (40, 0, True)
+    assert assert_adds_up("user-1").available == 40
+
+
+def test_a_correction_has_a_reason_and_happens_once(aws: Aws) -> None:
+    ledger.grant("user-1", 10, "purchase-1")
+    assert ledger.adjust("user-1", 5, "ticket-1", "A video was unusable") == (15, 0, False)
+    assert ledger.adjust("user-1", -20, "ticket-2", "Granted twice by hand") == (0, 5, False)
+    assert ledger.adjust("user-1", -20, "ticket-2", "Granted twice by hand") == (0, 5, True)
+    assert [(entry.kind, entry.credits, entry.reason) for entry in journal("user-1")][1:] == [
+        ("adjust", 5, "A video was unusable"),
+        ("adjust", -20, "Granted twice by hand"),
+    ]
+    assert assert_adds_up("user-1").debt == 5
+
+
+def test_a_grant_belongs_to_one_kind_and_end(aws: Aws, hands: Clock) -> None:
+    ends = clock.now() + timedelta(minutes=10)
+    terms: dict[str, Any] = {"kind": PROMO, "expires_at": ends}
+    assert ledger.grant("user-1", 5, "bonus", **terms) == (5, False)
+    for other in (
+        {"kind": PROMO},
+        {"kind": CreditKind.ALLOWANCE, "expires_at": ends},
+        {"kind": PROMO, "expires_at": ends + timedelta(milliseconds=1)},
+        {},
+    ):
+        with pytest.raises(ReferenceReused):
+            ledger.grant("user-1", 5, "bonus", **other)
+    hands.forward(minutes=11)
+    assert ledger.grant("user-1", 5, "bonus", **terms) == (5, True)
+    with pytest.raises(InvalidRequest, match="in the past"):
+        ledger.grant("user-1", 5, "another", **terms)
+    assert ledger.grant("user-1", 5, "late", late=True, **terms) == (0, False)
+    assert kinds() == ["grant", "expire", "grant", "expire"]
+    with pytest.raises(InvalidRequest, match="do not expire"):
+        ledger.grant("user-1", 5, "bought", expires_at=ends)
+
+
+def test_conflicts_while_a_refund_is_taken_back_lose_nothing(aws: Aws) -> None:
+    ledger.grant("user-1", 100, "purchase-1")
+    aws.before_each_transaction(*[conflict] * ledger.MAX_ATTEMPTS)
+    with pytest.raises(TemporarilyUnavailable):
+        ledger.claw_back("user-1", 60, "refund-1")
+    assert assert_adds_up("user-1").available == 100
+    assert ledger.claw_back("user-1", 60, "refund-1") == (40, 0, False)
+
+
+# ── Accounts and jobs of the previous release ────────────────────────────────────────────────────
+
+
+def test_an_account_with_purchased_credits_is_stored_as_the_previous_release_reads_it(
+    aws: Aws,
+) -> None:
+    job = open_job(credits_=32)
+    assert account_item(aws).keys() == {
+        *("user_id", "sk", "available", "held", "last_sequence"),
+        *("open_jobs", "hour", "hour_jobs", "open_clips"),
+    }
+    assert "from_lots" not in aws.job_item(job.job_id)["video"]["M"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda: ledger.grant("user-1", 1, "promo", kind=PROMO),
+        lambda: ledger.claw_back("user-1", 1, "refund"),
+        lambda: ledger.adjust("user-1", -1_000, "ticket", "An error"),
+    ],
+)
+def test_an_account_with_lots_a_refund_or_a_debt_cannot_be_read_by_the_previous_release(
+    aws: Aws, change: Callable[[], Any]
+) -> None:
+    # It would write the account again without them.
+    job = open_job(credits_=32)
+    change()
+    assert "available" not in account_item(aws)
+    ledger.settle(job.job_id, lambda _: FAILED)
+    ledger.grant("user-1", 1_000, "purchase")
+    assert "available" not in account_item(aws)
+    assert_adds_up("user-1")
+
+
+def test_a_running_job_of_the_previous_release_returns_purchased_credits(
+    aws: Aws, hands: Clock
+) -> None:
+    ledger.grant("user-1", 40, "purchase-1")
+    job = ledger.hold_and_record([new_job(credits_=32)], LIMITS)[0]  # without lots
+    promo(20, hands)
+    hands.forward(minutes=20)
+    ledger.settle(job.job_id, lambda _: FAILED)
+    account = assert_adds_up("user-1")
+    assert (account.available, account.purchased, account.held) == (40, 40, 0)
 
 
 # ── Reading ──────────────────────────────────────────────────────────────────────────────────────

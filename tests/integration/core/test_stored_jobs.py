@@ -175,5 +175,7 @@ def test_the_same_writes_leave_the_same_item(aws: Aws, hands: Clock, name: str) 
 @pytest.mark.parametrize("name", WRITTEN)
 def test_a_stored_job_is_read_as_before(name: str) -> None:
     read = as_json(to_job(JobItem.from_raw_data(STORED[name]["item"])))
-    known = STORED[name]["job"]
+    known = dict(STORED[name]["job"])
+    # That version knew no lots: all that was held had been purchased.
+    known["stages"] = [stage | {"from_lots": None} for stage in known["stages"]]
     assert {field: read[field] for field in known} == known

@@ -9,6 +9,7 @@ import pytest
 from clipmint.catalog import model_store
 from clipmint.catalog.defaults import DEFAULT_CATALOG
 from clipmint.credits import ledger
+from clipmint.credits.accounts import MAX_LOTS
 from clipmint.orders import offers
 from functions.admin.app import handler
 from functions.status.app import handler as status
@@ -54,6 +55,8 @@ def test_without_the_scope_nothing_is_granted_or_changed(
 ) -> None:
     calls: list[tuple[str, str, dict[str, Any] | None]] = [
         ("POST", "/v1/admin/grants", GRANT),
+        ("POST", "/v1/admin/clawbacks", GRANT),
+        ("POST", "/v1/admin/adjustments", GRANT | {"reason": "Why"}),
         ("PUT", "/v1/admin/models/veo-3.1", VEO | {"available": False}),
         ("GET", "/v1/admin/models/veo-3.1", None),
         ("DELETE", "/v1/admin/models/veo-3.1", None),
@@ -90,6 +93,105 @@ def test_a_grant_that_is_not_as_agreed_is_refused(
     answer = call("POST", "/v1/admin/grants", body=GRANT | change)
     assert (answer.status, answer.code) == (400, "INVALID_REQUEST")
     assert named in answer.body["details"]
+    assert aws.items("LEDGER_TABLE") == []
+
+
+END = "2090-02-28T23:59:59.5+01:00"
+
+
+def test_a_promotion_is_granted_until_its_end(aws: Aws, call: Caller) -> None:
+    body = GRANT | {"kind": "promo", "expires_at": END}
+    assert call("POST", "/v1/admin/grants", body=body).body["available"] == 500
+    utc = body | {"expires_at": "2090-02-28T22:59:59.500Z"}
+    assert call("POST", "/v1/admin/grants", body=utc).body["replayed"]
+    [lot] = assert_adds_up("user-1").lots
+    assert (lot.kind, lot.credits) == ("promo", 500)
+    other = call("POST", "/v1/admin/grants", body=body | {"kind": "allowance"})
+    assert (other.status, other.code) == (409, "REFERENCE_REUSED")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"expires_at": END},
+        {"kind": "purchased", "expires_at": END},
+        {"kind": "promo", "expires_at": "2020-01-01T00:00:00Z"},
+        {"kind": "promo", "expires_at": "2090-01-01T00:00:00"},
+        {"kind": "promo", "expires_at": "2090-01-01"},
+        {"kind": "promo", "expires_at": 3_787_000_000},
+        {"kind": "promo", "expires_at": "3787000000"},
+        {"kind": "promo", "expires_at": "9999-12-31T23:59:59-14:00"},
+        {"kind": "promo", "expires_at": "0001-01-01T00:00:00+14:00"},
+        {"kind": "promo", "expires_at": True},
+        {"kind": "gift"},
+        {"kind": None},
+    ],
+)
+def test_purchased_credits_have_no_end_and_others_one_in_the_future(
+    aws: Aws, call: Caller, change: dict[str, Any]
+) -> None:
+    answer = call("POST", "/v1/admin/grants", body=GRANT | change)
+    assert (answer.status, answer.code) == (400, "INVALID_REQUEST")
+    assert aws.items("LEDGER_TABLE") == []
+
+
+def test_a_user_has_a_limited_number_of_different_ends(call: Caller) -> None:
+    def promote(minute: int) -> Answer:
+        body = {"reference": f"promo-{minute}", "kind": "promo"}
+        body["expires_at"] = f"2090-01-01T00:{minute:02}:00Z"
+        return call("POST", "/v1/admin/grants", body=GRANT | body)
+
+    assert {promote(minute).status for minute in range(MAX_LOTS)} == {200}
+    refused = promote(MAX_LOTS)
+    assert (refused.status, refused.code) == (409, "TOO_MANY_LOTS")
+    assert assert_adds_up("user-1").available == 500 * MAX_LOTS
+
+
+REFUND = {"user_id": "user-1", "amount": 600, "reference": "refund-1"}
+
+
+def test_a_refund_is_taken_back_once_however_often_it_is_reported(call: Caller) -> None:
+    call("POST", "/v1/admin/grants", body=GRANT)
+    expected = REFUND | {"kind": "purchased", "available": 0, "debt": 100}
+    for replayed in (False, True, True):
+        answer = call("POST", "/v1/admin/clawbacks", body=REFUND)
+        assert (answer.status, answer.body) == (200, expected | {"replayed": replayed})
+    assert assert_adds_up("user-1").debt == 100
+    other = call("POST", "/v1/admin/clawbacks", body=REFUND | {"amount": 1})
+    assert (other.status, other.code) == (409, "REFERENCE_REUSED")
+
+
+CORRECTION = {"user_id": "user-1", "amount": -3, "reference": "ticket-1", "reason": "Two by error"}
+
+
+def test_a_correction_is_made_once(call: Caller) -> None:
+    call("POST", "/v1/admin/grants", body=GRANT)
+    for replayed in (False, True):
+        answer = call("POST", "/v1/admin/adjustments", body=CORRECTION)
+        assert answer.body == CORRECTION | {"available": 497, "debt": 0, "replayed": replayed}
+    assert assert_adds_up("user-1").available == 497
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("clawbacks", REFUND | {"amount": 0}),
+        ("clawbacks", REFUND | {"amount": -1}),
+        ("clawbacks", REFUND | {"amount": 1.5}),
+        ("clawbacks", REFUND | {"kind": "gift"}),
+        ("clawbacks", REFUND | {"expires_at": END}),
+        ("adjustments", CORRECTION | {"amount": 0}),
+        ("adjustments", CORRECTION | {"amount": 10**9}),
+        ("adjustments", CORRECTION | {"reason": ""}),
+        ("adjustments", CORRECTION | {"reason": "x" * 501}),
+        ("adjustments", {"user_id": "user-1", "amount": 1, "reference": "ticket-1"}),
+    ],
+)
+def test_a_refund_or_correction_that_is_not_as_agreed_is_refused(
+    aws: Aws, call: Caller, path: str, body: dict[str, Any]
+) -> None:
+    answer = call("POST", f"/v1/admin/{path}", body=body)
+    assert (answer.status, answer.code) == (400, "INVALID_REQUEST")
     assert aws.items("LEDGER_TABLE") == []
 
 

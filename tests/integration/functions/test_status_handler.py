@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -21,6 +22,7 @@ from clipmint.jobs.job import Asset, Job, JobStatus
 from clipmint.jobs.job_items import JobItem
 from clipmint.jobs.outcomes import USER_MESSAGES, Failed, FailureCode, Succeeded
 from clipmint.jobs.verdict import Verdict, verdict
+from clipmint.lots import CreditKind
 from functions.status.app import handler
 from tests.support.clock import Clock
 from tests.support.gateway import Caller
@@ -337,11 +339,57 @@ def test_an_unchanged_catalog_is_not_sent_again(call: Caller) -> None:
 
 
 def test_credits_are_what_is_available_and_what_is_held(call: Caller) -> None:
-    assert call("GET", "/v1/credits").body == {"available": 0, "held": 0}
+    nothing = {"available": 0, "held": 0, "debt": 0, "lots": []}
+    assert call("GET", "/v1/credits").body == nothing
     ledger.grant("user-1", 100, "purchase-1")
     open_job()
-    assert call("GET", "/v1/credits").body == {"available": 68, "held": 32}
-    assert call("GET", "/v1/credits", user=STRANGER).body == {"available": 0, "held": 0}
+    assert call("GET", "/v1/credits").body == {
+        "available": 68,
+        "held": 32,
+        "debt": 0,
+        "lots": [{"kind": "purchased", "credits": 68, "expires_at": None}],
+    }
+    assert call("GET", "/v1/credits", user=STRANGER).body == nothing
+
+
+def test_credits_are_shown_in_the_order_in_which_they_are_spent_until_they_end(
+    aws: Aws, call: Caller, hands: Clock
+) -> None:
+    hands.to_next_hour()
+    ends = clock.now() + timedelta(hours=2)
+    ledger.grant("user-1", 100, "purchase-1")
+    ledger.grant("user-1", 30, "period-1", kind=CreditKind.ALLOWANCE, expires_at=ends)
+    ledger.grant("user-1", 5, "welcome", kind=CreditKind.PROMO)
+    lots = [
+        {"kind": "allowance", "credits": 30, "expires_at": clock.iso(ends)},
+        {"kind": "promo", "credits": 5, "expires_at": None},
+        {"kind": "purchased", "credits": 100, "expires_at": None},
+    ]
+    assert call("GET", "/v1/credits").body["lots"] == lots
+    hands.forward(hours=2)
+    before = aws.items("LEDGER_TABLE")
+    found = call("GET", "/v1/credits").body
+    assert (found["available"], found["lots"]) == (105, lots[1:])
+    assert aws.items("LEDGER_TABLE") == before, "this function writes nothing"
+
+
+def test_a_debt_is_shown_and_its_entries_explain_it(call: Caller) -> None:
+    ledger.grant("user-1", 10, "purchase-1")
+    ledger.claw_back("user-1", 15, "refund-1")
+    ledger.adjust("user-1", 2, "ticket-1", "Sorry for the delay")
+    found = call("GET", "/v1/credits").body
+    assert found == {"available": 0, "held": 0, "debt": 3, "lots": []}
+    shown = [
+        (entry["kind"], entry["credits"], entry["debt_after"], entry["credit_kind"])
+        for entry in call("GET", "/v1/credits/entries").body["entries"]
+    ]
+    assert shown == [
+        ("adjust", 2, 3, None),
+        ("clawback", 15, 5, "purchased"),
+        ("grant", 10, 0, "purchased"),
+    ]
+    newest = call("GET", "/v1/credits/entries").body["entries"][0]
+    assert newest["reason"] == "Sorry for the delay"
 
 
 def test_the_journal_is_paged_and_ones_own(call: Caller) -> None:

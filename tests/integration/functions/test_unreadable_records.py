@@ -294,7 +294,7 @@ def edit_ledger(aws: Aws, user_id: str, sk: str, **changes: Any) -> None:
 def test_an_account_of_a_newer_version_is_shown(aws: Aws, call: Caller) -> None:
     ledger.grant("user-1", 5, "receipt-1")
     edit_ledger(aws, "user-1", "ACCOUNT", bonus={"N": "3"})
-    assert call("GET", "/v1/credits").body == {"available": 5, "held": 0}
+    assert call("GET", "/v1/credits").body["available"] == 5
 
 
 def test_an_account_that_cannot_be_read_is_to_be_asked_again(

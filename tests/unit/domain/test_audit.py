@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import get_args
 
 import pytest
@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from clipmint.credits import accounts
 from clipmint.credits.accounts import Account, Entry, EntryKind, Limits
-from clipmint.credits.journal import HELD, OWNED, Journal, drift
+from clipmint.credits.journal import HELD, IN_LOTS, OWNED, Journal, drift
+from clipmint.lots import CreditKind
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 LIMITS = Limits(open_jobs=100, jobs_per_hour=100)
@@ -22,14 +23,13 @@ LIMITS = Limits(open_jobs=100, jobs_per_hour=100)
 def journal_of(entries: list[Entry]) -> Journal:
     journal = Journal()
     for entry in entries:
-        journal.add(entry.kind, entry.credits, entry.job_id or "", entry.stage or "")
+        journal.add(entry.kind, entry.credits, entry.job_id or "", entry.stage or "", entry.lots)
     return journal
 
 
 def books(*, grant: int = 100, ends: str = "capture release open") -> tuple[Account, list[Entry]]:
     """An account with a two-stage job per word, and its journal."""
-    account, entry = accounts.grant(Account("ada"), grant, "receipt", NOW)
-    entries = [entry]
+    account, entries = accounts.grant(Account("ada"), grant, "receipt", NOW)
     for number, end in enumerate(ends.split()):
         job_id, prices = f"job-{number}", {"image": 3, "video": 10}
         account, more = accounts.hold(account, {job_id: prices}, LIMITS, NOW)
@@ -92,4 +92,28 @@ def test_a_hold_resolved_twice_is_detected() -> None:
 
 
 def test_the_audit_knows_every_kind_of_entry() -> None:
-    assert set(get_args(EntryKind)) <= OWNED.keys() == HELD.keys()
+    assert set(get_args(EntryKind)) == OWNED.keys() == HELD.keys() == IN_LOTS.keys()
+
+
+def with_lots() -> tuple[Account, list[Entry]]:
+    """An account with a lot, a part of which was spent, and its journal."""
+    account, entries = accounts.grant(
+        Account("ada"), 20, "bonus", NOW, kind=CreditKind.PROMO, expires_at=NOW + timedelta(days=1)
+    )
+    account, more = accounts.grant(account, 30, "receipt", NOW)
+    account, held = accounts.hold(account, {"job": {"video": 8}}, LIMITS, NOW)
+    return account, [*entries, *more, *held]
+
+
+def test_a_lot_is_compared_with_its_entries() -> None:
+    account, entries = with_lots()
+    assert drift(account, journal_of(entries)) == 0
+    [lot] = account.lots
+    assert drift(replace(account, lots=(replace(lot, credits=15),)), journal_of(entries)) == 3
+    assert drift(replace(account, lots=()), journal_of(entries)) == 12
+
+
+def test_a_debt_beside_available_credits_is_drift() -> None:
+    account, entries = with_lots()
+    edited = replace(account, debt=5)
+    assert drift(edited, journal_of(entries)) == 5 + 5

@@ -102,6 +102,7 @@ def test_the_table_of_statuses_is_the_documented_one() -> None:
             "CancelTooLate",
             "JobRunning",
             "ReferenceReused",
+            "TooManyLots",
             "SceneBusy",
             "ProjectBusy",
         },
