@@ -115,7 +115,8 @@ def _not_as_told(scenario: Scenario, world: World, points: tuple[Point, ...]) ->
 def _untrue(world: World) -> Iterator[str]:
     """Final responses to users that are not true."""
     jobs = {job["job_id"]: job for job in world.jobs()}
-    for told in world.told:
+    # The scenario itself looks at the answers that the owner gets.
+    for told in (told for told in world.told if not told.path.startswith("/v1/admin/")):
         what, status = f"{told.method} {told.path}", told.answer.status
         job = next((job for job_id, job in jobs.items() if job_id in told.path), None)
         if told.path.endswith("/cancel") and job:

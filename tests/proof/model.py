@@ -1,5 +1,7 @@
 """What Clipmint must answer, derived from the promises alone: integers, sets and a few flags.
 
+Credits are counted one by one (`tests.support.single_credits`).
+
 This shares no code with the product. Each function here is one thing that can happen. It changes
 the model and returns the required response: an HTTP status or the name of an error, and its values.
 `tests.proof.stateful` does the same with the real code and compares.
@@ -8,6 +10,9 @@ the model and returns the required response: an HTTP status or the name of an er
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from tests.support.single_credits import Credit, Credits
 
 OPEN_JOBS, JOBS_PER_HOUR = 3, 6
 """The limits of the test, low enough to be reached."""
@@ -36,6 +41,7 @@ class Job:
     """
 
     user: str
+    key: str
     price: int
     body: str
     created: int
@@ -57,8 +63,9 @@ class Job:
 
 @dataclass
 class Account:
-    available: int = 0
-    held: int = 0
+    """A user's credits, and how many lines their journal has."""
+
+    credits: Credits = field(default_factory=Credits)
     lines: int = 0
     open: int = 0
     hour: int = 0
@@ -72,22 +79,76 @@ class Model:
     now: int
     accounts: dict[str, Account] = field(default_factory=dict)
     jobs: dict[tuple[str, str], Job] = field(default_factory=dict)
-    grants: dict[str, tuple[str, int, int]] = field(default_factory=dict)
+    used: dict[tuple[str, str], tuple[tuple[object, ...], Answer]] = field(default_factory=dict)
+    """What each reference of a grant, refund or correction was for, and its first answer."""
 
     def account(self, user: str) -> Account:
         return self.accounts.setdefault(user, Account())
 
     # ── Money in ─────────────────────────────────────────────────────────────────────────────────
 
-    def grant(self, user: str, credits_: int, reference: str) -> Answer:
-        if reference in self.grants:
-            owner, amount, available = self.grants[reference]
-            return (200, available, True) if (owner, amount) == (user, credits_) else (409,)
+    @property
+    def time(self) -> datetime:
+        return datetime.fromtimestamp(self.now, UTC)
+
+    def grant(
+        self, user: str, credits_: int, reference: str, kind: str, ends: datetime | None
+    ) -> Answer:
+        """``(200, available, whether it was granted before)`` or a refusal."""
+        purpose = (user, credits_, kind, ends)
+        if kind == "purchased" and ends:
+            return (400,)
+        if (before := self._before("grant", reference, purpose)) is not None:
+            return before
+        if ends and ends <= self.time:
+            return (400,)
         account = self.account(user)
-        account.available += credits_
+        self.expire(account)
+        account.credits.grant(self.time, credits_, Credit(kind, ends))
         account.lines += 1
-        self.grants[reference] = (user, credits_, account.available)
-        return (200, account.available, False)
+        return self._first("grant", reference, purpose, (200, account.credits.available))
+
+    def take_back(self, user: str, credits_: int, reference: str, kind: str) -> Answer:
+        """A refund: ``(200, available, debt, whether it was taken back before)``, or a refusal."""
+        purpose = (user, credits_, kind)
+        if (before := self._before("clawback", reference, purpose)) is not None:
+            return before
+        account = self.account(user)
+        self.expire(account)
+        account.credits.take_back(self.time, credits_, kind)
+        account.lines += 1
+        answer = (200, account.credits.available, account.credits.debt)
+        return self._first("clawback", reference, purpose, answer)
+
+    def correct(self, user: str, credits_: int, reference: str) -> Answer:
+        """A correction by hand, up or down: answered as a refund is."""
+        if (before := self._before("adjust", reference, (user, credits_))) is not None:
+            return before
+        account = self.account(user)
+        self.expire(account)
+        if credits_ > 0:
+            account.credits.grant(self.time, credits_)
+        else:
+            account.credits.take_back(self.time, -credits_, None)
+        account.lines += 1
+        answer = (200, account.credits.available, account.credits.debt)
+        return self._first("adjust", reference, (user, credits_), answer)
+
+    def _before(self, what: str, reference: str, purpose: tuple[object, ...]) -> Answer | None:
+        if (what, reference) not in self.used:
+            return None
+        first, answer = self.used[what, reference]
+        return (*answer, True) if first == purpose else (409,)
+
+    def _first(
+        self, what: str, reference: str, purpose: tuple[object, ...], answer: Answer
+    ) -> Answer:
+        self.used[what, reference] = purpose, answer
+        return (*answer, False)
+
+    def expire(self, account: Account) -> None:
+        """What has ended becomes one line of the journal, with the next change."""
+        account.lines += account.credits.expire(self.time)
 
     # ── What users do ────────────────────────────────────────────────────────────────────────────
 
@@ -97,18 +158,18 @@ class Model:
         if job is not None:
             return (202, job.price, job.balance_after, True) if job.body == body else (422,)
         account = self.account(user)
-        if price > account.available:
+        if not account.credits.can_hold(self.time, price):
             return (402,)
         started = account.started if account.hour == self.now // HOUR else 0
         if started >= JOBS_PER_HOUR or account.open >= OPEN_JOBS:
             return (429,)
-        account.available -= price
-        account.held += price
+        self.expire(account)
+        account.credits.hold(self.time, (user, key), price)
         account.lines += 1
         account.open += 1
         account.hour, account.started = self.now // HOUR, started + 1
-        left, deadline = account.available, self.now + DEADLINE
-        self.jobs[user, key] = Job(user, price, body, self.now, left, deadline)
+        left, deadline = account.credits.available, self.now + DEADLINE
+        self.jobs[user, key] = Job(user, key, price, body, self.now, left, deadline)
         return (202, price, left, False)
 
     def cancel(self, job: Job, caller: str) -> Answer:
@@ -257,8 +318,14 @@ class Model:
 
     def _end(self, job: Job, status: str) -> None:
         account = self.account(job.user)
-        account.held -= job.price
-        account.available += 0 if status == "completed" else job.price
         account.open -= 1
         account.lines += 1
+        ended = account.credits.ended
+        if status == "completed":
+            account.credits.capture((job.user, job.key))
+            account.credits.expire(self.time)
+        else:
+            account.credits.release(self.time, (job.user, job.key))
+        # What ended before the job and what it returned too late is one line.
+        account.lines += account.credits.ended > ended
         job.status = status

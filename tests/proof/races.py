@@ -18,6 +18,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 
+from tests.proof.credit_rounds import play_credits
 from tests.proof.emulated import Emulated, emulated
 from tests.proof.project_rounds import play_grants, play_project
 from tests.proof.rounds import KINDS, Kind, play
@@ -29,9 +30,11 @@ SHARES = {
     **dict.fromkeys(KINDS, 20),
     "project": 10,
     "grants": 3,
+    "credits": 3,
     **{f"{kind}, conflicts": 8 for kind in KINDS},
     "project, conflicts": 6,
     "grants, conflicts": 3,
+    "credits, conflicts": 3,
 }
 """How rounds are divided among the races, in percent of `--rounds`."""
 
@@ -124,4 +127,5 @@ PLAYERS: Mapping[str, Player] = {
     **{kind: partial(_play_job, kind) for kind in KINDS},
     "project": play_project,
     "grants": play_grants,
+    "credits": play_credits,
 }

@@ -15,6 +15,7 @@ from typing import Any
 from PIL import Image
 
 from clipmint.catalog.model import Model
+from clipmint.credits import ledger
 from clipmint.execution.waiting import SUBMIT_SECONDS
 from clipmint.projects import project_store
 from clipmint.projects.project import Project
@@ -23,6 +24,7 @@ from clipmint.projects.project_requests import NewProject, NewScene
 from tests.proof.machine import FunctionFailed
 from tests.proof.world import EVENT_RETRIES, SCHEDULED, Script, World, earlier_definition
 from tests.support.gateway import Answer
+from tests.support.jobs import journal
 from tests.support.moto_aws import IMAGES_BUCKET
 
 USER = "ada"
@@ -518,6 +520,98 @@ def _(world: World) -> None:
             world.found.append("an image that a job has used was deleted")
 
     world.begin(play())
+
+
+# ── Credits that end, and refunds ────────────────────────────────────────────────────────────────
+
+
+def owner_calls(world: World, what: str, **body: Any) -> Script:
+    """The owner changes a user's credits, and repeats the call until there is a response."""
+    sent = {"user_id": USER, "reference": what, **body}
+
+    def ask() -> Answer:
+        path = f"/v1/admin/{what}"
+        return world.http("admin", "POST", path, user="owner", scope="clipmint/admin", body=sent)
+
+    answer = yield from world.persistently(ask)
+    lines = [entry for entry in journal(USER) if entry.reference == what]
+    if (answer.status, len(lines)) != (200, 1):
+        world.found.append(f"{what} was answered {answer.status}, and has {len(lines)} lines")
+
+
+def ends_with(world: World, **expected: int) -> Script:
+    """Whenever it is read: the user has these credits, in total."""
+    yield 0
+    account = ledger.balance_of(USER)
+    owned = {
+        "owned": account.available + account.held - account.debt,
+        "in_lots": sum(lot.credits for lot in account.lots),
+    }
+    wrong = {name: owned[name] for name, value in expected.items() if owned[name] != value}
+    if wrong:
+        world.found.append(f"the user has {wrong}, and not {expected}")
+
+
+@scenario("promotion ends while held", "failed")
+def _(world: World) -> None:
+    """The job fails after its credits have ended: they expire with its release."""
+    world.network.arm("fal", "runner_error")
+    world.grant(USER, 2 * PRICE, promo_seconds=12)
+    start(world, "fal")
+    world.begin(ends_with(world, owned=CREDITS, in_lots=0), in_seconds=900)
+
+
+@scenario("promotion ends while used", "completed")
+def _(world: World) -> None:
+    """The job succeeds after its credits have ended: they were spent in time."""
+    world.grant(USER, PRICE, promo_seconds=12)
+    start(world, "fal")
+
+
+@scenario("promotion ends before an order", "completed")
+def _(world: World) -> None:
+    """The order finds credits that have ended, and spends others."""
+    world.grant(USER, 2 * PRICE, promo_seconds=30)
+    made = model("fal")
+    world.offer(made)
+    world.grant(USER, CREDITS)
+    world.begin(order(world, made.model_id), in_seconds=60)
+
+
+@scenario("grant after an end")
+def _(world: World) -> None:
+    """Credits that have ended expire with the next grant, which is of an allowance."""
+    world.grant(USER, 2 * PRICE, promo_seconds=30)
+    grant = owner_calls(world, "grants", amount=5, kind="allowance")
+    world.begin(grant, in_seconds=60)
+    world.begin(ends_with(world, owned=5, in_lots=5), in_seconds=600)
+
+
+SLOW = {"generation_seconds": 120}
+"""The job runs when the refund comes, also if a crash has delayed its order."""
+
+
+@scenario("refund of held credits", "completed", fal=SLOW)
+def _(world: World) -> None:
+    """The refund takes nothing from the hold; the rest is owed."""
+    start(world, "fal")
+    world.begin(owner_calls(world, "clawbacks", amount=CREDITS), in_seconds=75)
+
+
+@scenario("refund, and the job fails", "failed", fal=SLOW)
+def _(world: World) -> None:
+    """The released credits repay the debt."""
+    world.network.arm("fal", "runner_error")
+    start(world, "fal")
+    world.begin(owner_calls(world, "clawbacks", amount=CREDITS), in_seconds=75)
+    world.begin(ends_with(world, owned=0, in_lots=0), in_seconds=900)
+
+
+@scenario("correction", "completed", fal=SLOW)
+def _(world: World) -> None:
+    start(world, "fal")
+    correction = owner_calls(world, "adjustments", amount=-CREDITS, reason="Granted by mistake")
+    world.begin(correction, in_seconds=75)
 
 
 # ── Orders without a key ─────────────────────────────────────────────────────────────────────────

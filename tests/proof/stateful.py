@@ -18,6 +18,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from datetime import timedelta
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, ClassVar
@@ -72,7 +73,22 @@ SCHEDULE = {"source": "aws.events", "detail-type": "Scheduled Event", "detail": 
 
 KEYS = ("key-number-one", "key-number-two", "key-number-three", "key-number-four")
 
+TERMS = [
+    ("purchased", None),
+    ("purchased", None),
+    ("purchased", None),
+    ("purchased", 4_005),
+    ("promo", None),
+    ("promo", 605),
+    ("promo", 4_005),
+    ("allowance", 605),
+    ("allowance", 95_005),
+]
+"""Kinds of credits, and their ends in seconds after the beginning: never at a time that a step of
+`time_passes` can reach exactly, because the clock of the functions has fractions of seconds."""
+
 users = st.sampled_from(USERS)
+references = st.sampled_from(["r0", "r1", "r2", "r3"])
 mostly = st.sampled_from([True, True, True, False])
 
 
@@ -197,6 +213,7 @@ class Anything(RuleBasedStateMachine):
         for name, price in PRICES.items():
             model_store.put(offered(name, price))
         self.model = Model(now=int(self.clock.seconds()))
+        self.began = self.model.time
         self.ids: dict[Key, str] = {}
         self.steps = 0
         self._before: dict[str, Snapshot] = {}
@@ -218,17 +235,64 @@ class Anything(RuleBasedStateMachine):
     @rule(
         user=users,
         credits_=st.sampled_from([1, 10, 60]),
-        reference=st.sampled_from(["r0", "r1", "r2", "r3"]),
+        reference=references,
+        terms=st.sampled_from(TERMS),
     )
-    def grant(self, user: str, credits_: int, reference: str) -> None:
-        body = {"user_id": user, "amount": credits_, "reference": reference}
-        answer = self._call(
-            admin, "POST", "/v1/admin/grants", user="admin", body=body, scope="clipmint/admin"
+    def grant(
+        self,
+        user: str,
+        credits_: int,
+        reference: str,
+        terms: tuple[str, int | None] = ("purchased", None),
+    ) -> None:
+        kind, seconds = terms
+        ends = None if seconds is None else self.began + timedelta(seconds=seconds)
+        body: dict[str, Any] = {"user_id": user, "amount": credits_, "reference": reference}
+        if kind != "purchased":
+            body["kind"] = kind
+        if ends:
+            body["expires_at"] = ends.isoformat()
+        said = self._owner_says("grants", body, "available")
+        self._same("grant", said, self.model.grant(user, credits_, reference, kind, ends))
+
+    @rule(
+        user=users,
+        credits_=st.sampled_from([1, 10, 60]),
+        reference=references,
+        kind=st.sampled_from(["purchased", "purchased", "allowance", "promo"]),
+    )
+    def refund(self, user: str, credits_: int, reference: str, kind: str) -> None:
+        body = {"user_id": user, "amount": credits_, "reference": reference, "kind": kind}
+        said = self._owner_says("clawbacks", body, "available", "debt")
+        self._same("refund", said, self.model.take_back(user, credits_, reference, kind))
+
+    @rule(user=users, credits_=st.sampled_from([-20, 5, 20]), reference=references)
+    def correct(self, user: str, credits_: int, reference: str) -> None:
+        body = {"user_id": user, "amount": credits_, "reference": reference, "reason": "A mistake"}
+        said = self._owner_says("adjustments", body, "available", "debt")
+        self._same("correct", said, self.model.correct(user, credits_, reference))
+
+    def _owner_says(self, what: str, body: dict[str, Any], *members: str) -> tuple[object, ...]:
+        path = f"/v1/admin/{what}"
+        answer = self._call(admin, "POST", path, user="admin", body=body, scope="clipmint/admin")
+        if answer.status != 200:
+            return (answer.status,)
+        return (answer.status, *(answer.body[name] for name in members), answer.body["replayed"])
+
+    @rule(user=users)
+    def look_at_credits(self, user: str) -> None:
+        answer = self._call(status, "GET", "/v1/credits", user=user)
+        expected = self.model.account(user).credits
+        lots = Counter(
+            {(lot["kind"], lot["expires_at"]): lot["credits"] for lot in answer.body["lots"]}
         )
-        said: tuple[object, ...] = (answer.status,)
-        if answer.status == 200:
-            said += (answer.body["available"], answer.body["replayed"])
-        self._same("grant", said, self.model.grant(user, credits_, reference))
+        live = Counter(
+            (one.kind, one.ends and one.ends.strftime("%Y-%m-%dT%H:%M:%S.000Z"))
+            for one in expected.live(self.model.time)
+        )
+        said = (200, lots, *(answer.body[name] for name in ("available", "held", "debt")))
+        must = (200, live, live.total(), expected.held, expected.debt)
+        self._same("credits", said, must)
 
     @rule(
         target=orders,
@@ -335,6 +399,10 @@ class Anything(RuleBasedStateMachine):
             return
         said = self._state(sweep, SCHEDULE, "settled", "started")
         self._same("sweep", said, self.model.sweep())
+        for user, account in self.model.accounts.items():
+            # Its audit records what has ended of the accounts that are due in this minute.
+            if ledger.account_of(user).available == len(account.credits.live(self.model.time)):
+                self.model.expire(account)
 
     @rule(order=orders, steps=st.sampled_from([*range(1, 8), 8, 8, 8]), webhook=st.booleans())
     def go_well(self, order: Key, steps: int, *, webhook: bool) -> None:
@@ -406,9 +474,11 @@ class Anything(RuleBasedStateMachine):
     def everybody_has_what_they_must_have(self) -> None:
         self.steps += 1
         for user, expected in self.model.accounts.items():
-            account = ledger.account_of(user)
-            assert (account.available, account.held) == (expected.available, expected.held)
+            account, credits_ = ledger.account_of(user), expected.credits
+            assert (account.available, account.held) == (credits_.available, credits_.held)
+            assert account.debt == credits_.debt
             assert (account.sequence, account.open_jobs) == (expected.lines, expected.open)
+            assert credits_.problems() == []
         for order, job in self.model.jobs.items():
             found = job_store.get(self.ids[order])
             assert found
@@ -532,9 +602,12 @@ NEEDED = frozenset(
     {
         "cancel: 200", "cancel: 404", "cancel: 409",
         "delete: 204", "delete: 404", "delete: 409",
-        "grant: 200 False", "grant: 200 True", "grant: 409",
+        "correct: 200 False", "correct: 200 True", "correct: 409",
+        "credits: 200",
+        "grant: 200 False", "grant: 200 True", "grant: 400", "grant: 409",
         "look: 200 cancelled", "look: 200 completed", "look: 200 failed", "look: 404",
         "migrate: False", "migrate: JobFinished",
+        "refund: 200 False", "refund: 200 True", "refund: 409",
         "order: 202 False", "order: 202 True", "order: 402", "order: 422", "order: 429",
         "settle: cancelled", "settle: completed", "settle: failed",
         "submit: DeadlineExceeded", "submit: JobFinished", "submit: ProviderBusy",

@@ -16,6 +16,10 @@ Job = dict[str, Any]
 Breakage = Callable[[Any], None]
 
 
+def at(minute: int) -> str:
+    return f"2026-11-20T10:{minute:02}:00.000Z"
+
+
 def entry(sequence: int, kind: str, credits_: int, after: tuple[int, int], **more: Any) -> Job:
     return {
         "sequence": sequence,
@@ -23,6 +27,7 @@ def entry(sequence: int, kind: str, credits_: int, after: tuple[int, int], **mor
         "credits": credits_,
         "balance_after": after[0],
         "held_after": after[1],
+        "created_at": at(sequence),
         **more,
     }
 
@@ -172,10 +177,10 @@ VIDEO = ("videos", "videos/u-ada/done/a/video")
 @pytest.mark.parametrize(
     ("breakage", "sentence"),
     [
-        (account(available=-1), "-1 credits are available"),
+        (account(available=-1), "there are -1 purchased, 21 held, {} in lots, 0 owed"),
         (account(held=10), "10 credits are held, but open holds are 21"),
         (account(available=68), "the account says 68 + 21, its journal 67 + 21"),
-        (account(available=68), "68 + 21 credits are there, 88 were given and not used"),
+        (account(available=68), "68 + 21 - 0 credits are there, 88 were given and not used"),
         (account(last_sequence=13), "last_sequence is 13 of 12 lines"),
         (account(open_jobs=2), "open_jobs is 2, and 1 are open"),
         (account(open_clips=0), "open_clips is 0, and 1 are open"),
@@ -311,3 +316,88 @@ def test_a_job_that_never_ends_is_named() -> None:
         "ada: job open is processing for ever",
         "ada: job clip is processing for ever",
     ]
+
+
+def lot(number: int, kind: str, credits_: int, ends: str | None = None) -> Job:
+    found: Job = {"lot": number, "kind": kind, "credits": credits_}
+    return found | ({"expires_at": ends} if ends else {})
+
+
+def lots(*found: Job) -> Job:
+    return {"lots": json.dumps(found)}
+
+
+def with_lots() -> Snapshot:
+    """A promotion that ends in the eighth minute and an allowance. A job took from both; it failed
+    after the promotion had ended. Then a refund took more than there was."""
+    promo, allowance = lot(1, "promo", 10, at(8)), lot(2, "allowance", 20)
+    job_ = {"job_id": "gone", "stage": "video"}
+    return Snapshot(
+        user_id="bob",
+        account={
+            "purchased": 0,
+            "held": 0,
+            "debt": 5,
+            "last_sequence": 7,
+            "open_jobs": 0,
+            **lots(),
+        },
+        entries=[
+            entry(1, "grant", 10, (10, 0), **lots(promo)),
+            entry(2, "grant", 20, (30, 0), **lots(allowance)),
+            entry(3, "hold", 12, (18, 12), **job_, **lots(promo, lot(2, "allowance", 2))),
+            entry(4, "adjust", -1, (17, 12), reason="?", **lots(lot(2, "allowance", 1))),
+            entry(9, "release", 12, (29, 0), **job_, **lots(promo, lot(2, "allowance", 2)))
+            | {"sequence": 5},
+            entry(9, "expire", 10, (19, 0), **lots(promo)) | {"sequence": 6},
+            entry(10, "clawback", 24, (0, 0), debt_after=5, **lots(lot(2, "allowance", 19)))
+            | {"sequence": 7},
+        ],
+        jobs=[
+            {
+                "job_id": "gone",
+                "status": "failed",
+                "completed_at": "now",
+                "video": {"credits": 12},
+            }
+        ],
+    )
+
+
+def as_plain(now: Any) -> None:
+    """The account as an account without lots is written."""
+    now.account["available"] = now.account.pop("purchased")
+    del now.account["lots"]
+
+
+@pytest.mark.parametrize(
+    ("breakage", "sentence"),
+    [
+        (account(debt=4), "the account has a debt of 4, and its journal of 5"),
+        (account(debt=4), "0 + 0 - 4 credits are there, -5 were given and not used"),
+        (account(purchased=1), "1 are available beside a debt of 5"),
+        (account(**lots(lot(2, "allowance", 1))), "the account's lots are {2: 1}, and its journal"),
+        (as_plain, "an earlier release could write this account"),
+        (entries(1, lots="[]"), "takes more from lot 1 than it had"),
+        (entries(2, **lots(lot(2, "allowance", 21))), "which is more than its credits"),
+        (entries(2, **lots(lot(2, "purchased", 20))), "has a lot of purchased credits"),
+        (entries(3, **lots(lot(2, "allowance", 12))), "spends {2: 12} of lots, and not {1: 10, 2:"),
+        (entries(3, created_at=at(9)), "spends while {1: 10} have ended"),
+        (entries(2, debt_after=1), "begins a job with a debt of 1"),
+        (entries(5, **lots(lot(2, "allowance", 2))), "returns only {2: 2} of {1: 10, 2: 2}"),
+        (entries(5, **lots(lot(2, "allowance", 12))), "returns {2: 12} of {1: 10, 2: 2}"),
+        (
+            entries(5, **lots(lot(1, "promo", 10, at(9)))),
+            "has lot 1 as ('promo', '2026",
+        ),
+        (entries(6, created_at=at(7)), "expires {1: 10}, and {} have ended"),
+        (entries(6, credits=9), "expires 9 credits, which are not those of {1: 10}"),
+        (entries(7, debt_after=-1), "leaves a debt of -1"),
+        (entries(7, **lots(lot(2, "allowance", 0))), "moves [{'lot': 2"),
+    ],
+)
+def test_what_is_wrong_with_lots_is_named(breakage: Breakage, sentence: str) -> None:
+    now = copy.deepcopy(with_lots())
+    assert violations(now) == []
+    breakage(now)
+    assert any(sentence in found for found in violations(now)), violations(now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,16 +12,17 @@ from pynamodb.exceptions import DoesNotExist
 from pynamodb.transactions import TransactWrite
 
 from clipmint import aws
-from clipmint.credits import ledger
-from clipmint.credits.ledger_items import AccountItem, EntryItem, GrantItem
+from clipmint.credits import accounts, ledger
+from clipmint.credits.ledger_items import AccountItem, EntryItem, ReferenceItem
 from clipmint.execution import cancellation
 from clipmint.execution import sweeping as sweep
 from clipmint.jobs.job import JobStatus
 from clipmint.jobs.job_items import JobItem
 from clipmint.jobs.outcomes import FailureCode
 from clipmint.jobs.verdict import Verdict
+from tests.proof import credit_rounds, project_rounds
 from tests.proof import emulated as emulated_account
-from tests.proof import project_rounds
+from tests.proof.credit_rounds import play_credits
 from tests.proof.emulated import Emulated, emulated
 from tests.proof.project_rounds import play_grants, play_project
 from tests.proof.rounds import KINDS, Kind, play
@@ -131,7 +133,46 @@ def test_a_grant_reference_that_is_not_recorded_is_detected(
         raise DoesNotExist
 
     monkeypatch.setattr(project_rounds, "GRANTS", 8)
-    monkeypatch.setattr(GrantItem, "get", nobody)
-    monkeypatch.setattr(GrantItem, "reference", EntryItem.reference)
+    monkeypatch.setattr(ReferenceItem, "get", nobody)
+    monkeypatch.setattr(ReferenceItem, "reference", EntryItem.reference)
     _, found = play_grants(account, "forgetful", 0.0)
     assert found
+
+
+@pytest.mark.parametrize("likely", [0.0, 0.3])
+def test_credits_end_and_are_refunded_once_beside_many_orders(
+    account: Emulated, likely: float
+) -> None:
+    for seed in range(2):
+        outcomes, found = play_credits(account, f"credits {seed}", likely)
+        assert found == []
+        assert outcomes["order"] + outcomes["order: 402"] <= credit_rounds.HOLDS
+        assert outcomes["expired"]
+
+
+def test_a_release_that_forgets_where_credits_came_from_is_detected(
+    account: Emulated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A deliberate mutation: credits that ended while they were held become purchased ones."""
+    resolve = accounts.resolve
+
+    def forgets(*parts: Any, **named: Any) -> Any:
+        return resolve(*parts, **named | {"from_lots": {}})
+
+    monkeypatch.setattr(accounts, "resolve", forgets)
+    rounds = (play_credits(account, f"forgetful {seed}", 0.0) for seed in range(8))
+    assert any("returns only" in what for _, found in rounds for what in found)
+
+
+def test_a_refund_reference_that_is_not_recorded_is_detected(
+    account: Emulated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A deliberate mutation: a refund is taken back as often as it is reported."""
+
+    def nobody(*_: Any, **__: Any) -> Any:
+        raise DoesNotExist
+
+    monkeypatch.setattr(ReferenceItem, "get", nobody)
+    monkeypatch.setattr(ReferenceItem, "reference", EntryItem.reference)
+    monkeypatch.setattr(accounts, "clawback_id", lambda _: f"CLAWBACK#{uuid.uuid4()}")
+    assert any("taken back" in what for what in play_credits(account, "forgetful", 0.0)[1])

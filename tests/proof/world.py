@@ -30,6 +30,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import botocore.client
@@ -37,8 +38,10 @@ import httpx
 import pytest
 import yaml
 
+from clipmint import clock as clock_
 from clipmint.catalog.model import Model
 from clipmint.credits import ledger
+from clipmint.lots import CreditKind
 from clipmint.orders import placing
 from clipmint.telemetry import logger
 from tests.proof import memory, records
@@ -155,10 +158,15 @@ class World:
 
     # ── What a scenario does ─────────────────────────────────────────────────────────────────────
 
-    def grant(self, user: str, credits_: int) -> None:
-        """A new user's credits."""
-        ledger.grant(user, credits_, f"for {user}")
-        self.users.append(user)
+    def grant(self, user: str, credits_: int, *, promo_seconds: int | None = None) -> None:
+        """A new user's credits. Promotional ones end after so many seconds."""
+        ends, kind = None, CreditKind.PURCHASED
+        if promo_seconds is not None:
+            ends = clock_.now() + timedelta(seconds=promo_seconds)
+            kind = CreditKind.PROMO
+        ledger.grant(user, credits_, f"{kind} for {user}", kind=kind, expires_at=ends)
+        if user not in self.users:
+            self.users.append(user)
 
     def offer(self, *models: Model) -> None:
         """What the catalog contains besides the default models."""

@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.support.lot_invariants import LotBooks, parts_of
+
 Item = Mapping[str, Any]
 """A DynamoDB item without its type marks."""
 
@@ -21,8 +23,17 @@ STAGES = ("image", "video")
 
 TERMINAL = frozenset({"completed", "failed", "cancelled"})
 
-_AVAILABLE = {"grant": 1, "hold": -1, "capture": 0, "release": 1, "adjust": 1}
-_HELD = {"grant": 0, "hold": 1, "capture": -1, "release": -1, "adjust": 0}
+_FREE = {
+    "grant": 1,
+    "hold": -1,
+    "capture": 0,
+    "release": 1,
+    "expire": -1,
+    "clawback": -1,
+    "adjust": 1,
+}
+"""What a line does to the credits that are available, less the debt."""
+_HELD = {"hold": 1, "capture": -1, "release": -1}
 
 
 @dataclass(frozen=True)
@@ -120,6 +131,7 @@ class _Holds:
 
     available: int = 0
     held: int = 0
+    lots: LotBooks = field(default_factory=LotBooks)
     open: dict[tuple[str, str], int] = field(default_factory=dict)
     resolved: dict[tuple[str, str], str] = field(default_factory=dict)
     totals: Counter[str] = field(default_factory=Counter)
@@ -133,23 +145,31 @@ def _read_books(journal: Sequence[Item]) -> tuple[_Holds, list[str]]:
         line = f"line {sequence} of the journal ({kind})"
         if sequence != number:
             found.append(f"{line} should be line {number}")
-        if kind not in _AVAILABLE:
+        if kind not in _FREE:
             found.append(f"{line} is of no kind we know")
             continue
-        if credits_ <= 0 and kind != "adjust":
+        if credits_ <= 0 and (kind != "adjust" or not credits_):
             found.append(f"{line} moves {credits_} credits")
-        holds.available += _AVAILABLE[kind] * credits_
-        holds.held += _HELD[kind] * credits_
+        owed = holds.lots.debt
+        found += [f"{line} {what}" for what in holds.lots.move(entry)]
+        holds.available += _FREE[kind] * credits_ + holds.lots.debt - owed
+        holds.held += _HELD.get(kind, 0) * credits_
         holds.totals[kind] += credits_
-        if (said := int(entry["balance_after"])) != holds.available:
-            found.append(f"{line} says {said} available after it, and it is {holds.available}")
-        if (said := int(entry["held_after"])) != holds.held:
-            found.append(f"{line} says {said} held after it, and it is {holds.held}")
-        if holds.available < 0:
-            found.append(f"{line} leaves {holds.available} credits available")
+        found += [f"{line} {what}" for what in _balances(holds, entry)]
         if kind in {"hold", "capture", "release"}:
             found += [f"{line} {what}" for what in _move_hold(holds, entry)]
     return holds, found
+
+
+def _balances(holds: _Holds, entry: Item) -> Iterator[str]:
+    if (said := int(entry["balance_after"])) != holds.available:
+        yield f"says {said} available after it, and it is {holds.available}"
+    if (said := int(entry["held_after"])) != holds.held:
+        yield f"says {said} held after it, and it is {holds.held}"
+    if holds.available < 0:
+        yield f"leaves {holds.available} credits available"
+    elif holds.available < sum(holds.lots.left.values()):
+        yield f"leaves {holds.available} credits available, and {holds.lots.left} in lots"
 
 
 def _move_hold(holds: _Holds, entry: Item) -> Iterator[str]:
@@ -174,24 +194,40 @@ def _account_violations(now: Snapshot, holds: _Holds) -> Iterator[str]:
         if now.entries or now.jobs:
             yield f"{len(now.entries)} entries and {len(now.jobs)} jobs, but no account"
         return
-    available, held = int(now.account["available"]), int(now.account["held"])
-    if available < 0:
-        yield f"{available} credits are available"
+    lots, plain = parts_of(now.account), "lots" not in now.account
+    purchased = int(now.account["available" if plain else "purchased"])
+    available, held = purchased + sum(lots.values()), int(now.account["held"])
+    debt = int(now.account.get("debt") or 0)
+    if min(purchased, held, debt, *lots.values(), 0) < 0:
+        yield f"there are {purchased} purchased, {held} held, {lots} in lots, {debt} owed"
+    yield from _debt_and_lots(now.account, holds, available, debt)
     if held != sum(holds.open.values()):
         yield f"{held} credits are held, but open holds are {sum(holds.open.values())}"
     if (available, held) != (holds.available, holds.held):
         yield (
             f"the account says {available} + {held}, its journal {holds.available} + {holds.held}"
         )
-    owned = holds.totals["grant"] + holds.totals["adjust"] - holds.totals["capture"]
-    if available + held != owned:
-        yield f"{available} + {held} credits are there, {owned} were given and not used"
+    given = holds.totals["grant"] + holds.totals["adjust"]
+    owned = given - sum(holds.totals[kind] for kind in ("capture", "expire", "clawback"))
+    if available + held - debt != owned:
+        yield f"{available} + {held} - {debt} credits are there, {owned} were given and not used"
     if int(now.account["last_sequence"]) != len(now.entries):
         yield f"last_sequence is {now.account['last_sequence']} of {len(now.entries)} lines"
     clips = [job.get("batch_id") is not None for job in now.jobs if job["status"] not in TERMINAL]
     for counter, open_ in (("open_jobs", clips.count(False)), ("open_clips", clips.count(True))):
         if (said := int(now.account.get(counter) or 0)) != open_:
             yield f"{counter} is {said}, and {open_} are open"
+
+
+def _debt_and_lots(account: Item, holds: _Holds, available: int, debt: int) -> Iterator[str]:
+    if "lots" not in account and (debt or holds.lots.terms or holds.totals["clawback"]):
+        yield "an earlier release could write this account without its lots or debt"
+    if debt and available:
+        yield f"{available} are available beside a debt of {debt}"
+    if parts_of(account) != holds.lots.left:
+        yield f"the account's lots are {parts_of(account)}, and its journal's {holds.lots.left}"
+    if debt != holds.lots.debt:
+        yield f"the account has a debt of {debt}, and its journal of {holds.lots.debt}"
 
 
 def _history_violations(now: Snapshot, before: Snapshot) -> Iterator[str]:
