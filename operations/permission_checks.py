@@ -63,6 +63,10 @@ BY_SERVICE: Mapping[str, tuple[Needed, ...]] = {
             "events:PutRule DescribeRule PutTargets",
             "arn:{partition}:events:{region}:{account}:rule/{stack}-x",
         ),
+        Needed(
+            "events:CreateEventBus DescribeEventBus",
+            "arn:{partition}:events:{region}:{account}:event-bus/{stack}-events",
+        ),
     ),
     "AWS::IAM": (
         Needed(
@@ -81,6 +85,7 @@ BY_SERVICE: Mapping[str, tuple[Needed, ...]] = {
             " AddPermission RemovePermission TagResource PutFunctionEventInvokeConfig",
             FUNCTION,
         ),
+        Needed("lambda:CreateEventSourceMapping GetEventSourceMapping"),
         Needed("lambda:PublishLayerVersion", LAYER),
         Needed("lambda:GetLayerVersion", LAYER + ":1"),
     ),

@@ -56,6 +56,13 @@ def _compare(context: Context, kind: str, arn: str) -> Iterator[Finding]:
             " needs: aws dynamodb update-table --global-secondary-index-updates …",
         )
     yield from _settings(dynamodb, name, table, expected)
+    if "StreamSpecification" in expected and not context.parameter(f"Restored{kind}Stream"):
+        yield warning(
+            f"there are no events from the table {name}",
+            f"aws dynamodb update-table --table-name {name} --stream-specification"
+            " StreamEnabled=true,StreamViewType=NEW_AND_OLD_IMAGES; then set"
+            f" Restored{kind}Stream to its LatestStreamArn",
+        )
     if not different:
         yield ok(f"{kind}: the restored table {name}")
 

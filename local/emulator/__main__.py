@@ -80,6 +80,7 @@ async def serve(settings: Settings, *, stock: bool) -> None:
         insights,
         invocations,
         secret_values,
+        streams,
         tables,
         tasks,
     )
@@ -96,6 +97,7 @@ async def serve(settings: Settings, *, stock: bool) -> None:
             imports,
             insights,
             alarms,
+            streams,
             tables,
             secret_values,
         ):

@@ -26,6 +26,7 @@ from pynamodb.transactions import TransactGet, TransactWrite
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_stepfunctions import SFNClient
@@ -53,6 +54,8 @@ POWERTOOLS = Limits(connect_seconds=2, read_seconds=5, attempts=3)
 """DynamoDB for Powertools: idempotency records and the state of circuits."""
 STEP_FUNCTIONS = Limits(connect_seconds=2, read_seconds=5, attempts=4)
 SECRETS = Limits(connect_seconds=2, read_seconds=5, attempts=3)
+EVENTS = Limits(connect_seconds=2, read_seconds=5, attempts=3)
+"""EventBridge. Who receives an event twice recognises it by its id."""
 
 # S3 transfers whole files: it may need longer for each part.
 FILES = Limits(connect_seconds=5, read_seconds=30, attempts=4)
@@ -115,6 +118,12 @@ def step_functions() -> SFNClient:
 @once
 def secrets() -> SecretsManagerClient:
     client: SecretsManagerClient = _client("secretsmanager", _config(SECRETS))
+    return client
+
+
+@once
+def event_bridge() -> EventBridgeClient:
+    client: EventBridgeClient = _client("events", _config(EVENTS))
     return client
 
 

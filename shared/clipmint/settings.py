@@ -62,6 +62,14 @@ class VideoSettings(Environment):
     video_retention_days: Annotated[int, Field(ge=0)] = 0
 
 
+class EventSettings(Environment):
+    """The event bus of the stack, and below how many available credits an account is low (0:
+    never)."""
+
+    event_bus: str
+    low_credits: Annotated[int, Field(ge=0)] = 0
+
+
 class ProviderSettings(Environment):
     """The secret with the providers' keys, and the base of the webhook URLs that they call.
 

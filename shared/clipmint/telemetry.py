@@ -92,6 +92,10 @@ WEBHOOK_IGNORED = Metric("WebhookIgnored", ("provider",))
 WEBHOOK_LATE = Metric("WebhookLate", ("provider",))
 WEBHOOK_REJECTED = Metric("WebhookRejected", ("provider", "reason"))
 
+# Outgoing events.
+EVENT_EMITTED = Metric("EventEmitted")
+EVENT_DELAYED = Metric("EventDelayed")
+
 
 def count(metric: Metric, value: float = 1, **dimensions: str) -> None:
     """Emit one metric to CloudWatch, as a log line in the embedded metric format."""

@@ -33,6 +33,7 @@ from clipmint.providers import registry
 from clipmint.providers.registry import Registry
 from functions.seed import app as seed
 from tests.support import fal_wire, moto_aws
+from tests.support.event_bus import event_bus
 from tests.support.fal_wire import BASE, REQUEST_ID, Signer
 from tests.support.gateway import Answer, Context, answer_of
 from tests.support.jobs import assert_adds_up, begin_sending, journal, task_id_of
@@ -441,6 +442,26 @@ def test_sweep_starts_what_was_left_and_ends_what_crashed(aws: Aws) -> None:
     assert now().status is JobStatus.FAILED
     assert assert_adds_up(USER).available == 100
     assert run("sweep") == {"settled": 0, "started": 0, "failed": 0}
+
+
+def test_events_puts_the_end_of_a_job_on_the_bus(aws: Aws) -> None:
+    with event_bus() as bus:
+        assert run("events") == {"batchItemFailures": []}
+    [entry] = bus.entries
+    assert (entry["Source"], entry["DetailType"]) == ("clipmint", "video.completed")
+    assert bus.details[0]["data"] == {
+        "job_id": JOB_ID,
+        "user_id": USER,
+        "revision": 6,
+        "project_id": None,
+        "scene_id": None,
+        "batch_id": None,
+        "status": "completed",
+        "model_id": "veo-3.1",
+        "credits_held": 16,
+        "credits_used": 16,
+        "error_code": None,
+    }
 
 
 def test_expire_deletes_what_is_due(aws: Aws) -> None:

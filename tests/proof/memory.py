@@ -40,7 +40,9 @@ STAYS: Mapping[str, str] = {
     "clipmint.providers.circuit.store": "a client; its answers are forgotten with it",
     **{
         f"clipmint.aws.{name}": _CLIENT
-        for name in ("dynamodb", "s3", "s3_for_uploads", "secrets", "step_functions")
+        for name in (
+            *("dynamodb", "event_bridge", "s3", "s3_for_uploads", "secrets", "step_functions"),
+        )
     },
     "clipmint.api.replays.powertools": "a client and settings; its local cache is off",
     "clipmint.orders.placing.STARTS_AT_ONCE": _WORLD,

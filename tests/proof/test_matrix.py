@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from clipmint.events import bus
+from clipmint.events.changes import VIDEO_COMPLETED, Event
 from clipmint.execution import submission
 from clipmint.execution.sending import Sending
 from clipmint.providers import circuit
@@ -19,10 +24,15 @@ from tests.support import moto_aws
 
 aws_clients = moto_aws.aws_clients
 
+PUT = Effect("events", "EventBridge PutEvents")
+
 SAMPLE = ("fal, webhook", "Runway, polled", "not started", "deleted", "video declined once")
 """Enough to crash each function."""
 
-FUNCTIONS = {"generate", "webhooks", "submit", "track", "migrate", "settle", "cancel", "sweep"}
+FUNCTIONS = {
+    *("generate", "webhooks", "submit", "track", "migrate", "settle", "cancel", "sweep"),
+    "events",
+}
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +82,49 @@ def test_a_submit_that_calls_before_it_records_is_detected(
     number = play(SCENARIOS["Runway, polled"], aws_clients).effects.index(called) + 1
     run = play(SCENARIOS["Runway, polled"], aws_clients, (Point(number, called, "after"),))
     assert any("was paid for 2 times" in sentence for sentence in run.found)
+
+
+def _lost(_: Event) -> None:
+    return None
+
+
+def _with_any_id(event: Event) -> Event:
+    return replace(event, event_id=uuid.uuid4().hex)
+
+
+def _untrue(event: Event) -> Event:
+    return replace(event, type="video.failed")
+
+
+@pytest.mark.parametrize(
+    ("mutation", "found"),
+    [
+        (_lost, "there was no event video.completed"),
+        (_with_any_id, "has 2 ids"),
+        (_untrue, "is about nothing that was committed"),
+    ],
+)
+def test_events_that_differ_from_what_was_committed_are_detected(
+    aws_clients: moto_aws.Clients,
+    monkeypatch: pytest.MonkeyPatch,
+    mutation: Callable[[Event], Event | None],
+    found: str,
+) -> None:
+    """A deliberate mutation of the event about a job's end."""
+    original = bus.put
+
+    def put(event: Event, name: str) -> None:
+        changed = mutation(event) if event.type == VIDEO_COMPLETED else event
+        if changed is not None:
+            original(changed, name)
+
+    monkeypatch.setattr(bus, "put", put)
+    # A deliberate mutation is no memory of a function.
+    monkeypatch.setattr(memory, "_AT_IMPORT", memory.taken())
+    effects = play(SCENARIOS["fal, webhook"], aws_clients).effects
+    last = max(n for n, effect in enumerate(effects, 1) if effect == PUT)
+    run = play(SCENARIOS["fal, webhook"], aws_clients, (Point(last, PUT, "after"),))
+    assert any(found in sentence for sentence in run.found), run.found
 
 
 def test_memory_that_outlives_its_process_is_detected(

@@ -12,6 +12,7 @@ a caller               sends the same request with the same key again, after a w
 the state machine      retries and catches as its definition requires (``Runtime.ExitError``)
 a provider             delivers its webhook again, as its simulator knows it to
 EventBridge            invokes `sweep` for failed executions; two more times if `sweep` fails
+a table's stream       passes each change to `events`, and again until that has succeeded
 the schedule           runs `sweep` every minute
 =====================  ==========================================================================
 """
@@ -22,6 +23,7 @@ import contextlib
 import functools
 import importlib
 import io
+import itertools
 import json
 import random
 import re
@@ -45,11 +47,12 @@ from clipmint.lots import CreditKind
 from clipmint.orders import placing
 from clipmint.telemetry import logger
 from tests.proof import memory, records
-from tests.proof.boundary import Boundary, Death, Point
+from tests.proof.boundary import WRITES, Boundary, Death, Point
 from tests.proof.machine import Execution, FunctionFailed, Machine, Refused
 from tests.proof.network import KEYS, Call, Network, environment
+from tests.proof.outgoing import Outgoing
 from tests.proof.timeline import Timeline
-from tests.support import moto_aws
+from tests.support import moto_aws, streams
 from tests.support.clock import Clock, virtual_time
 from tests.support.gateway import Answer, Context, answer_of, event
 from tests.support.invariants import (
@@ -79,6 +82,12 @@ CALM_SECONDS = 300
 """A job that is still under way after this many seconds is not waited for: a generation that never
 ends.
 """
+
+STREAM_PAUSES = (1, 2, 4, 8, 15, 30, 60)
+"""Seconds after which records of a stream are passed again; the last one repeats."""
+
+LOW_CREDITS = 95
+"""An account of a scenario has 100 credits, and an order costs at least 10."""
 
 OVERDUE_SECONDS = 120 + 2 * SWEEP_SECONDS
 """The sweep's grace, and one sweep; and another one, in case the first was killed."""
@@ -144,6 +153,10 @@ class World:
     loses_events: bool = False
     forgets_tokens: bool = False
     """Submit's code is that of an earlier version: it uses no task token."""
+
+    outgoing: Outgoing = field(default_factory=Outgoing)
+    _read_to: dict[str, int] = field(default_factory=dict)
+    """How many records of each table's stream were read."""
 
     _busy: int = 0
     _sweeps: int = 0
@@ -302,9 +315,44 @@ class World:
         def call() -> Any:
             if service == "SFN":
                 return self._call_machine(client, operation, params)
-            return original(client, operation, params)
+            if service == "EventBridge":
+                return self._put_events(params)
+            answer = original(client, operation, params)
+            if service == "DynamoDB" and operation in WRITES:
+                self._read_streams()
+            return answer
 
         return self.boundary.aws(service, operation, call)  # type: ignore[no-any-return]
+
+    def _put_events(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        self.outgoing.put(params["Entries"], files=records.files(self.aws))
+        return {"FailedEntryCount": 0, "Entries": [{} for _ in params["Entries"]]}
+
+    def _read_streams(self) -> None:
+        """Pass what was committed since to `events`."""
+        for table in streams.MAPPINGS:
+            before = self._read_to.get(table, 0)
+            read = streams.records(table, moto_aws.REGION, before)
+            self._read_to[table] = before + len(read)
+            patterns = streams.filters(table, LOW_CREDITS)
+            new = [record for record in read if streams.passes(record, patterns)]
+            if new:
+                self.begin(self._pass_on(new), in_seconds=0.2)
+
+    def _pass_on(self, new: list[dict[str, Any]]) -> Script:
+        pauses = itertools.chain(STREAM_PAUSES, itertools.repeat(STREAM_PAUSES[-1]))
+        while new:
+            try:
+                failures = self.invoke("events", {"Records": new})["batchItemFailures"]
+            except FunctionFailed:
+                yield next(pauses)
+                continue
+            if not failures:
+                return
+            first = failures[0]["itemIdentifier"]
+            numbers = [record["dynamodb"]["SequenceNumber"] for record in new]
+            new = new[numbers.index(first) :]
+            yield next(pauses)
 
     def _call_machine(self, client: Any, operation: str, params: Mapping[str, Any]) -> Any:
         try:
@@ -424,6 +472,8 @@ class World:
             self._note([*unfinished(now), *left_behind(now)])
         self._note([f"{name}'s CDN was shown a key" for name in self.network.leaked()])
         self._note([*self._unaccounted()])
+        ledger = records.items(self.aws, "LEDGER_TABLE")
+        self._note([*self.outgoing.violations(self.jobs(), ledger, LOW_CREDITS)])
         for execution in self.machine.executions.values():
             if execution.status == "RUNNING":
                 self._note([f"the execution of {execution.name} runs for ever"])
@@ -455,6 +505,7 @@ def new_world(
         patch.setattr(time, "sleep", lambda seconds: clock.forward(seconds=seconds))
         for name, value in environment().items():
             patch.setenv(name, value)
+        patch.setenv("LOW_CREDITS", str(LOW_CREDITS))
         patch.setattr(logger._logger, "disabled", True)  # noqa: SLF001
         patch.setattr(placing, "STARTS_AT_ONCE", 1)  # in the same order every time
         random.seed(0)

@@ -47,6 +47,7 @@ BUCKET = "videos-of-the-owner"
 IMAGES_BUCKET = "images-of-the-owner"
 IMAGES_URL = "https://images.example.com"
 WEBHOOKS = "https://api.example.com"
+EVENT_BUS = "clipmint-events"
 TABLES = {
     "LedgerTable": "LEDGER_TABLE",
     "JobsTable": "JOBS_TABLE",
@@ -72,7 +73,12 @@ _FOR_CREATE_TABLE = (
 def definition_of(logical_id: str) -> dict[str, Any]:
     """What CreateTable needs, as the template has it."""
     properties = of_type(written()["Resources"], "AWS::DynamoDB::Table")[logical_id]
-    return {name: properties[name] for name in _FOR_CREATE_TABLE if name in properties}
+    definition = {name: properties[name] for name in _FOR_CREATE_TABLE if name in properties}
+    if "StreamSpecification" in properties:
+        # CloudFormation enables it.
+        stream = {"StreamEnabled": True, **properties["StreamSpecification"]}
+        definition["StreamSpecification"] = stream
+    return definition
 
 
 @functools.cache
@@ -261,6 +267,7 @@ def functions_environment() -> Iterator[Clients]:
         "IMAGES_BASE_URL": IMAGES_URL,
         "STATE_MACHINE_ARN": STATE_MACHINE,
         "WEBHOOK_BASE_URL": WEBHOOKS,
+        "EVENT_BUS": EVENT_BUS,
         **{variable: logical_id for logical_id, variable in TABLES.items()},
     }
     with _environment(environment) as patch, mock_aws(), _direct_answers():

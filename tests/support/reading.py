@@ -30,6 +30,7 @@ FUNCTIONS = (
     "Settle",
     "Sweep",
     "Expire",
+    "Events",
     "Seed",
 )
 

@@ -20,6 +20,7 @@ SCOPES = {
     ("AWS::Logs::LogGroup", "LogGroupName"): "region",
     ("AWS::StepFunctions::StateMachine", "StateMachineName"): "region",
     ("AWS::Lambda::LayerVersion", "LayerName"): "region",
+    ("AWS::Events::EventBus", "Name"): "region",
     ("AWS::CloudWatch::Dashboard", "DashboardName"): "account",
     ("AWS::CloudFront::OriginAccessControl", "OriginAccessControlConfig.Name"): "account",
     ("AWS::CloudFront::KeyGroup", "KeyGroupConfig.Name"): "account",

@@ -24,6 +24,9 @@ WAKE = "states:SendTaskFailure states:SendTaskSuccess"
 # The breaker opens with a put, elects its probe with a conditional one, and closes with an update.
 CIRCUITS = f"{READ} dynamodb:PutItem dynamodb:UpdateItem"
 KEYS = "secretsmanager:GetSecretValue"
+STREAM = (
+    "dynamodb:DescribeStream dynamodb:GetRecords dynamodb:GetShardIterator dynamodb:ListStreams"
+)
 
 EXPECTED = {
     "Generate": {
@@ -135,6 +138,15 @@ EXPECTED = {
         "ImagesBucket": "s3:ListBucket",
         "ImagesBucket/uploads/*": "s3:DeleteObject",
         "SweepDeadLetters": "sqs:SendMessage",
+    },
+    "Events": {
+        "JobsTable/stream/*": STREAM,
+        "LedgerTable/stream/*": STREAM,
+        # Whether all clips of a call have ended.
+        "JobsTable": "dynamodb:BatchGetItem",
+        "ProjectsTable": READ,
+        "EventBus": "events:PutEvents",
+        "EventsDeadLetters": "sqs:SendMessage",
     },
     "Seed": {
         "ModelsTable": f"{READ} dynamodb:PutItem dynamodb:UpdateItem",

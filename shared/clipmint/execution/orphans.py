@@ -86,7 +86,8 @@ def _write(found: Job, orphan: Orphan) -> None:
         )
         recorded = [to_attributes(one) for one in (*job.orphans, orphan)]
         JobItem(job.job_id).update(
-            [JobItem.orphans.set(recorded)], condition=JobItem.job_id.exists() & as_seen
+            [JobItem.orphans.set(recorded), JobItem.newest_orphan.set(orphan.request_id)],
+            condition=JobItem.job_id.exists() & as_seen,
         )
 
     aws.retry_on_conflict(

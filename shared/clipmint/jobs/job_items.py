@@ -94,6 +94,8 @@ class JobItem(Model):
     failure = UnicodeAttribute(null=True)
     deleted = BooleanAttribute(null=True)
     orphans: ListAttribute[Any] = ListAttribute(null=True)
+    # The filter of the table's stream cannot look into a list.
+    newest_orphan = UnicodeAttribute(null=True)
     # An attribute for each kind of stage.
     locals().update({name: MapAttribute(null=True) for name in STAGES})
 

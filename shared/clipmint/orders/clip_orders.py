@@ -28,7 +28,7 @@ from clipmint.orders.order_requests import MAX_CLIPS, ClipsRequest
 from clipmint.orders.order_settings import DefaultModels
 from clipmint.projects import project_store
 from clipmint.projects.project import Project, Scene, next_scene_jobs, state_of
-from clipmint.projects.project_items import BatchItem
+from clipmint.projects.project_items import BatchItem, batch_sk
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,19 +93,15 @@ def start(
     return batch, replayed
 
 
-def _sort_key(order: Order) -> str:
-    return f"BATCH#{order.job_id}"
-
-
 def _recorded(order: Order) -> ClipBatch | None:
     """What an earlier call with the same key started. Raises `IdempotencyKeyReused`, and
     `TemporarilyUnavailable` if the record cannot be read."""
-    return unreadable.required(lambda: _read_record(order), "batch", _sort_key(order))
+    return unreadable.required(lambda: _read_record(order), "batch", batch_sk(order.job_id))
 
 
 def _read_record(order: Order) -> ClipBatch | None:
     try:
-        found = BatchItem.get(order.user_id, _sort_key(order), consistent_read=True)
+        found = BatchItem.get(order.user_id, batch_sk(order.job_id), consistent_read=True)
     except DoesNotExist:
         return None
     if found.fingerprint != order.fingerprint:
@@ -121,7 +117,7 @@ def _read_record(order: Order) -> ClipBatch | None:
 def _record(order: Order, batch: ClipBatch) -> BatchItem:
     return BatchItem(
         order.user_id,
-        _sort_key(order),
+        batch_sk(order.job_id),
         project_id=batch.project_id,
         fingerprint=order.fingerprint,
         clips=[[clip.scene_id, clip.job_id, clip.credits] for clip in batch.clips],

@@ -137,6 +137,11 @@ class BatchItem(Model):
     remaining = NumberAttribute()
 
 
+def batch_sk(batch_id: str) -> str:
+    """Sort key of the record of a call for clips."""
+    return f"BATCH#{batch_id}"
+
+
 def project_sk(project_id: str) -> str:
     """Sort key of a project's item, and prefix of the sort keys of its scenes."""
     return f"PROJECT#{project_id}"

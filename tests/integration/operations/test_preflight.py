@@ -364,7 +364,17 @@ def test_a_restored_table_with_all_settings_passes(aws: Aws) -> None:
     described = described_table("Jobs", JOBS, DeletionProtectionEnabled=True)
     aws.answer("dynamodb", "describe_table", described, TableName="jobs-restored")
     recovery(aws, "ENABLED")
-    assert levels(table_checks.tables(aws.context(RestoredJobs=JOBS))) == [OK]
+    context = aws.context(RestoredJobs=JOBS, RestoredJobsStream=f"{JOBS}/stream/2026")
+    assert levels(table_checks.tables(context)) == [OK]
+
+
+def test_a_restored_table_without_a_stream_is_warned_about(aws: Aws) -> None:
+    described = described_table("Jobs", JOBS, DeletionProtectionEnabled=True)
+    aws.answer("dynamodb", "describe_table", described, TableName="jobs-restored")
+    recovery(aws, "ENABLED")
+    [warned, fine] = table_checks.tables(aws.context(RestoredJobs=JOBS))
+    assert levels([warned, fine]) == [WARNING, OK]
+    assert "there are no events" in str(warned)
 
 
 def test_what_a_restore_leaves_out_is_warned_about(aws: Aws) -> None:
@@ -391,7 +401,8 @@ def test_a_table_without_the_templates_keys_and_indexes_blocks(
     described = described_table("Jobs", JOBS, DeletionProtectionEnabled=True, **changes)
     aws.answer("dynamodb", "describe_table", described)
     recovery(aws, "ENABLED")
-    assert levels(table_checks.tables(aws.context(RestoredJobs=JOBS))) == [BLOCKED]
+    context = aws.context(RestoredJobs=JOBS, RestoredJobsStream=f"{JOBS}/stream/2026")
+    assert levels(table_checks.tables(context)) == [BLOCKED]
 
 
 @pytest.mark.parametrize(

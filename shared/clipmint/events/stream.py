@@ -1,0 +1,60 @@
+"""From the records of a stream to events, in the order of the records.
+
+A record is done when all its events were accepted. If one is not, the record and those after it
+are read again, as long as the stream keeps them. So each event is emitted at least once, and never
+one without a committed change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from clipmint import unreadable
+from clipmint.events import bus, clips
+from clipmint.events.changes import NOTHING, Changes, Event, changes_in
+from clipmint.settings import EventSettings
+from clipmint.telemetry import EVENT_DELAYED, EVENT_EMITTED, count, logger
+
+Record = Mapping[str, Any]
+
+
+def emit_all(records: Sequence[Record]) -> str | None:
+    """Emit the events of these records.
+
+    Returns
+    -------
+    str | None
+        The sequence number of the first record that must be read again; None if there is none.
+    """
+    settings = EventSettings.read()
+    for record in records:
+        try:
+            for event in _events(record, settings):
+                bus.put(event, settings.event_bus)
+                count(EVENT_EMITTED)
+                logger.info("event emitted", extra={"event_id": event.event_id, "type": event.type})
+        except Exception:  # noqa: BLE001  (the stream passes the record again)
+            logger.exception("event not emitted", extra={"keys": record["dynamodb"]["Keys"]})
+            count(EVENT_DELAYED)
+            return str(record["dynamodb"]["SequenceNumber"])
+    return None
+
+
+def _events(record: Record, settings: EventSettings) -> Iterator[Event]:
+    changes = _readable(record, settings.low_credits)
+    yield from changes.events
+    if changes.ended_clip is not None:
+        finished = clips.finished(changes.ended_clip)
+        if finished is not None:
+            yield finished
+
+
+def _readable(record: Record, low_credits: int) -> Changes:
+    """The changes in a record. One that cannot be read is reported, and must not stop the others:
+    it stays unreadable."""
+    try:
+        return changes_in(record, low_credits=low_credits)
+    except unreadable.UNREADABLE as error:
+        unreadable.report("stream record", str(record["dynamodb"]["Keys"]), error)
+        return NOTHING

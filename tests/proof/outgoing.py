@@ -1,0 +1,128 @@
+"""What left the installation as events, compared with what was committed.
+
+The expected events are computed from the records as they are, without our code. An event without a
+committed change, a change without its event, one change with two ids, and a completed video whose
+file is not stored are violations.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.support.invariants import STAGES, TERMINAL, tries_of
+
+Item = Mapping[str, Any]
+Key = tuple[str, ...]
+"""The type of an event and what it is about."""
+
+
+@dataclass
+class Outgoing:
+    """Everything that was put on the event bus, and what was wrong at that moment."""
+
+    put_on_bus: list[dict[str, Any]] = field(default_factory=list)
+    found: list[str] = field(default_factory=list)
+
+    def put(
+        self, entries: Iterable[Mapping[str, Any]], files: Mapping[tuple[str, str], str]
+    ) -> None:
+        """What PutEvents was called with; ``files`` are the files that are stored by then."""
+        for entry in entries:
+            detail = json.loads(entry["Detail"])
+            self.put_on_bus.append(detail)
+            job_id = detail["data"].get("job_id", "")
+            stored = any(f"/{job_id}/" in key and key.endswith(".mp4") for _, key in files)
+            if detail["type"] == "video.completed" and not stored:
+                self.found.append(f"job {job_id} was reported completed without its video")
+            if entry["DetailType"] != detail["type"] or entry["Source"] != "clipmint":
+                self.found.append(f"the entry of {detail['id']} differs from its detail")
+
+    def violations(
+        self, jobs: Iterable[Item], ledger: Iterable[Item], low_credits: int
+    ) -> Iterator[str]:
+        """What is wrong when nothing happens any more."""
+        yield from self.found
+        jobs = list(jobs)
+        expected = {*_of_jobs(jobs), *_of_credits([*ledger], low_credits)}
+        ids = defaultdict[Key, set[str]](set)
+        bodies = defaultdict[str, set[str]](set)
+        for detail in self.put_on_bus:
+            ids[_key(detail)].add(detail["id"])
+            bodies[detail["id"]].add(json.dumps(detail, sort_keys=True))
+        for key in sorted(expected - ids.keys()):
+            yield f"there was no event {' '.join(key)}"
+        for key in sorted(ids.keys() - expected):
+            yield f"the event {' '.join(key)} is about nothing that was committed"
+        for key, found in ids.items():
+            # A job's image can be made twice.
+            if len(found) > (2 if key[0] == "scene.image_ready" else 1):
+                yield f"the event {' '.join(key)} has {len(found)} ids"
+        for event_id, versions in bodies.items():
+            if len(versions) > 1:
+                yield f"{event_id} has {len(versions)} bodies"
+
+
+def _key(detail: Mapping[str, Any]) -> Key:
+    kind, data = detail["type"], detail["data"]
+    about = {
+        "clips.finished": ("batch_id",),
+        "credits.granted": ("user_id", "reference"),
+        "credits.low": ("user_id", "sequence"),
+        "orphan.recorded": ("job_id", "request_id"),
+    }.get(kind, ("job_id",))
+    return (kind, *(str(data[name]) for name in about))
+
+
+def _of_jobs(jobs: Iterable[Item]) -> Iterator[Key]:
+    batches = defaultdict[str, list[Item]](list)
+    for job in jobs:
+        if job["status"] in TERMINAL:
+            yield f"video.{job['status']}", job["job_id"]
+        for orphan in job.get("orphans", []):
+            yield "orphan.recorded", job["job_id"], orphan["request_id"]
+        if job.get("scene_id") and any(one["asset"] for one in _images(job)):
+            yield "scene.image_ready", job["job_id"]
+        if job.get("batch_id"):
+            batches[job["batch_id"]].append(job)
+    for batch_id, clips in batches.items():
+        if all(job["status"] in TERMINAL for job in clips):
+            yield "clips.finished", batch_id
+
+
+def _images(job: Item) -> list[Item]:
+    image = job.get(STAGES[0])
+    return [{"asset": one.get("asset")} for one in tries_of(image)] if image else []
+
+
+def _of_credits(ledger: list[Item], low_credits: int) -> Iterator[Key]:
+    entries = [item for item in ledger if item["sk"].startswith("ENTRY#")]
+    by_user = defaultdict[str, list[Item]](list)
+    for entry in entries:
+        by_user[entry["user_id"]].append(entry)
+        if entry["kind"] == "grant":
+            yield "credits.granted", entry["user_id"], entry["reference"]
+    for user_id, journal in by_user.items():
+        yield from _lows(user_id, journal, low_credits)
+
+
+def _lows(user_id: str, journal: list[Item], low_credits: int) -> Iterator[Key]:
+    """The transactions that left too few credits. The entries of one are of one moment and follow
+    each other; only the balance after the last one was ever there."""
+    journal.sort(key=lambda entry: int(entry["sequence"]))
+    before = 0
+    for entry, following in zip(journal, [*journal[1:], None], strict=True):
+        if following and _of_one_transaction(entry, following):
+            continue
+        after = int(entry["balance_after"])
+        if after < low_credits <= before:
+            yield "credits.low", user_id, str(entry["sequence"])
+        before = after
+
+
+def _of_one_transaction(entry: Item, following: Item) -> bool:
+    same = ("kind", "created_at") if entry["kind"] == "hold" else ("job_id", "created_at")
+    return all(entry.get(name) == following.get(name) for name in same)
