@@ -23,6 +23,8 @@ DOLLARS: Mapping[str, float] = {
     "secret reads": 5.00 / 1e6,
     "log bytes": 0.50 / 1e9,
     "traces": 5.00 / 1e6,
+    "SQS requests": 0.40 / 1e6,
+    "custom events": 1.00 / 1e6,  # EventBridge, for each 64 KB
 }
 
 WRITES = frozenset({"PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems"})

@@ -23,6 +23,7 @@ from clipmint.errors import ClipmintError, InvalidRequest, NotFound  # noqa: E40
 from clipmint.orders.idempotency_keys import MAX_IDEMPOTENCY_KEY_CHARACTERS  # noqa: E402
 from docs import openapi_doors as doors_described  # noqa: E402
 from docs import openapi_examples as examples  # noqa: E402
+from docs import openapi_webhooks as events_described  # noqa: E402
 from functions.admin import app as admin  # noqa: E402
 from functions.cancel import app as cancel  # noqa: E402
 from functions.doors import app as doors  # noqa: E402
@@ -121,6 +122,7 @@ PARAMETERS = {
 TAGS = {
     "Administration": "For the owner's own systems, with the scope clipmint/admin.",
     "Credits": "A user's balance and its journal.",
+    "Events": "What an endpoint of the owner's receives: docs/events.md.",
     "Images": "Upload an image.",
     "Models": "What can be ordered, with its settings and prices.",
     "Projects": "Projects, and the clips of all their scenes.",
@@ -154,6 +156,8 @@ def document() -> dict[str, Any]:
     schemas["Model"]["examples"] = [examples.BY_MODEL["Model"]]
     schemas["Error"] = ERROR_SCHEMA
     schemas.update(doors_described.ERROR_SCHEMAS)
+    for kind in events_described.DATA:
+        schemas[events_described.name_of(kind)] = events_described.schema_of(kind)
     schemas["GatewayError"] = GATEWAY_ERROR_SCHEMA
     for path, operations in paths.items():
         for method, operation in operations.items():
@@ -194,6 +198,7 @@ def document() -> dict[str, Any]:
         path: dict(sorted(operations.items(), key=lambda item: METHODS.index(item[0])))
         for path, operations in sorted(paths.items())
     }
+    merged["webhooks"] = events_described.webhooks()
     shared = {name: _shared(code) for code, name in SHARED.items()}
     used = json.dumps([paths, shared])
     merged["components"] = {

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from clipmint import errors
-from clipmint.api import owner_responses, responses
+from clipmint.api import owner_responses, responses, webhook_routes
 from clipmint.catalog.defaults import DEFAULT_CATALOG
 from clipmint.catalog.model import Settings
 from clipmint.catalog.model_changes import Version
@@ -26,6 +26,7 @@ JOB = "5f2c7c8e-93a4-5b8e-8f0d-2a1f0c6d9e11"
 CLIP_JOB = "0d9a3f5e-7c0b-5d52-9b8e-6f6a1e0c4b22"
 PROJECT = "7e0b9d1a-3c55-4f2e-a6b1-9d8c7f6e5a33"
 SCENE = "c1a2b3d4-e5f6-4a7b-8c9d-0e1f2a3b4c44"
+WEBHOOK = "b7e1f0c2-4d3a-4c5b-9e8f-7a6b5c4d3e55"
 IMAGES = "https://d111111abcdef8.cloudfront.net"
 IMAGE = f"{IMAGES}/uploads/ada/{PROJECT}/image.png"
 FRAMES = (f"{IMAGES}/uploads/ada/{PROJECT}/dawn.png", f"{IMAGES}/uploads/ada/{PROJECT}/noon.png")
@@ -89,7 +90,36 @@ _SUMMARY = responses.ProjectSummary(
     created_at=ORDERED_AT,
     updated_at=ORDERED_AT,
 )
+_WEBHOOK = webhook_routes.Webhook(
+    webhook_id=WEBHOOK,
+    url="https://example.com/clipmint",
+    types=["video.completed", "video.failed"],
+    description="The shop",
+    enabled=True,
+    disabled_reason=None,
+    failing_since=None,
+    created_at=ORDERED_AT,
+    updated_at=ORDERED_AT,
+)
+_DELIVERY = webhook_routes.WebhookDelivery(
+    delivery_id=f"{ENDED_AT}_evt_7c6e19f0ceca5b74837b691bfde4c416",
+    event_id="evt_7c6e19f0ceca5b74837b691bfde4c416",
+    type="video.completed",
+    status="delivered",
+    attempts=[
+        webhook_routes.DeliveryAttempt(at=ENDED_AT, status=204, milliseconds=48, reason="delivered")
+    ],
+    created_at=ENDED_AT,
+)
+_SECRET = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
 _RESPONSES: list[BaseModel] = [
+    _WEBHOOK,
+    _DELIVERY,
+    webhook_routes.CreatedWebhook(**_WEBHOOK.model_dump(), secret=_SECRET),
+    webhook_routes.NewSecret(secret=_SECRET, previous_valid_until=EXPIRES_AT),
+    webhook_routes.WebhookList(webhooks=[_WEBHOOK]),
+    webhook_routes.DeliveryPage(deliveries=[_DELIVERY], cursor=None),
     responses.Accepted(job_id=JOB, status="pending", credits_used=16, credits_remaining=84),
     responses.SceneAccepted(
         job_id=JOB,
@@ -286,6 +316,10 @@ _ERRORS: list[errors.ClipmintError] = [
     errors.PromptRequired(f"Scene {SCENE} has no visual_prompt"),
     errors.FramesRequired(f"Scene {SCENE} has no last_frame"),
     errors.TooManyScenes("A project cannot have that many scenes", details="scenes: at most 50"),
+    errors.TooManyEndpoints("There are too many webhooks", details="at most 20"),
+    errors.EndpointNotFound("There is no such webhook"),
+    errors.DeliveryNotFound("There is no such delivery"),
+    errors.EndpointDisabled("The webhook is disabled", details="enabled: false"),
     errors.ResolutionNotAllowed("This resolution is not available"),
     errors.TaskHasEnded("This task has ended", details="status: completed"),
     errors.InsufficientCredits(

@@ -101,6 +101,7 @@ class Stack(RunningStack):
         self.name = name or uuid.uuid4().hex[:8]
         self.state_dir = STATE / self.name
         self.region = REGION
+        self.receiver_port = _free_port()
         self.providers: dict[str, Provider] = {}
         self.simulators: dict[str, Simulator] = {}
         self.pids: dict[str, int] = {}
@@ -208,6 +209,7 @@ class Stack(RunningStack):
             "stack": self.name,
             "api_url": self.api_url,
             "images_url": self.images_url,
+            "receiver_port": self.receiver_port,
             "issuer": self.issuer,
             "audience": AUDIENCE,
             "aws_endpoint": self.aws_endpoint,
@@ -304,6 +306,7 @@ class Stack(RunningStack):
             # A real provider's webhook cannot reach a laptop.
             "WebhookBaseUrl": NO_WEBHOOKS if real else self.api_url,
             "ImagesBaseUrl": self.images_url,
+            "WebhookTestHosts": f"127.0.0.1:{self.receiver_port}",
             "ProviderOverrides": json.dumps(
                 {name: provider.overrides for name, provider in self.providers.items()}
             ),
@@ -319,3 +322,9 @@ class Stack(RunningStack):
 
     def _forget(self) -> None:
         shutil.rmtree(self.state_dir, ignore_errors=True)
+
+
+def _free_port() -> int:
+    """A port at which `local.receiver` can listen."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])

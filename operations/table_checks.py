@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from operations.findings import Context, Finding, blocked, ok, warning
 
-KINDS = ("Ledger", "Jobs", "Models", "Projects", "Idempotency")
+KINDS = ("Ledger", "Jobs", "Models", "Projects", "Idempotency", "Endpoints")
 INDEXES = ("LocalSecondaryIndexes", "GlobalSecondaryIndexes")
 
 

@@ -1,4 +1,5 @@
-"""Calls of the owner's own systems: grant credits and take them back, change the catalog."""
+"""Calls of the owner's own systems: grant credits and take them back, change the catalog, manage
+webhooks."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Path
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from clipmint.api import http_api
+from clipmint.api import http_api, webhook_routes
 from clipmint.api.owner_responses import CheckedModel, OwnedModel
 from clipmint.api.responses import Adjusted, ClawedBack, Granted
 from clipmint.catalog import model_changes
@@ -27,6 +28,7 @@ from clipmint.errors import (
 from clipmint.orders import model_check, offers
 
 app = http_api.resolver()
+app.include_router(webhook_routes.router)
 
 ModelId = Annotated[str, Path(examples=["veo-3.1"])]
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_sqs import SQSClient
     from mypy_boto3_stepfunctions import SFNClient
 
 T = TypeVar("T")
@@ -55,7 +56,7 @@ POWERTOOLS = Limits(connect_seconds=2, read_seconds=5, attempts=3)
 STEP_FUNCTIONS = Limits(connect_seconds=2, read_seconds=5, attempts=4)
 SECRETS = Limits(connect_seconds=2, read_seconds=5, attempts=3)
 EVENTS = Limits(connect_seconds=2, read_seconds=5, attempts=3)
-"""EventBridge. Who receives an event twice recognises it by its id."""
+"""EventBridge and SQS. Who receives an event or a message twice recognises it by its ids."""
 
 # S3 transfers whole files: it may need longer for each part.
 FILES = Limits(connect_seconds=5, read_seconds=30, attempts=4)
@@ -124,6 +125,12 @@ def secrets() -> SecretsManagerClient:
 @once
 def event_bridge() -> EventBridgeClient:
     client: EventBridgeClient = _client("events", _config(EVENTS))
+    return client
+
+
+@once
+def sqs() -> SQSClient:
+    client: SQSClient = _client("sqs", _config(EVENTS))
     return client
 
 

@@ -46,6 +46,25 @@ def sequence_in(cursor: str) -> int:
     return sequence
 
 
+_MAX_TEXT_BYTES = 512
+
+
+def before_text(text: str) -> str:
+    """The cursor before an item of a list that is sorted by one text."""
+    return _encode([text])
+
+
+def text_in(cursor: str) -> str:
+    """The text in a cursor. Raises `InvalidRequest`."""
+    try:
+        (text,) = _decode(cursor)
+    except (ValueError, TypeError):
+        raise _invalid() from None
+    if not isinstance(text, str) or not 0 < len(text.encode(errors="replace")) <= _MAX_TEXT_BYTES:
+        raise _invalid()
+    return text
+
+
 def _encode(position: Any) -> str:
     text = json.dumps(position, separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")

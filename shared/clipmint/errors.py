@@ -17,6 +17,7 @@ A message describes the error to the client and never exposes an internal fault.
     │   ├── PromptRequired
     │   ├── FramesRequired
     │   ├── TooManyScenes
+    │   ├── TooManyEndpoints
     │   ├── ResolutionNotAllowed
     │   └── TaskHasEnded            a compatible endpoint's request to cancel it
     ├── InsufficientCredits
@@ -28,6 +29,8 @@ A message describes the error to the client and never exposes an internal fault.
     │   ├── JobNotFound             unknown, or another user's: the response is the same
     │   ├── ProjectNotFound         likewise
     │   ├── SceneNotFound           likewise
+    │   ├── EndpointNotFound        of the owner's webhooks
+    │   ├── DeliveryNotFound
     │   └── VideoNotReady           the job exists, and not its file
     ├── Conflict
     │   ├── RequestInProgress       a request with the same key is being processed
@@ -36,6 +39,7 @@ A message describes the error to the client and never exposes an internal fault.
     │   ├── JobRunning
     │   ├── ReferenceReused
     │   ├── TooManyLots             credits with too many different ends
+    │   ├── EndpointDisabled
     │   ├── SceneBusy               a job is rendering the scene
     │   └── ProjectBusy             jobs of the project are still running
     ├── IdempotencyKeyReused        the same key with another body
@@ -138,6 +142,10 @@ class TooManyScenes(InvalidRequest):
     code = "TOO_MANY_SCENES"
 
 
+class TooManyEndpoints(InvalidRequest):
+    code = "TOO_MANY_WEBHOOKS"
+
+
 class ResolutionNotAllowed(InvalidRequest):
     code = "RESOLUTION_NOT_ALLOWED"
 
@@ -182,6 +190,14 @@ class SceneNotFound(NotFound):
     code = "SCENE_NOT_FOUND"
 
 
+class EndpointNotFound(NotFound):
+    code = "WEBHOOK_NOT_FOUND"
+
+
+class DeliveryNotFound(NotFound):
+    code = "DELIVERY_NOT_FOUND"
+
+
 class VideoNotReady(NotFound):
     code = "VIDEO_NOT_READY"
 
@@ -216,6 +232,10 @@ class ReferenceReused(Conflict):
 
 class TooManyLots(Conflict):
     code = "TOO_MANY_LOTS"
+
+
+class EndpointDisabled(Conflict):
+    code = "WEBHOOK_DISABLED"
 
 
 class ProjectBusy(Conflict):

@@ -70,6 +70,23 @@ class EventSettings(Environment):
     low_credits: Annotated[int, Field(ge=0)] = 0
 
 
+class DeliverySettings(Environment):
+    """The queue of attempts to deliver events.
+
+    ``webhook_test_hosts`` are loopback hosts with ports, comma separated, for a receiver on the
+    same machine; empty on AWS.
+    """
+
+    delivery_queue_url: str
+    webhook_test_hosts: str = ""
+
+    @property
+    def hosts(self) -> frozenset[tuple[str, int]]:
+        """The test hosts as pairs of host and port."""
+        pairs = (one.rpartition(":") for one in self.webhook_test_hosts.split(",") if one.strip())
+        return frozenset((host.strip(), int(port)) for host, _, port in pairs)
+
+
 class ProviderSettings(Environment):
     """The secret with the providers' keys, and the base of the webhook URLs that they call.
 

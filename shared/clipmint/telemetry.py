@@ -95,6 +95,8 @@ WEBHOOK_REJECTED = Metric("WebhookRejected", ("provider", "reason"))
 # Outgoing events.
 EVENT_EMITTED = Metric("EventEmitted")
 EVENT_DELAYED = Metric("EventDelayed")
+DELIVERY_ATTEMPTED = Metric("DeliveryAttempted", ("outcome",))
+ENDPOINT_DISABLED = Metric("EndpointDisabled")
 
 
 def count(metric: Metric, value: float = 1, **dimensions: str) -> None:

@@ -41,7 +41,8 @@ STAYS: Mapping[str, str] = {
     **{
         f"clipmint.aws.{name}": _CLIENT
         for name in (
-            *("dynamodb", "event_bridge", "s3", "s3_for_uploads", "secrets", "step_functions"),
+            *("dynamodb", "event_bridge", "s3", "s3_for_uploads", "secrets", "sqs"),
+            "step_functions",
         )
     },
     "clipmint.api.replays.powertools": "a client and settings; its local cache is off",
@@ -50,6 +51,7 @@ STAYS: Mapping[str, str] = {
     "clipmint.doors.table.reject_closed": "derived from the code alone",
     "clipmint.records._fields": "fields of dataclasses, derived from the code alone",
     "clipmint.execution.migration._http": _CLIENT,
+    "clipmint.events.delivering._http": _CLIENT,
 }
 """What a process may keep here although one on Lambda would not, and why that hides no defect."""
 

@@ -34,6 +34,11 @@ KEYS = {
 }
 """The key that each simulator accepts, by its name in the owner's secret."""
 
+RECEIVER_PORT = 9010
+RECEIVER_HOST = f"127.0.0.1:{RECEIVER_PORT}"
+RECEIVER_URL = f"http://{RECEIVER_HOST}/events"
+"""Where the owner's endpoint is."""
+
 _PATIENCE = 30.0
 
 Message = MutableMapping[str, Any]
@@ -93,6 +98,8 @@ class Network:
         Of each simulator, by provider.
     webhooks
         Answers a call of ours; a provider's own retries follow its response.
+    receiver
+        Answers what we send to the owner's endpoint.
     """
 
     def __init__(
@@ -100,8 +107,10 @@ class Network:
         timeline: Timeline,
         settings: Mapping[str, Mapping[str, Any]],
         webhooks: Callable[[Call], httpx.Response],
+        receiver: Callable[[Call], httpx.Response],
     ) -> None:
         self._timeline = timeline
+        self._receiver = receiver
         way = _Doorbell(timeline, webhooks)
         chosen = {name: settings.get(name, {}) for name in PORTS}
         self._apps: dict[int, tuple[str, Starlette]] = {
@@ -118,10 +127,14 @@ class Network:
 
     def provider(self, request: httpx.Request) -> str:
         """The simulator behind this URL. Raises an error for any other address."""
+        if request.url.port == RECEIVER_PORT:
+            return "the owner's endpoint"
         return self._apps[request.url.port or 0][0]
 
     def exchange(self, request: httpx.Request) -> httpx.Response:
         """One request, as a socket would have answered it. Raises httpx's exceptions."""
+        if request.url.port == RECEIVER_PORT:
+            return self._receiver(Call(request.url.path, dict(request.headers), request.read()))
         _, app = self._apps[request.url.port or 0]
         return self._timeline.finish(_answer(app, request, request.read()))
 

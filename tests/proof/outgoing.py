@@ -13,6 +13,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
+from standardwebhooks import Webhook
+from standardwebhooks.webhooks import WebhookVerificationError
+
+from tests.proof.network import Call
 from tests.support.invariants import STAGES, TERMINAL, tries_of
 
 Item = Mapping[str, Any]
@@ -64,6 +69,54 @@ class Outgoing:
         for event_id, versions in bodies.items():
             if len(versions) > 1:
                 yield f"{event_id} has {len(versions)} bodies"
+
+
+@dataclass
+class Receiver:
+    """The owner's endpoint: verifies what it receives, as its official package does."""
+
+    received: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """What it accepted, by the event's id."""
+
+    calls: int = 0
+    forged: int = 0
+    _secret: str | None = None
+    _types: tuple[str, ...] = ()
+    _statuses: list[int] = field(default_factory=list)
+
+    def subscribe(self, secret: str, types: tuple[str, ...], statuses: tuple[int, ...]) -> None:
+        self._secret, self._types, self._statuses = secret, types, [*statuses]
+
+    def answer(self, call: Call) -> httpx.Response:
+        """Verify a call and answer it."""
+        self.calls += 1
+        assert self._secret is not None
+        try:
+            payload = Webhook(self._secret).verify(call.body, dict(call.headers))
+        except WebhookVerificationError:
+            self.forged += 1
+            return httpx.Response(401)
+        status = self._statuses.pop(0) if self._statuses else 204
+        if status < 300:
+            self.received.setdefault(call.headers["webhook-id"], []).append(payload)
+        return httpx.Response(status)
+
+    def violations(self, outgoing: Outgoing) -> Iterator[str]:
+        """What is wrong when nothing happens any more."""
+        if self._secret is None:
+            return
+        if self.forged:
+            yield f"{self.forged} calls of the endpoint had no valid signature"
+        wanted = {
+            detail["id"]: {name: detail[name] for name in detail if name != "id"}
+            for detail in outgoing.put_on_bus
+            if not self._types or detail["type"] in self._types
+        }
+        for event_id in sorted(wanted.keys() - self.received.keys()):
+            yield f"the endpoint did not get {wanted[event_id]['type']} {event_id}"
+        for event_id, payloads in self.received.items():
+            if any(payload != wanted.get(event_id) for payload in payloads):
+                yield f"the endpoint got another {event_id} than was put on the bus"
 
 
 def _key(detail: Mapping[str, Any]) -> Key:

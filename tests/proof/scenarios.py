@@ -130,6 +130,23 @@ def start(world: World, *providers: str, **changes: Any) -> None:
     world.begin(order(world, made.model_id))
 
 
+# ── Events to an endpoint of the owner's ─────────────────────────────────────────────────────────
+
+
+@scenario("events to an endpoint", "completed")
+def _(world: World) -> None:
+    world.subscribe()
+    start(world, "fal")
+
+
+@scenario("events, the endpoint fails first", "failed")
+def _(world: World) -> None:
+    """It responds 500 twice, and gets the event of the job's end in the third attempt."""
+    world.subscribe("video.failed", statuses=(500, 500))
+    world.network.arm("fal", "runner_error")
+    start(world, "fal")
+
+
 # ── Each provider, and how we learn of the end ───────────────────────────────────────────────────
 
 

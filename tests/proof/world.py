@@ -13,6 +13,7 @@ the state machine      retries and catches as its definition requires (``Runtime
 a provider             delivers its webhook again, as its simulator knows it to
 EventBridge            invokes `sweep` for failed executions; two more times if `sweep` fails
 a table's stream       passes each change to `events`, and again until that has succeeded
+SQS                    passes a message to `deliver` when it is due, and again until it succeeds
 the schedule           runs `sweep` every minute
 =====================  ==========================================================================
 """
@@ -49,8 +50,8 @@ from clipmint.telemetry import logger
 from tests.proof import memory, records
 from tests.proof.boundary import WRITES, Boundary, Death, Point
 from tests.proof.machine import Execution, FunctionFailed, Machine, Refused
-from tests.proof.network import KEYS, Call, Network, environment
-from tests.proof.outgoing import Outgoing
+from tests.proof.network import KEYS, RECEIVER_HOST, RECEIVER_URL, Call, Network, environment
+from tests.proof.outgoing import Outgoing, Receiver
 from tests.proof.timeline import Timeline
 from tests.support import moto_aws, streams
 from tests.support.clock import Clock, virtual_time
@@ -85,6 +86,9 @@ ends.
 
 STREAM_PAUSES = (1, 2, 4, 8, 15, 30, 60)
 """Seconds after which records of a stream are passed again; the last one repeats."""
+
+VISIBILITY_SECONDS = 180
+"""After which SQS passes a message again that `deliver` has failed on."""
 
 LOW_CREDITS = 95
 """An account of a scenario has 100 credits, and an order costs at least 10."""
@@ -154,6 +158,7 @@ class World:
     forgets_tokens: bool = False
     """Submit's code is that of an earlier version: it uses no task token."""
 
+    _queued: int = 0
     outgoing: Outgoing = field(default_factory=Outgoing)
     _read_to: dict[str, int] = field(default_factory=dict)
     """How many records of each table's stream were read."""
@@ -166,7 +171,8 @@ class World:
     def __post_init__(self) -> None:
         self._began = self.timeline.now()
         self.machine = Machine(_definition(), self.timeline, self.invoke, self._execution_died)
-        self.network = Network(self.timeline, self.settings, self._webhook)
+        self.receiver = Receiver()
+        self.network = Network(self.timeline, self.settings, self._webhook, self.receiver.answer)
         self.timeline.after(SWEEP_SECONDS, self._sweep)
 
     # ── What a scenario does ─────────────────────────────────────────────────────────────────────
@@ -180,6 +186,15 @@ class World:
         ledger.grant(user, credits_, f"{kind} for {user}", kind=kind, expires_at=ends)
         if user not in self.users:
             self.users.append(user)
+
+    def subscribe(self, *types: str, statuses: tuple[int, ...] = ()) -> None:
+        """Add an endpoint for these types of events, or for all; ``statuses``: of its first
+        responses. It exists before anything else happens."""
+        from clipmint.events import endpoints
+
+        endpoint, secret = endpoints.create(RECEIVER_URL, types, None)
+        self.receiver.subscribe(secret, types, statuses)
+        assert endpoint.enabled
 
     def offer(self, *models: Model) -> None:
         """What the catalog contains besides the default models."""
@@ -317,6 +332,8 @@ class World:
                 return self._call_machine(client, operation, params)
             if service == "EventBridge":
                 return self._put_events(params)
+            if service == "SQS":
+                return self._queue(params)
             answer = original(client, operation, params)
             if service == "DynamoDB" and operation in WRITES:
                 self._read_streams()
@@ -353,6 +370,21 @@ class World:
             numbers = [record["dynamodb"]["SequenceNumber"] for record in new]
             new = new[numbers.index(first) :]
             yield next(pauses)
+
+    def _queue(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        message = params["MessageBody"]
+        self._queued += 1
+        self.begin(self._receive(message), in_seconds=0.1 + params["DelaySeconds"])
+        return {"MessageId": str(self._queued)}
+
+    def _receive(self, message: str) -> Script:
+        while True:
+            try:
+                self.invoke("deliver", {"Records": [{"body": message}]})
+            except FunctionFailed:
+                yield VISIBILITY_SECONDS
+            else:
+                return
 
     def _call_machine(self, client: Any, operation: str, params: Mapping[str, Any]) -> Any:
         try:
@@ -474,6 +506,7 @@ class World:
         self._note([*self._unaccounted()])
         ledger = records.items(self.aws, "LEDGER_TABLE")
         self._note([*self.outgoing.violations(self.jobs(), ledger, LOW_CREDITS)])
+        self._note([*self.receiver.violations(self.outgoing)])
         for execution in self.machine.executions.values():
             if execution.status == "RUNNING":
                 self._note([f"the execution of {execution.name} runs for ever"])
@@ -506,6 +539,7 @@ def new_world(
         for name, value in environment().items():
             patch.setenv(name, value)
         patch.setenv("LOW_CREDITS", str(LOW_CREDITS))
+        patch.setenv("WEBHOOK_TEST_HOSTS", RECEIVER_HOST)
         patch.setattr(logger._logger, "disabled", True)  # noqa: SLF001
         patch.setattr(placing, "STARTS_AT_ONCE", 1)  # in the same order every time
         random.seed(0)

@@ -73,6 +73,7 @@ NOT_RUN: Mapping[tuple[str, str, int], str] = {
     ("runbook.md", "LedgerDrift", 2): "changes an account: a test of its own",
     ("runbook.md", "SweepFailed", 2): "empties a queue",
     ("events.md", "EventBridge", 1): "needs a topic",
+    ("README.md", "What it promises", 1): "needs a queue",
     ("runbook.md", "Delete and adopt", 1): "tests/integration/operations",
     **{("runbook.md", "Restore", number): _RESTORE for number in range(1, 8)},
 }

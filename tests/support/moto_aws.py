@@ -48,12 +48,14 @@ IMAGES_BUCKET = "images-of-the-owner"
 IMAGES_URL = "https://images.example.com"
 WEBHOOKS = "https://api.example.com"
 EVENT_BUS = "clipmint-events"
+DELIVERIES = "https://sqs.eu-west-1.amazonaws.com/123456789012/deliveries"
 TABLES = {
     "LedgerTable": "LEDGER_TABLE",
     "JobsTable": "JOBS_TABLE",
     "ModelsTable": "MODELS_TABLE",
     "ProjectsTable": "PROJECTS_TABLE",
     "IdempotencyTable": "IDEMPOTENCY_TABLE",
+    "EndpointsTable": "ENDPOINTS_TABLE",
 }
 KEYS = {
     "FAL_KEY": "id:secret",
@@ -268,6 +270,7 @@ def functions_environment() -> Iterator[Clients]:
         "STATE_MACHINE_ARN": STATE_MACHINE,
         "WEBHOOK_BASE_URL": WEBHOOKS,
         "EVENT_BUS": EVENT_BUS,
+        "DELIVERY_QUEUE_URL": DELIVERIES,
         **{variable: logical_id for logical_id, variable in TABLES.items()},
     }
     with _environment(environment) as patch, mock_aws(), _direct_answers():

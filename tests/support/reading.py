@@ -31,6 +31,7 @@ FUNCTIONS = (
     "Sweep",
     "Expire",
     "Events",
+    "Deliver",
     "Seed",
 )
 

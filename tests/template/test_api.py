@@ -67,6 +67,15 @@ ROUTES = {
     "GET /v1/admin/models/{model_id}": "Admin",
     "DELETE /v1/admin/models/{model_id}": "Admin",
     "POST /v1/admin/models/{model_id}/check": "Admin",
+    "POST /v1/admin/webhooks": "Admin",
+    "GET /v1/admin/webhooks": "Admin",
+    "GET /v1/admin/webhooks/{webhook_id}": "Admin",
+    "PATCH /v1/admin/webhooks/{webhook_id}": "Admin",
+    "DELETE /v1/admin/webhooks/{webhook_id}": "Admin",
+    "POST /v1/admin/webhooks/{webhook_id}/rotate": "Admin",
+    "POST /v1/admin/webhooks/{webhook_id}/test": "Admin",
+    "GET /v1/admin/webhooks/{webhook_id}/deliveries": "Admin",
+    "POST /v1/admin/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver": "Admin",
     "POST /webhooks/{provider}/{job_id}/{stage}/{token}": "Webhooks",
 }
 WEBHOOK = "POST /webhooks/{provider}/{job_id}/{stage}/{token}"

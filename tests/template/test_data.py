@@ -29,6 +29,7 @@ TABLES = {
         },
     ),
     "IdempotencyTable": ("id:S", {}),
+    "EndpointsTable": ("group:S sk:S", {}),
 }
 BUCKETS = ("VideosBucket", "ImagesBucket")
 SECRETS = ("ProviderKeys", "VideosSigningKey")
@@ -65,7 +66,7 @@ def projection(index: dict[str, Any]) -> str:
     return " ".join(shape.get("NonKeyAttributes", [])) or str(shape["ProjectionType"])
 
 
-def test_there_are_five_tables() -> None:
+def test_there_are_six_tables() -> None:
     assert of_type(written()["Resources"], "AWS::DynamoDB::Table").keys() == TABLES.keys()
 
 
@@ -93,9 +94,10 @@ def test_a_table_is_restorable_encrypted_protected_and_paid_per_request(name: st
     assert written()["Parameters"]["DeletionProtection"]["Default"] == "true"
 
 
-def test_only_idempotency_records_expire() -> None:
+def test_only_idempotency_records_and_deliveries_expire() -> None:
     lifetimes = {name: table(name).get("TimeToLiveSpecification") for name in TABLES}
     assert lifetimes.pop("IdempotencyTable") == {"AttributeName": "expiration", "Enabled": True}
+    assert lifetimes.pop("EndpointsTable") == {"AttributeName": "expires_at", "Enabled": True}
     assert set(lifetimes.values()) == {None}
 
 

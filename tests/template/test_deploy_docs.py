@@ -190,6 +190,8 @@ def test_the_cost_of_the_alarms_is_that_of_the_runbook() -> None:
             SWEEPS * 1.2 * (DOLLARS["Lambda requests"] + 0.1 * 0.5 * DOLLARS["Lambda GB-seconds"]),
         ),
         ("CloudWatch: logs", SWEEPS * 1_500 * DOLLARS["log bytes"]),
+        # Five pollers that wait twenty seconds each.
+        ("SQS: polling the queue of deliveries", 5 * 3 * 60 * 24 * 30 * DOLLARS["SQS requests"]),
         ("DynamoDB: reads of the sweep", SWEEPS * 3 * DOLLARS["DynamoDB read units"]),
     ],
 )

@@ -12,6 +12,7 @@ from aws_lambda_powertools.utilities.circuit_breaker.persistence import (
     CircuitBreakerDynamoDBPersistence,
 )
 
+from clipmint.events.endpoint_items import ENDPOINTS, SECRETS
 from clipmint.media import storage
 from tests.support.reading import FUNCTIONS, TEMPLATE, as_list, of_type, target, transformed
 
@@ -99,6 +100,10 @@ EXPECTED = {
     "Admin": {
         "LedgerTable": MONEY,
         "ModelsTable": f"{READ} dynamodb:PutItem dynamodb:DeleteItem",
+        "EndpointsTable": (
+            f"{READ} dynamodb:Query dynamodb:PutItem dynamodb:UpdateItem dynamodb:DeleteItem"
+        ),
+        "Deliveries": "sqs:SendMessage",
     },
     "Submit": {
         "JobsTable": JOB,
@@ -146,7 +151,15 @@ EXPECTED = {
         "JobsTable": "dynamodb:BatchGetItem",
         "ProjectsTable": READ,
         "EventBus": "events:PutEvents",
+        "EndpointsTable": "dynamodb:Query dynamodb:PutItem",
+        "Deliveries": "sqs:SendMessage",
         "EventsDeadLetters": "sqs:SendMessage",
+    },
+    "Deliver": {
+        "EndpointsTable": f"{READ} dynamodb:UpdateItem",
+        "Deliveries": (
+            "sqs:ReceiveMessage sqs:DeleteMessage sqs:GetQueueAttributes sqs:SendMessage"
+        ),
     },
     "Seed": {
         "ModelsTable": f"{READ} dynamodb:PutItem dynamodb:UpdateItem",
@@ -232,6 +245,28 @@ def test_a_bucket_is_listed_only_where_its_files_lie() -> None:
     }
     assert storage.job_prefix("alice", "job-1").startswith("videos/")
     assert storage.upload_prefix("alice", "project-1").startswith("uploads/")
+
+
+def test_only_the_function_that_signs_reads_the_secrets_of_endpoints() -> None:
+    limits = {
+        (name, action): statement.get("Condition")
+        for name, role in roles().items()
+        for statement in statements(role)
+        for resource in as_list(statement["Resource"])
+        if target(resource) == "EndpointsTable"
+        for action in as_list(statement["Action"])
+        if action in {READ, "dynamodb:Query", "dynamodb:Scan", "dynamodb:BatchGetItem"}
+    }
+    keys = "dynamodb:LeadingKeys"
+    not_secrets = {"ForAllValues:StringNotEquals": {keys: [SECRETS]}}
+    assert limits == {
+        ("AdminFunctionRole", READ): not_secrets,
+        ("AdminFunctionRole", "dynamodb:Query"): not_secrets,
+        ("EventsFunctionRole", "dynamodb:Query"): {
+            "ForAllValues:StringEquals": {keys: [ENDPOINTS]}
+        },
+        ("DeliverFunctionRole", READ): None,
+    }
 
 
 def test_no_two_functions_share_a_role() -> None:

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from clipmint import unreadable
-from clipmint.events import bus, clips
+from clipmint.events import bus, clips, endpoints, fan_out
 from clipmint.events.changes import NOTHING, Changes, Event, changes_in
+from clipmint.events.endpoints import Endpoint
 from clipmint.settings import EventSettings
 from clipmint.telemetry import EVENT_DELAYED, EVENT_EMITTED, count, logger
 
@@ -28,10 +29,14 @@ def emit_all(records: Sequence[Record]) -> str | None:
         The sequence number of the first record that must be read again; None if there is none.
     """
     settings = EventSettings.read()
+    receivers: list[Endpoint] | None = None
     for record in records:
         try:
             for event in _events(record, settings):
                 bus.put(event, settings.event_bus)
+                if receivers is None:
+                    receivers = endpoints.all_endpoints()
+                fan_out.deliver(event, receivers)
                 count(EVENT_EMITTED)
                 logger.info("event emitted", extra={"event_id": event.event_id, "type": event.type})
         except Exception:  # noqa: BLE001  (the stream passes the record again)

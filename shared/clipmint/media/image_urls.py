@@ -49,6 +49,17 @@ def check_image_url(field: str, url: str | None, own_base: str) -> None:
     """
     if url is None or (own_base and url.startswith(f"{own_base}/")):
         return
+    check_public_url(field, url)
+
+
+def check_public_url(field: str, url: str) -> None:
+    """Reject a URL that is not https, or whose host cannot be public.
+
+    Raises
+    ------
+    InvalidRequest
+        The URL is not acceptable; the details name ``field``.
+    """
     problem = _problem_of(url)
     if problem is not None:
         raise InvalidRequest("The request is not valid", details=f"{field}: {problem}")

@@ -22,6 +22,7 @@ PARAMETERS = {"JwtIssuer": "", "JwtAudience": "", "DeletionProtection": "false"}
 USER = {"Username": "ada@example.com"}
 KEPT = {
     *("LedgerTable", "JobsTable", "ModelsTable", "ProjectsTable", "IdempotencyTable"),
+    "EndpointsTable",
     *("VideosBucket", "ImagesBucket", "ProviderKeys"),
     *("UserPool", "UserPoolClient", "AdminClient", "AdminScope"),
 }

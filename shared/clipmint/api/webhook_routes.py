@@ -1,0 +1,324 @@
+"""Routes with which the owner manages outgoing webhooks: endpoints, secrets and deliveries."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from http import HTTPStatus
+from typing import Annotated, Self
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Path, Query
+from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
+from pydantic import BaseModel, Field
+
+from clipmint import clock, cursors
+from clipmint.api import http_api
+from clipmint.api.responses import Timestamp
+from clipmint.errors import (
+    DeliveryNotFound,
+    EndpointDisabled,
+    EndpointNotFound,
+    InvalidRequest,
+    ScopeRequired,
+    TemporarilyUnavailable,
+    TooManyEndpoints,
+)
+from clipmint.events import deliveries, endpoints, fan_out
+from clipmint.events.changes import Event, event_id
+from clipmint.events.deliveries import Delivery
+from clipmint.events.endpoint_requests import NewWebhook, WebhookChanges, check_url
+from clipmint.events.endpoints import Endpoint
+from clipmint.path_ids import path_id
+from clipmint.settings import DeliverySettings
+
+TEST = "webhook.test"
+"""The type of the event that only the route for tests sends."""
+
+router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
+
+WebhookId = Annotated[str, Path(description="The id of a webhook")]
+DeliveryId = Annotated[str, Path(description="The id of a delivery", max_length=128)]
+_DELIVERY = re.compile(r"[0-9TZ:.-]{20,32}_evt_[0-9a-f]{32}")
+
+
+class Webhook(BaseModel):
+    """An endpoint. ``disabled_reason``: `owner`, `gone` (it responded 410) or `failing` (no attempt
+    succeeded for five days). ``failing_since``: the first failure after the last success."""
+
+    webhook_id: str
+    url: str
+    types: list[str]
+    description: str | None
+    enabled: bool
+    disabled_reason: str | None
+    failing_since: Timestamp | None
+    created_at: Timestamp
+    updated_at: Timestamp
+
+    @classmethod
+    def of(cls, endpoint: Endpoint, **more: str) -> Self:
+        since = endpoint.failing_since
+        values = {
+            "webhook_id": endpoint.endpoint_id,
+            "url": endpoint.url,
+            "types": list(endpoint.types),
+            "description": endpoint.description,
+            "enabled": endpoint.enabled,
+            "disabled_reason": endpoint.disabled_reason,
+            "failing_since": clock.iso(since) if since else None,
+            "created_at": clock.iso(endpoint.created_at),
+            "updated_at": clock.iso(endpoint.updated_at),
+            **more,
+        }
+        return cls.model_validate(values)
+
+
+class NewSecret(BaseModel):
+    """A secret, which no other response contains. The one before signs until the given time."""
+
+    secret: str
+    previous_valid_until: Timestamp
+
+
+class CreatedWebhook(Webhook):
+    """An endpoint with its secret, which no other response contains."""
+
+    secret: str
+
+
+class WebhookList(BaseModel):
+    webhooks: list[Webhook]
+
+
+class DeliveryAttempt(BaseModel):
+    """``status``: of the response, if there was one. ``reason``: `delivered`, `refused` (another
+    status than 2xx), `redirected`, `blocked` (the address is not public), `timed_out`,
+    `unreachable` or `disabled`."""
+
+    at: Timestamp
+    status: int | None
+    milliseconds: Annotated[int, Field(ge=0)]
+    reason: str
+
+
+class WebhookDelivery(BaseModel):
+    """One event for one webhook. ``status``: `pending`, `delivered` or `failed`."""
+
+    delivery_id: str
+    event_id: str
+    type: str
+    status: str
+    attempts: list[DeliveryAttempt]
+    created_at: Timestamp
+
+    @classmethod
+    def of(cls, delivery: Delivery) -> Self:
+        return cls(
+            delivery_id=delivery.delivery_id,
+            event_id=delivery.event_id,
+            type=delivery.type,
+            status=delivery.status,
+            attempts=[
+                DeliveryAttempt(
+                    at=clock.iso(one.at),
+                    status=one.status,
+                    milliseconds=one.milliseconds,
+                    reason=one.reason,
+                )
+                for one in delivery.attempts
+            ],
+            created_at=clock.iso(delivery.created_at),
+        )
+
+
+class DeliveryPage(BaseModel):
+    """Those of the newest events first; ``cursor`` is None on the last page."""
+
+    deliveries: list[WebhookDelivery]
+    cursor: str | None
+
+
+@router.post(
+    "/v1/admin/webhooks",
+    summary="Add a webhook: an endpoint that gets events",
+    description="The response contains the secret that signs; no other response does.",
+    status_code=HTTPStatus.CREATED,
+    responses=http_api.answers(
+        CreatedWebhook,
+        InvalidRequest,
+        TooManyEndpoints,
+        ScopeRequired,
+        TemporarilyUnavailable,
+        status=HTTPStatus.CREATED,
+    ),
+)
+def create_webhook(new: NewWebhook) -> Response[CreatedWebhook]:
+    http_api.require_admin(router)
+    check_url(new.url, DeliverySettings.read().hosts)
+    endpoint, secret = endpoints.create(new.url, new.types, new.description)
+    headers = {"Location": f"/v1/admin/webhooks/{endpoint.endpoint_id}"}
+    created = CreatedWebhook.of(endpoint, secret=secret)
+    return http_api.json_response(HTTPStatus.CREATED, created, headers)
+
+
+@router.get(
+    "/v1/admin/webhooks",
+    summary="List all webhooks",
+    description="At most 20, without their secrets.",
+    responses=http_api.answers(WebhookList, ScopeRequired),
+)
+def list_webhooks() -> WebhookList:
+    http_api.require_admin(router)
+    found = sorted(endpoints.all_endpoints(), key=lambda one: one.created_at)
+    return WebhookList(webhooks=[Webhook.of(endpoint) for endpoint in found])
+
+
+@router.get(
+    "/v1/admin/webhooks/<webhook_id>",
+    summary="Read a webhook",
+    description="Without its secret.",
+    responses=http_api.answers(Webhook, ScopeRequired, EndpointNotFound, TemporarilyUnavailable),
+)
+def read_webhook(webhook_id: WebhookId) -> Webhook:
+    http_api.require_admin(router)
+    return Webhook.of(endpoints.get(_id(webhook_id)))
+
+
+@router.patch(
+    "/v1/admin/webhooks/<webhook_id>",
+    summary="Change a webhook",
+    description=(
+        "Members that are left out stay as they are. `enabled: true` also enables a webhook that "
+        "was disabled because it failed; its failed deliveries can be delivered again."
+    ),
+    responses=http_api.answers(Webhook, InvalidRequest, ScopeRequired, EndpointNotFound),
+)
+def change_webhook(webhook_id: WebhookId, changes: WebhookChanges) -> Webhook:
+    http_api.require_admin(router)
+    if changes.url is not None:
+        check_url(changes.url, DeliverySettings.read().hosts)
+    return Webhook.of(
+        endpoints.change(
+            _id(webhook_id),
+            url=changes.url,
+            types=changes.types,
+            description=changes.description,
+            enabled=changes.enabled,
+        )
+    )
+
+
+@router.delete(
+    "/v1/admin/webhooks/<webhook_id>",
+    summary="Delete a webhook",
+    description="What is still queued for it is dropped.",
+    status_code=HTTPStatus.NO_CONTENT,
+    responses=http_api.answers(None, ScopeRequired, EndpointNotFound, status=HTTPStatus.NO_CONTENT),
+)
+def delete_webhook(webhook_id: WebhookId) -> Response[None]:
+    http_api.require_admin(router)
+    endpoints.delete(_id(webhook_id))
+    return Response(HTTPStatus.NO_CONTENT)
+
+
+@router.post(
+    "/v1/admin/webhooks/<webhook_id>/rotate",
+    summary="Replace a webhook's secret",
+    description="For a day each call has two signatures: of the new secret, and of the one before.",
+    responses=http_api.answers(NewSecret, ScopeRequired, EndpointNotFound),
+)
+def rotate_secret(webhook_id: WebhookId) -> NewSecret:
+    http_api.require_admin(router)
+    secret = endpoints.rotate(_id(webhook_id))
+    return NewSecret(
+        secret=secret, previous_valid_until=clock.iso(clock.now() + endpoints.ROTATION)
+    )
+
+
+@router.post(
+    "/v1/admin/webhooks/<webhook_id>/test",
+    summary="Send a webhook an event of the type webhook.test",
+    description="Whatever types the webhook has. The deliveries show what came of it.",
+    status_code=HTTPStatus.CREATED,
+    responses=http_api.answers(
+        WebhookDelivery,
+        ScopeRequired,
+        EndpointNotFound,
+        EndpointDisabled,
+        TemporarilyUnavailable,
+        status=HTTPStatus.CREATED,
+    ),
+)
+def send_test_event(webhook_id: WebhookId) -> Response[WebhookDelivery]:
+    http_api.require_admin(router)
+    endpoint = _enabled(webhook_id)
+    identity = event_id("test", endpoint.endpoint_id, uuid.uuid4().hex)
+    data = {"webhook_id": endpoint.endpoint_id}
+    event = Event(identity, TEST, clock.iso(clock.now()), data)
+    delivery_id = fan_out.begin(endpoint.endpoint_id, event)
+    delivery = _found(endpoint.endpoint_id, delivery_id)
+    headers = {"Location": f"/v1/admin/webhooks/{endpoint.endpoint_id}/deliveries"}
+    return http_api.json_response(HTTPStatus.CREATED, WebhookDelivery.of(delivery), headers)
+
+
+@router.get(
+    "/v1/admin/webhooks/<webhook_id>/deliveries",
+    summary="List the deliveries of a webhook",
+    description="Those of the newest events first. They are kept for 30 days.",
+    responses=http_api.answers(
+        DeliveryPage, InvalidRequest, ScopeRequired, EndpointNotFound, TemporarilyUnavailable
+    ),
+)
+def list_deliveries(
+    webhook_id: WebhookId,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    cursor: Annotated[str | None, Query(max_length=512, description="From the page before")] = None,
+) -> DeliveryPage:
+    http_api.require_admin(router)
+    endpoint = endpoints.get(_id(webhook_id))
+    before = cursors.text_in(cursor) if cursor else None
+    page, following = deliveries.newest(endpoint.endpoint_id, limit=limit, before=before)
+    return DeliveryPage(
+        deliveries=[WebhookDelivery.of(delivery) for delivery in page],
+        cursor=cursors.before_text(following) if following else None,
+    )
+
+
+@router.post(
+    "/v1/admin/webhooks/<webhook_id>/deliveries/<delivery_id>/redeliver",
+    summary="Deliver an event again",
+    description="At once, with the same id, and with new attempts if it fails.",
+    responses=http_api.answers(
+        WebhookDelivery,
+        ScopeRequired,
+        EndpointNotFound,
+        DeliveryNotFound,
+        EndpointDisabled,
+        TemporarilyUnavailable,
+    ),
+)
+def redeliver(webhook_id: WebhookId, delivery_id: DeliveryId) -> WebhookDelivery:
+    http_api.require_admin(router)
+    endpoint = _enabled(webhook_id)
+    if _DELIVERY.fullmatch(delivery_id) is None:
+        raise DeliveryNotFound("There is no such delivery")
+    return WebhookDelivery.of(fan_out.begin_again(endpoint.endpoint_id, delivery_id))
+
+
+def _id(webhook_id: str) -> str:
+    return path_id(webhook_id, EndpointNotFound("There is no such webhook"))
+
+
+def _enabled(webhook_id: str) -> Endpoint:
+    endpoint = endpoints.get(_id(webhook_id))
+    if not endpoint.enabled:
+        raise EndpointDisabled("The webhook is disabled", details="enabled: false")
+    return endpoint
+
+
+def _found(endpoint_id: str, delivery_id: str) -> Delivery:
+    delivery = deliveries.find(endpoint_id, delivery_id)
+    if delivery is None:
+        raise DeliveryNotFound("There is no such delivery")
+    return delivery

@@ -1,0 +1,70 @@
+"""The bodies of requests about webhooks, and which URLs are accepted."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from clipmint.media.image_urls import check_public_url
+
+EventType = Literal[
+    "video.completed",
+    "video.failed",
+    "video.cancelled",
+    "scene.image_ready",
+    "clips.finished",
+    "credits.granted",
+    "credits.low",
+    "orphan.recorded",
+]
+
+EndpointUrl = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=2_048, pattern=r"^[!-\[\]-~]+$"),
+    Field(description="Public https URL", examples=["https://example.com/clipmint"]),
+]
+EventTypes = Annotated[
+    list[EventType],
+    Field(max_length=20, description="Which events are sent; empty: all"),
+]
+Description = Annotated[str, StringConstraints(max_length=256)]
+
+
+class NewWebhook(BaseModel):
+    """An endpoint to add."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    url: EndpointUrl
+    types: EventTypes = []
+    description: Description | None = None
+
+
+class WebhookChanges(BaseModel):
+    """What to change; other members stay as they are."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    url: EndpointUrl | None = None
+    types: EventTypes | None = None
+    description: Description | None = None
+    enabled: bool | None = None
+
+
+def check_url(url: str, test_hosts: frozenset[tuple[str, int]]) -> None:
+    """Reject a URL that cannot be public. Each attempt checks its address again.
+
+    Parameters
+    ----------
+    test_hosts
+        Loopback hosts with their ports that are accepted, too.
+
+    Raises
+    ------
+    InvalidRequest
+    """
+    if (urlsplit(url).hostname, urlsplit(url).port) in test_hosts:
+        return
+    check_public_url("url", url)

@@ -1,0 +1,246 @@
+"""Endpoints: where the owner's systems receive events by HTTP.
+
+A secret is in the table, encrypted with the table's key, and never leaves it by the API again: the
+API returns it once. Only the function that signs may read it. A secret of Secrets Manager would
+cost more each month than all other parts of an endpoint.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Literal
+
+from pynamodb.exceptions import DoesNotExist, UpdateError
+from pynamodb.expressions.update import Action
+
+from clipmint import aws, clock, unreadable
+from clipmint.errors import EndpointNotFound, TooManyEndpoints
+from clipmint.events import signatures
+from clipmint.events.endpoint_items import ENDPOINTS, SECRETS, EndpointItem, SecretItem
+
+MAX_ENDPOINTS = 20
+"""Each event is recorded and sent once per endpoint."""
+
+ROTATION = timedelta(days=1)
+"""How long a secret that was replaced still signs."""
+
+DisabledReason = Literal["owner", "gone", "failing"]
+"""``gone``: it responded 410. ``failing``: no attempt succeeded for five days."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An endpoint. Without ``types`` it gets every event."""
+
+    endpoint_id: str
+    url: str
+    types: tuple[str, ...]
+    description: str | None
+    enabled: bool
+    disabled_reason: str | None
+    failing_since: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+    def wants(self, kind: str) -> bool:
+        """Whether an event of this type is sent to it now."""
+        return self.enabled and (not self.types or kind in self.types)
+
+
+# ── Reads ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def all_endpoints() -> list[Endpoint]:
+    """All endpoints, as they stand, without those that cannot be read."""
+    found = EndpointItem.query(ENDPOINTS, consistent_read=True)
+    return list(unreadable.readable(found, _endpoint, "endpoint", lambda item: item.sk))
+
+
+def get(endpoint_id: str) -> Endpoint:
+    """An endpoint, as it stands.
+
+    Raises
+    ------
+    EndpointNotFound
+    TemporarilyUnavailable
+        It cannot be read.
+    """
+    return unreadable.required(lambda: _read(endpoint_id), "endpoint", endpoint_id)
+
+
+def _read(endpoint_id: str) -> Endpoint:
+    try:
+        return _endpoint(EndpointItem.get(ENDPOINTS, endpoint_id, consistent_read=True))
+    except DoesNotExist:
+        raise _unknown() from None
+
+
+def _unknown() -> EndpointNotFound:
+    return EndpointNotFound("There is no such webhook")
+
+
+def _endpoint(item: EndpointItem) -> Endpoint:
+    return Endpoint(
+        endpoint_id=item.sk,
+        url=item.url,
+        types=tuple(item.types),
+        description=item.description,
+        enabled=item.enabled,
+        disabled_reason=item.disabled_reason,
+        failing_since=clock.from_iso(item.failing_since) if item.failing_since else None,
+        created_at=clock.from_iso(item.created_at),
+        updated_at=clock.from_iso(item.updated_at),
+    )
+
+
+def secrets_of(endpoint_id: str) -> list[str]:
+    """The secrets that sign now, the newest first; none if the endpoint was deleted."""
+    try:
+        item = SecretItem.get(SECRETS, endpoint_id, consistent_read=True)
+    except DoesNotExist:
+        return []
+    rotating = item.previous and int(item.previous_until or 0) > clock.seconds()
+    return [item.secret, item.previous] if rotating else [item.secret]
+
+
+# ── The owner's changes ──────────────────────────────────────────────────────────────────────────
+
+
+def create(url: str, types: Sequence[str], description: str | None) -> tuple[Endpoint, str]:
+    """Add an endpoint. Returns it, and its secret.
+
+    Raises
+    ------
+    TooManyEndpoints
+    """
+    if len(all_endpoints()) >= MAX_ENDPOINTS:
+        raise TooManyEndpoints("There are too many webhooks", details=f"at most {MAX_ENDPOINTS}")
+    now = clock.now()
+    endpoint_id, secret = str(uuid.uuid4()), signatures.new_secret()
+    # The secret first. After a crash in between, a secret without an endpoint is left, and signs
+    # nothing.
+    SecretItem(sk=endpoint_id, secret=secret).save()
+    item = EndpointItem(
+        sk=endpoint_id,
+        url=url,
+        types=list(types),
+        description=description,
+        enabled=True,
+        created_at=clock.iso(now),
+        updated_at=clock.iso(now),
+    )
+    item.save()
+    return _endpoint(item), secret
+
+
+def change(
+    endpoint_id: str,
+    *,
+    url: str | None = None,
+    types: Sequence[str] | None = None,
+    description: str | None = None,
+    enabled: bool | None = None,
+) -> Endpoint:
+    """Change what is given. Enabling clears the failures before.
+
+    Raises
+    ------
+    EndpointNotFound
+    """
+    actions: list[Action] = []
+    if url is not None:
+        actions.append(EndpointItem.url.set(url))
+    if types is not None:
+        actions.append(EndpointItem.types.set(list(types)))
+    if description is not None:
+        actions.append(EndpointItem.description.set(description))
+    if enabled is not None:
+        actions.append(EndpointItem.enabled.set(enabled))
+    if enabled:
+        actions += [EndpointItem.disabled_reason.remove(), EndpointItem.failing_since.remove()]
+    elif enabled is False:
+        actions.append(EndpointItem.disabled_reason.set("owner"))
+    return _update(endpoint_id, actions)
+
+
+def rotate(endpoint_id: str) -> str:
+    """Replace an endpoint's secret. The one before signs, too, for another day. Returns the new
+    secret.
+
+    Raises
+    ------
+    EndpointNotFound
+    """
+    secret = signatures.new_secret()
+    until = clock.epoch(clock.now() + ROTATION)
+    try:
+        SecretItem(sk=endpoint_id).update(
+            [
+                SecretItem.previous.set(SecretItem.secret),
+                SecretItem.previous_until.set(until),
+                SecretItem.secret.set(secret),
+            ],
+            condition=SecretItem.secret.exists(),
+        )
+    except UpdateError as error:
+        if aws.condition_failed(error):
+            raise _unknown() from None
+        raise
+    return secret
+
+
+def delete(endpoint_id: str) -> None:
+    """Delete an endpoint and its secret. What is queued for it is dropped. Idempotent."""
+    EndpointItem(sk=endpoint_id).delete()
+    SecretItem(sk=endpoint_id).delete()
+
+
+# ── What deliveries show ─────────────────────────────────────────────────────────────────────────
+
+
+def mark_failing(endpoint: Endpoint) -> Endpoint:
+    """Record when an endpoint began to fail, if it did not fail before."""
+    if endpoint.failing_since is not None:
+        return endpoint
+    now = clock.now()
+    _update_quietly(endpoint, [EndpointItem.failing_since.set(clock.iso(now))])
+    return replace(endpoint, failing_since=now)
+
+
+def mark_working(endpoint: Endpoint) -> None:
+    """Record that an attempt succeeded."""
+    if endpoint.failing_since is not None:
+        _update_quietly(endpoint, [EndpointItem.failing_since.remove()])
+
+
+def disable(endpoint: Endpoint, reason: DisabledReason) -> None:
+    """Send no more events to an endpoint, until the owner enables it."""
+    _update_quietly(
+        endpoint,
+        [EndpointItem.enabled.set(False), EndpointItem.disabled_reason.set(reason)],
+    )
+
+
+def _update_quietly(endpoint: Endpoint, actions: list[Action]) -> None:
+    try:
+        EndpointItem(sk=endpoint.endpoint_id).update(actions, condition=EndpointItem.url.exists())
+    except UpdateError as error:
+        if not aws.condition_failed(error):
+            raise  # otherwise it was deleted meanwhile
+
+
+def _update(endpoint_id: str, actions: list[Action]) -> Endpoint:
+    item = EndpointItem(sk=endpoint_id)
+    try:
+        item.update(
+            [*actions, EndpointItem.updated_at.set(clock.iso(clock.now()))],
+            condition=EndpointItem.url.exists(),
+        )
+    except UpdateError as error:
+        if aws.condition_failed(error):
+            raise _unknown() from None
+        raise
+    return _endpoint(item)

@@ -1,0 +1,33 @@
+"""Give an event to the endpoints that want it: record a delivery for each, and queue it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from clipmint import clock
+from clipmint.events import deliveries, queue
+from clipmint.events.changes import Event
+from clipmint.events.endpoints import Endpoint
+from clipmint.events.queue import Message
+
+
+def deliver(event: Event, found: Iterable[Endpoint]) -> None:
+    """Record and queue an event for those of the endpoints that want it. If we crash in between,
+    the record of the stream is read again, finds the delivery, and queues it."""
+    for endpoint in found:
+        if endpoint.wants(event.type):
+            begin(endpoint.endpoint_id, event)
+
+
+def begin(endpoint_id: str, event: Event) -> str:
+    """Record and queue an event for an endpoint. Returns the id of the delivery."""
+    delivery_id = deliveries.create(endpoint_id, event)
+    queue.send(Message(endpoint_id, delivery_id, round=0, attempt=0, due_at=clock.seconds()))
+    return delivery_id
+
+
+def begin_again(endpoint_id: str, delivery_id: str) -> deliveries.Delivery:
+    """Deliver an event again, at once, with the same id. Raises `DeliveryNotFound`."""
+    delivery = deliveries.begin_round(endpoint_id, delivery_id)
+    queue.send(Message(endpoint_id, delivery_id, delivery.round, 0, due_at=clock.seconds()))
+    return delivery
