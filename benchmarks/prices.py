@@ -40,8 +40,14 @@ S3_WRITES = frozenset(
 )
 S3_READS = frozenset({"GetObject", "HeadObject"})
 S3_FREE = frozenset({"DeleteObject", "DeleteObjects", "AbortMultipartUpload"})
-BILLED = frozenset({"dynamodb", "s3", "secretsmanager", "stepfunctions"})
+BILLED = frozenset({"dynamodb", "events", "s3", "secretsmanager", "sqs", "stepfunctions"})
 """Services that are called; Step Functions bills transitions instead."""
+
+UNIT_OF_EACH_CALL = {
+    "secretsmanager": "secret reads",
+    "events": "custom events",  # we put one event in each call
+    "sqs": "SQS requests",
+}
 
 REFUSED_UNITS = 10.0
 """A refused transaction is billed as if it had succeeded; ours have about this size."""
@@ -113,8 +119,8 @@ def called(calls: Iterable[Call]) -> Usage:
             if call.operation not in S3_WRITES | S3_READS:
                 raise NotCounted(f"S3 {call.operation}")
             usage["S3 writes" if call.operation in S3_WRITES else "S3 reads"] += 1
-        elif call.service == "secretsmanager":
-            usage["secret reads"] += 1
+        elif call.service in UNIT_OF_EACH_CALL:
+            usage[UNIT_OF_EACH_CALL[call.service]] += 1
     return usage
 
 

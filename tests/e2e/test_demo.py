@@ -109,6 +109,17 @@ def test_it_shows_progress_prices_credits_and_what_happened_behind_the_scenes(de
 
 
 @pytest.mark.slow
+def test_an_event_is_delivered_a_forged_one_rejected_and_one_delivered_again(demo: Run) -> None:
+    lines = demo.section("Fourth act: signed events for the owner's systems")
+    first, forged, again = (line.strip() for line in lines[:3])
+    identity = re.search(r"evt_[0-9a-f]{32}", first)
+    assert identity is not None
+    assert first == f"delivered: credits.granted {identity[0]}, signature verified"
+    assert forged == "rejected: a forged event, with 401"
+    assert again == f"delivered again: {identity[0]}, the same id and the same bytes"
+
+
+@pytest.mark.slow
 def test_each_protocols_own_client_makes_a_video(demo: Run) -> None:
     heading = "Third act: clients of other services, with another host and a token"
     rows = [re.split(r" {2,}", row.strip()) for row in demo.section(heading)[1:-1]]

@@ -4,6 +4,7 @@ Ours must answer as AWS does. ministack must still answer otherwise: when it no 
 second test reports that our correction can be removed.
 """
 
+import contextlib
 import json
 import time
 import uuid
@@ -427,6 +428,35 @@ def import_of_a_secret(stack: Stack) -> Any:
     return status()
 
 
+def records_that_failed(stack: Stack) -> Any:
+    """Records of a stream that a function reports as failed are passed again."""
+    dynamodb, name = stack.boto3("dynamodb"), f"stream-{uuid.uuid4().hex}"
+    table = dynamodb.create_table(
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
+    )["TableDescription"]
+    mapping = stack.boto3("lambda").create_event_source_mapping(
+        EventSourceArn=table["LatestStreamArn"],
+        FunctionName=stack.functions["Act"],
+        StartingPosition="TRIM_HORIZON",
+        FunctionResponseTypes=["ReportBatchItemFailures"],
+    )
+    times = stack.state_dir / name
+    dynamodb.put_item(TableName=name, Item={"id": {"S": "1"}, "file": {"S": str(times)}})
+
+    def passed() -> int:
+        return len(times.read_text(encoding="utf-8").splitlines()) if times.exists() else 0
+
+    wait_for(lambda: passed() > 0, 30)
+    with contextlib.suppress(TimeoutError):
+        wait_for(lambda: passed() > 1, 6)
+    stack.boto3("lambda").delete_event_source_mapping(UUID=mapping["UUID"])
+    return passed()
+
+
 def burst_of_calls(stack: Stack) -> Any:
     """Thirty calls at once take no more workers than one function may have."""
     with ThreadPoolExecutor(30) as pool:
@@ -469,6 +499,7 @@ CASES: list[tuple[Question, Any]] = [
     (secret_of_a_template, NO_VALUE),
     (secret_whose_template_loses_its_value, "the owner's"),
     (import_of_a_secret, "IMPORT_COMPLETE"),
+    (records_that_failed, 2),
     (burst_of_calls, True),
 ]
 EACH = pytest.mark.parametrize(("ask", "on_aws"), CASES, ids=[ask.__name__ for ask, _ in CASES])

@@ -17,6 +17,8 @@ class Declined(Exception):
 
 
 def handler(event: dict[str, Any], context: Any) -> Any:
+    if "Records" in event:
+        return reject_once(event["Records"])
     wish = event
     if "requestContext" in event:
         wish = json.loads(event.get("body") or '{"do": "tell"}')
@@ -26,6 +28,17 @@ def handler(event: dict[str, Any], context: Any) -> Any:
     if "requestContext" in event:
         return {"statusCode": 200, "body": json.dumps(answer)}
     return answer
+
+
+def reject_once(records: list[Any]) -> Any:
+    """Rejects the records of a stream the first time; a file has a line for each time."""
+    change = records[0]["dynamodb"]
+    with open(change["NewImage"]["file"]["S"], "a+", encoding="utf-8") as times:
+        times.write("again\n")
+        times.seek(0)
+        first = len(times.readlines()) == 1
+    failures = [{"itemIdentifier": change["SequenceNumber"]}] if first else []
+    return {"batchItemFailures": failures}
 
 
 def tell(_wish: Any, event: Any, _context: Any) -> Any:
