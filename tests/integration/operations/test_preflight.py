@@ -6,7 +6,7 @@ botocore's stubber checks that requests and responses have the shapes that AWS d
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
@@ -82,7 +82,7 @@ def aws() -> Iterator[Aws]:
         assert {name for name in made.called if not READING.match(name)} == set()
 
 
-def levels(found: Iterator[Finding]) -> list[Level]:
+def levels(found: Iterable[Finding]) -> list[Level]:
     """The levels; whatever is not in order has a remedy."""
     listed = list(found)
     for each in listed:
