@@ -464,6 +464,10 @@ def test_events_puts_the_end_of_a_job_on_the_bus(aws: Aws) -> None:
     }
 
 
+def test_deliver_drops_a_message_whose_delivery_has_expired(aws: Aws) -> None:
+    assert run("deliver") is None
+
+
 def test_expire_deletes_what_is_due(aws: Aws) -> None:
     assert ask("projects-image").status == 201
     [project] = [item for item in aws.items("PROJECTS_TABLE") if "unused" in item]

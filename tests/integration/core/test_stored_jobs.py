@@ -157,6 +157,9 @@ def as_written_now(item: dict[str, Any], ordered: datetime) -> dict[str, Any]:
     for stage in stages:
         if "asset" in stage:
             stage.pop("task_token", None)
+    if "orphans" in now:
+        newest = now["orphans"]["L"][-1]["M"]
+        now["newest_orphan"] = newest["request_id"]
     if not running and all("asset" in stage for stage in stages):
         seconds = sum(int(stage["deadline_seconds"]["N"]) for stage in stages[-1:])
         now["deadline"] = {"N": str(int(ordered.timestamp()) + seconds)}
