@@ -50,7 +50,16 @@ DATA: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     changes.CREDITS_GRANTED: (
         "A user received credits",
-        _USER | {"credits": _COUNT, "available": _COUNT, "held": _COUNT, "reference": _TEXT},
+        _USER
+        | {
+            "credits": _COUNT,
+            "available": _COUNT,
+            "held": _COUNT,
+            "debt": _COUNT,
+            "kind": {"enum": ["purchased", "allowance", "promo"]},
+            "expires_at": {"type": ["string", "null"], "format": "date-time"},
+            "reference": _TEXT,
+        },
     ),
     changes.CREDITS_LOW: (
         "A user's available credits fell below the owner's threshold",
@@ -84,6 +93,9 @@ _SAMPLES: dict[str, Any] = {
     "request_id": "764cabcf-b745-4b3e-ae38-1200304cf45b",
     "reference": "purchase-1",
     "threshold": 50,
+    "kind": "purchased",
+    "expires_at": None,
+    "debt": 0,
     "clips": [{"scene_id": SCENE, "job_id": CLIP_JOB, "status": "completed", "credits_used": 16}],
     "error_code": None,
 }

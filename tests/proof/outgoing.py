@@ -177,5 +177,7 @@ def _lows(user_id: str, journal: list[Item], low_credits: int) -> Iterator[Key]:
 
 
 def _of_one_transaction(entry: Item, following: Item) -> bool:
+    if "expire" in {entry["kind"], following["kind"]}:
+        return bool(entry["created_at"] == following["created_at"])
     same = ("kind", "created_at") if entry["kind"] == "hold" else ("job_id", "created_at")
     return all(entry.get(name) == following.get(name) for name in same)

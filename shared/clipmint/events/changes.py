@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from clipmint import clock
+from clipmint import clock, lots
 from clipmint.stages import IMAGE, STAGES
 
 VERSION = 1
@@ -254,6 +254,9 @@ def _granted(entry: Plain) -> Event:
         "credits": entry["credits"],
         "available": entry["balance_after"],
         "held": entry["held_after"],
+        "debt": entry.get("debt_after") or 0,
+        "kind": entry.get("credit_kind") or "purchased",
+        "expires_at": entry.get("expires_at"),
         "reference": entry["reference"],
         "sequence": entry["sequence"],
     }
@@ -263,13 +266,21 @@ def _granted(entry: Plain) -> Event:
 
 def _of_account(new: Plain, old: Plain, low_credits: int, written_at: str) -> Iterator[Event]:
     """Credits fell below the owner's threshold: once, until there are enough again."""
-    if new["available"] < low_credits <= old.get("available", 0):
+    available = _available(new)
+    if available < low_credits <= (_available(old) if old else 0):
         data = {
             "user_id": new["user_id"],
-            "available": new["available"],
+            "available": available,
             "held": new["held"],
             "threshold": low_credits,
             "sequence": new["last_sequence"],
         }
         key = event_id("account", new["user_id"], "low", str(new["last_sequence"]))
         yield Event(key, CREDITS_LOW, written_at, data)
+
+
+def _available(account: Plain) -> int:
+    """The credits of an account, also those that have ended since its last change."""
+    if "available" in account:
+        return int(account["available"])
+    return int(account["purchased"]) + lots.total(lots.from_json(account["lots"]))

@@ -161,6 +161,9 @@ def test_a_grant_is_an_event_once_per_reference(bus: Bus) -> None:
         "credits": 100,
         "available": 100,
         "held": 0,
+        "debt": 0,
+        "kind": "purchased",
+        "expires_at": None,
         "reference": "purchase-1",
         "sequence": 1,
     }

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clipmint import lots
 from clipmint.events import changes
 from clipmint.events.changes import Changes, changes_in, event_id, plain
+from clipmint.lots import CreditKind, Lot
 from docs.openapi_webhooks import DATA, schema_of
 from tests.support import streams
 
@@ -172,6 +174,20 @@ def test_low_credits_are_an_event_at_a_crossing_alone(
     if crossed:
         assert streams.passes(found, streams.filters("LedgerTable", threshold))
         _check_schema(made.events[0].payload())
+
+
+@pytest.mark.parametrize("plain_before", [True, False])
+def test_credits_in_lots_count(plain_before: bool) -> None:
+    keys = {"user_id": "ada", "sk": "ACCOUNT"}
+    promo = (Lot(2, CreditKind.PROMO, 30, None),)
+    old: dict[str, Any] = {**keys, "available": 60, "last_sequence": 6, "held": 0}
+    if not plain_before:
+        old |= {"purchased": 30, "lots": lots.to_json(promo)}
+        del old["available"]
+    new = {**keys, "purchased": 10, "lots": lots.to_json(promo), "last_sequence": 7, "held": 20}
+    [low] = changes_in(record(keys, new, old), low_credits=50).events
+    assert (low.type, low.data["available"]) == ("credits.low", 40)
+    assert changes_in(record(keys, new, old), low_credits=40).events == ()
 
 
 @pytest.mark.parametrize("kind", ["hold", "capture", "release", "adjust", "of a newer version"])
