@@ -24,6 +24,7 @@ from local.simulator.media import MediaStore
 from local.simulator.video import FRAMES_PER_SECOND, VideoSpec, render
 
 SIZES: Mapping[str, tuple[int, int]] = {
+    "480p": (864, 496),
     "720p": (1280, 720),
     "1080p": (1920, 1080),
     "4k": (3840, 2160),
@@ -164,6 +165,8 @@ def _failure_of(fault: Fault, submitted: Any) -> Answer | None:
 def _spec(endpoint: str, clip: Clip, images: list[bytes | None]) -> VideoSpec:
     width, height = SIZES[clip.resolution]
     first = images[0] if images else None
+    if clip.aspect_ratio not in {"16:9", "9:16", "auto"}:
+        width, height = _shaped(height, clip.aspect_ratio)
     if clip.aspect_ratio == "9:16" or (clip.aspect_ratio == "auto" and _is_portrait(first)):
         width, height = height, width
     return VideoSpec(
@@ -176,6 +179,13 @@ def _spec(endpoint: str, clip: Clip, images: list[bytes | None]) -> VideoSpec:
         first=first,
         last=images[-1] if len(images) > 1 else None,
     )
+
+
+def _shaped(shorter: int, aspect_ratio: str) -> tuple[int, int]:
+    """assumption: the shorter side is that of the resolution, and both are multiples of 16."""
+    wide, high = map(int, aspect_ratio.split(":"))
+    scale = shorter / min(wide, high) / 16
+    return round(wide * scale) * 16, round(high * scale) * 16
 
 
 def _is_portrait(image: bytes | None) -> bool:

@@ -110,7 +110,82 @@ class SoraImage(BaseModel):
         return Clip(self.prompt, self.duration, "720p", self.aspect_ratio, images=images)
 
 
-Input = VeoText | VeoImage | VeoFrames | SoraImage
+KlingSeconds = Literal["3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15"]
+
+
+class Kling(BaseModel):
+    """The inputs of every Kling 3.0 endpoint. Prompts of several shots and elements are not
+    simulated."""
+
+    prompt: str
+    duration: KlingSeconds = "5"
+    generate_audio: bool = True
+    negative_prompt: str = "blur, distort, and low quality"
+    cfg_scale: float = 0.5
+
+    def _clip(self, aspect_ratio: str, *images: tuple[str, str]) -> Clip:
+        # assumption: 720p in both tiers, which is quicker to render
+        audio = self.generate_audio
+        return Clip(self.prompt, int(self.duration), "720p", aspect_ratio, audio, images)
+
+
+class KlingText(Kling):
+    """Text to video."""
+
+    aspect_ratio: Literal["16:9", "9:16", "1:1"] = "16:9"
+
+    def clip(self) -> Clip:
+        return self._clip(self.aspect_ratio)
+
+
+class KlingImage(Kling):
+    """From a first frame, or to a last frame, too. The video has the shape of the first one."""
+
+    start_image_url: str
+    end_image_url: str | None = None
+
+    def clip(self) -> Clip:
+        images = [("start_image_url", self.start_image_url)]
+        if self.end_image_url is not None:
+            images.append(("end_image_url", self.end_image_url))
+        return self._clip("auto", *images)
+
+
+class SeedanceText(BaseModel):
+    """Seedance 2.0, text to video. assumption: all inputs, from excerpts of the documentation."""
+
+    prompt: str
+    resolution: Literal["480p", "720p", "1080p"] = "720p"
+    aspect_ratio: Literal["auto", "21:9", "16:9", "4:3", "1:1", "3:4", "9:16"] = "auto"
+    duration: Literal["auto", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15"] = (
+        "auto"
+    )
+    generate_audio: bool = True
+
+    def clip(self) -> Clip:
+        return self._clip()
+
+    def _clip(self, *images: tuple[str, str]) -> Clip:
+        seconds = 5 if self.duration == "auto" else int(self.duration)
+        audio = self.generate_audio
+        return Clip(self.prompt, seconds, self.resolution, self.aspect_ratio, audio, images)
+
+
+class SeedanceImage(SeedanceText):
+    """Seedance 2.0 from a first frame, or to a last frame, too."""
+
+    image_url: str
+    end_image_url: str | None = None
+
+    def clip(self) -> Clip:
+        images = [("image_url", self.image_url)]
+        if self.end_image_url is not None:
+            images.append(("end_image_url", self.end_image_url))
+        return self._clip(*images)
+
+
+Veos = VeoText | VeoImage | VeoFrames
+Input = Veos | SoraImage | KlingText | KlingImage | SeedanceText | SeedanceImage
 
 # assumption: the fast and lite variants have the inputs of the full model
 ENDPOINTS: Mapping[str, type[Input]] = {
@@ -124,6 +199,16 @@ ENDPOINTS: Mapping[str, type[Input]] = {
         )
     },
     "fal-ai/sora-2/image-to-video": SoraImage,
+    **{
+        f"fal-ai/kling-video/v3/{tier}/{path}": model
+        for tier in ("standard", "pro")
+        for path, model in (("text-to-video", KlingText), ("image-to-video", KlingImage))
+    },
+    **{
+        f"bytedance/seedance-2.0{variant}/{path}": model
+        for variant in ("", "/fast", "/mini")
+        for path, model in (("text-to-video", SeedanceText), ("image-to-video", SeedanceImage))
+    },
 }
 """Endpoint ids and their inputs."""
 

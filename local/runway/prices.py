@@ -11,6 +11,13 @@ PER_SECOND: Mapping[tuple[str, bool], int] = {
     ("veo3.1", False): 20,
     ("veo3.1_fast", True): 15,
     ("veo3.1_fast", False): 10,
+    # assumption: the prices of the models below
+    ("kling3.0_standard", True): 13,
+    ("kling3.0_standard", False): 9,
+    ("kling3.0_pro", True): 17,
+    ("kling3.0_pro", False): 12,
+    ("seedance2_mini", True): 16,
+    ("seedance2_mini", False): 16,
 }
 """Credits per second of video, by model and whether it has sound."""
 

@@ -239,7 +239,7 @@ def uncompared(models: Iterable[Model]) -> set[str]:
     found = set()
     for model in models:
         for route in model.routes:
-            if route.provider == "fal":
+            if route.provider == "fal" and route.body is None:  # else: test_catalog_bodies.py
                 wish = WISHES.get(route.endpoint)
                 images = (model.image == "required", model.last_image == "required")
                 given = wish and ("image_url" in wish.ours, "last_image_url" in wish.ours)

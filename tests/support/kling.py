@@ -11,7 +11,7 @@ _FIRST = {"$": "image_url"}
 _NEGATIVE = {"$": "negative_prompt", "optional": True}
 
 KLING: dict[str, Any] = {
-    "model_id": "kling-3.0-pro",
+    "model_id": "my-kling",
     "name": "Kling 3.0 Pro",
     "description": "A video from text or an image, with or without sound.",
     "image": "optional",

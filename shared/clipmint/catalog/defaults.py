@@ -7,6 +7,7 @@ own prices through the admin endpoint.
 
 from __future__ import annotations
 
+from clipmint.catalog.families import FAMILIES
 from clipmint.catalog.model import AllowedSettings, Model, PresetName, Settings
 from clipmint.catalog.pricing import FixedPrice, PerSecondPrice
 from clipmint.catalog.route import Route
@@ -232,7 +233,12 @@ _RUNWARE_MODELS = (
     ),
 )
 
-DEFAULT_CATALOG: tuple[Model, ...] = (*_FAL_MODELS, *_RUNWAY_MODELS, *_RUNWARE_MODELS)
+DEFAULT_CATALOG: tuple[Model, ...] = (
+    *_FAL_MODELS,
+    *_RUNWAY_MODELS,
+    *_RUNWARE_MODELS,
+    *FAMILIES,
+)
 
 DEFAULTS_BEFORE_RECORD = frozenset(
     {

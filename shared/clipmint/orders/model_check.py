@@ -1,7 +1,7 @@
 """The check of a catalog entry: the price and the exact body of every kind of order. Sends nothing.
 
 An entry that passes can be ordered: each of its routes makes a body for every combination of
-choices, states whatever affects the price, and drops nothing that a user chose.
+choices, states what the price depends on, and drops nothing that a user chose.
 """
 
 from __future__ import annotations
@@ -92,15 +92,22 @@ def _sample(model: Model, name: str, kind: Kind, settings: Settings) -> Sample:
 
 def _sent(model: Model, route: Route, kind: Kind, settings: Settings) -> Sent:
     try:
-        endpoint, body = _request(model, route, kind, settings)
+        endpoint, body = request(model, route, kind, settings)
     except UnfitTask as unfit:
         return Sent(route.provider, route.endpoint, None, unfit.failure.detail)
     return Sent(route.provider, endpoint, body, None)
 
 
-def _request(
+def request(
     model: Model, route: Route, kind: Kind, settings: Settings, references: int = 0
 ) -> tuple[str, Mapping[str, JsonValue]]:
+    """The path or endpoint, and the body, that a route sends for an order of this kind.
+
+    Raises
+    ------
+    UnfitTask
+        It cannot.
+    """
     task = Task(
         task_id=_TASK_ID,
         route=route,
@@ -163,7 +170,7 @@ def _problems_of_orders(model: Model, route: Route, kind: Kind) -> Iterator[str]
     for settings in (*combinations, *(settings for _, settings in _named_orders(model))):
         for references in sorted({0, model.max_reference_images}):
             try:
-                _request(model, route, kind, settings, references)
+                request(model, route, kind, settings, references)
             except UnfitTask as unfit:
                 yield f"{kind}: {unfit.failure.detail}"
                 return
@@ -178,7 +185,7 @@ def _unstated(model: Model, route: Route, kind: Kind) -> Iterator[str]:
             for value in model.values_of(name)
         ]
         for one, other in itertools.pairwise(settings):
-            same = _request(model, route, kind, one) == _request(model, route, kind, other)
+            same = request(model, route, kind, one) == request(model, route, kind, other)
             if same and model.credits(one) != model.credits(other):
                 yield f"{kind}: body: {name} changes the price, but not the request"
                 break

@@ -9,6 +9,7 @@ import pytest
 
 from clipmint.catalog import model_store, seeding
 from clipmint.catalog.defaults import DEFAULT_CATALOG, DEFAULTS_BEFORE_RECORD
+from clipmint.catalog.families import FAMILIES
 from clipmint.catalog.model import Model
 from clipmint.catalog.model_store import CatalogItem
 from clipmint.catalog.pricing import FixedPrice
@@ -137,8 +138,8 @@ def test_an_older_version_reads_the_state_as_a_model_that_is_not_offered(aws: Aw
     read = [
         Model.model_validate_json(item["definition"]["S"]) for item in aws.items("MODELS_TABLE")
     ]
-    assert [model.name for model in read if model not in DEFAULT_CATALOG] == ["State"]
-    assert [model.available for model in read if model.name == "State"] == [False]
+    unknown = {model.name: model.available for model in read if model not in DEFAULT_CATALOG}
+    assert unknown == {"State": False, **{model.name: False for model in FAMILIES}}
 
 
 def test_a_stored_model_has_only_fields_that_the_versions_before_this_field_accept(
@@ -165,6 +166,9 @@ def test_the_state_of_the_catalog_is_no_model(aws: Aws) -> None:
 
 def test_only_what_is_switched_on_is_offered_in_a_fixed_order(aws: Aws) -> None:
     assert [model.model_id for model in offers.offered()] == [
+        "kling-3.0-pro",
+        "kling-3.0-standard",
+        "seedance-2.0-mini",
         "veo-3.1",
         "veo-3.1-i2v",
         "veo-3.1-transition",

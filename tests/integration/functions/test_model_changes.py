@@ -17,7 +17,7 @@ from tests.support.gateway import Answer, Caller
 from tests.support.kling import KLING, kling
 from tests.support.moto_aws import Aws, client_of, hooked
 
-PATH = "/v1/admin/models/kling-3.0-pro"
+PATH = "/v1/admin/models/my-kling"
 FAL, RUNWARE = KLING["routes"]
 
 
@@ -60,7 +60,7 @@ def test_a_check_shows_the_price_and_the_body_of_each_preset_and_extreme_and_cha
     assert runware["body"]["model"] == "klingai:kling-video@3-pro"
     assert runware["body"]["includeCost"] is True
     with pytest.raises(Exception, match="no model"):
-        model_store.find("kling-3.0-pro")
+        model_store.find("my-kling")
 
 
 @pytest.mark.parametrize("model", DEFAULT_CATALOG, ids=lambda model: model.model_id)

@@ -28,7 +28,7 @@ from tests.support.moto_aws import Aws
 from tests.support.scripted_provider import ScriptedProvider
 
 Providers = dict[str, ScriptedProvider]
-FOX = {"model_id": "kling-3.0-pro", "prompt": "a fox in the snow"}
+FOX = {"model_id": "my-kling", "prompt": "a fox in the snow"}
 IMAGE = "https://example.com/first.png"
 
 
@@ -219,7 +219,7 @@ def test_a_free_model_moves_no_credits(owner: Caller, call: Caller) -> None:
 # ── The table ────────────────────────────────────────────────────────────────────────────────────
 
 
-def stored(aws: Aws, model_id: str = "kling-3.0-pro") -> dict[str, Any]:
+def stored(aws: Aws, model_id: str = "my-kling") -> dict[str, Any]:
     [item] = [one for one in aws.items("MODELS_TABLE") if one["model_id"]["S"] == model_id]
     return item
 
@@ -237,11 +237,11 @@ def test_an_earlier_version_reads_a_new_kind_of_entry_as_a_model_that_is_not_off
     model_store.put(kling())
     definition = json.loads(stored(aws)["definition"]["S"])
     assert definition.keys() == FIELDS_OF_EARLIER_VERSIONS
-    assert (definition["model_id"], definition["available"]) == ("kling-3.0-pro", False)
+    assert (definition["model_id"], definition["available"]) == ("my-kling", False)
     assert definition["price"] == {"kind": "fixed", "credits": 1}
     assert definition["routes"] == [{"provider": "none", "endpoint": "none"}]
     model_store.forget()
-    assert model_store.find("kling-3.0-pro") == kling()
+    assert model_store.find("my-kling") == kling()
     assert kling() in offers.offered()
 
 
@@ -249,9 +249,9 @@ def test_what_an_earlier_version_writes_over_a_new_entry_counts(aws: Aws) -> Non
     model_store.put(kling())
     older = json.loads(stored(aws)["definition"]["S"]) | {"name": "After a roll-back"}
     # It writes the whole item, with the one attribute that it knows.
-    CatalogItem("kling-3.0-pro", definition=json.dumps(older)).save()
+    CatalogItem("my-kling", definition=json.dumps(older)).save()
     model_store.forget()
-    assert model_store.find("kling-3.0-pro").name == "After a roll-back"
+    assert model_store.find("my-kling").name == "After a roll-back"
 
 
 @pytest.mark.parametrize(

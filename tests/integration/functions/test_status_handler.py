@@ -202,16 +202,17 @@ def test_a_bad_parameter_is_named(
     assert named in answer.body["details"]
 
 
+NEW = ["kling-3.0-pro", "kling-3.0-standard", "seedance-2.0-mini"]
+"""Models of fal and Runway."""
+
+
 def test_models_are_shown_with_settings_and_prices_but_not_how_they_are_made(
     call: Caller,
 ) -> None:
     answer = call("GET", "/v1/models")
-    assert [model["model_id"] for model in answer.body["models"]] == [
-        "veo-3.1",
-        "veo-3.1-i2v",
-        "veo-3.1-transition",
-    ]
-    veo = answer.body["models"][0]
+    models = {model["model_id"]: model for model in answer.body["models"]}
+    assert list(models) == [*NEW, "veo-3.1", "veo-3.1-i2v", "veo-3.1-transition"]
+    veo = models["veo-3.1"]
     assert veo["price"] == {
         "kind": "per_second",
         "credits_per_second": 4,
@@ -228,11 +229,12 @@ def shown(call: Caller) -> list[str]:
 
 def test_only_models_of_providers_with_a_key_are_shown(call: Caller) -> None:
     by_provider = {
-        "FAL_KEY": ["veo-3.1", "veo-3.1-i2v", "veo-3.1-transition"],
+        "FAL_KEY": [*NEW, "veo-3.1", "veo-3.1-i2v", "veo-3.1-transition"],
         "RUNWAYML_API_SECRET": [
             "gen4-image",
             "gen4-turbo",
             "gen4.5",
+            *NEW,
             "runway-veo-3.1",
             "runway-veo-3.1-fast",
         ],
@@ -247,7 +249,7 @@ def test_only_models_of_providers_with_a_key_are_shown(call: Caller) -> None:
     }
     for name, models in by_provider.items():
         publish_keys({name: KEYS[name]})
-        assert shown(call) == models
+        assert shown(call) == sorted(models)
         hidden = {model.model_id for model in DEFAULT_CATALOG} - set(models)
         answers = [call("GET", f"/v1/models/{model_id}") for model_id in sorted(hidden)]
         assert {(answer.status, answer.code) for answer in answers} == {(404, "MODEL_NOT_FOUND")}

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from clipmint.catalog.defaults import DEFAULT_CATALOG
+from clipmint.catalog.families import FAMILIES
 from clipmint.catalog.model import AllowedSettings, Model, Settings, utf16_units
+from clipmint.catalog.pricing import RatePrice
 
 CATALOG = {model.model_id: model for model in DEFAULT_CATALOG}
 
@@ -33,6 +35,30 @@ DEFAULTS = {
         ["runware google:veo@3.1-lite"],
     ),
     "runware-image": (("none", "none", True, "image"), ["runware runware:101@1"]),
+    **{
+        f"kling-3.0-{tier}": (
+            ("optional", "optional", True, "video"),
+            [
+                f"fal fal-ai/kling-video/v3/{tier}/text-to-video",
+                f"runway text_to_video/kling3.0_{tier}",
+            ],
+        )
+        for tier in ("standard", "pro")
+    },
+    **{
+        f"seedance-2.0{name}": (
+            ("optional", "optional", available, "video"),
+            [
+                f"fal bytedance/seedance-2.0{path}/text-to-video",
+                f"runway text_to_video/seedance2{model}",
+            ],
+        )
+        for name, path, model, available in (
+            ("-mini", "/mini", "_mini", True),
+            ("-fast", "/fast", "_fast", False),
+            ("", "", "", False),
+        )
+    },
 }
 
 
@@ -51,7 +77,7 @@ def test_what_fals_four_models_allow_is_what_it_always_was() -> None:
     allowed = {
         model.model_id: model.allowed
         for model in DEFAULT_CATALOG
-        if model.routes[0].provider == "fal"
+        if model.routes[0].provider == "fal" and model not in FAMILIES
     }
     assert allowed == {
         "veo-3.1": AllowedSettings(
@@ -141,6 +167,7 @@ PRESETS = {
     # Image models have no presets.
     "gen4-image": [],
     "runware-image": [],
+    **{model.model_id: THREE_PRESETS for model in FAMILIES},
 }
 
 
@@ -175,6 +202,11 @@ def test_presets_are_in_order_of_price(model_id: str) -> None:
         ("runware-veo-3.1-fast", Settings(resolution="4k", duration=4), 16),
         ("runware-veo-3.1-lite", Settings(resolution="1080p"), 8),
         ("runware-image", Settings(), 1),
+        ("kling-3.0-standard", Settings(), 7),
+        ("kling-3.0-pro", Settings(duration=15), 26),
+        ("kling-3.0-pro", Settings.model_validate({"audio": False, "aspect_ratio": "9:16"}), 6),
+        ("seedance-2.0-mini", Settings(resolution="480p", duration=4), 3),
+        ("seedance-2.0-mini", Settings.model_validate({"audio": False}), 8),
     ],
 )
 def test_the_default_prices_are_whole_credits(
@@ -187,3 +219,16 @@ def test_the_default_prices_are_whole_credits(
 @pytest.mark.parametrize("model", DEFAULT_CATALOG, ids=lambda model: model.model_id)
 def test_a_model_survives_being_written_as_json(model: Model) -> None:
     assert Model.model_validate_json(model.model_dump_json()) == model
+
+
+@pytest.mark.parametrize("model", FAMILIES, ids=lambda model: model.model_id)
+def test_a_price_that_was_derived_names_its_source_and_date(model: Model) -> None:
+    assert isinstance(model.price, RatePrice)
+    assert model.price.source
+    assert model.price.as_of
+    assert model.available is ("assumption" not in model.price.source)
+
+
+@pytest.mark.parametrize("model", FAMILIES, ids=lambda model: model.model_id)
+def test_a_family_has_two_providers_so_that_failover_is_possible(model: Model) -> None:
+    assert len({route.provider for route in model.routes}) >= 2

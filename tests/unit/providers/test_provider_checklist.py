@@ -267,9 +267,10 @@ def orders(model: Model) -> Iterator[tuple[Settings, str | None, str | None]]:
     lasts: list[str | None] = [None] if model.last_image == "none" else [last]
     firsts += [None] * (model.image == "optional")
     lasts += [None] * (model.last_image == "optional")
-    values = [values or [None] for values in model.allowed.model_dump().values()]
-    for resolution, ratio, seconds in itertools.product(*values):
-        settings = Settings(resolution=resolution, aspect_ratio=ratio, duration=seconds)
+    declared = model.declared()
+    values = [model.values_of(name) for name in declared]
+    for combination in itertools.product(*values):
+        settings = Settings.model_validate(dict(zip(declared, combination, strict=True)))
         for image, last_image in itertools.product(firsts, lasts):
             if image or not last_image:
                 yield settings, image, last_image

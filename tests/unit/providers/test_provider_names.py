@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[3]
 KNOW_THEM_ALL = {
     "shared/clipmint/providers/registry.py",
     "shared/clipmint/catalog/defaults.py",
+    "shared/clipmint/catalog/families.py",
     "shared/clipmint/catalog/known_endpoints.py",
     "shared/clipmint/orders/order_settings.py",
 }
