@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
 
+from clipmint.catalog.defaults import DEFAULT_CATALOG
 from local.running import RunningStack
 from tests.support.backstage import (
+    Owner,
     assert_counted,
     close_circuits,
     job_item,
@@ -275,3 +278,30 @@ def let_a_minute_pass(stack: RunningStack) -> None:
         ExpressionAttributeValues={":then": {"N": str(int(circuit["opened_at"]) - 60)}},
     )
     stack.kill_workers("SubmitFunction")
+
+
+def test_a_model_that_the_owner_adds_with_one_call_is_ordered_and_fails_over(
+    stack: RunningStack, new_customer: Callable[[int], Customer]
+) -> None:
+    [kling] = (model for model in DEFAULT_CATALOG if model.model_id == "kling-3.0-standard")
+    entry = kling.model_dump(mode="json") | {
+        "model_id": "owners-kling",
+        "poll_seconds": [2, 4, 8],
+        "deadline_seconds": 900,
+    }
+    with closing(Owner(stack)) as owner:
+        owner.put_model(**entry)
+    customer = new_customer(4)
+    stack.fal.arm("submit_503", times=None, prompt_contains=customer.word)
+    # Three silent seconds at 0.84 credits, rounded up once.
+    job_id = customer.order(model_id="owners-kling", preset="draft", expected_credits=3)
+    ended = customer.until_ended(job_id)
+    assert (ended["status"], ended["credits_used"]) == ("completed", 3)
+    assert ended["settings"]["audio"] is False
+    (paid,) = submissions(stack, job_id)
+    assert paid in stack.simulators["runway"].submissions()
+    assert refusals(stack, job_id) == [("fal", "BUSY")]
+    made = job_item(stack, job_id)["video"]["asset"]
+    assert (made["width"], made["height"]) == (1280, 720)
+    assert made["duration_seconds"] == pytest.approx(3, abs=0.2)
+    assert customer.credits() == {"available": 1, "held": 0}
