@@ -1,7 +1,7 @@
 """The fourth act: the owner's systems learn of what happened, by signed events.
 
 A receiver on this computer verifies each call as a receiver of the owner's would. One event is
-delivered, one that somebody else made up is rejected, and one is delivered again.
+delivered, a forged one is rejected, and one is delivered again.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class FourthAct:
         return event
 
     def _forge(self, receiver: Receiver, real: Received) -> None:
-        """Somebody else calls the receiver with more credits, and a signature that was seen."""
+        """An attacker calls the receiver with more credits, and a signature that was seen."""
         payload = json.loads(real.body)
         payload["data"]["credits"] = 1_000_000
         names = ("webhook-id", "webhook-timestamp", "webhook-signature")

@@ -112,6 +112,12 @@ def stack_of(release: Release) -> Iterator[Stack]:
         yield stack
 
 
+def logged_errors(stack: Stack) -> list[str]:
+    """What the functions that serve users logged of the errors that they did not expect."""
+    lines = [line for name in ("GenerateFunction", "StatusFunction") for line in stack.logs(name)]
+    return [line for line in map(str, lines) if "Traceback" in line]
+
+
 @contextmanager
 def load_on(stack: Stack) -> Iterator[Load]:
     """Orders until the block ends; then waits for every job and checks them all."""
@@ -130,6 +136,7 @@ def load_on(stack: Stack) -> Iterator[Load]:
         finally:
             load.stop()
         assert load.errors == []
+        assert set(load.statuses) <= {200, 202}, logged_errors(stack)
 
         def jobs() -> list[dict[str, Any]]:
             return [job for one in customers for job in jobs_of(stack, one.user_id)]
