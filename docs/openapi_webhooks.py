@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from clipmint.events import changes
@@ -119,8 +120,8 @@ def schema_of(kind: str) -> dict[str, Any]:
 
 
 def webhooks() -> dict[str, Any]:
-    """The member ``webhooks`` of the document."""
-    return {kind: {"post": _operation(kind)} for kind in DATA}
+    """The member ``webhooks`` of the document. Its names are only names; the schemas have types."""
+    return {re.sub("[._]", "-", kind): {"post": _operation(kind)} for kind in DATA}
 
 
 def name_of(kind: str) -> str:
