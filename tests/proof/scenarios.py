@@ -147,6 +147,38 @@ def _(world: World) -> None:
     start(world, "fal")
 
 
+def manage(world: World, script: Callable[[Callable[..., Any]], Script]) -> Script:
+    """What the owner does with the webhook; each call is repeated until there is a response."""
+
+    def call(method: str, path: str) -> Generator[float, Any, Answer]:
+        def ask() -> Answer:
+            owner = {"user": "owner", "scope": "clipmint/admin"}
+            return world.http("admin", method, f"/v1/admin/webhooks{path}", **owner)
+
+        return world.persistently(ask)
+
+    yield from script(call)
+
+
+@scenario("secret rotated, event delivered again")
+def _(world: World) -> None:
+    """The receiver knows the first secret alone, and gets the event of a grant twice."""
+    webhook = world.subscribe("credits.granted")
+
+    def script(call: Callable[..., Any]) -> Script:
+        yield from call("POST", f"/{webhook}/rotate")
+        answer = yield from call("GET", f"/{webhook}/deliveries")
+        [delivery] = answer.body["deliveries"]
+        path = f"/{webhook}/deliveries/{delivery['delivery_id']}/redeliver"
+        yield from call("POST", path)
+        yield 600
+        if sum(map(len, world.receiver.received.values())) < 2:
+            world.found.append("the event was not delivered again")
+
+    world.grant(USER, CREDITS)
+    world.begin(manage(world, script), in_seconds=600)
+
+
 # ── Each provider, and how we learn of the end ───────────────────────────────────────────────────
 
 

@@ -187,14 +187,14 @@ class World:
         if user not in self.users:
             self.users.append(user)
 
-    def subscribe(self, *types: str, statuses: tuple[int, ...] = ()) -> None:
+    def subscribe(self, *types: str, statuses: tuple[int, ...] = ()) -> str:
         """Add an endpoint for these types of events, or for all; ``statuses``: of its first
-        responses. It exists before anything else happens."""
+        responses. It exists before anything else happens. Returns its id."""
         from clipmint.events import endpoints
 
         endpoint, secret = endpoints.create(RECEIVER_URL, types, None)
         self.receiver.subscribe(secret, types, statuses)
-        assert endpoint.enabled
+        return endpoint.endpoint_id
 
     def offer(self, *models: Model) -> None:
         """What the catalog contains besides the default models."""

@@ -42,8 +42,8 @@ class EndpointItem(Model):
 
 
 class SecretItem(Model):
-    """The secret of an endpoint; ``sk`` is the endpoint's id. ``previous`` signs, too, until
-    ``previous_until`` (epoch seconds)."""
+    """The secret of an endpoint; ``sk`` is the endpoint's id. The two before sign, too, each until
+    its time (epoch seconds)."""
 
     class Meta(TableMeta):
         table_name = FromEnvironment("ENDPOINTS_TABLE")
@@ -53,6 +53,8 @@ class SecretItem(Model):
     secret = UnicodeAttribute()
     previous = UnicodeAttribute(null=True)
     previous_until = NumberAttribute(null=True)
+    earlier = UnicodeAttribute(null=True)
+    earlier_until = NumberAttribute(null=True)
 
 
 class DeliveryItem(Model):

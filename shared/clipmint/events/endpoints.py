@@ -102,8 +102,9 @@ def secrets_of(endpoint_id: str) -> list[str]:
         item = SecretItem.get(SECRETS, endpoint_id, consistent_read=True)
     except DoesNotExist:
         return []
-    rotating = item.previous and int(item.previous_until or 0) > clock.seconds()
-    return [item.secret, item.previous] if rotating else [item.secret]
+    now = clock.seconds()
+    older = [(item.previous, item.previous_until), (item.earlier, item.earlier_until)]
+    return [item.secret, *(secret for secret, until in older if secret and until > now)]
 
 
 # ── The owner's changes ──────────────────────────────────────────────────────────────────────────
@@ -170,6 +171,9 @@ def rotate(endpoint_id: str) -> str:
     """Replace an endpoint's secret. The one before signs, too, for another day. Returns the new
     secret.
 
+    If the response is lost, the owner repeats the call and has never seen the secret before. So
+    the one before that signs for its day, too.
+
     Raises
     ------
     EndpointNotFound
@@ -179,6 +183,9 @@ def rotate(endpoint_id: str) -> str:
     try:
         SecretItem(sk=endpoint_id).update(
             [
+                # All values are those from before this update.
+                SecretItem.earlier.set(SecretItem.previous | ""),
+                SecretItem.earlier_until.set(SecretItem.previous_until | 0),
                 SecretItem.previous.set(SecretItem.secret),
                 SecretItem.previous_until.set(until),
                 SecretItem.secret.set(secret),

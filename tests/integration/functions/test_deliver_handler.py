@@ -349,6 +349,21 @@ def test_during_a_rotation_both_secrets_verify_for_a_day(
     StandardWebhook(rotated["secret"]).verify(last.body, dict(last.headers))
 
 
+def test_a_rotation_whose_response_was_lost_can_be_repeated(
+    queue: Queue, webhook: str, receiver: Receiver, call: Caller, hands: Clock
+) -> None:
+    for _ in range(2):
+        newest = call("POST", f"{WEBHOOKS}/{webhook}/rotate").body["secret"]
+    happen()
+    queue.run(hands)
+    [received] = receiver.events  # the receiver knows the first secret alone
+    StandardWebhook(newest).verify(received.body, dict(received.headers))
+    hands.forward(days=1)
+    happen("later")
+    queue.run(hands)
+    assert len(receiver.calls[-1].headers["webhook-signature"].split()) == 1
+
+
 def test_no_response_but_the_first_contains_a_secret(
     queue: Queue, webhook: str, receiver: Receiver, call: Caller
 ) -> None:
