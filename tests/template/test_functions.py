@@ -63,8 +63,8 @@ VARIABLES = {
     "Deliver": f"{DELIVERY} WEBHOOK_TEST_HOSTS",
     "Seed": "MODELS_TABLE",
 }
-UNTRACED = {"Status", "Sweep", "Expire"}
-"""Reads and sweeps: many, alike, and soon more expensive to trace than to run."""
+UNTRACED = {"Status", "Sweep", "Expire", "Events", "Deliver"}
+"""Reads, sweeps and events: many, alike, and soon more expensive to trace than to run."""
 
 GATEWAY_TIMEOUT_SECONDS = 30
 LONGEST_TIMEOUT_SECONDS = 900
