@@ -12,6 +12,9 @@ from clipmint import errors
 from clipmint.api import videos
 from clipmint.api.http_api import STATUS_OF
 from clipmint.credits.accounts import MAX_USER_BYTES
+from clipmint.events import retries, sending
+from clipmint.events.deliveries import KEPT
+from clipmint.events.endpoints import MAX_ENDPOINTS
 from clipmint.jobs.outcomes import FailureCode
 from clipmint.media.files import MAX_VIDEO_BYTES
 from clipmint.media.image_file import MAX_PIXELS
@@ -85,6 +88,11 @@ def test_a_fixed_limit_is_that_of_the_code(text: str) -> None:
 def test_urls_are_valid_for_an_hour() -> None:
     assert videos.URL_SECONDS == 3_600
     assert "thumbnail | valid for an hour" in LIMITS
+    assert f"webhooks of an installation | {MAX_ENDPOINTS} |" in LIMITS
+    assert f"event | {sending.SECONDS:g} seconds; eight attempts" in LIMITS
+    assert len(retries.PAUSES) == 8
+    assert f"in about {sum(retries.PAUSES) / 3_600:.0f} hours" in LIMITS
+    assert f"deliveries | kept for {KEPT.days} days" in LIMITS
 
 
 def test_the_site_builds_in_strict_mode_and_links_to_no_missing_page(tmp_path: Path) -> None:
