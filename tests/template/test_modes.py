@@ -36,6 +36,11 @@ MODES: Mapping[str, Mapping[str, str]] = {
         "VideosKeys": "K2JCJMDEHXQW5F,K3",
         "VideoRetentionDays": "90",
     },
+    "restored tables, without streams": {
+        "RestoredLedger": "arn:aws:dynamodb:eu-west-1:123456789012:table/ledger",
+        "RestoredJobs": "arn:aws:dynamodb:eu-west-1:123456789012:table/jobs",
+    },
+    "low credits": {"LowCredits": "50"},
     "nothing optional": ISSUER
     | {"CorsOrigins": "", "WebhookBaseUrl": "none", "ImagesBaseUrl": "https://i.example.com"},
 }
