@@ -99,7 +99,7 @@ def test_orders_at_different_prices_are_different_requests(model: Model, kind: K
     names = [name for name in model.declared() if name in model.priced_by]
     for sample in combinations(model, names):
         for route in model.routes:
-            request = model_check.request(model, route, kind, sample)
+            request = model_check.request(route, kind, sample)
             key = route.provider, repr(request)
             orders.setdefault(key, set()).add(model.credits(sample))
     assert all(len(prices) == 1 for prices in orders.values())

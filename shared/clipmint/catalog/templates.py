@@ -90,10 +90,11 @@ def names_in(template: JsonValue | Template) -> set[str]:
 
 def problems(template: Template) -> Iterator[str]:
     """What is wrong with the form of a template, each with its place, such as ``body.duration``."""
+    if _is_deeper(template, MAX_DEPTH):
+        yield f"body: nested more than {MAX_DEPTH} deep"
+        return
     for place, reference in _references(template):
         yield from (f"{place}: {problem}" for problem in _problems_of(reference))
-    if _depth(template) > MAX_DEPTH:
-        yield f"body: nested more than {MAX_DEPTH} deep"
 
 
 def side(ratio: str, which: str, multiple_of: int = 64) -> int:
@@ -223,7 +224,7 @@ def _problems_of_options(reference: Mapping[str, JsonValue]) -> Iterator[str]:
     vocabulary = reference.get("map", {"": ""})
     if not isinstance(vocabulary, dict) or not vocabulary:
         yield "map must be an object that is not empty"
-    elif names_in(vocabulary):
+    elif any(_references(vocabulary)):
         yield "map must have plain values"
     text = reference.get("format", "{}")
     if not isinstance(text, str) or "{}" not in text:
@@ -240,9 +241,9 @@ def _problems_of_options(reference: Mapping[str, JsonValue]) -> Iterator[str]:
         yield "each is for reference_image_urls only"
 
 
-def _depth(content: JsonValue | Template) -> int:
-    if isinstance(content, Mapping):
-        return 1 + max(map(_depth, content.values()), default=0)
-    if isinstance(content, list):
-        return 1 + max(map(_depth, content), default=0)
-    return 0
+def _is_deeper(content: JsonValue | Template, levels: int) -> bool:
+    """Whether objects and lists are nested in more levels than these."""
+    if not isinstance(content, Mapping | list):
+        return False
+    inner = content.values() if isinstance(content, Mapping) else content
+    return levels == 0 or any(_is_deeper(one, levels - 1) for one in inner)

@@ -26,6 +26,10 @@ MAX_ORDERS = 2_000
 
 MAX_PROBLEMS = 20
 
+MAX_SAMPLES = 300
+"""Orders in one answer, so that it fits into a response."""
+
+_PROMPT = "A fox in the snow"
 _TASK_ID = "00000000-0000-4000-8000-000000000000"
 _WEBHOOK = "https://example.com/webhooks"
 _FIRST, _LAST = "https://example.com/first.png", "https://example.com/last.png"
@@ -62,12 +66,15 @@ class Checked:
 
 def check(model: Model) -> Checked:
     """Look at each preset and each extreme of the parameters, for each route."""
-    samples = tuple(
+    samples = (
         _sample(model, name, kind, settings)
         for kind in model.kinds()
         for name, settings in _named_orders(model)
     )
-    return Checked(samples, tuple(dict.fromkeys(_problems(model)))[:MAX_PROBLEMS])
+    return Checked(
+        tuple(itertools.islice(samples, MAX_SAMPLES)),
+        tuple(dict.fromkeys(_problems(model)))[:MAX_PROBLEMS],
+    )
 
 
 def put(model: Model, author: str) -> None:
@@ -86,20 +93,20 @@ def put(model: Model, author: str) -> None:
 
 
 def _sample(model: Model, name: str, kind: Kind, settings: Settings) -> Sample:
-    requests = tuple(_sent(model, route, kind, settings) for route in model.routes)
+    requests = tuple(_sent(route, kind, settings) for route in model.routes)
     return Sample(name, kind, settings, model.credits(settings), requests)
 
 
-def _sent(model: Model, route: Route, kind: Kind, settings: Settings) -> Sent:
+def _sent(route: Route, kind: Kind, settings: Settings) -> Sent:
     try:
-        endpoint, body = request(model, route, kind, settings)
+        endpoint, body = request(route, kind, settings)
     except UnfitTask as unfit:
         return Sent(route.provider, route.endpoint, None, unfit.failure.detail)
     return Sent(route.provider, endpoint, body, None)
 
 
 def request(
-    model: Model, route: Route, kind: Kind, settings: Settings, references: int = 0
+    route: Route, kind: Kind, settings: Settings, references: int = 0
 ) -> tuple[str, Mapping[str, JsonValue]]:
     """The path or endpoint, and the body, that a route sends for an order of this kind.
 
@@ -111,7 +118,7 @@ def request(
     task = Task(
         task_id=_TASK_ID,
         route=route,
-        prompt="x" * model.max_prompt_units,
+        prompt=_PROMPT,
         image_url=None if kind == "text" else _FIRST,
         last_image_url=_LAST if kind == "frames" else None,
         settings=settings.stated(),
@@ -170,7 +177,7 @@ def _problems_of_orders(model: Model, route: Route, kind: Kind) -> Iterator[str]
     for settings in (*combinations, *(settings for _, settings in _named_orders(model))):
         for references in sorted({0, model.max_reference_images}):
             try:
-                request(model, route, kind, settings, references)
+                request(route, kind, settings, references)
             except UnfitTask as unfit:
                 yield f"{kind}: {unfit.failure.detail}"
                 return
@@ -185,7 +192,7 @@ def _unstated(model: Model, route: Route, kind: Kind) -> Iterator[str]:
             for value in model.values_of(name)
         ]
         for one, other in itertools.pairwise(settings):
-            same = request(model, route, kind, one) == request(model, route, kind, other)
+            same = request(route, kind, one) == request(route, kind, other)
             if same and model.credits(one) != model.credits(other):
                 yield f"{kind}: body: {name} changes the price, but not the request"
                 break

@@ -51,7 +51,7 @@ def test_a_check_shows_the_price_and_the_body_of_each_preset_and_extreme_and_cha
     fal, runware = orders["image", "defaults"]["requests"]
     assert (fal["endpoint"], fal["problem"]) == ("fal-ai/kling-video/v3/pro/image-to-video", None)
     assert fal["body"] == {
-        "prompt": "x" * 2_500,
+        "prompt": "A fox in the snow",
         "duration": "5",
         "generate_audio": True,
         "start_image_url": "https://example.com/first.png",

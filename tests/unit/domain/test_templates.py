@@ -100,6 +100,7 @@ def test_only_a_value_that_the_route_ignores_may_be_left_unused() -> None:
         ({"$": ["a", "b"]}, "body.x: more than one name needs a map"),
         ({"$": "a", "map": {}}, "body.x: map must be an object"),
         ({"$": "a", "map": {"b": {"$": "c"}}}, "body.x: map must have plain values"),
+        ({"$": "a", "map": {"b": {"$": "item"}}}, "body.x: map must have plain values"),
         ({"$": "a", "map": {"b": 1}, "format": "{}s"}, "body.x: only one of format, map"),
         ({"$": "a", "format": "s"}, "body.x: format must contain {}"),
         ({"$": "a", "side": "depth"}, "body.x: side must be width or height"),
