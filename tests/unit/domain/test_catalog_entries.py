@@ -57,16 +57,18 @@ def test_every_resolved_request_is_allowed_complete_and_has_a_price(
 ) -> None:
     names: list[str] = list(model.presets)
     preset = data.draw(st.sampled_from([None, *names]), label="preset")
-    allowed = model.allowed.model_dump()
+    declared = model.declared()
     asked = {
-        name: data.draw(st.sampled_from([None, *values]), label=name)
-        for name, values in allowed.items()
+        name: data.draw(st.sampled_from([None, *model.values_of(name)]), label=name)
+        for name in declared
     }
-    resolved = model.resolve(preset, Settings.model_validate(asked)).model_dump()
+    settings = model.resolve(preset, Settings.model_validate(asked))
+    resolved = settings.stated()
+    assert resolved.keys() == declared.keys()
     for name, value in resolved.items():
-        assert value in (allowed[name] or [None])
+        assert declared[name].accepts(value)
         assert asked[name] in (None, value)
-    assert model.credits(Settings.model_validate(resolved)) >= 1
+    assert model.credits(settings) >= 1
 
 
 def test_a_refusal_names_every_setting_and_what_it_may_be() -> None:
