@@ -141,9 +141,11 @@ class Stage:
 
     ``provider`` and ``endpoint`` are the route of the submission, and the first of ``routes`` until
     there is one. ``refusals`` are the earlier attempts. ``poll_seconds`` and ``deadline_seconds``
-    are the model's values when the job was ordered. A stage of a kind that no provider executes has
-    no routes and the provider `clipmint.stages.OURSELVES`. ``from_lots`` is the part of the hold
-    that came from lots; None if all of it was purchased, as every hold of earlier releases.
+    are the model's values when the job was ordered. ``settings`` are those of an image whose model
+    has other parameters than an aspect ratio; those of a video are the job's. A stage of a kind
+    that no provider executes has no routes and the provider `clipmint.stages.OURSELVES`.
+    ``from_lots`` is the part of the hold that came from lots; None if all of it was purchased, as
+    every hold of earlier releases.
     """
 
     name: str
@@ -156,6 +158,7 @@ class Stage:
     image_order: ImageOrder | None = field(
         default=None, metadata=stored(name="picture", as_json=True)
     )
+    settings: Settings | None = field(default=None, metadata=stored(as_json=True))
     refusals: tuple[Refusal, ...] = ()
     earlier: tuple[Earlier, ...] = ()
     submission: Submission | None = None

@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 from clipmint import clock
-from clipmint.catalog.model import Model, is_visible, utf16_units
+from clipmint.catalog.model import Model, Settings, is_visible, utf16_units
 from clipmint.catalog.route import Kind, Route, kind_of
 from clipmint.catalog.templates import Unfit
 from clipmint.errors import InvalidRequest, ModelUnavailable
@@ -40,6 +40,7 @@ def new_stage(
     *,
     kind: Kind = "text",
     fallback: bool = True,
+    settings: Settings | None = None,
 ) -> Stage:
     """A stage of a new job, with the model's routes on offer, or only the first of them.
 
@@ -60,6 +61,7 @@ def new_stage(
         poll_seconds=tuple(model.poll_seconds),
         deadline_seconds=model.deadline_seconds,
         image_order=image_order,
+        settings=settings,
     )
 
 

@@ -112,4 +112,7 @@ def _image_stage(project: Project, scene: Scene, model_id: str) -> Stage:
         None, Settings(aspect_ratio=wording.image_aspect_ratio(model, project.resolution))
     )
     image = ImageOrder(model.model_id, prompt, settings.aspect_ratio, references)
-    return new_jobs.new_stage(IMAGE, model, model.credits(settings), image)
+    others = settings.stated().keys() - {"aspect_ratio"}
+    return new_jobs.new_stage(
+        IMAGE, model, model.credits(settings), image, settings=settings if others else None
+    )

@@ -179,6 +179,8 @@ def test_the_same_writes_leave_the_same_item(aws: Aws, hands: Clock, name: str) 
 def test_a_stored_job_is_read_as_before(name: str) -> None:
     read = as_json(to_job(JobItem.from_raw_data(STORED[name]["item"])))
     known = dict(STORED[name]["job"])
-    # That version knew no lots: all that was held had been purchased.
-    known["stages"] = [stage | {"from_lots": None} for stage in known["stages"]]
+    # That version knew no lots: all that was held had been purchased. And an image had no settings
+    # of its own, but a ratio.
+    new = {"from_lots": None, "settings": None}
+    known["stages"] = [stage | new for stage in known["stages"]]
     assert {field: read[field] for field in known} == known

@@ -216,6 +216,56 @@ def test_a_free_model_moves_no_credits(owner: Caller, call: Caller) -> None:
     assert (account.available, account.held, account.open_jobs) == (1_000, 0, 1)
 
 
+def test_an_image_of_a_scene_is_sent_with_every_parameter_of_its_model(
+    owner: Caller, call: Caller, providers: Providers
+) -> None:
+    still = {
+        "model_id": "my-still",
+        "name": "Still",
+        "produces": "image",
+        "parameters": {
+            "aspect_ratio": {"type": "choice", "choices": ["16:9"], "default": "16:9"},
+            "quality": {"type": "choice", "choices": ["low", "high"], "default": "high"},
+        },
+        "price": {
+            "kind": "rates",
+            "per": "generation",
+            "rates": [
+                {"when": {"quality": "low"}, "millicredits": 500},
+                {"when": {"quality": "high"}, "millicredits": 1_500},
+            ],
+        },
+        "routes": [
+            {
+                "provider": "fal",
+                "endpoint": "acme/still",
+                "body": {
+                    "prompt": {"$": "prompt"},
+                    "aspect_ratio": {"$": "aspect_ratio"},
+                    "quality": {"$": "quality"},
+                },
+            }
+        ],
+    }
+    assert put(owner, still).status == 200
+    studio = Caller(projects, user="user-1")
+    project = studio("POST", "/v1/projects", body={"resolution": "1280:720"}).body["project_id"]
+    scene = {"image_prompt": "a lighthouse", "visual_prompt": "the light turns on"}
+    made = studio("POST", f"/v1/projects/{project}/scenes", body=scene).body["scene_id"]
+    started = call(
+        "POST",
+        f"/v1/scenes/{made}/video",
+        body={"image_model_id": "my-still"},
+        headers={"Idempotency-Key": "key-still"},
+    )
+    assert (started.status, started.body["prices"]["generate_image"]) == (202, 2)
+    send(job_of(started))
+    assert body_sent(providers, "fal") == (
+        "acme/still",
+        {"prompt": "a lighthouse", "aspect_ratio": "16:9", "quality": "high"},
+    )
+
+
 # ── The table ────────────────────────────────────────────────────────────────────────────────────
 
 
