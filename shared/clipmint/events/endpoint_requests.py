@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from clipmint.media.image_urls import check_public_url
+from clipmint.media.image_urls import DOCUMENTED_URL, check_public_url
 
 EventType = Literal[
     "video.completed",
@@ -23,7 +23,12 @@ EventType = Literal[
 EndpointUrl = Annotated[
     str,
     StringConstraints(min_length=1, max_length=2_048, pattern=r"^[!-\[\]-~]+$"),
-    Field(description="Public https URL", examples=["https://example.com/clipmint"]),
+    Field(
+        description="Public https URL",
+        examples=["https://example.com/clipmint"],
+        # Documents the check of `check_url`, which also accepts the local stack's hosts.
+        json_schema_extra={"pattern": DOCUMENTED_URL},
+    ),
 ]
 EventTypes = Annotated[
     list[EventType],

@@ -21,10 +21,11 @@ _PRIVATE_LABELS = {
 # The last label of a real domain begins with a letter. This also rejects IPv4 addresses in decimal,
 # octal, hexadecimal and shortened forms, and percent signs, which some clients decode to one.
 _DOMAIN = re.compile(r"(?:[a-z0-9_-]+\.)+[a-z][a-z0-9-]*\.?")
-_DOCUMENTED_URL = (
+DOCUMENTED_URL = (
     r"^[Hh][Tt][Tt][Pp][Ss]://([A-Za-z0-9_-]+\.)+[A-Za-z][A-Za-z0-9-]*\.?(:443)?"
     r"([/?#][!-\[\]-~]*)?$"
 )
+"""Describes the accepted URLs to readers of the OpenAPI document."""
 
 
 def _plain_url(url: str) -> str:
@@ -89,6 +90,6 @@ ImageUrl = Annotated[
         description="Public https URL, at most 2,048 characters",
         examples=["https://example.com/frame.png"],
         # Documents the checks of `_plain_url` and `check_image_url` for readers of the OpenAPI.
-        json_schema_extra={"maxLength": MAX_URL_CHARACTERS, "pattern": _DOCUMENTED_URL},
+        json_schema_extra={"maxLength": MAX_URL_CHARACTERS, "pattern": DOCUMENTED_URL},
     ),
 ]

@@ -98,6 +98,8 @@ def _sample(model: Model, name: str, kind: Kind, settings: Settings) -> Sample:
 
 
 def _sent(route: Route, kind: Kind, settings: Settings) -> Sent:
+    if route.provider not in registry.NAMES:
+        return Sent(route.provider, route.endpoint, None, "There is no such provider")
     try:
         endpoint, body = request(route, kind, settings)
     except UnfitTask as unfit:

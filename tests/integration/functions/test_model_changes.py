@@ -63,6 +63,14 @@ def test_a_check_shows_the_price_and_the_body_of_each_preset_and_extreme_and_cha
         model_store.find("my-kling")
 
 
+def test_a_check_reports_a_provider_that_does_not_exist(aws: Aws, call: Caller) -> None:
+    answer = check(call, routes=[{"provider": "acme", "endpoint": "x", "body": {}}])
+    assert answer.status == 200
+    assert answer.body["problems"] == ["routes: provider: acme: there are fal, runware, runway"]
+    requests = [sent for order in answer.body["orders"] for sent in order["requests"]]
+    assert {sent["problem"] for sent in requests} == {"There is no such provider"}
+
+
 @pytest.mark.parametrize("model", DEFAULT_CATALOG, ids=lambda model: model.model_id)
 def test_nothing_is_wrong_with_a_default_model(model: Any) -> None:
     assert model_check.check(model).problems == ()
