@@ -113,6 +113,8 @@ PARAMETERS = {
     "project_id": "The id of a project",
     "scene_id": "The id of a scene",
     "model_id": "The id of a model, from the list of models",
+    "product_id": "The id of a product that is sold",
+    "purchase_id": "The id of a purchase, from the list of purchases that wait",
     "limit": "How many at most in one page",
     "offset": "How many of the newest to leave out",
     "status": "Only jobs with this status",

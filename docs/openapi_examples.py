@@ -17,6 +17,7 @@ from clipmint.catalog.model import Settings
 from clipmint.catalog.model_changes import Version
 from clipmint.jobs.job import JobStatus
 from clipmint.lots import CreditKind
+from clipmint.purchases.pack import Pack
 from clipmint.stages import StepName
 
 ORDERED_AT = "2026-03-01T09:30:00.000Z"
@@ -33,6 +34,18 @@ FRAMES = (f"{IMAGES}/uploads/ada/{PROJECT}/dawn.png", f"{IMAGES}/uploads/ada/{PR
 BUCKET = "https://videos-bucket.s3.eu-central-1.amazonaws.com"
 FORM = "https://images-bucket.s3.eu-central-1.amazonaws.com"
 
+_PURCHASE = responses.PurchaseAnswer(
+    purchase_id="b2d6a1de-4f1e-5d8c-a7a0-3b4c5d6e7f88",
+    store="stripe",
+    event_id="evt_1Nx",
+    payment_id="pi_1Nx",
+    product_id="credits-500",
+    user_id=None,
+    expires_at=None,
+    reason="UNKNOWN_USER",
+    status="waiting",
+    received_at=ORDERED_AT,
+)
 _MODEL = DEFAULT_CATALOG[0]
 _ENTRY = responses.CatalogEntry.of(_MODEL)
 _VIDEO = responses.Video(
@@ -249,6 +262,25 @@ _RESPONSES: list[BaseModel] = [
         debt=16,
         replayed=False,
     ),
+    responses.PackList(
+        packs=[
+            responses.OfferedPack(
+                product_id="credits-500",
+                name="500 credits",
+                credits=500,
+                kind=CreditKind.PURCHASED,
+                expires_after_days=None,
+                store_ids={"revenuecat": ["com.example.app.credits_500"]},
+            )
+        ]
+    ),
+    Pack(
+        credits=500,
+        name="500 credits",
+        store_ids={"revenuecat": ["com.example.app.credits_500"]},
+    ),
+    _PURCHASE,
+    responses.PurchaseList(purchases=[_PURCHASE]),
     responses.Adjusted(
         user_id="ada",
         amount=16,
@@ -345,6 +377,9 @@ _ERRORS: list[errors.ClipmintError] = [
     ),
     errors.JobRunning("A running video cannot be deleted", details="Cancel it first"),
     errors.ReferenceReused("This reference was used for something else"),
+    errors.PackNotFound("There is no pack 'credits-500'"),
+    errors.PurchaseNotFound("There is no such purchase"),
+    errors.PurchaseNotWaiting("This purchase was dismissed"),
     errors.TooManyLots(
         "The user has too many credits with different ends",
         details="At most 32; grant purchased credits, or credits that end with others",

@@ -1,5 +1,4 @@
-"""Calls of the owner's own systems: grant credits and take them back, change the catalog, manage
-webhooks."""
+"""Calls of the owner's own systems: credits, packs, purchases that wait, the catalog, webhooks."""
 
 from __future__ import annotations
 
@@ -9,10 +8,11 @@ from typing import Annotated, Any
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Path
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from pydantic import TypeAdapter, ValidationError
 
 from clipmint.api import http_api, webhook_routes
 from clipmint.api.owner_responses import CheckedModel, OwnedModel
-from clipmint.api.responses import Adjusted, ClawedBack, Granted
+from clipmint.api.responses import Adjusted, ClawedBack, Granted, PurchaseAnswer, PurchaseList
 from clipmint.catalog import model_changes
 from clipmint.catalog.model import Model
 from clipmint.credits import ledger
@@ -20,17 +20,27 @@ from clipmint.credits.grant_requests import AdjustmentRequest, ClawbackRequest, 
 from clipmint.errors import (
     InvalidRequest,
     ModelNotFound,
+    PackNotFound,
+    PurchaseNotFound,
+    PurchaseNotWaiting,
     ReferenceReused,
     ScopeRequired,
     TemporarilyUnavailable,
     TooManyLots,
 )
 from clipmint.orders import model_check, offers
+from clipmint.path_ids import path_id
+from clipmint.purchases import pack_store, waiting
+from clipmint.purchases.pack import Pack, ProductId
+from clipmint.purchases.purchase_requests import ApplyRequest
 
 app = http_api.resolver()
 app.include_router(webhook_routes.router)
 
 ModelId = Annotated[str, Path(examples=["veo-3.1"])]
+
+ProductPath = Annotated[str, Path(examples=["credits-500"])]
+PurchasePath = Annotated[str, Path()]
 
 
 @app.post(
@@ -100,6 +110,130 @@ def adjust_credits(request: AdjustmentRequest) -> Adjusted:
         request.user_id, request.amount, request.reference, request.reason
     )
     return Adjusted(**request.model_dump(), available=available, debt=debt, replayed=replayed)
+
+
+@app.put(
+    "/v1/admin/packs/<product_id>",
+    summary="Add or replace a pack",
+    description=(
+        "What a product contains that users buy in a store. A payment for it is credited with what"
+        " the pack contains at that moment."
+    ),
+    responses=http_api.answers(Pack, InvalidRequest, ScopeRequired, TemporarilyUnavailable),
+)
+def put_pack(product_id: ProductPath, pack: Pack) -> Pack:
+    http_api.require_admin(app)
+    pack_store.put(_product(product_id), pack)
+    return pack
+
+
+@app.get(
+    "/v1/admin/packs/<product_id>",
+    summary="One pack",
+    description="With the ids that it has in stores.",
+    responses=http_api.answers(Pack, ScopeRequired, PackNotFound, TemporarilyUnavailable),
+)
+def get_pack(product_id: ProductPath) -> Pack:
+    http_api.require_admin(app)
+    found = pack_store.all_packs().get(product_id)
+    if found is None:
+        raise pack_store.no_pack(product_id)
+    return found
+
+
+@app.delete(
+    "/v1/admin/packs/<product_id>",
+    summary="Remove a pack",
+    description="Payments for its product wait then, until they are applied or dismissed.",
+    status_code=HTTPStatus.NO_CONTENT,
+    responses=http_api.answers(
+        None,
+        ScopeRequired,
+        PackNotFound,
+        TemporarilyUnavailable,
+        status=HTTPStatus.NO_CONTENT,
+    ),
+)
+def delete_pack(product_id: ProductPath) -> Response[None]:
+    http_api.require_admin(app)
+    pack_store.delete(product_id)
+    return Response(HTTPStatus.NO_CONTENT)
+
+
+@app.get(
+    "/v1/admin/purchases",
+    summary="Paid purchases that wait",
+    description=(
+        "Their product or user was unknown when the store reported them. At most 100 are listed."
+    ),
+    responses=http_api.answers(PurchaseList, ScopeRequired),
+)
+def list_purchases() -> PurchaseList:
+    http_api.require_admin(app)
+    return PurchaseList(purchases=[PurchaseAnswer.of(each) for each in waiting.list_waiting()])
+
+
+@app.get(
+    "/v1/admin/purchases/<purchase_id>",
+    summary="One purchase that waits or waited",
+    description="Also one that was applied or dismissed.",
+    responses=http_api.answers(
+        PurchaseAnswer, ScopeRequired, PurchaseNotFound, TemporarilyUnavailable
+    ),
+)
+def get_purchase(purchase_id: PurchasePath) -> PurchaseAnswer:
+    http_api.require_admin(app)
+    return PurchaseAnswer.of(waiting.get(_purchase(purchase_id)))
+
+
+@app.post(
+    "/v1/admin/purchases/<purchase_id>/apply",
+    summary="Credit a purchase that waits",
+    description=(
+        "`user_id` and `product_id` go before those of the store. The payment is credited once,"
+        " however often this is called."
+    ),
+    responses=http_api.answers(
+        PurchaseAnswer,
+        InvalidRequest,
+        ScopeRequired,
+        PurchaseNotFound,
+        PurchaseNotWaiting,
+        TemporarilyUnavailable,
+    ),
+)
+def apply_purchase(purchase_id: PurchasePath, request: ApplyRequest) -> PurchaseAnswer:
+    http_api.require_admin(app)
+    applied = waiting.apply(
+        _purchase(purchase_id), user_id=request.user_id, product_id=request.product_id
+    )
+    return PurchaseAnswer.of(applied)
+
+
+@app.post(
+    "/v1/admin/purchases/<purchase_id>/dismiss",
+    summary="Set a purchase aside that waits",
+    description="It is not credited. Use it for purchases of another app.",
+    responses=http_api.answers(
+        PurchaseAnswer, ScopeRequired, PurchaseNotFound, PurchaseNotWaiting, TemporarilyUnavailable
+    ),
+)
+def dismiss_purchase(purchase_id: PurchasePath) -> PurchaseAnswer:
+    http_api.require_admin(app)
+    return PurchaseAnswer.of(waiting.dismiss(_purchase(purchase_id)))
+
+
+def _product(product_id: str) -> str:
+    try:
+        return TypeAdapter(ProductId).validate_python(product_id)
+    except ValidationError:
+        raise InvalidRequest(
+            "The product id is not valid", details="product_id: letters, digits and ._:-"
+        ) from None
+
+
+def _purchase(purchase_id: str) -> str:
+    return path_id(purchase_id, PurchaseNotFound("There is no such purchase"))
 
 
 @app.put(

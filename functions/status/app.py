@@ -18,16 +18,25 @@ from clipmint.api.responses import (
     Credits,
     Journal,
     JournalEntry,
+    OfferedPack,
+    PackList,
     Video,
     VideoPage,
 )
 from clipmint.catalog import model_store
 from clipmint.credits import ledger
-from clipmint.errors import InvalidRequest, JobNotFound, MethodNotAllowed, ModelNotFound
+from clipmint.errors import (
+    InvalidRequest,
+    JobNotFound,
+    MethodNotAllowed,
+    ModelNotFound,
+    TemporarilyUnavailable,
+)
 from clipmint.jobs import job_lists
 from clipmint.jobs.job import JobStatus
 from clipmint.orders import offers
 from clipmint.orders.order_settings import DefaultModels
+from clipmint.purchases import pack_store
 
 app = http_api.resolver()
 
@@ -107,6 +116,21 @@ def get_model(model_id: Annotated[str, Path()]) -> CatalogEntry:
     if not offers.is_offered(model):
         raise model_store.no_model(model_id)
     return CatalogEntry.of(model)
+
+
+@app.get(
+    "/v1/packs",
+    summary="What can be bought",
+    description="Packs of credits. The price is that of the store.",
+    responses=http_api.answers(PackList, TemporarilyUnavailable),
+)
+def list_packs() -> PackList:
+    return PackList(
+        packs=[
+            OfferedPack(product_id=product_id, **pack.model_dump())
+            for product_id, pack in pack_store.all_packs().items()
+        ]
+    )
 
 
 @app.get(

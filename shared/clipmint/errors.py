@@ -31,7 +31,9 @@ A message describes the error to the client and never exposes an internal fault.
     │   ├── SceneNotFound           likewise
     │   ├── EndpointNotFound        of the owner's webhooks
     │   ├── DeliveryNotFound
-    │   └── VideoNotReady           the job exists, and not its file
+    │   ├── VideoNotReady           the job exists, and not its file
+    │   ├── PackNotFound
+    │   └── PurchaseNotFound
     ├── Conflict
     │   ├── RequestInProgress       a request with the same key is being processed
     │   ├── PriceChanged            the price is not the one that the client expects
@@ -40,6 +42,7 @@ A message describes the error to the client and never exposes an internal fault.
     │   ├── ReferenceReused
     │   ├── TooManyLots             credits with too many different ends
     │   ├── EndpointDisabled
+    │   ├── PurchaseNotWaiting      it was applied or dismissed before
     │   ├── SceneBusy               a job is rendering the scene
     │   └── ProjectBusy             jobs of the project are still running
     ├── IdempotencyKeyReused        the same key with another body
@@ -202,6 +205,14 @@ class VideoNotReady(NotFound):
     code = "VIDEO_NOT_READY"
 
 
+class PackNotFound(NotFound):
+    code = "PACK_NOT_FOUND"
+
+
+class PurchaseNotFound(NotFound):
+    code = "PURCHASE_NOT_FOUND"
+
+
 class Conflict(ClipmintError):
     code = "CONFLICT"
 
@@ -236,6 +247,10 @@ class TooManyLots(Conflict):
 
 class EndpointDisabled(Conflict):
     code = "WEBHOOK_DISABLED"
+
+
+class PurchaseNotWaiting(Conflict):
+    code = "PURCHASE_NOT_WAITING"
 
 
 class ProjectBusy(Conflict):

@@ -98,6 +98,12 @@ class ProviderSettings(Environment):
     webhook_base_url: BaseUrl = ""
 
 
+class StoreSettings(Environment):
+    """The secret with what stores prove themselves by."""
+
+    store_secrets_arn: str
+
+
 class ProviderOverrides(Environment):
     """Settings of providers that replace the defaults in their packages.
 

@@ -85,6 +85,12 @@ CIRCUIT = Metric("Circuit", ("provider", "to"))
 MEDIA_HOST_NOT_LISTED = Metric("MediaHostNotListed")
 MEDIA_URL_EXPIRED = Metric("MediaUrlExpired", ("provider",))
 
+# Purchases that stores report.
+PURCHASE_REPORTED = Metric("PurchaseReported", ("store",))
+PURCHASE_WAITING = Metric("PurchaseWaiting", ("store",))
+PURCHASE_REJECTED = Metric("PurchaseRejected", ("store",))
+STORE_SECRETS_UNREADABLE = Metric("StoreSecretsUnreadable")
+
 # Webhooks.
 WEBHOOK_ACCEPTED = Metric("WebhookAccepted", ("provider",))
 WEBHOOK_DUPLICATE = Metric("WebhookDuplicate", ("provider",))

@@ -40,10 +40,12 @@ from tests.support.jobs import assert_adds_up, begin_sending, journal, task_id_o
 from tests.support.moto_aws import (
     BUCKET,
     Aws,
+    connect_stores,
     override,
 )
 from tests.support.mp4 import write_mp4
 from tests.support.origin import Exchange, Origin
+from tests.support.store_wire import SECRETS
 from tests.support.wire import Reply, Wire
 
 aws_clients = moto_aws.aws_clients
@@ -135,6 +137,14 @@ def test_admin_takes_a_refund_back_and_corrects_an_account(aws: Aws) -> None:
     assert (answer.status, answer.body["available"]) == (200, 25)
     assert ask("admin-clawback").body["replayed"]
     assert assert_adds_up(USER).available == 25
+
+
+def test_purchases_credits_what_a_store_reports(aws: Aws) -> None:
+    connect_stores(SECRETS)
+    assert ask("admin-pack").status == 200
+    assert ask("purchases").body == {"results": ["applied"]}
+    assert ask("purchases").body == {"results": ["known"]}
+    assert assert_adds_up(USER).available == 500
 
 
 def test_admin_changes_a_price(aws: Aws) -> None:

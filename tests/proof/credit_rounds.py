@@ -20,6 +20,9 @@ from clipmint.jobs.job import JobStatus
 from clipmint.jobs.outcomes import FailureCode
 from clipmint.jobs.verdict import Verdict
 from clipmint.lots import CreditKind
+from clipmint.purchases import pack_store, payments
+from clipmint.purchases.pack import Pack
+from clipmint.purchases.payment import Paid, Refunded, Report
 from tests.proof.emulated import Emulated
 from tests.proof.rounds import CALM, MOST_ATTEMPTS
 from tests.support.invariants import violations
@@ -78,3 +81,35 @@ def _persist(name: str, act: Callable[[], Any], outcomes: Counter[str]) -> None:
         else:
             outcomes[name] += 1
             return
+
+
+DELIVERIES = 50
+
+
+def play_payments(account: Emulated, seed: str, likely: float) -> tuple[Counter[str], list[str]]:
+    """Fifty deliveries of one payment, by three kinds of events, beside refunds of it in parts."""
+    turns = account.begin_round(seed)
+    account.conflicts = likely
+    user, outcomes = f"user-{uuid.uuid4()}", Counter[str]()
+    payment, product = f"pi-{uuid.uuid4()}", "race-500"
+    pack_store.put(product, Pack(credits=500))
+    kinds = ("checkout.session.completed", "async_payment_succeeded", "payment_intent.succeeded")
+    facts: list[tuple[str, Paid | Refunded]] = [
+        (kinds[number % 3], Paid(product, user)) for number in range(DELIVERIES)
+    ]
+    facts += [(f"refund {part}", Refunded(part, 1_000)) for part in (100, 400, 400, 100)]
+    for number, (event_id, fact) in enumerate(facts):
+        act = partial(payments.apply, Report("stripe", event_id, payment, fact))
+        turns.begin(f"report {number}", partial(_persist, type(fact).__name__, act, outcomes))
+    turns.run()
+    account.conflicts, account.turns = 0.0, None
+    for _, fact in facts:  # what was answered 503 is delivered again
+        payments.apply(Report("stripe", "again", payment, fact))
+    now = account.snapshot(user, None)
+    found = violations(now)
+    totals = Counter[str]()
+    for entry in now.entries:
+        totals[entry["kind"]] += int(entry["credits"])
+    if totals != {"grant": 500, "clawback": 200}:
+        found.append(f"a payment of 500 with two fifths refunded moved {dict(totals)}")
+    return outcomes, found

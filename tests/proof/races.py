@@ -18,7 +18,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 
-from tests.proof.credit_rounds import play_credits
+from tests.proof.credit_rounds import play_credits, play_payments
 from tests.proof.emulated import Emulated, emulated
 from tests.proof.project_rounds import play_grants, play_project
 from tests.proof.rounds import KINDS, Kind, play
@@ -31,10 +31,12 @@ SHARES = {
     "project": 10,
     "grants": 3,
     "credits": 3,
+    "payments": 3,
     **{f"{kind}, conflicts": 8 for kind in KINDS},
     "project, conflicts": 6,
     "grants, conflicts": 3,
     "credits, conflicts": 3,
+    "payments, conflicts": 3,
 }
 """How rounds are divided among the races, in percent of `--rounds`."""
 
@@ -128,4 +130,5 @@ PLAYERS: Mapping[str, Player] = {
     "project": play_project,
     "grants": play_grants,
     "credits": play_credits,
+    "payments": play_payments,
 }

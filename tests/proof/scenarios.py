@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import base64
 import io
+from collections import Counter
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from PIL import Image
@@ -21,11 +23,23 @@ from clipmint.projects import project_store
 from clipmint.projects.project import Project
 from clipmint.projects.project_items import UNUSED, ProjectItem
 from clipmint.projects.project_requests import NewProject, NewScene
+from clipmint.purchases import pack_store, waiting
+from clipmint.purchases.pack import Pack
 from tests.proof.machine import FunctionFailed
 from tests.proof.world import EVENT_RETRIES, SCHEDULED, Script, World, earlier_definition
 from tests.support.gateway import Answer
 from tests.support.jobs import journal
-from tests.support.moto_aws import IMAGES_BUCKET
+from tests.support.moto_aws import IMAGES_BUCKET, connect_stores
+from tests.support.store_wire import (
+    PACK,
+    SECRETS,
+    Delivery,
+    charge,
+    checkout,
+    dispute,
+    intent,
+    revenuecat,
+)
 
 USER = "ada"
 CREDITS = 100
@@ -661,6 +675,103 @@ def _(world: World) -> None:
     start(world, "fal")
     correction = owner_calls(world, "adjustments", amount=-CREDITS, reason="Granted by mistake")
     world.begin(correction, in_seconds=75)
+
+
+# ── What stores report ───────────────────────────────────────────────────────────────────────────
+
+
+def store_reports(world: World, *deliveries: Callable[[], Delivery]) -> Script:
+    """Each event of a store, in turn, delivered until it is answered with 200, and once more."""
+    connect_stores(SECRETS)
+    pack_store.put("credits-500", Pack.model_validate(PACK))
+    if USER not in world.users:
+        world.users.append(USER)
+    for make in deliveries:
+
+        def ask(make: Callable[[], Delivery] = make) -> Answer:
+            delivery = make()  # signed anew, as stores do
+            path = f"/webhooks/purchases/{delivery.store}"
+            parts: dict[str, Any] = {"headers": delivery.headers, "body": delivery.body}
+            return world.http("purchases", "POST", path, user=None, **parts)
+
+        for _ in range(2):
+            answer = yield from world.persistently(ask)
+            if answer.status != 200:
+                world.found.append(f"a store was answered {answer.status}")
+
+
+def lines_are(world: World, **expected: int) -> Script:
+    """At the end, the journal has so many lines of each kind of these."""
+    yield 0
+    lines = Counter(entry.kind for entry in journal(USER))
+    found = {kind: lines[kind] for kind in ("grant", "clawback")}
+    if found != {"grant": 0, "clawback": 0} | expected:
+        world.found.append(f"the journal has {found}, and not {expected}")
+
+
+@scenario("a payment, three events")
+def _(world: World) -> None:
+    """Three kinds of events report one payment, each several times."""
+    events = (checkout, intent, partial(checkout, "async_payment_succeeded"))
+    world.begin(store_reports(world, *events))
+    world.begin(ends_with(world, owned=500, in_lots=0), in_seconds=900)
+    world.begin(lines_are(world, grant=1), in_seconds=900)
+
+
+@scenario("a refund, in parts")
+def _(world: World) -> None:
+    events = (checkout, partial(charge, 400), partial(charge, 1_000), partial(charge, 400))
+    world.begin(store_reports(world, *events))
+    world.begin(ends_with(world, owned=0, in_lots=0), in_seconds=900)
+    world.begin(lines_are(world, grant=1, clawback=2), in_seconds=900)
+
+
+@scenario("a refund before its payment")
+def _(world: World) -> None:
+    world.begin(store_reports(world, partial(charge, 500), checkout))
+    world.begin(ends_with(world, owned=250, in_lots=0), in_seconds=900)
+    world.begin(lines_are(world, grant=1, clawback=1), in_seconds=900)
+
+
+@scenario("a dispute that is won")
+def _(world: World) -> None:
+    opened, won = partial(dispute, "created", "needs_response"), partial(dispute, "closed", "won")
+    world.begin(store_reports(world, checkout, opened, won))
+    world.begin(ends_with(world, owned=500, in_lots=0), in_seconds=900)
+    world.begin(lines_are(world, grant=2, clawback=1), in_seconds=900)
+
+
+@scenario("a refund of spent credits", "completed", fal=SLOW)
+def _(world: World) -> None:
+    """A job runs on purchased credits, while another purchase and its refund are reported."""
+    start(world, "fal")
+    refund = partial(revenuecat, "CANCELLATION", cancel_reason="CUSTOMER_SUPPORT")
+    world.begin(store_reports(world, revenuecat, refund), in_seconds=75)
+    world.begin(owner_calls(world, "clawbacks", amount=CREDITS), in_seconds=75)
+
+
+@scenario("a purchase that waits")
+def _(world: World) -> None:
+    """Its user is unknown; the owner applies it, and its refund comes before that."""
+    unknown = partial(checkout, client_reference_id=None)
+
+    def apply() -> Script:
+        yield from store_reports(world, unknown, partial(charge, 500))
+        [waits] = waiting.list_waiting()
+        path = f"/v1/admin/purchases/{waits.purchase_id}/apply"
+        body = {"user_id": USER}
+        for _ in range(2):
+            yield from world.persistently(
+                lambda: world.http(
+                    "admin", "POST", path, user="owner", scope="clipmint/admin", body=body
+                )
+            )
+        if waiting.list_waiting():
+            world.found.append("an applied purchase waits")
+
+    world.begin(apply())
+    world.begin(ends_with(world, owned=250, in_lots=0), in_seconds=900)
+    world.begin(lines_are(world, grant=1, clawback=1), in_seconds=900)
 
 
 # ── Orders without a key ─────────────────────────────────────────────────────────────────────────

@@ -22,7 +22,7 @@ from clipmint.jobs.outcomes import FailureCode
 from clipmint.jobs.verdict import Verdict
 from tests.proof import credit_rounds, project_rounds
 from tests.proof import emulated as emulated_account
-from tests.proof.credit_rounds import play_credits
+from tests.proof.credit_rounds import play_credits, play_payments
 from tests.proof.emulated import Emulated, emulated
 from tests.proof.project_rounds import play_grants, play_project
 from tests.proof.rounds import KINDS, Kind, play
@@ -176,3 +176,11 @@ def test_a_refund_reference_that_is_not_recorded_is_detected(
     monkeypatch.setattr(ReferenceItem, "reference", EntryItem.reference)
     monkeypatch.setattr(accounts, "clawback_id", lambda _: f"CLAWBACK#{uuid.uuid4()}")
     assert any("taken back" in what for what in play_credits(account, "forgetful", 0.0)[1])
+
+
+@pytest.mark.parametrize("likely", [0.0, 0.3])
+def test_a_payment_is_credited_once_however_many_deliveries_there_are(
+    account: Emulated, likely: float
+) -> None:
+    _, found = play_payments(account, "fifty deliveries", likely)
+    assert found == []

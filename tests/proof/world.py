@@ -217,7 +217,9 @@ class World:
 
         self.timeline.after(in_seconds, go_on)
 
-    def http(self, function: str, method: str, path: str, *, user: str, **parts: Any) -> Answer:
+    def http(
+        self, function: str, method: str, path: str, *, user: str | None, **parts: Any
+    ) -> Answer:
         """One HTTP call of a user."""
         try:
             answer = answer_of(self.invoke(function, event(method, path, user=user, **parts)))

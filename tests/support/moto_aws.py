@@ -34,6 +34,7 @@ from clipmint.catalog.defaults import DEFAULT_CATALOG
 from clipmint.credits.ledger_items import AccountItem
 from clipmint.projects.project_items import ProjectItem
 from clipmint.providers import circuit, registry
+from clipmint.purchases import stores
 from functions.sweep import app as sweep
 from tests.support.executions import STATE_MACHINE, Executions, answer
 from tests.support.reading import DEFINITION, of_type, written
@@ -135,6 +136,14 @@ def write_keys(keys: Mapping[str, object]) -> None:
     )
 
 
+def connect_stores(secrets: Mapping[str, str]) -> None:
+    """Set the owner's secret of the stores."""
+    aws.secrets().put_secret_value(
+        SecretId=os.environ["STORE_SECRETS_ARN"], SecretString=json.dumps(secrets)
+    )
+    stores.forget()
+
+
 def publish_keys(keys: Mapping[str, object]) -> None:
     """Set the owner's secret, and let the functions know, as the next sweep would."""
     write_keys(keys)
@@ -152,6 +161,7 @@ def forget_answers() -> None:
     """Drop what was read from an earlier account, as a new process would not have it."""
     model_store.forget()
     registry.forget()
+    stores.forget()
     sweep.forget()
     forget_circuits()
 
@@ -278,6 +288,7 @@ def functions_environment() -> Iterator[Clients]:
         forget_answers()
         dynamodb, s3 = boto3.client("dynamodb"), boto3.client("s3")
         patch.setenv("PROVIDER_KEYS_ARN", _make_account(dynamodb, s3))
+        patch.setenv("STORE_SECRETS_ARN", aws.secrets().create_secret(Name="StoreSecrets")["ARN"])
         forget_answers()
         yield Clients(dynamodb, s3, NewAccount())
         aws.forget()

@@ -23,6 +23,7 @@ FUNCTIONS = (
     "Cancel",
     "Doors",
     "Webhooks",
+    "Purchases",
     "Admin",
     "Submit",
     "Track",

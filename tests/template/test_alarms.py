@@ -137,7 +137,7 @@ def test_every_metric_is_sent_with_its_own_dimensions() -> None:
 
 
 def test_no_dimension_names_a_job_a_user_or_anything_else_there_is_no_end_of() -> None:
-    few = {"provider", "outcome", "status", "reason", "to"}
+    few = {"provider", "outcome", "status", "reason", "store", "to"}
     assert {name for metric in BY_NAME.values() for name in metric.dimensions} <= few
 
 

@@ -63,6 +63,14 @@ ROUTES = {
     "POST /v1/admin/adjustments": "Admin",
     "POST /v1/admin/clawbacks": "Admin",
     "POST /v1/admin/grants": "Admin",
+    "PUT /v1/admin/packs/{product_id}": "Admin",
+    "GET /v1/admin/packs/{product_id}": "Admin",
+    "DELETE /v1/admin/packs/{product_id}": "Admin",
+    "GET /v1/admin/purchases": "Admin",
+    "GET /v1/admin/purchases/{purchase_id}": "Admin",
+    "POST /v1/admin/purchases/{purchase_id}/apply": "Admin",
+    "POST /v1/admin/purchases/{purchase_id}/dismiss": "Admin",
+    "GET /v1/packs": "Status",
     "PUT /v1/admin/models/{model_id}": "Admin",
     "GET /v1/admin/models/{model_id}": "Admin",
     "DELETE /v1/admin/models/{model_id}": "Admin",
@@ -77,8 +85,12 @@ ROUTES = {
     "GET /v1/admin/webhooks/{webhook_id}/deliveries": "Admin",
     "POST /v1/admin/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver": "Admin",
     "POST /webhooks/{provider}/{job_id}/{stage}/{token}": "Webhooks",
+    "POST /webhooks/purchases/{store}": "Purchases",
 }
-WEBHOOK = "POST /webhooks/{provider}/{job_id}/{stage}/{token}"
+WEBHOOKS = {
+    "POST /webhooks/{provider}/{job_id}/{stage}/{token}",
+    "POST /webhooks/purchases/{store}",
+}
 NOT_OFFERED = {
     "POST /openai/v1/videos/{job_id}/remix",
     "POST /openai/v1/videos/edits",
@@ -114,7 +126,7 @@ def test_each_route_leads_to_its_function() -> None:
     assert all(f"${{{ROUTES[route]}FunctionAliaslive}}" in uri for route, uri in leads_to.items())
 
 
-@pytest.mark.parametrize("route", sorted(ROUTES.keys() - {WEBHOOK}))
+@pytest.mark.parametrize("route", sorted(ROUTES.keys() - WEBHOOKS))
 def test_a_route_asks_for_a_token_and_the_owners_for_the_admin_scope(route: str) -> None:
     scopes = ["clipmint/admin"] if "/admin/" in route else []
     assert routes()[route]["security"] == [{"Jwt": scopes}]
@@ -126,13 +138,12 @@ def test_every_route_a_token_opens_is_described() -> None:
         f"{method.upper()} {path}"
         for path, methods in described["paths"].items()
         for method in methods
-    } == ROUTES.keys() - {WEBHOOK} - NOT_OFFERED
+    } == ROUTES.keys() - WEBHOOKS - NOT_OFFERED
 
 
-def test_the_webhooks_route_asks_for_no_token() -> None:
-    assert [
-        security for security in routes()[WEBHOOK].get("security", []) if "Jwt" in security
-    ] == []
+@pytest.mark.parametrize("route", sorted(WEBHOOKS))
+def test_a_webhooks_route_asks_for_no_token(route: str) -> None:
+    assert [security for security in routes()[route].get("security", []) if "Jwt" in security] == []
 
 
 def test_the_authorizer_takes_the_owners_issuer_and_cognito_when_there_is_none() -> None:

@@ -32,7 +32,7 @@ TABLES = {
     "EndpointsTable": ("group:S sk:S", {}),
 }
 BUCKETS = ("VideosBucket", "ImagesBucket")
-SECRETS = ("ProviderKeys", "VideosSigningKey")
+SECRETS = ("ProviderKeys", "StoreSecrets", "VideosSigningKey")
 # The pool, and what apps and back offices know: the ids of the clients.
 SIGN_IN = ("UserPool", "UserPoolClient", "AdminClient", "AdminScope")
 

@@ -50,6 +50,7 @@ VARIABLES = {
         f"UNUSED_IMAGE_DAYS IMAGE_VIDEO_MODEL {DEFAULT_MODELS} {SERVED} {PROVIDERS}"
     ),
     "Webhooks": f"JOBS_TABLE {PROVIDERS}",
+    "Purchases": "LEDGER_TABLE STORE_SECRETS_ARN",
     "Admin": f"API_BASE_PATH LEDGER_TABLE MODELS_TABLE {DELIVERY} WEBHOOK_TEST_HOSTS",
     "Submit": (
         f"JOBS_TABLE PROJECTS_TABLE IDEMPOTENCY_TABLE WEBHOOK_BASE_URL IMAGES_BASE_URL {PROVIDERS}"
@@ -198,7 +199,7 @@ def test_a_deployment_checks_the_overrides() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["Generate", "Status", "Projects", "Cancel", "Doors", "Webhooks", "Admin"]
+    "name", ["Generate", "Status", "Projects", "Cancel", "Doors", "Webhooks", "Purchases", "Admin"]
 )
 def test_a_function_behind_the_api_answers_before_the_gateway_gives_up(name: str) -> None:
     assert function(name)["Timeout"] < GATEWAY_TIMEOUT_SECONDS

@@ -15,12 +15,13 @@ from benchmarks import imports
 
 MOST_MODULES = {
     "generate": 459,
-    "status": 380,
+    "status": 388,
     "projects": 380,
     "cancel": 419,
     "doors": 459,
     "webhooks": 392,
-    "admin": 385,
+    "purchases": 363,
+    "admin": 392,
     "submit": 343,
     "track": 318,
     "migrate": 367,

@@ -97,8 +97,12 @@ EXPECTED = {
         "ProviderKeys": KEYS,
         "GenerationStateMachine": WAKE,
     },
-    "Admin": {
+    "Purchases": {
         "LedgerTable": MONEY,
+        "StoreSecrets": KEYS,
+    },
+    "Admin": {
+        "LedgerTable": f"{MONEY} dynamodb:Query",
         "ModelsTable": f"{READ} dynamodb:PutItem dynamodb:DeleteItem",
         "EndpointsTable": (
             f"{READ} dynamodb:Query dynamodb:PutItem dynamodb:UpdateItem dynamodb:DeleteItem"

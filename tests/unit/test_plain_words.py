@@ -19,6 +19,7 @@ CLEAN = (
     f"{LAYER}/stages.py",
     *(f"{LAYER}/tables.py", f"{LAYER}/api", f"{LAYER}/catalog", f"{LAYER}/credits"),
     *(f"{LAYER}/jobs", f"{LAYER}/media", f"{LAYER}/orders", f"{LAYER}/projects"),
+    f"{LAYER}/purchases",
     *(f"{LAYER}/providers/{name}" for name in ("fal", "runway", "runware")),
     *(f"{LAYER}/providers/{name}.py" for name in ("base", "transport", "urls")),
     *("functions", "layers", "local", "operations", "benchmarks", "docs/generate_openapi.py"),

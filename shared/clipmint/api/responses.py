@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from clipmint.credits.accounts import Account, Entry
     from clipmint.media.uploads import Upload
     from clipmint.orders.clip_orders import ClipBatch
+    from clipmint.purchases.waiting import Purchase
 
 Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 """UTC, such as 2028-02-29T23:59:30.000Z."""
@@ -402,6 +403,56 @@ class Adjusted(BaseModel):
     available: int
     debt: int
     replayed: bool
+
+
+class OfferedPack(BaseModel):
+    """A pack as the app's shop shows it, which knows its product's id in the store."""
+
+    product_id: str
+    name: str
+    credits: int
+    kind: CreditKind
+    expires_after_days: int | None
+    store_ids: dict[str, list[str]]
+
+
+class PackList(BaseModel):
+    packs: list[OfferedPack]
+
+
+class PurchaseAnswer(BaseModel):
+    """A paid purchase whose product or user was unknown (``reason``)."""
+
+    purchase_id: str
+    store: str
+    event_id: str
+    payment_id: str
+    product_id: str | None
+    user_id: str | None
+    expires_at: Timestamp | None
+    reason: str
+    status: Literal["waiting", "applied", "dismissed"]
+    received_at: Timestamp
+
+    @classmethod
+    def of(cls, purchase: Purchase) -> PurchaseAnswer:
+        paid, report = purchase.paid, purchase.report
+        return cls(
+            purchase_id=purchase.purchase_id,
+            store=report.store,
+            event_id=report.event_id,
+            payment_id=report.payment_id,
+            product_id=paid.product_id,
+            user_id=paid.user_id,
+            expires_at=clock.iso(paid.expires_at) if paid.expires_at else None,
+            reason=purchase.reason,
+            status=purchase.status,
+            received_at=clock.iso(purchase.received_at),
+        )
+
+
+class PurchaseList(BaseModel):
+    purchases: list[PurchaseAnswer]
 
 
 class SceneAnswer(BaseModel):

@@ -143,7 +143,8 @@ def _books(
 
     An account that cannot be read, or whose journal cannot, is left out.
     """
-    ours = (item for item in _items(which, slices, has_time) if _text(item, "sk") != "REFERENCE")
+    items = _items(which, slices, has_time)
+    ours = (item for item in items if _text(item, "sk").startswith(("ACCOUNT", "ENTRY#")))
     by_user = itertools.groupby(ours, lambda item: _text(item, "user_id"))
     return unreadable.readable(
         by_user, lambda group: _book(*group), "account", lambda group: group[0]

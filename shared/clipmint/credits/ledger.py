@@ -228,7 +228,7 @@ def hold_and_record(
             raise
         return opened, entries
 
-    opened, entries = _retrying(attempt)
+    opened, entries = retrying(attempt)
     emit({JOB_STARTED: len(opened), CREDITS_HELD: sum(job.credits for job in opened)})
     _count_expired(entries)
     return opened
@@ -313,7 +313,7 @@ def settle(job_id: str, decide: Callable[[Job], Verdict | None]) -> Job:
             _save_account(transaction, before, after)
         return ended, entries
 
-    job, entries = _retrying(attempt)
+    job, entries = retrying(attempt)
     if entries is not None:
         _count_end(job)
         _count_expired(entries)
@@ -477,7 +477,30 @@ def expire(user_id: str) -> int:
                 _save_account(transaction, before, after)
         return entries
 
-    return _count_expired(_retrying(attempt))
+    return _count_expired(retrying(attempt))
+
+
+def write(
+    change: tuple[Account, Account, list[Entry]] | None, puts: Sequence[tuple[Model, Condition]]
+) -> None:
+    """Write a change of an account together with further items, in one transaction.
+
+    Parameters
+    ----------
+    change
+        The account as read and after the change, and its new entries; None for none.
+    puts
+        Further items, each with its condition.
+
+    Raises pynamodb's ``TransactWriteError``. Call it in `retrying`, which reads everything again.
+    """
+    with _transaction() as transaction:
+        for item, condition in puts:
+            transaction.save(item, condition=condition)
+        if change is not None:
+            before, after, entries = change
+            _save_entries(transaction, entries)
+            _save_account(transaction, before, after)
 
 
 def _once(
@@ -508,7 +531,7 @@ def _once(
             _save_account(transaction, before, after)
         return used, entries, False
 
-    written, entries, replayed = _retrying(attempt)
+    written, entries, replayed = retrying(attempt)
     _count_expired(entries)
     return written, replayed
 
@@ -622,8 +645,11 @@ def _raise_refusal(error: TransactWriteError, jobs_: int, also: AlsoWrite) -> No
         raise AlsoWriteRefused from None
 
 
-def _retrying(attempt: Callable[[], T]) -> T:
-    """Compute and run a transaction again while others change the same account."""
+def retrying(attempt: Callable[[], T]) -> T:
+    """Compute and run a transaction again while others change the same account.
+
+    Raises `TemporarilyUnavailable` after `MAX_ATTEMPTS` attempts.
+    """
     return aws.retry_on_conflict(
         attempt,
         attempts=MAX_ATTEMPTS,

@@ -28,15 +28,17 @@ class KeysUnreadable(Exception):
     """The secret cannot be read, or does not contain keys. The message never quotes the secret."""
 
 
-def read_secret(names: Collection[str]) -> Mapping[str, str]:
-    """The keys in the secret, by name. Other members of the object are ignored.
+def read_secret(names: Collection[str], arn: str | None = None) -> Mapping[str, str]:
+    """The keys in a secret, by name; by default in that of the providers. Other members of the
+    object are ignored.
 
     Raises
     ------
     KeysUnreadable
     """
     try:
-        secret = aws.secrets().get_secret_value(SecretId=ProviderSettings.read().provider_keys_arn)
+        found = ProviderSettings.read().provider_keys_arn if arn is None else arn
+        secret = aws.secrets().get_secret_value(SecretId=found)
     except ClientError as error:
         if _has_no_value(error):
             return {}
@@ -73,6 +75,11 @@ def keys_in(text: str | None, names: Collection[str]) -> Mapping[str, str]:
     return keys
 
 
+def _report_provider_keys(error: KeysUnreadable) -> None:
+    count(PROVIDER_KEYS_UNREADABLE)  # raises the owner's alarm
+    logger.exception("provider keys could not be read", extra={"detail": str(error)})
+
+
 class OwnerKeys:
     """The owner's keys as this process knows them. They are never logged.
 
@@ -80,10 +87,17 @@ class OwnerKeys:
     ----------
     read
         Reads them from the secret. Raises `KeysUnreadable`.
+    report
+        Called when they could not be read: logs it, and raises the owner's alarm.
     """
 
-    def __init__(self, read: Callable[[], Mapping[str, str]]) -> None:
+    def __init__(
+        self,
+        read: Callable[[], Mapping[str, str]],
+        report: Callable[[KeysUnreadable], None] | None = None,
+    ) -> None:
         self._read = read
+        self._report = report or _report_provider_keys
         self._known: Mapping[str, str] | None = None
         self._failure = ""
         self._read_at = float("-inf")
@@ -110,8 +124,7 @@ class OwnerKeys:
             self._known, self._failure = self._read(), ""
         except KeysUnreadable as error:
             self._failure = str(error)
-            count(PROVIDER_KEYS_UNREADABLE)  # raises the owner's alarm
-            logger.exception("provider keys could not be read", extra={"detail": str(error)})
+            self._report(error)
 
     def expire(self) -> None:
         """Read the keys again next time: one is missing, or was refused. If they cannot be read

@@ -96,6 +96,8 @@ def test_the_table_of_statuses_is_the_documented_one() -> None:
             "EndpointNotFound",
             "DeliveryNotFound",
             "VideoNotReady",
+            "PackNotFound",
+            "PurchaseNotFound",
         },
         405: {"MethodNotAllowed"},
         409: {
@@ -107,6 +109,7 @@ def test_the_table_of_statuses_is_the_documented_one() -> None:
             "ReferenceReused",
             "TooManyLots",
             "EndpointDisabled",
+            "PurchaseNotWaiting",
             "SceneBusy",
             "ProjectBusy",
         },

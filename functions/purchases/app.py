@@ -1,0 +1,73 @@
+"""What stores call when something was paid or refunded.
+
+Nothing is parsed before it is verified. The answer is 200 once the credits have moved, or once a
+purchase waits for the owner; a store repeats every other answer.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from clipmint.api import http_api
+from clipmint.errors import ClipmintError, InvalidRequest, NotFound
+from clipmint.purchases import payments, stores, waiting
+from clipmint.purchases.payment import Report
+from clipmint.telemetry import PURCHASE_REJECTED, PURCHASE_REPORTED, count, logger
+
+MOST_BYTES = 256_000
+"""Of a body. The largest events of these stores have a few dozen kilobytes."""
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001
+    store = (event.get("pathParameters") or {}).get("store", "")
+    known = store if store in stores.STORES else "unknown"
+    try:
+        if known == "unknown":
+            raise NotFound("There is no such store")
+        headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+        results = [_apply(report) for report in stores.read(store, headers, _raw(event))]
+    except ClipmintError as error:
+        count(PURCHASE_REJECTED, store=known)
+        logger.warning("purchase rejected", extra={"code": error.code, "details": error.details})
+        return _response(http_api.status_of(error), error.body(), error.headers)
+    if results:
+        count(PURCHASE_REPORTED, store=store)
+    return _response(HTTPStatus.OK, {"results": results})
+
+
+def _apply(report: Report) -> str:
+    try:
+        changed = payments.apply(report)
+    except payments.NotApplied as refused:
+        waiting.keep(report, refused.reason)
+        return "waiting"
+    extra = {"store": report.store, "event_id": report.event_id, "payment_id": report.payment_id}
+    logger.info("purchase reported", extra=extra | {"changed": changed})
+    return "applied" if changed else "known"
+
+
+def _raw(event: dict[str, Any]) -> bytes:
+    body = event.get("body") or ""
+    try:
+        raw = base64.b64decode(body) if event.get("isBase64Encoded") else body.encode()
+    except ValueError:
+        raise InvalidRequest("The body is unreadable") from None
+    if len(raw) > MOST_BYTES:
+        raise InvalidRequest("The body is too large", details=f"At most {MOST_BYTES} bytes")
+    return raw
+
+
+def _response(
+    status: HTTPStatus, body: dict[str, Any], headers: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    return {
+        "statusCode": status.value,
+        "headers": {"Content-Type": "application/json", **(headers or {})},
+        "body": json.dumps(body),
+    }

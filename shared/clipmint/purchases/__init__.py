@@ -1,0 +1,1 @@
+"""Purchases: packs that are sold, and payments and refunds that stores report."""

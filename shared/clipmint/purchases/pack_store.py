@@ -1,0 +1,120 @@
+"""The packs, in one item: there are a few dozen, and each read needs one or all of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+
+from pynamodb.attributes import NumberAttribute, UnicodeAttribute
+from pynamodb.exceptions import DoesNotExist
+from pynamodb.models import Model
+
+from clipmint import aws, unreadable
+from clipmint.credits.ledger_items import AccountItem
+from clipmint.errors import InvalidRequest, PackNotFound, try_again
+from clipmint.purchases.pack import MAX_PACKS, Pack
+from clipmint.tables import FromEnvironment, TableMeta
+
+Packs = Mapping[str, Pack]
+MAX_ATTEMPTS = 8
+
+
+class PacksItem(Model):
+    """All packs. The audit skips it, as it does references."""
+
+    class Meta(TableMeta):
+        table_name = FromEnvironment("LEDGER_TABLE")
+
+    key = UnicodeAttribute(hash_key=True, attr_name="user_id", default="PACKS")
+    sk = UnicodeAttribute(range_key=True, default="REFERENCE")
+    packs = UnicodeAttribute()
+    revision = NumberAttribute()
+
+
+def all_packs() -> Packs:
+    """The packs by product id (strongly consistent).
+
+    Raises `TemporarilyUnavailable` if they cannot be read.
+    """
+    return _read()[0]
+
+
+def find(store: str, product_id: str) -> tuple[str, Pack] | None:
+    """The pack that a store sells as this product, with its own id; None if there is none."""
+    packs = all_packs().items()
+    return next((each for each in packs if each[1].is_sold_as(store, product_id, each[0])), None)
+
+
+def put(product_id: str, pack: Pack) -> None:
+    """Add or replace a pack.
+
+    Raises `InvalidRequest` if another pack is sold as one of its products.
+    """
+
+    def change(packs: dict[str, Pack]) -> None:
+        packs[product_id] = pack
+        if len(packs) > MAX_PACKS:
+            raise InvalidRequest("There are too many packs", details=f"At most {MAX_PACKS}")
+        _check_unique(packs)
+
+    _change(change)
+
+
+def delete(product_id: str) -> None:
+    """Remove a pack. Payments for its product wait then. Raises `PackNotFound`."""
+
+    def change(packs: dict[str, Pack]) -> None:
+        if packs.pop(product_id, None) is None:
+            raise no_pack(product_id)
+
+    _change(change)
+
+
+def no_pack(product_id: str) -> PackNotFound:
+    """The error for a product that no pack has."""
+    return PackNotFound(f"There is no pack {product_id!r}")
+
+
+def _check_unique(packs: Packs) -> None:
+    taken: dict[tuple[str, str], str] = {}
+    for own_id, pack in packs.items():
+        for store, ids in pack.store_ids.items():
+            for each in {*ids, own_id}:
+                if taken.setdefault((store, each), own_id) != own_id:
+                    raise InvalidRequest(
+                        "Two packs have the same product",
+                        details=f"store_ids.{store}: {each} is {taken[store, each]}, too",
+                    )
+
+
+def _change(change: Callable[[dict[str, Pack]], None]) -> None:
+    def attempt() -> None:
+        before, revision = _read()
+        packs = dict(before)
+        change(packs)
+        text = json.dumps({key: pack.model_dump(mode="json") for key, pack in packs.items()})
+        unchanged = PacksItem.revision == revision if revision else PacksItem.key.does_not_exist()
+        # In a transaction, which reports a conflict in one way, whether it is a condition or not.
+        with aws.write_transaction(AccountItem) as transaction:
+            item = PacksItem("PACKS", packs=text, revision=revision + 1)
+            transaction.save(item, condition=unchanged)
+
+    aws.retry_on_conflict(
+        attempt,
+        attempts=MAX_ATTEMPTS,
+        longest_pause=aws.growing_pause,
+        otherwise=try_again("The packs are being changed"),
+    )
+
+
+def _read() -> tuple[Packs, int]:
+    try:
+        item = PacksItem.get("PACKS", "REFERENCE", consistent_read=True)
+    except DoesNotExist:
+        return {}, 0
+
+    def read() -> Packs:
+        found = json.loads(item.packs).items()
+        return {key: Pack.model_validate(pack, strict=False) for key, pack in found}
+
+    return unreadable.required(read, "packs", "PACKS"), int(item.revision)

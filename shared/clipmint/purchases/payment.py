@@ -1,0 +1,93 @@
+"""A payment: what stores have reported about it, and how many of its credits are taken back.
+
+Reports of one payment may arrive in any order, several times, and by several kinds of events. Each
+adds a fact that stays: paid, the largest refund so far, withdrawn, returned. So the result does not
+depend on the order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from clipmint.lots import CreditKind
+from clipmint.purchases.pack import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """It is paid. ``expires_at`` is the end of a subscription's period."""
+
+    product_id: str | None
+    user_id: str | None
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refunded:
+    """So much of it is refunded, all in all, in the store's unit: ``part`` of ``whole``."""
+
+    part: int = 1
+    whole: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """All of it is gone: it is disputed, or the store has refunded it. ``returned``: the dispute is
+    won, or the refund is reversed."""
+
+    returned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one event of a store reports about one payment. ``event_id`` is the store's."""
+
+    store: Store
+    event_id: str
+    payment_id: str
+    fact: Paid | Refunded | Withdrawn
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """A payment as recorded. Without ``user_id`` it is not credited yet.
+
+    ``taken`` is how many of its credits are taken back at the moment. ``revision`` counts changes.
+    """
+
+    store: Store
+    payment_id: str
+    user_id: str | None = None
+    product_id: str | None = None
+    credits: int = 0
+    kind: CreditKind = CreditKind.PURCHASED
+    expires_at: datetime | None = None
+    refunded: int = 0
+    refunded_of: int = 1
+    withdrawn: bool = False
+    returned: bool = False
+    taken: int = 0
+    revision: int = 0
+
+    @property
+    def name(self) -> str:
+        """Names it in references of the journal."""
+        return f"{self.store}:{self.payment_id}"
+
+    @property
+    def to_take(self) -> int:
+        """How many credits must be taken back now: a dispute and a refund count once, and a partial
+        refund takes its part, rounded down."""
+        if self.withdrawn and not self.returned:
+            return self.credits
+        return self.credits * self.refunded // self.refunded_of
+
+    def after(self, fact: Refunded | Withdrawn) -> Payment:
+        """The payment after a refund or a dispute was reported. Refunds are cumulative."""
+        if isinstance(fact, Withdrawn):
+            return replace(self, withdrawn=True, returned=self.returned or fact.returned)
+        part = min(fact.part, fact.whole)
+        if part * self.refunded_of <= self.refunded * fact.whole:
+            return self
+        return replace(self, refunded=part, refunded_of=fact.whole)

@@ -1,0 +1,142 @@
+"""Payments: credited once, and taken back once, for all reports of a store and in any order.
+
+`apply` is one transaction of the payment's item, the journal entries and the account. So nothing
+counts as seen before its credits have moved: after a crash, the store's next delivery finds either
+everything or nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Literal
+
+from pynamodb.exceptions import DoesNotExist
+
+from clipmint import clock, unreadable
+from clipmint.credits import accounts, ledger
+from clipmint.credits.accounts import Account, Entry
+from clipmint.errors import TooManyLots
+from clipmint.lots import CreditKind
+from clipmint.purchases import pack_store
+from clipmint.purchases.payment import Paid, Payment, Report
+from clipmint.purchases.payment_items import PaymentItem, key_of, to_item, to_payment
+
+Reason = Literal["UNKNOWN_PRODUCT", "UNKNOWN_USER", "TOO_MANY_LOTS"]
+
+
+class NotApplied(Exception):
+    """A paid purchase cannot be credited: ``reason``. Nothing was written."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def apply(report: Report) -> bool:
+    """Record a fact about a payment, and move the credits that follow from it.
+
+    A refund or dispute of a payment that is not credited yet is only recorded. When the payment is
+    credited, its credits are taken back in the same transaction.
+
+    Returns
+    -------
+    bool
+        Whether anything changed. A fact that is known changes nothing.
+
+    Raises
+    ------
+    NotApplied
+        It is paid, and its product or user is unknown, or the user has too many different ends.
+    TemporarilyUnavailable
+        Too many changes at once; nothing was written.
+    """
+
+    def attempt() -> bool:
+        before = _read(report)
+        paid = report.fact if isinstance(report.fact, Paid) else None
+        after = before
+        if paid is None:
+            after = before.after(report.fact)  # type: ignore[arg-type]
+        elif before.user_id is None:
+            after = _credited(before, paid)
+        if after == before:
+            return False
+        _write(before, replace(after, revision=before.revision + 1))
+        return True
+
+    return ledger.retrying(attempt)
+
+
+def _read(report: Report) -> Payment:
+    key = key_of(report.store, report.payment_id)
+    try:
+        item = PaymentItem.get(key, "REFERENCE", consistent_read=True)
+    except DoesNotExist:
+        return Payment(report.store, report.payment_id)
+    return unreadable.required(lambda: to_payment(item), "payment", key)
+
+
+def _credited(payment: Payment, paid: Paid) -> Payment:
+    """The payment with its user and what its pack contains. Raises `NotApplied`."""
+    found = pack_store.find(payment.store, paid.product_id) if paid.product_id else None
+    if found is None:
+        raise NotApplied("UNKNOWN_PRODUCT")
+    if not paid.user_id:
+        raise NotApplied("UNKNOWN_USER")
+    product_id, pack = found
+    expires_at = None
+    if pack.kind is not CreditKind.PURCHASED:
+        expires_at = paid.expires_at
+        if expires_at is None and pack.expires_after_days is not None:
+            expires_at = clock.now() + timedelta(days=pack.expires_after_days)
+    if expires_at is not None:
+        expires_at = clock.from_iso(clock.iso(expires_at))
+    return replace(
+        payment,
+        user_id=paid.user_id,
+        product_id=product_id,
+        credits=pack.credits,
+        kind=pack.kind,
+        expires_at=expires_at,
+    )
+
+
+def _write(before: Payment, after: Payment) -> None:
+    key_is_free = PaymentItem.key.does_not_exist()
+    unchanged = PaymentItem.revision == before.revision if before.revision else key_is_free
+    if after.user_id is None:
+        ledger.write(None, [(to_item(after), unchanged)])
+        return
+    account = ledger.account_of(after.user_id)
+    try:
+        moved, entries = _moved(account, before, after)
+    except TooManyLots:
+        raise NotApplied("TOO_MANY_LOTS") from None
+    after = replace(after, taken=after.to_take)
+    ledger.write((account, moved, entries), [(to_item(after), unchanged)])
+
+
+def _moved(account: Account, before: Payment, after: Payment) -> tuple[Account, list[Entry]]:
+    """The account after the credits of a payment were granted, taken back or returned."""
+    now, entries = clock.now(), list[Entry]()
+    if before.user_id is None:
+        account, more = accounts.grant(
+            account,
+            after.credits,
+            f"payment:{after.name}",
+            now,
+            kind=after.kind,
+            expires_at=after.expires_at,
+        )
+        entries += more
+    change = f"{after.name}:{after.revision}"
+    if (take := after.to_take - before.taken) > 0:
+        account, more = accounts.claw_back(account, take, f"refund:{change}", after.kind, now)
+        entries += more
+    elif take < 0:
+        account, more = accounts.grant(
+            account, -take, f"return:{change}", now, kind=after.kind, expires_at=after.expires_at
+        )
+        entries += more
+    return account, entries

@@ -1,0 +1,69 @@
+"""RevenueCat's webhooks: https://www.revenuecat.com/docs/integrations/webhooks/event-types-and-fields.
+
+They prove themselves by the value of the header ``Authorization`` that the owner has chosen. A
+payment is a transaction of the store; the user is ``app_user_id``.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from clipmint.errors import WebhookNotProven
+from clipmint.purchases.payment import Paid, Report, Withdrawn
+from clipmint.purchases.reading import integer, json_object, moment, objects, text
+
+SECRETS = "REVENUECAT_AUTHORIZATIONS"
+TESTERS = "REVENUECAT_TESTERS"
+PURCHASES = frozenset({"INITIAL_PURCHASE", "NON_RENEWING_PURCHASE", "RENEWAL"})
+PAID_PERIODS = frozenset({"NORMAL", "INTRO", "PREPAID", ""})
+"""Not a trial nor a promotion: nothing is paid for these."""
+ANONYMOUS = "$RCAnonymousID:"
+
+
+def read(
+    headers: Mapping[str, str], raw: bytes, secrets: Mapping[str, Sequence[str]]
+) -> list[Report]:
+    """What a webhook reports; nothing for an event that moves no credits.
+
+    Credits move for purchases and renewals, and for refunds by customer support. A plain
+    cancellation takes nothing, because the period is paid; a transfer moves nothing. Events of the
+    sandbox count only for users who are testers.
+
+    Raises
+    ------
+    WebhookNotProven
+        The header is not one of the secrets.
+    InvalidRequest
+        It is proven, and not an event.
+    """
+    shown = headers.get("authorization", "").encode()
+    matches = [hmac.compare_digest(shown, secret.encode()) for secret in secrets[SECRETS]]
+    if not any(matches):
+        raise WebhookNotProven("The header Authorization is not the agreed one")
+    event = objects(json_object(raw), "event")
+    user, payment_id = text(event, "app_user_id"), text(event, "transaction_id")
+    fact = _fact(event, user)
+    if not payment_id or fact is None:
+        return []
+    if event.get("environment") != "PRODUCTION" and user not in secrets[TESTERS]:
+        return []
+    return [Report("revenuecat", text(event, "id"), payment_id, fact)]
+
+
+def _fact(event: Mapping[str, Any], user: str) -> Paid | Withdrawn | None:
+    kind = text(event, "type")
+    if kind == "CANCELLATION" and event.get("cancel_reason") == "CUSTOMER_SUPPORT":
+        return Withdrawn()
+    if kind == "REFUND_REVERSED":
+        return Withdrawn(returned=True)
+    if kind in PURCHASES and text(event, "period_type") in PAID_PERIODS:
+        ends = integer(event, "expiration_at_ms")
+        known = user and not user.startswith(ANONYMOUS)
+        return Paid(
+            text(event, "product_id") or None,
+            user if known else None,
+            moment(ends / 1_000),
+        )
+    return None

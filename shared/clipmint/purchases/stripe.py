@@ -1,0 +1,148 @@
+"""Stripe's webhooks, for the API versions up to ``2025-02-24.acacia`` (docs/purchases.md).
+
+The signature is that of https://docs.stripe.com/webhooks#verify-manually: HMAC-SHA256 over the time
+and the raw body. The contract tests compare it with the official `stripe` package.
+
+A payment is a PaymentIntent: Checkout, an invoice, a charge and a dispute all name it. The user is
+``client_reference_id``, or ``clipmint_user`` of the metadata; the product is ``clipmint_product``
+of the metadata, or the price of an invoice's line.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from clipmint import clock
+from clipmint.errors import InvalidRequest, WebhookNotProven
+from clipmint.purchases.payment import Paid, Refunded, Report, Withdrawn
+from clipmint.purchases.reading import integer, json_object, moment, objects, text
+
+SECRETS = "STRIPE_WEBHOOK_SECRETS"
+TOLERANCE_SECONDS = 300
+NEW_PERIODS = frozenset({"subscription_create", "subscription_cycle"})
+
+
+def read(
+    headers: Mapping[str, str], raw: bytes, secrets: Mapping[str, Sequence[str]]
+) -> list[Report]:
+    """What a webhook reports; nothing for an event that moves no credits.
+
+    Parameters
+    ----------
+    headers
+        With names in lower case.
+
+    Raises
+    ------
+    WebhookNotProven
+        It is not signed with one of the secrets, or not within five minutes.
+    InvalidRequest
+        It is signed, and not an event.
+    """
+    verify(headers.get("stripe-signature", ""), raw, secrets[SECRETS], clock.seconds())
+    event = json_object(raw)
+    event_id, kind = text(event, "id"), text(event, "type")
+    found = objects(objects(event, "data"), "object")
+    facts = _READERS[kind](found) if kind in _READERS else iter(())
+    return [Report("stripe", event_id, payment_id, fact) for payment_id, fact in facts]
+
+
+def verify(header: str, raw: bytes, secrets: Sequence[str], now: float) -> None:
+    """Raise `WebhookNotProven` unless one of the secrets has signed this body about now."""
+    parts = [part.strip().partition("=") for part in header.split(",")]
+    times = [value for name, _, value in parts if name == "t"]
+    signatures = [value for name, _, value in parts if name == "v1"]
+    if len(times) != 1 or not (times[0].isascii() and times[0].isdigit()):
+        raise WebhookNotProven("The signature is missing")
+    expected = [
+        hmac.new(secret.encode(), times[0].encode() + b"." + raw, hashlib.sha256).hexdigest()
+        for secret in secrets
+    ]
+    matches = [
+        hmac.compare_digest(one.encode(), signature.encode())
+        for one in expected
+        for signature in signatures
+    ]
+    if not any(matches):
+        raise WebhookNotProven("The signature is not valid")
+    if abs(now - int(times[0])) > TOLERANCE_SECONDS:
+        raise WebhookNotProven("The signature is too old")
+
+
+Facts = Iterator[tuple[str, Paid | Refunded | Withdrawn]]
+
+
+def _checkout(session: Mapping[str, Any]) -> Facts:
+    # A subscription's session is paid by its invoice; a session may also cost nothing.
+    if session.get("mode") == "payment" and session.get("payment_status") == "paid":
+        metadata = objects(session, "metadata")
+        user = text(session, "client_reference_id") or text(metadata, "clipmint_user")
+        product = text(metadata, "clipmint_product")
+        if user or product:  # else it is of another business of the owner's
+            yield _payment_of(session), Paid(product or None, user or None)
+
+
+def _payment_intent(intent: Mapping[str, Any]) -> Facts:
+    # Without our metadata it belongs to a Checkout session, to an invoice, or to another business.
+    metadata = objects(intent, "metadata")
+    user, product = text(metadata, "clipmint_user"), text(metadata, "clipmint_product")
+    if user or product:
+        yield text(intent, "id"), Paid(product or None, user or None)
+
+
+def _invoice(invoice: Mapping[str, Any]) -> Facts:
+    if invoice.get("billing_reason") not in NEW_PERIODS or integer(invoice, "amount_paid") <= 0:
+        return
+    details = objects(invoice, "subscription_details")
+    metadata = objects(details, "metadata") or objects(invoice, "metadata")
+    lines = objects(invoice, "lines").get("data")
+    line = lines[-1] if isinstance(lines, list) and lines and isinstance(lines[-1], dict) else {}
+    ends = integer(objects(line, "period"), "end")
+    price = text(objects(line, "price"), "id") or text(metadata, "clipmint_product")
+    expires_at = moment(ends)
+    yield (
+        _payment_of(invoice),
+        Paid(price or None, text(metadata, "clipmint_user") or None, expires_at),
+    )
+
+
+def _charge(charge: Mapping[str, Any]) -> Facts:
+    whole = integer(charge, "amount_captured") or integer(charge, "amount")
+    part = integer(charge, "amount_refunded")
+    if text(charge, "payment_intent") and whole > 0 and part > 0:
+        yield _payment_of(charge), Refunded(part, whole)
+
+
+def _dispute(dispute: Mapping[str, Any]) -> Facts:
+    # An inquiry ("warning_…") has taken no money.
+    status = text(dispute, "status")
+    if text(dispute, "payment_intent") and not status.startswith("warning_"):
+        yield _payment_of(dispute), Withdrawn(returned=status == "won")
+
+
+_READERS = {
+    "checkout.session.completed": _checkout,
+    "checkout.session.async_payment_succeeded": _checkout,
+    "payment_intent.succeeded": _payment_intent,
+    "invoice.paid": _invoice,
+    "charge.refunded": _charge,
+    "charge.dispute.created": _dispute,
+    "charge.dispute.closed": _dispute,
+}
+
+
+def _payment_of(found: Mapping[str, Any]) -> str:
+    """The PaymentIntent, by which a refund names the payment.
+
+    Raises `InvalidRequest` without one: newer API versions do not name it in an invoice. Without
+    it, a refund would not find what it has to take back.
+    """
+    if not (payment_id := text(found, "payment_intent")):
+        raise InvalidRequest(
+            "The event does not name its PaymentIntent",
+            details="Set the API version of the webhook endpoint to 2025-02-24.acacia",
+        )
+    return payment_id

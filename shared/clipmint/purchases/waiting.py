@@ -1,0 +1,158 @@
+"""Paid purchases that wait for the owner: their product or user was unknown.
+
+The store got 200, because it would give up otherwise. The purchase is kept under an id that follows
+from the event's, so a repeated event is one purchase.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Literal, cast, get_args
+
+from pynamodb.exceptions import DoesNotExist, PutError
+
+from clipmint import aws, clock, unreadable
+from clipmint.errors import InvalidRequest, PurchaseNotFound, PurchaseNotWaiting
+from clipmint.purchases import payments
+from clipmint.purchases.pack import Store
+from clipmint.purchases.payment import Paid, Report
+from clipmint.purchases.payment_items import WAITING, WaitingItem
+from clipmint.telemetry import PURCHASE_WAITING, count, logger
+
+Status = Literal["waiting", "applied", "dismissed"]
+MOST_LISTED = 100
+
+_NAMESPACE = uuid.UUID("7d0d2a4e-6d0f-4c50-8d0c-2f3a9b7f6e11")
+
+
+@dataclass(frozen=True, slots=True)
+class Purchase:
+    """A paid purchase that was not credited when it was reported."""
+
+    purchase_id: str
+    report: Report
+    reason: str
+    status: Status
+    received_at: datetime
+
+    @property
+    def paid(self) -> Paid:
+        """What was paid."""
+        assert isinstance(self.report.fact, Paid)  # noqa: S101  (only such reports are kept)
+        return self.report.fact
+
+
+def keep(report: Report, reason: payments.Reason) -> None:
+    """Keep a purchase for the owner, and raise the alarm. A repeated event changes nothing."""
+    paid = report.fact
+    if not isinstance(paid, Paid):
+        raise TypeError("only a purchase waits")
+    purchase_id = str(uuid.uuid5(_NAMESPACE, f"{report.store} {report.payment_id}"))
+    item = WaitingItem(
+        WAITING,
+        f"PURCHASE#{purchase_id}",
+        store=report.store,
+        event_id=report.event_id,
+        payment_id=report.payment_id,
+        product_id=paid.product_id,
+        for_user=paid.user_id,
+        expires_at=clock.iso(paid.expires_at) if paid.expires_at else None,
+        reason=reason,
+        status="waiting",
+        received_at=clock.iso(clock.now()),
+    )
+    # Emit the metric first: after a crash the store delivers again, and the item is missing still.
+    count(PURCHASE_WAITING, store=report.store)
+    logger.warning("purchase waits", extra={"purchase_id": purchase_id, "reason": reason})
+    try:
+        item.save(condition=WaitingItem.key.does_not_exist())
+    except PutError as error:
+        if not aws.condition_failed(error):
+            raise
+
+
+def list_waiting() -> list[Purchase]:
+    """Up to `MOST_LISTED` purchases that wait."""
+    query = WaitingItem.query(
+        WAITING,
+        WaitingItem.sk.startswith("PURCHASE#"),
+        WaitingItem.status == "waiting",
+        consistent_read=True,
+        limit=MOST_LISTED,
+    )
+    return list(unreadable.readable(query, _purchase, "purchase", lambda item: str(item.sk)))
+
+
+def get(purchase_id: str) -> Purchase:
+    """A purchase, also one that waits no more. Raises `PurchaseNotFound`."""
+    return unreadable.required(lambda: _purchase(_item(purchase_id)), "purchase", purchase_id)
+
+
+def apply(purchase_id: str, *, user_id: str | None, product_id: str | None) -> Purchase:
+    """Credit a purchase, once; the user and the product go before those of the store.
+
+    Raises
+    ------
+    PurchaseNotFound
+    PurchaseNotWaiting
+        It was dismissed.
+    InvalidRequest
+        It cannot be credited yet; the details give the reason.
+    """
+    purchase = get(purchase_id)
+    if purchase.status == "dismissed":
+        raise PurchaseNotWaiting("This purchase was dismissed")
+    paid = purchase.paid
+    fact = replace(paid, user_id=user_id or paid.user_id, product_id=product_id or paid.product_id)
+    try:
+        payments.apply(replace(purchase.report, fact=fact))
+    except payments.NotApplied as refused:
+        raise InvalidRequest(
+            "This purchase cannot be credited yet", details=refused.reason
+        ) from None
+    # After a crash here the purchase waits, and is credited already: applying it again ends that.
+    item = _item(purchase_id)
+    item.status = "applied"
+    item.save()
+    return replace(purchase, status="applied")
+
+
+def dismiss(purchase_id: str) -> Purchase:
+    """Set a purchase aside without credits. Raises `PurchaseNotFound`, `PurchaseNotWaiting`."""
+    purchase, item = get(purchase_id), _item(purchase_id)
+    if purchase.status == "dismissed":
+        return purchase
+    item.status = "dismissed"
+    try:
+        item.save(condition=WaitingItem.status == "waiting")
+    except PutError as error:
+        if not aws.condition_failed(error):
+            raise
+        raise PurchaseNotWaiting("This purchase was applied") from None
+    return replace(purchase, status="dismissed")
+
+
+def _item(purchase_id: str) -> WaitingItem:
+    try:
+        return WaitingItem.get(WAITING, f"PURCHASE#{purchase_id}", consistent_read=True)
+    except DoesNotExist:
+        raise PurchaseNotFound("There is no such purchase") from None
+
+
+def _purchase(item: WaitingItem) -> Purchase:
+    if item.store not in get_args(Store) or item.status not in get_args(Status):
+        raise ValueError("an unknown store or status")
+    paid = Paid(
+        item.product_id,
+        item.for_user,
+        clock.from_iso(item.expires_at) if item.expires_at else None,
+    )
+    return Purchase(
+        purchase_id=item.sk.removeprefix("PURCHASE#"),
+        report=Report(cast("Store", item.store), item.event_id, item.payment_id, paid),
+        reason=item.reason,
+        status=cast("Status", item.status),
+        received_at=clock.from_iso(item.received_at),
+    )
