@@ -22,7 +22,7 @@ _JWT = re.compile(r"eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}")
 # What makes a URL, or the form of an upload, a key.
 _PRESIGNED = re.compile(r"X-Amz-(Signature|Credential|Security-Token)\W{1,6}\w{16}", re.IGNORECASE)
 _TELLING = 10
-_NO_USER = "REFERENCE#"
+_OF_USERS = ("ACCOUNT", "ENTRY#")
 _NOBODY = ("", "")
 _SCENE_PROMPTS = ("image_prompt", "visual_prompt")
 _PROMPTS = ("prompt", "promptText", "positivePrompt")
@@ -50,7 +50,7 @@ class Auditor:
         No job may be in progress: its submission might not be on its record yet.
         """
         accounts = scan(self._stack, "LedgerTable")
-        users = {item["user_id"] for item in accounts if not item["user_id"].startswith(_NO_USER)}
+        users = {item["user_id"] for item in accounts if item["sk"].startswith(_OF_USERS)}
         assert {job["user_id"] for job in scan(self._stack, "JobsTable")} <= users
         paid = self._paid()
         assert not paid[_NOBODY], "a provider was paid, and no job knows what became of it"
