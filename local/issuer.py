@@ -1,9 +1,10 @@
 """A minimal OpenID Connect issuer for tokens that the local stack accepts.
 
-It serves `/.well-known/openid-configuration`, the public key, and a token endpoint for the back
-office (client credentials, like Cognito's). `Signer` signs with the private key. That key is in the
-stack's state folder (mode 0600), so another process can make tokens while the stack runs. API
-Gateway checks signature, issuer, audience, expiry and scopes.
+It serves `/.well-known/openid-configuration`, the public key, a sign-in page for the console
+(`local.sign_in`), and a token endpoint for both the console and the back office (client
+credentials, like Cognito's). `Signer` signs with the private key. That key is in the stack's state
+folder (mode 0600), so another process can make tokens while the stack runs. API Gateway checks
+signature, issuer, audience, expiry and scopes.
 """
 
 import base64
@@ -16,12 +17,14 @@ from pathlib import Path
 from threading import Thread
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from jwt.algorithms import RSAAlgorithm
+
+from local.sign_in import AUTHORIZE, NotAccepted, SignIns
 
 AUDIENCE = "clipmint-local"
 ADMIN_SCOPE = "clipmint/admin"
@@ -98,9 +101,11 @@ class Issuer:
             {
                 "issuer": self.url,
                 "jwks_uri": self.url + KEYS,
+                "authorization_endpoint": self.url + AUTHORIZE,
                 "token_endpoint": self.url + TOKENS,
-                "grant_types_supported": ["client_credentials"],
-                "response_types_supported": ["token"],
+                "grant_types_supported": ["authorization_code", "client_credentials"],
+                "response_types_supported": ["code"],
+                "code_challenge_methods_supported": ["S256"],
                 "subject_types_supported": ["public"],
                 "id_token_signing_alg_values_supported": ["RS256"],
             }
@@ -126,26 +131,43 @@ class Issuer:
         self._thread.join()
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
-        documents, signer = self._documents, self.signer
+        documents, signer, sign_ins = self._documents, self.signer, SignIns()
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
+                where = urlsplit(self.path)
+                if where.path == AUTHORIZE:
+                    self._answer(*asked(sign_ins, dict(parse_qsl(where.query))))
+                    return
                 document = documents.get(self.path)
                 self._answer(200 if document is not None else 404, document or b"")
 
             def do_POST(self) -> None:
                 length = min(int(self.headers.get("Content-Length") or 0), MOST_BYTES)
                 form = dict(parse_qsl(self.rfile.read(length).decode(errors="replace")))
-                if self.path != TOKENS:
+                if self.path == AUTHORIZE:
+                    self._answer(*begun(sign_ins, form))
+                elif self.path == TOKENS:
+                    authorization = self.headers.get("Authorization", "")
+                    with_code = form.get("grant_type") == "authorization_code"
+                    status, document = (
+                        signed_in(signer, sign_ins, form)
+                        if with_code
+                        else granted(signer, authorization, form)
+                    )
+                    self._answer(status, _encoded(document))
+                else:
                     self._answer(404, b"")
-                    return
-                status, document = granted(signer, self.headers.get("Authorization", ""), form)
-                self._answer(status, _encoded(document))
 
-            def _answer(self, status: int, body: bytes) -> None:
+            def _answer(
+                self, status: int, body: bytes, headers: Mapping[str, str] | None = None
+            ) -> None:
                 self.send_response(status)
-                self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body)))
+                # The console has another origin.
+                self.send_header("Access-Control-Allow-Origin", "*")
+                for name, value in (headers or {"Content-Type": "application/json"}).items():
+                    self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(body)
 
@@ -168,6 +190,42 @@ def granted(
         return 400, {"error": "invalid_scope"}
     token = signer.token(BACK_OFFICE[0], admin=True)
     return 200, {"access_token": token, "token_type": "Bearer", "expires_in": 3600}
+
+
+def asked(sign_ins: SignIns, query: Mapping[str, str]) -> tuple[int, bytes, dict[str, str]]:
+    """Status, body and headers of a request for the sign-in page."""
+    try:
+        page = sign_ins.page(query)
+    except NotAccepted as error:
+        return 400, str(error).encode(), {"Content-Type": "text/plain; charset=utf-8"}
+    return 200, page.encode(), {"Content-Type": "text/html; charset=utf-8"}
+
+
+def begun(sign_ins: SignIns, form: Mapping[str, str]) -> tuple[int, bytes, dict[str, str]]:
+    """Status, body and headers of the sign-in page's form: back to the client, with a code."""
+    try:
+        return 303, b"", {"Location": sign_ins.begin(form)}
+    except NotAccepted as error:
+        return 400, str(error).encode(), {"Content-Type": "text/plain; charset=utf-8"}
+
+
+def signed_in(
+    signer: Signer, sign_ins: SignIns, form: Mapping[str, str]
+) -> tuple[int, dict[str, Any]]:
+    """Status and body of a request for a token with a code (RFC 6749, 4.1.3; RFC 7636)."""
+    try:
+        ended = sign_ins.end(form)
+    except NotAccepted:
+        return 400, {"error": "invalid_grant"}
+    identity = signer.token(
+        ended.user, audience=ended.client_id, nonce=ended.nonce, name=ended.user
+    )
+    return 200, {
+        "access_token": signer.token(ended.user),
+        "id_token": identity,
+        "token_type": "Bearer",
+        "expires_in": 3600,
+    }
 
 
 def _public_jwk(key: RSAPrivateKey) -> dict[str, Any]:

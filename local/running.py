@@ -64,6 +64,7 @@ class RunningStack:
     state_dir: Path
     api_url: str
     images_url: str
+    console_url: str
     aws_endpoint: str
     region: str
     issuer: str
@@ -85,6 +86,7 @@ class RunningStack:
         for member in (
             "api_url",
             "images_url",
+            "console_url",
             "aws_endpoint",
             "region",
             "issuer",

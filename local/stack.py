@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from local.cdn import create_distribution
+from local.console import Console
 from local.deploy import ROOT, Deployed, DeployFailedError, Layer, default_layers, deploy
 from local.issuer import AUDIENCE, Issuer
 from local.processes import Child
@@ -146,6 +147,8 @@ class Stack(RunningStack):
             # ImagesBaseUrl is this computer's, so the template creates no distribution.
             bucket = deployed.resources["ImagesBucket"]
             create_distribution(self.boto3("cloudfront"), bucket, REGION)
+        console = self._running.enter_context(Console(self.api_url, self.issuer))
+        self.console_url = console.url
         self._store_keys(deployed)
         self._publish(deployed)
 
@@ -210,6 +213,7 @@ class Stack(RunningStack):
             "api_url": self.api_url,
             "images_url": self.images_url,
             "receiver_port": self.receiver_port,
+            "console_url": self.console_url,
             "issuer": self.issuer,
             "audience": AUDIENCE,
             "aws_endpoint": self.aws_endpoint,
@@ -307,6 +311,8 @@ class Stack(RunningStack):
             "WebhookBaseUrl": NO_WEBHOOKS if real else self.api_url,
             "ImagesBaseUrl": self.images_url,
             "WebhookTestHosts": f"127.0.0.1:{self.receiver_port}",
+            # `local.console` serves the console: the one distribution here is that of images.
+            "Console": "off",
             "ProviderOverrides": json.dumps(
                 {name: provider.overrides for name, provider in self.providers.items()}
             ),

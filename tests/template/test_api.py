@@ -154,7 +154,11 @@ def test_the_authorizer_takes_the_owners_issuer_and_cognito_when_there_is_none()
     assert own == {"Ref": "JwtIssuer"}
     assert jwt["audience"]["Fn::If"] == [
         "CreateUserPool",
-        [{"Ref": "UserPoolClient"}, {"Ref": "AdminClient"}],
+        [
+            {"Ref": "UserPoolClient"},
+            {"Ref": "AdminClient"},
+            {"Fn::If": ["ConsoleOnPool", {"Ref": "ConsolePoolClient"}, {"Ref": "AWS::NoValue"}]},
+        ],
         {"Fn::Split": [",", {"Fn::Join": ["", {"Fn::Split": [" ", {"Ref": "JwtAudience"}]}]}]},
     ]
 
@@ -164,7 +168,10 @@ def test_cognito_is_made_only_when_no_issuer_is_given() -> None:
     assert written()["Conditions"]["CreateUserPool"] == {"Fn::Equals": [{"Ref": "JwtIssuer"}, ""]}
     made = {name for name, it in resources.items() if it["Type"].startswith("AWS::Cognito::")}
     assert {"UserPool", "UserPoolClient", "AdminScope", "AdminClient"} <= made
-    assert all(resources[name].get("Condition") == "CreateUserPool" for name in made)
+    assert resources["ConsolePoolClient"]["Condition"] == "ConsoleOnPool"
+    assert {"Condition": "CreateUserPool"} in written()["Conditions"]["ConsoleOnPool"]["Fn::And"]
+    others = made - {"ConsolePoolClient"}
+    assert all(resources[name].get("Condition") == "CreateUserPool" for name in others)
 
 
 def test_only_the_back_offices_client_can_have_the_admin_scope() -> None:
@@ -180,7 +187,9 @@ def test_browsers_may_send_and_read_the_headers_the_api_speaks() -> None:
     # template has an !If around all of it.
     condition, cors, otherwise = document()["x-amazon-apigateway-cors"]["Fn::If"]
     assert (condition, otherwise) == ("BrowserApps", {"Ref": "AWS::NoValue"})
-    without_spaces = {"Fn::Join": ["", {"Fn::Split": [" ", "*"]}]}
+    console = {"Fn::Sub": "*,https://${ConsoleDistribution.DomainName}"}
+    origins = {"Fn::If": ["AddsConsoleOrigin", console, "*"]}
+    without_spaces = {"Fn::Join": ["", {"Fn::Split": [" ", origins]}]}
     assert cors["allowOrigins"] == {"Fn::Split": [",", without_spaces]}
     assert {"Authorization", "Content-Type", "Idempotency-Key"} <= set(cors["allowHeaders"])
     answered = {"ETag", "Location", "Retry-After", "X-Idempotent-Replay", "X-RateLimit-Limit"}

@@ -31,7 +31,7 @@ TABLES = {
     "IdempotencyTable": ("id:S", {}),
     "EndpointsTable": ("group:S sk:S", {}),
 }
-BUCKETS = ("VideosBucket", "ImagesBucket")
+BUCKETS = ("VideosBucket", "ImagesBucket", "ConsoleBucket")
 SECRETS = ("ProviderKeys", "StoreSecrets", "VideosSigningKey")
 # The pool, and what apps and back offices know: the ids of the clients.
 SIGN_IN = ("UserPool", "UserPoolClient", "AdminClient", "AdminScope")

@@ -141,9 +141,23 @@ def splits(value: Any, name: str) -> list[Any]:
     return found
 
 
-@pytest.mark.parametrize(("name", "times"), [("JwtAudience", 1), ("CorsOrigins", 3)])
-def test_spaces_are_removed_wherever_a_list_is_used(name: str, times: int) -> None:
-    without_spaces = {"Fn::Join": ["", {"Fn::Split": [" ", {"Ref": name}]}]}
+ORIGINS = {
+    "Fn::If": [
+        "AddsConsoleOrigin",
+        {"Fn::Sub": "${CorsOrigins},https://${ConsoleDistribution.DomainName}"},
+        {"Ref": "CorsOrigins"},
+    ]
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "times"),
+    [("JwtAudience", {"Ref": "JwtAudience"}, 1), ("CorsOrigins", ORIGINS, 3)],
+)
+def test_spaces_are_removed_wherever_a_list_is_used(
+    name: str, values: dict[str, Any], times: int
+) -> None:
+    without_spaces = {"Fn::Join": ["", {"Fn::Split": [" ", values]}]}
     assert splits(written()["Resources"], name) == [without_spaces] * times
 
 

@@ -28,6 +28,9 @@ MODES: Mapping[str, Mapping[str, str]] = {
         "SignInEmailIdentity": "arn:aws:ses:eu-west-1:123456789012:identity/example.com",
     },
     "own issuer": ISSUER,
+    "own issuer, with a console": ISSUER
+    | {"ConsoleClient": "console", "CorsOrigins": "https://app.example.com"},
+    "Cognito, without a console": {"Console": "off"},
     "own domain": DOMAIN,
     "own domain and path": ISSUER | DOMAIN | {"ApiBasePath": "clips"},
     "no CloudFront": ISSUER | {"ImagesBaseUrl": "https://images.example.com"},
@@ -110,6 +113,8 @@ def test_distributions_are_created_where_they_are_needed(mode: str) -> None:
     needed = {
         "ImagesDistribution": "ImagesBaseUrl" not in MODES[mode],
         "VideosDistribution": "VideosKeys" in MODES[mode],
+        "ConsoleDistribution": MODES[mode].get("Console") != "off"
+        and ("JwtIssuer" not in MODES[mode] or "ConsoleClient" in MODES[mode]),
     }
     made = {name for name, is_needed in needed.items() if is_needed}
     assert by_type(mode, "AWS::CloudFront::Distribution") == made

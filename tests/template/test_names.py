@@ -24,6 +24,7 @@ SCOPES = {
     ("AWS::CloudWatch::Dashboard", "DashboardName"): "account",
     ("AWS::CloudFront::OriginAccessControl", "OriginAccessControlConfig.Name"): "account",
     ("AWS::CloudFront::KeyGroup", "KeyGroupConfig.Name"): "account",
+    ("AWS::CloudFront::ResponseHeadersPolicy", "ResponseHeadersPolicyConfig.Name"): "account",
     ("AWS::Cognito::UserPoolDomain", "Domain"): "world",
     # The owner's own domain: it can belong to one stack only.
     ("AWS::ApiGatewayV2::DomainName", "DomainName"): "parent",

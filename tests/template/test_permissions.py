@@ -353,7 +353,7 @@ def test_only_services_assume_roles_and_no_policy_makes_a_resource_public() -> N
         for kind in ("AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy")
         for properties in of_type(transformed(), kind).values()
     ]
-    assert len(documents) == 3
+    assert len(documents) == 4
     for document in documents:
         for statement in unconditional(document):
             if statement["Effect"] == "Allow":

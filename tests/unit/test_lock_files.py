@@ -15,17 +15,19 @@ PYPI = "https://pypi.org/simple"
 FILES = "https://files.pythonhosted.org/"
 
 
-def test_npm_packages_come_from_the_public_registry() -> None:
-    lock = json.loads((ROOT / "tests/clients/package-lock.json").read_text())
+@pytest.mark.parametrize(("folder", "least"), [("tests/clients", 100), ("tests/browser", 40)])
+def test_npm_packages_come_from_the_public_registry(folder: str, least: int) -> None:
+    lock = json.loads((ROOT / folder / "package-lock.json").read_text())
     packages = {name: package for name, package in lock["packages"].items() if name}
-    assert len(packages) > 100
+    assert len(packages) > least
     for name, package in packages.items():
         assert package["resolved"].startswith(NPM), name
         assert package["integrity"].startswith("sha512-"), name
 
 
-def test_npm_packages_are_pinned() -> None:
-    wanted = json.loads((ROOT / "tests/clients/package.json").read_text())
+@pytest.mark.parametrize("folder", ["tests/clients", "tests/browser"])
+def test_npm_packages_are_pinned(folder: str) -> None:
+    wanted = json.loads((ROOT / folder / "package.json").read_text())
     versions = wanted["dependencies"] | wanted["devDependencies"]
     assert all(re.fullmatch(r"\d+\.\d+\.\d+", version) for version in versions.values())
 

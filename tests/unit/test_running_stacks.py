@@ -30,6 +30,7 @@ def start(state: Path, name: str, at: int, pid: int) -> None:
 DESCRIBED = {
     "api_url": "http://127.0.0.1:1",
     "images_url": "http://127.0.0.1:1",
+    "console_url": "http://127.0.0.1:1/",
     "aws_endpoint": "http://127.0.0.1:1",
     "region": "us-east-1",
     "issuer": "http://127.0.0.1:1",

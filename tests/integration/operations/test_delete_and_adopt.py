@@ -18,12 +18,12 @@ from operations.adopt import CannotAdopt, adopt
 from operations.delete import Refused, delete
 from tests.support.reading import TEMPLATE
 
-PARAMETERS = {"JwtIssuer": "", "JwtAudience": "", "DeletionProtection": "false"}
+PARAMETERS = {"JwtIssuer": "", "JwtAudience": "", "DeletionProtection": "false", "Console": "on"}
 USER = {"Username": "ada@example.com"}
 KEPT = {
     *("LedgerTable", "JobsTable", "ModelsTable", "ProjectsTable", "IdempotencyTable"),
     "EndpointsTable",
-    *("VideosBucket", "ImagesBucket", "ProviderKeys"),
+    *("VideosBucket", "ImagesBucket", "ConsoleBucket", "ProviderKeys"),
     *("UserPool", "UserPoolClient", "AdminClient", "AdminScope"),
 }
 

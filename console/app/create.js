@@ -1,0 +1,287 @@
+// Create: choose a model, describe the video, see the price, and watch what runs.
+import { Problem, request, sentence } from "./api.js";
+import { count, credits, priceText } from "./format.js";
+import { html, useEffect, useMemo, useRef, useState } from "./html.js";
+import { Alert, Empty, Failed, ImageField, Loading, Outcome, Progress, Status, Thumbnail } from "./parts.js";
+import { declared, initial, Settings } from "./settings.js";
+import { runs, useVideos } from "./videos.js";
+
+/** @typedef {import("./api.js").Model} Model */
+/** @typedef {import("./api.js").Video} Video */
+/** @typedef {{project_id: string, image_url: string, preview: string}} Uploaded */
+
+const REPEAT = "repeat";
+const PRICE_AFTER_MS = 250;
+
+/** Opens the form with the model, the prompt and the settings of a job. @param {Video} job */
+export function repeat(job) {
+  const { model_id, prompt, settings } = job;
+  sessionStorage.setItem(REPEAT, JSON.stringify({ model_id, prompt, settings }));
+  location.hash = "#/create";
+}
+
+/** @returns {{model_id?: string, prompt?: string, settings?: Record<string, unknown>}} */
+function repeated() {
+  const stored = sessionStorage.getItem(REPEAT);
+  sessionStorage.removeItem(REPEAT);
+  return stored ? JSON.parse(stored) : {};
+}
+
+/** @param {{balance: {available: number} | null, refreshBalance: () => void}} props */
+export function Create({ balance, refreshBalance }) {
+  const [models, setModels] = useState(/** @type {Model[] | null} */ (null));
+  const [problem, setProblem] = useState("");
+  const feed = useVideos();
+  const load = async () => {
+    setProblem("");
+    try {
+      const catalog = await request("GET", "/v1/models");
+      setModels(catalog.models.filter((/** @type {Model} */ one) => one.produces === "video"));
+    } catch (error) {
+      setProblem(sentence(error));
+    }
+  };
+  useEffect(() => void load(), []);
+  const running = feed.videos.filter(runs).length;
+  useEffect(() => refreshBalance(), [running]);
+
+  return html`
+    <h1>Create a video</h1>
+    <div class="columns">
+      <section aria-label="New video">
+        ${problem
+          ? html`<${Failed} problem=${problem} retry=${load} />`
+          : models === null
+            ? html`<${Loading} number=${4} kind="cards" />`
+            : models.length === 0
+              ? html`<${Empty} title="No model is on offer">Come back later.<//>`
+              : html`<${Form} models=${models} balance=${balance} ordered=${feed.refresh} />`}
+      </section>
+      <${Recent} feed=${feed} />
+    </div>`;
+}
+
+/** @param {{models: Model[], balance: {available: number} | null, ordered: () => Promise<void>}} props */
+function Form({ models, balance, ordered }) {
+  const start = useMemo(repeated, []);
+  const first =
+    models.find((one) => one.model_id === start.model_id) ??
+    models.find((one) => one.image !== "required") ??
+    models[0];
+  const [modelId, setModelId] = useState(first?.model_id ?? "");
+  const [prompt, setPrompt] = useState(start.prompt ?? "");
+  const [values, setValues] = useState(() => (first ? kept(first, start.settings ?? {}) : {}));
+  const [image, setImage] = useState(/** @type {Uploaded | null} */ (null));
+  const [last, setLast] = useState(/** @type {Uploaded | null} */ (null));
+  const [uploading, setUploading] = useState(false);
+  const [busy, setBusy] = useState(false);
+  const [problem, setProblem] = useState("");
+  const [news, setNews] = useState("");
+  const key = useRef("");
+  const model = /** @type {Model} */ (models.find((one) => one.model_id === modelId));
+
+  const choose = (/** @type {Model} */ one) => {
+    setModelId(one.model_id);
+    setValues(kept(one, values));
+  };
+  const order = {
+    model_id: model.model_id,
+    prompt,
+    settings: values,
+    ...(image && model.image !== "none" ? { project_id: image.project_id } : {}),
+    ...(last && model.last_image !== "none" ? { last_image_url: last.image_url } : {}),
+  };
+  const missing =
+    (model.image === "required" && !image) || (model.last_image === "required" && !last);
+  const estimate = useEstimate(missing ? null : { ...order, prompt: "x" }, balance?.available);
+
+  const submit = async (/** @type {Event} */ event) => {
+    event.preventDefault();
+    if (!prompt.trim()) return setProblem("Describe the video first.");
+    if (missing) return setProblem("This model needs an image.");
+    setBusy(true);
+    setProblem("");
+    setNews("");
+    // A try that had no answer may have been accepted: the next one is the same order.
+    key.current ||= crypto.randomUUID();
+    try {
+      await request("POST", "/v1/videos", { body: order, key: key.current });
+      key.current = "";
+      setNews("The video was ordered. You can order another one meanwhile.");
+      await ordered().catch(() => {});
+    } catch (error) {
+      if (error instanceof Problem && error.status > 0 && error.status < 500) key.current = "";
+      setProblem(sentence(error));
+    }
+    setBusy(false);
+  };
+  // Another order needs another key.
+  useEffect(() => {
+    key.current = "";
+  }, [JSON.stringify(order)]);
+
+  return html`
+    <form onSubmit=${submit}>
+      <div class="field">
+        <label for="prompt">Describe the video</label>
+        <textarea
+          id="prompt"
+          rows="4"
+          value=${prompt}
+          maxLength=${model.max_prompt_units}
+          placeholder="A lighthouse at dawn; the camera rises slowly over the sea"
+          onInput=${(/** @type {any} */ event) => setPrompt(event.target.value)}
+        ></textarea>
+        <small class="right">${count(prompt.length)} of ${count(model.max_prompt_units)}</small>
+      </div>
+      <fieldset class="plain">
+        <legend>Model</legend>
+        <div class="cards">
+          ${models.map(
+            (one) => html`<label class="card" key=${one.model_id}>
+              <input
+                type="radio"
+                name="model"
+                checked=${one.model_id === modelId}
+                onChange=${() => choose(one)}
+              />
+              <span class="name">${one.name}</span>
+              <span class="about">${one.description}</span>
+              <span class="tags">
+                <span>${priceText(one.price)}</span>
+                ${one.image === "required" && html`<span>needs an image</span>`}
+                ${one.image === "optional" && html`<span>takes an image</span>`}
+              </span>
+            </label>`,
+          )}
+        </div>
+      </fieldset>
+
+      ${model.image !== "none" &&
+      html`<${ImageField}
+        label="First image"
+        required=${model.image === "required"}
+        preview=${image?.preview ?? ""}
+        onUploaded=${setImage}
+        onRemoved=${() => setImage(null)}
+        onBusy=${setUploading}
+      />`}
+      ${model.last_image !== "none" &&
+      html`<${ImageField}
+        label="Last image"
+        required=${model.last_image === "required"}
+        preview=${last?.preview ?? ""}
+        onUploaded=${setLast}
+        onRemoved=${() => setLast(null)}
+        onBusy=${setUploading}
+      />`}
+      ${Object.keys(model.presets).length > 0 &&
+      html`<div class="field" role="group" aria-label="Presets">
+        <span class="label">Presets</span>
+        <div class="buttons">
+          ${Object.entries(model.presets).map(
+            ([name, preset]) => html`<button
+              class="quiet"
+              type="button"
+              onClick=${() => setValues(kept(model, { ...values, ...preset }))}
+            >
+              ${name}
+            </button>`,
+          )}
+        </div>
+      </div>`}
+      <${Settings} model=${model} values=${values} onChange=${setValues} />
+
+      <div class="order">
+        ${problem && html`<${Alert}>${problem}<//>`}
+        <p class="news" role="status">${news}</p>
+        <div class="price" aria-live="polite">
+          <strong>${estimate ? credits(estimate.credits) : priceText(model.price) || "…"}</strong>
+          <small>
+            ${estimate && !estimate.affordable
+              ? `You have ${credits(estimate.available)}: not enough.`
+              : "Charged only if the video is made."}
+          </small>
+        </div>
+        <button type="submit" disabled=${busy || uploading || estimate?.affordable === false}>
+          ${busy ? "Ordering …" : "Create"}
+        </button>
+      </div>
+    </form>`;
+}
+
+/**
+ * The values that a model knows and accepts, and its defaults for the others.
+ * @param {Model} model
+ * @param {Record<string, unknown>} values
+ */
+function kept(model, values) {
+  const chosen = declared(model)
+    .filter((one) => {
+      const value = values[one.name];
+      if (value === undefined || value === null) return false;
+      return one.enum ? one.enum.includes(/** @type {any} */ (value)) : true;
+    })
+    .map((one) => [one.name, values[one.name]]);
+  return { ...initial(model), ...Object.fromEntries(chosen) };
+}
+
+/**
+ * The price of an order, asked for when it changes. The prompt does not change it.
+ * @param {Record<string, unknown> | null} order null while it is not complete
+ * @param {number | undefined} available
+ * @returns {{credits: number, available: number, affordable: boolean} | null}
+ */
+function useEstimate(order, available) {
+  const [found, setFound] = useState(/** @type {any} */ (null));
+  const text = JSON.stringify(order);
+  useEffect(() => {
+    setFound((/** @type {any} */ before) => (order ? before : null));
+    if (!order) return undefined;
+    const leaving = new AbortController();
+    const timer = setTimeout(async () => {
+      try {
+        const options = { body: order, signal: leaving.signal };
+        setFound(await request("POST", "/v1/videos/estimate", options));
+      } catch {
+        if (!leaving.signal.aborted) setFound(null);
+      }
+    }, PRICE_AFTER_MS);
+    return () => {
+      clearTimeout(timer);
+      leaving.abort();
+    };
+  }, [text, available]);
+  return found;
+}
+
+const RECENT = 6;
+
+/** @param {{feed: ReturnType<typeof useVideos>}} props */
+function Recent({ feed }) {
+  const shown = feed.videos.slice(0, Math.max(RECENT, feed.videos.filter(runs).length));
+  return html`
+    <section class="recent" aria-labelledby="recent">
+      <h2 id="recent">Your newest videos</h2>
+      ${feed.state === "failed" && html`<${Failed} problem=${feed.problem} retry=${feed.load} />`}
+      ${feed.state === "loading" && html`<${Loading} number=${2} kind="rows" />`}
+      ${feed.state === "ready" &&
+      shown.length === 0 &&
+      html`<${Empty} title="Nothing here yet">Your first video appears here as soon as you order it.<//>`}
+      <ul class="rows">
+        ${shown.map(
+          (job) => html`<li key=${job.job_id}>
+            <a class="row" href=${`#/library/${job.job_id}`}>
+              <${Thumbnail} job=${job} />
+              <div>
+                <p class="prompt">${job.prompt}</p>
+                <p class="about"><${Status} status=${job.status} /> ${job.model_name}</p>
+                ${runs(job) && html`<${Progress} job=${job} />`}
+                <${Outcome} job=${job} />
+              </div>
+            </a>
+          </li>`,
+        )}
+      </ul>
+    </section>`;
+}

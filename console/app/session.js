@@ -1,0 +1,117 @@
+// Sign-in at the owner's issuer: authorization code with PKCE, by oidc-client-ts. Tokens are kept in
+// the session storage of the tab, so another tab signs in again (the issuer remembers the user).
+
+/**
+ * @typedef {object} Config
+ * @property {string} api_url
+ * @property {string} issuer
+ * @property {string} client_id
+ * @property {string} scope
+ * @property {string} [audience] what some issuers need to make an access token for the API
+ * @property {string} [sign_out_url] the issuer's page that ends its own session
+ */
+
+/** @type {import("oidc-client-ts").UserManager} */
+let manager;
+/** @type {Config} */
+let config;
+/** @type {import("oidc-client-ts").User | null} */
+let user = null;
+/** @type {Promise<boolean> | null} */
+let renewing = null;
+/** @type {() => void} */
+let ended = () => {};
+
+/**
+ * Reads config.json, and completes a sign-in that comes back from the issuer.
+ * @param {() => void} whenEnded is called when the session cannot be renewed
+ * @returns {Promise<{signedIn: boolean, problem: string}>}
+ */
+export async function start(whenEnded) {
+  ended = whenEnded;
+  const answer = await fetch("config.json", { cache: "no-cache" });
+  if (!answer.ok) throw new Error("config.json is missing");
+  config = await answer.json();
+  const here = location.origin + location.pathname;
+  manager = new oidc.UserManager({
+    authority: config.issuer,
+    client_id: config.client_id,
+    redirect_uri: here,
+    post_logout_redirect_uri: here,
+    scope: config.scope,
+    response_type: "code",
+    automaticSilentRenew: false,
+    monitorSession: false,
+    loadUserInfo: false,
+    userStore: new oidc.WebStorageStateStore({ store: sessionStorage }),
+    stateStore: new oidc.WebStorageStateStore({ store: sessionStorage }),
+    ...(config.audience ? { extraQueryParams: { audience: config.audience } } : {}),
+  });
+  const query = new URLSearchParams(location.search);
+  if (query.has("state") && (query.has("code") || query.has("error"))) {
+    const page = sessionStorage.getItem("page") || "";
+    let problem = "";
+    try {
+      user = await manager.signinRedirectCallback();
+    } catch {
+      problem = "The sign-in was not completed. Try again.";
+    }
+    history.replaceState(null, "", location.pathname + page);
+    return { signedIn: user !== null, problem };
+  }
+  user = await manager.getUser();
+  if (user && user.expired) user = (await renew()) ? user : null;
+  return { signedIn: user !== null, problem: "" };
+}
+
+/** Goes to the issuer's page, which comes back to the page that is shown now. */
+export async function signIn() {
+  sessionStorage.setItem("page", location.hash);
+  await manager.signinRedirect();
+}
+
+/** Forgets the tokens here, and ends the session at the issuer if it has a page for that. */
+export async function signOut() {
+  await manager.removeUser();
+  user = null;
+  sessionStorage.clear();
+  if (config.sign_out_url) {
+    location.assign(config.sign_out_url);
+    return;
+  }
+  const metadata = await manager.metadataService.getMetadata();
+  if (metadata.end_session_endpoint) await manager.signoutRedirect();
+  else location.assign(location.pathname);
+}
+
+export const apiUrl = () => config.api_url;
+export const token = () => user?.access_token ?? "";
+
+/** The name to show: from the ID token, else the user's id. */
+export function userName() {
+  const profile = user?.profile;
+  return String(profile?.email || profile?.name || profile?.preferred_username || profile?.sub || "");
+}
+
+/**
+ * Gets a new token with the refresh token, once for all requests that wait for it.
+ * @returns {Promise<boolean>}
+ */
+export function renew() {
+  renewing ??= (async () => {
+    try {
+      const stored = await manager.getUser();
+      user = stored?.refresh_token ? await manager.signinSilent() : null;
+    } catch {
+      user = null;
+    }
+    if (!user) {
+      await manager.removeUser();
+      ended();
+    }
+    return user !== null;
+  })().finally(() => {
+    renewing = null;
+  });
+  return renewing;
+}

@@ -1,0 +1,234 @@
+"""The console in a browser, against the whole local stack."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from PIL import Image
+
+from tests.browser.visitor import LOOPBACK, Visitor
+from tests.support.browser import AXE
+
+if TYPE_CHECKING:
+    from local.stack import Stack
+
+pytestmark = pytest.mark.slow
+
+PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True}
+
+
+def open_first(visitor: Visitor) -> None:
+    visitor.page.locator("a.tile").first.click()
+    visitor.page.get_by_role("dialog").wait_for()
+
+
+def test_a_user_signs_in_creates_and_plays_a_video(ada: Visitor) -> None:
+    ada.sign_in()
+    ada.page.get_by_label("100 credits available").wait_for()
+    ada.order("A lighthouse at dawn")
+    recent = ada.page.get_by_role("region", name="Your newest videos")
+    recent.get_by_role("progressbar").wait_for()
+    recent.get_by_text("Ready", exact=True).wait_for()
+    left = ada.http("GET", "/v1/credits")["available"]
+    assert left < 100
+    ada.page.get_by_label(f"{left} credits available").wait_for()
+
+    ada.go("Library")
+    open_first(ada)
+    player = ada.page.locator("video")
+    player.evaluate("async (video) => { video.muted = true; await video.play(); }")
+    player.evaluate(
+        "(video) => new Promise((done) => video.addEventListener('timeupdate',"
+        " () => video.currentTime > 0.5 && done()))"
+    )
+    with ada.page.expect_download() as download:
+        ada.page.get_by_role("button", name="Download").click()
+    assert download.value.suggested_filename.endswith(".mp4")
+
+    assert ada.problems == []
+    assert ada.hosts <= LOOPBACK
+
+
+def test_a_running_video_is_cancelled_and_its_credits_return(stack: Stack, ada: Visitor) -> None:
+    stack.fal.change(queue_seconds=60)
+    try:
+        ada.sign_in()
+        ada.order("A fox in the snow")
+        ada.go("Library")
+        open_first(ada)
+        ada.page.get_by_role("button", name="Cancel video").click()
+        ada.page.get_by_role("group").get_by_role("button", name="Cancel video").click()
+        dialog = ada.page.get_by_role("dialog")
+        dialog.get_by_text("Nothing was charged.").wait_for()
+        ada.page.keyboard.press("Escape")
+        ada.page.get_by_label("100 credits available").wait_for()
+    finally:
+        stack.fal.change(queue_seconds=0.5)
+    assert ada.problems == []
+
+
+def test_a_failed_video_states_that_nothing_was_charged_and_is_deleted(ada: Visitor) -> None:
+    ada.sign_in()
+    ada.order("A fox #moderated")
+    ada.go("Library")
+    tile = ada.page.locator("a.tile").first
+    tile.get_by_text("Nothing was charged.").wait_for()
+    assert "The content rules do not allow this" in tile.inner_text()
+    open_first(ada)
+    ada.page.get_by_role("button", name="Delete").click()
+    ada.page.get_by_role("group").get_by_role("button", name="Delete").click()
+    ada.page.get_by_text("You have no videos yet").wait_for()
+    assert ada.http("GET", "/v1/videos")["videos"] == []
+    assert ada.problems == []
+
+
+def test_a_video_is_repeated_with_its_settings(ada: Visitor) -> None:
+    settings = {"duration": 6, "resolution": "1080p", "aspect_ratio": "9:16"}
+    ada.http("POST", "/v1/videos", model_id="veo-3.1", prompt="A whale", settings=settings)
+    ada.sign_in()
+    ada.go("Library")
+    open_first(ada)
+    ada.page.get_by_role("button", name="Repeat").click()
+    ada.page.get_by_role("heading", name="Create a video").wait_for()
+    assert ada.page.get_by_label("Describe the video").input_value() == "A whale"
+    for value in ("6 s", "1080p", "9:16"):
+        assert ada.page.get_by_label(value, exact=True).is_checked()
+
+
+def test_an_image_is_uploaded_with_a_preview_and_used(ada: Visitor) -> None:
+    file = io.BytesIO()
+    Image.effect_noise((640, 360), 50).convert("RGB").save(file, "PNG")
+    ada.sign_in()
+    ada.page.get_by_label("Describe the video").fill("The waves begin to move")
+    ada.page.locator("label.card").filter(
+        has=ada.page.get_by_text("Gen-4 Turbo", exact=True)
+    ).locator("input").check()
+    ada.page.get_by_role("button", name="Create", exact=True).click()
+    ada.page.get_by_text("This model needs an image.").wait_for()
+    ada.page.locator("input[type=file]").set_input_files(
+        {"name": "sea.png", "mimeType": "image/png", "buffer": file.getvalue()}
+    )
+    ada.page.get_by_alt_text("First image: preview").wait_for()
+    ada.page.get_by_role("button", name="Create", exact=True).click()
+    ada.page.get_by_text("The video was ordered.").wait_for()
+    (video,) = ada.http("GET", "/v1/videos")["videos"]
+    assert video["project_id"]
+    assert video["model_id"] == "gen4-turbo"
+    assert ada.problems == []
+
+
+def test_a_second_user_sees_nothing_of_the_first(
+    ada: Visitor, new_visitor: Callable[..., Visitor]
+) -> None:
+    job = ada.http("POST", "/v1/videos", model_id="veo-3.1", prompt="A secret of Ada")
+    eve = new_visitor(0)
+    eve.sign_in()
+    eve.page.get_by_text("Nothing here yet").wait_for()
+    eve.go("Library")
+    eve.page.get_by_text("You have no videos yet").wait_for()
+    eve.page.evaluate(f"location.hash = '#/library/{job['job_id']}'")
+    eve.page.get_by_text("There is no such video.").wait_for()
+    eve.page.keyboard.press("Escape")
+    eve.go("Credits")
+    eve.page.get_by_text("No entries yet").wait_for()
+    assert "A secret of Ada" not in eve.page.content()
+
+
+def test_signing_out_forgets_the_token(ada: Visitor) -> None:
+    ada.sign_in()
+    assert "access_token" in ada.page.evaluate("JSON.stringify(sessionStorage)")
+    ada.page.get_by_role("button", name="Sign out").click()
+    ada.page.get_by_role("button", name="Sign in").wait_for()
+    assert "access_token" not in ada.page.evaluate(
+        "JSON.stringify(sessionStorage) + JSON.stringify(localStorage)"
+    )
+
+
+def test_polling_stops_when_nothing_runs_and_in_a_hidden_tab(stack: Stack, ada: Visitor) -> None:
+    ada.sign_in()
+    ada.page.get_by_text("Nothing here yet").wait_for()
+    ada.page.wait_for_timeout(1_000)
+    ada.calls.clear()
+    ada.page.wait_for_timeout(5_000)
+    assert ada.calls == []
+    stack.fal.change(queue_seconds=60)
+    try:
+        ada.order("A fox in the snow")
+        ada.page.wait_for_timeout(5_000)
+        assert ("GET", "/v1/videos") in ada.calls
+        ada.page.evaluate(
+            "Object.defineProperty(document, 'hidden', {value: true, configurable: true});"
+            "document.dispatchEvent(new Event('visibilitychange'))"
+        )
+        ada.page.wait_for_timeout(1_000)
+        ada.calls.clear()
+        ada.page.wait_for_timeout(5_000)
+        assert ada.calls == []
+        ada.page.evaluate(
+            "Object.defineProperty(document, 'hidden', {value: false, configurable: true});"
+            "document.dispatchEvent(new Event('visibilitychange'))"
+        )
+        ada.page.wait_for_timeout(1_000)
+        assert ("GET", "/v1/videos") in ada.calls
+        (video,) = ada.http("GET", "/v1/videos")["videos"]
+        ada.http("POST", f"/v1/videos/{video['job_id']}/cancel")
+    finally:
+        stack.fal.change(queue_seconds=0.5)
+
+
+def violations(visitor: Visitor) -> list[str]:
+    """What axe finds, with its gravity and the elements."""
+    # The page's own policy forbids scripts that it has not loaded itself; this one is the test's.
+    visitor.page.evaluate(AXE.read_text())
+    found: list[dict[str, Any]] = visitor.page.evaluate("axe.run().then((it) => it.violations)")
+    return [
+        f"{one['id']} ({one['impact']}): {[node['target'] for node in one['nodes']]}"
+        for one in found
+        if one["impact"] in {"serious", "critical"}
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("window", [{}, PHONE], ids=["desktop", "phone"])
+def test_axe_finds_nothing_serious_on_any_page(
+    new_visitor: Callable[..., Visitor], window: dict[str, Any], scheme: str
+) -> None:
+    visitor = new_visitor(100, color_scheme=scheme, **window)
+    visitor.page.goto(visitor.stack.console_url)
+    visitor.page.get_by_role("button", name="Sign in").wait_for()
+    found = {"sign-in": violations(visitor)}
+    visitor.sign_in()
+    visitor.http("POST", "/v1/videos", model_id="veo-3.1", prompt="A fox #moderated")
+    visitor.http("POST", "/v1/videos", model_id="veo-3.1", prompt="A lighthouse at dawn")
+    visitor.page.reload()
+    visitor.page.get_by_text("Ready", exact=True).wait_for()
+    for page in ("Create", "Library", "Credits"):
+        if page != "Create":
+            visitor.go(page)
+            visitor.page.wait_for_load_state("networkidle")
+        found[page] = violations(visitor)
+    visitor.go("Library")
+    open_first(visitor)
+    found["dialog"] = violations(visitor)
+    assert {page: broken for page, broken in found.items() if broken} == {}
+
+
+def test_the_console_is_used_with_the_keyboard_alone(ada: Visitor) -> None:
+    ada.page.goto(ada.stack.console_url)
+    ada.page.get_by_role("button", name="Sign in").wait_for()
+    ada.page.keyboard.press("Tab")
+    ada.page.keyboard.press("Enter")
+    ada.page.get_by_label("User name").wait_for()
+    ada.page.keyboard.type(ada.name)
+    ada.page.keyboard.press("Enter")
+    ada.page.get_by_role("heading", name="Create a video").wait_for()
+    ada.page.keyboard.press("Tab")
+    assert ada.page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    ada.page.keyboard.press("Enter")
+    ada.page.get_by_label("Describe the video").wait_for()
+    ada.page.keyboard.press("Tab")
+    ada.page.keyboard.type("A fox")
+    assert ada.page.get_by_label("Describe the video").input_value() == "A fox"
