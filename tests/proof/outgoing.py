@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,11 +52,11 @@ class Outgoing:
         """What is wrong when nothing happens any more."""
         yield from self.found
         jobs = list(jobs)
-        expected = {*_of_jobs(jobs), *_of_credits([*ledger], low_credits)}
+        expected = {*events_of_jobs(jobs), *events_of_credits([*ledger], low_credits)}
         ids = defaultdict[Key, set[str]](set)
         bodies = defaultdict[str, set[str]](set)
         for detail in self.put_on_bus:
-            ids[_key(detail)].add(detail["id"])
+            ids[key_of(detail)].add(detail["id"])
             bodies[detail["id"]].add(json.dumps(detail, sort_keys=True))
         for key in sorted(expected - ids.keys()):
             yield f"there was no event {' '.join(key)}"
@@ -119,7 +119,8 @@ class Receiver:
                 yield f"the endpoint got another {event_id} than was put on the bus"
 
 
-def _key(detail: Mapping[str, Any]) -> Key:
+def key_of(detail: Mapping[str, Any]) -> Key:
+    """What an event is about, by its payload."""
     kind, data = detail["type"], detail["data"]
     about = {
         "clips.finished": ("batch_id",),
@@ -130,7 +131,8 @@ def _key(detail: Mapping[str, Any]) -> Key:
     return (kind, *(str(data[name]) for name in about))
 
 
-def _of_jobs(jobs: Iterable[Item]) -> Iterator[Key]:
+def events_of_jobs(jobs: Iterable[Item]) -> Iterator[Key]:
+    """The events that jobs must have had, by their items."""
     batches = defaultdict[str, list[Item]](list)
     for job in jobs:
         if job["status"] in TERMINAL:
@@ -151,7 +153,8 @@ def _images(job: Item) -> list[Item]:
     return [{"asset": one.get("asset")} for one in tries_of(image)] if image else []
 
 
-def _of_credits(ledger: list[Item], low_credits: int) -> Iterator[Key]:
+def events_of_credits(ledger: Sequence[Item], low_credits: int) -> Iterator[Key]:
+    """The events that accounts must have had, by their journals."""
     entries = [item for item in ledger if item["sk"].startswith("ENTRY#")]
     by_user = defaultdict[str, list[Item]](list)
     for entry in entries:

@@ -7,7 +7,8 @@
 Every user's plan is drawn from the seed: what they ask for, which faults strike their jobs, when
 workers die and executions are stopped. The timing differs from run to run. In the end all faults
 are removed, every job gets until its deadline and one sweep, and the books, files and submissions
-of all users are audited. The last line is ``violations: N``.
+of all users are audited. A webhook must have received each event, and no other. The last line is
+``violations: N``.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import random
 import sys
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -27,7 +28,9 @@ from functools import partial
 from botocore.exceptions import ClientError
 
 from clipmint.catalog.defaults import DEFAULT_CATALOG
+from local.receiver import Receiver, Subscription
 from local.stack import Stack, wait_for
+from tests.proof.outgoing import Key, events_of_credits, events_of_jobs, key_of
 from tests.proof.soak_user import MODELS, User
 from tests.support.audit import Auditor
 from tests.support.backstage import (
@@ -58,6 +61,9 @@ DRAIN_SECONDS = 40
 DEADLINES = 3
 """A success that is recorded meanwhile moves the deadline: a job has three of them at most."""
 
+EVENT_SECONDS = 400
+"""An event whose first two attempts failed waits for five minutes."""
+
 EXECUTION_SECONDS = 150
 """Time for the execution of a job that has ended to notice it: a state waits a minute between
 attempts, and may have to try twice.
@@ -67,12 +73,14 @@ attempts, and may have to try twice.
 class Soak:
     """One soak on a running stack."""
 
-    def __init__(self, stack: Stack, seed: str, users: int) -> None:
+    def __init__(self, stack: Stack, seed: str, users: int, receiver: Receiver) -> None:
         self.stack = stack
+        self.receiver = receiver
         self.done = Counter[str]()
         self.found: list[str] = []
         self._lock = threading.Lock()
         self._over = threading.Event()
+        self.refused = 0
         self._random = random.Random(f"{seed}: the world")
         self.owner = Owner(stack)
         for model in DEFAULT_CATALOG:
@@ -112,7 +120,10 @@ class Soak:
     # ── What goes wrong with AWS ─────────────────────────────────────────────────────────────────
 
     def _trouble(self, until: float) -> None:
-        troubles = (self._crash, self._kill, self._abort, self._outlive, self._lose_events)
+        troubles = (
+            *(self._crash, self._kill, self._abort, self._outlive, self._lose_events),
+            self._refuse,
+        )
         swept = time.monotonic()
         while time.monotonic() < until:
             time.sleep(self._random.uniform(1, 5))
@@ -137,6 +148,8 @@ class Soak:
                 ("CancelFunction", "UpdateItem"),
                 ("CancelFunction", "TransactWriteItems"),
                 ("SweepFunction", "TransactWriteItems"),
+                ("EventsFunction", "PutEvents"),
+                ("EventsFunction", "SendMessage"),
             ]
         )
         self.stack.crash(function, operation, moment=self._random.choice(("before", "after")))
@@ -180,6 +193,8 @@ class Soak:
     # ── Peace ────────────────────────────────────────────────────────────────────────────────────
 
     def _calm(self) -> None:
+        self.refused -= len(self.receiver.statuses)
+        self.receiver.statuses.clear()
         left = self.stack.planned_crashes()
         self.done["workers crashed"] = (
             sum(times for what, times in self.done.items() if what.startswith("crash planned"))
@@ -236,6 +251,39 @@ class Soak:
         for name, simulator in self.stack.simulators.items():
             self.done[f"submissions that {name} was paid for"] += len(simulator.submissions())
         self._add_up()
+        self._compare_events(jobs)
+
+    def _compare_events(self, jobs: list[Item]) -> None:
+        """A webhook has received each event that was committed, and no other."""
+        ledger = scan(self.stack, "LedgerTable")
+        expected = {*events_of_jobs(jobs), *events_of_credits(ledger, 0)}
+
+        def received() -> dict[Key, set[str]]:
+            ids = defaultdict[Key, set[str]](set)
+            for call in [*self.receiver.events]:
+                ids[key_of(call.payload or {})].add(call.event_id)
+            return ids
+
+        with suppress(TimeoutError):
+            wait_for(lambda: expected <= received().keys(), EVENT_SECONDS)
+        for key in expected - received().keys():
+            self.wrong(f"the webhook did not get {' '.join(key)}")
+        for key in received().keys() - expected:
+            self.wrong(f"the webhook got {' '.join(key)}, which was not committed")
+        for key, ids in received().items():
+            if len(ids) > (2 if key[0] == "scene.image_ready" else 1):
+                self.wrong(f"the event {' '.join(key)} has {len(ids)} ids")
+        self.done["events"] = len(received())
+        self.done["calls of the webhook"] = len(self.receiver.calls)
+        if len(self.receiver.calls) != len(self.receiver.events) + self.refused:
+            self.wrong("a call of the webhook was not signed")
+
+    def _refuse(self) -> None:
+        """The webhook refuses its next call, which comes again after five seconds."""
+        if not self.receiver.statuses:
+            self.receiver.statuses.append(503)
+            self.refused += 1
+            self.count("calls that the webhook refused")
 
     def _add_up(self) -> None:
         """Credits granted are captured or left; credits held are captured or released."""
@@ -294,10 +342,14 @@ def _has_ended(stack: Stack, job_id: str) -> bool:
 
 def soak(minutes: float, seed: str, users: int) -> tuple[Counter[str], list[str]]:
     """What was done, and the violations."""
-    with Stack(
-        enforce_iam=True, simulate=tuple(PROVIDERS), parameters=LIMITS, settings=PROVIDERS
-    ) as stack:
-        run = Soak(stack, seed, users)
+    with (
+        Stack(
+            enforce_iam=True, simulate=tuple(PROVIDERS), parameters=LIMITS, settings=PROVIDERS
+        ) as stack,
+        Receiver(stack.receiver_port) as receiver,
+        Subscription(stack, receiver, []),
+    ):
+        run = Soak(stack, seed, users, receiver)
         run.run(minutes)
         run.owner.close()
     return run.done, run.found

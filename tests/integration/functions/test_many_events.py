@@ -117,7 +117,7 @@ def test_of_thousands_of_events_none_is_missing_and_no_forged_one_is_accepted(
         refused = [call for call in receiver.calls if call.payload is None]
         assert len(refused) > NUMBER / 100
         assert {detail["id"] for detail in bus.details} == received.keys()
-    states = Counter(
-        item["status"]["S"] for item in aws.items("ENDPOINTS_TABLE") if "attempts" in item
-    )
+    pages = aws.dynamodb.get_paginator("scan").paginate(TableName="EndpointsTable")
+    items = [item for page in pages for item in page["Items"]]
+    states = Counter(item["status"]["S"] for item in items if "attempts" in item)
     assert states == {deliveries.DELIVERED: NUMBER}
