@@ -24,7 +24,10 @@ BEYOND_A_SCHEMA = re.compile(
     # An integer with a fraction of zero is an integer to a JSON schema, and not to us.
     r"^[\w.]+: Input should be a valid integer$"
     # What the parts of a model say about each other.
-    r"|^body: Value error, "
+    r"|^(body|(parameters|routes|price)[\w.]*): Value error, "
+    # A schema counts characters, and its patterns cannot name all invisible ones.
+    r"|^[\w.]+: Value error, must contain a visible character$"
+    r"|^user_id: Value error, at most 1024 bytes$"
 )
 ANSWERS = "answers.txt"
 """In the working directory: a line per answer, of operation and status."""
