@@ -5,11 +5,13 @@ import { Credits } from "./credits.js";
 import { count } from "./format.js";
 import { html, render, useCallback, useEffect, useRef, useState } from "./html.js";
 import { Library } from "./library.js";
+import { Storyboard } from "./storyboard.js";
 import { signIn, signOut, start, userName } from "./session.js";
 
 const PAGES = [
   { path: "create", name: "Create" },
   { path: "library", name: "Library" },
+  { path: "storyboard", name: "Storyboard" },
   { path: "credits", name: "Credits" },
 ];
 
@@ -118,6 +120,7 @@ function Frame() {
     <main id="main" tabindex="-1" ref=${main}>
       ${at.page === "create" && html`<${Create} balance=${balance} refreshBalance=${refreshBalance} />`}
       ${at.page === "library" && html`<${Library} jobId=${at.id} refreshBalance=${refreshBalance} />`}
+      ${at.page === "storyboard" && html`<${Storyboard} projectId=${at.id} refreshBalance=${refreshBalance} />`}
       ${at.page === "credits" && html`<${Credits} />`}
     </main>`;
 }

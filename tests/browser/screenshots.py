@@ -5,9 +5,13 @@ Writes PNG files into build/screenshots. The videos are those of the simulated p
 
 from __future__ import annotations
 
+import io
+import re
 import sys
 from pathlib import Path
 from typing import Any
+
+from PIL import Image
 
 from local.deploy import ROOT
 from local.stack import Stack
@@ -34,6 +38,44 @@ def take(visitor: Visitor, name: str, folder: Path = FOLDER) -> None:
     visitor.page.screenshot(path=folder / f"{name}.png")
 
 
+def still(red: int, green: int, blue: int) -> bytes:
+    """A picture of one colour that becomes darker to its end."""
+    shade = Image.linear_gradient("L").resize((640, 360)).point(lambda value: 255 - value // 2)
+    file = io.BytesIO()
+    Image.composite(
+        Image.new("RGB", shade.size, (red, green, blue)), Image.new("RGB", shade.size), shade
+    ).save(file, "PNG")
+    return file.getvalue()
+
+
+def storyboard(visitor: Visitor) -> None:
+    """A project with two scenes, of which one has a clip."""
+    page = visitor.page
+    visitor.go("Storyboard")
+    page.get_by_label("Name of the new project").fill("A day at sea")
+    page.get_by_role("button", name="Create project").click()
+    page.get_by_role("heading", name="A day at sea").wait_for()
+    scenes = (
+        ("The sun rises over the harbour", (250, 180, 110), (120, 190, 240)),
+        ("The last boat comes home", (90, 130, 200), (60, 40, 110)),
+    )
+    for number, (prompt, *colours) in enumerate(scenes, 1):
+        page.get_by_role("button", name="Add a scene").click()
+        scene = page.get_by_role("listitem", name=f"Scene {number}")
+        for label, colour in zip(("First image", "Last image"), colours, strict=True):
+            scene.get_by_label(label, exact=True).set_input_files(
+                {"name": "still.png", "mimeType": "image/png", "buffer": still(*colour)}
+            )
+            scene.get_by_alt_text(f"{label}: preview").wait_for()
+        scene.get_by_label("What happens").fill(prompt)
+        scene.get_by_label("Seconds").fill("4")
+        scene.get_by_label("Seconds").blur()
+        if number == 1:
+            page.get_by_role("button", name=re.compile("^Render 1 clip ")).click()
+            scene.locator("video").wait_for()
+    visitor.go("Create")
+
+
 def main() -> int:
     FOLDER.mkdir(parents=True, exist_ok=True)
     with Stack(simulate=("fal", "runway", "runware")) as stack, running_browser() as browser:
@@ -55,11 +97,15 @@ def main() -> int:
                         visitor.page.get_by_role("progressbar").wait_for()
                         if prompt is not PROMPTS[-1]:
                             visitor.page.get_by_role("progressbar").wait_for(state="detached")
+                    storyboard(visitor)
                     first = False
                 take(visitor, f"create-{name}")
-                for page in ("Library", "Credits"):
+                for page in ("Library", "Credits", "Storyboard"):
                     visitor.go(page)
                     take(visitor, f"{page.lower()}-{name}")
+                visitor.page.locator("a.tile").first.click()
+                visitor.page.locator(".scene").first.wait_for()
+                take(visitor, f"project-{name}")
                 visitor.go("Library")
                 visitor.page.locator("a.tile").filter(has_text="lighthouse").first.click()
                 visitor.page.locator("video").wait_for()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True}
+
+
+def image() -> bytes:
+    file = io.BytesIO()
+    Image.linear_gradient("L").resize((640, 360)).convert("RGB").save(file, "PNG")
+    return file.getvalue()
 
 
 def open_first(visitor: Visitor) -> None:
@@ -99,8 +106,6 @@ def test_a_video_is_repeated_with_its_settings(ada: Visitor) -> None:
 
 
 def test_an_image_is_uploaded_with_a_preview_and_used(ada: Visitor) -> None:
-    file = io.BytesIO()
-    Image.effect_noise((640, 360), 50).convert("RGB").save(file, "PNG")
     ada.sign_in()
     ada.page.get_by_label("Describe the video").fill("The waves begin to move")
     ada.page.locator("label.card").filter(
@@ -109,7 +114,7 @@ def test_an_image_is_uploaded_with_a_preview_and_used(ada: Visitor) -> None:
     ada.page.get_by_role("button", name="Create", exact=True).click()
     ada.page.get_by_text("This model needs an image.").wait_for()
     ada.page.locator("input[type=file]").set_input_files(
-        {"name": "sea.png", "mimeType": "image/png", "buffer": file.getvalue()}
+        {"name": "sea.png", "mimeType": "image/png", "buffer": image()}
     )
     ada.page.get_by_alt_text("First image: preview").wait_for()
     ada.page.get_by_role("button", name="Create", exact=True).click()
@@ -117,6 +122,33 @@ def test_an_image_is_uploaded_with_a_preview_and_used(ada: Visitor) -> None:
     (video,) = ada.http("GET", "/v1/videos")["videos"]
     assert video["project_id"]
     assert video["model_id"] == "gen4-turbo"
+    assert ada.problems == []
+
+
+def test_a_storyboard_becomes_clips(ada: Visitor) -> None:
+    ada.sign_in()
+    ada.go("Storyboard")
+    ada.page.get_by_text("No projects yet").wait_for()
+    ada.page.get_by_label("Name of the new project").fill("A day at sea")
+    ada.page.get_by_role("button", name="Create project").click()
+    ada.page.get_by_role("heading", name="A day at sea").wait_for()
+    for number, prompt in ((1, "The sun rises"), (2, "The sun sets #moderated")):
+        ada.page.get_by_role("button", name="Add a scene").click()
+        scene = ada.page.get_by_role("listitem", name=f"Scene {number}")
+        for label in ("First image", "Last image"):
+            scene.get_by_label(label, exact=True).set_input_files(
+                {"name": "sea.png", "mimeType": "image/png", "buffer": image()}
+            )
+            scene.get_by_alt_text(f"{label}: preview").wait_for()
+        scene.get_by_label("What happens").fill(prompt)
+        scene.get_by_label("Seconds").fill("4")
+        scene.get_by_label("Seconds").blur()
+    ada.page.get_by_role("button", name=re.compile(r"^Render 2 clips · \d+ credits$")).click()
+    ada.page.get_by_role("listitem", name="Scene 1").locator("video").wait_for()
+    failed = ada.page.get_by_role("listitem", name="Scene 2")
+    failed.get_by_text("Failed", exact=True).wait_for()
+    failed.get_by_text("The content rules do not allow this").wait_for()
+    assert violations(ada) == []
     assert ada.problems == []
 
 
@@ -205,7 +237,7 @@ def test_axe_finds_nothing_serious_on_any_page(
     visitor.http("POST", "/v1/videos", model_id="veo-3.1", prompt="A lighthouse at dawn")
     visitor.page.reload()
     visitor.page.get_by_text("Ready", exact=True).wait_for()
-    for page in ("Create", "Library", "Credits"):
+    for page in ("Create", "Library", "Storyboard", "Credits"):
         if page != "Create":
             visitor.go(page)
             visitor.page.wait_for_load_state("networkidle")

@@ -1,0 +1,317 @@
+// Storyboard: a project's scenes with frames and prompts, and their clips.
+import { request, sentence } from "./api.js";
+import { credits, failure, moment } from "./format.js";
+import { html, useCallback, useEffect, useRef, useState } from "./html.js";
+import { Alert, Confirmed, Empty, Failed, ImageField, Loading, Progress, Status } from "./parts.js";
+import { usePolling } from "./polling.js";
+import { runs } from "./videos.js";
+
+/** @typedef {import("./api.js").Project} Project */
+/** @typedef {import("./api.js").ProjectSummary} ProjectSummary */
+/** @typedef {import("./api.js").Scene} Scene */
+
+const MOST_SCENES = 50;
+
+/** @param {{projectId: string, refreshBalance: () => void}} props */
+export const Storyboard = ({ projectId, refreshBalance }) =>
+  projectId
+    ? html`<${Board} key=${projectId} projectId=${projectId} refreshBalance=${refreshBalance} />`
+    : html`<${Projects} />`;
+
+function Projects() {
+  const [projects, setProjects] = useState(/** @type {ProjectSummary[] | null} */ (null));
+  const [cursor, setCursor] = useState(/** @type {string | null} */ (null));
+  const [problem, setProblem] = useState("");
+  const [name, setName] = useState("");
+  const [busy, setBusy] = useState(false);
+  const [failed, setFailed] = useState("");
+  const load = async (/** @type {string | null} */ from) => {
+    setProblem("");
+    try {
+      const more = from ? `&cursor=${encodeURIComponent(from)}` : "";
+      const page = await request("GET", `/v1/projects?limit=50${more}`);
+      setProjects((old) => [...(from ? (old ?? []) : []), ...page.projects]);
+      setCursor(page.cursor);
+    } catch (error) {
+      setProblem(sentence(error));
+    }
+  };
+  useEffect(() => void load(null), []);
+  const make = async (/** @type {Event} */ event) => {
+    event.preventDefault();
+    setBusy(true);
+    setFailed("");
+    try {
+      const made = await request("POST", "/v1/projects", { body: { name: name.trim() || null } });
+      location.hash = `#/storyboard/${made.project_id}`;
+    } catch (error) {
+      setFailed(sentence(error));
+      setBusy(false);
+    }
+  };
+  // An image that was uploaded for one video is a project without scenes and without a name.
+  const shown = projects?.filter((one) => one.name !== null || one.scene_count > 0);
+  return html`
+    <h1>Storyboard</h1>
+    <form class="line" onSubmit=${make}>
+      <label class="unseen" for="name">Name of the new project</label>
+      <input
+        id="name"
+        type="text"
+        maxlength="128"
+        placeholder="Name of a new project"
+        value=${name}
+        onInput=${(/** @type {any} */ event) => setName(event.target.value)}
+      />
+      <button type="submit" disabled=${busy}>Create project</button>
+    </form>
+    ${failed && html`<${Alert}>${failed}<//>`}
+    ${problem
+      ? html`<${Failed} problem=${problem} retry=${() => load(null)} />`
+      : !shown
+        ? html`<${Loading} number=${3} kind="cards" />`
+        : shown.length === 0
+          ? html`<${Empty} title="No projects yet">
+              A project has scenes. A scene with a first and a last image becomes a clip.
+            <//>`
+          : html`<ul class="grid">
+              ${shown.map(
+                (one) => html`<li key=${one.project_id}>
+                  <a class="tile" href=${`#/storyboard/${one.project_id}`}>
+                    <div class="text">
+                      <p class="prompt">${one.name ?? "Without a name"}</p>
+                      <p class="about">
+                        ${one.scene_count} ${one.scene_count === 1 ? "scene" : "scenes"} ·${" "}
+                        <time dateTime=${one.updated_at}>${moment(one.updated_at)}</time>
+                      </p>
+                    </div>
+                  </a>
+                </li>`,
+              )}
+            </ul>`}
+    ${cursor && html`<div class="more"><button class="quiet" type="button" onClick=${() => load(cursor)}>Show more</button></div>`}`;
+}
+
+/** Whether a scene can become a clip. @param {Scene} scene */
+const complete = (scene) => Boolean(scene.visual_prompt && scene.first_frame && scene.last_frame);
+
+/** @param {{projectId: string, refreshBalance: () => void}} props */
+function Board({ projectId, refreshBalance }) {
+  const [project, setProject] = useState(/** @type {Project | null} */ (null));
+  const [problem, setProblem] = useState("");
+  const [failed, setFailed] = useState("");
+  const [news, setNews] = useState("");
+  const [busy, setBusy] = useState(false);
+  const [price, setPrice] = useState(/** @type {{credits: number, clips: unknown[]} | null} */ (null));
+  const key = useRef("");
+  const path = `/v1/projects/${encodeURIComponent(projectId)}`;
+
+  const load = useCallback(async () => {
+    try {
+      const read = /** @type {Project} */ (await request("GET", path));
+      setProject((old) => keptUrls(old, read));
+      setProblem("");
+    } catch (error) {
+      setProblem(sentence(error));
+    }
+  }, [path]);
+  useEffect(() => void load(), [load]);
+  const scenes = project?.scenes ?? [];
+  const running = scenes.filter((one) => one.job_id && runs(one)).length;
+  usePolling(load, running > 0);
+  useEffect(() => refreshBalance(), [running]);
+  const ready = scenes.filter((one) => complete(one) && !(one.job_id && runs(one)) && !one.video_url);
+  const readyIds = ready.map((one) => one.scene_id).join();
+  // Another set of scenes, or another state of them, is another order.
+  useEffect(() => {
+    key.current = "";
+    setPrice(null);
+    if (!readyIds) return undefined;
+    const leaving = new AbortController();
+    const options = { body: { scene_ids: readyIds.split(",") }, signal: leaving.signal };
+    request("POST", `${path}/clips/estimate`, options).then(setPrice, () => {});
+    return () => leaving.abort();
+  }, [readyIds, JSON.stringify(ready.map((one) => [one.duration, one.model_id]))]);
+
+  const act = async (/** @type {() => Promise<unknown>} */ action) => {
+    setFailed("");
+    setNews("");
+    try {
+      await action();
+      await load();
+      return true;
+    } catch (error) {
+      setFailed(sentence(error));
+      return false;
+    }
+  };
+  const render = async (/** @type {string[]} */ sceneIds, force = false) => {
+    setBusy(true);
+    key.current ||= crypto.randomUUID();
+    const body = { scene_ids: sceneIds, force };
+    const done = await act(() => request("POST", `${path}/clips`, { body, key: key.current }));
+    key.current = "";
+    if (done) setNews("The clips were ordered.");
+    setBusy(false);
+  };
+
+  if (problem && !project)
+    return html`<p><a href="#/storyboard">All projects</a></p><${Failed} problem=${problem} retry=${load} />`;
+  if (!project) return html`<${Loading} number=${3} kind="rows" />`;
+  return html`
+    <p class="back"><a href="#/storyboard">All projects</a></p>
+    <div class="title">
+      <h1>${project.name ?? "Without a name"}</h1>
+      <div class="buttons">
+        <button
+          type="button"
+          disabled=${busy || ready.length === 0}
+          onClick=${() => render(ready.map((one) => one.scene_id))}
+        >
+          ${ready.length === 0
+            ? "Nothing to render"
+            : `Render ${ready.length} ${ready.length === 1 ? "clip" : "clips"}${price ? ` · ${credits(price.credits)}` : ""}`}
+        </button>
+      </div>
+    </div>
+    ${failed && html`<${Alert}>${failed}<//>`}
+    <p class="news" role="status">${news}</p>
+    ${scenes.length === 0 &&
+    html`<${Empty} title="No scenes yet">Add the first one, and give it two images and a prompt.<//>`}
+    <ol class="scenes">
+      ${scenes.map(
+        (scene, index) => html`<${SceneCard}
+          key=${scene.scene_id}
+          scene=${scene}
+          number=${index + 1}
+          busy=${busy}
+          change=${(/** @type {object} */ changes) =>
+            act(() => request("PATCH", `${path}/scenes/${scene.scene_id}`, { body: changes }))}
+          remove=${() => act(() => request("DELETE", `${path}/scenes/${scene.scene_id}`))}
+          render=${() => render([scene.scene_id], true)}
+        />`,
+      )}
+    </ol>
+    <div class="buttons">
+      <button
+        class="quiet"
+        type="button"
+        disabled=${scenes.length >= MOST_SCENES}
+        onClick=${() => act(() => request("POST", `${path}/scenes`, { body: {} }))}
+      >
+        Add a scene
+      </button>
+      <${Confirmed}
+        label="Delete project"
+        question="Delete it? Its videos remain in the library."
+        act=${async () => {
+          setFailed("");
+          try {
+            await request("DELETE", path);
+            location.hash = "#/storyboard";
+          } catch (error) {
+            setFailed(sentence(error));
+          }
+        }}
+      />
+    </div>`;
+}
+
+/**
+ * The project as it was read now, with the signed URLs of before for the same jobs: another URL
+ * would load the same video again.
+ * @param {Project | null} before
+ * @param {Project} now
+ * @returns {Project}
+ */
+function keptUrls(before, now) {
+  const known = new Map((before?.scenes ?? []).map((one) => [one.scene_id, one]));
+  const scenes = now.scenes.map((one) => {
+    const old = known.get(one.scene_id);
+    const same = old && old.job_id === one.job_id && old.video_url && one.video_url;
+    return same ? { ...one, video_url: old.video_url, thumbnail_url: old.thumbnail_url } : one;
+  });
+  return { ...now, scenes };
+}
+
+/**
+ * @param {{scene: Scene, number: number, busy: boolean,
+ *   change: (changes: object) => Promise<boolean>, remove: () => Promise<boolean>,
+ *   render: () => Promise<void>}} props
+ */
+function SceneCard({ scene, number, busy, change, remove, render }) {
+  const [prompt, setPrompt] = useState(scene.visual_prompt ?? "");
+  const [duration, setDuration] = useState(String(scene.duration));
+  const rendering = Boolean(scene.job_id) && runs(scene);
+  const id = (/** @type {string} */ name) => `${name}-${scene.scene_id}`;
+  const failedNow = scene.job_id && (scene.status === "failed" || scene.status === "cancelled");
+  return html`
+    <li class="scene" aria-label=${`Scene ${number}`}>
+      <header>
+        <h2>Scene ${number}</h2>
+        ${scene.job_id && html`<${Status} status=${scene.status} />`}
+      </header>
+      <div class="frames">
+        <${ImageField}
+          label="First image"
+          required=${true}
+          preview=${scene.first_frame ?? ""}
+          onUploaded=${(/** @type {any} */ made) => change({ first_frame: made.image_url })}
+          onRemoved=${() => change({ first_frame: null })}
+        />
+        <${ImageField}
+          label="Last image"
+          required=${true}
+          preview=${scene.last_frame ?? ""}
+          onUploaded=${(/** @type {any} */ made) => change({ last_frame: made.image_url })}
+          onRemoved=${() => change({ last_frame: null })}
+        />
+      </div>
+      <div class="words">
+        <div class="field">
+          <label for=${id("prompt")}>What happens</label>
+          <textarea
+            id=${id("prompt")}
+            rows="3"
+            maxlength="5000"
+            disabled=${rendering}
+            value=${prompt}
+            onInput=${(/** @type {any} */ event) => setPrompt(event.target.value)}
+            onChange=${() => change({ visual_prompt: prompt.trim() || null })}
+          ></textarea>
+        </div>
+        <div class="field short">
+          <label for=${id("seconds")}>Seconds</label>
+          <input
+            id=${id("seconds")}
+            type="number"
+            min="1"
+            max="600"
+            disabled=${rendering}
+            value=${duration}
+            onInput=${(/** @type {any} */ event) => setDuration(event.target.value)}
+            onChange=${() => Number(duration) >= 1 && change({ duration: Number(duration) })}
+          />
+        </div>
+      </div>
+      ${scene.video_url &&
+      html`<video
+        controls
+        playsinline
+        preload="metadata"
+        src=${scene.video_url}
+        poster=${scene.thumbnail_url ?? ""}
+        aria-label=${`Clip of scene ${number}`}
+      ></video>`}
+      ${rendering && html`<${Progress} job=${scene} />`}
+      ${failedNow &&
+      html`<p class="outcome">${failure(scene.error_code)} <strong>Clips that fail are free.</strong></p>`}
+      <div class="buttons">
+        ${(scene.video_url || failedNow) &&
+        html`<button class="quiet" type="button" disabled=${busy || rendering || !complete(scene)} onClick=${render}>
+          Render again
+        </button>`}
+        <${Confirmed} label="Delete scene" question="Delete this scene?" act=${remove} />
+      </div>
+    </li>`;
+}
