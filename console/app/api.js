@@ -85,6 +85,13 @@ export async function request(method, path, { body, key, signal } = {}) {
   }
 }
 
+/**
+ * Whether an order was certainly refused. Without that, its next try needs the same key.
+ * @param {unknown} error
+ */
+export const answered = (error) =>
+  error instanceof Problem && error.status >= 400 && error.status < 500 && error.status !== 401;
+
 /** @param {Response} answer */
 async function problemOf(answer) {
   const body = await answer.json().catch(() => ({}));

@@ -1,5 +1,5 @@
 // Create: choose a model, describe the video, see the price, and watch what runs.
-import { Problem, request, sentence } from "./api.js";
+import { answered, request, sentence } from "./api.js";
 import { count, credits, priceText } from "./format.js";
 import { html, useEffect, useMemo, useRef, useState } from "./html.js";
 import { Alert, Empty, Failed, ImageField, Loading, Outcome, Progress, Status, Thumbnail } from "./parts.js";
@@ -78,6 +78,7 @@ function Form({ models, balance, ordered }) {
   const [problem, setProblem] = useState("");
   const [news, setNews] = useState("");
   const key = useRef("");
+  const cards = useRef(/** @type {HTMLElement | null} */ (null));
   const model = /** @type {Model} */ (models.find((one) => one.model_id === modelId));
 
   const choose = (/** @type {Model} */ one) => {
@@ -110,11 +111,17 @@ function Form({ models, balance, ordered }) {
       setNews("The video was ordered. You can order another one meanwhile.");
       await ordered().catch(() => {});
     } catch (error) {
-      if (error instanceof Problem && error.status > 0 && error.status < 500) key.current = "";
+      if (answered(error)) key.current = "";
       setProblem(sentence(error));
     }
     setBusy(false);
   };
+  // On a phone the cards are one row, which begins with the chosen one.
+  useEffect(() => {
+    const row = cards.current;
+    const chosen = /** @type {HTMLElement | null | undefined} */ (row?.querySelector(".card:has(:checked)"));
+    if (row && chosen) row.scrollLeft = chosen.offsetLeft - row.offsetLeft - 18;
+  }, []);
   // Another order needs another key.
   useEffect(() => {
     key.current = "";
@@ -136,7 +143,7 @@ function Form({ models, balance, ordered }) {
       </div>
       <fieldset class="plain">
         <legend>Model</legend>
-        <div class="cards">
+        <div class="cards" ref=${cards}>
           ${models.map(
             (one) => html`<label class="card" key=${one.model_id}>
               <input
@@ -148,7 +155,7 @@ function Form({ models, balance, ordered }) {
               <span class="name">${one.name}</span>
               <span class="about">${one.description}</span>
               <span class="tags">
-                <span>${priceText(one.price)}</span>
+                ${priceText(one.price) && html`<span>${priceText(one.price)}</span>`}
                 ${one.image === "required" && html`<span>needs an image</span>`}
                 ${one.image === "optional" && html`<span>takes an image</span>`}
               </span>

@@ -114,7 +114,7 @@ export function ImageField({ label, required, preview, onUploaded, onRemoved, on
         ${preview && html`<img src=${preview} alt=${`${label}: preview`} />`}
         <div>
           <label class="button quiet">
-            ${busy ? "Uploading …" : preview ? "Choose another" : "Choose an image"}
+            ${busy ? "Uploading …" : preview ? "Change" : "Choose an image"}
             <input
               class="unseen"
               type="file"

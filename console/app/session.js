@@ -32,7 +32,7 @@ export async function start(whenEnded) {
   const answer = await fetch("config.json", { cache: "no-cache" });
   if (!answer.ok) throw new Error("config.json is missing");
   config = await answer.json();
-  const here = location.origin + location.pathname;
+  const here = new URL(".", location.href).href;
   manager = new oidc.UserManager({
     authority: config.issuer,
     client_id: config.client_id,

@@ -1,5 +1,5 @@
 // Storyboard: a project's scenes with frames and prompts, and their clips.
-import { request, sentence } from "./api.js";
+import { answered, request, sentence } from "./api.js";
 import { credits, failure, moment } from "./format.js";
 import { html, useCallback, useEffect, useRef, useState } from "./html.js";
 import { Alert, Confirmed, Empty, Failed, ImageField, Loading, Progress, Status } from "./parts.js";
@@ -103,7 +103,7 @@ function Board({ projectId, refreshBalance }) {
   const [news, setNews] = useState("");
   const [busy, setBusy] = useState(false);
   const [price, setPrice] = useState(/** @type {{credits: number, clips: unknown[]} | null} */ (null));
-  const key = useRef("");
+  const last = useRef({ order: "", key: "" });
   const path = `/v1/projects/${encodeURIComponent(projectId)}`;
 
   const load = useCallback(async () => {
@@ -122,9 +122,7 @@ function Board({ projectId, refreshBalance }) {
   useEffect(() => refreshBalance(), [running]);
   const ready = scenes.filter((one) => complete(one) && !(one.job_id && runs(one)) && !one.video_url);
   const readyIds = ready.map((one) => one.scene_id).join();
-  // Another set of scenes, or another state of them, is another order.
   useEffect(() => {
-    key.current = "";
     setPrice(null);
     if (!readyIds) return undefined;
     const leaving = new AbortController();
@@ -147,10 +145,19 @@ function Board({ projectId, refreshBalance }) {
   };
   const render = async (/** @type {string[]} */ sceneIds, force = false) => {
     setBusy(true);
-    key.current ||= crypto.randomUUID();
     const body = { scene_ids: sceneIds, force };
-    const done = await act(() => request("POST", `${path}/clips`, { body, key: key.current }));
-    key.current = "";
+    // A try that had no answer may have been accepted: the same order again has the same key.
+    const order = JSON.stringify(body);
+    if (last.current.order !== order) last.current = { order, key: crypto.randomUUID() };
+    const done = await act(async () => {
+      try {
+        await request("POST", `${path}/clips`, { body, key: last.current.key });
+      } catch (error) {
+        if (answered(error)) last.current = { order: "", key: "" };
+        throw error;
+      }
+      last.current = { order: "", key: "" };
+    });
     if (done) setNews("The clips were ordered.");
     setBusy(false);
   };
