@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -171,16 +172,18 @@ def main() -> int:
     except LookupError as error:
         print(error, file=sys.stderr)
         return 1
+    stopped = threading.Event()
+    # Also where they are ignored, as in a shell's background jobs.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
     types = [name for name in options.types.split(",") if name]
     with (
         Receiver(stack.description["receiver_port"], show) as receiver,
         Subscription(stack, receiver, types),
     ):
         print(f"receiving at {receiver.url}; Ctrl-C stops it", file=sys.stderr, flush=True)
-        try:
-            threading.Event().wait()
-        except KeyboardInterrupt:
-            print("stopped", file=sys.stderr)
+        stopped.wait()
+        print("stopped", file=sys.stderr)
     return 0
 
 

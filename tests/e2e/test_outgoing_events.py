@@ -103,20 +103,23 @@ def test_the_receiver_program_prints_verified_events_and_removes_its_webhook(
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert program.stdout is not None
-    assert program.stderr is not None
-    assert "receiving at" in program.stderr.readline()
-    customer = new_customer(7)
-    line = program.stdout.readline()
-    assert "credits.granted" in line
-    assert customer.user_id in line
-    url = f"http://127.0.0.1:{stack.description['receiver_port']}/events"
-    forged = httpx.post(url, json={"type": "credits.granted"}, trust_env=False)
-    assert forged.status_code == 401
-    assert program.stdout.readline().startswith("rejected")
-    program.send_signal(2)
-    program.communicate(timeout=PATIENCE)
-    assert program.returncode == 0
+    try:
+        assert program.stdout is not None
+        assert program.stderr is not None
+        assert "receiving at" in program.stderr.readline()
+        customer = new_customer(7)
+        line = program.stdout.readline()
+        assert "credits.granted" in line
+        assert customer.user_id in line
+        url = f"http://127.0.0.1:{stack.description['receiver_port']}/events"
+        forged = httpx.post(url, json={"type": "credits.granted"}, trust_env=False)
+        assert forged.status_code == 401
+        assert program.stdout.readline().startswith("rejected")
+        program.send_signal(2)
+        program.communicate(timeout=PATIENCE)
+        assert program.returncode == 0
+    finally:
+        program.kill()
     headers = stack.bearer("owner", admin=True)
     listed = httpx.get(f"{stack.api_url}/v1/admin/webhooks", headers=headers, trust_env=False)
     assert listed.json() == {"webhooks": []}

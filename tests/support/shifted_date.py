@@ -26,6 +26,7 @@ import time_machine
 VARIABLE = "CLIPMINT_TEST_DATE"
 
 AT_THE_REAL_DATE = (
+    "tests/browser",
     "tests/contract",
     "tests/e2e",
     "tests/integration/emulator",
