@@ -6,9 +6,11 @@ import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from clipmint.credits import ledger
 from clipmint.events import bus
 from clipmint.events.changes import VIDEO_COMPLETED, Event
 from clipmint.execution import submission
@@ -186,3 +188,27 @@ def test_the_tables_replace_what_stood_between_the_markers(tmp_path: Path) -> No
     document.write_text("no markers")
     with pytest.raises(ValueError, match="has no line"):
         write(document, ["new"])
+
+
+def test_a_payment_that_is_seen_before_it_is_credited_is_detected(
+    aws_clients: moto_aws.Clients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A deliberate mutation: the payment and its credits are written one after the other."""
+    scenario = SCENARIOS["a payment, three events"]
+    whole = play(scenario, aws_clients)
+    assert whole.found == ()
+    for point in points_of(whole):
+        assert play(scenario, aws_clients, (point,)).found == ()
+    write = ledger.write
+
+    def in_two_steps(change: Any, puts: Any) -> None:
+        write(None, puts)
+        write(change, ())
+
+    monkeypatch.setattr(ledger, "write", in_two_steps)
+    found = [
+        sentence
+        for point in points_of(play(scenario, aws_clients))
+        for sentence in play(scenario, aws_clients, (point,)).found
+    ]
+    assert any("the journal has" in sentence for sentence in found), found
