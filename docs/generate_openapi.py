@@ -124,6 +124,7 @@ PARAMETERS = {
 TAGS = {
     "Administration": "For the owner's own systems, with the scope clipmint/admin.",
     "Credits": "A user's balance and its journal.",
+    "Packs": "What an app's shop can sell.",
     "Events": "What an endpoint of the owner's receives: docs/events.md.",
     "Images": "Upload an image.",
     "Models": "What can be ordered, with its settings and prices.",

@@ -23,7 +23,7 @@ USER = {"Username": "ada@example.com"}
 KEPT = {
     *("LedgerTable", "JobsTable", "ModelsTable", "ProjectsTable", "IdempotencyTable"),
     "EndpointsTable",
-    *("VideosBucket", "ImagesBucket", "ConsoleBucket", "ProviderKeys"),
+    *("VideosBucket", "ImagesBucket", "ConsoleBucket", "ProviderKeys", "StoreSecrets"),
     *("UserPool", "UserPoolClient", "AdminClient", "AdminScope"),
 }
 
