@@ -1,4 +1,8 @@
-"""A stack of its own and a browser for the tests of the console."""
+"""A stack of its own and a browser for the tests of the console.
+
+Playwright runs an event loop in the process as long as its browser is open, so the browser is
+closed before tests of other files run.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ if TYPE_CHECKING:
     from local.stack import Stack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
     from local.stack import Stack
 
@@ -24,7 +28,7 @@ def stack() -> Iterator[Stack]:
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     from tests.support.browser import running_browser
 
