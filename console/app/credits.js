@@ -5,20 +5,22 @@ import { html, useEffect, useState } from "./html.js";
 import { Alert, Empty, Failed, Loading } from "./parts.js";
 
 /** @typedef {import("./api.js").Entry} Entry */
-/** @typedef {{kind?: string, credits: number, expires_at: string | null}} Lot */
-/** @typedef {{available: number, held: number, debt?: number, lots?: Lot[]}} Balance */
+/** @typedef {import("./api.js").Schemas["Credits"]} Balance */
+/** @typedef {import("./api.js").Schemas["OfferedPack"]} Pack */
 
 /** @type {Record<string, [string, number]>} the name, and the sign of the available balance */
 const KINDS = {
   grant: ["Credits added", 1],
-  purchase: ["Credits bought", 1],
   hold: ["On hold for a video", -1],
   capture: ["Charged for a video", 0],
   release: ["Returned", 1],
   expire: ["Ended", -1],
-  expiry: ["Ended", -1],
-  refund: ["Refunded", -1],
+  clawback: ["Taken back after a refund", -1],
+  adjust: ["Corrected", 1],
 };
+
+/** @type {Record<string, string>} */
+const LOTS = { promo: "a gift,", allowance: "of your plan,", purchased: "bought," };
 
 /** @param {string} kind */
 const kindName = (kind) =>
@@ -27,16 +29,19 @@ const kindName = (kind) =>
 export function Credits() {
   const [balance, setBalance] = useState(/** @type {Balance | null} */ (null));
   const [entries, setEntries] = useState(/** @type {Entry[]} */ ([]));
+  const [packs, setPacks] = useState(/** @type {Pack[]} */ ([]));
   const [cursor, setCursor] = useState(/** @type {string | null} */ (null));
   const [problem, setProblem] = useState("");
   const [moreProblem, setMoreProblem] = useState("");
   const load = async () => {
     setProblem("");
     try {
-      const [now, journal] = await Promise.all([
+      const [now, journal, offered] = await Promise.all([
         request("GET", "/v1/credits"),
         request("GET", "/v1/credits/entries?limit=50"),
+        request("GET", "/v1/packs"),
       ]);
+      setPacks(offered.packs);
       setBalance(now);
       setEntries(journal.entries);
       setCursor(journal.cursor);
@@ -59,14 +64,14 @@ export function Credits() {
 
   if (problem) return html`<h1>Credits</h1><${Failed} problem=${problem} retry=${load} />`;
   if (!balance) return html`<h1>Credits</h1><${Loading} number=${3} kind="cards" />`;
-  const lots = balance.lots ?? [];
+  const { lots, debt } = balance;
   return html`
     <h1>Credits</h1>
     <div class="figures">
       <div class="figure main"><strong>${count(balance.available)}</strong><span>available</span></div>
       <div class="figure"><strong>${count(balance.held)}</strong><span>on hold for running videos</span></div>
-      ${(balance.debt ?? 0) > 0 &&
-      html`<div class="figure bad"><strong>${count(balance.debt ?? 0)}</strong><span>owed; the next credits pay it first</span></div>`}
+      ${debt > 0 &&
+      html`<div class="figure bad"><strong>${count(debt)}</strong><span>owed; the next credits pay it first</span></div>`}
     </div>
     ${lots.length > 0 &&
     html`<section aria-labelledby="lots">
@@ -75,7 +80,23 @@ export function Credits() {
         ${lots.map(
           (lot) => html`<li>
             <strong>${credits(lot.credits)}</strong>
-            <span>${lot.expires_at ? `until ${day(lot.expires_at)}` : "without an end"}</span>
+            <span>${LOTS[lot.kind] ?? ""} ${lot.expires_at ? `until ${day(lot.expires_at)}` : "without an end"}</span>
+          </li>`,
+        )}
+      </ul>
+    </section>`}
+    ${packs.length > 0 &&
+    html`<section aria-labelledby="packs">
+      <h2 id="packs">Packs</h2>
+      <ul class="lots">
+        ${packs.map(
+          (pack) => html`<li>
+            <strong>${credits(pack.credits)}</strong>
+            <span>
+              ${pack.name || pack.product_id}${pack.expires_after_days
+                ? `, valid for ${count(pack.expires_after_days)} days`
+                : ""}
+            </span>
           </li>`,
         )}
       </ul>
@@ -101,7 +122,7 @@ export function Credits() {
 
 /** @param {{entry: Entry}} props */
 function Line({ entry }) {
-  const sign = KINDS[entry.kind]?.[1] ?? 0;
+  const sign = (KINDS[entry.kind]?.[1] ?? 0) * Math.sign(entry.credits);
   const amount = `${sign > 0 ? "+" : sign < 0 ? "−" : ""}${count(Math.abs(entry.credits))}`;
   return html`<tr>
     <td><time dateTime=${entry.created_at}>${moment(entry.created_at)}</time></td>

@@ -264,3 +264,34 @@ def test_the_console_is_used_with_the_keyboard_alone(ada: Visitor) -> None:
     ada.page.keyboard.press("Tab")
     ada.page.keyboard.type("A fox")
     assert ada.page.get_by_label("Describe the video").input_value() == "A fox"
+
+
+def test_credits_show_when_they_end_and_what_has_come_and_gone(ada: Visitor) -> None:
+    pack = {"name": "Small pack", "credits": 50, "kind": "allowance", "expires_after_days": 30}
+    ada.http("PUT", "/v1/admin/packs/small", **pack, store_ids={"stripe": ["price_small"]})
+    ada.http(
+        "POST",
+        "/v1/admin/grants",
+        user_id=ada.name,
+        amount=20,
+        reference=f"{ada.name}-gift",
+        kind="promo",
+        expires_at="2090-01-02T12:00:00Z",
+    )
+    ada.sign_in()
+    ada.order("A fox in the snow")
+    ada.page.get_by_text("Ready", exact=True).wait_for()
+    ada.go("Credits")
+    ada.page.get_by_role("heading", name="Your credits").wait_for()
+    lots = ada.page.get_by_role("region", name="Your credits, in the order").inner_text()
+    assert "bought, without an end" in lots
+    packs = ada.page.get_by_role("region", name="Packs").inner_text()
+    assert "50 credits" in packs
+    assert "Small pack, valid for 30 days" in packs
+    table = ada.page.get_by_role("table").inner_text()
+    for line in ("Credits added", "On hold for a video", "Charged for a video"):
+        assert line in table
+    ada.page.get_by_role("link", name="Show the video").first.click()
+    ada.page.get_by_role("dialog").get_by_text("Veo 3.1").wait_for()
+    assert violations(ada) == []
+    assert ada.problems == []
