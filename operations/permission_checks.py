@@ -45,6 +45,7 @@ BY_SERVICE: Mapping[str, tuple[Needed, ...]] = {
     "AWS::CloudFront": (
         Needed("cloudfront:CreateDistribution GetDistribution UpdateDistribution TagResource"),
         Needed("cloudfront:CreateOriginAccessControl GetOriginAccessControl"),
+        Needed("cloudfront:CreateResponseHeadersPolicy GetResponseHeadersPolicy"),
     ),
     "AWS::CloudWatch": (Needed("cloudwatch:PutMetricAlarm DescribeAlarms PutDashboard"),),
     "AWS::Cognito": (
