@@ -182,5 +182,7 @@ def _lows(user_id: str, journal: list[Item], low_credits: int) -> Iterator[Key]:
 def _of_one_transaction(entry: Item, following: Item) -> bool:
     if "expire" in {entry["kind"], following["kind"]}:
         return bool(entry["created_at"] == following["created_at"])
+    if entry["kind"] not in {"hold", "capture", "release"}:
+        return False  # a grant, a refund or a correction is a transaction of its own
     same = ("kind", "created_at") if entry["kind"] == "hold" else ("job_id", "created_at")
     return all(entry.get(name) == following.get(name) for name in same)
