@@ -35,6 +35,7 @@ pytestmark = pytest.mark.slow
 CUSTOMERS = 3
 MOST_JOBS = 60
 """Of each customer. There is no such load on AWS; it keeps two cores busy."""
+EXPECTED = frozenset({200, 202})
 BETWEEN_SECONDS = 4.0
 """How long each release serves orders before the next update."""
 
@@ -119,8 +120,12 @@ def logged_errors(stack: Stack) -> list[str]:
 
 
 @contextmanager
-def load_on(stack: Stack) -> Iterator[Load]:
-    """Orders until the block ends; then waits for every job and checks them all."""
+def load_on(stack: Stack, accepted: frozenset[int] = EXPECTED) -> Iterator[Load]:
+    """Orders until the block ends; then waits for every job and checks them all.
+
+    Fails if a response has another status than those in ``accepted``. A request that got a 5xx is
+    repeated in any case.
+    """
     owner = Owner(stack)
     with ExitStack() as opened:
         customers = [opened.enter_context(Customer(stack)) for _ in range(CUSTOMERS)]
@@ -136,7 +141,7 @@ def load_on(stack: Stack) -> Iterator[Load]:
         finally:
             load.stop()
         assert load.errors == []
-        assert set(load.statuses) <= {200, 202}, logged_errors(stack)
+        assert EXPECTED <= set(load.statuses) <= accepted, logged_errors(stack)
 
         def jobs() -> list[dict[str, Any]]:
             return [job for one in customers for job in jobs_of(stack, one.user_id)]
@@ -185,14 +190,16 @@ def test_an_update_a_failed_one_and_a_roll_back_under_load(tmp_path: Path) -> No
             time.sleep(BETWEEN_SECONDS)
             deploy(stack, other)
         assert len(load.accepted) >= 3 * CUSTOMERS
-        assert set(load.statuses) == {200, 202}
 
 
 def test_an_update_from_the_previous_release_and_back_under_load(tmp_path: Path) -> None:
     previous = previous_release(tmp_path)
     if previous is None:
         pytest.skip("the history of this clone does not contain the previous release")
-    with stack_of(previous) as stack, load_on(stack) as load:
+    # Functions without aliases are changed in two steps, first their layers and then their code. A
+    # request between the two can fail, on AWS as here; the next release begins with aliases.
+    accepted = EXPECTED if previous.has_aliases else EXPECTED | {500}
+    with stack_of(previous) as stack, load_on(stack, accepted) as load:
         deploy(stack, THIS)
         time.sleep(BETWEEN_SECONDS)
         # Executions that began with aliases wait while a release without them is deployed.
@@ -200,4 +207,3 @@ def test_an_update_from_the_previous_release_and_back_under_load(tmp_path: Path)
         time.sleep(BETWEEN_SECONDS)
         deploy(stack, THIS)
     assert len(load.accepted) >= 2 * CUSTOMERS
-    assert set(load.statuses) == {200, 202}

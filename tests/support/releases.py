@@ -34,6 +34,11 @@ class Release:
         return self.folder / "template.yaml"
 
     @property
+    def has_aliases(self) -> bool:
+        """Whether each version of a function stays as it was published, behind an alias."""
+        return "AutoPublishAlias" in self.template.read_text(encoding="utf-8")
+
+    @property
     def layers(self) -> dict[str, Layer]:
         layers = default_layers()
         own = layers["ClipmintLayer"]
