@@ -29,6 +29,14 @@ from tests.support.shared_stack import FAL
 
 OWNERS = "^/v1/admin/"
 """What the owner's own systems call."""
+FOR_A_WAITING_PURCHASE = frozenset(
+    {
+        "GET /v1/admin/purchases/{purchase_id}",
+        "POST /v1/admin/purchases/{purchase_id}/apply",
+        "POST /v1/admin/purchases/{purchase_id}/dismiss",
+    }
+)
+"""A store's call makes one: tests/integration/functions/test_purchases_handler.py."""
 
 OPEN, HOURLY, CLIPS = 4, 7, 5
 FRAMES = {"first_frame": "https://example.com/a.png", "last_frame": "https://example.com/b.png"}
@@ -161,5 +169,5 @@ def test_the_owners_part_of_the_api_behaves_as_documented(stack: Stack, tmp_path
         phases=("examples", "coverage", "fuzzing"),
         only=OWNERS,
     )
-    flawless(went)
+    flawless(went, at_the_right_moment=FOR_A_WAITING_PURCHASE)
     assert went.operations == operations_below(OWNERS)
