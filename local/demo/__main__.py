@@ -18,6 +18,7 @@ from PIL import UnidentifiedImageError
 
 from local.demo.app import UnexpectedAnswer
 from local.demo.checks import Checks
+from local.demo.fifth_act import FifthAct
 from local.demo.first_act import USER, FirstAct
 from local.demo.fourth_act import FourthAct
 from local.demo.orders import NAMES, Order, bill, orders, rerouted, side_by_side
@@ -113,6 +114,7 @@ def _run(
                     SecondAct(stack, screen, checks, options.out).run_second()
                     ThirdAct(stack, screen, checks).run()
                     FourthAct(stack, screen, checks).run()
+                    FifthAct(stack, screen, checks).run()
             if not checks.wrong:
                 screen.heading(
                     f"Done in {time.monotonic() - began:.1f} s; {checks.made} checks passed"

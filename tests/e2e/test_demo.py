@@ -22,6 +22,7 @@ import av
 import pytest
 from PIL import Image
 
+from tests.support.catalog import VEO_DRAFT
 from tests.support.demo_run import KEYS, PATIENCE_SECONDS, ROOT, Run, environment, run
 
 VIDEOS: Mapping[str, tuple[int, tuple[int, int]]] = {
@@ -117,6 +118,16 @@ def test_an_event_is_delivered_a_forged_one_rejected_and_one_delivered_again(dem
     assert first == f"delivered: credits.granted {identity[0]}, signature verified"
     assert forged == "rejected: a forged event, with 401"
     assert again == f"delivered again: {identity[0]}, the same id and the same bytes"
+
+
+@pytest.mark.slow
+def test_a_payment_counts_once_a_promotion_ends_and_a_refund_leaves_a_debt(demo: Run) -> None:
+    lines = demo.section("Fifth act: a payment, a promotion, and a refund")
+    assert [line.strip() for line in lines[:3]] == [
+        "a payment, reported twice: 50 credits, once",
+        "a promotion of 20 credits: gone after 3 s",
+        f"refunded: 50 credits, of which {VEO_DRAFT} were spent: a debt",
+    ]
 
 
 @pytest.mark.slow
