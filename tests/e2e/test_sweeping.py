@@ -98,7 +98,7 @@ def test_a_video_that_exists_gets_a_day_to_arrive(stack: RunningStack, ada: Cust
 def test_an_execution_end_without_an_event_is_found_by_the_schedule(
     stack: RunningStack, ada: Customer
 ) -> None:
-    for _ in range(3):
+    for _ in range(20):  # more than Submit is retried until the execution is aborted
         ada.crash("SubmitFunction", "GetItem", key="unheard")
     job_id = ada.order("unheard", model_id="patient-t2v")
     with events_of_executions_lost(stack):
