@@ -10,10 +10,10 @@ from typing import Any
 
 from clipmint import clock
 
-STRIPE_SECRET = "whsec_test"
+STRIPE_SECRET = "whsec_test_of_the_owner"
 REVENUECAT_SECRET = "Bearer-the-agreed-text"
 SECRETS = {
-    "STRIPE_WEBHOOK_SECRETS": f"whsec_next {STRIPE_SECRET}",
+    "STRIPE_WEBHOOK_SECRETS": f"whsec_next_of_the_owner {STRIPE_SECRET}",
     "REVENUECAT_AUTHORIZATIONS": REVENUECAT_SECRET,
     "REVENUECAT_TESTERS": "tester",
 }

@@ -24,10 +24,20 @@ STORES: Mapping[str, tuple[str, Read]] = {
 """By the name in the path: the member of the secret, and the reader of the store's webhooks."""
 
 _NAMES = (stripe.SECRETS, revenuecat.SECRETS, revenuecat.TESTERS)
+_PROOFS = (stripe.SECRETS, revenuecat.SECRETS)
+"""Members by whose values a store proves itself."""
+
+SHORTEST_SECRET = 16
+"""Of a value that proves a store, in characters."""
 
 
 def _read_secrets() -> Mapping[str, str]:
-    return read_secret(_NAMES, StoreSettings.read().store_secrets_arn)
+    found = read_secret(_NAMES, StoreSettings.read().store_secrets_arn)
+    for name in _PROOFS:
+        # "Bearer some-text" is two values, and the first is easy to guess.
+        if any(len(value) < SHORTEST_SECRET for value in found[name].split()):
+            raise KeysUnreadable(f"{name}: a value has less than {SHORTEST_SECRET} characters")
+    return found
 
 
 def _new_keys() -> OwnerKeys:

@@ -429,7 +429,7 @@ def test_a_body_that_is_too_large_is_refused() -> None:
 
 def test_an_unknown_store_and_one_that_is_not_connected_are_refused() -> None:
     assert deliver(Delivery("paypal", "{}")).code == "NOT_FOUND"
-    connect_stores({"REVENUECAT_AUTHORIZATIONS": "x"})
+    connect_stores({"REVENUECAT_AUTHORIZATIONS": wire.REVENUECAT_SECRET})
     assert deliver(checkout()).code == "WEBHOOK_NOT_PROVEN"
     connect_stores({"STRIPE_WEBHOOK_SECRETS": "  "})
     assert deliver(checkout()).code == "WEBHOOK_NOT_PROVEN"
@@ -444,6 +444,17 @@ def test_without_its_secret_a_report_is_to_be_repeated(
     stores.forget()
     answer = deliver(checkout())
     assert (answer.status, answer.code) == (503, "TEMPORARILY_UNAVAILABLE")
+    assert '"StoreSecretsUnreadable":[1.0]' in capsys.readouterr().out.replace(" ", "")
+
+
+@pytest.mark.parametrize("name", ["REVENUECAT_AUTHORIZATIONS", "STRIPE_WEBHOOK_SECRETS"])
+@pytest.mark.parametrize("value", ["Bearer {}", "Basic {}", "{} short"])
+def test_a_secret_that_is_easy_to_guess_is_not_in_use(
+    name: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    connect_stores(wire.SECRETS | {name: value.format("a-text-that-is-long-enough")})
+    guess = changed(wire.revenuecat(), Authorization=value.split(maxsplit=1)[0])
+    assert deliver(guess).code == "TEMPORARILY_UNAVAILABLE"
     assert '"StoreSecretsUnreadable":[1.0]' in capsys.readouterr().out.replace(" ", "")
 
 
