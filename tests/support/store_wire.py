@@ -111,6 +111,7 @@ def revenuecat(kind: str = "NON_RENEWING_PURCHASE", **changes: Any) -> Delivery:
         "purchased_at_ms": 1_658_726_378_679,
         "expiration_at_ms": None,
         "environment": "PRODUCTION",
+        "is_family_share": False,
         "transaction_id": "123456789012345",
         "original_transaction_id": "123456789012345",
         "store": "APP_STORE",

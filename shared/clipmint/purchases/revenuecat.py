@@ -54,6 +54,8 @@ def read(
 
 def _fact(event: Mapping[str, Any], user: str) -> Paid | Withdrawn | None:
     kind = text(event, "type")
+    if event.get("is_family_share") is True:
+        return None  # each member of the family has an event, and one of them has paid
     if kind == "CANCELLATION" and event.get("cancel_reason") == "CUSTOMER_SUPPORT":
         return Withdrawn()
     if kind == "REFUND_REVERSED":

@@ -102,6 +102,7 @@ def test_the_pack_determines_the_amount_and_the_payload_does_not() -> None:
         lambda: wire.revenuecat("EXPIRATION"),
         lambda: wire.revenuecat("TEST"),
         lambda: wire.revenuecat("INITIAL_PURCHASE", period_type="TRIAL"),
+        lambda: wire.revenuecat("INITIAL_PURCHASE", is_family_share=True),
         lambda: wire.revenuecat(environment="SANDBOX"),
         lambda: wire.revenuecat(transaction_id=None),
     ],
