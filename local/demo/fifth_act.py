@@ -124,6 +124,7 @@ class FifthAct:
             "id": f"evt_{uuid.uuid4().hex}",
             "object": "event",
             "api_version": "2025-02-24.acacia",
+            "livemode": True,
             "type": kind,
             "data": {"object": found},
         }

@@ -16,6 +16,7 @@ SECRETS = {
     "STRIPE_WEBHOOK_SECRETS": f"whsec_next_of_the_owner {STRIPE_SECRET}",
     "REVENUECAT_AUTHORIZATIONS": REVENUECAT_SECRET,
     "REVENUECAT_TESTERS": "tester",
+    "STRIPE_TESTERS": "another tester",
 }
 PACK = {"credits": 500, "name": "500 credits", "store_ids": {"revenuecat": ["com.app.credits_500"]}}
 
@@ -36,12 +37,20 @@ def signature(body: str, *, secret: str = STRIPE_SECRET, seconds_ago: float = 0)
     return f"t={at},v1={signed}"
 
 
-def stripe(kind: str, found: dict[str, Any], *, event_id: str = "", **signed: Any) -> Delivery:
+def stripe(
+    kind: str,
+    found: dict[str, Any],
+    *,
+    event_id: str = "",
+    livemode: bool | None = True,
+    **signed: Any,
+) -> Delivery:
     """An event of Stripe about an object."""
     event = {
         "id": event_id or f"evt_{kind}",
         "object": "event",
         "api_version": "2025-02-24.acacia",
+        "livemode": livemode,
         "type": kind,
         "data": {"object": found},
     }
@@ -49,7 +58,7 @@ def stripe(kind: str, found: dict[str, Any], *, event_id: str = "", **signed: An
     return Delivery("stripe", body, {"Stripe-Signature": signature(body, **signed)})
 
 
-def checkout(kind: str = "completed", **changes: Any) -> Delivery:
+def checkout(kind: str = "completed", *, livemode: bool | None = True, **changes: Any) -> Delivery:
     """A session of Checkout that is paid, unless changed."""
     session: dict[str, Any] = {
         "id": "cs_1",
@@ -60,7 +69,7 @@ def checkout(kind: str = "completed", **changes: Any) -> Delivery:
         "metadata": {"clipmint_product": "credits-500"},
         "amount_total": 1,
     }
-    return stripe(f"checkout.session.{kind}", session | changes)
+    return stripe(f"checkout.session.{kind}", session | changes, livemode=livemode)
 
 
 def intent(**changes: Any) -> Delivery:

@@ -23,7 +23,7 @@ STORES: Mapping[str, tuple[str, Read]] = {
 }
 """By the name in the path: the member of the secret, and the reader of the store's webhooks."""
 
-_NAMES = (stripe.SECRETS, revenuecat.SECRETS, revenuecat.TESTERS)
+_NAMES = (stripe.SECRETS, stripe.TESTERS, revenuecat.SECRETS, revenuecat.TESTERS)
 _PROOFS = (stripe.SECRETS, revenuecat.SECRETS)
 """Members by whose values a store proves itself."""
 

@@ -21,6 +21,7 @@ from clipmint.purchases.payment import Paid, Refunded, Report, Withdrawn
 from clipmint.purchases.reading import integer, json_object, moment, objects, text
 
 SECRETS = "STRIPE_WEBHOOK_SECRETS"
+TESTERS = "STRIPE_TESTERS"
 TOLERANCE_SECONDS = 300
 NEW_PERIODS = frozenset({"subscription_create", "subscription_cycle"})
 
@@ -29,6 +30,9 @@ def read(
     headers: Mapping[str, str], raw: bytes, secrets: Mapping[str, Sequence[str]]
 ) -> list[Report]:
     """What a webhook reports; nothing for an event that moves no credits.
+
+    Payments in the test mode count only for users who are testers. Refunds and disputes do not name
+    a user; in the test mode there are only those of such payments.
 
     Parameters
     ----------
@@ -47,7 +51,12 @@ def read(
     event_id, kind = text(event, "id"), text(event, "type")
     found = objects(objects(event, "data"), "object")
     facts = _READERS[kind](found) if kind in _READERS else iter(())
-    return [Report("stripe", event_id, payment_id, fact) for payment_id, fact in facts]
+    live = event.get("livemode") is True
+    return [
+        Report("stripe", event_id, payment_id, fact)
+        for payment_id, fact in facts
+        if live or not isinstance(fact, Paid) or fact.user_id in secrets[TESTERS]
+    ]
 
 
 def verify(header: str, raw: bytes, secrets: Sequence[str], now: float) -> None:

@@ -91,6 +91,9 @@ def test_the_pack_determines_the_amount_and_the_payload_does_not() -> None:
         lambda: checkout("expired"),
         lambda: checkout(mode="subscription"),
         lambda: checkout(client_reference_id=None, metadata={}),
+        lambda: checkout(livemode=False),
+        lambda: checkout(livemode=None),
+        lambda: checkout(livemode=False, client_reference_id=None),
         lambda: intent(metadata={}),
         lambda: invoice("subscription_update"),
         lambda: invoice("manual"),
@@ -148,6 +151,16 @@ def test_sandbox_purchases_count_for_testers() -> None:
     tester = {"environment": "SANDBOX", "app_user_id": "tester"}
     assert results(wire.revenuecat(**tester)) == ["applied"]
     assert account("tester").available == 500
+
+
+def test_payments_in_the_test_mode_of_stripe_count_for_testers() -> None:
+    assert results(checkout(livemode=False, client_reference_id="tester")) == ["applied"]
+    assert account("tester").available == 500
+    assert results(wire.stripe("charge.refunded", CHARGE, livemode=False)) == ["applied"]
+    assert account("tester").available == 0
+
+
+CHARGE = {"id": "ch_1", "payment_intent": "pi_1", "amount": 10, "amount_refunded": 10}
 
 
 # ── Refunds and disputes ─────────────────────────────────────────────────────────────────────────
