@@ -4,7 +4,7 @@ The signature is that of https://docs.stripe.com/webhooks#verify-manually: HMAC-
 and the raw body. The contract tests compare it with the official `stripe` package.
 
 A payment is a PaymentIntent: Checkout, an invoice, a charge and a dispute all name it. The user is
-``client_reference_id``, or ``clipmint_user`` of the metadata; the product is ``clipmint_product``
+``clipmint_user`` of the metadata, or ``client_reference_id``; the product is ``clipmint_product``
 of the metadata, or the price of an invoice's line.
 """
 
@@ -88,7 +88,10 @@ def _checkout(session: Mapping[str, Any]) -> Facts:
     # A subscription's session is paid by its invoice; a session may also cost nothing.
     if session.get("mode") == "payment" and session.get("payment_status") == "paid":
         metadata = objects(session, "metadata")
-        user = text(session, "client_reference_id") or text(metadata, "clipmint_user")
+        user = text(metadata, "clipmint_user")
+        if not user and not session.get("payment_link"):
+            # The buyer writes that of a payment link, into its URL.
+            user = text(session, "client_reference_id")
         product = text(metadata, "clipmint_product")
         if user or product:  # else it is of another business of the owner's
             yield _payment_of(session), Paid(product or None, user or None)

@@ -83,6 +83,14 @@ def test_the_pack_determines_the_amount_and_the_payload_does_not() -> None:
     assert account().available == 500
 
 
+@pytest.mark.parametrize("link", [None, "plink_1"])
+def test_the_user_whom_our_metadata_name_is_credited(link: str | None) -> None:
+    metadata = {"clipmint_product": "credits-500", "clipmint_user": "ada"}
+    paid = checkout(client_reference_id="eve", payment_link=link, metadata=metadata)
+    assert results(paid) == ["applied"]
+    assert (account().available, account("eve").available) == (500, 0)
+
+
 @pytest.mark.parametrize(
     "delivery",
     [
@@ -230,6 +238,7 @@ def waiting(owner: Caller) -> list[dict[str, Any]]:
         ({"metadata": {"clipmint_product": "credits-900"}}, "UNKNOWN_PRODUCT"),
         ({"metadata": {}}, "UNKNOWN_PRODUCT"),
         ({"client_reference_id": None}, "UNKNOWN_USER"),
+        ({"payment_link": "plink_1"}, "UNKNOWN_USER"),
     ],
 )
 def test_a_purchase_of_an_unknown_product_or_user_waits_and_raises_the_alarm(
