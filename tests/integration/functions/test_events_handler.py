@@ -13,11 +13,13 @@ import pytest
 from clipmint import clock
 from clipmint.catalog.model import Settings
 from clipmint.credits import ledger
+from clipmint.errors import TemporarilyUnavailable
 from clipmint.execution import orphans
 from clipmint.jobs import job_store
 from clipmint.jobs.job import Asset, Job, JobStatus
 from clipmint.jobs.outcomes import FailureCode
 from clipmint.jobs.verdict import Verdict
+from clipmint.projects.project_items import BatchItem, batch_sk
 from functions.events.app import handler
 from tests.support import streams
 from tests.support.event_bus import Bus, event_bus
@@ -225,9 +227,8 @@ def test_a_record_that_cannot_be_read_is_reported_and_stops_no_other(
 # ── Clips ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_end_of_the_last_clip_is_an_event_of_the_call_with_one_id(aws: Aws, bus: Bus) -> None:
-    from clipmint.projects.project_items import BatchItem, batch_sk
-
+def three_clips() -> list[Job]:
+    """The jobs of one call for clips."""
     clip = {"batch_id": "batch-1", "project_id": "project-1"}
     jobs = [open_job(scene_id=f"scene-{number}", **clip) for number in range(3)]
     BatchItem(
@@ -239,6 +240,11 @@ def test_the_end_of_the_last_clip_is_an_event_of_the_call_with_one_id(aws: Aws, 
         balance_after=0,
         remaining=0,
     ).save()
+    return jobs
+
+
+def test_the_end_of_the_last_clip_is_an_event_of_the_call_with_one_id(bus: Bus) -> None:
+    jobs = three_clips()
     end(jobs[2], JobStatus.FAILED, FailureCode.INTERNAL)
     end(jobs[0], JobStatus.CANCELLED, FailureCode.CANCELLED)
     run(passed())
@@ -269,6 +275,54 @@ def test_the_end_of_the_last_clip_is_an_event_of_the_call_with_one_id(aws: Aws, 
         ],
         "credits_used": 32,
     }
+
+
+@pytest.mark.parametrize("broken", ["a job", "the call"])
+def test_clips_that_cannot_be_read_are_reported_and_stop_no_other_event(
+    aws: Aws, bus: Bus, capsys: pytest.CaptureFixture[str], broken: str
+) -> None:
+    jobs = three_clips()
+    end(jobs[0], JobStatus.CANCELLED, FailureCode.CANCELLED)
+    key = {"job_id": {"S": jobs[1].job_id}}
+    table, key, attribute = {
+        "a job": ("JobsTable", key, "status"),
+        "the call": (
+            "ProjectsTable",
+            {"user_id": {"S": USER}, "sk": {"S": batch_sk("batch-1")}},
+            "clips",
+        ),
+    }[broken]
+    aws.dynamodb.update_item(
+        TableName=table,
+        Key=key,
+        UpdateExpression="SET #name = :other",
+        ExpressionAttributeNames={"#name": attribute},
+        ExpressionAttributeValues={":other": {"S": "of a newer version"}},
+    )
+    ledger.grant("user-2", 100, "purchase-2")
+    assert run(passed()) == []
+    assert bus.of("clips.finished") == []
+    assert len(bus.of("video.cancelled")) == 1
+    assert "purchase-2" in [one["data"]["reference"] for one in bus.of("credits.granted")]
+    assert '"UnreadableRecord":[1.0]' in capsys.readouterr().out
+
+
+def test_the_end_of_a_clip_is_read_again_while_dynamodb_does_not_answer(
+    aws: Aws, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = three_clips()
+    for job in jobs:
+        end(job, JobStatus.FAILED, FailureCode.INTERNAL)
+
+    def no_answer(*_: Any, **__: Any) -> Any:
+        raise TemporarilyUnavailable("Not everything could be read; ask again")
+
+    records = [one for one in passed() if "job_id" in one["dynamodb"]["Keys"]]
+    with monkeypatch.context() as patch:
+        patch.setattr(job_store, "get_many", no_answer)
+        assert run(records) == [records[0]["dynamodb"]["SequenceNumber"]]
+    assert run(records) == []
+    assert len(bus.of("clips.finished")) == 3
 
 
 def test_settings_that_a_job_stores_do_not_matter(bus: Bus) -> None:
