@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from clipmint import clock, lots
@@ -81,10 +82,12 @@ class EndedClip:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """The events of one record; and the call whose clips may all have ended, if there is one."""
+    """The events of one record; and the call whose clips may all have ended, if there is one.
+    ``unreadable``: for each event that the item has not the attributes for, what is wrong."""
 
     events: tuple[Event, ...] = ()
     ended_clip: EndedClip | None = None
+    unreadable: tuple[Exception, ...] = ()
 
 
 NOTHING = Changes()
@@ -113,8 +116,8 @@ def changes_in(record: Mapping[str, Any], *, low_credits: int) -> Changes:
 
     Raises
     ------
-    KeyError, TypeError, ValueError
-        An item has not the attributes that the event needs.
+    AttributeError, LookupError, TypeError, ValueError
+        Nothing of the record can be read. For one event of several, see `Changes.unreadable`.
     """
     change = record["dynamodb"]
     new, old = plain(change.get("NewImage", {})), plain(change.get("OldImage", {}))
@@ -126,7 +129,8 @@ def changes_in(record: Mapping[str, Any], *, low_credits: int) -> Changes:
         written_at = datetime.fromtimestamp(int(change["ApproximateCreationDateTime"]), UTC)
         return Changes(tuple(_of_account(new, old, low_credits, clock.iso(written_at))))
     if new.get("kind") == "grant" and not old:
-        return Changes((_granted(new),))
+        events, unreadable = _made([partial(_granted, new)])
+        return Changes(events, unreadable=unreadable)
     return NOTHING
 
 
@@ -152,13 +156,31 @@ def _plain(marked: Mapping[str, Any]) -> Any:
 def _of_job(new: Plain, old: Plain) -> Changes:
     if not old:
         return NOTHING  # a new job
-    events = [*_image_ready(new, old), *_orphans(new, old)]
+    makers: list[Callable[[], Event | None]] = [partial(_image_ready, new, old)]
+    makers += [partial(_orphan, new, old, one) for one in _orphans_of(new)]
     ended_clip = None
     if "open" in old and "open" not in new and new["status"] in ENDS:
-        events.append(_ended(new))
+        makers.append(partial(_ended, new))
         if new.get("batch_id"):
             ended_clip = EndedClip(new["user_id"], new["batch_id"])
-    return Changes(tuple(events), ended_clip)
+    events, unreadable = _made(makers)
+    return Changes(events, ended_clip, unreadable)
+
+
+def _made(
+    makers: Sequence[Callable[[], Event | None]],
+) -> tuple[tuple[Event, ...], tuple[Exception, ...]]:
+    """The events that can be made. What is wrong with one, such as an orphan, hides no other."""
+    events, unreadable = list[Event](), list[Exception]()
+    for make in makers:
+        try:
+            event = make()
+            if event is not None:
+                clock.from_iso(event.timestamp)
+                events.append(event)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            unreadable.append(error)
+    return tuple(events), tuple(unreadable)
 
 
 def _job_data(job: Plain) -> dict[str, Any]:
@@ -191,37 +213,43 @@ def has_file(stage: Plain) -> bool:
     return "asset" in stage or any(one.get("asset") for one in stage.get("earlier", ()))
 
 
-def _image_ready(new: Plain, old: Plain) -> Iterator[Event]:
+def _image_ready(new: Plain, old: Plain) -> Event | None:
     """The image of a scene was stored. A job can store a second one."""
-    if new.get("scene_id") and _has_image(new) and not _has_image(old):
-        data = _job_data(new)
-        yield Event(
-            event_id("job", new["job_id"], "image", str(new["revision"])),
-            IMAGE_READY,
-            new["updated_at"],
-            data,
-        )
+    if not new.get("scene_id") or not _has_image(new) or _has_image(old):
+        return None
+    key = event_id("job", new["job_id"], "image", str(new["revision"]))
+    return Event(key, IMAGE_READY, new["updated_at"], _job_data(new))
 
 
 def _has_image(job: Plain) -> bool:
     return "asset" in job.get(IMAGE, {})
 
 
-def _orphans(new: Plain, old: Plain) -> Iterator[Event]:
-    known = {_orphan_key(one) for one in old.get("orphans", ())}
-    for orphan in new.get("orphans", ()):
-        if _orphan_key(orphan) not in known:
-            names = ("stage", "provider", "endpoint", "request_id", "credits")
-            yield Event(
-                event_id("job", new["job_id"], "orphan", *_orphan_key(orphan)),
-                ORPHAN_RECORDED,
-                orphan["found_at"],
-                _job_data(new) | {name: orphan[name] for name in names},
-            )
+def _orphans_of(job: Plain) -> Sequence[Any]:
+    """A job's orphans. What is no list is one that cannot be read."""
+    orphans = job.get("orphans", [])
+    return orphans if isinstance(orphans, list) else [orphans]
 
 
-def _orphan_key(orphan: Plain) -> tuple[str, str]:
-    return orphan["provider"], orphan["request_id"]
+def _orphan(new: Plain, old: Plain, orphan: Any) -> Event | None:
+    """An orphan was recorded."""
+    before = _orphans_of(old)
+    if orphan in before:
+        return None
+    key = _orphan_key(orphan)
+    if any(isinstance(one, dict) and _orphan_key(one) == key for one in before):
+        return None
+    names = ("stage", "provider", "endpoint", "request_id", "credits")
+    return Event(
+        event_id("job", new["job_id"], "orphan", *key),
+        ORPHAN_RECORDED,
+        orphan["found_at"],
+        _job_data(new) | {name: orphan[name] for name in names},
+    )
+
+
+def _orphan_key(orphan: Plain) -> tuple[Any, Any]:
+    return orphan.get("provider"), orphan.get("request_id")
 
 
 def clips_finished(user_id: str, batch_id: str, project_id: str, jobs: Sequence[Plain]) -> Event:

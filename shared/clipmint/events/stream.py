@@ -56,10 +56,14 @@ def _events(record: Record, settings: EventSettings) -> Iterator[Event]:
 
 
 def _readable(record: Record, low_credits: int) -> Changes:
-    """The changes in a record. One that cannot be read is reported, and must not stop the others:
-    it stays unreadable."""
+    """The changes in a record. What cannot be read is reported, and must not stop the others: it
+    stays unreadable."""
+    keys = str(record["dynamodb"]["Keys"])
     try:
-        return changes_in(record, low_credits=low_credits)
+        changes = changes_in(record, low_credits=low_credits)
     except unreadable.UNREADABLE as error:
-        unreadable.report("stream record", str(record["dynamodb"]["Keys"]), error)
+        unreadable.report("stream record", keys, error)
         return NOTHING
+    for wrong in changes.unreadable:
+        unreadable.report("event", keys, wrong)
+    return changes

@@ -224,6 +224,50 @@ def test_a_record_that_cannot_be_read_is_reported_and_stops_no_other(
     assert "UnreadableRecord" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    "broken",
+    [
+        [{"M": {"provider": {"S": "fal"}}}],
+        [{"S": "request-2"}],
+        {"S": "of a newer version"},
+    ],
+    ids=["without an id", "no map", "no list"],
+)
+def test_an_orphan_that_cannot_be_read_hides_neither_the_end_nor_another_orphan(
+    bus: Bus, capsys: pytest.CaptureFixture[str], broken: Any
+) -> None:
+    job = completed()
+    orphans.record(job, job.stages[0], "request-3")
+    ended, recorded, _ = passed()
+    after = ended["dynamodb"]["NewImage"]
+    if isinstance(broken, list):
+        after["orphans"] = {"L": [*broken, *recorded["dynamodb"]["NewImage"]["orphans"]["L"]]}
+    else:
+        after["orphans"] = broken
+    assert run([ended]) == []
+    good = ["orphan.recorded"] if isinstance(broken, list) else []
+    assert bus.types == [*good, "video.completed"]
+    assert capsys.readouterr().out.count('"UnreadableRecord":[1.0]') == 1
+    # The next change of the job has it, too, and does not report it again.
+    later = copy.deepcopy(ended)
+    later["dynamodb"] |= {"OldImage": after}
+    assert run([later]) == []
+    assert len(bus.types) == len(good) + 1
+    assert '"UnreadableRecord":[1.0]' not in capsys.readouterr().out
+
+
+def test_an_event_with_a_time_that_is_no_time_is_reported_and_stops_no_other(
+    bus: Bus, capsys: pytest.CaptureFixture[str]
+) -> None:
+    completed()
+    job, grant = passed()
+    job["dynamodb"]["NewImage"]["completed_at"] = {"S": "yesterday"}
+    grant["dynamodb"]["NewImage"]["created_at"] = {"S": "today"}
+    assert run([job, grant]) == []
+    assert bus.types == []
+    assert capsys.readouterr().out.count('"UnreadableRecord":[1.0]') == 2
+
+
 # ── Clips ────────────────────────────────────────────────────────────────────────────────────────
 
 
