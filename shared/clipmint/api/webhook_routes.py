@@ -257,7 +257,7 @@ def send_test_event(webhook_id: WebhookId) -> Response[WebhookDelivery]:
     data = {"webhook_id": endpoint.endpoint_id}
     event = Event(identity, TEST, clock.iso(clock.now()), data)
     delivery_id = fan_out.begin(endpoint.endpoint_id, event)
-    delivery = _found(endpoint.endpoint_id, delivery_id)
+    delivery = deliveries.existing(endpoint.endpoint_id, delivery_id)
     headers = {"Location": f"/v1/admin/webhooks/{endpoint.endpoint_id}/deliveries"}
     return http_api.json_response(HTTPStatus.CREATED, WebhookDelivery.of(delivery), headers)
 
@@ -315,10 +315,3 @@ def _enabled(webhook_id: str) -> Endpoint:
     if not endpoint.enabled:
         raise EndpointDisabled("The webhook is disabled", details="enabled: false")
     return endpoint
-
-
-def _found(endpoint_id: str, delivery_id: str) -> Delivery:
-    delivery = deliveries.find(endpoint_id, delivery_id)
-    if delivery is None:
-        raise DeliveryNotFound("There is no such delivery")
-    return delivery

@@ -88,6 +88,14 @@ def find(endpoint_id: str, delivery_id: str) -> Delivery | None:
     return unreadable.required(lambda: _find(endpoint_id, delivery_id), "delivery", delivery_id)
 
 
+def existing(endpoint_id: str, delivery_id: str) -> Delivery:
+    """A delivery as it stands. Raises `DeliveryNotFound`, and what `find` raises."""
+    delivery = find(endpoint_id, delivery_id)
+    if delivery is None:
+        raise DeliveryNotFound("There is no such delivery")
+    return delivery
+
+
 def _find(endpoint_id: str, delivery_id: str) -> Delivery | None:
     try:
         return _delivery(DeliveryItem.get(endpoint_id, delivery_id, consistent_read=True))
@@ -123,26 +131,29 @@ def record(delivery: Delivery, attempt: int, made: Attempt, status: str) -> None
     )
 
 
-def begin_round(endpoint_id: str, delivery_id: str) -> Delivery:
-    """Let a delivery begin again with its first attempt, whatever came of it before.
+def begin_round(endpoint_id: str, delivery_id: str, number: int) -> Delivery:
+    """Let a delivery begin again with its first attempt, whatever came of it before, unless this
+    round has begun. Returns the delivery as it stands.
 
     Raises
     ------
     DeliveryNotFound
+    TemporarilyUnavailable
+        The delivery cannot be read.
     """
     item = DeliveryItem(endpoint_id, delivery_id)
     try:
         item.update(
             [
-                DeliveryItem.round.set(DeliveryItem.round + 1),
+                DeliveryItem.round.set(number),
                 DeliveryItem.attempt.set(0),
                 DeliveryItem.status.set(PENDING),
             ],
-            condition=DeliveryItem.event_id.exists(),
+            condition=DeliveryItem.event_id.exists() & (DeliveryItem.round < number),
         )
     except UpdateError as error:
         if aws.condition_failed(error):
-            raise DeliveryNotFound("There is no such delivery") from None
+            return existing(endpoint_id, delivery_id)
         raise
     return _delivery(item)
 

@@ -39,6 +39,9 @@ def handle(message: Message) -> None:
         queue.send(message)
         return
     delivery = deliveries.find(message.endpoint_id, message.delivery_id)
+    if delivery is not None and delivery.round < message.round:
+        # The owner's request has queued this round, and has not begun it yet, or crashed.
+        delivery = deliveries.begin_round(message.endpoint_id, message.delivery_id, message.round)
     if delivery is None or _is_done(delivery, message):
         return
     try:

@@ -27,7 +27,17 @@ def begin(endpoint_id: str, event: Event) -> str:
 
 
 def begin_again(endpoint_id: str, delivery_id: str) -> deliveries.Delivery:
-    """Deliver an event again, at once, with the same id. Raises `DeliveryNotFound`."""
-    delivery = deliveries.begin_round(endpoint_id, delivery_id)
-    queue.send(Message(endpoint_id, delivery_id, delivery.round, 0, due_at=clock.seconds()))
-    return delivery
+    """Deliver an event again, at once, with the same id.
+
+    The message is queued before the round is begun. If we crash in between, the function that
+    receives it begins the round; in the other order nothing would make the round's attempts.
+
+    Raises
+    ------
+    DeliveryNotFound
+    TemporarilyUnavailable
+        The delivery cannot be read.
+    """
+    following = deliveries.existing(endpoint_id, delivery_id).round + 1
+    queue.send(Message(endpoint_id, delivery_id, following, 0, due_at=clock.seconds()))
+    return deliveries.begin_round(endpoint_id, delivery_id, following)

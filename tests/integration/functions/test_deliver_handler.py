@@ -7,6 +7,7 @@ import json
 import socket
 from collections.abc import Iterator
 from datetime import timedelta
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -17,7 +18,8 @@ from svix.webhooks import Webhook as SvixWebhook
 
 from clipmint import clock
 from clipmint.credits import ledger
-from clipmint.events import deliveries, endpoints, retries
+from clipmint.events import deliveries, endpoints, fan_out, retries
+from clipmint.events import queue as attempts_queue
 from clipmint.events.deliveries import Delivery
 from functions.admin.app import handler as admin
 from functions.events.app import handler as events
@@ -408,6 +410,66 @@ def test_an_event_is_delivered_again_with_the_same_id_and_bytes(
         (delivery["event_id"], receiver.calls[0].body)
     }
     assert [one.status for one in only(webhook).attempts] == [204, 500, 204]
+
+
+class Crash(BaseException):
+    """Ends a request as a crash does: nothing handles it."""
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [(attempts_queue, "send"), (deliveries, "begin_round")],
+    ids=["send", "begin"],
+)
+@pytest.mark.parametrize("side", ["before", "after"])
+def test_a_crash_while_an_event_is_delivered_again_loses_no_delivery(
+    queue: Queue,
+    webhook: str,
+    receiver: Receiver,
+    hands: Clock,
+    *,
+    monkeypatch: pytest.MonkeyPatch,
+    module: ModuleType,
+    name: str,
+    side: str,
+) -> None:
+    receiver.statuses = [500]
+    happen()
+    queue.pass_on()  # the next attempt waits
+    effect = getattr(module, name)
+
+    def crash(*arguments: Any) -> Any:
+        if side == "after":
+            effect(*arguments)
+        raise Crash
+
+    delivery_id = only(webhook).delivery_id
+    with monkeypatch.context() as patch:
+        patch.setattr(module, name, crash)
+        with pytest.raises(Crash):
+            fan_out.begin_again(webhook, delivery_id)
+    queue.run(hands)
+    assert only(webhook).status == "delivered"
+    assert len(receiver.events) == 1
+
+
+def test_a_round_whose_message_is_received_before_it_has_begun_is_begun_once(
+    queue: Queue, webhook: str, receiver: Receiver, hands: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    happen()
+    queue.run(hands)
+    begin_round = deliveries.begin_round
+
+    def late(*arguments: Any) -> Delivery:
+        monkeypatch.setattr(deliveries, "begin_round", begin_round)
+        queue.pass_on()
+        return begin_round(*arguments)
+
+    monkeypatch.setattr(deliveries, "begin_round", late)
+    found = fan_out.begin_again(webhook, only(webhook).delivery_id)
+    assert (found.status, found.round) == ("delivered", 1)
+    queue.run(hands)
+    assert len(receiver.events) == 2
 
 
 def test_a_message_of_an_earlier_round_makes_no_attempt(
