@@ -71,6 +71,9 @@ def serve(
             ssl_certfile=certificate,
             ssl_keyfile=private_key,
             timeout_graceful_shutdown=1,
+            # Longer than clients keep a connection (httpx: 5 s, and the default here is 5 s, too): a
+            # request on a connection that is closed at this moment would fail.
+            timeout_keep_alive=75,
         )
     )
     asyncio.run(_run(server, listener, json.dumps(describe(base_url)), os.getppid()))
