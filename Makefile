@@ -60,7 +60,8 @@ RUN := .venv/bin/
 SAM := .envs/sam/bin/sam
 
 DEV := .venv/.synced
-STACK := $(DEV) .envs/emulator/.synced .envs/lambda/.synced .envs/lambda-media/.synced
+STACK := $(DEV) .envs/emulator/.synced .envs/lambda/.synced .envs/lambda-media/.synced \
+  .envs/lambda-appstore/.synced
 SAM_READY := .envs/sam/.synced
 CHECKOV_READY := .envs/checkov/.synced
 # Runware's two official SDKs have the same import name, so contract tests run each in its own
@@ -182,6 +183,7 @@ $(DEV): uv.lock | $(UV_READY)
 .envs/emulator/.synced: GROUPS := --only-group emulator
 .envs/lambda/.synced: GROUPS := --only-group runtime
 .envs/lambda-media/.synced: GROUPS := --only-group runtime --only-group media
+.envs/lambda-appstore/.synced: GROUPS := --only-group runtime --only-group appstore
 .envs/clients/.synced: GROUPS := --only-group clients
 .envs/sam/.synced: GROUPS := --only-group sam
 .envs/checkov/.synced: GROUPS := --only-group checkov

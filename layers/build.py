@@ -6,7 +6,7 @@ machine. It needs uv and the standard library, but neither Docker nor an interpr
 runtime's version. If there is such an interpreter, the layer also contains byte code, which about
 halves import time on a cold start.
 
-    python3 layers/build.py clipmint|media DESTINATION
+    python3 layers/build.py clipmint|media|appstore DESTINATION
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PYTHON_VERSION = "3.13"
 PLATFORM = "aarch64-manylinux_2_28"
 
 # The dependency group of `pyproject.toml` each layer installs.
-GROUPS = {"clipmint": "runtime", "media": "media"}
+GROUPS = {"clipmint": "runtime", "media": "media", "appstore": "appstore"}
 
 # Files that no import reads. METADATA stays: packages read their version from it.
 DIRECTORIES_LEFT_OUT = ("__pycache__", "tests")
@@ -61,8 +61,10 @@ def build(layer: str, destination: Path) -> None:
 
 
 def _install(group: str, site: Path) -> None:
-    export = [_uv(), "export", "--quiet", "--locked", "--only-group", group, "--no-header"]
-    requirements = subprocess.run(export, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout
+    # Every function has the clipmint layer, so another layer leaves out what is in it.
+    elsewhere = [] if group == GROUPS["clipmint"] else _packages(GROUPS["clipmint"])
+    left_out = [part for package in elsewhere for part in ("--no-emit-package", package)]
+    requirements = _locked(group, *left_out)
     target = ["--python-platform", PLATFORM, "--python-version", PYTHON_VERSION]
     exactly = ["--only-binary", ":all:", "--no-deps", "--require-hashes"]
     install = [_uv(), "pip", "install", "--quiet", "--link-mode", "copy", "--target", str(site)]
@@ -72,6 +74,17 @@ def _install(group: str, site: Path) -> None:
         check=True,
         input=requirements,
     )
+
+
+def _locked(group: str, *options: str) -> bytes:
+    """The locked packages of a dependency group, as requirements."""
+    export = [_uv(), "export", "--quiet", "--locked", "--only-group", group, "--no-header"]
+    return subprocess.run([*export, *options], cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout
+
+
+def _packages(group: str) -> list[str]:
+    lines = _locked(group, "--no-hashes", "--no-annotate").decode().splitlines()
+    return [line.partition("==")[0] for line in lines]
 
 
 def _uv() -> str:

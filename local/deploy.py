@@ -73,6 +73,7 @@ def default_layers() -> dict[str, Layer]:
             (ROOT / "shared" / "clipmint",), site_packages(ROOT / ".envs" / "lambda")
         ),
         "MediaLayer": Layer((), site_packages(ROOT / ".envs" / "lambda-media")),
+        "AppStoreLayer": Layer((), site_packages(ROOT / ".envs" / "lambda-appstore")),
     }
 
 

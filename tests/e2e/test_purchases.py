@@ -12,6 +12,7 @@ import pytest
 
 from local.running import RunningStack
 from tests.support import store_wire as wire
+from tests.support.appstore_wire import Signer
 from tests.support.customer import Customer
 from tests.support.plain_http import PLAIN
 from tests.support.store_wire import Delivery
@@ -75,6 +76,29 @@ def test_a_payment_is_credited_once_and_its_refund_taken_back_once(
     assert deliver(stack, wire.charge(1_000, payment=payment)) == ["known"]
     assert ada.credits() == {"available": 0, "held": 0}
     assert ada.kinds() == ["grant", "clawback"]
+
+
+def test_the_app_store_reports_a_purchase_and_its_refund(stack: RunningStack, product: str) -> None:
+    user = str(uuid.uuid4())  # as Cognito's ids are
+    bought = {"transactionId": uuid.uuid4().hex, "productId": product, "appAccountToken": user}
+
+    def available() -> Any:
+        answer = httpx.get(
+            f"{stack.api_url}/v1/credits",
+            headers=stack.bearer(user),
+            timeout=60,
+            trust_env=False,
+            verify=PLAIN,
+        )
+        return answer.json()["available"]
+
+    assert deliver(stack, wire.appstore(**bought)) == ["applied"]
+    assert deliver(stack, wire.appstore(**bought)) == ["known"]
+    assert available() == 500
+    assert deliver(stack, wire.appstore("REFUND", **bought)) == ["applied"]
+    assert available() == 0
+    forged = post(stack, wire.appstore(signer=Signer(authority=2), **bought))
+    assert (forged.status_code, forged.json()["code"]) == (401, "WEBHOOK_NOT_PROVEN")
 
 
 def test_a_forged_report_is_refused(stack: RunningStack, product: str) -> None:

@@ -27,6 +27,7 @@ from clipmint.purchases import pack_store, waiting
 from clipmint.purchases.pack import Pack
 from tests.proof.machine import FunctionFailed
 from tests.proof.world import EVENT_RETRIES, SCHEDULED, Script, World, earlier_definition
+from tests.support import appstore_wire
 from tests.support.gateway import Answer
 from tests.support.jobs import journal
 from tests.support.moto_aws import IMAGES_BUCKET, connect_stores
@@ -34,6 +35,7 @@ from tests.support.store_wire import (
     PACK,
     SECRETS,
     Delivery,
+    appstore,
     charge,
     checkout,
     dispute,
@@ -602,10 +604,10 @@ def owner_calls(world: World, what: str, **body: Any) -> Script:
         world.found.append(f"{what} was answered {answer.status}, and has {len(lines)} lines")
 
 
-def ends_with(world: World, **expected: int) -> Script:
+def ends_with(world: World, *, user: str = USER, **expected: int) -> Script:
     """Whenever it is read: the user has these credits, in total."""
     yield 0
-    account = ledger.balance_of(USER)
+    account = ledger.balance_of(user)
     owned = {
         "owned": account.available + account.held - account.debt,
         "in_lots": sum(lot.credits for lot in account.lots),
@@ -680,12 +682,12 @@ def _(world: World) -> None:
 # ── What stores report ───────────────────────────────────────────────────────────────────────────
 
 
-def store_reports(world: World, *deliveries: Callable[[], Delivery]) -> Script:
+def store_reports(world: World, *deliveries: Callable[[], Delivery], user: str = USER) -> Script:
     """Each event of a store, in turn, delivered until it is answered with 200, and once more."""
     connect_stores(SECRETS)
     pack_store.put("credits-500", Pack.model_validate(PACK))
-    if USER not in world.users:
-        world.users.append(USER)
+    if user not in world.users:
+        world.users.append(user)
     for make in deliveries:
 
         def ask(make: Callable[[], Delivery] = make) -> Answer:
@@ -700,10 +702,10 @@ def store_reports(world: World, *deliveries: Callable[[], Delivery]) -> Script:
                 world.found.append(f"a store was answered {answer.status}")
 
 
-def lines_are(world: World, **expected: int) -> Script:
+def lines_are(world: World, *, user: str = USER, **expected: int) -> Script:
     """At the end, the journal has so many lines of each kind of these."""
     yield 0
-    lines = Counter(entry.kind for entry in journal(USER))
+    lines = Counter(entry.kind for entry in journal(user))
     found = {kind: lines[kind] for kind in ("grant", "clawback")}
     if found != {"grant": 0, "clawback": 0} | expected:
         world.found.append(f"the journal has {found}, and not {expected}")
@@ -739,6 +741,16 @@ def _(world: World) -> None:
     world.begin(store_reports(world, checkout, opened, won))
     world.begin(ends_with(world, owned=500, in_lots=0), in_seconds=900)
     world.begin(lines_are(world, grant=2, clawback=1), in_seconds=900)
+
+
+@scenario("a refund of the App Store, reversed")
+def _(world: World) -> None:
+    """Apple's library verifies each delivery."""
+    events = (appstore, partial(appstore, "REFUND"), partial(appstore, "REFUND_REVERSED"))
+    user = appstore_wire.USER
+    world.begin(store_reports(world, *events, user=user))
+    world.begin(ends_with(world, user=user, owned=500, in_lots=0), in_seconds=900)
+    world.begin(lines_are(world, user=user, grant=2, clawback=1), in_seconds=900)
 
 
 @scenario("a refund of spent credits", "completed", fal=SLOW)

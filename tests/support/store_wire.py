@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from clipmint import clock
+from tests.support import appstore_wire
 
 STRIPE_SECRET = "whsec_test_of_the_owner"
 REVENUECAT_SECRET = "Bearer-the-agreed-text"
@@ -17,6 +18,7 @@ SECRETS = {
     "REVENUECAT_AUTHORIZATIONS": REVENUECAT_SECRET,
     "REVENUECAT_TESTERS": "tester",
     "STRIPE_TESTERS": "another tester",
+    **appstore_wire.SECRETS,
 }
 PACK = {"credits": 500, "name": "500 credits", "store_ids": {"revenuecat": ["com.app.credits_500"]}}
 
@@ -129,3 +131,8 @@ def revenuecat(kind: str = "NON_RENEWING_PURCHASE", **changes: Any) -> Delivery:
     }
     body = json.dumps({"api_version": "1.0", "event": event | changes})
     return Delivery("revenuecat", body, {"Authorization": REVENUECAT_SECRET})
+
+
+def appstore(kind: str = "ONE_TIME_CHARGE", subtype: str | None = None, **changes: Any) -> Delivery:
+    """A notification of the App Store; see `appstore_wire.signed`."""
+    return Delivery("appstore", appstore_wire.body(appstore_wire.signed(kind, subtype, **changes)))

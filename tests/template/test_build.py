@@ -17,6 +17,7 @@ pytestmark = pytest.mark.slow
 
 # Lambda's limit on a function and its layers, unpacked.
 LARGEST_BYTES = 262_144_000
+LAYERS = ("ClipmintLayer", "MediaLayer", "AppStoreLayer")
 
 # ELF header: magic, then 64-bit and little-endian; machine 183 is AArch64.
 ELF = b"\x7fELF"
@@ -63,19 +64,20 @@ def test_the_built_template_points_at_what_was_built(built: Path) -> None:
         code = built / resources[f"{name}Function"]["Properties"]["CodeUri"]
         assert (code / "app.py").is_file()
         assert list(code.rglob("__pycache__")) == []
-    for layer in ("ClipmintLayer", "MediaLayer"):
+    for layer in LAYERS:
         content = built / resources[layer]["Properties"]["ContentUri"]
         assert (content / "python").is_dir()
 
 
 def test_a_function_and_its_layers_fit_into_lambda(built: Path) -> None:
-    clipmint, media = size(built / "ClipmintLayer"), size(built / "MediaLayer")
+    clipmint = size(built / "ClipmintLayer")
+    own = {"Migrate": size(built / "MediaLayer"), "Purchases": size(built / "AppStoreLayer")}
     for name in FUNCTIONS:
-        layers = clipmint + (media if name == "Migrate" else 0)
+        layers = clipmint + own.get(name, 0)
         assert layers + size(built / f"{name}Function") < LARGEST_BYTES
 
 
-@pytest.mark.parametrize("layer", ["ClipmintLayer", "MediaLayer"])
+@pytest.mark.parametrize("layer", LAYERS)
 def test_every_binary_of_a_layer_is_for_the_target(built: Path, layer: str) -> None:
     found = binaries(built / layer)
     assert found
@@ -85,7 +87,7 @@ def test_every_binary_of_a_layer_is_for_the_target(built: Path, layer: str) -> N
         assert int.from_bytes(header[18:20], "little") == AARCH64, path
 
 
-@pytest.mark.parametrize("layer", ["ClipmintLayer", "MediaLayer"])
+@pytest.mark.parametrize("layer", LAYERS)
 def test_every_extension_module_fits_the_runtimes_interpreter(built: Path, layer: str) -> None:
     version = build.PYTHON_VERSION.replace(".", "")
     suffixes = (f".cpython-{version}-aarch64-linux-gnu.so", ".abi3.so")
@@ -103,7 +105,18 @@ def test_the_clipmint_layer_holds_the_package_and_what_it_stands_on(built: Path)
     for package in ("boto3", "aws_lambda_powertools", "cryptography", "httpx", "pynamodb"):
         assert (site / package / "__init__.py").is_file()
     assert not (site / "av").exists()
+    assert (site / "clipmint" / "purchases" / "apple_root_ca_g3.pem").is_file()
     assert (built / "MediaLayer" / "python" / "av" / "__init__.py").is_file()
+
+
+def test_the_appstore_layer_holds_only_what_the_clipmint_layer_does_not(built: Path) -> None:
+    clipmint, appstore = (built / name / "python" for name in ("ClipmintLayer", "AppStoreLayer"))
+    assert (appstore / "appstoreserverlibrary" / "signed_data_verifier.py").is_file()
+    packages = {path.name.partition("-")[0] for path in appstore.glob("*.dist-info")} & {
+        path.name.partition("-")[0] for path in clipmint.glob("*.dist-info")
+    }
+    assert packages == set()
+    assert size(appstore) < 10_000_000
 
 
 def test_every_native_library_of_the_media_layer_is_in_the_page_of_licences(built: Path) -> None:

@@ -212,13 +212,13 @@ def test_a_function_is_bounded(name: str) -> None:
     assert "ReservedConcurrentExecutions" not in function(name)
 
 
-def test_the_media_layer_is_migrates_alone() -> None:
-    layers = {name: function(name)["Layers"] for name in FUNCTIONS}
-    carrying_media = {
-        name for name, refs in layers.items() if any("Media" in ref["Ref"] for ref in refs)
+def test_a_large_library_is_only_in_the_function_that_needs_it() -> None:
+    layers = {
+        name: [re.sub("Layer.*", "", ref["Ref"]) for ref in function(name)["Layers"]]
+        for name in FUNCTIONS
     }
-    assert carrying_media == {"Migrate"}
-    assert all(any("Clipmint" in ref["Ref"] for ref in refs) for refs in layers.values())
+    own = {"Migrate": ["Media"], "Purchases": ["AppStore"]}
+    assert layers == {name: ["Clipmint", *own.get(name, [])] for name in FUNCTIONS}
 
 
 def test_the_sweep_runs_every_minute_and_whenever_an_execution_fails() -> None:

@@ -20,7 +20,7 @@ MOST_MODULES = {
     "cancel": 419,
     "doors": 459,
     "webhooks": 392,
-    "purchases": 363,
+    "purchases": 424,
     "admin": 392,
     "submit": 343,
     "track": 318,
@@ -43,7 +43,6 @@ NEVER = (
     "runwayml",
     "runware",
     "aiohttp",
-    "requests",
     "numpy",
     # Of development and the local stack.
     "hypothesis",
@@ -53,12 +52,18 @@ NEVER = (
 )
 """What no function loads, ever."""
 
-LATER = ("httpx", "httpcore", "anyio", "cryptography", "PIL", "av", "email_validator")
+LATER = (
+    *("httpx", "httpcore", "anyio", "cryptography", "PIL", "av", "email_validator"),
+    # Of Apple's library.
+    *("appstoreserverlibrary", "attr", "cattrs", "jwt", "OpenSSL", "requests"),
+)
 """What a function loads only when a request needs it."""
 
 AT_ONCE: Mapping[str, frozenset[str]] = {
     "migrate": frozenset({"httpx", "av"}),
     "deliver": frozenset({"httpx"}),
+    # botocore imports pyOpenSSL where it is installed, as in the layer of Apple's library.
+    "purchases": frozenset({"cryptography", "OpenSSL"}),
 }
 """The part of it that a function may load at once, because each of its requests needs it."""
 

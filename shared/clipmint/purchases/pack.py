@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from clipmint.credits.grant_requests import MOST_CREDITS, Kind
 from clipmint.lots import CreditKind
 
-Store = Literal["stripe", "revenuecat"]
+Store = Literal["stripe", "revenuecat", "appstore"]
 ProductId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,128}$")]
 """A product's id, ours or a store's, such as ``com.example.app.credits_500`` or ``price_1Nx``."""
 

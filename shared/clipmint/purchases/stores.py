@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from clipmint.errors import WebhookNotProven, try_again
 from clipmint.providers.keys import KeysUnreadable, OwnerKeys, read_secret
-from clipmint.purchases import revenuecat, stripe
+from clipmint.purchases import appstore, revenuecat, stripe
 from clipmint.purchases.payment import Report
 from clipmint.settings import StoreSettings
 from clipmint.telemetry import STORE_SECRETS_UNREADABLE, count, logger
@@ -20,12 +20,21 @@ Read = Callable[[Mapping[str, str], bytes, Mapping[str, Sequence[str]]], list[Re
 STORES: Mapping[str, tuple[str, Read]] = {
     "stripe": (stripe.SECRETS, stripe.read),
     "revenuecat": (revenuecat.SECRETS, revenuecat.read),
+    "appstore": (appstore.SECRETS, appstore.read),
 }
 """By the name in the path: the member of the secret, and the reader of the store's webhooks."""
 
-_NAMES = (stripe.SECRETS, stripe.TESTERS, revenuecat.SECRETS, revenuecat.TESTERS)
+_NAMES = (
+    stripe.SECRETS,
+    stripe.TESTERS,
+    revenuecat.SECRETS,
+    revenuecat.TESTERS,
+    appstore.SECRETS,
+    appstore.TESTERS,
+    appstore.ROOTS,
+)
 _PROOFS = (stripe.SECRETS, revenuecat.SECRETS)
-"""Members by whose values a store proves itself."""
+"""Members by whose values a store proves itself. The App Store does by certificates."""
 
 SHORTEST_SECRET = 16
 """Of a value that proves a store, in characters."""
