@@ -105,8 +105,9 @@ def charge(refunded: int, *, of: int = 1_000, payment: str = "pi_1") -> Delivery
     return stripe("charge.refunded", found, event_id=f"evt_refund_{refunded}")
 
 
-def dispute(kind: str, status: str) -> Delivery:
-    found = {"id": "dp_1", "charge": "ch_1", "payment_intent": "pi_1", "status": status}
+def dispute(kind: str, status: str, dispute_id: str = "dp_1") -> Delivery:
+    """A dispute of the charge."""
+    found = {"id": dispute_id, "charge": "ch_1", "payment_intent": "pi_1", "status": status}
     return stripe(f"charge.dispute.{kind}", found)
 
 
@@ -119,6 +120,7 @@ def revenuecat(kind: str = "NON_RENEWING_PURCHASE", **changes: Any) -> Delivery:
         "original_app_user_id": "$RCAnonymousID:87c6049c58069238dce29853916d624c",
         "product_id": "com.app.credits_500",
         "period_type": "NORMAL",
+        "event_timestamp_ms": 1_658_726_378_900,
         "purchased_at_ms": 1_658_726_378_679,
         "expiration_at_ms": None,
         "environment": "PRODUCTION",

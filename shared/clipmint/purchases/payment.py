@@ -1,13 +1,14 @@
 """A payment: what stores have reported about it, and how many of its credits are taken back.
 
 Reports of one payment may arrive in any order, several times, and by several kinds of events. Each
-adds a fact that stays: paid, the largest refund so far, withdrawn, returned. So the result does not
-depend on the order.
+adds a fact that stays: paid, the largest refund so far, the latest state of each dispute. So the
+result does not depend on the order.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from clipmint.lots import CreditKind
@@ -34,9 +35,20 @@ class Refunded:
 @dataclass(frozen=True, slots=True)
 class Withdrawn:
     """All of it is gone: it is disputed, or the store has refunded it. ``returned``: the dispute is
-    won, or the refund is reversed."""
+    won, or the refund is reversed.
+
+    ``case`` is the dispute's id, for a payment may have several; a store without such ids has one
+    case. Of one case the latest ``at`` counts (epoch milliseconds, where the store reports it),
+    and of the same time the return.
+    """
 
     returned: bool = False
+    case: str = ""
+    at: int = 0
+
+
+Cases = Mapping[str, tuple[int, bool]]
+"""By `Withdrawn.case`: its latest ``at``, and whether it is returned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +77,7 @@ class Payment:
     expires_at: datetime | None = None
     refunded: int = 0
     refunded_of: int = 1
-    withdrawn: bool = False
-    returned: bool = False
+    cases: Cases = field(default_factory=dict)
     taken: int = 0
     revision: int = 0
 
@@ -79,14 +90,16 @@ class Payment:
     def to_take(self) -> int:
         """How many credits must be taken back now: a dispute and a refund count once, and a partial
         refund takes its part, rounded down."""
-        if self.withdrawn and not self.returned:
+        if not all(returned for _, returned in self.cases.values()):
             return self.credits
         return self.credits * self.refunded // self.refunded_of
 
     def after(self, fact: Refunded | Withdrawn) -> Payment:
         """The payment after a refund or a dispute was reported. Refunds are cumulative."""
         if isinstance(fact, Withdrawn):
-            return replace(self, withdrawn=True, returned=self.returned or fact.returned)
+            state = (fact.at, fact.returned)
+            latest = max(state, self.cases.get(fact.case, state))
+            return replace(self, cases={**self.cases, fact.case: latest})
         part = min(fact.part, fact.whole)
         if part * self.refunded_of <= self.refunded * fact.whole:
             return self

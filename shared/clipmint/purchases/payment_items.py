@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import cast
 
-from pynamodb.attributes import BooleanAttribute, NumberAttribute, UnicodeAttribute
+from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 from pynamodb.models import Model
 
 from clipmint import clock
@@ -31,8 +32,7 @@ class PaymentItem(Model):
     expires_at = UnicodeAttribute(null=True)
     refunded = NumberAttribute()
     refunded_of = NumberAttribute()
-    withdrawn = BooleanAttribute()
-    returned = BooleanAttribute()
+    cases = UnicodeAttribute()
     taken = NumberAttribute()
     revision = NumberAttribute()
 
@@ -55,8 +55,7 @@ def to_item(payment: Payment) -> PaymentItem:
         expires_at=clock.iso(payment.expires_at) if payment.expires_at else None,
         refunded=payment.refunded,
         refunded_of=payment.refunded_of,
-        withdrawn=payment.withdrawn,
-        returned=payment.returned,
+        cases=json.dumps(payment.cases, sort_keys=True),
         taken=payment.taken,
         revision=payment.revision,
     )
@@ -74,8 +73,10 @@ def to_payment(item: PaymentItem) -> Payment:
         expires_at=clock.from_iso(item.expires_at) if item.expires_at else None,
         refunded=int(item.refunded),
         refunded_of=int(item.refunded_of),
-        withdrawn=bool(item.withdrawn),
-        returned=bool(item.returned),
+        cases={
+            case: (int(at), bool(returned))
+            for case, (at, returned) in json.loads(item.cases).items()
+        },
         taken=int(item.taken),
         revision=int(item.revision),
     )

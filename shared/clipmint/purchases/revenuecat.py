@@ -57,9 +57,9 @@ def _fact(event: Mapping[str, Any], user: str) -> Paid | Withdrawn | None:
     if event.get("is_family_share") is True:
         return None  # each member of the family has an event, and one of them has paid
     if kind == "CANCELLATION" and event.get("cancel_reason") == "CUSTOMER_SUPPORT":
-        return Withdrawn()
+        return Withdrawn(at=integer(event, "event_timestamp_ms"))
     if kind == "REFUND_REVERSED":
-        return Withdrawn(returned=True)
+        return Withdrawn(returned=True, at=integer(event, "event_timestamp_ms"))
     if kind in PURCHASES and text(event, "period_type") in PAID_PERIODS:
         ends = integer(event, "expiration_at_ms")
         known = user and not user.startswith(ANONYMOUS)

@@ -132,7 +132,7 @@ def _dispute(dispute: Mapping[str, Any]) -> Facts:
     # An inquiry ("warning_…") has taken no money.
     status = text(dispute, "status")
     if text(dispute, "payment_intent") and not status.startswith("warning_"):
-        yield _payment_of(dispute), Withdrawn(returned=status == "won")
+        yield _payment_of(dispute), Withdrawn(status == "won", text(dispute, "id"))
 
 
 _READERS = {

@@ -15,6 +15,7 @@ from clipmint.credits.accounts import Account
 from clipmint.lots import CreditKind
 from clipmint.purchases import pack_store, revenuecat, stores, stripe
 from clipmint.purchases.pack import Pack
+from clipmint.purchases.payment_items import PaymentItem
 from clipmint.settings import StoreSettings
 from functions.admin.app import handler as admin
 from functions.purchases.app import MOST_BYTES, handler
@@ -199,6 +200,42 @@ def test_a_won_dispute_gives_back_what_was_not_refunded_in_any_order() -> None:
     ]
     assert account().available == 400
     assert kinds() == ["grant", "clawback", "clawback", "grant"]
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
+def test_a_dispute_that_is_won_does_not_return_what_another_one_takes(
+    order: tuple[int, ...],
+) -> None:
+    events = [
+        dispute("created", "needs_response", "dp_1"),
+        dispute("closed", "won", "dp_1"),
+        dispute("created", "needs_response", "dp_2"),
+        dispute("closed", "lost", "dp_2"),
+    ]
+    results(checkout(), *(events[number] for number in order))
+    assert account().available == 0
+
+
+def test_a_refund_after_a_reversed_one_takes_the_credits_back_again() -> None:
+    refund = {"cancel_reason": "CUSTOMER_SUPPORT"}
+    later = {"event_timestamp_ms": 1_658_726_379_000}
+    latest = {"event_timestamp_ms": 1_658_726_379_500}
+    results(wire.revenuecat(), wire.revenuecat("CANCELLATION", **refund))
+    assert results(wire.revenuecat("REFUND_REVERSED", **later)) == ["applied"]
+    assert results(wire.revenuecat("CANCELLATION", **refund)) == ["known"]
+    assert account().available == 500
+    assert results(wire.revenuecat("CANCELLATION", **refund, **latest)) == ["applied"]
+    assert results(wire.revenuecat("REFUND_REVERSED", **later)) == ["known"]
+    assert account().available == 0
+
+
+def test_a_payment_that_cannot_be_read_is_to_be_repeated(aws: Aws) -> None:
+    results(checkout())
+    item = PaymentItem.get("PAYMENT#stripe#pi_1", "REFERENCE")
+    item.cases = "not JSON"
+    item.save()
+    assert deliver(charge(1_000)).code == "TEMPORARILY_UNAVAILABLE"
+    assert account().available == 500
 
 
 def test_a_lost_dispute_stays_taken_back() -> None:

@@ -15,7 +15,7 @@ Fact = Refunded | Withdrawn
 facts = st.lists(
     st.one_of(
         st.builds(Refunded, st.integers(0, 1_200), st.just(1_000)),
-        st.sampled_from([Withdrawn(), Withdrawn(returned=True)]),
+        st.builds(Withdrawn, st.booleans(), st.sampled_from(["dp_1", "dp_2"]), st.integers(0, 2)),
     ),
     max_size=6,
 )
@@ -51,6 +51,10 @@ def test_the_order_and_the_number_of_reports_do_not_matter(
         ([Withdrawn(), Refunded(1_000, 1_000)], 500),
         ([Withdrawn(returned=True)], 0),
         ([Withdrawn(returned=True), Refunded(500, 1_000)], 250),
+        ([Withdrawn(returned=True, case="dp_1"), Withdrawn(case="dp_2")], 500),
+        ([Withdrawn(case="dp_2"), Withdrawn(returned=True, case="dp_1")], 500),
+        ([Withdrawn(returned=True, at=2), Withdrawn(at=1), Withdrawn(at=3)], 500),
+        ([Withdrawn(at=3), Withdrawn(returned=True, at=4)], 0),
     ],
 )
 def test_how_much_is_taken_back(reports: list[Fact], taken: int) -> None:
