@@ -157,11 +157,17 @@ def grant(
     *,
     kind: CreditKind = CreditKind.PURCHASED,
     expires_at: datetime | None = None,
+    limited: bool = True,
 ) -> tuple[Account, list[Entry]]:
     """Add credits, of which the debt takes its part first.
 
     Credits that have ended before they are granted, such as an allowance whose payment was reported
     late, are granted and expire.
+
+    Parameters
+    ----------
+    limited
+        Whether `MAX_LOTS` applies. It does not to credits that a store returns: those cannot wait.
 
     Raises
     ------
@@ -191,7 +197,8 @@ def grant(
         lots=lots.put(after.lots, added),
         sequence=sequence,
     )
-    if added and not ended and added[0].lot == sequence and len(after.lots) > MAX_LOTS:
+    new = added and not ended and added[0].lot == sequence
+    if limited and new and len(after.lots) > MAX_LOTS:
         raise TooManyLots(
             "The user has too many credits with different ends",
             details=f"At most {MAX_LOTS}; grant purchased credits, or credits that end with others",

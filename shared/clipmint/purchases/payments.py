@@ -136,7 +136,13 @@ def _moved(account: Account, before: Payment, after: Payment) -> tuple[Account, 
         entries += more
     elif take < 0:
         account, more = accounts.grant(
-            account, -take, f"return:{change}", now, kind=after.kind, expires_at=after.expires_at
+            account,
+            -take,
+            f"return:{change}",
+            now,
+            kind=after.kind,
+            expires_at=after.expires_at,
+            limited=False,
         )
         entries += more
     return account, entries

@@ -537,12 +537,26 @@ def test_a_concurrent_delivery_is_found(aws: Aws) -> None:
 
 
 def test_too_many_different_ends_make_a_purchase_wait(owner: Caller) -> None:
-    for number in range(33):
-        found = {"id": f"in_{number}", "payment_intent": f"pi_{number}"}
-        line = {"price": {"id": "price_pro"}, "period": {"end": 4_000_000_000 + number}}
-        last = results(invoice(lines={"data": [line]}, **found))
-    assert last == ["waiting"]
+    for number in range(32):
+        assert results(allowance(number)) == ["applied"]
+    assert results(allowance(32)) == ["waiting"]
     assert [each["reason"] for each in waiting(owner)] == ["TOO_MANY_LOTS"]
+
+
+def test_a_won_dispute_returns_credits_to_a_user_with_as_many_ends_as_there_may_be() -> None:
+    results(allowance(1), dispute("created", "needs_response"))
+    for number in range(2, 34):
+        assert results(allowance(number)) == ["applied"]
+    assert results(dispute("closed", "won")) == ["applied"]
+    assert account().available == 33 * 300
+    assert len(account().lots) == 33
+    assert results(allowance(34)) == ["waiting"]
+
+
+def allowance(number: int) -> Delivery:
+    """The invoice of a period with an end of its own."""
+    line = {"price": {"id": "price_pro"}, "period": {"end": 4_000_000_000 + number}}
+    return invoice(lines={"data": [line]}, id=f"in_{number}", payment_intent=f"pi_{number}")
 
 
 def test_the_alarms_and_audit_skip_what_is_no_account(aws: Aws, owner: Caller) -> None:
