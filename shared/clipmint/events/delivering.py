@@ -96,11 +96,11 @@ def _attempt(delivery: Delivery, endpoint: Endpoint, keys: Sequence[str], messag
 
 def _after_failure(endpoint: Endpoint, answer: Answer, message: Message) -> str:
     """Queue the next attempt, or disable the endpoint. Returns the status of the delivery."""
-    if answer.gone:
-        _disable(endpoint, "gone")
+    if answer.gone and _disable(endpoint, "gone"):
         return deliveries.FAILED
-    if retries.has_failed_for_long(endpoint.failing_since, clock.now()):
-        _disable(endpoint, "failing")
+    if retries.has_failed_for_long(endpoint.failing_since, clock.now()) and _disable(
+        endpoint, "failing"
+    ):
         return deliveries.FAILED
     endpoints.mark_failing(endpoint)
     chance = random.random()  # noqa: S311
@@ -119,8 +119,11 @@ def _after_failure(endpoint: Endpoint, answer: Answer, message: Message) -> str:
     return deliveries.PENDING
 
 
-def _disable(endpoint: Endpoint, reason: endpoints.DisabledReason) -> None:
+def _disable(endpoint: Endpoint, reason: endpoints.DisabledReason) -> bool:
+    """Whether it is disabled: not if the owner has changed it since it was read."""
+    if not endpoints.is_unchanged(endpoint):
+        return False  # without an alarm
     # Emit the metric before writing the record. In the other order, a crash could lose the alarm.
     count(ENDPOINT_DISABLED)
     logger.error("endpoint disabled", extra={"endpoint_id": endpoint.endpoint_id, "reason": reason})
-    endpoints.disable(endpoint, reason)
+    return endpoints.disable(endpoint, reason)

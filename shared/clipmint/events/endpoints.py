@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from pynamodb.exceptions import DoesNotExist, UpdateError
+from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
 from clipmint import aws, clock, unreadable
@@ -96,6 +97,15 @@ def _endpoint(item: EndpointItem) -> Endpoint:
     )
 
 
+def is_unchanged(endpoint: Endpoint) -> bool:
+    """Whether the owner has neither changed nor deleted an endpoint since it was read. Raises
+    `TemporarilyUnavailable` if it cannot be read."""
+    try:
+        return get(endpoint.endpoint_id).updated_at == endpoint.updated_at
+    except EndpointNotFound:
+        return False
+
+
 def secrets_of(endpoint_id: str) -> list[str]:
     """The secrets that sign now, the newest first; none if the endpoint was deleted."""
     try:
@@ -145,7 +155,7 @@ def change(
     description: str | None = None,
     enabled: bool | None = None,
 ) -> Endpoint:
-    """Change what is given. Enabling clears the failures before.
+    """Change what is given. Enabling, or another URL, clears the failures before.
 
     Raises
     ------
@@ -160,8 +170,10 @@ def change(
         actions.append(EndpointItem.description.set(description))
     if enabled is not None:
         actions.append(EndpointItem.enabled.set(enabled))
+    if url is not None or enabled:
+        actions.append(EndpointItem.failing_since.remove())
     if enabled:
-        actions += [EndpointItem.disabled_reason.remove(), EndpointItem.failing_since.remove()]
+        actions.append(EndpointItem.disabled_reason.remove())
     elif enabled is False:
         actions.append(EndpointItem.disabled_reason.set("owner"))
     return _update(endpoint_id, actions)
@@ -209,34 +221,47 @@ def delete(endpoint_id: str) -> None:
 
 
 def mark_failing(endpoint: Endpoint) -> Endpoint:
-    """Record when an endpoint began to fail, if it did not fail before."""
+    """Record when an endpoint began to fail, if it did not fail before, and the owner has not
+    changed it since it was read."""
     if endpoint.failing_since is not None:
         return endpoint
     now = clock.now()
-    _update_quietly(endpoint, [EndpointItem.failing_since.set(clock.iso(now))])
+    _update_quietly(
+        endpoint, [EndpointItem.failing_since.set(clock.iso(now))], _unchanged(endpoint)
+    )
     return replace(endpoint, failing_since=now)
 
 
 def mark_working(endpoint: Endpoint) -> None:
     """Record that an attempt succeeded."""
     if endpoint.failing_since is not None:
-        _update_quietly(endpoint, [EndpointItem.failing_since.remove()])
+        _update_quietly(endpoint, [EndpointItem.failing_since.remove()], EndpointItem.url.exists())
 
 
-def disable(endpoint: Endpoint, reason: DisabledReason) -> None:
-    """Send no more events to an endpoint, until the owner enables it."""
-    _update_quietly(
+def disable(endpoint: Endpoint, reason: DisabledReason) -> bool:
+    """Send no more events to an endpoint, until the owner enables it. Returns False, and does
+    nothing, if the owner has changed it since it was read: the failures may be those of a URL that
+    it no longer has."""
+    return _update_quietly(
         endpoint,
         [EndpointItem.enabled.set(False), EndpointItem.disabled_reason.set(reason)],
+        _unchanged(endpoint),
     )
 
 
-def _update_quietly(endpoint: Endpoint, actions: list[Action]) -> None:
+def _unchanged(endpoint: Endpoint) -> Condition:
+    """That the owner has not changed an endpoint since it was read, nor deleted it."""
+    return EndpointItem.updated_at == clock.iso(endpoint.updated_at)
+
+
+def _update_quietly(endpoint: Endpoint, actions: list[Action], condition: Condition) -> bool:
     try:
-        EndpointItem(sk=endpoint.endpoint_id).update(actions, condition=EndpointItem.url.exists())
+        EndpointItem(sk=endpoint.endpoint_id).update(actions, condition=condition)
     except UpdateError as error:
         if not aws.condition_failed(error):
-            raise  # otherwise it was deleted meanwhile
+            raise
+        return False
+    return True
 
 
 def _update(endpoint_id: str, actions: list[Action]) -> Endpoint:

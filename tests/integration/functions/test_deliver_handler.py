@@ -18,7 +18,7 @@ from svix.webhooks import Webhook as SvixWebhook
 
 from clipmint import clock
 from clipmint.credits import ledger
-from clipmint.events import deliveries, endpoints, fan_out, retries
+from clipmint.events import deliveries, endpoints, fan_out, retries, sending
 from clipmint.events import queue as attempts_queue
 from clipmint.events.deliveries import Delivery
 from functions.admin.app import handler as admin
@@ -299,6 +299,47 @@ def test_five_days_of_failures_disable_and_the_owner_enables_again(
     queue.run(hands)
     assert receiver.events[-1].payload is not None
     assert receiver.events[-1].payload["data"]["reference"] == "last"
+
+
+@pytest.mark.parametrize("reason", ["gone", "failing"])
+@pytest.mark.parametrize("changed", ["url", "enabled"])
+def test_an_attempt_does_not_undo_the_owners_change_of_the_meantime(
+    queue: Queue,
+    webhook: str,
+    receiver: Receiver,
+    call: Caller,
+    hands: Clock,
+    *,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    reason: str,
+    changed: str,
+) -> None:
+    with Receiver() as new:
+        new.secrets = receiver.secrets
+        monkeypatch.setenv("WEBHOOK_TEST_HOSTS", f"{receiver.host},{new.host}")
+        receiver.statuses = [500, 410 if reason == "gone" else 500]
+        happen()
+        queue.pass_on()
+        hands.forward(days=5)
+        body = {"url": {"url": new.url}, "enabled": {"enabled": True}}[changed]
+        post = sending.post
+
+        def change_meanwhile(*arguments: Any, **named: Any) -> sending.Answer:
+            answer = post(*arguments, **named)
+            hands.forward(seconds=1)
+            assert call("PATCH", f"{WEBHOOKS}/{webhook}", body=body).status == 200
+            return answer
+
+        with monkeypatch.context() as patch:
+            patch.setattr(sending, "post", change_meanwhile)
+            queue.pass_on()
+        found = endpoints.get(webhook)
+        assert (found.enabled, found.disabled_reason, found.failing_since) == (True, None, None)
+        assert "EndpointDisabled" not in capsys.readouterr().out
+        queue.run(hands)
+        assert only(webhook).status == "delivered"
+        assert len((new if changed == "url" else receiver).events) == 1
 
 
 def test_a_success_ends_the_days_of_failures(
