@@ -53,7 +53,7 @@ def accepted(url: str) -> bool:
     """Whether an owner can add a webhook with this URL."""
     try:
         check_url(url, frozenset())
-    except (InvalidRequest, ValueError):
+    except InvalidRequest:
         return False
     return True
 

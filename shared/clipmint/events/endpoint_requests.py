@@ -70,6 +70,14 @@ def check_url(url: str, test_hosts: frozenset[tuple[str, int]]) -> None:
     ------
     InvalidRequest
     """
-    if (urlsplit(url).hostname, urlsplit(url).port) in test_hosts:
-        return
-    check_public_url("url", url)
+    if not _is_at(url, test_hosts):
+        check_public_url("url", url)
+
+
+def _is_at(url: str, hosts: frozenset[tuple[str, int]]) -> bool:
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname, parts.port
+    except ValueError:
+        return False  # it is no URL
+    return host in hosts

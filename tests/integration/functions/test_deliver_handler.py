@@ -587,6 +587,29 @@ def test_every_route_requires_the_admin_scope(aws: Aws) -> None:
         assert (answer.status, answer.body["code"]) == (403, "SCOPE_REQUIRED"), path
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://example.com:99999/",
+        "https://example.com:port/",
+        "https://[/",
+        "https://[::1/",
+        "https://[example.com]/",
+        "https://",
+    ],
+)
+def test_a_malformed_url_is_rejected_and_named(call: Caller, url: str) -> None:
+    created = call("POST", WEBHOOKS, body={"url": "https://example.com/"}).body
+    path = f"{WEBHOOKS}/{created['webhook_id']}"
+    for answer in (
+        call("POST", WEBHOOKS, body={"url": url}),
+        call("PATCH", path, body={"url": url}),
+    ):
+        assert (answer.status, answer.body["code"]) == (400, "INVALID_REQUEST")
+        assert "url" in answer.body["details"]
+    assert call("GET", path).body["url"] == "https://example.com/"
+
+
 def test_there_are_at_most_twenty_webhooks(call: Caller) -> None:
     for _ in range(endpoints.MAX_ENDPOINTS):
         assert call("POST", WEBHOOKS, body={"url": "https://example.com/"}).status == 201
