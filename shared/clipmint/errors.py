@@ -42,6 +42,7 @@ A message describes the error to the client and never exposes an internal fault.
     │   ├── ReferenceReused
     │   ├── TooManyLots             credits with too many different ends
     │   ├── EndpointDisabled
+    │   ├── SecretsStillSign        another rotation would end one that was promised for a day
     │   ├── PurchaseNotWaiting      it was applied or dismissed before
     │   ├── SceneBusy               a job is rendering the scene
     │   └── ProjectBusy             jobs of the project are still running
@@ -247,6 +248,10 @@ class TooManyLots(Conflict):
 
 class EndpointDisabled(Conflict):
     code = "WEBHOOK_DISABLED"
+
+
+class SecretsStillSign(Conflict):
+    code = "WEBHOOK_SECRETS_STILL_SIGN"
 
 
 class PurchaseNotWaiting(Conflict):

@@ -21,6 +21,7 @@ from clipmint.errors import (
     EndpointNotFound,
     InvalidRequest,
     ScopeRequired,
+    SecretsStillSign,
     TemporarilyUnavailable,
     TooManyEndpoints,
 )
@@ -225,8 +226,13 @@ def delete_webhook(webhook_id: WebhookId) -> Response[None]:
 @router.post(
     "/v1/admin/webhooks/<webhook_id>/rotate",
     summary="Replace a webhook's secret",
-    description="For a day each call has two signatures: of the new secret, and of the one before.",
-    responses=http_api.answers(NewSecret, ScopeRequired, EndpointNotFound),
+    description=(
+        "For a day each call has two signatures: of the new secret, and of the one before. If the "
+        "response is lost, repeat the call: the secret that the receiver knows signs for its day."
+    ),
+    responses=http_api.answers(
+        NewSecret, ScopeRequired, EndpointNotFound, SecretsStillSign, TemporarilyUnavailable
+    ),
 )
 def rotate_secret(webhook_id: WebhookId) -> NewSecret:
     http_api.require_admin(router)

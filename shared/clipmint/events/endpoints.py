@@ -1,8 +1,9 @@
 """Endpoints: where the owner's systems receive events by HTTP.
 
 A secret is in the table, encrypted with the table's key, and never leaves it by the API again: the
-API returns it once. Only the function that signs may read it. A secret of Secrets Manager would
-cost more each month than all other parts of an endpoint.
+API returns it once. Only the function that signs has the permission to read it. The function of the
+API writes it, and asks no write to return what was there: IAM cannot forbid that for every write. A
+secret of Secrets Manager would cost more each month than all other parts of an endpoint.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
 from clipmint import aws, clock, unreadable
-from clipmint.errors import EndpointNotFound, TooManyEndpoints
+from clipmint.errors import EndpointNotFound, SecretsStillSign, TooManyEndpoints
 from clipmint.events import signatures
 from clipmint.events.endpoint_items import ENDPOINTS, SECRETS, EndpointItem, SecretItem
 
@@ -189,12 +190,23 @@ def rotate(endpoint_id: str) -> str:
     Raises
     ------
     EndpointNotFound
+    SecretsStillSign
+        There were two rotations within a day: another one would end a secret before its time.
+    TemporarilyUnavailable
+        The endpoint cannot be read.
     """
     secret = signatures.new_secret()
-    until = clock.epoch(clock.now() + ROTATION)
+    now = clock.now()
+    until = clock.epoch(now + ROTATION)
+    none_promised = SecretItem.earlier_until.does_not_exist() | (
+        SecretItem.earlier_until <= clock.epoch(now)
+    )
     try:
-        SecretItem(sk=endpoint_id).update(
-            [
+        # Not by the model, whose updates return the whole item.
+        aws.table(SecretItem).update_item(
+            SECRETS,
+            endpoint_id,
+            actions=[
                 # All values are those from before this update.
                 SecretItem.earlier.set(SecretItem.previous | ""),
                 SecretItem.earlier_until.set(SecretItem.previous_until | 0),
@@ -202,12 +214,15 @@ def rotate(endpoint_id: str) -> str:
                 SecretItem.previous_until.set(until),
                 SecretItem.secret.set(secret),
             ],
-            condition=SecretItem.secret.exists(),
+            condition=SecretItem.secret.exists() & none_promised,
         )
     except UpdateError as error:
-        if aws.condition_failed(error):
-            raise _unknown() from None
-        raise
+        if not aws.condition_failed(error):
+            raise
+        get(endpoint_id)
+        raise SecretsStillSign(
+            "Two former secrets of the webhook still sign", details="each for a day"
+        ) from None
     return secret
 
 

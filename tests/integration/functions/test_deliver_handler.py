@@ -21,6 +21,7 @@ from clipmint.credits import ledger
 from clipmint.events import deliveries, endpoints, fan_out, retries, sending
 from clipmint.events import queue as attempts_queue
 from clipmint.events.deliveries import Delivery
+from clipmint.events.endpoint_items import SECRETS, EndpointItem, SecretItem
 from functions.admin.app import handler as admin
 from functions.events.app import handler as events
 from local.receiver import Receiver
@@ -29,7 +30,7 @@ from tests.support.attempts import Queue, attempts
 from tests.support.clock import Clock
 from tests.support.event_bus import event_bus
 from tests.support.gateway import Answer, Caller, Context
-from tests.support.moto_aws import REGION, Aws
+from tests.support.moto_aws import REGION, Aws, client_of, hooked
 
 WEBHOOKS = "/v1/admin/webhooks"
 
@@ -405,6 +406,48 @@ def test_a_rotation_whose_response_was_lost_can_be_repeated(
     happen("later")
     queue.run(hands)
     assert len(receiver.calls[-1].headers["webhook-signature"].split()) == 1
+
+
+def test_a_rotation_ends_no_secret_before_its_day(
+    queue: Queue, webhook: str, receiver: Receiver, call: Caller, hands: Clock
+) -> None:
+    path = f"{WEBHOOKS}/{webhook}/rotate"
+    known = list(receiver.secrets)
+    for _ in range(2):
+        known.append(call("POST", path).body["secret"])
+        hands.forward(hours=8)
+    refused = call("POST", path)
+    assert (refused.status, refused.body["code"]) == (409, "WEBHOOK_SECRETS_STILL_SIGN")
+    happen()
+    queue.run(hands)
+    [received] = receiver.calls
+    for secret in known:
+        StandardWebhook(secret).verify(received.body, dict(received.headers))
+    hands.forward(hours=8)  # the first one has signed for its day
+    assert call("POST", path).status == 200
+    assert call("POST", path).body["code"] == "WEBHOOK_SECRETS_STILL_SIGN"
+    hands.forward(days=2)
+    assert [call("POST", path).status for _ in range(3)] == [200, 200, 409]
+
+
+def test_no_write_about_a_secret_asks_dynamodb_to_return_it(
+    aws: Aws, call: Caller, webhook: str
+) -> None:
+    sent: list[dict[str, Any]] = []
+
+    def note(params: dict[str, Any], **_: Any) -> None:
+        sent.append(params)
+
+    with (
+        hooked(client_of(SecretItem), {"provide-client-params.dynamodb": note}),
+        hooked(client_of(EndpointItem), {"provide-client-params.dynamodb": note}),
+    ):
+        assert call("POST", f"{WEBHOOKS}/{webhook}/rotate").status == 200
+        assert call("DELETE", f"{WEBHOOKS}/{webhook}").status == 204
+    writes = [one for one in sent if SECRETS in json.dumps(one["Key"])]
+    assert len(writes) == 2
+    assert {one.get("ReturnValues", "NONE") for one in writes} == {"NONE"}
+    assert [one for one in writes if "ReturnValuesOnConditionCheckFailure" in one] == []
 
 
 def test_no_response_but_the_first_contains_a_secret(
