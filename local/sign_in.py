@@ -13,11 +13,14 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from threading import Lock
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 AUTHORIZE = "/oauth2/authorize"
 CLIENT_ID = "clipmint-console"
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+LOOPBACK = re.compile(r"http://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?")
+"""A redirect URI: an address of the loopback interface, in which nothing has another meaning for a
+browser than for us."""
+
 USER = re.compile(r"[^\s<>]{1,64}")
 PAGE = """<!doctype html>
 <html lang="en">
@@ -118,10 +121,9 @@ class SignIns:
 
 
 def _check(request: Mapping[str, str]) -> None:
-    where = urlsplit(request.get("redirect_uri", ""))
     valid = {
         "client_id": request.get("client_id") == CLIENT_ID,
-        "redirect_uri": where.scheme == "http" and where.hostname in LOOPBACK and not where.query,
+        "redirect_uri": bool(LOOPBACK.fullmatch(request.get("redirect_uri", ""))),
         "response_type": request.get("response_type") == "code",
         "code_challenge": bool(request.get("code_challenge")),
         "code_challenge_method": request.get("code_challenge_method") == "S256",

@@ -95,6 +95,12 @@ def test_a_code_of_another_request_is_not_valid(
     [
         {"redirect_uri": "https://example.com/"},
         {"redirect_uri": "http://127.0.0.1.example.com/"},
+        {"redirect_uri": "http://example.com\\@localhost/"},
+        {"redirect_uri": "http://user@localhost/"},
+        {"redirect_uri": "http://localhost/\r\nSet-Cookie: a=b"},
+        {"redirect_uri": "http://localhost/\n"},
+        {"redirect_uri": "http://localhost/#here"},
+        {"redirect_uri": "http://["},
         {"client_id": "other"},
         {"response_type": "token"},
         {"code_challenge": ""},
@@ -106,6 +112,14 @@ def test_a_request_that_is_not_valid_gets_no_page_and_no_code(
 ) -> None:
     assert http.get(AUTHORIZE, params=REQUEST | changed).status_code == 400
     assert http.post(AUTHORIZE, data=REQUEST | changed | {"user": "ada"}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "redirect_uri", ["http://localhost", "http://[::1]:4000/", "http://127.0.0.1:4000/a/b.html"]
+)
+def test_a_code_goes_to_any_loopback_address(http: httpx.Client, redirect_uri: str) -> None:
+    form = REQUEST | {"redirect_uri": redirect_uri, "user": "ada"}
+    assert http.post(AUTHORIZE, data=form).headers["Location"].startswith(f"{redirect_uri}?code=")
 
 
 @pytest.mark.parametrize("user", ["", "a b", "<b>", "x" * 65])
