@@ -7,6 +7,7 @@ choices, states what the price depends on, and drops nothing that a user chose.
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -176,28 +177,47 @@ def _problems_of_orders(model: Model, route: Route, kind: Kind) -> Iterator[str]
     if len(combinations) > MAX_ORDERS:
         yield f"parameters: more than {MAX_ORDERS} combinations"
         return
-    for settings in (*combinations, *(settings for _, settings in _named_orders(model))):
+    prices = _Prices(model)
+    for settings in (
+        *combinations,
+        *(settings for _, settings in _named_orders(model)),
+        *_each_value(model),
+    ):
         for references in sorted({0, model.max_reference_images}):
             try:
-                request(route, kind, settings, references)
+                sent = request(route, kind, settings, references)
             except UnfitTask as unfit:
                 yield f"{kind}: {unfit.failure.detail}"
                 return
-    yield from _unstated(model, route, kind)
+            prices.add(sent, settings)
+    if prices.unstated:
+        names = " or ".join(sorted(prices.unstated))
+        yield f"{kind}: body: {names} changes the price, but not the request"
 
 
-def _unstated(model: Model, route: Route, kind: Kind) -> Iterator[str]:
-    """Parameters that change the price but not the request: they are not passed on."""
+class _Prices:
+    """The price of each request. ``unstated`` are the parameters that a price depends on and that
+    differ between two orders with one request and two prices: they are not passed on."""
+
+    def __init__(self, model: Model) -> None:
+        self.unstated: set[str] = set()
+        self._model = model
+        self._first: dict[str, tuple[int, Settings]] = {}
+
+    def add(self, sent: tuple[str, Mapping[str, JsonValue]], settings: Settings) -> None:
+        price = self._model.credits(settings)
+        first, other = self._first.setdefault(json.dumps(sent, sort_keys=True), (price, settings))
+        if price != first:
+            values, others = settings.stated(), other.stated()
+            priced = self._model.priced_by
+            self.unstated |= {name for name in priced if values.get(name) != others.get(name)}
+
+
+def _each_value(model: Model) -> Iterator[Settings]:
+    """Every value that a price depends on, also those between extremes, beside the defaults."""
     for name in sorted(model.priced_by):
-        settings = [
-            model.resolve(None, Settings.model_validate({name: value}))
-            for value in model.values_of(name)
-        ]
-        for one, other in itertools.pairwise(settings):
-            same = request(route, kind, one) == request(route, kind, other)
-            if same and model.credits(one) != model.credits(other):
-                yield f"{kind}: body: {name} changes the price, but not the request"
-                break
+        for value in model.values_of(name):
+            yield model.resolve(None, Settings.model_validate({name: value}))
 
 
 def _combinations(model: Model) -> Iterator[Settings]:

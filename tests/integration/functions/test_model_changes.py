@@ -194,6 +194,77 @@ def test_what_the_check_finds_wrong_a_put_rejects(
     assert call("GET", PATH).status == 404
 
 
+def priced_by_size(
+    choices: list[str], template: Any, rates: list[Any], ignores: list[str]
+) -> dict[str, Any]:
+    """Members of an entry with these resolutions, whose request states them by ``template``."""
+    size = {"type": "choice", "choices": choices, "default": choices[0]}
+    parameters = {"resolution": size, "audio": {"type": "boolean", "default": True}}
+    price = {
+        "kind": "rates",
+        "per": "generation",
+        "rates": [{"when": when, "millicredits": millicredits} for when, millicredits in rates],
+    }
+    route = {
+        "provider": "fal",
+        "endpoint": "fal-ai/acme",
+        "ignores": ignores,
+        "body": {"prompt": {"$": "prompt"}, "size": template},
+    }
+    simple = {"image": "none", "presets": {}}
+    return simple | {"parameters": parameters, "price": price, "routes": [route]}
+
+
+@pytest.mark.parametrize(
+    ("entry", "name"),
+    [
+        # The first and the last of three have one request; each differs from its neighbours.
+        (
+            priced_by_size(
+                ["720p", "1080p", "4k"],
+                {"$": "resolution", "map": {"720p": "x", "1080p": "y", "4k": "x"}},
+                [
+                    ({"resolution": "720p"}, 1_000),
+                    ({"resolution": "1080p"}, 2_000),
+                    ({"resolution": "4k"}, 3_000),
+                ],
+                ["audio"],
+            ),
+            "resolution",
+        ),
+        # The sound has a price only beside a resolution that is not the default.
+        (
+            priced_by_size(
+                ["720p", "1080p"],
+                {
+                    "$": ["resolution", "audio"],
+                    "map": {
+                        "720p false": "x",
+                        "720p true": "x",
+                        "1080p false": "y",
+                        "1080p true": "y",
+                    },
+                },
+                [
+                    ({"resolution": "720p"}, 1_000),
+                    ({"resolution": "1080p", "audio": False}, 2_000),
+                    ({"resolution": "1080p", "audio": True}, 3_000),
+                ],
+                [],
+            ),
+            "audio",
+        ),
+    ],
+)
+def test_two_prices_for_one_request_are_a_problem(
+    call: Caller, entry: dict[str, Any], name: str
+) -> None:
+    problem = f"routes: fal: text: body: {name} changes the price, but not the request"
+    assert check(call, **entry).body["problems"] == [problem]
+    refused = call("PUT", PATH, body=KLING | entry)
+    assert (refused.status, refused.body["details"]) == (400, problem)
+
+
 def test_too_many_combinations_are_a_problem_and_not_a_time_out(call: Caller) -> None:
     flags = {f"flag{number}": {"type": "boolean", "default": True} for number in range(12)}
     answer = check(call, parameters=KLING["parameters"] | flags)
