@@ -5,8 +5,9 @@ The last versions are kept in the model's own item, so that a change and its rec
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -24,10 +25,14 @@ from clipmint.unreadable import UNREADABLE
 T = TypeVar("T")
 
 HISTORY = 10
-"""Earlier versions of a model that are kept. Functions do not read them with the catalog."""
+"""Earlier versions of a model that are kept, if they fit. Functions do not read them with the
+catalog."""
 
 MAX_ENTRY_BYTES = 30_000
 """Of a model as JSON, so that its item has room for its history."""
+
+MAX_HISTORY_BYTES = 300_000
+"""Of the earlier versions together: DynamoDB's items have at most 400 KB."""
 
 CHANGE_ATTEMPTS = 5
 
@@ -63,7 +68,7 @@ def change(model: Model, author: str) -> int:
         item.version = _number(before) + 1 if before else 1
         item.changed_by, item.changed_at = author, clock.iso(clock.now())
         if before:
-            item.history = [_past(before), *(before.history or [])][:HISTORY]
+            item.history = _kept([_past(before), *(before.history or [])])
         item.save(condition=_unchanged(before))
         return int(item.version)
 
@@ -128,8 +133,15 @@ def _past(item: CatalogItem) -> str:
             "version": _number(item),
             "changed_by": item.changed_by,
             "changed_at": item.changed_at,
-        }
+        },
+        ensure_ascii=False,
     )
+
+
+def _kept(past: Sequence[str]) -> list[str]:
+    """The newest of these versions that the item has room for."""
+    sizes = itertools.accumulate(len(one.encode()) for one in past[:HISTORY])
+    return [one for one, size in zip(past, sizes, strict=False) if size <= MAX_HISTORY_BYTES]
 
 
 def _number(item: CatalogItem) -> int:

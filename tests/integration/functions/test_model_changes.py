@@ -312,6 +312,22 @@ def test_only_the_last_ten_versions_are_kept(aws: Aws, call: Caller) -> None:
     assert now["history"][-1]["version"] == 3
 
 
+@pytest.mark.parametrize(("character", "kept"), [('"', 5), ("é", 9)])
+def test_of_large_models_as_many_versions_are_kept_as_an_item_holds(
+    aws: Aws, call: Caller, character: str, kept: int
+) -> None:
+    choices = [f"{character * 60}{number}" for number in range(52)]
+    style = {"type": "choice", "choices": choices, "default": choices[0]}
+    styles = {f"style{number}": style for number in range(4)}
+    large = kling(parameters=KLING["parameters"] | styles)
+    assert 26_000 < len(large.model_dump_json().encode()) <= model_changes.MAX_ENTRY_BYTES
+    for _ in range(10):
+        model_changes.change(large, "ada")
+    now = call("GET", PATH).body
+    assert now["version"] == 10
+    assert [one["version"] for one in now["history"]] == [*range(9, 9 - kept, -1)]
+
+
 def test_two_changes_at_once_are_two_versions(aws: Aws, call: Caller) -> None:
     model_changes.change(kling(name="first"), "ada")
     met: list[str] = []
