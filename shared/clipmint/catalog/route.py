@@ -18,7 +18,10 @@ Kind: TypeAlias = Literal["text", "image", "frames"]
 """What a generation starts from: text alone, a first image, or a first and a last image."""
 
 Endpoint = Annotated[str, StringConstraints(min_length=1, max_length=128)]
-Names = Annotated[list[Annotated[str, StringConstraints(max_length=32)]], Field(max_length=32)]
+MAX_IGNORED = 32
+Names = Annotated[
+    list[Annotated[str, StringConstraints(max_length=32)]], Field(max_length=MAX_IGNORED)
+]
 Members = dict[str, JsonValue]
 
 SAFE_ENDPOINT = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.:@-]*(/[A-Za-z0-9_][A-Za-z0-9_.:@-]*)*$")
@@ -81,6 +84,11 @@ class Route(_Part):
                 for kind, case in self.cases.items()
                 for problem in templates.problems(case.body)
             ),
+            *(
+                f"cases.{kind}.ignores: more than {MAX_IGNORED} with those of the route"
+                for kind, case in self.cases.items()
+                if len(self._ignored(case)) > MAX_IGNORED
+            ),
         ]
         if wrong:
             raise ValueError("; ".join(wrong))
@@ -108,5 +116,8 @@ class Route(_Part):
             provider=self.provider,
             endpoint=case.endpoint or self.endpoint,
             body={**(self.body or {}), **case.body},
-            ignores=[*self.ignores, *case.ignores],
+            ignores=self._ignored(case),
         )
+
+    def _ignored(self, case: Case) -> list[str]:
+        return [*dict.fromkeys([*self.ignores, *case.ignores])]

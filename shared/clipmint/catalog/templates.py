@@ -207,7 +207,7 @@ def _references(
 
 def _problems_of(reference: Mapping[str, JsonValue]) -> Iterator[str]:
     named, names = reference["$"], _names(reference)
-    if not isinstance(named, str | list) or not all(names):
+    if not isinstance(named, str | list) or not names or not all(names):
         yield "$ must be a name, or a list of names"
     unknown = sorted(reference.keys() - _OPTIONS)
     if unknown:
@@ -237,6 +237,8 @@ def _problems_of_options(reference: Mapping[str, JsonValue]) -> Iterator[str]:
         number = reference.get(option, 1)
         if not isinstance(number, int) or isinstance(number, bool) or number < 1:
             yield f"{option} must be a positive integer"
+        elif option == "multiple_of" and number > _SIDES[-1]:
+            yield f"multiple_of must be at most {_SIDES[-1]}"
     if "each" in reference and reference["$"] != "reference_image_urls":
         yield "each is for reference_image_urls only"
 

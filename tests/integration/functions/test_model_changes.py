@@ -91,6 +91,10 @@ def without(entry: dict[str, Any], member: str) -> dict[str, Any]:
     return {name: value for name, value in entry.items() if name != member}
 
 
+def fal_with(**members: Any) -> dict[str, Any]:
+    return {"routes": [FAL | {"body": FAL["body"] | members}]}
+
+
 def fal_without(*members: str, **changes: Any) -> dict[str, Any]:
     body = {name: value for name, value in FAL["body"].items() if name not in members}
     return {"routes": [FAL | {"body": body} | changes]}
@@ -263,6 +267,32 @@ def test_two_prices_for_one_request_are_a_problem(
     assert check(call, **entry).body["problems"] == [problem]
     refused = call("PUT", PATH, body=KLING | entry)
     assert (refused.status, refused.body["details"]) == (400, problem)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        (fal_with(size={"$": []}), "body.size: $ must be a name"),
+        (fal_with(size={"$": [], "map": {"a": 1}}), "body.size: $ must be a name"),
+        (
+            fal_with(size={"$": "aspect_ratio", "side": "width", "multiple_of": 10**400}),
+            "body.size: multiple_of must be at most 2048",
+        ),
+        (
+            {"routes": [FAL | {
+                "ignores": [f"a{number}" for number in range(32)],
+                "cases": FAL["cases"] | {"image": FAL["cases"]["image"] | {"ignores": ["b"]}},
+            }]},
+            "cases.image.ignores: more than 32 with those of the route",
+        ),
+    ],
+)  # fmt: skip
+def test_a_template_that_no_order_can_use_is_refused_with_its_place(
+    call: Caller, changes: dict[str, Any], problem: str
+) -> None:
+    for answer in (check(call, **changes), call("PUT", PATH, body=KLING | changes)):
+        assert (answer.status, answer.code) == (400, "INVALID_REQUEST")
+        assert problem in answer.body["details"]
 
 
 def test_too_many_combinations_are_a_problem_and_not_a_time_out(call: Caller) -> None:
