@@ -11,6 +11,10 @@ import { apiUrl, renew, token } from "./session.js";
 
 const ATTEMPTS = 4;
 const LONGEST_WAIT_SECONDS = 20;
+// An order that was sent before its connection broke can run for 20 seconds.
+const ORDER_SECONDS = 30;
+const IN_PROGRESS = "REQUEST_IN_PROGRESS";
+const SIGNED_OUT = "SIGNED_OUT";
 const MOST_IMAGE_BYTES = 20_000_000;
 const IMAGE_TYPES = ["image/png", "image/jpeg", "image/webp"];
 
@@ -20,11 +24,13 @@ export class Problem extends Error {
    * @param {string} message
    * @param {number} status 0 if there was no answer
    * @param {string} code
+   * @param {number | null} [price] in credits, of an order whose price has changed
    */
-  constructor(message, status, code) {
+  constructor(message, status, code, price = null) {
     super(message);
     this.status = status;
     this.code = code;
+    this.price = price;
   }
 }
 
@@ -32,6 +38,7 @@ export class Problem extends Error {
 const SENTENCES = {
   INSUFFICIENT_CREDITS: "You do not have enough credits for this.",
   TOO_MANY_OPEN_JOBS: "Too many videos are running. Wait until one has ended.",
+  REQUEST_IN_PROGRESS: "The order is still being processed. Try again: it is charged once.",
 };
 
 /**
@@ -44,10 +51,13 @@ const SENTENCES = {
  */
 export async function request(method, path, { body, key, signal } = {}) {
   const repeatable = method !== "POST" || key !== undefined;
+  const begun = performance.now();
   let renewed = false;
   for (let attempt = 1; ; attempt += 1) {
     /** @type {Response} */
     let answer;
+    /** @type {string} */
+    let content;
     try {
       answer = await fetch(apiUrl() + path, {
         method,
@@ -59,6 +69,7 @@ export async function request(method, path, { body, key, signal } = {}) {
         body: body === undefined ? null : JSON.stringify(body),
         ...(signal ? { signal } : {}),
       });
+      content = await answer.text();
     } catch (error) {
       if (signal?.aborted) throw error;
       if (repeatable && attempt < ATTEMPTS) {
@@ -67,38 +78,87 @@ export async function request(method, path, { body, key, signal } = {}) {
       }
       throw new Problem("There is no connection. Check it and try again.", 0, "NO_CONNECTION");
     }
-    if (answer.ok) return answer.status === 204 ? null : answer.json();
+    if (answer.ok) return content ? JSON.parse(content) : null;
     if (answer.status === 401) {
       if (!renewed && (await renew())) {
         renewed = true;
         continue;
       }
-      throw new Problem("You are signed out.", 401, "SIGNED_OUT");
+      throw new Problem("You are signed out.", 401, SIGNED_OUT);
     }
+    const problem = problemOf(answer.status, content);
     const wait = Number(answer.headers.get("Retry-After"));
     const busy = [409, 429, 503].includes(answer.status) && wait > 0;
-    if (busy && repeatable && attempt < ATTEMPTS && wait <= LONGEST_WAIT_SECONDS) {
-      await seconds(wait);
-      continue;
-    }
-    throw await problemOf(answer);
+    const passed = (performance.now() - begun) / 1000;
+    const again =
+      problem.code === IN_PROGRESS
+        ? passed + wait <= ORDER_SECONDS
+        : attempt < ATTEMPTS && wait <= LONGEST_WAIT_SECONDS;
+    if (!busy || !repeatable || !again) throw problem;
+    await seconds(wait);
+  }
+}
+
+/** Orders without a final answer, by path and body. @type {Map<string, {key: string, body: object}>} */
+const unanswered = new Map();
+
+/**
+ * Sends an order and returns the answer's body. Raises `Problem`. Until there is a final answer, the
+ * same order has the same key and the same body each time it is sent, so that it is charged once.
+ * @param {string} path
+ * @param {object} body
+ * @param {number | undefined} expected the price that the user has seen
+ * @returns {Promise<any>}
+ */
+export async function order(path, body, expected) {
+  const name = JSON.stringify([path, body]);
+  const sent = unanswered.get(name) ?? {
+    key: crypto.randomUUID(),
+    body: { ...body, expected_credits: expected },
+  };
+  unanswered.set(name, sent);
+  try {
+    const answer = await request("POST", path, sent);
+    unanswered.delete(name);
+    return answer;
+  } catch (error) {
+    if (refused(error)) unanswered.delete(name);
+    throw error;
   }
 }
 
 /**
- * Whether an order was certainly refused. Without that, its next try needs the same key.
+ * Whether the API itself has refused an order. Other answers may come from before it, and say
+ * nothing about an earlier try.
  * @param {unknown} error
  */
-export const answered = (error) =>
-  error instanceof Problem && error.status >= 400 && error.status < 500 && error.status !== 401;
+const refused = (error) =>
+  error instanceof Problem &&
+  error.status >= 400 &&
+  error.status < 500 &&
+  error.code !== "" &&
+  ![IN_PROGRESS, SIGNED_OUT].includes(error.code);
 
-/** @param {Response} answer */
-async function problemOf(answer) {
-  const body = await answer.json().catch(() => ({}));
+/**
+ * @param {number} status
+ * @param {string} content
+ */
+function problemOf(status, content) {
+  const body = parsed(content);
   const code = typeof body.code === "string" ? body.code : "";
-  const sentence = answer.status < 500 && typeof body.error === "string" ? body.error : "";
+  const sentence = status < 500 && typeof body.error === "string" ? body.error : "";
   const message = SENTENCES[code] || sentence || "Something went wrong. Try again in a moment.";
-  return new Problem(message, answer.status, code);
+  const price = typeof body.credits === "number" ? body.credits : null;
+  return new Problem(message, status, code, price);
+}
+
+/** @param {string} content @returns {any} an object, empty if the content is none */
+function parsed(content) {
+  try {
+    return JSON.parse(content) ?? {};
+  } catch {
+    return {};
+  }
 }
 
 /** @param {number} number */

@@ -1,5 +1,5 @@
 // Create: choose a model, describe the video, see the price, and watch what runs.
-import { answered, request, sentence } from "./api.js";
+import { order as send, request, sentence } from "./api.js";
 import { count, credits, priceText } from "./format.js";
 import { html, useEffect, useMemo, useRef, useState } from "./html.js";
 import { Alert, Empty, Failed, ImageField, Loading, Outcome, Progress, Status, Thumbnail } from "./parts.js";
@@ -77,7 +77,6 @@ function Form({ models, balance, ordered }) {
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState("");
   const [news, setNews] = useState("");
-  const key = useRef("");
   const cards = useRef(/** @type {HTMLElement | null} */ (null));
   const model = /** @type {Model} */ (models.find((one) => one.model_id === modelId));
 
@@ -103,15 +102,11 @@ function Form({ models, balance, ordered }) {
     setBusy(true);
     setProblem("");
     setNews("");
-    // A try that had no answer may have been accepted: the next one is the same order.
-    key.current ||= crypto.randomUUID();
     try {
-      await request("POST", "/v1/videos", { body: order, key: key.current });
-      key.current = "";
+      await send("/v1/videos", order, undefined);
       setNews("The video was ordered. You can order another one meanwhile.");
       await ordered().catch(() => {});
     } catch (error) {
-      if (answered(error)) key.current = "";
       setProblem(sentence(error));
     }
     setBusy(false);
@@ -122,10 +117,6 @@ function Form({ models, balance, ordered }) {
     const chosen = /** @type {HTMLElement | null | undefined} */ (row?.querySelector(".card:has(:checked)"));
     if (row && chosen) row.scrollLeft = chosen.offsetLeft - row.offsetLeft - 18;
   }, []);
-  // Another order needs another key.
-  useEffect(() => {
-    key.current = "";
-  }, [JSON.stringify(order)]);
 
   return html`
     <form onSubmit=${submit}>

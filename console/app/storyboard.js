@@ -1,7 +1,7 @@
 // Storyboard: a project's scenes with frames and prompts, and their clips.
-import { answered, request, sentence } from "./api.js";
+import { order, request, sentence } from "./api.js";
 import { credits, failure, moment } from "./format.js";
-import { html, useCallback, useEffect, useRef, useState } from "./html.js";
+import { html, useCallback, useEffect, useState } from "./html.js";
 import { Alert, Confirmed, Empty, Failed, ImageField, Loading, Progress, Status } from "./parts.js";
 import { usePolling } from "./polling.js";
 import { runs } from "./videos.js";
@@ -103,7 +103,6 @@ function Board({ projectId, refreshBalance }) {
   const [news, setNews] = useState("");
   const [busy, setBusy] = useState(false);
   const [price, setPrice] = useState(/** @type {{credits: number, clips: unknown[]} | null} */ (null));
-  const last = useRef({ order: "", key: "" });
   const path = `/v1/projects/${encodeURIComponent(projectId)}`;
 
   const load = useCallback(async () => {
@@ -146,18 +145,7 @@ function Board({ projectId, refreshBalance }) {
   const render = async (/** @type {string[]} */ sceneIds, force = false) => {
     setBusy(true);
     const body = { scene_ids: sceneIds, force };
-    // A try that had no answer may have been accepted: the same order again has the same key.
-    const order = JSON.stringify(body);
-    if (last.current.order !== order) last.current = { order, key: crypto.randomUUID() };
-    const done = await act(async () => {
-      try {
-        await request("POST", `${path}/clips`, { body, key: last.current.key });
-      } catch (error) {
-        if (answered(error)) last.current = { order: "", key: "" };
-        throw error;
-      }
-      last.current = { order: "", key: "" };
-    });
+    const done = await act(() => order(`${path}/clips`, body, undefined));
     if (done) setNews("The clips were ordered.");
     setBusy(false);
   };

@@ -14,6 +14,8 @@ from tests.browser.visitor import LOOPBACK, Visitor
 from tests.support.browser import AXE
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Route
+
     from local.stack import Stack
 
 pytestmark = pytest.mark.slow
@@ -57,6 +59,53 @@ def test_a_user_signs_in_creates_and_plays_a_video(ada: Visitor) -> None:
 
     assert ada.problems == []
     assert ada.hosts <= LOOPBACK
+
+
+def test_an_order_without_an_answer_is_charged_once(ada: Visitor) -> None:
+    """The first request is processed and its connection breaks, as do those of its retries. After
+    another click it is still being processed for longer than the retries of other requests last."""
+    keys: list[str] = []
+
+    def break_connections(route: Route) -> None:
+        keys.append(route.request.headers["idempotency-key"])
+        if len(keys) == 1:
+            route.fetch()
+        if len(keys) <= 4:
+            route.abort()
+        elif len(keys) <= 9:
+            route.fulfill(
+                status=409,
+                headers={
+                    "Access-Control-Allow-Origin": "*",
+                    "Access-Control-Expose-Headers": "Retry-After",
+                    "Retry-After": "1",
+                },
+                json={"error": "It is being answered right now", "code": "REQUEST_IN_PROGRESS"},
+            )
+        else:
+            route.continue_()
+
+    ada.sign_in()
+    ada.page.route(
+        lambda url: url.endswith("/v1/videos"),
+        lambda route: (
+            break_connections(route) if route.request.method == "POST" else route.fallback()
+        ),
+    )
+    ada.page.get_by_label("Describe the video").fill("A lighthouse at dawn")
+    ada.page.get_by_role("button", name="Create", exact=True).click()
+    ada.page.get_by_text("There is no connection.").wait_for()
+    ada.page.get_by_role("button", name="Create", exact=True).click()
+    ada.page.get_by_text("The video was ordered.").wait_for()
+    assert len(ada.http("GET", "/v1/videos")["videos"]) == 1
+    kinds = [entry["kind"] for entry in ada.http("GET", "/v1/credits/entries")["entries"]]
+    assert kinds.count("hold") == 1
+    assert len(set(keys)) == 1
+    # With its answer the order is over: the same again is another one.
+    ada.page.get_by_role("button", name="Create", exact=True).click()
+    ada.page.get_by_text("The video was ordered.").wait_for()
+    assert len(ada.http("GET", "/v1/videos")["videos"]) == 2
+    assert len(set(keys)) == 2
 
 
 def test_a_running_video_is_cancelled_and_its_credits_return(stack: Stack, ada: Visitor) -> None:
