@@ -38,6 +38,7 @@ export class Problem extends Error {
 const SENTENCES = {
   INSUFFICIENT_CREDITS: "You do not have enough credits for this.",
   TOO_MANY_OPEN_JOBS: "Too many videos are running. Wait until one has ended.",
+  PRICE_CHANGED: "The price has changed. Nothing was ordered: order again if you accept the new price.",
   REQUEST_IN_PROGRESS: "The order is still being processed. Try again: it is charged once.",
 };
 
@@ -126,6 +127,10 @@ export async function order(path, body, expected) {
     throw error;
   }
 }
+
+/** The price in credits, if an order was refused because it has changed. @param {unknown} error */
+export const changedPrice = (error) =>
+  error instanceof Problem && error.code === "PRICE_CHANGED" ? error.price : null;
 
 /**
  * Whether the API itself has refused an order. Other answers may come from before it, and say

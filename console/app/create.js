@@ -1,5 +1,5 @@
 // Create: choose a model, describe the video, see the price, and watch what runs.
-import { order as send, request, sentence } from "./api.js";
+import { changedPrice, order as send, request, sentence } from "./api.js";
 import { count, credits, priceText } from "./format.js";
 import { html, useEffect, useMemo, useRef, useState } from "./html.js";
 import { Alert, Empty, Failed, ImageField, Loading, Outcome, Progress, Status, Thumbnail } from "./parts.js";
@@ -93,20 +93,27 @@ function Form({ models, balance, ordered }) {
   };
   const missing =
     (model.image === "required" && !image) || (model.last_image === "required" && !last);
-  const estimate = useEstimate(missing ? null : { ...order, prompt: "x" }, balance?.available);
+  const price = useEstimate(missing ? null : { ...order, prompt: "x" }, balance?.available);
+  const { estimate } = price;
 
   const submit = async (/** @type {Event} */ event) => {
     event.preventDefault();
     if (!prompt.trim()) return setProblem("Describe the video first.");
     if (missing) return setProblem("This model needs an image.");
+    if (!estimate) {
+      price.ask();
+      return setProblem("The price is not known yet. Order when it is shown.");
+    }
     setBusy(true);
     setProblem("");
     setNews("");
     try {
-      await send("/v1/videos", order, undefined);
+      await send("/v1/videos", order, estimate.credits);
       setNews("The video was ordered. You can order another one meanwhile.");
       await ordered().catch(() => {});
     } catch (error) {
+      const changed = changedPrice(error);
+      if (changed !== null) price.change(changed);
       setProblem(sentence(error));
     }
     setBusy(false);
@@ -194,14 +201,24 @@ function Form({ models, balance, ordered }) {
         ${problem && html`<${Alert}>${problem}<//>`}
         <p class="news" role="status">${news}</p>
         <div class="price" aria-live="polite">
-          <strong>${estimate ? credits(estimate.credits) : priceText(model.price) || "…"}</strong>
+          <strong>
+            ${estimate
+              ? credits(estimate.credits)
+              : price.failed
+                ? "Price not known"
+                : (missing && priceText(model.price)) || "…"}
+          </strong>
           <small>
-            ${estimate && !estimate.affordable
+            ${price.failed ||
+            (estimate && !estimate.affordable
               ? `You have ${credits(estimate.available)}: not enough.`
-              : "Charged only if the video is made."}
+              : "Charged only if the video is made.")}
           </small>
         </div>
-        <button type="submit" disabled=${busy || uploading || estimate?.affordable === false}>
+        <button
+          type="submit"
+          disabled=${busy || uploading || price.pending || estimate?.affordable === false}
+        >
           ${busy ? "Ordering …" : "Create"}
         </button>
       </div>
@@ -224,33 +241,54 @@ function kept(model, values) {
   return { ...initial(model), ...Object.fromEntries(chosen) };
 }
 
+/** @typedef {{credits: number, available: number, affordable: boolean}} Estimate */
+
 /**
- * The price of an order, asked for when it changes. The prompt does not change it.
+ * The price of an order, asked for when it changes. The prompt does not change it. `failed` is why
+ * there is none. `ask` asks again, and `change` replaces the price by another one in credits.
  * @param {Record<string, unknown> | null} order null while it is not complete
  * @param {number | undefined} available
- * @returns {{credits: number, available: number, affordable: boolean} | null}
  */
 function useEstimate(order, available) {
-  const [found, setFound] = useState(/** @type {any} */ (null));
+  const [asked, setAsked] = useState(0);
   const text = JSON.stringify(order);
+  const none = { text, estimate: /** @type {Estimate | null} */ (null), failed: "" };
+  const [found, setFound] = useState(none);
   useEffect(() => {
-    setFound((/** @type {any} */ before) => (order ? before : null));
     if (!order) return undefined;
     const leaving = new AbortController();
     const timer = setTimeout(async () => {
       try {
         const options = { body: order, signal: leaving.signal };
-        setFound(await request("POST", "/v1/videos/estimate", options));
-      } catch {
-        if (!leaving.signal.aborted) setFound(null);
+        const estimate = await request("POST", "/v1/videos/estimate", options);
+        setFound({ text, estimate, failed: "" });
+      } catch (error) {
+        if (!leaving.signal.aborted) setFound({ text, estimate: null, failed: sentence(error) });
       }
     }, PRICE_AFTER_MS);
     return () => {
       clearTimeout(timer);
       leaving.abort();
     };
-  }, [text, available]);
-  return found;
+  }, [text, available, asked]);
+  // A price of other settings is not shown.
+  const { estimate, failed } = found.text === text ? found : none;
+  return {
+    estimate,
+    failed,
+    pending: order !== null && !estimate && !failed,
+    ask: () => {
+      setFound(none);
+      setAsked(asked + 1);
+    },
+    change: (/** @type {number} */ now) =>
+      estimate &&
+      setFound({
+        text,
+        estimate: { ...estimate, credits: now, affordable: now <= estimate.available },
+        failed: "",
+      }),
+  };
 }
 
 const RECENT = 6;

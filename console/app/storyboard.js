@@ -1,5 +1,5 @@
 // Storyboard: a project's scenes with frames and prompts, and their clips.
-import { order, request, sentence } from "./api.js";
+import { changedPrice, order, request, sentence } from "./api.js";
 import { credits, failure, moment } from "./format.js";
 import { html, useCallback, useEffect, useState } from "./html.js";
 import { Alert, Confirmed, Empty, Failed, ImageField, Loading, Progress, Status } from "./parts.js";
@@ -102,7 +102,8 @@ function Board({ projectId, refreshBalance }) {
   const [failed, setFailed] = useState("");
   const [news, setNews] = useState("");
   const [busy, setBusy] = useState(false);
-  const [price, setPrice] = useState(/** @type {{credits: number, clips: unknown[]} | null} */ (null));
+  const [price, setPrice] = useState(/** @type {{credits: number} | "unknown" | null} */ (null));
+  const [asked, setAsked] = useState(0);
   const path = `/v1/projects/${encodeURIComponent(projectId)}`;
 
   const load = useCallback(async () => {
@@ -126,9 +127,12 @@ function Board({ projectId, refreshBalance }) {
     if (!readyIds) return undefined;
     const leaving = new AbortController();
     const options = { body: { scene_ids: readyIds.split(",") }, signal: leaving.signal };
-    request("POST", `${path}/clips/estimate`, options).then(setPrice, () => {});
+    request("POST", `${path}/clips/estimate`, options).then(
+      setPrice,
+      () => leaving.signal.aborted || setPrice("unknown"),
+    );
     return () => leaving.abort();
-  }, [readyIds, JSON.stringify(ready.map((one) => [one.duration, one.model_id]))]);
+  }, [readyIds, JSON.stringify(ready.map((one) => [one.duration, one.model_id])), asked]);
 
   const act = async (/** @type {() => Promise<unknown>} */ action) => {
     setFailed("");
@@ -142,10 +146,22 @@ function Board({ projectId, refreshBalance }) {
       return false;
     }
   };
-  const render = async (/** @type {string[]} */ sceneIds, force = false) => {
+  const render = async (
+    /** @type {string[]} */ sceneIds,
+    /** @type {boolean} */ force,
+    /** @type {number | undefined} */ expected,
+  ) => {
     setBusy(true);
     const body = { scene_ids: sceneIds, force };
-    const done = await act(() => order(`${path}/clips`, body, undefined));
+    const done = await act(async () => {
+      try {
+        await order(`${path}/clips`, body, expected);
+      } catch (error) {
+        const changed = changedPrice(error);
+        if (changed !== null) setPrice({ credits: changed });
+        throw error;
+      }
+    });
     if (done) setNews("The clips were ordered.");
     setBusy(false);
   };
@@ -160,12 +176,17 @@ function Board({ projectId, refreshBalance }) {
       <div class="buttons">
         <button
           type="button"
-          disabled=${busy || ready.length === 0}
-          onClick=${() => render(ready.map((one) => one.scene_id))}
+          disabled=${busy || ready.length === 0 || price === null}
+          onClick=${() =>
+            price === "unknown"
+              ? setAsked(asked + 1)
+              : render(ready.map((one) => one.scene_id), false, price?.credits)}
         >
           ${ready.length === 0
             ? "Nothing to render"
-            : `Render ${ready.length} ${ready.length === 1 ? "clip" : "clips"}${price ? ` · ${credits(price.credits)}` : ""}`}
+            : price === "unknown"
+              ? "Ask for the price again"
+              : `Render ${ready.length} ${ready.length === 1 ? "clip" : "clips"} · ${price ? credits(price.credits) : "…"}`}
         </button>
       </div>
     </div>
@@ -183,7 +204,7 @@ function Board({ projectId, refreshBalance }) {
           change=${(/** @type {object} */ changes) =>
             act(() => request("PATCH", `${path}/scenes/${scene.scene_id}`, { body: changes }))}
           remove=${() => act(() => request("DELETE", `${path}/scenes/${scene.scene_id}`))}
-          render=${() => render([scene.scene_id], true)}
+          render=${() => render([scene.scene_id], true, undefined)}
         />`,
       )}
     </ol>

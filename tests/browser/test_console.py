@@ -108,6 +108,45 @@ def test_an_order_without_an_answer_is_charged_once(ada: Visitor) -> None:
     assert len(set(keys)) == 2
 
 
+def test_a_price_that_has_changed_is_shown_before_the_order(ada: Visitor) -> None:
+    asked: list[int] = []
+
+    def state_other_prices(route: Route) -> None:
+        """The first estimate fails, and the others are of a price that has changed meanwhile."""
+        if not asked:
+            asked.append(0)
+            route.abort()
+            return
+        answer = route.fetch()
+        asked.append(answer.json()["credits"])
+        route.fulfill(response=answer, json={**answer.json(), "credits": asked[-1] + 1})
+
+    ada.page.route("**/v1/videos/estimate", state_other_prices)
+    ada.sign_in()
+    price = ada.page.locator(".price strong")
+    create = ada.page.get_by_role("button", name="Create", exact=True)
+    ada.page.get_by_label("Describe the video").fill("A lighthouse at dawn")
+    price.get_by_text("Price not known").wait_for()
+    create.click()
+    ada.page.get_by_text("Order when it is shown.").wait_for()
+    price.get_by_text(re.compile(r"\d+ credits")).wait_for()
+    assert ada.http("GET", "/v1/videos")["videos"] == []
+    seen = asked[-1]
+    price.get_by_text(f"{seen + 1} credits").wait_for()
+    create.click()
+    ada.page.get_by_text("The price has changed.").wait_for()
+    assert ada.http("GET", "/v1/videos")["videos"] == []
+    price.get_by_text(f"{seen} credits").wait_for()
+    create.click()
+    ada.page.get_by_text("The video was ordered.").wait_for()
+    (hold,) = [
+        entry
+        for entry in ada.http("GET", "/v1/credits/entries")["entries"]
+        if entry["kind"] == "hold"
+    ]
+    assert abs(hold["credits"]) == seen
+
+
 def test_a_running_video_is_cancelled_and_its_credits_return(stack: Stack, ada: Visitor) -> None:
     stack.fal.change(queue_seconds=60)
     try:
