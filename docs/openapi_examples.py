@@ -352,6 +352,9 @@ _ERRORS: list[errors.ClipmintError] = [
     errors.EndpointNotFound("There is no such webhook"),
     errors.DeliveryNotFound("There is no such delivery"),
     errors.EndpointDisabled("The webhook is disabled", details="enabled: false"),
+    errors.SecretsStillSign(
+        "Two former secrets of the webhook still sign", details="each for a day"
+    ),
     errors.ResolutionNotAllowed("This resolution is not available"),
     errors.TaskHasEnded("This task has ended", details="status: completed"),
     errors.InsufficientCredits(

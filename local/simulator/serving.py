@@ -71,7 +71,7 @@ def serve(
             ssl_certfile=certificate,
             ssl_keyfile=private_key,
             timeout_graceful_shutdown=1,
-            # Longer than clients keep a connection (httpx: 5 s, and the default here is 5 s, too): a
+            # Longer than clients keep a connection (5 s with httpx, as is the default here): a
             # request on a connection that is closed at this moment would fail.
             timeout_keep_alive=75,
         )

@@ -109,6 +109,7 @@ def test_the_table_of_statuses_is_the_documented_one() -> None:
             "ReferenceReused",
             "TooManyLots",
             "EndpointDisabled",
+            "SecretsStillSign",
             "PurchaseNotWaiting",
             "SceneBusy",
             "ProjectBusy",
