@@ -77,11 +77,12 @@ export async function request(method, path, { body, key, signal } = {}) {
         await seconds(attempt);
         continue;
       }
-      throw new Problem("There is no connection. Check it and try again.", 0, "NO_CONNECTION");
+      throw noConnection();
     }
     if (answer.ok) return content ? JSON.parse(content) : null;
     if (answer.status === 401) {
-      if (!renewed && (await renew())) {
+      const renewing = renewed ? false : renew().catch(() => Promise.reject(noConnection()));
+      if (await renewing) {
         renewed = true;
         continue;
       }
@@ -99,6 +100,9 @@ export async function request(method, path, { body, key, signal } = {}) {
     await seconds(wait);
   }
 }
+
+const noConnection = () =>
+  new Problem("There is no connection. Check it and try again.", 0, "NO_CONNECTION");
 
 /** Orders without a final answer, by path and body. @type {Map<string, {key: string, body: object}>} */
 const unanswered = new Map();

@@ -60,7 +60,8 @@ export async function start(whenEnded) {
     return { signedIn: user !== null, problem };
   }
   user = await manager.getUser();
-  if (user && user.expired) user = (await renew()) ? user : null;
+  // Without a connection the user stays signed in: the first request renews the token.
+  if (user && user.expired) await renew().catch(() => {});
   return { signedIn: user !== null, problem: "" };
 }
 
@@ -94,7 +95,9 @@ export function userName() {
 }
 
 /**
- * Gets a new token with the refresh token, once for all requests that wait for it.
+ * Gets a new token with the refresh token, once for all requests that wait for it. The session ends
+ * only if there is no refresh token, or if the issuer refuses it. Any other failure is raised, such
+ * as that of the connection.
  * @returns {Promise<boolean>}
  */
 export function renew() {
@@ -102,7 +105,8 @@ export function renew() {
     try {
       const stored = await manager.getUser();
       user = stored?.refresh_token ? await manager.signinSilent() : null;
-    } catch {
+    } catch (error) {
+      if (!(error instanceof oidc.ErrorResponse) || error.error !== "invalid_grant") throw error;
       user = null;
     }
     if (!user) {

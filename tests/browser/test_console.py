@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image
 
+from local.issuer import TOKENS
 from tests.browser.visitor import LOOPBACK, Visitor
 from tests.support.browser import AXE
 
@@ -265,6 +266,31 @@ def test_signing_out_forgets_the_token(ada: Visitor) -> None:
     assert "access_token" not in ada.page.evaluate(
         "JSON.stringify(sessionStorage) + JSON.stringify(localStorage)"
     )
+
+
+def test_only_a_refused_refresh_token_ends_the_session(ada: Visitor) -> None:
+    ada.sign_in()
+    ada.page.get_by_label("100 credits available").wait_for()
+    ada.page.evaluate(
+        """() => {
+          const key = Object.keys(sessionStorage).find((one) => one.startsWith("oidc.user:"));
+          const user = {...JSON.parse(sessionStorage[key]), refresh_token: "r1"};
+          sessionStorage[key] = JSON.stringify(user);
+        }"""
+    )
+    anywhere = {"Access-Control-Allow-Origin": "*"}
+    ada.page.route("**/v1/credits", lambda route: route.fulfill(status=401, headers=anywhere))
+    ada.page.route(f"**{TOKENS}", lambda route: route.abort())
+    ada.go("Credits")
+    ada.page.get_by_text("There is no connection.").wait_for()
+    assert "access_token" in ada.page.evaluate("JSON.stringify(sessionStorage)")
+    ada.page.route(
+        f"**{TOKENS}",
+        lambda route: route.fulfill(status=400, headers=anywhere, json={"error": "invalid_grant"}),
+    )
+    ada.page.get_by_role("button", name="Try again").click()
+    ada.page.get_by_text("Your session has ended.").wait_for()
+    assert "access_token" not in ada.page.evaluate("JSON.stringify(sessionStorage)")
 
 
 def test_polling_stops_when_nothing_runs_and_in_a_hidden_tab(stack: Stack, ada: Visitor) -> None:
