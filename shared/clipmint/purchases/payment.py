@@ -65,7 +65,8 @@ class Report:
 class Payment:
     """A payment as recorded. Without ``user_id`` it is not credited yet.
 
-    ``taken`` is how many of its credits are taken back at the moment. ``revision`` counts changes.
+    ``taken`` is how many of its credits are taken back at the moment; ``elsewhere`` is the part of
+    it that came from other credits of the user, or became a debt. ``revision`` counts changes.
     """
 
     store: Store
@@ -79,6 +80,7 @@ class Payment:
     refunded_of: int = 1
     cases: Cases = field(default_factory=dict)
     taken: int = 0
+    elsewhere: int = 0
     revision: int = 0
 
     @property

@@ -34,6 +34,7 @@ class PaymentItem(Model):
     refunded_of = NumberAttribute()
     cases = UnicodeAttribute()
     taken = NumberAttribute()
+    elsewhere = NumberAttribute()
     revision = NumberAttribute()
 
 
@@ -57,6 +58,7 @@ def to_item(payment: Payment) -> PaymentItem:
         refunded_of=payment.refunded_of,
         cases=json.dumps(payment.cases, sort_keys=True),
         taken=payment.taken,
+        elsewhere=payment.elsewhere,
         revision=payment.revision,
     )
 
@@ -78,6 +80,7 @@ def to_payment(item: PaymentItem) -> Payment:
             for case, (at, returned) in json.loads(item.cases).items()
         },
         taken=int(item.taken),
+        elsewhere=int(item.elsewhere),
         revision=int(item.revision),
     )
 

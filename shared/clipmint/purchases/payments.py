@@ -8,7 +8,7 @@ everything or nothing.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 from pynamodb.exceptions import DoesNotExist
@@ -110,16 +110,17 @@ def _write(before: Payment, after: Payment) -> None:
         return
     account = ledger.account_of(after.user_id)
     try:
-        moved, entries = _moved(account, before, after)
+        moved, entries, elsewhere = _moved(account, before, after)
     except TooManyLots:
         raise NotApplied("TOO_MANY_LOTS") from None
-    after = replace(after, taken=after.to_take)
+    after = replace(after, taken=after.to_take, elsewhere=elsewhere)
     ledger.write((account, moved, entries), [(to_item(after), unchanged)])
 
 
-def _moved(account: Account, before: Payment, after: Payment) -> tuple[Account, list[Entry]]:
-    """The account after the credits of a payment were granted, taken back or returned."""
-    now, entries = clock.now(), list[Entry]()
+def _moved(account: Account, before: Payment, after: Payment) -> tuple[Account, list[Entry], int]:
+    """The account after the credits of a payment were granted, taken back or returned, with the new
+    entries and `Payment.elsewhere`."""
+    now, entries, elsewhere = clock.now(), list[Entry](), before.elsewhere
     if before.user_id is None:
         account, more = accounts.grant(
             account,
@@ -134,15 +135,39 @@ def _moved(account: Account, before: Payment, after: Payment) -> tuple[Account, 
     if (take := after.to_take - before.taken) > 0:
         account, more = accounts.claw_back(account, take, f"refund:{change}", after.kind, now)
         entries += more
+        elsewhere += take - _own(after, more[-1])
     elif take < 0:
+        account, more, elsewhere = _returned(account, -take, after, f"return:{change}", now)
+        entries += more
+    return account, entries, elsewhere
+
+
+def _own(payment: Payment, clawback: Entry) -> int:
+    """How many credits a clawback has taken from the lot of the payment. Purchased credits are all
+    alike and do not end."""
+    if payment.kind is CreditKind.PURCHASED:
+        return clawback.credits
+    terms = (payment.kind, payment.expires_at)
+    return sum(lot.credits for lot in clawback.lots if (lot.kind, lot.expires_at) == terms)
+
+
+def _returned(
+    account: Account, amount: int, payment: Payment, reference: str, now: datetime
+) -> tuple[Account, list[Entry], int]:
+    """Return what was taken elsewhere first, as purchased credits, of which the debt takes its
+    part; so a debt of the clawback is repaid even if the payment's own credits have ended."""
+    entries = list[Entry]()
+    if elsewhere := min(amount, payment.elsewhere):
+        account, entries = accounts.grant(account, elsewhere, f"{reference}:elsewhere", now)
+    if own := amount - elsewhere:
         account, more = accounts.grant(
             account,
-            -take,
-            f"return:{change}",
+            own,
+            reference,
             now,
-            kind=after.kind,
-            expires_at=after.expires_at,
+            kind=payment.kind,
+            expires_at=payment.expires_at,
             limited=False,
         )
         entries += more
-    return account, entries
+    return account, entries, payment.elsewhere - elsewhere

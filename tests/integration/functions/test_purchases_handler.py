@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from clipmint import aws as clients
+from clipmint import clock
 from clipmint.credits import ledger
 from clipmint.credits.accounts import Account
 from clipmint.lots import CreditKind
@@ -21,6 +22,7 @@ from functions.admin.app import handler as admin
 from functions.purchases.app import MOST_BYTES, handler
 from functions.status.app import handler as status
 from tests.support import store_wire as wire
+from tests.support.clock import Clock
 from tests.support.gateway import Answer, Caller, Context, answer_of, event
 from tests.support.jobs import assert_adds_up, journal, open_job
 from tests.support.moto_aws import Aws, connect_stores
@@ -236,6 +238,40 @@ def test_a_payment_that_cannot_be_read_is_to_be_repeated(aws: Aws) -> None:
     item.save()
     assert deliver(charge(1_000)).code == "TEMPORARILY_UNAVAILABLE"
     assert account().available == 500
+
+
+def test_a_won_dispute_repays_the_debt_although_the_period_has_ended(hands: Clock) -> None:
+    results(month(), checkout(payment_intent="pi_2"))
+    open_job("ada", credits_=740)
+    results(dispute("created", "needs_response"))
+    assert (account().available, account().debt) == (0, 240)
+    hands.forward(seconds=MONTH)
+    assert results(dispute("closed", "won")) == ["applied"]
+    assert (account().available, account().purchased, account().debt) == (60, 60, 0)
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_won_dispute_returns_what_it_took_from_other_credits_as_purchased_ones(
+    ended: bool, hands: Clock
+) -> None:
+    results(month(), checkout(payment_intent="pi_2"))
+    open_job("ada", credits_=100)
+    results(dispute("created", "needs_response"))
+    assert (account().available, account().debt) == (400, 0)
+    hands.forward(seconds=MONTH if ended else 1)
+    results(dispute("closed", "won"))
+    assert account().purchased == 500
+    assert account().available == (500 if ended else 700)
+
+
+MONTH = 30 * 86_400
+
+
+def month() -> Delivery:
+    """The invoice of a period that begins now."""
+    ends = int(clock.seconds()) + MONTH
+    line = {"price": {"id": "price_pro"}, "period": {"end": ends}}
+    return invoice(lines={"data": [line]}, payment_intent="pi_1")
 
 
 def test_a_lost_dispute_stays_taken_back() -> None:
