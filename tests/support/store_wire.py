@@ -80,6 +80,12 @@ def intent(**changes: Any) -> Delivery:
     return stripe("payment_intent.succeeded", {"id": "pi_1", "metadata": metadata} | changes)
 
 
+def period(price: str = "price_pro", end: int = 4_000_000_000, **changes: Any) -> dict[str, Any]:
+    """A line of an invoice: a period of a subscription."""
+    line = {"type": "subscription", "proration": False, "price": {"id": price}}
+    return line | {"period": {"end": end}} | changes
+
+
 def invoice(reason: str = "subscription_create", **changes: Any) -> Delivery:
     """An invoice of a period of a subscription that is paid."""
     found: dict[str, Any] = {
@@ -88,7 +94,7 @@ def invoice(reason: str = "subscription_create", **changes: Any) -> Delivery:
         "amount_paid": 900,
         "payment_intent": "pi_in_1",
         "subscription_details": {"metadata": {"clipmint_user": "ada"}},
-        "lines": {"data": [{"price": {"id": "price_pro"}, "period": {"end": 4_000_000_000}}]},
+        "lines": {"data": [period()]},
     }
     return stripe("invoice.paid", found | changes)
 

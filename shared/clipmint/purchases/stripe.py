@@ -17,6 +17,7 @@ from typing import Any
 
 from clipmint import clock
 from clipmint.errors import InvalidRequest, WebhookNotProven
+from clipmint.purchases import pack_store
 from clipmint.purchases.payment import Paid, Refunded, Report, Withdrawn
 from clipmint.purchases.reading import integer, json_object, moment, objects, text
 
@@ -110,15 +111,37 @@ def _invoice(invoice: Mapping[str, Any]) -> Facts:
         return
     details = objects(invoice, "subscription_details")
     metadata = objects(details, "metadata") or objects(invoice, "metadata")
-    lines = objects(invoice, "lines").get("data")
-    line = lines[-1] if isinstance(lines, list) and lines and isinstance(lines[-1], dict) else {}
-    ends = integer(objects(line, "period"), "end")
-    price = text(objects(line, "price"), "id") or text(metadata, "clipmint_product")
-    expires_at = moment(ends)
+
+    def product_of(line: Mapping[str, Any]) -> str:
+        return text(objects(line, "price"), "id") or text(metadata, "clipmint_product")
+
+    packs = pack_store.all_packs().items()
+    lines = _new_periods(invoice)
+    sold = [
+        line
+        for line in lines
+        if any(pack.is_sold_as("stripe", product_of(line), own_id) for own_id, pack in packs)
+    ]
+    # With several packs, or with several prices and no pack, the purchase waits for the owner.
+    found = sold or lines
+    product = product_of(found[0]) if len(found) == 1 else ""
+    ends = max((integer(objects(line, "period"), "end") for line in found), default=0)
     yield (
         _payment_of(invoice),
-        Paid(price or None, text(metadata, "clipmint_user") or None, expires_at),
+        Paid(product or None, text(metadata, "clipmint_user") or None, moment(ends)),
     )
+
+
+def _new_periods(invoice: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The lines that pay for a period of a subscription: no single items, and no prorations."""
+    lines = objects(invoice, "lines").get("data")
+    return [
+        line
+        for line in (lines if isinstance(lines, list) else [])
+        if isinstance(line, dict)
+        and line.get("type") == "subscription"
+        and line.get("proration") is not True
+    ]
 
 
 def _charge(charge: Mapping[str, Any]) -> Facts:

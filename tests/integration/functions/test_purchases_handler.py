@@ -137,6 +137,46 @@ def test_an_invoice_grants_an_allowance_for_its_period() -> None:
     assert account().available == 600
 
 
+SEATS, SETUP = wire.period("price_seats"), wire.period("price_pro", type="invoiceitem")
+PRORATION = wire.period("price_pro", 3_900_000_000, proration=True)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [wire.period(), SEATS],
+        [SEATS, wire.period()],
+        [wire.period(), PRORATION],
+        [PRORATION, wire.period()],
+        [wire.period(), SETUP],
+        [SETUP, SEATS, None, wire.period()],
+    ],
+)
+def test_the_line_of_an_invoice_that_has_a_pack_is_credited(lines: list[Any]) -> None:
+    assert results(invoice(lines={"data": lines})) == ["applied"]
+    [lot] = account().lots
+    assert (lot.credits, lot.expires_at) == (300, datetime.fromtimestamp(4_000_000_000, UTC))
+
+
+@pytest.mark.parametrize(
+    ("lines", "product"),
+    [
+        ([SEATS], "price_seats"),
+        ([SEATS, wire.period("price_other")], None),
+        ([wire.period(), wire.period()], None),
+        ([SETUP, PRORATION], None),
+        ([], None),
+        (None, None),
+    ],
+)
+def test_an_invoice_without_exactly_one_pack_waits(
+    owner: Caller, lines: list[Any] | None, product: str | None
+) -> None:
+    assert results(invoice(lines={"data": lines})) == ["waiting"]
+    [found] = waiting(owner)
+    assert (found["reason"], found["product_id"]) == ("UNKNOWN_PRODUCT", product)
+
+
 def test_an_invoice_whose_refund_could_not_be_found_is_not_credited() -> None:
     answer = deliver(invoice(payment_intent=None))
     assert (answer.status, answer.code) == (400, "INVALID_REQUEST")
@@ -270,8 +310,7 @@ MONTH = 30 * 86_400
 def month() -> Delivery:
     """The invoice of a period that begins now."""
     ends = int(clock.seconds()) + MONTH
-    line = {"price": {"id": "price_pro"}, "period": {"end": ends}}
-    return invoice(lines={"data": [line]}, payment_intent="pi_1")
+    return invoice(lines={"data": [wire.period(end=ends)]}, payment_intent="pi_1")
 
 
 def test_a_lost_dispute_stays_taken_back() -> None:
@@ -591,7 +630,7 @@ def test_a_won_dispute_returns_credits_to_a_user_with_as_many_ends_as_there_may_
 
 def allowance(number: int) -> Delivery:
     """The invoice of a period with an end of its own."""
-    line = {"price": {"id": "price_pro"}, "period": {"end": 4_000_000_000 + number}}
+    line = wire.period(end=4_000_000_000 + number)
     return invoice(lines={"data": [line]}, id=f"in_{number}", payment_intent=f"pi_{number}")
 
 
