@@ -68,6 +68,7 @@ BY_SERVICE: Mapping[str, tuple[Needed, ...]] = {
             "events:CreateEventBus DescribeEventBus",
             "arn:{partition}:events:{region}:{account}:event-bus/{stack}-events",
         ),
+        Needed("events:ListEventBuses"),
     ),
     "AWS::IAM": (
         Needed(

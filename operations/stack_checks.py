@@ -93,6 +93,11 @@ def _dashboard(context: Context, name: str) -> str | None:
     return next((name for board in boards if board["DashboardName"] == name), None)
 
 
+def _event_bus(context: Context, name: str) -> str | None:
+    buses = context.client("events").list_event_buses(NamePrefix=name)["EventBuses"]
+    return next((name for bus in buses if bus["Name"] == name), None)
+
+
 def _origin_access_control(context: Context, name: str) -> str | None:
     client, marker = context.client("cloudfront"), ""
     while True:
@@ -115,6 +120,7 @@ NAMED: Mapping[str, tuple[tuple[str, ...], Lookup]] = {
     "AWS::Logs::LogGroup": (("LogGroupName",), _log_group),
     "AWS::Serverless::StateMachine": (("Name",), _state_machine),
     "AWS::CloudWatch::Dashboard": (("DashboardName",), _dashboard),
+    "AWS::Events::EventBus": (("Name",), _event_bus),
     "AWS::CloudFront::OriginAccessControl": (
         ("OriginAccessControlConfig", "Name"),
         _origin_access_control,
@@ -136,8 +142,8 @@ def names(context: Context) -> Iterator[Finding]:
             yield blocked(
                 f"{kind} {name} exists and does not belong to the stack {context.stack}, so"
                 f" {logical_id} cannot be created",
-                "delete it, if it is left over from a deleted stack; or choose another stack_name"
-                " in samconfig.toml",
+                "delete it, if it is left over from a deleted stack or a roll-back (an event bus:"
+                " its rules first, docs/deploy.md); or choose another stack_name in samconfig.toml",
             )
     yield ok(f"{checked} names that must be unique were looked up; AWS chooses all other names")
 

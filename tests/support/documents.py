@@ -66,6 +66,7 @@ NOT_RUN: Mapping[tuple[str, str, int], str] = {
     **{
         ("deploy.md", title, 1): _AWS for title in ("Upgrade", "Roll back", "Rotate keys", "Delete")
     },
+    ("deploy.md", "Roll back", 2): _AWS,
     **{("sign-in.md", "An app with the Cognito pool", number): _AWS for number in (1, 2)},
     ("runbook.md", "OwnerAccountRefused", 3): "writes the providers' keys",
     **{("runbook.md", "ProviderKeysUnreadable", n): "writes the providers' keys" for n in (2, 3)},

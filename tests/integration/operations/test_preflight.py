@@ -248,6 +248,7 @@ def test_every_name_that_the_template_chooses_is_looked_up(aws: Aws) -> None:
         "AWS::Serverless::StateMachine",
         "AWS::CloudWatch::Dashboard",
         "AWS::CloudFront::OriginAccessControl",
+        "AWS::Events::EventBus",
     }
     assert all("clipmint-dev" in name for *_, name in names(aws))
     # A property of a template's resource that names it, and that is not looked up.
@@ -279,6 +280,9 @@ def listings(aws: Aws, taken: str = "") -> None:
             case "AWS::CloudWatch::Dashboard":
                 entries = [{"DashboardName": name}] if there else []
                 aws.answer("cloudwatch", "list_dashboards", {"DashboardEntries": entries})
+            case "AWS::Events::EventBus":
+                buses = [{"Name": name if there else f"{name}-other"}]
+                aws.answer("events", "list_event_buses", {"EventBuses": buses}, NamePrefix=name)
             case "AWS::CloudFront::OriginAccessControl":
                 access_controls(aws, name if there else "another")
             case _:
