@@ -19,7 +19,8 @@ Assumptions, which Apple's documentation does not settle for credits:
   neither when it begins nor when it is revoked.
 - ``revocationPercentage`` counts thousandths of a percent. The reversal of a refund in part returns
   nothing by itself.
-- After a reversal, a further refund of the same transaction takes nothing.
+- Of a refund and a reversal the later one counts: the time of a refund is ``revocationDate``, that
+  of a reversal is when its notification was signed.
 """
 
 from __future__ import annotations
@@ -174,11 +175,12 @@ def _fact(
     if kind == "REFUND":
         part = transaction.revocationPercentage or WHOLE
         is_part = transaction.rawRevocationType == "REFUND_PRORATED" and 0 < part < WHOLE
-        return Refunded(part, WHOLE) if is_part else Withdrawn()
-    if kind == "REVOKE":
-        return Withdrawn()
+        if is_part:
+            return Refunded(part, WHOLE)
+    if kind in {"REFUND", "REVOKE"}:
+        return Withdrawn(at=transaction.revocationDate or 0)
     if kind == "REFUND_REVERSED":
-        return Withdrawn(returned=True)
+        return Withdrawn(returned=True, at=notification.signedDate or 0)
     upgrade = kind in UPGRADES and notification.rawSubtype == "UPGRADE"
     if not (kind in PURCHASES or upgrade) or not _is_paid(transaction):
         return None

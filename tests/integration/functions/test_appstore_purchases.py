@@ -157,6 +157,16 @@ def test_a_reversal_returns_the_credits_in_any_order(order: tuple[int, ...]) -> 
     assert (account().available, account().debt) == (500, 0)
 
 
+def test_a_refund_after_a_reversal_takes_the_credits_back_again() -> None:
+    first = notification("REFUND", revocationDate=1_795_168_800_000)
+    reversal = notification("REFUND_REVERSED", signedDate=1_795_168_900_000)
+    second = notification("REFUND", revocationDate=1_795_169_000_000)
+    assert results(notification(), first, reversal, first) == [*["applied"] * 3, "known"]
+    assert account().available == 500
+    assert results(second, reversal, first) == ["applied", "known", "known"]
+    assert account().available == 0
+
+
 def test_a_refund_before_its_purchase_is_taken_back_with_it() -> None:
     assert results(notification("REFUND"), notification()) == ["applied", "applied"]
     assert (account().available, account().debt) == (0, 0)
