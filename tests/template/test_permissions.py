@@ -98,7 +98,7 @@ EXPECTED = {
         "GenerationStateMachine": WAKE,
     },
     "Purchases": {
-        "LedgerTable": MONEY,
+        "LedgerTable": f"{MONEY} dynamodb:Query",
         "StoreSecrets": KEYS,
     },
     "Admin": {

@@ -480,6 +480,24 @@ def expire(user_id: str) -> int:
     return _count_expired(retrying(attempt))
 
 
+def expired_of(user_id: str, kind: CreditKind, expires_at: datetime) -> int:
+    """How many credits of this kind and end the journal records as expired (strongly consistent).
+
+    Raises `TemporarilyUnavailable` if it cannot be read.
+    """
+    ours = EntryItem.sk.startswith("ENTRY#EXPIRE#")
+
+    def read() -> int:
+        return sum(
+            lot.credits
+            for item in EntryItem.query(user_id, ours, consistent_read=True)
+            for lot in lots.from_json(item.lots or "[]")
+            if (lot.kind, lot.expires_at) == (kind, expires_at)
+        )
+
+    return unreadable.required(read, "entries", user_id)
+
+
 def write(
     change: tuple[Account, Account, list[Entry]] | None, puts: Sequence[tuple[Model, Condition]]
 ) -> None:

@@ -66,7 +66,8 @@ class Payment:
     """A payment as recorded. Without ``user_id`` it is not credited yet.
 
     ``taken`` is how many of its credits are taken back at the moment; ``elsewhere`` is the part of
-    it that came from other credits of the user, or became a debt. ``revision`` counts changes.
+    it that came from other credits of the user, or became a debt, and ``expired`` the part that was
+    not taken, because it had expired unspent. ``revision`` counts changes.
     """
 
     store: Store
@@ -81,6 +82,7 @@ class Payment:
     cases: Cases = field(default_factory=dict)
     taken: int = 0
     elsewhere: int = 0
+    expired: int = 0
     revision: int = 0
 
     @property

@@ -35,6 +35,7 @@ class PaymentItem(Model):
     cases = UnicodeAttribute()
     taken = NumberAttribute()
     elsewhere = NumberAttribute()
+    expired = NumberAttribute()
     revision = NumberAttribute()
 
 
@@ -59,6 +60,7 @@ def to_item(payment: Payment) -> PaymentItem:
         cases=json.dumps(payment.cases, sort_keys=True),
         taken=payment.taken,
         elsewhere=payment.elsewhere,
+        expired=payment.expired,
         revision=payment.revision,
     )
 
@@ -81,6 +83,7 @@ def to_payment(item: PaymentItem) -> Payment:
         },
         taken=int(item.taken),
         elsewhere=int(item.elsewhere),
+        expired=int(item.expired),
         revision=int(item.revision),
     )
 

@@ -110,17 +110,18 @@ def _write(before: Payment, after: Payment) -> None:
         return
     account = ledger.account_of(after.user_id)
     try:
-        moved, entries, elsewhere = _moved(account, before, after)
+        moved, entries, after = _moved(account, before, after)
     except TooManyLots:
         raise NotApplied("TOO_MANY_LOTS") from None
-    after = replace(after, taken=after.to_take, elsewhere=elsewhere)
     ledger.write((account, moved, entries), [(to_item(after), unchanged)])
 
 
-def _moved(account: Account, before: Payment, after: Payment) -> tuple[Account, list[Entry], int]:
+def _moved(
+    account: Account, before: Payment, after: Payment
+) -> tuple[Account, list[Entry], Payment]:
     """The account after the credits of a payment were granted, taken back or returned, with the new
-    entries and `Payment.elsewhere`."""
-    now, entries, elsewhere = clock.now(), list[Entry](), before.elsewhere
+    entries and the payment."""
+    now, entries = clock.now(), list[Entry]()
     if before.user_id is None:
         account, more = accounts.grant(
             account,
@@ -133,13 +134,39 @@ def _moved(account: Account, before: Payment, after: Payment) -> tuple[Account, 
         entries += more
     change = f"{after.name}:{after.revision}"
     if (take := after.to_take - before.taken) > 0:
-        account, more = accounts.claw_back(account, take, f"refund:{change}", after.kind, now)
+        account, more = accounts.expire(account, now)
         entries += more
-        elsewhere += take - _own(after, more[-1])
+        expired = min(take, _expired(account.user_id, after, entries, now))
+        after = replace(after, expired=after.expired + expired)
+        if take > expired:
+            account, [clawback] = accounts.claw_back(
+                account, take - expired, f"refund:{change}", after.kind, now
+            )
+            entries.append(clawback)
+            elsewhere = after.elsewhere + clawback.credits - _own(after, clawback)
+            after = replace(after, elsewhere=elsewhere)
     elif take < 0:
-        account, more, elsewhere = _returned(account, -take, after, f"return:{change}", now)
+        account, more, after = _returned(account, -take, after, f"return:{change}", now)
         entries += more
-    return account, entries, elsewhere
+    return account, entries, replace(after, taken=after.to_take)
+
+
+def _expired(user_id: str, payment: Payment, new: list[Entry], now: datetime) -> int:
+    """How many credits of a payment have expired, apart from those that `Payment.expired` counts.
+
+    Payments of the same kind and end have one lot, whose expiry counts for each of them.
+    """
+    if payment.expires_at is None or payment.expires_at > now:
+        return 0
+    terms = (payment.kind, payment.expires_at)
+    expired = ledger.expired_of(user_id, *terms) + sum(
+        lot.credits
+        for entry in new
+        if entry.kind == "expire"
+        for lot in entry.lots
+        if (lot.kind, lot.expires_at) == terms
+    )
+    return max(0, min(expired, payment.credits) - payment.expired)
 
 
 def _own(payment: Payment, clawback: Entry) -> int:
@@ -153,13 +180,15 @@ def _own(payment: Payment, clawback: Entry) -> int:
 
 def _returned(
     account: Account, amount: int, payment: Payment, reference: str, now: datetime
-) -> tuple[Account, list[Entry], int]:
+) -> tuple[Account, list[Entry], Payment]:
     """Return what was taken elsewhere first, as purchased credits, of which the debt takes its
-    part; so a debt of the clawback is repaid even if the payment's own credits have ended."""
+    part; so a debt of the clawback is repaid even if the payment's own credits have ended. What had
+    expired was not taken."""
     entries = list[Entry]()
     if elsewhere := min(amount, payment.elsewhere):
         account, entries = accounts.grant(account, elsewhere, f"{reference}:elsewhere", now)
-    if own := amount - elsewhere:
+    expired = min(amount - elsewhere, payment.expired)
+    if own := amount - elsewhere - expired:
         account, more = accounts.grant(
             account,
             own,
@@ -170,4 +199,9 @@ def _returned(
             limited=False,
         )
         entries += more
-    return account, entries, payment.elsewhere - elsewhere
+    payment = replace(
+        payment,
+        elsewhere=payment.elsewhere - elsewhere,
+        expired=payment.expired - expired,
+    )
+    return account, entries, payment

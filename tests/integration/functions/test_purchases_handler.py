@@ -304,6 +304,47 @@ def test_a_won_dispute_returns_what_it_took_from_other_credits_as_purchased_ones
     assert account().available == (500 if ended else 700)
 
 
+@pytest.mark.parametrize("recorded", [False, True])
+@pytest.mark.parametrize("parts", [[1_000], [500, 1_000], [200, 500, 1_000]])
+def test_a_refund_after_the_period_takes_only_what_was_spent(
+    recorded: bool, parts: list[int], hands: Clock
+) -> None:
+    results(month(), checkout(payment_intent="pi_2"))
+    open_job("ada", credits_=100)
+    hands.forward(seconds=MONTH)
+    if recorded:
+        ledger.expire("ada")
+    assert results(*map(charge, parts)) == ["applied"] * len(parts)
+    assert (account().available, account().purchased, account().debt) == (400, 400, 0)
+    assert results(dispute("created", "needs_response")) == ["applied"]
+    assert account().available == 400
+    assert kinds() == ["grant", "grant", "hold", "expire", "clawback"]
+
+
+def test_a_dispute_after_the_period_takes_and_returns_only_what_was_spent(hands: Clock) -> None:
+    results(month(), checkout(payment_intent="pi_2"))
+    open_job("ada", credits_=100)
+    hands.forward(seconds=MONTH)
+    results(dispute("created", "needs_response"))
+    assert account().available == 400
+    results(dispute("closed", "won"))
+    assert account().available == 500
+    results(charge(1_000))
+    assert (account().available, account().debt) == (400, 0)
+
+
+def test_an_allowance_that_is_reported_and_refunded_after_its_period_leaves_no_debt(
+    hands: Clock,
+) -> None:
+    late = month()
+    results(charge(1_000))
+    hands.forward(seconds=MONTH)
+    again = Delivery("stripe", late.body, {"Stripe-Signature": wire.signature(late.body)})
+    assert results(again) == ["applied"]
+    assert (account().available, account().debt) == (0, 0)
+    assert kinds() == ["grant", "expire"]
+
+
 MONTH = 30 * 86_400
 
 
