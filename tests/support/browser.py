@@ -42,7 +42,9 @@ def unpacked() -> Path:
         for name, folder in (("swiftshader", draft), ("al2023", draft), ("fonts", draft / "fonts")):
             content = brotli.decompress((PACKED / f"{name}.tar.br").read_bytes())
             with tarfile.open(fileobj=io.BytesIO(content)) as archive:
-                archive.extractall(folder, filter="data")
+                # Not the parameter ``filter``: Python 3.11.3 does not have it.
+                archive.extraction_filter = getattr(tarfile, "data_filter", None)
+                archive.extractall(folder)  # noqa: S202
         (draft / "fonts/fonts.conf").write_text(FONTS.format(folder=UNPACKED))
         with suppress(OSError):  # another process was faster
             draft.rename(UNPACKED)

@@ -98,7 +98,9 @@ def previous_release(folder: Path) -> Release | None:
     if archive.returncode:
         return None
     with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
-        files.extractall(folder, filter="data")
+        # Not the parameter ``filter``: Python 3.11.3 does not have it.
+        files.extraction_filter = getattr(tarfile, "data_filter", None)
+        files.extractall(folder)  # noqa: S202
     return Release(folder)
 
 
