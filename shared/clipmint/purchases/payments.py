@@ -68,6 +68,11 @@ def apply(report: Report) -> bool:
     return ledger.retrying(attempt)
 
 
+def credited_user(report: Report) -> str | None:
+    """To whom the payment of a report is credited; None if it is not."""
+    return _read(report).user_id
+
+
 def _read(report: Report) -> Payment:
     key = key_of(report.store, report.payment_id)
     try:

@@ -97,7 +97,7 @@ def apply(purchase_id: str, *, user_id: str | None, product_id: str | None) -> P
     ------
     PurchaseNotFound
     PurchaseNotWaiting
-        It was dismissed.
+        It was dismissed, or its payment was credited to another user.
     InvalidRequest
         It cannot be credited yet; the details give the reason.
     """
@@ -107,11 +107,13 @@ def apply(purchase_id: str, *, user_id: str | None, product_id: str | None) -> P
     paid = purchase.paid
     fact = replace(paid, user_id=user_id or paid.user_id, product_id=product_id or paid.product_id)
     try:
-        payments.apply(replace(purchase.report, fact=fact))
+        changed = payments.apply(replace(purchase.report, fact=fact))
     except payments.NotApplied as refused:
         raise InvalidRequest(
             "This purchase cannot be credited yet", details=refused.reason
         ) from None
+    if not changed and payments.credited_user(purchase.report) != fact.user_id:
+        raise PurchaseNotWaiting("This payment was credited to another user meanwhile")
     # After a crash here the purchase waits, and is credited already: applying it again ends that.
     item = _item(purchase_id)
     item.status = "applied"

@@ -427,6 +427,20 @@ def test_a_purchase_cannot_be_applied_before_its_pack_exists(owner: Caller) -> N
     assert account().available == 7
 
 
+def test_a_purchase_that_was_credited_to_another_user_is_not_reported_as_applied(
+    owner: Caller,
+) -> None:
+    results(checkout(client_reference_id=None))
+    [found] = waiting(owner)
+    assert results(checkout("async_payment_succeeded", client_reference_id="bob")) == ["applied"]
+    path = f"/v1/admin/purchases/{found['purchase_id']}"
+    refused = owner("POST", f"{path}/apply", body={"user_id": "ada"})
+    assert (refused.status, refused.code) == (409, "PURCHASE_NOT_WAITING")
+    assert (account("bob").available, account("ada").available) == (500, 0)
+    assert owner("POST", f"{path}/apply", body={"user_id": "bob"}).body["status"] == "applied"
+    assert account("bob").available == 500
+
+
 def test_a_dismissed_purchase_is_not_credited(owner: Caller) -> None:
     results(checkout(client_reference_id=None))
     [found] = waiting(owner)
