@@ -245,7 +245,7 @@ def rotate_secret(webhook_id: WebhookId) -> NewSecret:
 @router.post(
     "/v1/admin/webhooks/<webhook_id>/test",
     summary="Send a webhook an event of the type webhook.test",
-    description="Whatever types the webhook has. The deliveries show what came of it.",
+    description="It is sent also if the webhook lacks this type. The deliveries show the result.",
     status_code=HTTPStatus.CREATED,
     responses=http_api.answers(
         WebhookDelivery,

@@ -132,8 +132,8 @@ def record(delivery: Delivery, attempt: int, made: Attempt, status: str) -> None
 
 
 def begin_round(endpoint_id: str, delivery_id: str, number: int) -> Delivery:
-    """Let a delivery begin again with its first attempt, whatever came of it before, unless this
-    round has begun. Returns the delivery as it stands.
+    """Let a delivery begin again with its first attempt, in any status, unless this round has
+    begun. Returns the delivery as it stands.
 
     Raises
     ------

@@ -99,10 +99,10 @@ def test_at_debug_no_line_has_a_key_a_token_or_a_prompt(
     write_keys({"FAL_KEY": FAL_KEY})
     ledger.grant("user-1", 100, "purchase-1")
     secrets = one_generation(aws, fal, "key-1")
-    logging.getLogger("anybody").debug("is logged")
+    logging.getLogger("some.module").debug("is logged")
     told = capfd.readouterr()
     everything = "\n".join([*log.lines, told.out, told.err])
-    for logged in ("anybody: is logged", "webhook rejected", "job ended", "SubmissionAccepted"):
+    for logged in ("some.module: is logged", "webhook rejected", "job ended", "SubmissionAccepted"):
         assert logged in everything
     assert [secret for secret in secrets if secret in everything] == []
 

@@ -52,7 +52,7 @@ def grant(number: int) -> dict[str, Any]:
 
 
 def forge(receiver: Receiver, chance: random.Random) -> None:
-    """Call the receiver as somebody who has seen a call, and changed a part of it."""
+    """Call the receiver as an attacker who copies a call and changes a part of it."""
     if not receiver.calls:
         return
     seen = chance.choice(receiver.calls)
