@@ -32,7 +32,7 @@ sys.path.insert(0, str(ROOT / "shared"))
 from clipmint import clock  # noqa: E402
 from clipmint.catalog.model import Settings  # noqa: E402
 from clipmint.catalog.route import Route  # noqa: E402
-from clipmint.credits import ledger  # noqa: E402
+from clipmint.credits import holds  # noqa: E402
 from clipmint.credits.accounts import Limits  # noqa: E402
 from clipmint.errors import TemporarilyUnavailable  # noqa: E402
 from clipmint.jobs.job import Job, JobStatus, Stage  # noqa: E402
@@ -106,8 +106,8 @@ def record(user_id: str) -> Transactions:
     """Make one job with the ledger and record its requests. This also creates the clients."""
     _sent.clear()
     job_id = str(uuid.uuid4())
-    ledger.hold_and_record([_job(user_id, job_id)], UNLIMITED)
-    ledger.settle(job_id, lambda _: RELEASED)
+    holds.hold_and_record([_job(user_id, job_id)], UNLIMITED)
+    holds.settle(job_id, lambda _: RELEASED)
     hold, settlement = _sent
     return Transactions(user_id, job_id, hold, settlement)
 
@@ -117,8 +117,8 @@ def by_the_ledger(start_at: float, users: Sequence[str]) -> Shift:
     shift = _begin(start_at)
     for user_id in users:
         job = _job(user_id, str(uuid.uuid4()))
-        _until_accepted(shift, partial(ledger.hold_and_record, [job], UNLIMITED))
-        _until_accepted(shift, partial(ledger.settle, job.job_id, lambda _: RELEASED))
+        _until_accepted(shift, partial(holds.hold_and_record, [job], UNLIMITED))
+        _until_accepted(shift, partial(holds.settle, job.job_id, lambda _: RELEASED))
     return _end(shift)
 
 

@@ -1,6 +1,6 @@
 """Examples of the API's responses: one per response model, and one per error code.
 
-The models of `clipmint.api.responses` validate the first, the error classes make the second; so an
+The models of `clipmint.api` validate the first, the error classes make the second; so an
 example cannot have a member that a response has not.
 """
 
@@ -11,7 +11,15 @@ from typing import Any
 from pydantic import BaseModel
 
 from clipmint import errors
-from clipmint.api import owner_responses, responses, webhook_routes
+from clipmint.api import (
+    catalog_responses,
+    credit_responses,
+    order_responses,
+    owner_responses,
+    project_responses,
+    video_responses,
+    webhook_routes,
+)
 from clipmint.catalog.defaults import DEFAULT_CATALOG
 from clipmint.catalog.model import Settings
 from clipmint.catalog.model_changes import Version
@@ -34,7 +42,7 @@ FRAMES = (f"{IMAGES}/uploads/ada/{PROJECT}/dawn.png", f"{IMAGES}/uploads/ada/{PR
 BUCKET = "https://videos-bucket.s3.eu-central-1.amazonaws.com"
 FORM = "https://images-bucket.s3.eu-central-1.amazonaws.com"
 
-_PURCHASE = responses.PurchaseAnswer(
+_PURCHASE = credit_responses.PurchaseAnswer(
     purchase_id="b2d6a1de-4f1e-5d8c-a7a0-3b4c5d6e7f88",
     store="stripe",
     event_id="evt_1Nx",
@@ -47,8 +55,8 @@ _PURCHASE = responses.PurchaseAnswer(
     received_at=ORDERED_AT,
 )
 _MODEL = DEFAULT_CATALOG[0]
-_ENTRY = responses.CatalogEntry.of(_MODEL)
-_VIDEO = responses.Video(
+_ENTRY = catalog_responses.CatalogEntry.of(_MODEL)
+_VIDEO = video_responses.Video(
     job_id=JOB,
     status=JobStatus.COMPLETED,
     progress=100,
@@ -59,7 +67,7 @@ _VIDEO = responses.Video(
     settings=Settings(resolution="720p", aspect_ratio="16:9", duration=4),
     project_id=None,
     scene_id=None,
-    stages=[responses.VideoStage(name="video", credits=16, charged=True)],
+    stages=[video_responses.VideoStage(name="video", credits=16, charged=True)],
     credits_used=16,
     video_url=f"{BUCKET}/{JOB}/video.mp4?X-Amz-Expires=3600",
     thumbnail_url=f"{BUCKET}/{JOB}/thumbnail.jpg?X-Amz-Expires=3600",
@@ -71,7 +79,7 @@ _VIDEO = responses.Video(
     updated_at=ENDED_AT,
     completed_at=ENDED_AT,
 )
-_SCENE = responses.SceneAnswer(
+_SCENE = project_responses.SceneAnswer(
     scene_id=SCENE,
     project_id=PROJECT,
     image_prompt="A lighthouse at dawn",
@@ -93,7 +101,7 @@ _SCENE = responses.SceneAnswer(
     created_at=ORDERED_AT,
     updated_at=ORDERED_AT,
 )
-_SUMMARY = responses.ProjectSummary(
+_SUMMARY = project_responses.ProjectSummary(
     project_id=PROJECT,
     name="Lighthouse",
     resolution="1280:720",
@@ -133,8 +141,8 @@ _RESPONSES: list[BaseModel] = [
     webhook_routes.NewSecret(secret=_SECRET, previous_valid_until=EXPIRES_AT),
     webhook_routes.WebhookList(webhooks=[_WEBHOOK]),
     webhook_routes.DeliveryPage(deliveries=[_DELIVERY], cursor=None),
-    responses.Accepted(job_id=JOB, status="pending", credits_used=16, credits_remaining=84),
-    responses.SceneAccepted(
+    order_responses.Accepted(job_id=JOB, status="pending", credits_used=16, credits_remaining=84),
+    order_responses.SceneAccepted(
         job_id=JOB,
         status="pending",
         credits_used=17,
@@ -143,10 +151,10 @@ _RESPONSES: list[BaseModel] = [
         scene_id=SCENE,
         prices={"generate_image": 1, "generate_scene": 16},
     ),
-    responses.ClipsAccepted(
+    order_responses.ClipsAccepted(
         project_id=PROJECT,
         clips=[
-            responses.StartedClip(
+            order_responses.StartedClip(
                 scene_id=SCENE, job_id=CLIP_JOB, status="pending", credits_used=16
             )
         ],
@@ -154,44 +162,44 @@ _RESPONSES: list[BaseModel] = [
         credits_remaining=84,
         remaining=0,
     ),
-    responses.Estimate(credits=16, available=100, affordable=True),
-    responses.SceneEstimate(
+    order_responses.Estimate(credits=16, available=100, affordable=True),
+    order_responses.SceneEstimate(
         credits=17,
         available=100,
         affordable=True,
         prices={"generate_image": 1, "generate_scene": 16},
     ),
-    responses.ClipsEstimate(
+    order_responses.ClipsEstimate(
         credits=16,
         available=100,
         affordable=True,
-        clips=[responses.ClipEstimate(scene_id=SCENE, credits=16)],
+        clips=[order_responses.ClipEstimate(scene_id=SCENE, credits=16)],
         remaining=0,
     ),
     _VIDEO,
-    responses.VideoPage(videos=[_VIDEO], cursor=None),
+    video_responses.VideoPage(videos=[_VIDEO], cursor=None),
     _MODEL,
     _ENTRY,
-    responses.Catalog(
+    catalog_responses.Catalog(
         models=[_ENTRY],
-        defaults=responses.CatalogDefaults(
+        defaults=catalog_responses.CatalogDefaults(
             scene_image_model="gen4-image",
             scene_video_model="gen4-turbo",
             clip_model="runware-veo-3.1",
         ),
     ),
-    responses.Credits(
+    credit_responses.Credits(
         available=84,
         held=16,
         debt=0,
         lots=[
-            responses.CreditLot(kind=CreditKind.PROMO, credits=4, expires_at=EXPIRES_AT),
-            responses.CreditLot(kind=CreditKind.PURCHASED, credits=80, expires_at=None),
+            credit_responses.CreditLot(kind=CreditKind.PROMO, credits=4, expires_at=EXPIRES_AT),
+            credit_responses.CreditLot(kind=CreditKind.PURCHASED, credits=80, expires_at=None),
         ],
     ),
-    responses.Journal(
+    credit_responses.Journal(
         entries=[
-            responses.JournalEntry(
+            credit_responses.JournalEntry(
                 sequence=2,
                 kind="hold",
                 credits=16,
@@ -206,7 +214,7 @@ _RESPONSES: list[BaseModel] = [
                 expires_at=None,
                 reason=None,
             ),
-            responses.JournalEntry(
+            credit_responses.JournalEntry(
                 sequence=1,
                 kind="grant",
                 credits=100,
@@ -224,8 +232,8 @@ _RESPONSES: list[BaseModel] = [
         ],
         cursor=None,
     ),
-    responses.Cancelled(job_id=JOB, status=JobStatus.CANCELLED, credits_released=16),
-    responses.Granted(
+    order_responses.Cancelled(job_id=JOB, status=JobStatus.CANCELLED, credits_released=16),
+    credit_responses.Granted(
         user_id="ada", amount=100, reference="purchase-1", available=100, replayed=False
     ),
     owner_responses.OwnedModel.of_versions(
@@ -253,7 +261,7 @@ _RESPONSES: list[BaseModel] = [
             )
         ],
     ),
-    responses.ClawedBack(
+    credit_responses.ClawedBack(
         user_id="ada",
         amount=100,
         reference="refund-1",
@@ -262,9 +270,9 @@ _RESPONSES: list[BaseModel] = [
         debt=16,
         replayed=False,
     ),
-    responses.PackList(
+    credit_responses.PackList(
         packs=[
-            responses.OfferedPack(
+            credit_responses.OfferedPack(
                 product_id="credits-500",
                 name="500 credits",
                 credits=500,
@@ -280,8 +288,8 @@ _RESPONSES: list[BaseModel] = [
         store_ids={"revenuecat": ["com.example.app.credits_500"]},
     ),
     _PURCHASE,
-    responses.PurchaseList(purchases=[_PURCHASE]),
-    responses.Adjusted(
+    credit_responses.PurchaseList(purchases=[_PURCHASE]),
+    credit_responses.Adjusted(
         user_id="ada",
         amount=16,
         reference="ticket-1",
@@ -291,27 +299,27 @@ _RESPONSES: list[BaseModel] = [
         replayed=False,
     ),
     _SCENE,
-    responses.SceneList(scenes=[_SCENE]),
-    responses.ProjectPage(projects=[_SUMMARY], cursor=None),
-    responses.ProjectAnswer(**_SUMMARY.model_dump(), scenes=[_SCENE]),
-    responses.ImageAnswer(
+    project_responses.SceneList(scenes=[_SCENE]),
+    project_responses.ProjectPage(projects=[_SUMMARY], cursor=None),
+    project_responses.ProjectAnswer(**_SUMMARY.model_dump(), scenes=[_SCENE]),
+    project_responses.ImageAnswer(
         project_id=PROJECT,
         image_url=IMAGE,
         expires_at=EXPIRES_AT,
-        upload=responses.UploadForm(
+        upload=project_responses.UploadForm(
             url=FORM,
             fields={"key": f"uploads/ada/{PROJECT}/image.png", "Content-Type": "image/png"},
             expires_at="2026-03-01T09:45:00.000Z",
         ),
     ),
-    responses.ClipsSummary(
+    project_responses.ClipsSummary(
         total_clips=1,
         completed=0,
         pending=1,
         failed=0,
         all_complete=False,
         clips=[
-            responses.Clip(
+            project_responses.Clip(
                 scene_id=SCENE,
                 job_id=CLIP_JOB,
                 status=JobStatus.PROCESSING,

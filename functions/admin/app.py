@@ -11,11 +11,17 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import TypeAdapter, ValidationError
 
 from clipmint.api import http_api, webhook_routes
+from clipmint.api.credit_responses import (
+    Adjusted,
+    ClawedBack,
+    Granted,
+    PurchaseAnswer,
+    PurchaseList,
+)
 from clipmint.api.owner_responses import CheckedModel, OwnedModel
-from clipmint.api.responses import Adjusted, ClawedBack, Granted, PurchaseAnswer, PurchaseList
 from clipmint.catalog import model_changes
 from clipmint.catalog.model import Model
-from clipmint.credits import ledger
+from clipmint.credits import grants
 from clipmint.credits.grant_requests import AdjustmentRequest, ClawbackRequest, GrantRequest
 from clipmint.errors import (
     InvalidRequest,
@@ -56,7 +62,7 @@ PurchasePath = Annotated[str, Path()]
 )
 def grant_credits(request: GrantRequest) -> Granted:
     http_api.require_admin(app)
-    available, replayed = ledger.grant(
+    available, replayed = grants.grant(
         request.user_id,
         request.amount,
         request.reference,
@@ -87,7 +93,7 @@ def grant_credits(request: GrantRequest) -> Granted:
 )
 def claw_back(request: ClawbackRequest) -> ClawedBack:
     http_api.require_admin(app)
-    available, debt, replayed = ledger.claw_back(
+    available, debt, replayed = grants.claw_back(
         request.user_id, request.amount, request.reference, kind=request.kind
     )
     return ClawedBack(**request.model_dump(), available=available, debt=debt, replayed=replayed)
@@ -106,7 +112,7 @@ def claw_back(request: ClawbackRequest) -> ClawedBack:
 )
 def adjust_credits(request: AdjustmentRequest) -> Adjusted:
     http_api.require_admin(app)
-    available, debt, replayed = ledger.adjust(
+    available, debt, replayed = grants.adjust(
         request.user_id, request.amount, request.reference, request.reason
     )
     return Adjusted(**request.model_dump(), available=available, debt=debt, replayed=replayed)

@@ -10,7 +10,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Path
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from clipmint.api import http_api, videos
-from clipmint.api.responses import Cancelled
+from clipmint.api.order_responses import Cancelled
 from clipmint.errors import CancelTooLate, JobNotFound, JobRunning, TemporarilyUnavailable
 from clipmint.execution import cancellation
 

@@ -15,7 +15,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel
 
 from clipmint.api import http_api, replays
-from clipmint.api.responses import (
+from clipmint.api.order_responses import (
     Accepted,
     ClipEstimate,
     ClipsAccepted,

@@ -14,7 +14,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from clipmint import clock
 from clipmint.api import http_api, scenes
-from clipmint.api.responses import (
+from clipmint.api.project_responses import (
     ClipsSummary,
     ImageAnswer,
     ProjectAnswer,

@@ -11,18 +11,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from clipmint import cursors
 from clipmint.api import http_api, videos
-from clipmint.api.responses import (
-    Catalog,
-    CatalogDefaults,
-    CatalogEntry,
-    Credits,
-    Journal,
-    JournalEntry,
-    OfferedPack,
-    PackList,
-    Video,
-    VideoPage,
-)
+from clipmint.api.catalog_responses import Catalog, CatalogDefaults, CatalogEntry
+from clipmint.api.credit_responses import Credits, Journal, JournalEntry, OfferedPack, PackList
+from clipmint.api.video_responses import Video, VideoPage
 from clipmint.catalog import model_store
 from clipmint.credits import ledger
 from clipmint.errors import (

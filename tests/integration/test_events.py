@@ -24,7 +24,7 @@ import pytest
 from clipmint.aws import s3
 from clipmint.catalog import model_store
 from clipmint.catalog.defaults import DEFAULT_CATALOG
-from clipmint.credits import ledger
+from clipmint.credits import holds
 from clipmint.jobs import job_store
 from clipmint.jobs.job import Handle, Job, JobStatus, SubmissionState
 from clipmint.jobs.outcomes import FailureCode, Succeeded
@@ -224,7 +224,7 @@ def test_cancel_releases_the_hold(pending: Job) -> None:
 
 def test_cancel_deletes_a_job_that_has_ended(pending: Job) -> None:
     assert ask("cancel-delete").status == 409
-    ledger.settle(JOB_ID, lambda _: Verdict(JobStatus.FAILED, FailureCode.NO_OUTPUT))
+    holds.settle(JOB_ID, lambda _: Verdict(JobStatus.FAILED, FailureCode.NO_OUTPUT))
     assert ask("cancel-delete").status == 204
     assert now().deleted
     assert ask("status").status == 404

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from clipmint import clock
-from clipmint.credits import ledger
+from clipmint.credits import grants, holds
 from clipmint.errors import InsufficientCredits, TemporarilyUnavailable
 from clipmint.jobs.job import JobStatus
 from clipmint.jobs.outcomes import FailureCode
@@ -39,20 +39,20 @@ def play_credits(account: Emulated, seed: str, likely: float) -> tuple[Counter[s
     account.conflicts = likely
     user, outcomes = f"user-{uuid.uuid4()}", Counter[str]()
     ends = clock.now() + timedelta(seconds=60)
-    ledger.grant(user, 50, f"promo-{user}", kind=CreditKind.PROMO, expires_at=ends)
-    ledger.grant(user, 100, f"bought-{user}")
+    grants.grant(user, 50, f"promo-{user}", kind=CreditKind.PROMO, expires_at=ends)
+    grants.grant(user, 100, f"bought-{user}")
     for number in range(HOLDS):
         act: Callable[[], Any] = partial(_order, user, str(uuid.uuid4()))
         turns.begin(f"order {number}", partial(_persist, "order", act, outcomes))
     for number in range(REPORTS):
-        act = partial(ledger.claw_back, user, 70, f"refund-{user}")
+        act = partial(grants.claw_back, user, 70, f"refund-{user}")
         turns.begin(f"refund {number}", partial(_persist, "refund", act, outcomes))
-        act = partial(ledger.expire, user)
+        act = partial(grants.expire, user)
         turns.begin(f"expire {number}", partial(_persist, "expire", act, outcomes))
     turns.begin("time", lambda: account.hands.forward(seconds=61))
     turns.run()
     account.conflicts, account.turns = 0.0, None
-    ledger.expire(user)
+    grants.expire(user)
     now = account.snapshot(user, None)
     lines = Counter(entry["kind"] for entry in now.entries)
     found = violations(now)
@@ -64,9 +64,9 @@ def play_credits(account: Emulated, seed: str, likely: float) -> tuple[Counter[s
 
 def _order(user: str, job_id: str) -> None:
     """A job that begins and fails."""
-    with suppress(ledger.JobExists):
-        ledger.hold_and_record([new_job(user, job_id=job_id, credits_=10)], CALM)
-    ledger.settle(job_id, lambda _: FAILED)
+    with suppress(holds.JobExists):
+        holds.hold_and_record([new_job(user, job_id=job_id, credits_=10)], CALM)
+    holds.settle(job_id, lambda _: FAILED)
 
 
 def _persist(name: str, act: Callable[[], Any], outcomes: Counter[str]) -> None:

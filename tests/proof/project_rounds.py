@@ -16,7 +16,7 @@ from typing import Any
 
 from clipmint import clock
 from clipmint.api import replays
-from clipmint.credits import ledger
+from clipmint.credits import grants
 from clipmint.execution.sweeping import DEADLINE_GRACE
 from clipmint.projects import project_store
 from clipmint.projects.project import Project
@@ -94,7 +94,7 @@ def play_project(account: Emulated, seed: str, likely: float) -> tuple[Counter[s
     replays.powertools.cache_clear()
     chance, user = turns.random, f"user-{uuid.uuid4()}"
     project = _project(user)
-    ledger.grant(user, chance.choice((40, 80, 400)), f"for {user}")
+    grants.grant(user, chance.choice((40, 80, 400)), f"for {user}")
     caller = Caller(turns, user)
     keys = [str(uuid.uuid4()) for _ in range(6)]
     account.conflicts = likely

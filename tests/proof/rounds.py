@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any, Literal
 
 from clipmint import clock
-from clipmint.credits import ledger
+from clipmint.credits import grants, holds
 from clipmint.credits.accounts import Limits
 from clipmint.execution import workflow
 from clipmint.execution.sweeping import DEADLINE_GRACE
@@ -354,8 +354,8 @@ def _open(kind: Kind, user: str) -> Job:
         made = new_job(user, stages=(image, video), deadline_in=600)
     if kind == "clip":
         made = replace(made, batch_id=str(uuid.uuid4()))
-    ledger.grant(user, 20, f"for {user}")
-    return ledger.hold_and_record([made], CALM, clips=kind == "clip")[0]
+    grants.grant(user, 20, f"for {user}")
+    return holds.hold_and_record([made], CALM, clips=kind == "clip")[0]
 
 
 def _cancel(this: Round, turns: Turns, job: Job) -> None:

@@ -201,9 +201,9 @@ def test_a_payment_that_is_seen_before_it_is_credited_is_detected(
         assert play(scenario, aws_clients, (point,)).found == ()
     write = ledger.write
 
-    def in_two_steps(change: Any, puts: Any) -> None:
-        write(None, puts)
-        write(change, ())
+    def in_two_steps(change: Any, puts: Any = (), updates: Any = ()) -> None:
+        write(None, puts, updates)
+        write(change)
 
     monkeypatch.setattr(ledger, "write", in_two_steps)
     found = [

@@ -43,7 +43,7 @@ import yaml
 
 from clipmint import clock as clock_
 from clipmint.catalog.model import Model
-from clipmint.credits import ledger
+from clipmint.credits import grants
 from clipmint.lots import CreditKind
 from clipmint.orders import placing
 from clipmint.telemetry import logger
@@ -183,7 +183,7 @@ class World:
         if promo_seconds is not None:
             ends = clock_.now() + timedelta(seconds=promo_seconds)
             kind = CreditKind.PROMO
-        ledger.grant(user, credits_, f"{kind} for {user}", kind=kind, expires_at=ends)
+        grants.grant(user, credits_, f"{kind} for {user}", kind=kind, expires_at=ends)
         if user not in self.users:
             self.users.append(user)
 

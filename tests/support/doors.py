@@ -7,7 +7,7 @@ from typing import Any
 
 from PIL import Image
 
-from clipmint.credits import ledger
+from clipmint.credits import holds
 from clipmint.jobs import job_store
 from clipmint.jobs.job import Asset, Job, JobStatus
 from clipmint.jobs.outcomes import FailureCode
@@ -27,7 +27,7 @@ def complete(job_id: str) -> None:
             bucket, f"{stage.name}.bin", "video/mp4", 1, "00" * 32, 1280, 720, 4.0, "thumb.jpg"
         )
         job_store.record_asset(job_id, stage.name, asset)
-    ledger.settle(job_id, lambda job: verdict(job, None))
+    holds.settle(job_id, lambda job: verdict(job, None))
 
 
 def job_of(job_id: str) -> Job:
@@ -37,11 +37,11 @@ def job_of(job_id: str) -> Job:
 
 
 def fail(job_id: str) -> None:
-    ledger.settle(job_id, lambda _: Verdict(JobStatus.FAILED, FailureCode.NO_OUTPUT))
+    holds.settle(job_id, lambda _: Verdict(JobStatus.FAILED, FailureCode.NO_OUTPUT))
 
 
 def cancel(job_id: str) -> None:
-    ledger.settle(job_id, lambda _: Verdict(JobStatus.CANCELLED, FailureCode.CANCELLED))
+    holds.settle(job_id, lambda _: Verdict(JobStatus.CANCELLED, FailureCode.CANCELLED))
 
 
 def png(size: int = 64) -> bytes:

@@ -10,7 +10,7 @@ from typing import Any
 from clipmint import clock
 from clipmint.catalog.model import Settings
 from clipmint.catalog.route import Route
-from clipmint.credits import ledger
+from clipmint.credits import grants, holds, ledger
 from clipmint.credits.accounts import Account, Entry, Limits
 from clipmint.jobs import job_store
 from clipmint.jobs.job import Job, JobStatus, Refusal, Stage
@@ -91,8 +91,8 @@ def open_job(user_id: str = "user-1", **changes: Any) -> Job:
     """A job as generate leaves it: recorded, its credits held (granted first if need be)."""
     job = new_job(user_id, **changes)
     if ledger.account_of(user_id).available < job.credits:
-        ledger.grant(user_id, job.credits, f"grant-for-{job.job_id}")
-    return ledger.hold_and_record([job], Limits(open_jobs=1_000, jobs_per_hour=1_000))[0]
+        grants.grant(user_id, job.credits, f"grant-for-{job.job_id}")
+    return holds.hold_and_record([job], Limits(open_jobs=1_000, jobs_per_hour=1_000))[0]
 
 
 def task_id_of(token: str) -> str:

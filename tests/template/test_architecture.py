@@ -116,8 +116,8 @@ def test_the_packages_are_those_of_the_import_contract_in_its_order() -> None:
     [
         ("`shared/clipmint/ledger.py`", True, False),
         ("`shared/clipmint/credits/ledger.py` and `functions/`", False, False),
-        ("`ledger.settle`, `submit.app.handler`, `base.Provider.poll`", False, False),
-        ("`ledger.charge`", False, True),
+        ("`holds.settle`, `submit.app.handler`, `base.Provider.poll`", False, False),
+        ("`holds.charge`", False, True),
         ("`submit.app.run`", False, True),
         ("`films.settle`", False, True),
     ],

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import BaseModel, JsonValue
 
-from clipmint.api.responses import Timestamp
+from clipmint.api.timestamps import Timestamp
 from clipmint.catalog.model import Model, Settings
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from clipmint.api import videos
-from clipmint.api.responses import SceneAnswer
+from clipmint.api.project_responses import SceneAnswer
 from clipmint.projects import scene_store
 from clipmint.projects.project import Project, Scene
 

@@ -6,7 +6,7 @@ import os
 from datetime import datetime, timedelta
 
 from clipmint import aws, clock
-from clipmint.api.responses import Video
+from clipmint.api.video_responses import Video
 from clipmint.errors import JobNotFound, JobRunning
 from clipmint.jobs import job_store
 from clipmint.jobs.job import Asset, Job, JobStatus

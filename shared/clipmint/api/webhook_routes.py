@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 
 from clipmint import clock, cursors
 from clipmint.api import http_api
-from clipmint.api.responses import Timestamp
+from clipmint.api.timestamps import Timestamp
 from clipmint.errors import (
     DeliveryNotFound,
     EndpointDisabled,

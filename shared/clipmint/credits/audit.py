@@ -28,7 +28,7 @@ from datetime import datetime
 from typing import Any
 
 from clipmint import aws, clock, lots, unreadable
-from clipmint.credits import ledger
+from clipmint.credits import grants, ledger
 from clipmint.credits.accounts import Account
 from clipmint.credits.journal import Journal, drift
 from clipmint.credits.ledger_items import AccountItem, EntryItem
@@ -73,7 +73,7 @@ def audit(which: int, slices: int, has_time: Callable[[], bool]) -> Audit:
         accounts += 1
         with suppress(TemporarilyUnavailable):  # it cannot be read or is busy: another day
             if any(lot.is_due(clock.now()) for lot in account.lots):
-                ledger.expire(account.user_id)
+                grants.expire(account.user_id)
             if drift(account, journal, _ended(journal)):
                 off += confirmed_drift(account.user_id)
     return Audit(accounts, off)

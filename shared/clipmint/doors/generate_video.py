@@ -24,7 +24,9 @@ from aws_lambda_powertools.event_handler.openapi.params import Header, Query
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from clipmint.api import http_api, videos
-from clipmint.api.responses import CatalogEntry, Timestamp, Video
+from clipmint.api.catalog_responses import CatalogEntry
+from clipmint.api.timestamps import Timestamp
+from clipmint.api.video_responses import Video
 from clipmint.catalog import model_store
 from clipmint.catalog.model import Model, Prompt, Settings
 from clipmint.credits import ledger

@@ -21,7 +21,9 @@ from aws_lambda_powertools.event_handler.openapi.params import Path
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from clipmint.api import http_api, videos
-from clipmint.api.responses import Timestamp, UploadForm, Video
+from clipmint.api.project_responses import UploadForm
+from clipmint.api.timestamps import Timestamp
+from clipmint.api.video_responses import Video
 from clipmint.catalog.model import Prompt
 from clipmint.doors import multipart
 from clipmint.doors.door import (

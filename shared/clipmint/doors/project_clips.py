@@ -20,7 +20,7 @@ from aws_lambda_powertools.event_handler import Response
 from pydantic import BaseModel, Field
 
 from clipmint.api import http_api, scenes
-from clipmint.api.responses import SceneAnswer
+from clipmint.api.project_responses import SceneAnswer
 from clipmint.doors.door import (
     Body,
     IdempotencyKey,

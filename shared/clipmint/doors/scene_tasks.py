@@ -24,7 +24,7 @@ from pydantic import BaseModel, Field
 
 from clipmint import clock
 from clipmint.api import http_api, videos
-from clipmint.api.responses import Timestamp
+from clipmint.api.timestamps import Timestamp
 from clipmint.doors.door import (
     Body,
     IdempotencyKey,

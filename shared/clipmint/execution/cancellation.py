@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from clipmint.credits import ledger
+from clipmint.credits import holds
 from clipmint.errors import CancelTooLate, TemporarilyUnavailable, try_again
 from clipmint.execution import workflow
 from clipmint.jobs import job_store
@@ -40,7 +40,7 @@ def cancel(job: Job) -> Job:
     """
     if not job.is_terminal:
         asked = _withdraw(job)
-        job = ledger.settle(job.job_id, _verdict)
+        job = holds.settle(job.job_id, _verdict)
         if not asked and _is_being_sent(job):
             raise _not_known(seconds=1)
     if job.status is not JobStatus.CANCELLED:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from clipmint import clock
-from clipmint.credits import ledger
+from clipmint.credits import holds
 from clipmint.execution import withdrawal, workflow
 from clipmint.execution.workflow import Started
 from clipmint.jobs import job_lists, job_store
@@ -187,7 +187,7 @@ def settle(job_id: str, error: str, unanswered: set[str], *, late_only: bool = F
         return verdict(job, error) if by_us else None
 
     _give_up(job_id, decide, unanswered)
-    job = ledger.settle(job_id, decide)
+    job = holds.settle(job_id, decide)
     if not job.is_terminal:
         return False
     if by_us:

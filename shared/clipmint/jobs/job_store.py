@@ -1,8 +1,8 @@
 """Reads of jobs, and the conditional writes that move a job from its start to its end.
 
-The ledger's transactions (`clipmint.credits.ledger`) start and end a job; all other writes are
-here. Each one is a conditional update of one item. It increments ``revision`` and returns the job
-as it then stands, so the second of two writers reads what the first one wrote.
+The transactions of `clipmint.credits.holds` start and end a job; all other writes are here. Each
+one is a conditional update of one item. It increments ``revision`` and returns the job as it then
+stands, so the second of two writers reads what the first one wrote.
 """
 
 from __future__ import annotations

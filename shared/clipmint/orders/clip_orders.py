@@ -16,7 +16,7 @@ from datetime import timedelta
 from pynamodb.exceptions import DoesNotExist
 
 from clipmint import unreadable
-from clipmint.credits import ledger
+from clipmint.credits import holds, ledger
 from clipmint.credits.accounts import Limits
 from clipmint.errors import ClipmintError, InvalidRequest, SceneNotFound
 from clipmint.jobs import job_store
@@ -80,11 +80,11 @@ def start(
         batch, replayed = placing.retry_on_project_change(attempt)
         # Without clips: maybe a parallel call with the same key has started them meanwhile.
         found = None if batch.clips else _recorded(order)
-    except (ledger.JobExists, ClipmintError) as refusal:
+    except (holds.JobExists, ClipmintError) as refusal:
         found = _recorded(order)
         if found is None:
             # The job exists without a batch: the key was used for another kind of order.
-            key_used = isinstance(refusal, ledger.JobExists)
+            key_used = isinstance(refusal, holds.JobExists)
             raise placing.key_reused() if key_used else refusal from None
     if found is not None:
         batch, replayed = found, True
@@ -174,11 +174,11 @@ def _open_clips(order: Order, project_id: str, request: ClipsRequest, limits: Li
         },
     )
 
-    def also_write(balance_after: int) -> ledger.AlsoWrite:
+    def also_write(balance_after: int) -> holds.AlsoWrite:
         record = _record(order, ClipBatch(project_id, clips, balance_after, remaining))
-        return ledger.AlsoWrite(puts=((record, BatchItem.sk.does_not_exist()),), updates=(update,))
+        return holds.AlsoWrite(puts=((record, BatchItem.sk.does_not_exist()),), updates=(update,))
 
-    opened = ledger.hold_and_record(jobs, limits, also_write, clips=True)
+    opened = holds.hold_and_record(jobs, limits, also_write, clips=True)
     return ClipBatch(project_id, clips, opened[-1].balance_after, remaining)
 
 

@@ -15,7 +15,7 @@ from typing import TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 
 from clipmint import aws
-from clipmint.credits import ledger
+from clipmint.credits import holds
 from clipmint.errors import ClipmintError, IdempotencyKeyReused, try_again
 from clipmint.execution import workflow
 from clipmint.jobs import job_store
@@ -38,7 +38,7 @@ def place_once(order: Order, open_job: Callable[[], Job]) -> tuple[Job, bool]:
     Parameters
     ----------
     open_job
-        Holds the credits and records the job, and raises `ledger.JobExists` if it exists.
+        Holds the credits and records the job, and raises `holds.JobExists` if it exists.
 
     Returns
     -------
@@ -54,7 +54,7 @@ def place_once(order: Order, open_job: Callable[[], Job]) -> tuple[Job, bool]:
     """
     try:
         job, replayed = open_job(), False
-    except ledger.JobExists as found:
+    except holds.JobExists as found:
         job, replayed = found.job, True
     except ClipmintError:
         # An earlier attempt may have opened the job and crashed. Its hold may be the reason why
@@ -102,7 +102,7 @@ def retry_on_project_change(attempt: Callable[[], T]) -> T:
     return aws.retry_on_conflict(
         attempt,
         attempts=PROJECT_ATTEMPTS,
-        conflict=lambda error: isinstance(error, ledger.AlsoWriteRefused),
+        conflict=lambda error: isinstance(error, holds.AlsoWriteRefused),
         otherwise=try_again(
             "The project is being changed",
             details="Nothing was charged; send the same request again",

@@ -8,7 +8,7 @@ one starts the scene; the other reads the project again and finds the scene busy
 from __future__ import annotations
 
 from clipmint.catalog.model import Settings
-from clipmint.credits import ledger
+from clipmint.credits import holds
 from clipmint.credits.accounts import Limits
 from clipmint.errors import InvalidRequest, SceneBusy
 from clipmint.jobs import job_store
@@ -44,7 +44,7 @@ def start(
 
     def open_job() -> Job:
         job, update = _prepare(order, scene_id, request)
-        return ledger.hold_and_record([job], limits, ledger.AlsoWrite(updates=(update,)))[0]
+        return holds.hold_and_record([job], limits, holds.AlsoWrite(updates=(update,)))[0]
 
     return placing.place_once(order, lambda: placing.retry_on_project_change(open_job))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from clipmint import clock
 from clipmint.catalog.model import Model, Settings
 from clipmint.catalog.route import kind_of
-from clipmint.credits import ledger
+from clipmint.credits import holds
 from clipmint.credits.accounts import Limits
 from clipmint.errors import ImageRequired
 from clipmint.jobs.job import Job, JobStatus
@@ -82,15 +82,15 @@ def start(order: Order, request: GenerationRequest, limits: Limits) -> tuple[Job
     """
 
     def open_job() -> Job:
-        also_write = ledger.NOTHING_ELSE
+        also_write = holds.NOTHING_ELSE
         if request.project_id is not None:
             last_job = project_store.update_last_job(
                 order.user_id, request.project_id, order.job_id
             )
-            also_write = ledger.AlsoWrite(updates=(last_job,))
+            also_write = holds.AlsoWrite(updates=(last_job,))
         try:
-            return ledger.hold_and_record([_new_job(order, request)], limits, also_write)[0]
-        except ledger.AlsoWriteRefused:
+            return holds.hold_and_record([_new_job(order, request)], limits, also_write)[0]
+        except holds.AlsoWriteRefused:
             raise no_project() from None  # its only condition is that the project exists
 
     return placing.place_once(order, open_job)

@@ -12,7 +12,7 @@ import pytest
 
 from clipmint import clock
 from clipmint.aws import table
-from clipmint.credits import audit, ledger
+from clipmint.credits import audit, grants, holds, ledger
 from clipmint.credits.ledger_items import AccountItem, EntryItem
 from clipmint.jobs.job import Job, JobStatus
 from clipmint.jobs.outcomes import FailureCode
@@ -45,9 +45,9 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], Any]]:
 @pytest.fixture
 def books(aws: Aws) -> dict[str, Job]:
     """Users with an open job each, and one who has only just been granted something."""
-    ledger.grant("zoe", 7, "receipt")
+    grants.grant("zoe", 7, "receipt")
     opened = {name: open_job(name) for name in ("ada", "bob", "eve")}
-    ledger.settle(opened["bob"].job_id, lambda _: FAILED)
+    holds.settle(opened["bob"].job_id, lambda _: FAILED)
     return opened
 
 
@@ -82,7 +82,7 @@ def test_what_has_ended_is_recorded_by_the_audit(
     aws: Aws, books: dict[str, Job], hands: Clock
 ) -> None:
     ends = clock.now() + timedelta(minutes=10)
-    ledger.grant("zoe", 5, "bonus", kind=CreditKind.PROMO, expires_at=ends)
+    grants.grant("zoe", 5, "bonus", kind=CreditKind.PROMO, expires_at=ends)
     assert whole() == audit.Audit(accounts=4, drift=0)
     assert ledger.account_of("zoe").available == 12
     hands.forward(minutes=10)
@@ -93,8 +93,8 @@ def test_what_has_ended_is_recorded_by_the_audit(
 
 
 def test_lots_and_a_debt_are_audited(aws: Aws, books: dict[str, Job]) -> None:
-    ledger.grant("zoe", 5, "bonus", kind=CreditKind.PROMO)
-    ledger.claw_back("eve", 3, "refund")
+    grants.grant("zoe", 5, "bonus", kind=CreditKind.PROMO)
+    grants.claw_back("eve", 3, "refund")
     assert whole() == audit.Audit(accounts=4, drift=0)
     edit(aws, "zoe", purchased=8)
     edit(aws, "eve", debt=4)
@@ -131,7 +131,7 @@ def test_a_job_that_ends_between_account_and_job_is_not_drift(
     aws: Aws, books: dict[str, Job]
 ) -> None:
     def settle(**_: Any) -> None:
-        ledger.settle(books["ada"].job_id, lambda _: FAILED)
+        holds.settle(books["ada"].job_id, lambda _: FAILED)
 
     # Right after the journal was read.
     with hooked(client_of(EntryItem), {"after-call.dynamodb.Query": settle}):

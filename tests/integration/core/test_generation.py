@@ -10,7 +10,7 @@ import pytest
 from clipmint.catalog import model_store
 from clipmint.catalog.model import Model, Settings
 from clipmint.catalog.pricing import FixedPrice
-from clipmint.credits import ledger
+from clipmint.credits import grants, holds, ledger
 from clipmint.credits.accounts import Limits
 from clipmint.errors import (
     IdempotencyKeyReused,
@@ -63,7 +63,7 @@ def one_job_one_hold(aws: Aws, credits_: int = 32) -> None:
 
 
 def test_a_start_holds_records_and_starts_the_execution_under_the_jobs_name(aws: Aws) -> None:
-    ledger.grant("user-1", 100, "purchase-1")
+    grants.grant("user-1", 100, "purchase-1")
     job, replayed = start(preset="draft", settings={"duration": 8})
     assert not replayed
     assert (job.status, job.credits, job.balance_after) == (JobStatus.PENDING, 32, 68)
@@ -74,7 +74,7 @@ def test_a_start_holds_records_and_starts_the_execution_under_the_jobs_name(aws:
 
 
 def test_a_crash_before_the_transaction_leaves_nothing(aws: Aws) -> None:
-    ledger.grant("user-1", 100, "purchase-1")
+    grants.grant("user-1", 100, "purchase-1")
     aws.before_each_transaction(crash)
     with pytest.raises(Crash):
         start()
@@ -87,7 +87,7 @@ def test_a_crash_before_the_transaction_leaves_nothing(aws: Aws) -> None:
 def test_a_crash_after_the_transaction_is_repaired_by_the_retry(
     aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ledger.grant("user-1", 100, "purchase-1")
+    grants.grant("user-1", 100, "purchase-1")
     with monkeypatch.context() as patch:
         patch.setattr(workflow, "start", lambda _: crash())
         with pytest.raises(Crash):
@@ -99,7 +99,7 @@ def test_a_crash_after_the_transaction_is_repaired_by_the_retry(
 
 
 def test_a_crash_after_everything_is_answered_as_before(aws: Aws) -> None:
-    ledger.grant("user-1", 100, "purchase-1")
+    grants.grant("user-1", 100, "purchase-1")
     first, _ = start()
     again, replayed = start()
     assert replayed
@@ -109,7 +109,7 @@ def test_a_crash_after_everything_is_answered_as_before(aws: Aws) -> None:
 
 
 def test_a_retry_after_the_catalog_changed_meets_its_own_job_at_its_own_price(aws: Aws) -> None:
-    ledger.grant("user-1", 100, "purchase-1")
+    grants.grant("user-1", 100, "purchase-1")
     start()
     veo = model_store.find("veo-3.1")
     for change in ({"price": FixedPrice(credits=60)}, {"available": False}):
@@ -123,7 +123,7 @@ def test_a_retry_after_the_catalog_changed_meets_its_own_job_at_its_own_price(aw
 
 
 def test_a_retry_whose_own_hold_emptied_the_account_meets_its_own_job(aws: Aws) -> None:
-    ledger.grant("user-1", 32, "purchase-1")
+    grants.grant("user-1", 32, "purchase-1")
     start()
     job, replayed = start()
     assert (job.balance_after, replayed) == (0, True)
@@ -131,7 +131,7 @@ def test_a_retry_whose_own_hold_emptied_the_account_meets_its_own_job(aws: Aws) 
 
 
 def test_a_retry_that_would_exceed_the_limits_meets_its_own_job(aws: Aws) -> None:
-    ledger.grant("user-1", 100, "purchase-1")
+    grants.grant("user-1", 100, "purchase-1")
     limits = Limits(open_jobs=1, jobs_per_hour=1)
     start(limits)
     assert start(limits)[1] is True
@@ -141,7 +141,7 @@ def test_a_retry_that_would_exceed_the_limits_meets_its_own_job(aws: Aws) -> Non
 def test_a_retry_of_a_busy_moment_meets_its_own_job(
     aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ledger.grant("user-1", 100, "purchase-1")
+    grants.grant("user-1", 100, "purchase-1")
     start()
     monkeypatch.setattr(time, "sleep", lambda _: None)
     aws.before_each_transaction(*[lambda: "TransactionConflict"] * ledger.MAX_ATTEMPTS)
@@ -150,10 +150,10 @@ def test_a_retry_of_a_busy_moment_meets_its_own_job(
 
 
 def test_a_job_that_has_ended_is_found_but_not_started_again(aws: Aws) -> None:
-    ledger.grant("user-1", 100, "purchase-1")
+    grants.grant("user-1", 100, "purchase-1")
     start()
     aws.executions.end(JOB_ID)
-    ledger.settle(JOB_ID, lambda _: Verdict(JobStatus.FAILED, FailureCode.PROVIDER_ERROR))
+    holds.settle(JOB_ID, lambda _: Verdict(JobStatus.FAILED, FailureCode.PROVIDER_ERROR))
     attempts = aws.executions.attempts_to_start
     job, replayed = start()
     assert (job.status, replayed) == (JobStatus.FAILED, True)
@@ -171,7 +171,7 @@ def test_a_job_that_has_ended_is_found_but_not_started_again(aws: Aws) -> None:
     ],
 )
 def test_a_key_used_for_something_else_is_refused(aws: Aws, change: dict[str, Any]) -> None:
-    ledger.grant("user-1", 100, "purchase-1")
+    grants.grant("user-1", 100, "purchase-1")
     start()
     with pytest.raises(IdempotencyKeyReused):
         start(**change)
@@ -181,7 +181,7 @@ def test_a_key_used_for_something_else_is_refused(aws: Aws, change: dict[str, An
 def test_a_key_used_for_something_else_is_refused_even_if_that_could_not_be_done(
     aws: Aws,
 ) -> None:
-    ledger.grant("user-1", 32, "purchase-1")
+    grants.grant("user-1", 32, "purchase-1")
     start()
     for change in ({"model_id": "no-such-model"}, {"settings": {"duration": 5}}, {"prompt": "x"}):
         with pytest.raises(IdempotencyKeyReused):
@@ -190,7 +190,7 @@ def test_a_key_used_for_something_else_is_refused_even_if_that_could_not_be_done
 
 
 def test_a_job_whose_execution_cannot_be_started_now_is_accepted_all_the_same(aws: Aws) -> None:
-    ledger.grant("user-1", 100, "purchase-1")
+    grants.grant("user-1", 100, "purchase-1")
     aws.executions.broken = 10
     job, replayed = start()
     assert (job.status, replayed) == (JobStatus.PENDING, False)
@@ -215,7 +215,7 @@ def test_a_job_whose_execution_cannot_be_started_now_is_accepted_all_the_same(aw
 def test_a_request_that_is_refused_holds_nothing(
     aws: Aws, change: dict[str, Any], refusal: type[Exception]
 ) -> None:
-    ledger.grant("user-1", 100, "purchase-1")
+    grants.grant("user-1", 100, "purchase-1")
     with pytest.raises(refusal):
         start(**change)
     assert aws.items("JOBS_TABLE") == []
@@ -226,7 +226,7 @@ def test_a_request_that_is_refused_holds_nothing(
 def test_a_refusal_does_not_use_up_the_key(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InsufficientCredits):
         start()
-    ledger.grant("user-1", 100, "purchase-1")
+    grants.grant("user-1", 100, "purchase-1")
     with pytest.raises(LimitReached):
         start(Limits(open_jobs=0, jobs_per_hour=1))
     monkeypatch.setattr(time, "sleep", lambda _: None)

@@ -18,7 +18,7 @@ from botocore.exceptions import ReadTimeoutError
 from pynamodb.exceptions import UpdateError
 
 from clipmint import clock
-from clipmint.credits import ledger
+from clipmint.credits import grants, holds
 from clipmint.errors import InvalidRequest, TemporarilyUnavailable
 from clipmint.jobs import job_lists, job_store
 from clipmint.jobs.job import Asset, Handle, Job, JobStatus, Refusal, SubmissionState
@@ -108,7 +108,7 @@ def test_a_submission_moves_only_where_it_may(
 def test_nothing_is_written_on_a_job_that_has_ended(aws: Aws, write: Callable[[Job], Job]) -> None:
     for state in (None, *SubmissionState):
         job = in_state(state)
-        ledger.settle(job.job_id, lambda _: FAILED)
+        holds.settle(job.job_id, lambda _: FAILED)
         item = aws.job_item(job.job_id)
         with pytest.raises(JobFinished):
             write(job)
@@ -309,7 +309,7 @@ def test_every_write_counts_the_revision_up(aws: Aws) -> None:
         lambda: job_store.store_task_token(job.job_id, "video", "task-token"),
         lambda: job_store.record_outcome(job.job_id, "video", VIDEO),
         lambda: job_store.record_asset(job.job_id, "video", ASSET),
-        lambda: ledger.settle(job.job_id, lambda _: Verdict(JobStatus.COMPLETED)),
+        lambda: holds.settle(job.job_id, lambda _: Verdict(JobStatus.COMPLETED)),
         lambda: job_store.hide(job.job_id),
     ]
     for write in writes:
@@ -394,7 +394,7 @@ def test_an_update_that_is_refused_otherwise_is_not_tried_again(
 
 def test_hiding_a_job_waits_for_a_transaction_on_it(aws: Aws, pauses: list[float]) -> None:
     job = open_job()
-    ledger.settle(job.job_id, lambda _: FAILED)
+    holds.settle(job.job_id, lambda _: FAILED)
     with refused_updates("TransactionConflictException", 2):
         hidden = job_store.hide(job.job_id)
     assert hidden
@@ -406,7 +406,7 @@ def test_only_a_job_that_has_ended_can_be_hidden(aws: Aws) -> None:
     job = open_job()
     assert job_store.hide(job.job_id) is None
     assert job_store.hide("no-such-job") is None
-    ledger.settle(job.job_id, lambda _: FAILED)
+    holds.settle(job.job_id, lambda _: FAILED)
     for _ in range(2):
         hidden = job_store.hide(job.job_id)
         assert hidden
@@ -421,7 +421,7 @@ NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
 def some_jobs(count: int, user_id: str = "user-1") -> list[str]:
     """Ids, newest first."""
-    ledger.grant(user_id, 32 * count, f"{count} jobs of {user_id}")
+    grants.grant(user_id, 32 * count, f"{count} jobs of {user_id}")
     made = [
         open_job(user_id, created_at=NOON + timedelta(minutes=minute)).job_id
         for minute in range(count)
@@ -467,7 +467,7 @@ def test_filtered_and_hidden_jobs_leave_no_holes(aws: Aws) -> None:
     known = some_jobs(9)
     failed = known[::2]
     for job_id in failed:
-        ledger.settle(job_id, lambda _: FAILED)
+        holds.settle(job_id, lambda _: FAILED)
     hidden = failed[1]
     job_store.hide(hidden)
     pages, cursor = listed(limit=2, status=JobStatus.FAILED)
@@ -526,7 +526,7 @@ def test_open_jobs_are_found_by_deadline_and_ended_ones_are_not(aws: Aws) -> Non
     later = open_job(deadline_in=3_600)
     soon = open_job(deadline_in=60)
     ended = open_job(deadline_in=30)
-    ledger.settle(ended.job_id, lambda _: FAILED)
+    holds.settle(ended.job_id, lambda _: FAILED)
     found = [job for job in job_lists.unfinished() if isinstance(job, OpenJob)]
     assert [job.job_id for job in found] == [soon.job_id, later.job_id]
     assert [job.status for job in found] == [JobStatus.PENDING] * 2

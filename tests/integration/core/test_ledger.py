@@ -12,7 +12,7 @@ import pytest
 from pynamodb.exceptions import TransactWriteError
 
 from clipmint import clock
-from clipmint.credits import ledger
+from clipmint.credits import grants, holds, ledger
 from clipmint.credits.accounts import Limits
 from clipmint.errors import (
     InsufficientCredits,
@@ -60,9 +60,9 @@ def stored(job: Job) -> Job:
 
 
 def test_opening_a_job_holds_its_price_and_records_it_at_once(aws: Aws) -> None:
-    ledger.grant("user-1", 100, "purchase-1")
+    grants.grant("user-1", 100, "purchase-1")
     asked = new_job(credits_=32)
-    opened = ledger.hold_and_record([asked], LIMITS)[0]
+    opened = holds.hold_and_record([asked], LIMITS)[0]
     assert opened == replace(asked, balance_after=68)
     assert job_store.get(asked.job_id) == opened
     account = assert_adds_up("user-1")
@@ -74,18 +74,18 @@ def test_opening_a_job_holds_its_price_and_records_it_at_once(aws: Aws) -> None:
 def test_the_same_job_opened_again_is_found_and_held_once(aws: Aws) -> None:
     first = open_job()
     again = new_job(job_id=first.job_id, prompt="another")
-    ledger.grant("user-1", 100, "more")
-    with pytest.raises(ledger.JobExists) as found:
-        ledger.hold_and_record([again], LIMITS)
+    grants.grant("user-1", 100, "more")
+    with pytest.raises(holds.JobExists) as found:
+        holds.hold_and_record([again], LIMITS)
     assert found.value.job == job_store.get(first.job_id)
     assert found.value.job.prompt == first.prompt
     assert assert_adds_up("user-1").held == first.credits
 
 
 def test_without_enough_credits_nothing_is_written(aws: Aws) -> None:
-    ledger.grant("user-1", 31, "purchase-1")
+    grants.grant("user-1", 31, "purchase-1")
     with pytest.raises(InsufficientCredits) as refused:
-        ledger.hold_and_record([new_job(credits_=32)], LIMITS)
+        holds.hold_and_record([new_job(credits_=32)], LIMITS)
     assert refused.value.extras == {
         "current_credits": 31,
         "held_credits": 0,
@@ -97,79 +97,79 @@ def test_without_enough_credits_nothing_is_written(aws: Aws) -> None:
 
 def test_a_user_without_an_account_has_no_credits(aws: Aws) -> None:
     with pytest.raises(InsufficientCredits) as refused:
-        ledger.hold_and_record([new_job("newcomer")], LIMITS)
+        holds.hold_and_record([new_job("newcomer")], LIMITS)
     assert refused.value.extras["current_credits"] == 0
     assert aws.items("LEDGER_TABLE") == []
 
 
 def test_limits_hold_until_a_job_ends_or_the_hour_is_over(aws: Aws, hands: Clock) -> None:
     hands.to_next_hour()
-    ledger.grant("user-1", 1_000, "purchase-1")
+    grants.grant("user-1", 1_000, "purchase-1")
     limits = Limits(open_jobs=2, jobs_per_hour=3)
-    first = ledger.hold_and_record([new_job()], limits)[0]
-    ledger.hold_and_record([new_job()], limits)
+    first = holds.hold_and_record([new_job()], limits)[0]
+    holds.hold_and_record([new_job()], limits)
     with pytest.raises(LimitReached) as refused:
-        ledger.hold_and_record([new_job()], limits)
+        holds.hold_and_record([new_job()], limits)
     assert refused.value.headers["X-RateLimit-Limit"] == "2"
-    ledger.settle(first.job_id, lambda _: FAILED)
-    third = ledger.hold_and_record([new_job()], limits)[0]
-    ledger.settle(third.job_id, lambda _: FAILED)
+    holds.settle(first.job_id, lambda _: FAILED)
+    third = holds.hold_and_record([new_job()], limits)[0]
+    holds.settle(third.job_id, lambda _: FAILED)
     hands.forward(minutes=59)
     with pytest.raises(LimitReached) as refused:
-        ledger.hold_and_record([new_job()], limits)
+        holds.hold_and_record([new_job()], limits)
     assert refused.value.headers["Retry-After"] == "60"
     hands.forward(minutes=1)
-    assert ledger.hold_and_record([new_job()], limits)[0]
+    assert holds.hold_and_record([new_job()], limits)[0]
     assert assert_adds_up("user-1").held == 64
 
 
 def test_a_hold_is_computed_again_when_another_change_came_first(
     aws: Aws, pauses: list[float]
 ) -> None:
-    ledger.grant("user-1", 40, "purchase-1")
+    grants.grant("user-1", 40, "purchase-1")
 
     def another_purchase() -> None:
-        ledger.grant("user-1", 60, "purchase-2")
+        grants.grant("user-1", 60, "purchase-2")
 
     aws.before_each_transaction(another_purchase)
-    opened = ledger.hold_and_record([new_job(credits_=32)], LIMITS)[0]
+    opened = holds.hold_and_record([new_job(credits_=32)], LIMITS)[0]
     assert opened.balance_after == 68
     assert assert_adds_up("user-1").available == 68
     assert len(pauses) == 1
 
 
 def test_two_jobs_cannot_spend_the_same_credits(aws: Aws) -> None:
-    ledger.grant("user-1", 32, "purchase-1")
+    grants.grant("user-1", 32, "purchase-1")
 
     def the_other() -> None:
-        ledger.hold_and_record([new_job()], LIMITS)
+        holds.hold_and_record([new_job()], LIMITS)
 
     aws.before_each_transaction(the_other)
     with pytest.raises(InsufficientCredits) as refused:
-        ledger.hold_and_record([new_job()], LIMITS)
+        holds.hold_and_record([new_job()], LIMITS)
     assert refused.value.extras["held_credits"] == 32
     assert len(aws.items("JOBS_TABLE")) == 1
     assert assert_adds_up("user-1").available == 0
 
 
 def test_a_quicker_duplicate_is_found_and_not_paid_again(aws: Aws) -> None:
-    ledger.grant("user-1", 100, "purchase-1")
+    grants.grant("user-1", 100, "purchase-1")
     job = new_job()
 
     def the_twin() -> None:
-        ledger.hold_and_record([job], LIMITS)
+        holds.hold_and_record([job], LIMITS)
 
     aws.before_each_transaction(the_twin)
-    with pytest.raises(ledger.JobExists) as found:
-        ledger.hold_and_record([job], LIMITS)
+    with pytest.raises(holds.JobExists) as found:
+        holds.hold_and_record([job], LIMITS)
     assert found.value.job.balance_after == 68
     assert assert_adds_up("user-1").held == 32
 
 
 def test_a_few_conflicts_are_waited_out(aws: Aws, pauses: list[float]) -> None:
-    ledger.grant("user-1", 100, "purchase-1")
+    grants.grant("user-1", 100, "purchase-1")
     aws.before_each_transaction(conflict, conflict, conflict)
-    assert ledger.hold_and_record([new_job()], LIMITS)[0].balance_after == 68
+    assert holds.hold_and_record([new_job()], LIMITS)[0].balance_after == 68
     assert len(pauses) == 3
     assert assert_adds_up("user-1").held == 32
 
@@ -177,11 +177,11 @@ def test_a_few_conflicts_are_waited_out(aws: Aws, pauses: list[float]) -> None:
 def test_many_conflicts_ask_the_caller_to_retry_and_hold_nothing(
     aws: Aws, pauses: list[float]
 ) -> None:
-    ledger.grant("user-1", 100, "purchase-1")
+    grants.grant("user-1", 100, "purchase-1")
     before = aws.transactions
     aws.before_each_transaction(*[conflict] * ledger.MAX_ATTEMPTS)
     with pytest.raises(TemporarilyUnavailable) as refused:
-        ledger.hold_and_record([new_job()], LIMITS)
+        holds.hold_and_record([new_job()], LIMITS)
     assert refused.value.headers == {"Retry-After": "1"}
     assert aws.transactions - before == ledger.MAX_ATTEMPTS
     assert sum(pauses) < 3
@@ -196,19 +196,19 @@ def test_many_conflicts_ask_the_caller_to_retry_and_hold_nothing(
 def test_a_permanent_cancellation_of_a_transaction_is_not_retried(
     aws: Aws, pauses: list[float], reason: str
 ) -> None:
-    ledger.grant("user-1", 100, "purchase-1")
+    grants.grant("user-1", 100, "purchase-1")
     aws.before_each_transaction(lambda: reason)
     with pytest.raises(TransactWriteError):
-        ledger.hold_and_record([new_job()], LIMITS)
+        holds.hold_and_record([new_job()], LIMITS)
     assert pauses == []
     assert assert_adds_up("user-1").held == 0
 
 
 @pytest.mark.parametrize("reason", ["ThrottlingError", "ProvisionedThroughputExceeded"])
 def test_a_throttled_transaction_is_waited_out(aws: Aws, pauses: list[float], reason: str) -> None:
-    ledger.grant("user-1", 100, "purchase-1")
+    grants.grant("user-1", 100, "purchase-1")
     aws.before_each_transaction(lambda: reason, lambda: reason)
-    ledger.hold_and_record([new_job(credits_=32)], LIMITS)
+    holds.hold_and_record([new_job(credits_=32)], LIMITS)
     assert len(pauses) == 2
     assert assert_adds_up("user-1").held == 32
 
@@ -218,7 +218,7 @@ def test_a_throttled_transaction_is_waited_out(aws: Aws, pauses: list[float], re
 
 def test_a_completed_job_is_captured(aws: Aws) -> None:
     job = stored(open_job(credits_=32))
-    ended = ledger.settle(job.job_id, lambda found: verdict(found, None))
+    ended = holds.settle(job.job_id, lambda found: verdict(found, None))
     assert ended.status is JobStatus.COMPLETED
     assert ended.credits_used == 32
     assert job_store.get(job.job_id) == replace(
@@ -237,7 +237,7 @@ def test_a_completed_job_is_captured(aws: Aws) -> None:
 
 def test_a_failed_job_is_free(aws: Aws) -> None:
     job = open_job(credits_=32)
-    ended = ledger.settle(job.job_id, lambda _: FAILED)
+    ended = holds.settle(job.job_id, lambda _: FAILED)
     assert (ended.status, ended.failure) == (JobStatus.FAILED, FailureCode.PROVIDER_ERROR)
     assert ended.credits_used == 0
     account = assert_adds_up("user-1")
@@ -247,10 +247,10 @@ def test_a_failed_job_is_free(aws: Aws) -> None:
 
 def test_a_job_is_settled_once_however_often_it_is_settled(aws: Aws) -> None:
     job = open_job()
-    ended = ledger.settle(job.job_id, lambda _: FAILED)
+    ended = holds.settle(job.job_id, lambda _: FAILED)
     decisions: list[Verdict | None] = [COMPLETED, FAILED, None]
     while decisions:
-        again = ledger.settle(job.job_id, lambda _: decisions[0])
+        again = holds.settle(job.job_id, lambda _: decisions[0])
         decisions.pop(0)
         assert (again.status, again.revision) == (ended.status, ended.revision)
     assert [entry.kind for entry in journal("user-1")] == ["grant", "hold", "release"]
@@ -261,10 +261,10 @@ def test_of_two_concurrent_settlements_one_wins(aws: Aws) -> None:
     job = stored(open_job())
 
     def the_sweep() -> None:
-        ledger.settle(job.job_id, lambda _: COMPLETED)
+        holds.settle(job.job_id, lambda _: COMPLETED)
 
     aws.before_each_transaction(the_sweep)
-    ended = ledger.settle(job.job_id, lambda _: FAILED)
+    ended = holds.settle(job.job_id, lambda _: FAILED)
     assert ended.status is JobStatus.COMPLETED
     assert [entry.kind for entry in journal("user-1")] == ["grant", "hold", "capture"]
     assert assert_adds_up("user-1").open_jobs == 0
@@ -285,7 +285,7 @@ def test_the_verdict_is_reached_again_when_the_file_arrives_meanwhile(aws: Aws) 
         judged.append(found)
         return verdict(found, "DeadlineExceeded")
 
-    ended = ledger.settle(job.job_id, decide)
+    ended = holds.settle(job.job_id, decide)
     assert ended.status is JobStatus.COMPLETED
     assert [found.captured_stages for found in judged] == [frozenset(), frozenset({"video"})]
     assert assert_adds_up("user-1").available == 0
@@ -293,7 +293,7 @@ def test_the_verdict_is_reached_again_when_the_file_arrives_meanwhile(aws: Aws) 
 
 def test_settle_leaves_the_job_open_without_a_verdict(aws: Aws) -> None:
     job = open_job()
-    assert ledger.settle(job.job_id, lambda _: None).status is JobStatus.PENDING
+    assert holds.settle(job.job_id, lambda _: None).status is JobStatus.PENDING
     assert assert_adds_up("user-1").held == 32
 
 
@@ -301,24 +301,24 @@ def test_conflicts_while_settling_lose_nothing(aws: Aws) -> None:
     job = open_job()
     aws.before_each_transaction(*[conflict] * ledger.MAX_ATTEMPTS)
     with pytest.raises(TemporarilyUnavailable):
-        ledger.settle(job.job_id, lambda _: FAILED)
+        holds.settle(job.job_id, lambda _: FAILED)
     assert assert_adds_up("user-1").held == 32
-    assert ledger.settle(job.job_id, lambda _: FAILED).status is JobStatus.FAILED
+    assert holds.settle(job.job_id, lambda _: FAILED).status is JobStatus.FAILED
     assert assert_adds_up("user-1").available == 32
 
 
 def test_an_unknown_job_cannot_be_settled(aws: Aws) -> None:
     with pytest.raises(LookupError):
-        ledger.settle("no-such-job", lambda _: FAILED)
+        holds.settle("no-such-job", lambda _: FAILED)
 
 
 # ── Granting ─────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_grant_happens_once_per_reference(aws: Aws) -> None:
-    assert ledger.grant("user-1", 100, "purchase-1") == (100, False)
-    assert ledger.grant("user-1", 50, "purchase-2") == (150, False)
-    assert ledger.grant("user-1", 100, "purchase-1") == (100, True)
+    assert grants.grant("user-1", 100, "purchase-1") == (100, False)
+    assert grants.grant("user-1", 50, "purchase-2") == (150, False)
+    assert grants.grant("user-1", 100, "purchase-1") == (100, True)
     assert assert_adds_up("user-1").available == 150
     assert [entry.reference for entry in journal("user-1")] == ["purchase-1", "purchase-2"]
 
@@ -327,29 +327,29 @@ def test_a_grant_happens_once_per_reference(aws: Aws) -> None:
 def test_a_reference_belongs_to_one_user_and_one_amount(
     aws: Aws, user_id: str, amount: int
 ) -> None:
-    ledger.grant("user-1", 100, "purchase-1")
+    grants.grant("user-1", 100, "purchase-1")
     with pytest.raises(ReferenceReused):
-        ledger.grant(user_id, amount, "purchase-1")
+        grants.grant(user_id, amount, "purchase-1")
     assert assert_adds_up("user-1").available == 100
     assert ledger.account_of("user-2").available == 0
 
 
 def test_two_grants_of_one_purchase_at_once_are_one(aws: Aws) -> None:
     def the_twin() -> None:
-        ledger.grant("user-1", 100, "purchase-1")
+        grants.grant("user-1", 100, "purchase-1")
 
     aws.before_each_transaction(the_twin)
-    assert ledger.grant("user-1", 100, "purchase-1") == (100, True)
+    assert grants.grant("user-1", 100, "purchase-1") == (100, True)
     assert assert_adds_up("user-1").available == 100
 
 
 def test_one_purchase_given_to_two_users_at_once_goes_to_the_first(aws: Aws) -> None:
     def the_other() -> None:
-        ledger.grant("user-2", 100, "purchase-1")
+        grants.grant("user-2", 100, "purchase-1")
 
     aws.before_each_transaction(the_other)
     with pytest.raises(ReferenceReused):
-        ledger.grant("user-1", 100, "purchase-1")
+        grants.grant("user-1", 100, "purchase-1")
     assert assert_adds_up("user-2").available == 100
     assert journal("user-1") == []
 
@@ -357,7 +357,7 @@ def test_one_purchase_given_to_two_users_at_once_goes_to_the_first(aws: Aws) -> 
 @pytest.mark.parametrize("amount", [0, -5])
 def test_a_grant_gives_something(aws: Aws, amount: int) -> None:
     with pytest.raises(InvalidRequest):
-        ledger.grant("user-1", amount, "purchase-1")
+        grants.grant("user-1", amount, "purchase-1")
     assert aws.items("LEDGER_TABLE") == []
 
 
@@ -380,23 +380,23 @@ def kinds(user_id: str = "user-1") -> list[str]:
 def promo(amount: int, hands: Clock, minutes: int = 10) -> None:
     """Promotional credits that end after so many minutes."""
     ends = clock.now() + timedelta(minutes=minutes)
-    ledger.grant("user-1", amount, f"promo-{amount}-{minutes}", kind=PROMO, expires_at=ends)
+    grants.grant("user-1", amount, f"promo-{amount}-{minutes}", kind=PROMO, expires_at=ends)
 
 
 def test_a_hold_records_the_lots_it_came_from_in_its_entry_and_on_the_job(
     aws: Aws, hands: Clock
 ) -> None:
     promo(20, hands)
-    ledger.grant("user-1", 100, "purchase-1")
+    grants.grant("user-1", 100, "purchase-1")
     before = ledger.account_of("user-1")
-    job = ledger.hold_and_record([new_job(credits_=32)], LIMITS)[0]
+    job = holds.hold_and_record([new_job(credits_=32)], LIMITS)[0]
     assert job_store.get(job.job_id) == job
     [part] = job.stages[0].from_lots or ()
     assert (part.kind, part.credits, part.expires_at) == (PROMO, 20, before.lots[0].expires_at)
     assert journal("user-1")[-1].lots == job.stages[0].from_lots
     after = assert_adds_up("user-1")
     assert (after.available, after.purchased, after.held, after.lots) == (88, 88, 32, ())
-    ledger.settle(job.job_id, lambda _: FAILED)
+    holds.settle(job.job_id, lambda _: FAILED)
     assert assert_adds_up("user-1").lots == before.lots
 
 
@@ -404,11 +404,11 @@ def test_a_release_into_a_lot_that_has_ended_expires_in_the_same_transaction(
     aws: Aws, hands: Clock, capsys: pytest.CaptureFixture[str]
 ) -> None:
     promo(20, hands)
-    ledger.grant("user-1", 100, "purchase-1")
-    job = ledger.hold_and_record([new_job(credits_=32)], LIMITS)[0]
+    grants.grant("user-1", 100, "purchase-1")
+    job = holds.hold_and_record([new_job(credits_=32)], LIMITS)[0]
     hands.forward(minutes=10)
     before = aws.transactions
-    ledger.settle(job.job_id, lambda _: FAILED)
+    holds.settle(job.job_id, lambda _: FAILED)
     assert aws.transactions == before + 1
     assert kinds() == ["grant", "grant", "hold", "release", "expire"]
     assert assert_adds_up("user-1").available == 100
@@ -417,9 +417,9 @@ def test_a_release_into_a_lot_that_has_ended_expires_in_the_same_transaction(
 
 def test_a_captured_stage_keeps_credits_that_have_ended_meanwhile(aws: Aws, hands: Clock) -> None:
     promo(32, hands)
-    job = stored(ledger.hold_and_record([new_job(credits_=32)], LIMITS)[0])
+    job = stored(holds.hold_and_record([new_job(credits_=32)], LIMITS)[0])
     hands.forward(minutes=10)
-    assert ledger.settle(job.job_id, lambda _: COMPLETED).credits_used == 32
+    assert holds.settle(job.job_id, lambda _: COMPLETED).credits_used == 32
     assert kinds() == ["grant", "hold", "capture"]
 
 
@@ -431,36 +431,36 @@ def test_what_has_ended_cannot_be_spent_and_is_recorded_with_the_next_change(
     hands.forward(minutes=10)
     assert ledger.balance_of("user-1").available == 0
     with pytest.raises(InsufficientCredits):
-        ledger.hold_and_record([new_job(credits_=20)], LIMITS)
+        holds.hold_and_record([new_job(credits_=20)], LIMITS)
     assert kinds() == ["grant"]
-    ledger.grant("user-1", 40, "purchase-1")
-    assert ledger.hold_and_record([new_job()], LIMITS)[0].balance_after == 8
+    grants.grant("user-1", 40, "purchase-1")
+    assert holds.hold_and_record([new_job()], LIMITS)[0].balance_after == 8
     assert kinds() == ["grant", "expire", "grant", "hold"]
 
 
 def test_expiry_is_recorded_once_also_when_two_want_to(aws: Aws, hands: Clock) -> None:
     promo(20, hands)
     hands.forward(minutes=10)
-    aws.before_each_transaction(lambda: str(ledger.expire("user-1")) and None)
-    assert ledger.expire("user-1") == 0
+    aws.before_each_transaction(lambda: str(grants.expire("user-1")) and None)
+    assert grants.expire("user-1") == 0
     assert kinds() == ["grant", "expire"]
     assert assert_adds_up("user-1").available == 0
 
 
 def test_a_refund_is_taken_back_once_and_what_was_spent_is_owed(aws: Aws) -> None:
-    ledger.grant("user-1", 100, "purchase-1")
-    job = stored(ledger.hold_and_record([new_job(credits_=80)], LIMITS)[0])
-    ledger.settle(job.job_id, lambda _: COMPLETED)
-    running = ledger.hold_and_record([new_job(credits_=15)], LIMITS)[0]
-    assert ledger.claw_back("user-1", 100, "refund-1") == (0, 95, False)
-    assert ledger.claw_back("user-1", 100, "refund-1") == (0, 95, True)
+    grants.grant("user-1", 100, "purchase-1")
+    job = stored(holds.hold_and_record([new_job(credits_=80)], LIMITS)[0])
+    holds.settle(job.job_id, lambda _: COMPLETED)
+    running = holds.hold_and_record([new_job(credits_=15)], LIMITS)[0]
+    assert grants.claw_back("user-1", 100, "refund-1") == (0, 95, False)
+    assert grants.claw_back("user-1", 100, "refund-1") == (0, 95, True)
     account = assert_adds_up("user-1")
     assert (account.available, account.held, account.debt) == (0, 15, 95)
     with pytest.raises(InsufficientCredits) as refused:
-        ledger.hold_and_record([new_job(credits_=1)], LIMITS)
+        holds.hold_and_record([new_job(credits_=1)], LIMITS)
     assert refused.value.extras["debt_credits"] == 95
-    ledger.settle(running.job_id, lambda _: FAILED)
-    assert ledger.grant("user-1", 100, "purchase-2") == (20, False)
+    holds.settle(running.job_id, lambda _: FAILED)
+    assert grants.grant("user-1", 100, "purchase-2") == (20, False)
     assert assert_adds_up("user-1").debt == 0
 
 
@@ -471,25 +471,25 @@ def test_a_refund_is_taken_back_once_and_what_was_spent_is_owed(aws: Aws) -> Non
 def test_a_refund_belongs_to_one_user_amount_and_kind(
     aws: Aws, user_id: str, amount: int, kind: CreditKind
 ) -> None:
-    ledger.claw_back("user-1", 5, "refund-1")
+    grants.claw_back("user-1", 5, "refund-1")
     with pytest.raises(ReferenceReused):
-        ledger.claw_back(user_id, amount, "refund-1", kind=kind)
+        grants.claw_back(user_id, amount, "refund-1", kind=kind)
     # A purchase and its refund may have the same reference.
-    assert ledger.grant("user-1", 5, "refund-1") == (0, False)
+    assert grants.grant("user-1", 5, "refund-1") == (0, False)
 
 
 def test_two_refunds_of_one_reference_at_once_are_one(aws: Aws) -> None:
-    ledger.grant("user-1", 100, "purchase-1")
-    aws.before_each_transaction(lambda: ledger.claw_back("user-1", 60, "refund-1") and None)
-    assert ledger.claw_back("user-1", 60, "refund-1") == (40, 0, True)
+    grants.grant("user-1", 100, "purchase-1")
+    aws.before_each_transaction(lambda: grants.claw_back("user-1", 60, "refund-1") and None)
+    assert grants.claw_back("user-1", 60, "refund-1") == (40, 0, True)
     assert assert_adds_up("user-1").available == 40
 
 
 def test_a_correction_has_a_reason_and_happens_once(aws: Aws) -> None:
-    ledger.grant("user-1", 10, "purchase-1")
-    assert ledger.adjust("user-1", 5, "ticket-1", "A video was unusable") == (15, 0, False)
-    assert ledger.adjust("user-1", -20, "ticket-2", "Granted twice by hand") == (0, 5, False)
-    assert ledger.adjust("user-1", -20, "ticket-2", "Granted twice by hand") == (0, 5, True)
+    grants.grant("user-1", 10, "purchase-1")
+    assert grants.adjust("user-1", 5, "ticket-1", "A video was unusable") == (15, 0, False)
+    assert grants.adjust("user-1", -20, "ticket-2", "Granted twice by hand") == (0, 5, False)
+    assert grants.adjust("user-1", -20, "ticket-2", "Granted twice by hand") == (0, 5, True)
     assert [(entry.kind, entry.credits, entry.reason) for entry in journal("user-1")][1:] == [
         ("adjust", 5, "A video was unusable"),
         ("adjust", -20, "Granted twice by hand"),
@@ -500,7 +500,7 @@ def test_a_correction_has_a_reason_and_happens_once(aws: Aws) -> None:
 def test_a_grant_belongs_to_one_kind_and_end(aws: Aws, hands: Clock) -> None:
     ends = clock.now() + timedelta(minutes=10)
     terms: dict[str, Any] = {"kind": PROMO, "expires_at": ends}
-    assert ledger.grant("user-1", 5, "bonus", **terms) == (5, False)
+    assert grants.grant("user-1", 5, "bonus", **terms) == (5, False)
     for other in (
         {"kind": PROMO},
         {"kind": CreditKind.ALLOWANCE, "expires_at": ends},
@@ -508,24 +508,24 @@ def test_a_grant_belongs_to_one_kind_and_end(aws: Aws, hands: Clock) -> None:
         {},
     ):
         with pytest.raises(ReferenceReused):
-            ledger.grant("user-1", 5, "bonus", **other)
+            grants.grant("user-1", 5, "bonus", **other)
     hands.forward(minutes=11)
-    assert ledger.grant("user-1", 5, "bonus", **terms) == (5, True)
+    assert grants.grant("user-1", 5, "bonus", **terms) == (5, True)
     with pytest.raises(InvalidRequest, match="in the past"):
-        ledger.grant("user-1", 5, "another", **terms)
-    assert ledger.grant("user-1", 5, "late", late=True, **terms) == (0, False)
+        grants.grant("user-1", 5, "another", **terms)
+    assert grants.grant("user-1", 5, "late", late=True, **terms) == (0, False)
     assert kinds() == ["grant", "expire", "grant", "expire"]
     with pytest.raises(InvalidRequest, match="do not expire"):
-        ledger.grant("user-1", 5, "bought", expires_at=ends)
+        grants.grant("user-1", 5, "bought", expires_at=ends)
 
 
 def test_conflicts_while_a_refund_is_taken_back_lose_nothing(aws: Aws) -> None:
-    ledger.grant("user-1", 100, "purchase-1")
+    grants.grant("user-1", 100, "purchase-1")
     aws.before_each_transaction(*[conflict] * ledger.MAX_ATTEMPTS)
     with pytest.raises(TemporarilyUnavailable):
-        ledger.claw_back("user-1", 60, "refund-1")
+        grants.claw_back("user-1", 60, "refund-1")
     assert assert_adds_up("user-1").available == 100
-    assert ledger.claw_back("user-1", 60, "refund-1") == (40, 0, False)
+    assert grants.claw_back("user-1", 60, "refund-1") == (40, 0, False)
 
 
 # ── Accounts and jobs of the previous release ────────────────────────────────────────────────────
@@ -545,9 +545,9 @@ def test_an_account_with_purchased_credits_is_stored_as_the_previous_release_rea
 @pytest.mark.parametrize(
     "change",
     [
-        lambda: ledger.grant("user-1", 1, "promo", kind=PROMO),
-        lambda: ledger.claw_back("user-1", 1, "refund"),
-        lambda: ledger.adjust("user-1", -1_000, "ticket", "An error"),
+        lambda: grants.grant("user-1", 1, "promo", kind=PROMO),
+        lambda: grants.claw_back("user-1", 1, "refund"),
+        lambda: grants.adjust("user-1", -1_000, "ticket", "An error"),
     ],
 )
 def test_an_account_with_lots_a_refund_or_a_debt_cannot_be_read_by_the_previous_release(
@@ -557,8 +557,8 @@ def test_an_account_with_lots_a_refund_or_a_debt_cannot_be_read_by_the_previous_
     job = open_job(credits_=32)
     change()
     assert "available" not in account_item(aws)
-    ledger.settle(job.job_id, lambda _: FAILED)
-    ledger.grant("user-1", 1_000, "purchase")
+    holds.settle(job.job_id, lambda _: FAILED)
+    grants.grant("user-1", 1_000, "purchase")
     assert "available" not in account_item(aws)
     assert_adds_up("user-1")
 
@@ -566,11 +566,11 @@ def test_an_account_with_lots_a_refund_or_a_debt_cannot_be_read_by_the_previous_
 def test_a_running_job_of_the_previous_release_returns_purchased_credits(
     aws: Aws, hands: Clock
 ) -> None:
-    ledger.grant("user-1", 40, "purchase-1")
-    job = ledger.hold_and_record([new_job(credits_=32)], LIMITS)[0]  # without lots
+    grants.grant("user-1", 40, "purchase-1")
+    job = holds.hold_and_record([new_job(credits_=32)], LIMITS)[0]  # without lots
     promo(20, hands)
     hands.forward(minutes=20)
-    ledger.settle(job.job_id, lambda _: FAILED)
+    holds.settle(job.job_id, lambda _: FAILED)
     account = assert_adds_up("user-1")
     assert (account.available, account.purchased, account.held) == (40, 40, 0)
 
@@ -580,10 +580,10 @@ def test_a_running_job_of_the_previous_release_returns_purchased_credits(
 
 def test_the_journal_is_paged_newest_first_and_stays_put_while_it_grows(aws: Aws) -> None:
     for number in range(1, 8):
-        ledger.grant("user-1", number, f"purchase-{number}")
+        grants.grant("user-1", number, f"purchase-{number}")
     page = ledger.entries_of("user-1", limit=3, before=None)
     assert [entry.sequence for entry in page.entries] == [7, 6, 5]
-    ledger.grant("user-1", 8, "purchase-8")
+    grants.grant("user-1", 8, "purchase-8")
     page = ledger.entries_of("user-1", limit=3, before=page.before)
     assert [entry.sequence for entry in page.entries] == [4, 3, 2]
     page = ledger.entries_of("user-1", limit=3, before=page.before)
@@ -592,7 +592,7 @@ def test_the_journal_is_paged_newest_first_and_stays_put_while_it_grows(aws: Aws
 
 def test_a_page_that_ends_exactly_at_the_end_of_the_journal_is_the_last(aws: Aws) -> None:
     for number in range(4):
-        ledger.grant("user-1", 1, f"purchase-{number}")
+        grants.grant("user-1", 1, f"purchase-{number}")
     page = ledger.entries_of("user-1", limit=4, before=None)
     assert (len(page.entries), page.before) == (4, None)
 

@@ -18,7 +18,7 @@ from botocore.compat import HTTPHeaders
 from pynamodb.exceptions import TransactWriteError
 
 from clipmint.aws import s3, write_transaction
-from clipmint.credits import ledger
+from clipmint.credits import holds
 from clipmint.errors import (
     InvalidRequest,
     ProjectBusy,
@@ -213,7 +213,7 @@ def test_a_deleted_scene_makes_room_and_takes_its_render_along() -> None:
     project = project_of(*map(str, range(50)))
     gone, stays = project.scene_ids[7], project.scene_ids[8]
     job = open_job()
-    ledger.settle(job.job_id, lambda _: FAILED)
+    holds.settle(job.job_id, lambda _: FAILED)
     project = render(render(project, gone, job.job_id), stays, job.job_id)
     scene_store.delete(USER, project.project_id, gone)
     with pytest.raises(SceneNotFound):
@@ -276,7 +276,7 @@ def test_a_deleted_project_leaves_nothing_but_its_jobs(account: Aws) -> None:
     before = account.items("PROJECTS_TABLE")
     project = project_of("a fox", "a hen")
     job = open_job(project_id=project.project_id, scene_id=project.scene_ids[0])
-    ledger.settle(job.job_id, lambda _: FAILED)
+    holds.settle(job.job_id, lambda _: FAILED)
     project = render(project, project.scene_ids[0], job.job_id)
     upload(project)
     upload(project, "b.png")
@@ -306,7 +306,7 @@ def test_a_project_is_not_deleted_while_a_job_of_it_runs(told_by: str, account: 
     assert account.items("PROJECTS_TABLE") == before
     assert uploads(account) == [key]
     scene_store.delete(USER, project.project_id, hen)
-    ledger.settle(job.job_id, lambda _: FAILED)
+    holds.settle(job.job_id, lambda _: FAILED)
     scene_store.delete(USER, project.project_id, fox)
     project_store.delete(USER, project.project_id)
 
@@ -480,7 +480,7 @@ def test_open_jobs_are_those_of_the_project_and_scene_that_have_not_ended(hands:
     open_job(project_id="project-2", scene_id="scene-1", created_at=hands.now())
     open_job(created_at=hands.now())
     ended = open_job(project_id="project-1", scene_id="scene-1", created_at=hands.now())
-    ledger.settle(ended.job_id, lambda _: FAILED)
+    holds.settle(ended.job_id, lambda _: FAILED)
     hands.forward(hours=48)
     assert job_lists.open_in_project(USER, *ids) == [running.job_id]
     assert set(job_lists.open_in_project(USER, "project-1")) == {

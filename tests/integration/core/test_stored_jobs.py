@@ -18,7 +18,7 @@ import pytest
 from pydantic import BaseModel
 
 from clipmint.catalog.route import Route
-from clipmint.credits import ledger
+from clipmint.credits import holds
 from clipmint.execution import orphans
 from clipmint.jobs import job_store
 from clipmint.jobs.job import Asset, Handle, ImageOrder, Job, JobStatus, Refusal, Stage
@@ -70,7 +70,7 @@ def completed(job_id: str, hands: Clock) -> Job:
     hands.forward(seconds=70.5)
     job_store.record_outcome(job.job_id, "video", Succeeded("https://media.example.com/v.mp4"))
     job_store.record_asset(job.job_id, "video", VIDEO)
-    ledger.settle(job.job_id, lambda _: Verdict(JobStatus.COMPLETED))
+    holds.settle(job.job_id, lambda _: Verdict(JobStatus.COMPLETED))
     hidden = job_store.hide(job.job_id)
     assert hidden
     return hidden
@@ -108,7 +108,7 @@ def failed(job_id: str, hands: Clock) -> Job:
     late = Failed(FailureCode.DEADLINE_EXCEEDED, "", transient=True)
     job = job_store.record_outcome(job.job_id, "video", late)
     verdict = Verdict(JobStatus.FAILED, FailureCode.DEADLINE_EXCEEDED)
-    job = ledger.settle(job.job_id, lambda _: verdict)
+    job = holds.settle(job.job_id, lambda _: verdict)
     hands.forward(hours=1)
     orphans.record(job, job.stages[0], "request-7")
     hands.forward(hours=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from clipmint.credits import ledger
+from clipmint.credits import holds
 from clipmint.jobs import job_lists, job_store
 from clipmint.jobs.job import Asset, Job, JobStatus
 from clipmint.jobs.outcomes import Failed, FailureCode, Succeeded
@@ -192,7 +192,7 @@ def test_a_job_that_has_ended_otherwise_cannot_be_cancelled(
     call: Caller, provider: ScriptedProvider
 ) -> None:
     job = open_job()
-    ledger.settle(job.job_id, lambda _: Verdict(JobStatus.FAILED, FailureCode.NO_OUTPUT))
+    holds.settle(job.job_id, lambda _: Verdict(JobStatus.FAILED, FailureCode.NO_OUTPUT))
     answer = cancel(call, job)
     assert (answer.status, answer.code) == (409, "CANCEL_TOO_LATE")
 
@@ -232,7 +232,7 @@ def finished(aws: Aws) -> Job:
     job_store.record_outcome(job.job_id, "video", VIDEO)
     put(aws, OF_ANOTHER_JOB)
     job_store.record_asset(job.job_id, "video", store(aws, job))
-    return ledger.settle(job.job_id, lambda found: verdict(found, None))
+    return holds.settle(job.job_id, lambda found: verdict(found, None))
 
 
 def keys(aws: Aws) -> list[str]:
@@ -275,7 +275,7 @@ def test_deleting_after_a_stale_read_removes_what_was_stored_meanwhile(
 
     def completed_first(job_id: str) -> Job | None:
         job_store.record_asset(job_id, "video", store(aws, job))
-        ledger.settle(job_id, lambda found: verdict(found, None))
+        holds.settle(job_id, lambda found: verdict(found, None))
         return hide(job_id)
 
     monkeypatch.setattr(job_store, "hide", completed_first)
@@ -303,5 +303,5 @@ def test_a_deleted_job_cannot_be_cancelled(aws: Aws, call: Caller) -> None:
 
 def test_a_failed_job_without_media_can_be_deleted(aws: Aws, call: Caller) -> None:
     job = job_store.record_outcome(sent().job_id, "video", Failed(FailureCode.NO_OUTPUT))
-    ledger.settle(job.job_id, lambda found: verdict(found, "GenerationFailed"))
+    holds.settle(job.job_id, lambda found: verdict(found, "GenerationFailed"))
     assert call("DELETE", f"/v1/videos/{job.job_id}").status == 204

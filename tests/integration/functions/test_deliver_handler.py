@@ -17,7 +17,7 @@ from standardwebhooks import Webhook as StandardWebhook
 from svix.webhooks import Webhook as SvixWebhook
 
 from clipmint import clock
-from clipmint.credits import ledger
+from clipmint.credits import grants
 from clipmint.events import deliveries, endpoints, fan_out, retries, sending
 from clipmint.events import queue as attempts_queue
 from clipmint.events.deliveries import Delivery
@@ -64,7 +64,7 @@ def webhook(call: Caller, queue: Queue, receiver: Receiver) -> str:
 
 def happen(reference: str = "purchase-1") -> None:
     """Commit a change that is an event, and pass it on to the function events."""
-    ledger.grant("user-1", 100, reference)
+    grants.grant("user-1", 100, reference)
     pass_on()
 
 

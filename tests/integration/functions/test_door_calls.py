@@ -13,7 +13,7 @@ from typing import Any
 import botocore.client
 import pytest
 
-from clipmint.credits import ledger
+from clipmint.credits import grants
 from clipmint.projects import project_store
 from clipmint.projects.project_requests import NewProject, NewScene
 from functions.doors.app import handler as doors
@@ -38,7 +38,7 @@ def _everything_on_offer(providers: dict[str, ScriptedProvider]) -> None:
 @pytest.fixture
 def made(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The AWS calls since the list was cleared last."""
-    ledger.grant(USER, 10_000, "purchase-1")
+    grants.grant(USER, 10_000, "purchase-1")
     for name in ("MAX_OPEN_JOBS", "MAX_OPEN_CLIPS"):
         monkeypatch.setenv(name, "100")
     calls: list[str] = []

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from clipmint.catalog import model_store
-from clipmint.credits import ledger
+from clipmint.credits import grants
 from clipmint.doors import multipart, table
 from clipmint.doors.scene_tasks import STEPS
 from clipmint.jobs import job_store
@@ -44,7 +44,7 @@ def _everything_on_offer(providers: dict[str, ScriptedProvider]) -> None:
 
 @pytest.fixture
 def call(aws: Aws) -> Caller:
-    ledger.grant(USER, 1_000, "purchase-1")
+    grants.grant(USER, 1_000, "purchase-1")
     return Caller(app.handler, context=Context(remaining_ms=20_000))
 
 
@@ -165,7 +165,7 @@ def test_what_is_refused_holds_nothing(
 
 
 def test_insufficient_credits_are_told_as_in_the_document(call: Caller) -> None:
-    ledger.grant(STRANGER, 2, "purchase-2")
+    grants.grant(STRANGER, 2, "purchase-2")
     call.user = STRANGER
     answer = start(call)
     assert error_of(answer) == (402, "INSUFFICIENT_CREDITS")
@@ -237,7 +237,7 @@ def test_jobs_are_listed_by_offset_and_deleted(call: Caller) -> None:
 
 def test_a_user_id_in_upper_case_is_the_callers(call: Caller) -> None:
     caller = str(uuid.uuid4())
-    ledger.grant(caller, 40, "purchase-3")
+    grants.grant(caller, 40, "purchase-3")
     call.user = caller
     answer = call("GET", "/functions/v1/get-user-credits", query={"user_id": caller.upper()})
     assert answer.body == {"credits_remaining": 40}

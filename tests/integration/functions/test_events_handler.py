@@ -12,7 +12,7 @@ import pytest
 
 from clipmint import clock
 from clipmint.catalog.model import Settings
-from clipmint.credits import ledger
+from clipmint.credits import grants, holds
 from clipmint.errors import TemporarilyUnavailable
 from clipmint.execution import orphans
 from clipmint.jobs import job_store
@@ -54,7 +54,7 @@ def run(records: list[dict[str, Any]]) -> list[str]:
 
 
 def end(job: Job, status: JobStatus, failure: FailureCode | None = None) -> Job:
-    return ledger.settle(job.job_id, lambda _: Verdict(status, failure))
+    return holds.settle(job.job_id, lambda _: Verdict(status, failure))
 
 
 def completed(**changes: Any) -> Job:
@@ -153,8 +153,8 @@ def test_a_scenes_image_is_an_event_when_it_is_stored(bus: Bus) -> None:
 
 
 def test_a_grant_is_an_event_once_per_reference(bus: Bus) -> None:
-    ledger.grant(USER, 100, "purchase-1")
-    ledger.grant(USER, 100, "purchase-1")
+    grants.grant(USER, 100, "purchase-1")
+    grants.grant(USER, 100, "purchase-1")
     run(passed())
     [detail] = bus.details
     assert detail["type"] == "credits.granted"
@@ -173,7 +173,7 @@ def test_a_grant_is_an_event_once_per_reference(bus: Bus) -> None:
 
 def test_low_credits_are_an_event_once_per_crossing(bus: Bus, monkeypatch: Any) -> None:
     monkeypatch.setenv("LOW_CREDITS", "50")
-    ledger.grant(USER, 100, "first")
+    grants.grant(USER, 100, "first")
     first = open_job(credits_=60)  # 40 are left: low
     open_job(credits_=10)  # 30: still low
     end(first, JobStatus.FAILED, FailureCode.INTERNAL)  # 90
@@ -343,7 +343,7 @@ def test_clips_that_cannot_be_read_are_reported_and_stop_no_other_event(
         ExpressionAttributeNames={"#name": attribute},
         ExpressionAttributeValues={":other": {"S": "of a newer version"}},
     )
-    ledger.grant("user-2", 100, "purchase-2")
+    grants.grant("user-2", 100, "purchase-2")
     assert run(passed()) == []
     assert bus.of("clips.finished") == []
     assert len(bus.of("video.cancelled")) == 1

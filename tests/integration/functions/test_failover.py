@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from clipmint.credits import ledger
+from clipmint.credits import grants, ledger
 from clipmint.execution.sending import ProviderBusy, SubmissionRejected
 from clipmint.jobs import job_store
 from clipmint.jobs.job import Handle, Job, JobStatus, Stage, SubmissionState
@@ -246,7 +246,7 @@ def test_a_job_whose_providers_have_all_lost_their_keys_ends_refunded(
 
 def order(key: str = "key-1", **changes: Any) -> Answer:
     if ledger.account_of("user-1").available == 0:
-        ledger.grant("user-1", 100, "purchase-1")
+        grants.grant("user-1", 100, "purchase-1")
     body = {"model_id": "veo-3.1", "prompt": "a fox in the snow"} | changes
     return Caller(generate)("POST", "/v1/videos", body=body, headers={"Idempotency-Key": key})
 

@@ -15,7 +15,7 @@ from clipmint.aws import dynamodb
 from clipmint.catalog import model_store
 from clipmint.catalog.model import Model
 from clipmint.catalog.pricing import FixedPrice, PerSecondPrice
-from clipmint.credits import ledger
+from clipmint.credits import grants, holds
 from clipmint.jobs.job import JobStatus
 from clipmint.jobs.outcomes import FailureCode
 from clipmint.jobs.verdict import Verdict
@@ -34,7 +34,7 @@ EXAMPLES = itertools.count()
 
 @pytest.fixture
 def call(aws: Aws) -> Caller:
-    ledger.grant("user-1", 100, "purchase-1")
+    grants.grant("user-1", 100, "purchase-1")
     return Caller(handler)
 
 
@@ -84,7 +84,7 @@ def test_a_retry_after_the_record_is_gone_gets_the_same_answer_from_the_job(
     first = generate(call)
     [record] = aws.items("IDEMPOTENCY_TABLE")
     aws.dynamodb.delete_item(TableName="IdempotencyTable", Key={"id": record["id"]})
-    ledger.settle(first.body["job_id"], lambda _: Verdict(JobStatus.FAILED, FailureCode.NO_OUTPUT))
+    holds.settle(first.body["job_id"], lambda _: Verdict(JobStatus.FAILED, FailureCode.NO_OUTPUT))
     again = generate(call)
     assert (again.status, again.body) == (202, first.body)
     assert again.headers["x-idempotent-replay"] == "true"
@@ -106,7 +106,7 @@ def test_a_comma_in_a_key_is_a_character_like_any_other(call: Caller) -> None:
 
 
 def test_two_keys_are_two_jobs_and_one_key_of_two_users_too(aws: Aws, call: Caller) -> None:
-    ledger.grant("user-2", 100, "purchase-2")
+    grants.grant("user-2", 100, "purchase-2")
     ids = {
         generate(call).body["job_id"],
         generate(call, key="key-2").body["job_id"],
@@ -196,7 +196,7 @@ def test_without_enough_credits_the_response_shows_how_many_there_are(
     assert (answer.body["current_credits"], answer.body["held_credits"]) == (4, 96)
     assert answer.body["required_credits"] == 32
     # The key is not used up: with more credits the same request goes through.
-    ledger.grant("user-1", 28, "purchase-2")
+    grants.grant("user-1", 28, "purchase-2")
     assert generate(call, key="key-4").status == 202
 
 
@@ -366,7 +366,7 @@ def test_a_subject_that_could_be_no_key_is_refused(
 def test_a_subject_that_is_merely_long_or_odd_is_a_user_like_any_other(
     aws: Aws, call: Caller, user: str
 ) -> None:
-    ledger.grant(user, 100, "purchase-2")
+    grants.grant(user, 100, "purchase-2")
     assert generate(call, user=user).status == 202
     assert generate(call, user=user).headers["x-idempotent-replay"] == "true"
     assert assert_adds_up(user).held == 32
@@ -534,7 +534,7 @@ def test_an_estimate_is_what_is_charged(
     model_store.put(Model.model_validate(model.model_dump() | {"price": price.model_dump()}))
     body = data.draw(generations([model]), label="body")
     user = f"user-of-example-{next(EXAMPLES)}"
-    ledger.grant(user, 10_000_000, user)
+    grants.grant(user, 10_000_000, user)
     estimate = call("POST", "/v1/videos/estimate", body=body, user=user)
     assert estimate.status == 200, estimate.body
     accepted = generate(call, body, user=user)

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from clipmint import telemetry
-from clipmint.credits import ledger
+from clipmint.credits import grants
 from clipmint.execution.sending import ProviderBusy
 from clipmint.jobs import job_store
 from clipmint.jobs.job import JobStatus
@@ -97,7 +97,7 @@ def test_at_debug_no_line_has_a_key_a_token_or_a_prompt(
     aws: Aws, fal: FalOnLoopback, log: Everything, capfd: pytest.CaptureFixture[str]
 ) -> None:
     write_keys({"FAL_KEY": FAL_KEY})
-    ledger.grant("user-1", 100, "purchase-1")
+    grants.grant("user-1", 100, "purchase-1")
     secrets = one_generation(aws, fal, "key-1")
     logging.getLogger("some.module").debug("is logged")
     told = capfd.readouterr()
@@ -115,7 +115,7 @@ def test_a_failure_between_is_logged_without_them_too(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     write_keys({"FAL_KEY": FAL_KEY})
-    ledger.grant("user-1", 100, "purchase-1")
+    grants.grant("user-1", 100, "purchase-1")
     aws.executions.broken = 10
     aws.before_each_transaction(*[lambda: "ValidationError"])
     call = Caller(generate)
@@ -158,7 +158,7 @@ def test_the_libraries_would_log_secrets_if_they_were_allowed(
     # This shows that the silence above is that of the libraries, not of a test that records
     # nothing.
     write_keys({"FAL_KEY": FAL_KEY})
-    ledger.grant("user-1", 100, "purchase-1")
+    grants.grant("user-1", 100, "purchase-1")
     secrets = one_generation(aws, fal, "key-1")
     everything = "\n".join(log.lines)
     assert [secret for secret in secrets if secret not in everything] == []

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from clipmint.aws import s3
-from clipmint.credits import ledger
+from clipmint.credits import holds
 from clipmint.execution import migration
 from clipmint.jobs import job_store
 from clipmint.jobs.job import Asset, Job, JobStatus
@@ -226,7 +226,7 @@ def test_a_record_that_is_written_again_after_the_job_has_completed_keeps_its_fi
 
     def settled_between(*args: Any, **members: Any) -> Job:
         record(*args, **members)
-        ledger.settle(job.job_id, lambda found: verdict(found, "ABORTED"))
+        holds.settle(job.job_id, lambda found: verdict(found, "ABORTED"))
         return record(*args, **members)
 
     monkeypatch.setattr(job_store, "record_asset", settled_between)
@@ -241,7 +241,7 @@ def test_a_job_that_ends_while_its_file_is_copied_leaves_no_file(
 ) -> None:
     job = finished(origin, "/good.mp4")
     overlapping(
-        monkeypatch, step, lambda: ledger.settle(job.job_id, lambda job: verdict(job, "ABORTED"))
+        monkeypatch, step, lambda: holds.settle(job.job_id, lambda job: verdict(job, "ABORTED"))
     )
     with pytest.raises(JobFinished):
         migrate(job)
@@ -271,7 +271,7 @@ def test_there_is_nothing_to_copy_for_a_job_that_has_ended_or_has_no_file(
     aws: Aws, origin: Origin
 ) -> None:
     ended = finished(origin, "/good.mp4")
-    ledger.settle(ended.job_id, lambda _: Verdict(JobStatus.FAILED, FailureCode.MEDIA_UNAVAILABLE))
+    holds.settle(ended.job_id, lambda _: Verdict(JobStatus.FAILED, FailureCode.MEDIA_UNAVAILABLE))
     for job in (ended, open_job()):
         with pytest.raises(JobFinished):
             migrate(job)

@@ -10,7 +10,7 @@ import pytest
 from clipmint.catalog import model_store
 from clipmint.catalog.model import Settings
 from clipmint.catalog.model_store import CatalogItem
-from clipmint.credits import ledger
+from clipmint.credits import grants
 from clipmint.jobs import job_store
 from clipmint.jobs.job import Handle, Job
 from clipmint.orders import offers
@@ -39,7 +39,7 @@ def owner(aws: Aws) -> Caller:
 
 @pytest.fixture
 def call(aws: Aws) -> Caller:
-    ledger.grant("user-1", 1_000, "purchase-1")
+    grants.grant("user-1", 1_000, "purchase-1")
     return Caller(generate, user="user-1")
 
 

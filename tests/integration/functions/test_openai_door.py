@@ -13,7 +13,7 @@ import pytest
 from clipmint.catalog import model_store
 from clipmint.catalog.defaults import DEFAULT_CATALOG
 from clipmint.catalog.model import Settings
-from clipmint.credits import ledger
+from clipmint.credits import grants
 from clipmint.doors import sizes
 from clipmint.errors import SettingNotAllowed
 from clipmint.orders import keyless
@@ -37,7 +37,7 @@ def _everything_on_offer(providers: dict[str, ScriptedProvider]) -> None:
 
 @pytest.fixture
 def call(aws: Aws) -> Caller:
-    ledger.grant(USER, 1_000, "purchase-1")
+    grants.grant(USER, 1_000, "purchase-1")
     return Caller(app.handler, context=Context(remaining_ms=20_000))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from clipmint.credits import ledger
+from clipmint.credits import holds
 from clipmint.execution import orphans
 from clipmint.execution.sending import SubmissionRejected
 from clipmint.jobs import job_store
@@ -83,7 +83,7 @@ def test_a_video_finished_after_the_job_ended_is_reported_once(
     name: str,
 ) -> None:
     job = sent(name)
-    ended = ledger.settle(job.job_id, lambda _: GIVEN_UP)
+    ended = holds.settle(job.job_id, lambda _: GIVEN_UP)
     item = aws.job_item(job.job_id)
     results = [deliver(job, providers[name], VIDEO) for _ in range(3)]
     assert results == ["late", "duplicate", "duplicate"]
@@ -123,7 +123,7 @@ def test_what_failed_or_goes_on_is_no_orphan(
     aws: Aws, providers: dict[str, ScriptedProvider], rung: Rung, name: str, outcome: Any
 ) -> None:
     job = sent(name)
-    ledger.settle(job.job_id, lambda _: GIVEN_UP)
+    holds.settle(job.job_id, lambda _: GIVEN_UP)
     deliver(job, providers[name], outcome)
     assert (rung(), now(job).orphans) == ([], ())
 
@@ -146,7 +146,7 @@ def test_a_delivery_that_crashed_before_its_write_is_recorded_by_the_next(
     provider: ScriptedWebhookSender, rung: Rung
 ) -> None:
     job = sent()
-    ledger.settle(job.job_id, lambda _: GIVEN_UP)
+    holds.settle(job.job_id, lambda _: GIVEN_UP)
 
     def die(params: dict[str, Any], **_: object) -> None:
         if "orphans" in params["ExpressionAttributeNames"].values():
@@ -182,7 +182,7 @@ def test_two_orphans_reported_at_once_are_both_kept(aws: Aws) -> None:
 
 def cancelled_meanwhile(job: Job) -> Callable[[], Submitted]:
     def answer() -> Submitted:
-        ledger.settle(job.job_id, lambda _: Verdict(JobStatus.CANCELLED, FailureCode.CANCELLED))
+        holds.settle(job.job_id, lambda _: Verdict(JobStatus.CANCELLED, FailureCode.CANCELLED))
         return Accepted(HANDLE)
 
     return answer
@@ -268,7 +268,7 @@ def test_what_was_accepted_for_a_job_that_was_given_up_meanwhile_is_an_orphan(
 
     def overtaken() -> Submitted:
         job_store.record_outcome(job.job_id, "video", Failed(FailureCode.DEADLINE_EXCEEDED))
-        ledger.settle(job.job_id, lambda _: GIVEN_UP)
+        holds.settle(job.job_id, lambda _: GIVEN_UP)
         return Accepted(HANDLE)
 
     provider.submissions = [overtaken]

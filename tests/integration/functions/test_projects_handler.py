@@ -14,7 +14,7 @@ from botocore.endpoint import Endpoint
 from botocore.model import OperationModel
 
 from clipmint.aws import write_transaction
-from clipmint.credits import ledger
+from clipmint.credits import holds
 from clipmint.jobs import job_store
 from clipmint.jobs.job import Asset, Job, JobStatus, Stage
 from clipmint.jobs.outcomes import IMAGE_KEPT, USER_MESSAGES, Failed, FailureCode, Succeeded
@@ -84,13 +84,13 @@ def complete(job: Job) -> Job:
         f"videos/{job.job_id}.jpg",
     )
     job_store.record_asset(job.job_id, "video", asset)
-    return ledger.settle(job.job_id, lambda found: verdict(found, None))
+    return holds.settle(job.job_id, lambda found: verdict(found, None))
 
 
 def fail(job: Job, code: FailureCode = FailureCode.CONTENT_POLICY) -> Job:
     begin_sending(job)
     job_store.record_outcome(job.job_id, "video", Failed(code))
-    return ledger.settle(job.job_id, lambda found: verdict(found, "SubmissionRejected"))
+    return holds.settle(job.job_id, lambda found: verdict(found, "SubmissionRejected"))
 
 
 # ── Projects ─────────────────────────────────────────────────────────────────────────────────────
@@ -450,7 +450,7 @@ def test_clips_are_counted_by_how_their_newest_jobs_are_doing(call: Caller, proj
     assert (half["completed"], half["pending"], half["all_complete"]) == (1, 1, False)
     assert of_fox.job_id in half["clips"][0]["video_url"]
     cancelled = Verdict(JobStatus.CANCELLED, FailureCode.CANCELLED)
-    ledger.settle(of_wolf.job_id, lambda _: cancelled)
+    holds.settle(of_wolf.job_id, lambda _: cancelled)
     ended = clips(call, project)
     assert (ended.body["failed"], ended.body["all_complete"]) == (1, False)
     assert ended.body["clips"][1]["error_code"] == "CANCELLED"

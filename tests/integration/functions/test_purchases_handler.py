@@ -11,7 +11,7 @@ import pytest
 
 from clipmint import aws as clients
 from clipmint import clock
-from clipmint.credits import ledger
+from clipmint.credits import grants, ledger
 from clipmint.credits.accounts import Account
 from clipmint.lots import CreditKind
 from clipmint.purchases import pack_store, revenuecat, stores, stripe
@@ -313,7 +313,7 @@ def test_a_refund_after_the_period_takes_only_what_was_spent(
     open_job("ada", credits_=100)
     hands.forward(seconds=MONTH)
     if recorded:
-        ledger.expire("ada")
+        grants.expire("ada")
     assert results(*map(charge, parts)) == ["applied"] * len(parts)
     assert (account().available, account().purchased, account().debt) == (400, 400, 0)
     assert results(dispute("created", "needs_response")) == ["applied"]
@@ -334,7 +334,7 @@ def test_a_dispute_after_the_period_takes_and_returns_only_what_was_spent(hands:
 
 
 def test_an_allowance_that_is_reported_and_refunded_after_its_period_leaves_no_debt(
-    hands: Clock,
+    hands: Clock, capsys: pytest.CaptureFixture[str]
 ) -> None:
     late = month()
     results(charge(1_000))
@@ -343,6 +343,7 @@ def test_an_allowance_that_is_reported_and_refunded_after_its_period_leaves_no_d
     assert results(again) == ["applied"]
     assert (account().available, account().debt) == (0, 0)
     assert kinds() == ["grant", "expire"]
+    assert '"CreditsExpired":[300.0]' in capsys.readouterr().out.replace(" ", "")
 
 
 MONTH = 30 * 86_400

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from clipmint.credits import ledger
+from clipmint.credits import grants, holds
 from clipmint.errors import ProjectBusy
 from clipmint.execution import workflow
 from clipmint.jobs import job_lists, job_store
@@ -43,7 +43,7 @@ def call(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Caller:
 
 
 def rich(credits_: int = 10_000, user: str = USER) -> None:
-    ledger.grant(user, credits_, str(uuid.uuid4()))
+    grants.grant(user, credits_, str(uuid.uuid4()))
 
 
 def framed(**members: Any) -> NewScene:
@@ -82,13 +82,13 @@ def found(job_id: str) -> Job:
 def finish(job_id: str, outcome: Verdict | None = None) -> Job:
     """End a job: as completed, or with the given outcome."""
     if outcome is not None:
-        return ledger.settle(job_id, lambda _: outcome)
+        return holds.settle(job_id, lambda _: outcome)
     job = found(job_id)
     for stage in job.stages:
         asset = Asset("bucket", f"{stage.name}-{job_id}", "x/y", 9, "0" * 64, 720, 1280, 8.0)
         url = f"{IMAGES_URL}/generated_images/x/{job_id}" if stage.name == "image" else None
         job_store.record_asset(job_id, stage.name, asset, image_url=url)
-    return ledger.settle(job_id, lambda job: verdict(job, None))
+    return holds.settle(job_id, lambda job: verdict(job, None))
 
 
 FAILED = Verdict(JobStatus.FAILED, FailureCode.PROVIDER_ERROR)

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 from clipmint import aws as our_clients
 from clipmint import clock
-from clipmint.credits import ledger
+from clipmint.credits import holds
 from clipmint.jobs import job_store
 from clipmint.jobs.job import Asset, Job
 from clipmint.jobs.outcomes import Succeeded
@@ -48,7 +48,7 @@ def completed() -> Job:
     )
     asset = Asset(BUCKET, VIDEO, "video/mp4", 9, "0" * 64, 1_280, 720, 8.0, THUMBNAIL)
     job_store.record_asset(job.job_id, "video", asset)
-    return ledger.settle(job.job_id, lambda found: verdict(found, None))
+    return holds.settle(job.job_id, lambda found: verdict(found, None))
 
 
 # ── Through a distribution ───────────────────────────────────────────────────────────────────────

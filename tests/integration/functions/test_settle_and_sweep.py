@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from clipmint.credits import audit, ledger
+from clipmint.credits import audit, grants, holds, ledger
 from clipmint.execution import workflow
 from clipmint.execution.sweeping import DEADLINE_GRACE
 from clipmint.jobs import job_lists, job_store
@@ -139,8 +139,8 @@ def test_what_a_job_came_to_is_counted_once_in_credits_and_seconds(
 def test_a_batch_of_starts_and_grants_is_counted_in_credits(
     aws: Aws, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ledger.grant("user-2", 500, "receipt")
-    ledger.grant("user-2", 500, "receipt")
+    grants.grant("user-2", 500, "receipt")
+    grants.grant("user-2", 500, "receipt")
     for _ in range(2):
         open_job("user-2")
     assert counters(capsys) == {
@@ -184,7 +184,7 @@ def test_a_sweep_audits_the_slice_of_its_minute_and_reports_drift(
     monkeypatch.setattr(audit, "audit", all_of_it)
     monkeypatch.setattr(audit, "PAUSE_SECONDS", 0)
     hands.move_to(hands.moment.replace(hour=12, minute=0))
-    ledger.grant("user-2", 5, "receipt")
+    grants.grant("user-2", 5, "receipt")
     key = {"user_id": {"S": "user-2"}, "sk": {"S": "ACCOUNT"}}
     item = aws.dynamodb.get_item(TableName="LedgerTable", Key=key)["Item"]
     aws.dynamodb.put_item(TableName="LedgerTable", Item={**item, "available": {"N": "8"}})
@@ -275,7 +275,7 @@ def test_one_broken_job_does_not_keep_the_others_waiting(
     broken, late, unstarted = sent(deadline_in=60), sent(deadline_in=61), open_job()
     # As a job restored from a backup: open again, though its hold was resolved long ago.
     item = aws.job_item(broken.job_id)
-    ledger.settle(broken.job_id, lambda found: verdict(found, "ABORTED"))
+    holds.settle(broken.job_id, lambda found: verdict(found, "ABORTED"))
     aws.dynamodb.put_item(TableName="JobsTable", Item=item)
     hands.forward(seconds=62 + DEADLINE_GRACE.total_seconds())
     # Raised, so that it shows as an error of the function: no other run handles the broken job.

@@ -16,7 +16,7 @@ from clipmint.catalog import model_store
 from clipmint.catalog.defaults import DEFAULT_CATALOG
 from clipmint.catalog.model import Model
 from clipmint.catalog.model_store import CatalogItem
-from clipmint.credits import ledger
+from clipmint.credits import grants, holds
 from clipmint.jobs import job_store
 from clipmint.jobs.job import Asset, Job, JobStatus
 from clipmint.jobs.job_items import JobItem
@@ -47,7 +47,7 @@ def completed(user_id: str = "user-1") -> Job:
     )
     asset = Asset(BUCKET, "videos/v.mp4", "video/mp4", 9, "0" * 64, 1_280, 720, 8.0, "videos/t.jpg")
     job_store.record_asset(job.job_id, "video", asset)
-    return ledger.settle(job.job_id, lambda found: verdict(found, None))
+    return holds.settle(job.job_id, lambda found: verdict(found, None))
 
 
 def failed(user_id: str = "user-1") -> Job:
@@ -55,7 +55,7 @@ def failed(user_id: str = "user-1") -> Job:
     begin_sending(job)
     detail = "User is locked. Reason: Exhausted balance. Top up at fal.ai/dashboard"
     job_store.record_outcome(job.job_id, "video", Failed(FailureCode.OWNER_ACCOUNT, detail))
-    return ledger.settle(job.job_id, lambda found: verdict(found, "SubmissionRejected"))
+    return holds.settle(job.job_id, lambda found: verdict(found, "SubmissionRejected"))
 
 
 def test_a_running_job_shows_its_progress_and_when_to_poll_again(call: Caller) -> None:
@@ -343,7 +343,7 @@ def test_an_unchanged_catalog_is_not_sent_again(call: Caller) -> None:
 def test_credits_are_what_is_available_and_what_is_held(call: Caller) -> None:
     nothing = {"available": 0, "held": 0, "debt": 0, "lots": []}
     assert call("GET", "/v1/credits").body == nothing
-    ledger.grant("user-1", 100, "purchase-1")
+    grants.grant("user-1", 100, "purchase-1")
     open_job()
     assert call("GET", "/v1/credits").body == {
         "available": 68,
@@ -359,9 +359,9 @@ def test_credits_are_shown_in_the_order_in_which_they_are_spent_until_they_end(
 ) -> None:
     hands.to_next_hour()
     ends = clock.now() + timedelta(hours=2)
-    ledger.grant("user-1", 100, "purchase-1")
-    ledger.grant("user-1", 30, "period-1", kind=CreditKind.ALLOWANCE, expires_at=ends)
-    ledger.grant("user-1", 5, "welcome", kind=CreditKind.PROMO)
+    grants.grant("user-1", 100, "purchase-1")
+    grants.grant("user-1", 30, "period-1", kind=CreditKind.ALLOWANCE, expires_at=ends)
+    grants.grant("user-1", 5, "welcome", kind=CreditKind.PROMO)
     lots = [
         {"kind": "allowance", "credits": 30, "expires_at": clock.iso(ends)},
         {"kind": "promo", "credits": 5, "expires_at": None},
@@ -376,9 +376,9 @@ def test_credits_are_shown_in_the_order_in_which_they_are_spent_until_they_end(
 
 
 def test_a_debt_is_shown_and_its_entries_explain_it(call: Caller) -> None:
-    ledger.grant("user-1", 10, "purchase-1")
-    ledger.claw_back("user-1", 15, "refund-1")
-    ledger.adjust("user-1", 2, "ticket-1", "Sorry for the delay")
+    grants.grant("user-1", 10, "purchase-1")
+    grants.claw_back("user-1", 15, "refund-1")
+    grants.adjust("user-1", 2, "ticket-1", "Sorry for the delay")
     found = call("GET", "/v1/credits").body
     assert found == {"available": 0, "held": 0, "debt": 3, "lots": []}
     shown = [
@@ -395,9 +395,9 @@ def test_a_debt_is_shown_and_its_entries_explain_it(call: Caller) -> None:
 
 
 def test_the_journal_is_paged_and_ones_own(call: Caller) -> None:
-    ledger.grant("user-1", 100, "purchase-1")
+    grants.grant("user-1", 100, "purchase-1")
     job = open_job()
-    ledger.settle(job.job_id, lambda _: Verdict(JobStatus.FAILED, FailureCode.NO_OUTPUT))
+    holds.settle(job.job_id, lambda _: Verdict(JobStatus.FAILED, FailureCode.NO_OUTPUT))
     first = call("GET", "/v1/credits/entries", query={"limit": "2"}).body
     rest = call("GET", "/v1/credits/entries", query={"cursor": first["cursor"]}).body
     kinds = [entry["kind"] for entry in first["entries"] + rest["entries"]]

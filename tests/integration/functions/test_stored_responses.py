@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from clipmint.credits import ledger
+from clipmint.credits import grants
 from functions.generate.app import handler
 from tests.support.gateway import Caller
 from tests.support.moto_aws import Aws
@@ -135,7 +135,7 @@ def test_a_key_with_a_stored_response_is_refused_for_another_request(
 
 
 def test_a_new_record_has_the_format_of_the_earlier_version(aws: Aws) -> None:
-    ledger.grant("user-1", 1_000, "purchase-1")
+    grants.grant("user-1", 1_000, "purchase-1")
     stored = STORED[0]
     headers = {"Idempotency-Key": stored.key}
     assert Caller(handler)("POST", stored.path, body=stored.body, headers=headers).status == 202

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from clipmint.credits import ledger
+from clipmint.credits import holds
 from clipmint.execution.sending import DeadlineExceeded, ProviderBusy, SubmissionRejected
 from clipmint.jobs import job_store
 from clipmint.jobs.job import Job, JobStatus, SubmissionState
@@ -206,7 +206,7 @@ def test_a_job_cancelled_while_it_is_sent_stays_cancelled(provider: ScriptedProv
     job = open_job()
 
     def cancel() -> Submitted:
-        ledger.settle(job.job_id, lambda _: FAILED)
+        holds.settle(job.job_id, lambda _: FAILED)
         return Accepted(HANDLE)
 
     provider.submissions = [cancel]
@@ -304,7 +304,7 @@ def test_an_attempt_presumed_crashed_that_is_refused_is_followed_by_another(
 
 def test_a_job_that_has_ended_or_never_was_is_not_sent(provider: ScriptedProvider) -> None:
     job = open_job()
-    ledger.settle(job.job_id, lambda _: FAILED)
+    holds.settle(job.job_id, lambda _: FAILED)
     for job_id in (job.job_id, "no-such-job"):
         with pytest.raises(JobFinished):
             submit({"job_id": job_id}, Context())
@@ -429,6 +429,6 @@ def test_a_video_found_at_the_deadline_is_kept(
 
 
 def test_a_job_that_has_ended_ends_its_execution(sent: Job) -> None:
-    ledger.settle(sent.job_id, lambda _: FAILED)
+    holds.settle(sent.job_id, lambda _: FAILED)
     with pytest.raises(JobFinished):
         look(sent)

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from clipmint.aws import s3
-from clipmint.credits import ledger
+from clipmint.credits import holds
 from clipmint.execution import submission
 from clipmint.execution.sending import SubmissionRejected
 from clipmint.jobs import job_store
@@ -425,7 +425,7 @@ def test_a_job_with_two_stages_is_settled_in_one_transaction(
     job = scene_job()
     make_image(job, origin)
     before = len(journal("user-1"))
-    ledger.settle(job.job_id, lambda _: None)
+    holds.settle(job.job_id, lambda _: None)
     assert len(journal("user-1")) == before
     end(job, "DeadlineExceeded")
     last = journal("user-1")[-2:]

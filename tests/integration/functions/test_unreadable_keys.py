@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from clipmint import aws as clients
-from clipmint.credits import ledger
+from clipmint.credits import grants
 from clipmint.execution.sweeping import DEADLINE_GRACE
 from clipmint.jobs import job_store
 from clipmint.jobs.job import Handle, Job, JobStatus
@@ -85,7 +85,7 @@ def deliver(job: Job) -> Answer:
 def test_models_are_shown_and_ordered_as_before(
     aws: Aws, scripted: dict[str, ScriptedProvider]
 ) -> None:
-    ledger.grant("user-1", 100, "purchase-1")
+    grants.grant("user-1", 100, "purchase-1")
     assert {one["model_id"] for one in Caller(status)("GET", "/v1/models").body["models"]} >= {
         "veo-3.1",
         "gen4-turbo",

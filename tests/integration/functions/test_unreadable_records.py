@@ -12,7 +12,7 @@ import pytest
 from clipmint.catalog import model_store
 from clipmint.catalog.defaults import DEFAULT_CATALOG
 from clipmint.catalog.model import Settings
-from clipmint.credits import audit, ledger
+from clipmint.credits import audit, grants, holds
 from clipmint.jobs import job_store
 from clipmint.jobs.job import Job, JobStatus
 from clipmint.jobs.outcomes import Failed, FailureCode
@@ -133,7 +133,7 @@ def test_an_item_without_a_definition_hides_no_model(aws: Aws, call: Caller) -> 
 def failed() -> Job:
     job = open_job()
     verdict = Verdict(JobStatus.FAILED, FailureCode.NO_OUTPUT)
-    return ledger.settle(job.job_id, lambda _: verdict)
+    return holds.settle(job.job_id, lambda _: verdict)
 
 
 def edit_job(aws: Aws, job: Job, **changes: Any) -> None:
@@ -292,7 +292,7 @@ def edit_ledger(aws: Aws, user_id: str, sk: str, **changes: Any) -> None:
 
 
 def test_an_account_of_a_newer_version_is_shown(aws: Aws, call: Caller) -> None:
-    ledger.grant("user-1", 5, "receipt-1")
+    grants.grant("user-1", 5, "receipt-1")
     edit_ledger(aws, "user-1", "ACCOUNT", bonus={"N": "3"})
     assert call("GET", "/v1/credits").body["available"] == 5
 
@@ -300,7 +300,7 @@ def test_an_account_of_a_newer_version_is_shown(aws: Aws, call: Caller) -> None:
 def test_an_account_that_cannot_be_read_is_to_be_asked_again(
     aws: Aws, call: Caller, reported: Callable[[], list[str]]
 ) -> None:
-    ledger.grant("user-1", 5, "receipt-1")
+    grants.grant("user-1", 5, "receipt-1")
     edit_ledger(aws, "user-1", "ACCOUNT", available={"S": "five"})
     assert_try_again(call("GET", "/v1/credits"))
     assert reported() == ["user-1"]
@@ -310,7 +310,7 @@ def test_an_entry_that_cannot_be_read_hides_no_other(
     aws: Aws, call: Caller, reported: Callable[[], list[str]]
 ) -> None:
     for number in range(4):
-        ledger.grant("user-1", 5, f"receipt-{number}")
+        grants.grant("user-1", 5, f"receipt-{number}")
     edit_ledger(aws, "user-1", "ENTRY#GRANT#receipt-2", created_at={"S": "yesterday"})
     edit_ledger(aws, "user-1", "ENTRY#GRANT#receipt-1", kind={"S": "bonus"}, note={"S": "hello"})
     first = call("GET", "/v1/credits/entries", query={"limit": "2"}).body
@@ -327,7 +327,7 @@ def test_an_account_that_cannot_be_read_does_not_keep_others_from_the_audit(
 ) -> None:
     monkeypatch.setattr(audit, "PAUSE_SECONDS", 0)
     for number in range(4):
-        ledger.grant(f"user-{number}", 5, f"receipt-{number}")
+        grants.grant(f"user-{number}", 5, f"receipt-{number}")
     edit_ledger(aws, "user-1", "ACCOUNT", available={"S": "five"})
     edit_ledger(aws, "user-2", "ENTRY#GRANT#receipt-2", credits={"S": "five"})
     edit_ledger(aws, "user-3", "ACCOUNT", available={"N": "7"})

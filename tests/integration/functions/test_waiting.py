@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from clipmint.credits import ledger
+from clipmint.credits import holds
 from clipmint.execution.sending import ProviderBusy, SubmissionRejected
 from clipmint.execution.waiting import SUBMIT_SECONDS
 from clipmint.jobs import job_store
@@ -224,7 +224,7 @@ def test_a_failed_generation_is_not_waited_for(aws: Aws, provider: ScriptedWebho
 def test_a_cancelled_job_is_not_waited_for(aws: Aws, provider: ScriptedWebhookSender) -> None:
     job = ordered()
     wait(aws, job)
-    ledger.settle(job.job_id, lambda _: Verdict(JobStatus.CANCELLED, FailureCode.CANCELLED))
+    holds.settle(job.job_id, lambda _: Verdict(JobStatus.CANCELLED, FailureCode.CANCELLED))
     with pytest.raises(JobFinished):
         wait(aws, job, 2)
 

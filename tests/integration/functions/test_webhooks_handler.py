@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from clipmint.credits import ledger
+from clipmint.credits import holds
 from clipmint.jobs import job_store
 from clipmint.jobs.job import Handle, Job, JobStatus, SubmissionState
 from clipmint.jobs.outcomes import Failed, FailureCode, Running, Succeeded
@@ -287,7 +287,7 @@ def test_a_failure_of_a_job_that_has_ended_is_acknowledged_and_changes_nothing(
     aws: Aws, call: Caller, provider: ScriptedWebhookSender
 ) -> None:
     job = submitted()
-    ledger.settle(job.job_id, lambda _: GIVEN_UP)
+    holds.settle(job.job_id, lambda _: GIVEN_UP)
     before = aws.job_item(job.job_id)
     provider.notices = [Notice(Handle("request-1"), DECLINED)]
     answer = deliver(call, job)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from clipmint.api.responses import CatalogEntry
+from clipmint.api.catalog_responses import CatalogEntry
 from clipmint.catalog.model import Model, Settings
 from clipmint.errors import SettingNotAllowed
 from tests.support.kling import KLING, kling

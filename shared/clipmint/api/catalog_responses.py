@@ -1,0 +1,66 @@
+"""Response bodies for the models that users can choose."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field, JsonValue
+
+from clipmint.catalog.model import SETTING_NAMES, AllowedSettings, Model, Need, Settings
+from clipmint.catalog.pricing import Price, public_price
+
+_OF_THE_OWNER = {
+    *("aliases", "available", "routes", "deadline_seconds", "poll_seconds"),
+    *("parameters", "allowed", "defaults", "price"),
+}
+"""Not shown, or shown in another form."""
+
+
+class CatalogEntry(BaseModel):
+    """A model that users can choose, without its routes.
+
+    A model that produces an image can be chosen as ``image_model_id`` of a scene's video.
+    """
+
+    model_id: str
+    name: str
+    description: str
+    produces: Literal["video", "image"]
+    max_prompt_units: Annotated[int, Field(description="UTF-16 code units")]
+    image: Need
+    last_image: Need
+    max_reference_images: int
+    settings_schema: dict[str, JsonValue] = Field(
+        description="What settings of a request may be, as a JSON Schema"
+    )
+    allowed: AllowedSettings = Field(description="The values of three settings, as lists")
+    defaults: Settings
+    presets: dict[str, Settings]
+    price: Price
+
+    @classmethod
+    def of(cls, model: Model) -> CatalogEntry:
+        entry = model.model_dump(exclude=_OF_THE_OWNER)
+        return cls.model_validate(
+            {
+                **entry,
+                "settings_schema": model.settings_schema(),
+                "allowed": {name: model.values_of(name) for name in SETTING_NAMES},
+                "defaults": model.default_settings(),
+                "price": public_price(model.price),
+            }
+        )
+
+
+class CatalogDefaults(BaseModel):
+    """The models of scenes and clips that name none: for a scene's image and its video, and for a
+    clip between two frames."""
+
+    scene_image_model: str
+    scene_video_model: str
+    clip_model: str
+
+
+class Catalog(BaseModel):
+    models: list[CatalogEntry]
+    defaults: CatalogDefaults

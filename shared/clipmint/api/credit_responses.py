@@ -1,0 +1,179 @@
+"""Response bodies for credits: balances, the journal, the owner's changes, packs and purchases."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel
+
+from clipmint import clock
+from clipmint.api.timestamps import Timestamp
+from clipmint.lots import CreditKind
+
+if TYPE_CHECKING:
+    from clipmint.credits.accounts import Account, Entry
+    from clipmint.purchases.waiting import Purchase
+
+
+class CreditLot(BaseModel):
+    """Available credits that end at the same time; ``expires_at`` is None if they never end."""
+
+    kind: CreditKind
+    credits: int
+    expires_at: Timestamp | None
+
+
+class Credits(BaseModel):
+    available: int
+    held: int
+    debt: int
+    lots: list[CreditLot]
+
+    @classmethod
+    def of(cls, account: Account) -> Credits:
+        lots = [
+            CreditLot(
+                kind=lot.kind,
+                credits=lot.credits,
+                expires_at=clock.iso(lot.expires_at) if lot.expires_at else None,
+            )
+            for lot in account.lots
+        ]
+        if account.purchased:  # they never end, so they are spent last
+            purchased = CreditKind.PURCHASED
+            lots.append(CreditLot(kind=purchased, credits=account.purchased, expires_at=None))
+        return cls(available=account.available, held=account.held, debt=account.debt, lots=lots)
+
+
+class JournalEntry(BaseModel):
+    """One entry of the journal; ``balance_after`` and ``debt_after`` are right after it.
+
+    ``credit_kind`` is that of a grant or clawback, ``expires_at`` of a grant, ``reason`` of an
+    adjustment.
+    """
+
+    sequence: int
+    kind: str
+    credits: int
+    balance_after: int
+    held_after: int
+    job_id: str | None
+    stage: str | None
+    reference: str | None
+    created_at: Timestamp
+    debt_after: int
+    credit_kind: CreditKind | None
+    expires_at: Timestamp | None
+    reason: str | None
+
+    @classmethod
+    def of(cls, entry: Entry) -> JournalEntry:
+        return cls(
+            sequence=entry.sequence,
+            kind=entry.kind,
+            credits=entry.credits,
+            balance_after=entry.balance_after,
+            held_after=entry.held_after,
+            job_id=entry.job_id,
+            stage=entry.stage,
+            reference=entry.reference,
+            created_at=clock.iso(entry.created_at),
+            debt_after=entry.debt_after,
+            credit_kind=_credit_kind(entry),
+            expires_at=clock.iso(entry.expires_at) if entry.expires_at else None,
+            reason=entry.reason,
+        )
+
+
+def _credit_kind(entry: Entry) -> CreditKind | None:
+    purchased = CreditKind.PURCHASED if entry.kind in {"grant", "clawback"} else None
+    return entry.credit_kind or purchased
+
+
+class Journal(BaseModel):
+    """Newest first; ``cursor`` is None on the last page."""
+
+    entries: list[JournalEntry]
+    cursor: str | None
+
+
+class Granted(BaseModel):
+    user_id: str
+    amount: int
+    reference: str
+    available: int
+    replayed: bool
+
+
+class ClawedBack(BaseModel):
+    """``available`` and ``debt`` are those right after the clawback."""
+
+    user_id: str
+    amount: int
+    reference: str
+    kind: CreditKind
+    available: int
+    debt: int
+    replayed: bool
+
+
+class Adjusted(BaseModel):
+    """``available`` and ``debt`` are those right after the adjustment."""
+
+    user_id: str
+    amount: int
+    reference: str
+    reason: str
+    available: int
+    debt: int
+    replayed: bool
+
+
+class OfferedPack(BaseModel):
+    """A pack as the app's shop shows it, which knows its product's id in the store."""
+
+    product_id: str
+    name: str
+    credits: int
+    kind: CreditKind
+    expires_after_days: int | None
+    store_ids: dict[str, list[str]]
+
+
+class PackList(BaseModel):
+    packs: list[OfferedPack]
+
+
+class PurchaseAnswer(BaseModel):
+    """A paid purchase whose product or user was unknown (``reason``)."""
+
+    purchase_id: str
+    store: str
+    event_id: str
+    payment_id: str
+    product_id: str | None
+    user_id: str | None
+    expires_at: Timestamp | None
+    reason: str
+    status: Literal["waiting", "applied", "dismissed"]
+    received_at: Timestamp
+
+    @classmethod
+    def of(cls, purchase: Purchase) -> PurchaseAnswer:
+        paid, report = purchase.paid, purchase.report
+        return cls(
+            purchase_id=purchase.purchase_id,
+            store=report.store,
+            event_id=report.event_id,
+            payment_id=report.payment_id,
+            product_id=paid.product_id,
+            user_id=paid.user_id,
+            expires_at=clock.iso(paid.expires_at) if paid.expires_at else None,
+            reason=purchase.reason,
+            status=purchase.status,
+            received_at=clock.iso(purchase.received_at),
+        )
+
+
+class PurchaseList(BaseModel):
+    purchases: list[PurchaseAnswer]
