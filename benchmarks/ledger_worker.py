@@ -33,7 +33,7 @@ from clipmint import clock  # noqa: E402
 from clipmint.catalog.model import Settings  # noqa: E402
 from clipmint.catalog.route import Route  # noqa: E402
 from clipmint.credits import holds  # noqa: E402
-from clipmint.credits.accounts import Limits  # noqa: E402
+from clipmint.credits.account import Limits  # noqa: E402
 from clipmint.errors import TemporarilyUnavailable  # noqa: E402
 from clipmint.jobs.job import Job, JobStatus, Stage  # noqa: E402
 from clipmint.jobs.outcomes import FailureCode  # noqa: E402

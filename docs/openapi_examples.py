@@ -18,7 +18,7 @@ from clipmint.api import (
     owner_responses,
     project_responses,
     video_responses,
-    webhook_routes,
+    webhook_responses,
 )
 from clipmint.catalog.defaults import DEFAULT_CATALOG
 from clipmint.catalog.model import Settings
@@ -111,7 +111,7 @@ _SUMMARY = project_responses.ProjectSummary(
     created_at=ORDERED_AT,
     updated_at=ORDERED_AT,
 )
-_WEBHOOK = webhook_routes.Webhook(
+_WEBHOOK = webhook_responses.Webhook(
     webhook_id=WEBHOOK,
     url="https://example.com/clipmint",
     types=["video.completed", "video.failed"],
@@ -122,13 +122,15 @@ _WEBHOOK = webhook_routes.Webhook(
     created_at=ORDERED_AT,
     updated_at=ORDERED_AT,
 )
-_DELIVERY = webhook_routes.WebhookDelivery(
+_DELIVERY = webhook_responses.WebhookDelivery(
     delivery_id=f"{ENDED_AT}_evt_7c6e19f0ceca5b74837b691bfde4c416",
     event_id="evt_7c6e19f0ceca5b74837b691bfde4c416",
     type="video.completed",
     status="delivered",
     attempts=[
-        webhook_routes.DeliveryAttempt(at=ENDED_AT, status=204, milliseconds=48, reason="delivered")
+        webhook_responses.DeliveryAttempt(
+            at=ENDED_AT, status=204, milliseconds=48, reason="delivered"
+        )
     ],
     created_at=ENDED_AT,
 )
@@ -137,10 +139,10 @@ _SECRET = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 _RESPONSES: list[BaseModel] = [
     _WEBHOOK,
     _DELIVERY,
-    webhook_routes.CreatedWebhook(**_WEBHOOK.model_dump(), secret=_SECRET),
-    webhook_routes.NewSecret(secret=_SECRET, previous_valid_until=EXPIRES_AT),
-    webhook_routes.WebhookList(webhooks=[_WEBHOOK]),
-    webhook_routes.DeliveryPage(deliveries=[_DELIVERY], cursor=None),
+    webhook_responses.CreatedWebhook(**_WEBHOOK.model_dump(), secret=_SECRET),
+    webhook_responses.NewSecret(secret=_SECRET, previous_valid_until=EXPIRES_AT),
+    webhook_responses.WebhookList(webhooks=[_WEBHOOK]),
+    webhook_responses.DeliveryPage(deliveries=[_DELIVERY], cursor=None),
     order_responses.Accepted(job_id=JOB, status="pending", credits_used=16, credits_remaining=84),
     order_responses.SceneAccepted(
         job_id=JOB,

@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from clipmint import clock
 from clipmint.credits import grants, holds
-from clipmint.credits.accounts import Limits
+from clipmint.credits.account import Limits
 from clipmint.execution import workflow
 from clipmint.execution.sweeping import DEADLINE_GRACE
 from clipmint.execution.waiting import SUBMIT_SECONDS

@@ -12,7 +12,7 @@ from pynamodb.exceptions import DoesNotExist
 from pynamodb.transactions import TransactWrite
 
 from clipmint import aws
-from clipmint.credits import accounts, ledger
+from clipmint.credits import account_changes, ledger
 from clipmint.credits.ledger_items import AccountItem, EntryItem, ReferenceItem
 from clipmint.execution import cancellation
 from clipmint.execution import sweeping as sweep
@@ -154,12 +154,12 @@ def test_a_release_that_forgets_where_credits_came_from_is_detected(
     account: Emulated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A deliberate mutation: credits that ended while they were held become purchased ones."""
-    resolve = accounts.resolve
+    resolve = account_changes.resolve
 
     def forgets(*parts: Any, **named: Any) -> Any:
         return resolve(*parts, **named | {"from_lots": {}})
 
-    monkeypatch.setattr(accounts, "resolve", forgets)
+    monkeypatch.setattr(account_changes, "resolve", forgets)
     rounds = (play_credits(account, f"forgetful {seed}", 0.0) for seed in range(8))
     assert any("returns only" in what for _, found in rounds for what in found)
 
@@ -174,7 +174,7 @@ def test_a_refund_reference_that_is_not_recorded_is_detected(
 
     monkeypatch.setattr(ReferenceItem, "get", nobody)
     monkeypatch.setattr(ReferenceItem, "reference", EntryItem.reference)
-    monkeypatch.setattr(accounts, "clawback_id", lambda _: f"CLAWBACK#{uuid.uuid4()}")
+    monkeypatch.setattr(account_changes, "clawback_id", lambda _: f"CLAWBACK#{uuid.uuid4()}")
     assert any("taken back" in what for what in play_credits(account, "forgetful", 0.0)[1])
 
 

@@ -11,7 +11,7 @@ from clipmint import clock
 from clipmint.catalog.model import Settings
 from clipmint.catalog.route import Route
 from clipmint.credits import grants, holds, ledger
-from clipmint.credits.accounts import Account, Entry, Limits
+from clipmint.credits.account import Account, Entry, Limits
 from clipmint.jobs import job_store
 from clipmint.jobs.job import Job, JobStatus, Refusal, Stage
 

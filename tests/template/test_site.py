@@ -11,7 +11,7 @@ import pytest
 from clipmint import errors
 from clipmint.api import videos
 from clipmint.api.http_api import STATUS_OF
-from clipmint.credits.accounts import MAX_USER_BYTES
+from clipmint.credits.account import MAX_USER_BYTES
 from clipmint.events import retries, sending
 from clipmint.events.deliveries import KEPT
 from clipmint.events.endpoints import MAX_ENDPOINTS

@@ -11,7 +11,7 @@ from clipmint.api.timestamps import Timestamp
 from clipmint.lots import CreditKind
 
 if TYPE_CHECKING:
-    from clipmint.credits.accounts import Account, Entry
+    from clipmint.credits.account import Account, Entry
     from clipmint.purchases.waiting import Purchase
 
 

@@ -24,7 +24,7 @@ from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel, BeforeValidator
 
-from clipmint.credits.accounts import MAX_USER_BYTES
+from clipmint.credits.account import MAX_USER_BYTES
 from clipmint.errors import (
     ClipmintError,
     Conflict,

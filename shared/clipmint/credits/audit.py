@@ -29,7 +29,7 @@ from typing import Any
 
 from clipmint import aws, clock, lots, unreadable
 from clipmint.credits import grants, ledger
-from clipmint.credits.accounts import Account
+from clipmint.credits.account import Account
 from clipmint.credits.journal import Journal, drift
 from clipmint.credits.ledger_items import AccountItem, EntryItem
 from clipmint.errors import TemporarilyUnavailable

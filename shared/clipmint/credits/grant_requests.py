@@ -15,7 +15,7 @@ from pydantic import (
     StringConstraints,
 )
 
-from clipmint.credits.accounts import MAX_USER_BYTES
+from clipmint.credits.account import MAX_USER_BYTES
 from clipmint.lots import CreditKind
 
 MOST_CREDITS = 100_000_000

@@ -12,8 +12,8 @@ from datetime import datetime
 from pynamodb.exceptions import DoesNotExist
 
 from clipmint import clock
-from clipmint.credits import accounts, ledger
-from clipmint.credits.accounts import Account, Entry
+from clipmint.credits import account_changes, ledger
+from clipmint.credits.account import Account, Entry
 from clipmint.credits.ledger_items import ReferenceItem
 from clipmint.errors import InvalidRequest, ReferenceReused
 from clipmint.lots import CreditKind
@@ -68,7 +68,7 @@ def grant(
         now = clock.now()
         if ends is not None and ends <= now and not late:
             raise InvalidRequest("Credits cannot end in the past", details="expires_at: is over")
-        return accounts.grant(before, amount, reference, now, kind=kind, expires_at=ends)
+        return account_changes.grant(before, amount, reference, now, kind=kind, expires_at=ends)
 
     used = ReferenceItem(
         f"REFERENCE#{reference}",
@@ -115,7 +115,7 @@ def claw_back(
         raise InvalidRequest("A clawback is at least one credit", details="amount: at least 1")
 
     def change(before: Account) -> tuple[Account, list[Entry]]:
-        return accounts.claw_back(before, amount, reference, kind, clock.now())
+        return account_changes.claw_back(before, amount, reference, kind, clock.now())
 
     used = ReferenceItem(
         f"CLAWBACK#{reference}",
@@ -155,7 +155,7 @@ def adjust(user_id: str, amount: int, reference: str, reason: str) -> tuple[int,
         raise InvalidRequest("An adjustment changes something", details="amount: not 0")
 
     def change(before: Account) -> tuple[Account, list[Entry]]:
-        return accounts.adjust(before, amount, reference, reason, clock.now())
+        return account_changes.adjust(before, amount, reference, reason, clock.now())
 
     used = ReferenceItem(f"ADJUST#{reference}", granted_to=user_id, credits=amount)
     written, replayed = _once(used, change)
@@ -203,7 +203,7 @@ def expire(user_id: str) -> int:
 
     def attempt() -> int:
         before = ledger.account_of(user_id)
-        after, entries = accounts.expire(before, clock.now())
+        after, entries = account_changes.expire(before, clock.now())
         if entries:
             ledger.write((before, after, entries))
         return sum(entry.credits for entry in entries)

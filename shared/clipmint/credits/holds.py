@@ -13,8 +13,8 @@ from pynamodb.exceptions import TransactWriteError
 from pynamodb.expressions.update import Action
 
 from clipmint import clock
-from clipmint.credits import accounts, ledger
-from clipmint.credits.accounts import Entry, Limits
+from clipmint.credits import account_changes, ledger
+from clipmint.credits.account import Entry, Limits
 from clipmint.jobs import job_items, job_store
 from clipmint.jobs.job import Job
 from clipmint.jobs.job_items import JobItem
@@ -99,7 +99,9 @@ def hold_and_record(
 
     def attempt() -> list[Job]:
         before = ledger.account_of(new[0].user_id)
-        after, entries = accounts.hold(before, prices, limits, new[0].created_at, clips=clips)
+        after, entries = account_changes.hold(
+            before, prices, limits, new[0].created_at, clips=clips
+        )
         opened = [_with_lots(replace(job, balance_after=after.available), entries) for job in new]
         is_new = JobItem.job_id.does_not_exist()
         jobs: list[ledger.Put] = [(job_items.to_item(job), is_new) for job in opened]
@@ -177,7 +179,7 @@ def settle(job_id: str, decide: Callable[[Job], Verdict | None]) -> Job:
             return job, False
         now = clock.now()
         before = ledger.account_of(job.user_id)
-        after, entries = accounts.resolve(
+        after, entries = account_changes.resolve(
             before,
             job.job_id,
             job.prices,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from clipmint.credits.accounts import Account
+from clipmint.credits.account import Account
 from clipmint.lots import Lots
 
 # The effect of an entry on the credits that a user owns (available and held, without the debt), on

@@ -24,8 +24,8 @@ from pynamodb.models import Model
 from pynamodb.transactions import TransactWrite
 
 from clipmint import aws, clock, lots, unreadable
-from clipmint.credits import accounts
-from clipmint.credits.accounts import Account, Entry
+from clipmint.credits import account_changes
+from clipmint.credits.account import Account, Entry
 from clipmint.credits.ledger_items import AccountItem, EntryItem
 from clipmint.errors import try_again
 from clipmint.lots import CreditKind
@@ -58,7 +58,7 @@ def balance_of(user_id: str) -> Account:
 
     Raises `TemporarilyUnavailable` if it cannot be read.
     """
-    account, _ = accounts.expire(account_of(user_id), clock.now())
+    account, _ = account_changes.expire(account_of(user_id), clock.now())
     return account
 
 

@@ -17,7 +17,7 @@ from pynamodb.exceptions import DoesNotExist
 
 from clipmint import unreadable
 from clipmint.credits import holds, ledger
-from clipmint.credits.accounts import Limits
+from clipmint.credits.account import Limits
 from clipmint.errors import ClipmintError, InvalidRequest, SceneNotFound
 from clipmint.jobs import job_store
 from clipmint.jobs.job import Job, JobStatus

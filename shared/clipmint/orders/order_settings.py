@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from clipmint.credits.accounts import Limits
+from clipmint.credits.account import Limits
 from clipmint.settings import Environment
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from clipmint.catalog.model import Settings
 from clipmint.credits import holds
-from clipmint.credits.accounts import Limits
+from clipmint.credits.account import Limits
 from clipmint.errors import InvalidRequest, SceneBusy
 from clipmint.jobs import job_store
 from clipmint.jobs.job import ImageOrder, Job, Stage

@@ -8,7 +8,7 @@ from clipmint import clock
 from clipmint.catalog.model import Model, Settings
 from clipmint.catalog.route import kind_of
 from clipmint.credits import holds
-from clipmint.credits.accounts import Limits
+from clipmint.credits.account import Limits
 from clipmint.errors import ImageRequired
 from clipmint.jobs.job import Job, JobStatus
 from clipmint.media import uploads

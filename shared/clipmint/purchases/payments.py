@@ -14,8 +14,8 @@ from typing import Literal
 from pynamodb.exceptions import DoesNotExist
 
 from clipmint import clock, unreadable
-from clipmint.credits import accounts, ledger
-from clipmint.credits.accounts import Account, Entry
+from clipmint.credits import account_changes, ledger
+from clipmint.credits.account import Account, Entry
 from clipmint.errors import TooManyLots
 from clipmint.lots import CreditKind
 from clipmint.purchases import pack_store
@@ -128,7 +128,7 @@ def _moved(
     entries and the payment."""
     now, entries = clock.now(), list[Entry]()
     if before.user_id is None:
-        account, more = accounts.grant(
+        account, more = account_changes.grant(
             account,
             after.credits,
             f"payment:{after.name}",
@@ -139,12 +139,12 @@ def _moved(
         entries += more
     change = f"{after.name}:{after.revision}"
     if (take := after.to_take - before.taken) > 0:
-        account, more = accounts.expire(account, now)
+        account, more = account_changes.expire(account, now)
         entries += more
         expired = min(take, _expired(account.user_id, after, entries, now))
         after = replace(after, expired=after.expired + expired)
         if take > expired:
-            account, [clawback] = accounts.claw_back(
+            account, [clawback] = account_changes.claw_back(
                 account, take - expired, f"refund:{change}", after.kind, now
             )
             entries.append(clawback)
@@ -191,10 +191,10 @@ def _returned(
     expired was not taken."""
     entries = list[Entry]()
     if elsewhere := min(amount, payment.elsewhere):
-        account, entries = accounts.grant(account, elsewhere, f"{reference}:elsewhere", now)
+        account, entries = account_changes.grant(account, elsewhere, f"{reference}:elsewhere", now)
     expired = min(amount - elsewhere, payment.expired)
     if own := amount - elsewhere - expired:
-        account, more = accounts.grant(
+        account, more = account_changes.grant(
             account,
             own,
             reference,

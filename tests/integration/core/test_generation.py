@@ -11,7 +11,7 @@ from clipmint.catalog import model_store
 from clipmint.catalog.model import Model, Settings
 from clipmint.catalog.pricing import FixedPrice
 from clipmint.credits import grants, holds, ledger
-from clipmint.credits.accounts import Limits
+from clipmint.credits.account import Limits
 from clipmint.errors import (
     IdempotencyKeyReused,
     InsufficientCredits,

@@ -13,7 +13,7 @@ from pynamodb.exceptions import TransactWriteError
 
 from clipmint import clock
 from clipmint.credits import grants, holds, ledger
-from clipmint.credits.accounts import Limits
+from clipmint.credits.account import Limits
 from clipmint.errors import (
     InsufficientCredits,
     InvalidRequest,

@@ -9,7 +9,7 @@ import pytest
 from clipmint.catalog import model_store
 from clipmint.catalog.defaults import DEFAULT_CATALOG
 from clipmint.credits import ledger
-from clipmint.credits.accounts import MAX_LOTS
+from clipmint.credits.account_changes import MAX_LOTS
 from clipmint.orders import offers
 from functions.admin.app import handler
 from functions.status.app import handler as status

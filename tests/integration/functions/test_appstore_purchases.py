@@ -11,7 +11,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from clipmint.credits.accounts import Account
+from clipmint.credits.account import Account
 from clipmint.lots import CreditKind
 from clipmint.purchases import appstore, pack_store
 from clipmint.purchases.pack import Pack

@@ -12,7 +12,7 @@ import pytest
 from clipmint import aws as clients
 from clipmint import clock
 from clipmint.credits import grants, ledger
-from clipmint.credits.accounts import Account
+from clipmint.credits.account import Account
 from clipmint.lots import CreditKind
 from clipmint.purchases import pack_store, revenuecat, stores, stripe
 from clipmint.purchases.pack import Pack

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
 
 from clipmint import lots
-from clipmint.credits import accounts
-from clipmint.credits.accounts import MAX_LOTS, Account, Entry, Limits
+from clipmint.credits import account_changes
+from clipmint.credits.account import Account, Entry, Limits
+from clipmint.credits.account_changes import MAX_LOTS
 from clipmint.credits.journal import Journal, drift
 from clipmint.errors import InsufficientCredits, LimitReached, TooManyLots
 from clipmint.lots import CreditKind, Lot, Lots
@@ -63,7 +64,7 @@ class Ledger(RuleBasedStateMachine):
         kind, minutes = credit
         ends = None if minutes is None else NOON + timedelta(minutes=minutes)
         reference = f"purchase-{len(self.journal)}"
-        change = accounts.grant(
+        change = account_changes.grant(
             self.account, amount, reference, self.now, kind=kind, expires_at=ends
         )
         [entry] = self._changed(change)
@@ -73,13 +74,15 @@ class Ledger(RuleBasedStateMachine):
     @rule(amount=st.integers(1, 60), kind=st.sampled_from(CreditKind))
     def claw_back(self, amount: int, kind: CreditKind) -> None:
         reference = f"refund-{len(self.journal)}"
-        self._changed(accounts.claw_back(self.account, amount, reference, kind, self.now))
+        self._changed(account_changes.claw_back(self.account, amount, reference, kind, self.now))
         self.model.take_back(self.now, amount, kind.value)
 
     @rule(amount=st.integers(-40, 40).filter(bool))
     def adjust(self, amount: int) -> None:
         reference = f"correction-{len(self.journal)}"
-        [entry] = self._changed(accounts.adjust(self.account, amount, reference, "why", self.now))
+        [entry] = self._changed(
+            account_changes.adjust(self.account, amount, reference, "why", self.now)
+        )
         assert (entry.credits, entry.reason) == (amount, "why")
         if amount > 0:
             self.model.grant(self.now, amount)
@@ -94,7 +97,7 @@ class Ledger(RuleBasedStateMachine):
         affordable = self.model.can_hold(self.now, sum(asked.values()))
         within = len(self.open) < LIMITS.open_jobs and len(this_hour) < LIMITS.jobs_per_hour
         try:
-            change = accounts.hold(before, {job_id: asked}, LIMITS, self.now)
+            change = account_changes.hold(before, {job_id: asked}, LIMITS, self.now)
         except InsufficientCredits:
             assert not affordable
             return multiple()
@@ -117,7 +120,7 @@ class Ledger(RuleBasedStateMachine):
     @rule(job_id=consumes(jobs), succeeded=st.sets(st.sampled_from(["image", "video"])))
     def resolve(self, job_id: str, succeeded: set[str]) -> None:
         held = self.open.pop(job_id)
-        change = accounts.resolve(
+        change = account_changes.resolve(
             self.account,
             job_id,
             held,
@@ -147,7 +150,7 @@ class Ledger(RuleBasedStateMachine):
 
     @invariant()
     def the_account_has_what_the_model_has(self) -> None:
-        account, _ = accounts.expire(self.account, self.now)
+        account, _ = account_changes.expire(self.account, self.now)
         model = self.model
         model.expire(self.now)
         assert (account.available, account.held, account.debt) == (
@@ -216,7 +219,7 @@ TestTheLedgerAgreesWithItsModel.settings = settings(
 def test_a_hold_reports_what_is_available_held_and_needed() -> None:
     account = Account("user-1", available=7, held=20, sequence=3, open_jobs=1)
     with pytest.raises(InsufficientCredits) as refused:
-        accounts.hold(account, {"job": {"image": 2, "video": 6}}, LIMITS, NOON)
+        account_changes.hold(account, {"job": {"image": 2, "video": 6}}, LIMITS, NOON)
     assert refused.value.extras == {
         "current_credits": 7,
         "held_credits": 20,
@@ -225,7 +228,9 @@ def test_a_hold_reports_what_is_available_held_and_needed() -> None:
 
 
 def test_the_last_credit_can_be_spent() -> None:
-    after, _ = accounts.hold(Account("user-1", available=8), {"job": {"video": 8}}, LIMITS, NOON)
+    after, _ = account_changes.hold(
+        Account("user-1", available=8), {"job": {"video": 8}}, LIMITS, NOON
+    )
     assert (after.available, after.held) == (0, 8)
 
 
@@ -234,16 +239,16 @@ def test_the_hours_count_starts_again_with_the_next_clock_hour() -> None:
     unhurried = replace(LIMITS, open_jobs=100)
     end_of_hour = NOON + timedelta(minutes=59, seconds=59)
     for number in range(LIMITS.jobs_per_hour):
-        account, _ = accounts.hold(account, {f"job-{number}": {"video": 1}}, unhurried, NOON)
+        account, _ = account_changes.hold(account, {f"job-{number}": {"video": 1}}, unhurried, NOON)
     with pytest.raises(LimitReached) as refused:
-        accounts.hold(account, {"one-more": {"video": 1}}, unhurried, end_of_hour)
+        account_changes.hold(account, {"one-more": {"video": 1}}, unhurried, end_of_hour)
     assert refused.value.headers == {
         "Retry-After": "1",
         "X-RateLimit-Limit": "5",
         "X-RateLimit-Remaining": "0",
         "X-RateLimit-Reset": "1",
     }
-    account, _ = accounts.hold(
+    account, _ = account_changes.hold(
         account, {"one-more": {"video": 1}}, unhurried, end_of_hour + timedelta(seconds=1)
     )
     assert account.hour_jobs == 1
@@ -251,19 +256,23 @@ def test_the_hours_count_starts_again_with_the_next_clock_hour() -> None:
 
 def test_a_job_that_ends_makes_room_for_another_but_not_in_the_hour() -> None:
     account = Account("user-1", available=1_000)
-    account, _ = accounts.hold(account, {"first": {"video": 1}}, Limits(1, 2), NOON)
+    account, _ = account_changes.hold(account, {"first": {"video": 1}}, Limits(1, 2), NOON)
     with pytest.raises(LimitReached) as refused:
-        accounts.hold(account, {"second": {"video": 1}}, Limits(1, 2), NOON)
+        account_changes.hold(account, {"second": {"video": 1}}, Limits(1, 2), NOON)
     assert refused.value.headers["X-RateLimit-Limit"] == "1"
-    account, _ = accounts.resolve(account, "first", {"video": 1}, frozenset(), NOON)
-    account, _ = accounts.hold(account, {"second": {"video": 1}}, Limits(1, 2), NOON)
+    account, _ = account_changes.resolve(account, "first", {"video": 1}, frozenset(), NOON)
+    account, _ = account_changes.hold(account, {"second": {"video": 1}}, Limits(1, 2), NOON)
     assert (account.open_jobs, account.hour_jobs) == (1, 2)
 
 
 def test_capture_and_release_of_one_hold_share_one_id() -> None:
-    account, _ = accounts.hold(Account("user-1", available=5), {"job": {"video": 5}}, LIMITS, NOON)
-    _, [captured] = accounts.resolve(account, "job", {"video": 5}, frozenset({"video"}), NOON)
-    _, [released] = accounts.resolve(account, "job", {"video": 5}, frozenset(), NOON)
+    account, _ = account_changes.hold(
+        Account("user-1", available=5), {"job": {"video": 5}}, LIMITS, NOON
+    )
+    _, [captured] = account_changes.resolve(
+        account, "job", {"video": 5}, frozenset({"video"}), NOON
+    )
+    _, [released] = account_changes.resolve(account, "job", {"video": 5}, frozenset(), NOON)
     assert (captured.kind, released.kind) == ("capture", "release")
     assert captured.entry_id == released.entry_id
 
@@ -278,19 +287,21 @@ def granted(*grants: tuple[int, CreditKind, datetime | None]) -> Account:
     """An account after these grants at noon."""
     account = Account("user-1")
     for number, (amount, kind, ends) in enumerate(grants):
-        account, _ = accounts.grant(account, amount, f"g{number}", NOON, kind=kind, expires_at=ends)
+        account, _ = account_changes.grant(
+            account, amount, f"g{number}", NOON, kind=kind, expires_at=ends
+        )
     return account
 
 
 def held(account: Account, price: int, now: datetime = NOON) -> tuple[Account, Lots]:
     """The account with a job of that price, and what it took from lots."""
-    account, entries = accounts.hold(account, {"job": {"video": price}}, LIMITS, now)
+    account, entries = account_changes.hold(account, {"job": {"video": price}}, LIMITS, now)
     return account, entries[-1].lots
 
 
 def released(account: Account, price: int, parts: Lots, now: datetime) -> tuple[Account, list[str]]:
     """The account after the job has failed, and the kinds of the new entries."""
-    after, entries = accounts.resolve(
+    after, entries = account_changes.resolve(
         account, "job", {"video": price}, frozenset(), now, from_lots={"video": parts}
     )
     return after, [entry.kind for entry in entries]
@@ -347,9 +358,9 @@ def test_credits_can_be_spent_until_the_instant_at_which_they_end() -> None:
 def test_a_refund_takes_what_is_left_and_nothing_that_is_held() -> None:
     # 100 granted, 80 captured, 15 held, refund of 100: 0 + 15 - 95 = 100 - 80 - 100.
     account, _ = held(granted((100, PURCHASED, None)), 80)
-    account, _ = accounts.resolve(account, "job", {"video": 80}, frozenset({"video"}), NOON)
+    account, _ = account_changes.resolve(account, "job", {"video": 80}, frozenset({"video"}), NOON)
     account, _ = held(account, 15)
-    account, [line] = accounts.claw_back(account, 100, "refund", PURCHASED, NOON)
+    account, [line] = account_changes.claw_back(account, 100, "refund", PURCHASED, NOON)
     assert (account.available, account.held, account.debt) == (0, 15, 95)
     assert (line.entry_id, line.credits, line.balance_after, line.debt_after) == (
         "CLAWBACK#refund",
@@ -363,7 +374,7 @@ def test_a_refund_takes_what_is_left_and_nothing_that_is_held() -> None:
         held(account, 1)
     assert refused.value.extras["debt_credits"] == 80
     assert "80 credits of a refunded purchase" in str(refused.value.details)
-    account, _ = accounts.grant(account, 100, "again", NOON)
+    account, _ = account_changes.grant(account, 100, "again", NOON)
     assert (account.available, account.debt) == (20, 0)
 
 
@@ -379,30 +390,30 @@ def test_a_refund_takes_credits_of_its_own_kind_first(
     kind: CreditKind, left: list[tuple[CreditKind, int]]
 ) -> None:
     account = granted((5, PROMO, LATER), (5, ALLOWANCE, LATER), (5, PURCHASED, None))
-    account, _ = accounts.claw_back(account, 5, "refund", kind, NOON)
+    account, _ = account_changes.claw_back(account, 5, "refund", kind, NOON)
     found = [(lot.kind, lot.credits) for lot in account.lots]
     found += [(PURCHASED, account.purchased)] if account.purchased else []
     assert found == left
 
 
 def test_a_refund_before_its_purchase_is_repaid_by_the_purchase() -> None:
-    account, _ = accounts.claw_back(Account("user-1"), 100, "refund", PURCHASED, NOON)
+    account, _ = account_changes.claw_back(Account("user-1"), 100, "refund", PURCHASED, NOON)
     assert account.debt == 100
-    account, [line] = accounts.grant(account, 100, "purchase", NOON)
+    account, [line] = account_changes.grant(account, 100, "purchase", NOON)
     assert (account.available, account.debt, line.credits) == (0, 0, 100)
 
 
 def test_credits_that_have_ended_repay_no_debt() -> None:
     account, parts = held(granted((10, PROMO, LATER)), 10)
-    account, _ = accounts.claw_back(account, 4, "refund", PURCHASED, NOON)
+    account, _ = account_changes.claw_back(account, 4, "refund", PURCHASED, NOON)
     after, kinds_ = released(account, 10, parts, LATER)
     assert (after.available, after.debt, kinds_) == (0, 4, ["release", "expire"])
-    after, _ = accounts.grant(account, 10, "late", LATER, kind=PROMO, expires_at=LATER)
+    after, _ = account_changes.grant(account, 10, "late", LATER, kind=PROMO, expires_at=LATER)
     assert (after.available, after.debt) == (0, 4)
 
 
 def test_an_allowance_whose_payment_is_reported_after_its_end_is_granted_and_expires() -> None:
-    account, entries = accounts.grant(
+    account, entries = account_changes.grant(
         Account("user-1"), 10, "late", LATER, kind=ALLOWANCE, expires_at=LATER
     )
     assert [entry.kind for entry in entries] == ["grant", "expire"]
@@ -411,7 +422,7 @@ def test_an_allowance_whose_payment_is_reported_after_its_end_is_granted_and_exp
 
 def test_purchased_credits_have_no_end() -> None:
     with pytest.raises(ValueError, match="do not end"):
-        accounts.grant(Account("user-1"), 1, "g", NOON, expires_at=LATER)
+        account_changes.grant(Account("user-1"), 1, "g", NOON, expires_at=LATER)
 
 
 def test_credits_of_one_kind_and_end_are_one_lot() -> None:
@@ -423,14 +434,14 @@ def test_an_account_has_a_limited_number_of_lots_and_room_when_one_ends() -> Non
     ends = [LATER + timedelta(minutes=number) for number in range(MAX_LOTS + 1)]
     account = granted(*[(1, PROMO, end) for end in ends[:-1]])
     with pytest.raises(TooManyLots):
-        accounts.grant(account, 1, "more", NOON, kind=PROMO, expires_at=ends[-1])
-    assert accounts.grant(account, 1, "same", NOON, kind=PROMO, expires_at=ends[0])
-    assert accounts.grant(account, 1, "bought", NOON)[0].available == MAX_LOTS + 1
-    after, _ = accounts.grant(account, 1, "more", LATER, kind=PROMO, expires_at=ends[-1])
+        account_changes.grant(account, 1, "more", NOON, kind=PROMO, expires_at=ends[-1])
+    assert account_changes.grant(account, 1, "same", NOON, kind=PROMO, expires_at=ends[0])
+    assert account_changes.grant(account, 1, "bought", NOON)[0].available == MAX_LOTS + 1
+    after, _ = account_changes.grant(account, 1, "more", LATER, kind=PROMO, expires_at=ends[-1])
     assert len(after.lots) == MAX_LOTS
 
 
 def test_a_hold_of_an_earlier_release_is_returned_as_purchased_credits() -> None:
     account = Account("user-1", available=2, held=8, sequence=2, open_jobs=1)
-    after, _ = accounts.resolve(account, "job", {"video": 8}, frozenset(), NOON)
+    after, _ = account_changes.resolve(account, "job", {"video": 8}, frozenset(), NOON)
     assert (after.available, after.purchased, after.held, after.plain) == (10, 10, 0, True)

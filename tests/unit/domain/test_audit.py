@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clipmint.credits import accounts
-from clipmint.credits.accounts import Account, Entry, EntryKind, Limits
+from clipmint.credits import account_changes
+from clipmint.credits.account import Account, Entry, EntryKind, Limits
 from clipmint.credits.journal import HELD, IN_LOTS, OWNED, Journal, drift
 from clipmint.lots import CreditKind
 
@@ -29,14 +29,16 @@ def journal_of(entries: list[Entry]) -> Journal:
 
 def books(*, grant: int = 100, ends: str = "capture release open") -> tuple[Account, list[Entry]]:
     """An account with a two-stage job per word, and its journal."""
-    account, entries = accounts.grant(Account("ada"), grant, "receipt", NOW)
+    account, entries = account_changes.grant(Account("ada"), grant, "receipt", NOW)
     for number, end in enumerate(ends.split()):
         job_id, prices = f"job-{number}", {"image": 3, "video": 10}
-        account, more = accounts.hold(account, {job_id: prices}, LIMITS, NOW)
+        account, more = account_changes.hold(account, {job_id: prices}, LIMITS, NOW)
         entries += more
         if end != "open":
             captured = {"capture": {"image", "video"}, "release": set[str](), "image": {"image"}}
-            account, more = accounts.resolve(account, job_id, prices, frozenset(captured[end]), NOW)
+            account, more = account_changes.resolve(
+                account, job_id, prices, frozenset(captured[end]), NOW
+            )
             entries += more
     return account, entries
 
@@ -97,11 +99,11 @@ def test_the_audit_knows_every_kind_of_entry() -> None:
 
 def with_lots() -> tuple[Account, list[Entry]]:
     """An account with a lot, a part of which was spent, and its journal."""
-    account, entries = accounts.grant(
+    account, entries = account_changes.grant(
         Account("ada"), 20, "bonus", NOW, kind=CreditKind.PROMO, expires_at=NOW + timedelta(days=1)
     )
-    account, more = accounts.grant(account, 30, "receipt", NOW)
-    account, held = accounts.hold(account, {"job": {"video": 8}}, LIMITS, NOW)
+    account, more = account_changes.grant(account, 30, "receipt", NOW)
+    account, held = account_changes.hold(account, {"job": {"video": 8}}, LIMITS, NOW)
     return account, [*entries, *more, *held]
 
 

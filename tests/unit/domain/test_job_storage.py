@@ -17,7 +17,8 @@ import pytest
 from clipmint import stages
 from clipmint.catalog.model import Settings
 from clipmint.catalog.route import Route
-from clipmint.credits.accounts import Account, Limits, hold, resolve
+from clipmint.credits.account import Account, Limits
+from clipmint.credits.account_changes import hold, resolve
 from clipmint.jobs import job_items
 from clipmint.jobs.job import Job, JobStatus, Stage
 from clipmint.jobs.job_items import JobItem

@@ -1,0 +1,111 @@
+"""Response bodies for outgoing webhooks and their deliveries."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Self
+
+from pydantic import BaseModel, Field
+
+from clipmint import clock
+from clipmint.api.timestamps import Timestamp
+
+if TYPE_CHECKING:
+    from clipmint.events.deliveries import Delivery
+    from clipmint.events.endpoints import Endpoint
+
+
+class Webhook(BaseModel):
+    """An endpoint. ``disabled_reason``: `owner`, `gone` (it responded 410) or `failing` (no attempt
+    succeeded for five days). ``failing_since``: the first failure after the last success."""
+
+    webhook_id: str
+    url: str
+    types: list[str]
+    description: str | None
+    enabled: bool
+    disabled_reason: str | None
+    failing_since: Timestamp | None
+    created_at: Timestamp
+    updated_at: Timestamp
+
+    @classmethod
+    def of(cls, endpoint: Endpoint, **more: str) -> Self:
+        since = endpoint.failing_since
+        values = {
+            "webhook_id": endpoint.endpoint_id,
+            "url": endpoint.url,
+            "types": list(endpoint.types),
+            "description": endpoint.description,
+            "enabled": endpoint.enabled,
+            "disabled_reason": endpoint.disabled_reason,
+            "failing_since": clock.iso(since) if since else None,
+            "created_at": clock.iso(endpoint.created_at),
+            "updated_at": clock.iso(endpoint.updated_at),
+            **more,
+        }
+        return cls.model_validate(values)
+
+
+class NewSecret(BaseModel):
+    """A secret, which no other response contains. The one before signs until the given time."""
+
+    secret: str
+    previous_valid_until: Timestamp
+
+
+class CreatedWebhook(Webhook):
+    """An endpoint with its secret, which no other response contains."""
+
+    secret: str
+
+
+class WebhookList(BaseModel):
+    webhooks: list[Webhook]
+
+
+class DeliveryAttempt(BaseModel):
+    """``status``: of the response, if there was one. ``reason``: `delivered`, `refused` (another
+    status than 2xx), `redirected`, `blocked` (the address is not public), `timed_out`,
+    `unreachable` or `disabled`."""
+
+    at: Timestamp
+    status: int | None
+    milliseconds: Annotated[int, Field(ge=0)]
+    reason: str
+
+
+class WebhookDelivery(BaseModel):
+    """One event for one webhook. ``status``: `pending`, `delivered` or `failed`."""
+
+    delivery_id: str
+    event_id: str
+    type: str
+    status: str
+    attempts: list[DeliveryAttempt]
+    created_at: Timestamp
+
+    @classmethod
+    def of(cls, delivery: Delivery) -> Self:
+        return cls(
+            delivery_id=delivery.delivery_id,
+            event_id=delivery.event_id,
+            type=delivery.type,
+            status=delivery.status,
+            attempts=[
+                DeliveryAttempt(
+                    at=clock.iso(one.at),
+                    status=one.status,
+                    milliseconds=one.milliseconds,
+                    reason=one.reason,
+                )
+                for one in delivery.attempts
+            ],
+            created_at=clock.iso(delivery.created_at),
+        )
+
+
+class DeliveryPage(BaseModel):
+    """Those of the newest events first; ``cursor`` is None on the last page."""
+
+    deliveries: list[WebhookDelivery]
+    cursor: str | None
