@@ -42,7 +42,7 @@ sys.path.insert(0, str(ROOT / "shared"))
 
 from benchmarks.results import Figure  # noqa: E402
 from clipmint import aws  # noqa: E402
-from clipmint.media.download import media_client  # noqa: E402
+from clipmint.media.pinned_requests import new_client  # noqa: E402
 from clipmint.media.transfer import PART_BYTES, UPLOADS, copy_from_url  # noqa: E402
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ def throughput(url: str, megabytes: int, runs: int) -> dict[str, float]:
     }
     seconds: dict[str, list[float]] = {name: [] for name in kinds}
     busy: dict[str, list[float]] = {name: [] for name in kinds}
-    with media_client() as http:
+    with new_client() as http:
         for _ in range(runs + 1):
             for name, (copy, s3) in kinds.items():
                 started, began = time.perf_counter(), time.process_time()
@@ -241,7 +241,7 @@ def peak_mib() -> float:
 
 def memory_of_one_copy(url: str) -> None:
     """Runs in a new process; prints the MiB above idle."""
-    with media_client() as http:
+    with new_client() as http:
         s3 = aws.new_s3()
         s3.head_bucket(Bucket=BUCKET)
         idle = peak_mib()

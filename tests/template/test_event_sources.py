@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from clipmint.events import queue, sending
+from clipmint.events import posting, queue
 from tests.support.reading import deployed, of_type
 
 STREAMS = {"JobsEvents": "JobsTable", "LedgerEvents": "LedgerTable"}
@@ -73,7 +73,7 @@ def test_a_slow_endpoint_delays_no_other_and_uses_up_no_concurrency() -> None:
 def test_an_attempt_ends_before_its_function_and_its_message_comes_later() -> None:
     resources = deployed()["Resources"]
     timeout = of_type(resources, "AWS::Lambda::Function")["DeliverFunction"]["Timeout"]
-    assert timeout >= sending.SECONDS + 10
+    assert timeout >= posting.SECONDS + 10
     deliveries = of_type(resources, "AWS::SQS::Queue")["Deliveries"]
     # As Lambda's documentation asks for.
     assert deliveries["VisibilityTimeout"] >= 6 * timeout

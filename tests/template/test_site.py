@@ -12,7 +12,7 @@ from clipmint import errors
 from clipmint.api import videos
 from clipmint.api.http_api import STATUS_OF
 from clipmint.credits.account import MAX_USER_BYTES
-from clipmint.events import retries, sending
+from clipmint.events import posting, retries
 from clipmint.events.deliveries import KEPT
 from clipmint.events.endpoints import MAX_ENDPOINTS
 from clipmint.jobs.outcomes import FailureCode
@@ -89,7 +89,7 @@ def test_urls_are_valid_for_an_hour() -> None:
     assert videos.URL_SECONDS == 3_600
     assert "thumbnail | valid for an hour" in LIMITS
     assert f"webhooks of an installation | {MAX_ENDPOINTS} |" in LIMITS
-    assert f"event | {sending.SECONDS:g} seconds; eight attempts" in LIMITS
+    assert f"event | {posting.SECONDS:g} seconds; eight attempts" in LIMITS
     assert len(retries.PAUSES) == 8
     assert f"in about {sum(retries.PAUSES) / 3_600:.0f} hours" in LIMITS
     assert f"deliveries | kept for {KEPT.days} days" in LIMITS

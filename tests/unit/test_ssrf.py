@@ -11,10 +11,11 @@ import pytest
 from pydantic import ValidationError
 
 from clipmint.errors import InvalidRequest
-from clipmint.media.download import MAX_REDIRECTS, Deadline, open_source
+from clipmint.media.download import MAX_REDIRECTS, open_source
 from clipmint.media.files import MediaError, SourceNotAllowed, SourceUnavailable
 from clipmint.media.hosts import is_public
 from clipmint.media.image_urls import check_image_url
+from clipmint.media.pinned_requests import Deadline
 from clipmint.orders.order_requests import GenerationRequest
 from tests.support.ssrf_corpus import (
     FAMOUS,

@@ -28,7 +28,7 @@ PENDING, DELIVERED, FAILED = "pending", "delivered", "failed"
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One attempt: when it began, its HTTP status if there was a response, how long it took, and
-    one of `sending.REASONS`, or ``disabled``."""
+    one of `posting.REASONS`, or ``disabled``."""
 
     at: datetime
     status: int | None

@@ -16,11 +16,12 @@ import httpx
 
 from clipmint import aws, clock
 from clipmint.errors import EndpointNotFound
-from clipmint.events import deliveries, endpoints, queue, retries, sending, signatures
+from clipmint.events import deliveries, endpoints, posting, queue, retries, signatures
 from clipmint.events.deliveries import Attempt, Delivery
 from clipmint.events.endpoints import Endpoint
+from clipmint.events.posting import Answer
 from clipmint.events.queue import Message
-from clipmint.events.sending import Answer
+from clipmint.media import pinned_requests
 from clipmint.settings import DeliverySettings
 from clipmint.telemetry import DELIVERY_ATTEMPTED, ENDPOINT_DISABLED, count, logger
 
@@ -30,7 +31,7 @@ DISABLED = "disabled"
 
 @aws.once
 def _http() -> httpx.Client:
-    return sending.new_client()
+    return pinned_requests.new_client()
 
 
 def handle(message: Message) -> None:
@@ -66,14 +67,14 @@ def _is_done(delivery: Delivery, message: Message) -> bool:
 def _attempt(delivery: Delivery, endpoint: Endpoint, keys: Sequence[str], message: Message) -> None:
     at, began = clock.now(), time.monotonic()
     headers = signatures.headers(delivery.event_id, clock.epoch(at), delivery.body, keys)
-    answer = sending.post(
+    answer = posting.post(
         endpoint.url,
         headers,
         delivery.body,
         http=_http(),
         test_hosts=DeliverySettings.read().hosts,
     )
-    made = Attempt(at, answer.status, sending.timed(began), answer.reason)
+    made = Attempt(at, answer.status, posting.timed(began), answer.reason)
     count(DELIVERY_ATTEMPTED, outcome=answer.reason)
     status = deliveries.DELIVERED
     if answer.delivered:

@@ -19,7 +19,15 @@ from clipmint.jobs import job_store
 from clipmint.jobs.job import Asset, Job, Stage
 from clipmint.jobs.job_store import JobFinished, JobMoved
 from clipmint.jobs.outcomes import Succeeded
-from clipmint.media import download, image_file, storage, transfer, uploads, video_file
+from clipmint.media import (
+    download,
+    image_file,
+    pinned_requests,
+    storage,
+    transfer,
+    uploads,
+    video_file,
+)
 from clipmint.media.files import (
     MAX_IMAGE_BYTES,
     HostNotListed,
@@ -211,4 +219,4 @@ def _put(
 
 @aws.once
 def _http() -> httpx.Client:
-    return download.media_client()
+    return pinned_requests.new_client()

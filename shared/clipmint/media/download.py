@@ -1,80 +1,30 @@
 """Opens a provider's finished file for reading, and connects to no other host.
 
-Guarantees: plain GETs without credentials, cookies or proxies from the environment; https to
-allow-listed hosts only, for every redirect; we connect to the address that we checked; a deadline,
-also for a source that sends very slowly. `clipmint.media.hosts` decides which hosts are allowed.
+Guarantees: https to allow-listed hosts only, for every redirect, and those of
+`clipmint.media.pinned_requests`. `clipmint.media.hosts` decides which hosts are allowed.
 """
 
 from __future__ import annotations
 
-import socket
-import threading
-import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from typing import Any, Self
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import httpx
 
+from clipmint.media import pinned_requests
 from clipmint.media.files import MediaInvalid, SourceExpired, SourceNotAllowed, SourceUnavailable
 from clipmint.media.hosts import AllowedHosts, Resolve, resolve_by_system
+from clipmint.media.pinned_requests import Deadline
 
 MAX_REDIRECTS = 3
 """A CDN may redirect once or twice; more is a loop."""
 
-CONNECT_TIMEOUT_SECONDS = 5.0
 READ_TIMEOUT_SECONDS = 20.0
 """How long a source may send nothing before the read times out."""
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _TRANSIENT_4XX = frozenset({408, 425, 429})
 _CLIENT_ERRORS = range(400, 500)
-
-
-class Deadline:
-    """The time limit of a copy, enforced even on a read that never returns.
-
-    As a context manager it runs a timer that shuts down the watched socket. Without it, a source
-    that sends one byte at a time would meet every read time-out and never end.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._ends = time.monotonic() + seconds
-        self._socket: socket.socket | None = None
-        self._timer = threading.Timer(seconds, self._cut)
-        self._timer.daemon = True
-
-    def __enter__(self) -> Self:
-        self._timer.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
-        self._timer.join()
-        self._socket = None
-
-    def remaining(self) -> float:
-        """Seconds left, never negative."""
-        return max(0.0, self._ends - time.monotonic())
-
-    def check(self) -> None:
-        """Raise `SourceUnavailable` once the time is over."""
-        if not self.remaining():
-            raise SourceUnavailable(f"the copy did not finish within {self._seconds:g} s")
-
-    def watch(self, event: str, info: Mapping[str, Any]) -> None:
-        """Remember the socket of a connection; an httpcore ``trace`` callback."""
-        if event in {"connection.connect_tcp.complete", "connection.start_tls.complete"}:
-            self._socket = info["return_value"].get_extra_info("socket")
-            if not self.remaining():
-                self._cut()
-
-    def _cut(self) -> None:
-        if self._socket is not None:
-            with suppress(OSError):  # already closed
-                # Not SSLSocket.shutdown: it would remove the TLS state while another thread reads.
-                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
 
 class Source:
@@ -112,11 +62,6 @@ class Source:
             raise SourceUnavailable(f"{received} bytes arrived of {self.declared_bytes}")
 
 
-def media_client(verify: Any = True) -> httpx.Client:
-    """An HTTP client for `open_source`: no proxies and no netrc from the environment."""
-    return httpx.Client(trust_env=False, follow_redirects=False, verify=verify)
-
-
 @contextmanager
 def open_source(
     url: str,
@@ -134,7 +79,7 @@ def open_source(
     allowed_hosts
         See `clipmint.media.hosts.AllowedHosts.parse`.
     http
-        From `media_client`. Only its transport is used, not its headers, cookies or authentication.
+        From `pinned_requests.new_client`.
 
     Raises
     ------
@@ -142,8 +87,6 @@ def open_source(
         See their docstrings. Any 4xx except 408, 425 and 429 is `SourceExpired`: for an expired
         signature, stores respond 400, 401, 403, 404 or 410.
     """
-    if http.trust_env:
-        raise ValueError("the client would take proxies from the environment")
     hosts = AllowedHosts.parse(allowed_hosts)
     with _as_unavailable(deadline):
         response = _follow(url, hosts, http, deadline, resolve)
@@ -159,7 +102,15 @@ def _follow(
     try:
         current = httpx.URL(url)
         for _ in range(MAX_REDIRECTS + 1):
-            response = _get(current, hosts.addresses(current, resolve), http, deadline)
+            response = pinned_requests.send(
+                "GET",
+                current,
+                hosts.addresses(current, resolve),
+                {"Accept": "*/*"},
+                http=http,
+                deadline=deadline,
+                read_seconds=READ_TIMEOUT_SECONDS,
+            )
             if response.status_code not in _REDIRECTS:
                 return _checked(response)
             response.close()
@@ -168,40 +119,6 @@ def _follow(
     except (httpx.InvalidURL, UnicodeError) as error:
         raise SourceNotAllowed(f"not a URL: {error}") from error
     raise SourceUnavailable(f"more than {MAX_REDIRECTS} redirects")
-
-
-def _get(
-    url: httpx.URL, addresses: list[str], http: httpx.Client, deadline: Deadline
-) -> httpx.Response:
-    """GET from one of the given addresses, without resolving the name again."""
-    for last, address in enumerate(addresses, start=1 - len(addresses)):
-        deadline.check()
-        request = httpx.Request(
-            "GET",
-            url.copy_with(host=address),
-            headers={
-                "Host": url.netloc.decode("ascii"),
-                "Accept": "*/*",
-                "Accept-Encoding": "identity",
-                # Pooled by address, the connection could be reused for another host name.
-                "Connection": "close",
-                "User-Agent": "clipmint",
-            },
-            extensions={
-                "sni_hostname": url.raw_host.decode("ascii"),
-                "timeout": httpx.Timeout(
-                    min(READ_TIMEOUT_SECONDS, deadline.remaining() + 1),
-                    connect=min(CONNECT_TIMEOUT_SECONDS, deadline.remaining() + 1),
-                ).as_dict(),
-                "trace": deadline.watch,
-            },
-        )
-        try:
-            return http.send(request, stream=True, auth=None, follow_redirects=False)
-        except (httpx.ConnectError, httpx.ConnectTimeout):
-            if last == 0:
-                raise
-    raise AssertionError("a checked URL has an address")
 
 
 def _checked(response: httpx.Response) -> httpx.Response:

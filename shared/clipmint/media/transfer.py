@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Self
 import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 
-from clipmint.media.download import Deadline, open_source
+from clipmint.media.download import open_source
 from clipmint.media.files import (
     MAX_VIDEO_BYTES,
     MediaInvalid,
@@ -29,6 +29,7 @@ from clipmint.media.files import (
     begins_like_mp4,
 )
 from clipmint.media.hosts import Resolve, resolve_by_system
+from clipmint.media.pinned_requests import Deadline
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -64,7 +65,7 @@ def copy_from_url(
     allowed_hosts
         Hosts of the file and of its redirects (`clipmint.media.hosts.AllowedHosts`).
     http
-        From `clipmint.media.download.media_client`.
+        From `clipmint.media.pinned_requests.new_client`.
     s3
         From `clipmint.aws.s3`, whose time-outs end an upload that hangs.
     deadline_seconds

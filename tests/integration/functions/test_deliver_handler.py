@@ -18,7 +18,7 @@ from svix.webhooks import Webhook as SvixWebhook
 
 from clipmint import clock
 from clipmint.credits import grants
-from clipmint.events import deliveries, endpoints, fan_out, retries, sending
+from clipmint.events import deliveries, endpoints, fan_out, posting, retries
 from clipmint.events import queue as attempts_queue
 from clipmint.events.deliveries import Delivery
 from clipmint.events.endpoint_items import SECRETS, EndpointItem, SecretItem
@@ -324,16 +324,16 @@ def test_an_attempt_does_not_undo_the_owners_change_of_the_meantime(
         queue.pass_on()
         hands.forward(days=5)
         body = {"url": {"url": new.url}, "enabled": {"enabled": True}}[changed]
-        post = sending.post
+        post = posting.post
 
-        def change_meanwhile(*arguments: Any, **named: Any) -> sending.Answer:
+        def change_meanwhile(*arguments: Any, **named: Any) -> posting.Answer:
             answer = post(*arguments, **named)
             hands.forward(seconds=1)
             assert call("PATCH", f"{WEBHOOKS}/{webhook}", body=body).status == 200
             return answer
 
         with monkeypatch.context() as patch:
-            patch.setattr(sending, "post", change_meanwhile)
+            patch.setattr(posting, "post", change_meanwhile)
             queue.pass_on()
         found = endpoints.get(webhook)
         assert (found.enabled, found.disabled_reason, found.failing_since) == (True, None, None)

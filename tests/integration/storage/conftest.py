@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from clipmint.aws import new_s3
-from clipmint.media.download import media_client
+from clipmint.media.pinned_requests import new_client
 from local.emulator.settings import Settings
 from tests.support.origin import Origin
 
@@ -100,5 +100,5 @@ def origin() -> Iterator[Origin]:
 
 @pytest.fixture
 def http() -> Iterator[httpx.Client]:
-    with media_client() as client:
+    with new_client() as client:
         yield client

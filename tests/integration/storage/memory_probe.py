@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from clipmint.aws import new_s3
-from clipmint.media.download import media_client
+from clipmint.media.pinned_requests import new_client
 from clipmint.media.transfer import copy_from_url
 
 
@@ -24,7 +24,7 @@ def peak_mib() -> float:
 
 def main() -> None:
     url, allowed, bucket, key = sys.argv[1:]
-    with media_client() as http:
+    with new_client() as http:
         s3 = new_s3()
         s3.head_bucket(Bucket=bucket)  # idle, but warm: connected, models loaded
         idle = peak_mib()

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from clipmint.aws import new_s3
-from clipmint.media.download import READ_TIMEOUT_SECONDS, media_client
+from clipmint.media.download import READ_TIMEOUT_SECONDS
 from clipmint.media.files import (
     MediaInvalid,
     SourceExpired,
@@ -30,6 +30,7 @@ from clipmint.media.files import (
     SourceUnavailable,
     StoredObject,
 )
+from clipmint.media.pinned_requests import new_client
 from clipmint.media.transfer import PART_BYTES, copy_from_url
 from tests.support import origin as serve
 from tests.support.origin import Origin
@@ -158,7 +159,7 @@ def test_a_proxy_in_the_environment_is_not_used(
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     origin.replies["/a"] = serve.whole(SMALL)
-    with media_client() as http:
+    with new_client() as http:
         assert copy("/a", http=http).size_bytes == len(SMALL)
     with httpx.Client() as trusting, pytest.raises(ValueError, match="environment"):
         copy("/a", http=trusting)
@@ -440,7 +441,7 @@ def test_over_tls_the_name_is_proven_though_the_address_is_connected_to(
     ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     ours.load_cert_chain(certificate)
     trusting = ssl.create_default_context(cafile=str(certificate))
-    with Origin(tls=ours) as origin, media_client(verify=trusting) as http:
+    with Origin(tls=ours) as origin, new_client(verify=trusting) as http:
         origin.replies["/a"] = serve.whole(LARGE)
         origin.replies["/slow"] = serve.dripping(SMALL, 1000)
 

@@ -12,9 +12,10 @@ import httpx
 import pytest
 
 from clipmint.errors import InvalidRequest
-from clipmint.events import sending
+from clipmint.events import posting
 from clipmint.events.endpoint_requests import check_url
-from clipmint.events.sending import Answer, post
+from clipmint.events.posting import Answer, post
+from clipmint.media.pinned_requests import new_client
 from tests.support.ssrf_corpus import FAMOUS, INSIDE, SAME_PLACE, formatted, hostile_urls
 
 PUBLIC = "151.101.1.1"
@@ -63,7 +64,7 @@ def test_a_hostile_url_is_rejected_when_it_is_added_or_blocked_at_each_attempt(u
     internet = Internet(addresses=[["127.0.0.1"]] * 4)
     if not accepted(url):
         return
-    assert internet.post(url).reason == sending.BLOCKED
+    assert internet.post(url).reason == posting.BLOCKED
     assert internet.reached == []
 
 
@@ -79,35 +80,35 @@ def test_a_hostile_url_that_was_stored_connects_to_nothing_internal(url: str) ->
 def test_a_name_with_an_internal_address_is_blocked(address: str) -> None:
     for addresses in ([address], [PUBLIC, address], [address, PUBLIC]):
         internet = Internet([addresses])
-        assert internet.post("https://hooks.example.com/") == Answer(sending.BLOCKED)
+        assert internet.post("https://hooks.example.com/") == Answer(posting.BLOCKED)
         assert internet.reached == []
 
 
 def test_a_name_that_changes_its_address_is_resolved_once_and_checked_each_time() -> None:
     internet = Internet([[PUBLIC], ["127.0.0.1"], [PUBLIC]])
     found = [internet.post("https://hooks.example.com/").reason for _ in range(3)]
-    assert found == [sending.DELIVERED, sending.BLOCKED, sending.DELIVERED]
+    assert found == [posting.DELIVERED, posting.BLOCKED, posting.DELIVERED]
     assert internet.reached == [(PUBLIC, "hooks.example.com")] * 2
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_not_followed(status: int) -> None:
     internet = Internet(status=status)
-    assert internet.post("https://hooks.example.com/").reason == sending.REDIRECTED
+    assert internet.post("https://hooks.example.com/").reason == posting.REDIRECTED
     assert len(internet.reached) == 1
 
 
 @pytest.mark.parametrize("url", formatted(SAME_PLACE))
 def test_an_odd_url_of_the_same_host_reaches_that_host(url: str) -> None:
     internet = Internet()
-    if internet.post(url).reason != sending.BLOCKED:
+    if internet.post(url).reason != posting.BLOCKED:
         assert internet.reached == [(PUBLIC, FAMOUS)]
 
 
 @pytest.mark.parametrize(
     ("status", "reason"),
-    [(200, sending.DELIVERED), (299, sending.DELIVERED), (304, sending.REDIRECTED)]
-    + [(code, sending.REFUSED) for code in (400, 404, 410, 429, 500, 503)],
+    [(200, posting.DELIVERED), (299, posting.DELIVERED), (304, posting.REDIRECTED)]
+    + [(code, posting.REFUSED) for code in (400, 404, 410, 429, 500, 503)],
 )
 def test_only_a_2xx_is_a_delivery(status: int, reason: str) -> None:
     answer = Internet(status=status).post("https://hooks.example.com/")
@@ -119,7 +120,7 @@ def test_nothing_of_the_response_is_kept_but_its_status_and_retry_after() -> Non
     internet = Internet(status=503)
     internet.headers = {"Retry-After": "30", "X-Secret": "a secret"}
     answer = internet.post("https://hooks.example.com/")
-    assert answer == Answer(sending.REFUSED, 503, 30.0)
+    assert answer == Answer(posting.REFUSED, 503, 30.0)
     internet.headers = {"Retry-After": "soon"}
     assert internet.post("https://hooks.example.com/").retry_after is None
 
@@ -151,17 +152,27 @@ def dripping(first: bytes) -> Iterator[tuple[str, int]]:
 def test_a_response_that_never_ends_times_out(
     first: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sending, "SECONDS", 0.5)
-    with dripping(first) as address, sending.new_client() as http:
+    monkeypatch.setattr(posting, "SECONDS", 0.5)
+    with dripping(first) as address, new_client() as http:
         host = f"{address[0]}:{address[1]}"
         began = time.perf_counter()
         answer = post(f"http://{host}/", {}, "{}", http=http, test_hosts=frozenset({address}))
-        assert answer == Answer(sending.TIMED_OUT)
+        assert answer == Answer(posting.TIMED_OUT)
         assert time.perf_counter() - began < 10
 
 
 def test_a_loopback_host_is_blocked_unless_it_is_a_test_host() -> None:
-    with sending.new_client() as http:
+    with new_client() as http:
         answer = post("http://127.0.0.1:9000/", {}, "{}", http=http)
-    assert answer == Answer(sending.BLOCKED)
+    assert answer == Answer(posting.BLOCKED)
     assert not accepted("http://127.0.0.1:9000/")
+
+
+def test_a_client_with_proxies_of_the_environment_is_not_used() -> None:
+    internet = Internet()
+    with (
+        httpx.Client(transport=httpx.MockTransport(internet.handle)) as http,
+        pytest.raises(ValueError, match="proxies"),
+    ):
+        post("https://hooks.example.com/", EVENT, "{}", http=http, resolve=internet.resolve)
+    assert internet.reached == []

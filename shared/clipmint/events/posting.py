@@ -1,8 +1,8 @@
 """One attempt to send an event to an endpoint.
 
-Guarantees: a POST to a public https address; the name is resolved for each attempt, and we connect
-to the address that was checked; no redirect is followed; no proxy, cookie or other credential is
-used; the attempt ends after `SECONDS`. Nothing of the response's body is read.
+Guarantees: a POST to a public https address, which is checked again for each attempt; those of
+`clipmint.media.pinned_requests`; the attempt ends after `SECONDS`. Nothing of the response's body
+is read.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from http import HTTPStatus
 import httpx
 
 from clipmint import clock
-from clipmint.media.download import Deadline, media_client
+from clipmint.media import pinned_requests
 from clipmint.media.files import SourceNotAllowed, SourceUnavailable
 from clipmint.media.hosts import AllowedHosts, Resolve, resolve_by_system
+from clipmint.media.pinned_requests import Deadline
 
 SECONDS = 15.0
-_CONNECT_SECONDS = 5.0
 
 DELIVERED, BLOCKED, REDIRECTED = "delivered", "blocked", "redirected"
 REFUSED, TIMED_OUT, UNREACHABLE = "refused", "timed_out", "unreachable"
@@ -64,18 +64,25 @@ def post(
     Parameters
     ----------
     http
-        From `new_client`.
+        From `pinned_requests.new_client`.
     test_hosts
         Loopback hosts with their ports, for a receiver on the same machine.
     """
-    if http.trust_env:
-        raise ValueError("the client would take proxies from the environment")
     with Deadline(SECONDS) as deadline:
         try:
             target = httpx.URL(url)
             hosts = AllowedHosts(frozenset({target.raw_host.decode("ascii")}), (), test_hosts)
             addresses = hosts.addresses(target, resolve)
-            response = _post(target, addresses, headers, body, http=http, deadline=deadline)
+            response = pinned_requests.send(
+                "POST",
+                target,
+                addresses,
+                {"Content-Type": "application/json", **headers},
+                content=body.encode(),
+                http=http,
+                deadline=deadline,
+                read_seconds=SECONDS,
+            )
         except (SourceNotAllowed, httpx.InvalidURL, UnicodeError):
             return Answer(BLOCKED)
         except SourceUnavailable:
@@ -86,50 +93,6 @@ def post(
             return Answer(TIMED_OUT if not deadline.remaining() else UNREACHABLE)
         response.close()
     return _judged(response)
-
-
-def new_client() -> httpx.Client:
-    """An HTTP client for `post`."""
-    return media_client()
-
-
-def _post(
-    url: httpx.URL,
-    addresses: list[str],
-    headers: Mapping[str, str],
-    body: str,
-    *,
-    http: httpx.Client,
-    deadline: Deadline,
-) -> httpx.Response:
-    """POST to one of the given addresses, without resolving the name again."""
-    for last, address in enumerate(addresses, start=1 - len(addresses)):
-        deadline.check()
-        request = httpx.Request(
-            "POST",
-            url.copy_with(host=address),
-            headers={
-                "Host": url.netloc.decode("ascii"),
-                "Content-Type": "application/json",
-                "Accept-Encoding": "identity",
-                # Pooled by address, the connection could be reused for another host name.
-                "Connection": "close",
-                "User-Agent": "clipmint",
-                **headers,
-            },
-            content=body.encode(),
-            extensions={
-                "sni_hostname": url.raw_host.decode("ascii"),
-                "timeout": httpx.Timeout(SECONDS, connect=_CONNECT_SECONDS).as_dict(),
-                "trace": deadline.watch,
-            },
-        )
-        try:
-            return http.send(request, stream=True, auth=None, follow_redirects=False)
-        except (httpx.ConnectError, httpx.ConnectTimeout):
-            if last == 0:
-                raise
-    raise AssertionError("a checked URL has an address")
 
 
 def _judged(response: httpx.Response) -> Answer:
