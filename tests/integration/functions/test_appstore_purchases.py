@@ -13,16 +13,18 @@ from cryptography.hazmat.primitives import hashes
 
 from clipmint.credits.account import Account
 from clipmint.lots import CreditKind
-from clipmint.purchases import appstore, pack_store
+from clipmint.purchases import appstore
 from clipmint.purchases.pack import Pack
 from functions.admin.app import handler as admin
-from functions.purchases.app import MOST_BYTES, handler
+from functions.purchases.app import MOST_BYTES
 from tests.support import appstore_wire as apple
+from tests.support import shop
 from tests.support import store_wire as wire
 from tests.support.appstore_wire import TESTER, USER, Signer
-from tests.support.gateway import Answer, Caller, Context, answer_of, event
+from tests.support.gateway import Caller
 from tests.support.jobs import assert_adds_up, journal, open_job
 from tests.support.moto_aws import Aws, connect_stores
+from tests.support.shop import deliver, open_shop, results
 from tests.support.store_wire import Delivery
 from tests.support.store_wire import appstore as notification
 
@@ -36,26 +38,8 @@ PERIOD: dict[str, Any] = {
 
 
 @pytest.fixture(autouse=True)
-def shop(aws: Aws) -> None:
-    """The owner has connected the App Store and offers two packs."""
-    connect_stores(wire.SECRETS)
-    pack_store.put("credits-500", Pack.model_validate(wire.PACK))
-    pack_store.put("pro", PRO)
-
-
-def deliver(delivery: Delivery) -> Answer:
-    path = f"/webhooks/purchases/{delivery.store}"
-    made = event("POST", path, user=None, headers=delivery.headers, body=delivery.body)
-    return answer_of(handler(made, Context()))
-
-
-def results(*deliveries: Delivery) -> list[str]:
-    found: list[str] = []
-    for delivery in deliveries:
-        answer = deliver(delivery)
-        assert answer.status == 200, answer.body
-        found += answer.body["results"] or ["nothing"]
-    return found
+def opened(aws: Aws) -> None:
+    open_shop(PRO)
 
 
 def account(user_id: str = USER) -> Account:
@@ -63,7 +47,7 @@ def account(user_id: str = USER) -> Account:
 
 
 def kinds(user_id: str = USER) -> list[str]:
-    return [entry.kind for entry in journal(user_id)]
+    return shop.kinds(user_id)
 
 
 # ── Payments ─────────────────────────────────────────────────────────────────────────────────────

@@ -19,24 +19,23 @@ from clipmint.purchases.pack import Pack
 from clipmint.purchases.payment_items import PaymentItem
 from clipmint.settings import StoreSettings
 from functions.admin.app import handler as admin
-from functions.purchases.app import MOST_BYTES, handler
+from functions.purchases.app import MOST_BYTES
 from functions.status.app import handler as status
+from tests.support import shop
 from tests.support import store_wire as wire
 from tests.support.clock import Clock
-from tests.support.gateway import Answer, Caller, Context, answer_of, event
+from tests.support.gateway import Caller
 from tests.support.jobs import assert_adds_up, journal, open_job
 from tests.support.moto_aws import Aws, connect_stores
+from tests.support.shop import deliver, open_shop, results
 from tests.support.store_wire import Delivery, charge, checkout, dispute, intent, invoice
 
 PRO = Pack(credits=300, kind=CreditKind.ALLOWANCE, store_ids={"stripe": ["price_pro"]})
 
 
 @pytest.fixture(autouse=True)
-def shop(aws: Aws) -> None:
-    """The owner has connected both stores and offers two packs."""
-    connect_stores(wire.SECRETS)
-    pack_store.put("credits-500", Pack.model_validate(wire.PACK))
-    pack_store.put("pro", PRO)
+def opened(aws: Aws) -> None:
+    open_shop(PRO)
 
 
 @pytest.fixture
@@ -44,27 +43,12 @@ def owner(aws: Aws) -> Caller:
     return Caller(admin, user="back-office", scope="openid clipmint/admin")
 
 
-def deliver(delivery: Delivery) -> Answer:
-    path = f"/webhooks/purchases/{delivery.store}"
-    made = event("POST", path, user=None, headers=delivery.headers, body=delivery.body)
-    return answer_of(handler(made, Context()))
-
-
-def results(*deliveries: Delivery) -> list[str]:
-    found: list[str] = []
-    for delivery in deliveries:
-        answer = deliver(delivery)
-        assert answer.status == 200, answer.body
-        found += answer.body["results"] or ["nothing"]
-    return found
-
-
 def account(user_id: str = "ada") -> Account:
     return assert_adds_up(user_id)
 
 
 def kinds(user_id: str = "ada") -> list[str]:
-    return [entry.kind for entry in journal(user_id)]
+    return shop.kinds(user_id)
 
 
 # ── Payments ─────────────────────────────────────────────────────────────────────────────────────
