@@ -151,14 +151,7 @@ def get_pack(product_id: ProductPath) -> Pack:
     "/v1/admin/packs/<product_id>",
     summary="Remove a pack",
     description="Payments for its product wait then, until they are applied or dismissed.",
-    status_code=HTTPStatus.NO_CONTENT,
-    responses=http_api.answers(
-        None,
-        ScopeRequired,
-        PackNotFound,
-        TemporarilyUnavailable,
-        status=HTTPStatus.NO_CONTENT,
-    ),
+    **http_api.no_content(ScopeRequired, PackNotFound, TemporarilyUnavailable),
 )
 def delete_pack(product_id: ProductPath) -> Response[None]:
     http_api.require_admin(app)
@@ -276,10 +269,7 @@ def get_owned_model(model_id: ModelId) -> OwnedModel:
         "Users cannot order it after a minute. Its jobs continue. A default model does not come "
         "back with an update."
     ),
-    status_code=HTTPStatus.NO_CONTENT,
-    responses=http_api.answers(
-        None, ScopeRequired, ModelNotFound, TemporarilyUnavailable, status=HTTPStatus.NO_CONTENT
-    ),
+    **http_api.no_content(ScopeRequired, ModelNotFound, TemporarilyUnavailable),
 )
 def delete_model(model_id: ModelId) -> Response[None]:
     http_api.require_admin(app)

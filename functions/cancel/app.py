@@ -39,10 +39,7 @@ def cancel_video(job_id: Annotated[str, Path()]) -> Cancelled:
     "/v1/videos/<job_id>",
     summary="Remove an ended job's media, and hide the job",
     description="The journal keeps the job's entries. A running job must be cancelled first.",
-    status_code=HTTPStatus.NO_CONTENT,
-    responses=http_api.answers(
-        None, JobNotFound, JobRunning, TemporarilyUnavailable, status=HTTPStatus.NO_CONTENT
-    ),
+    **http_api.no_content(JobNotFound, JobRunning, TemporarilyUnavailable),
 )
 def delete_video(job_id: Annotated[str, Path()]) -> Response[None]:
     videos.remove(videos.find(http_api.user_of(app), job_id, deleted_too=True))

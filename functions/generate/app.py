@@ -65,8 +65,7 @@ IdempotencyKey = Annotated[
         "Holds the price and starts a job. Read the job until it has ended; only a completed "
         "job is charged."
     ),
-    status_code=HTTPStatus.ACCEPTED,
-    responses=http_api.answers(Accepted, *_STARTING, status=HTTPStatus.ACCEPTED),
+    **http_api.accepted(Accepted, *_STARTING),
 )
 def create_video(
     request: GenerationRequest, idempotency_key: IdempotencyKey = None
@@ -89,15 +88,7 @@ def _start_video(*, order: Order, request: GenerationRequest) -> tuple[Accepted,
     description=(
         "Holds both prices and starts one job; each price is charged only if its stage succeeds."
     ),
-    status_code=HTTPStatus.ACCEPTED,
-    responses=http_api.answers(
-        SceneAccepted,
-        *_STARTING,
-        SceneNotFound,
-        SceneBusy,
-        PromptRequired,
-        status=HTTPStatus.ACCEPTED,
-    ),
+    **http_api.accepted(SceneAccepted, *_STARTING, SceneNotFound, SceneBusy, PromptRequired),
 )
 def create_scene_video(
     scene_id: Annotated[str, Path()],
@@ -126,14 +117,7 @@ def _start_scene(
         "Starts one job per scene with two frames, and holds all prices together. A call starts "
         "at most 45."
     ),
-    status_code=HTTPStatus.ACCEPTED,
-    responses=http_api.answers(
-        ClipsAccepted,
-        *_STARTING,
-        SceneNotFound,
-        FramesRequired,
-        status=HTTPStatus.ACCEPTED,
-    ),
+    **http_api.accepted(ClipsAccepted, *_STARTING, SceneNotFound, FramesRequired),
 )
 def create_clips(
     project_id: Annotated[str, Path()],

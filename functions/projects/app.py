@@ -55,14 +55,8 @@ SceneId = Annotated[str, Path()]
     "/v1/images",
     summary="Get a form to upload an image with, and a project that shows it",
     description="S3 takes one PNG, JPEG or WebP of at most 20 MB with the form, for 15 minutes.",
-    status_code=HTTPStatus.CREATED,
-    responses=http_api.answers(
-        ImageAnswer,
-        InvalidRequest,
-        ResolutionNotAllowed,
-        LimitReached,
-        TemporarilyUnavailable,
-        status=HTTPStatus.CREATED,
+    **http_api.created(
+        ImageAnswer, InvalidRequest, ResolutionNotAllowed, LimitReached, TemporarilyUnavailable
     ),
 )
 def create_image(new: NewImage) -> Response[ImageAnswer]:
@@ -83,14 +77,8 @@ def create_image(new: NewImage) -> Response[ImageAnswer]:
     description=(
         "A project has a resolution, an image and up to 50 scenes; each can be added later."
     ),
-    status_code=HTTPStatus.CREATED,
-    responses=http_api.answers(
-        ProjectAnswer,
-        InvalidRequest,
-        ResolutionNotAllowed,
-        TooManyScenes,
-        TemporarilyUnavailable,
-        status=HTTPStatus.CREATED,
+    **http_api.created(
+        ProjectAnswer, InvalidRequest, ResolutionNotAllowed, TooManyScenes, TemporarilyUnavailable
     ),
 )
 def create_project(new: NewProject) -> Response[ProjectAnswer]:
@@ -146,10 +134,7 @@ def change_project(project_id: ProjectId, changes: ProjectChanges) -> ProjectAns
     "/v1/projects/<project_id>",
     summary="Delete a project with its scenes and uploaded images",
     description="Not while one of its scenes is being rendered. Videos of its jobs remain.",
-    status_code=HTTPStatus.NO_CONTENT,
-    responses=http_api.answers(
-        None, ProjectNotFound, ProjectBusy, TemporarilyUnavailable, status=HTTPStatus.NO_CONTENT
-    ),
+    **http_api.no_content(ProjectNotFound, ProjectBusy, TemporarilyUnavailable),
 )
 def delete_project(project_id: ProjectId) -> Response[None]:
     project_store.delete(http_api.user_of(app), _project_id(project_id))
@@ -160,14 +145,8 @@ def delete_project(project_id: ProjectId) -> Response[None]:
     "/v1/projects/<project_id>/scenes",
     summary="Add a scene behind the others",
     description="A project has up to 50 scenes.",
-    status_code=HTTPStatus.CREATED,
-    responses=http_api.answers(
-        SceneAnswer,
-        InvalidRequest,
-        TooManyScenes,
-        ProjectNotFound,
-        TemporarilyUnavailable,
-        status=HTTPStatus.CREATED,
+    **http_api.created(
+        SceneAnswer, InvalidRequest, TooManyScenes, ProjectNotFound, TemporarilyUnavailable
     ),
 )
 def add_scene(project_id: ProjectId, new: NewScene) -> Response[SceneAnswer]:
@@ -218,15 +197,7 @@ def change_scene(project_id: ProjectId, scene_id: SceneId, changes: SceneChanges
     "/v1/projects/<project_id>/scenes/<scene_id>",
     summary="Delete a scene",
     description="Not while it is being rendered. Videos of its jobs remain.",
-    status_code=HTTPStatus.NO_CONTENT,
-    responses=http_api.answers(
-        None,
-        ProjectNotFound,
-        SceneNotFound,
-        ProjectBusy,
-        TemporarilyUnavailable,
-        status=HTTPStatus.NO_CONTENT,
-    ),
+    **http_api.no_content(ProjectNotFound, SceneNotFound, ProjectBusy, TemporarilyUnavailable),
 )
 def delete_scene(project_id: ProjectId, scene_id: SceneId) -> Response[None]:
     scene_store.delete(http_api.user_of(app), _project_id(project_id), _scene_id(scene_id))

@@ -300,6 +300,27 @@ def answers(
     return documented
 
 
+def accepted(model: type[BaseModel], *errors: type[ClipmintError]) -> dict[str, Any]:
+    """A route that responds 202: the arguments of its decorator that state its responses."""
+    return _only(HTTPStatus.ACCEPTED, model, *errors)
+
+
+def created(model: type[BaseModel], *errors: type[ClipmintError]) -> dict[str, Any]:
+    """The same for a route that responds 201."""
+    return _only(HTTPStatus.CREATED, model, *errors)
+
+
+def no_content(*errors: type[ClipmintError]) -> dict[str, Any]:
+    """The same for a route that responds 204, without a body."""
+    return _only(HTTPStatus.NO_CONTENT, None, *errors)
+
+
+def _only(
+    status: HTTPStatus, model: type[BaseModel] | None, *errors: type[ClipmintError]
+) -> dict[str, Any]:
+    return {"status_code": status, "responses": answers(model, *errors, status=status)}
+
+
 def _error_response(error: ClipmintError, body: dict[str, Any]) -> Response[str]:
     status = status_of(error)
     logger.info("refused", extra={"code": error.code, "status": status.value})

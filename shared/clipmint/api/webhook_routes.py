@@ -52,14 +52,8 @@ _DELIVERY = re.compile(r"[0-9TZ:.-]{20,32}_evt_[0-9a-f]{32}")
     "/v1/admin/webhooks",
     summary="Add a webhook: an endpoint that gets events",
     description="The response contains the secret that signs; no other response does.",
-    status_code=HTTPStatus.CREATED,
-    responses=http_api.answers(
-        CreatedWebhook,
-        InvalidRequest,
-        TooManyEndpoints,
-        ScopeRequired,
-        TemporarilyUnavailable,
-        status=HTTPStatus.CREATED,
+    **http_api.created(
+        CreatedWebhook, InvalidRequest, TooManyEndpoints, ScopeRequired, TemporarilyUnavailable
     ),
 )
 def create_webhook(new: NewWebhook) -> Response[CreatedWebhook]:
@@ -122,8 +116,7 @@ def change_webhook(webhook_id: WebhookId, changes: WebhookChanges) -> Webhook:
     "/v1/admin/webhooks/<webhook_id>",
     summary="Delete a webhook",
     description="What is still queued for it is dropped.",
-    status_code=HTTPStatus.NO_CONTENT,
-    responses=http_api.answers(None, ScopeRequired, EndpointNotFound, status=HTTPStatus.NO_CONTENT),
+    **http_api.no_content(ScopeRequired, EndpointNotFound),
 )
 def delete_webhook(webhook_id: WebhookId) -> Response[None]:
     http_api.require_admin(router)
@@ -154,14 +147,8 @@ def rotate_secret(webhook_id: WebhookId) -> NewSecret:
     "/v1/admin/webhooks/<webhook_id>/test",
     summary="Send a webhook an event of the type webhook.test",
     description="It is sent also if the webhook lacks this type. The deliveries show the result.",
-    status_code=HTTPStatus.CREATED,
-    responses=http_api.answers(
-        WebhookDelivery,
-        ScopeRequired,
-        EndpointNotFound,
-        EndpointDisabled,
-        TemporarilyUnavailable,
-        status=HTTPStatus.CREATED,
+    **http_api.created(
+        WebhookDelivery, ScopeRequired, EndpointNotFound, EndpointDisabled, TemporarilyUnavailable
     ),
 )
 def send_test_event(webhook_id: WebhookId) -> Response[WebhookDelivery]:
