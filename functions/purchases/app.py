@@ -6,15 +6,12 @@ purchase waits for the owner; a store repeats every other answer.
 
 from __future__ import annotations
 
-import base64
-import json
-from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from clipmint.api import http_api
+from clipmint.api import gateway, http_api
 from clipmint.errors import ClipmintError, InvalidRequest, NotFound
 from clipmint.purchases import payments, stores, waiting
 from clipmint.purchases.payment import Report
@@ -30,15 +27,15 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
     try:
         if known == "unknown":
             raise NotFound("There is no such store")
-        headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
-        results = [_apply(report) for report in stores.read(store, headers, _raw(event))]
+        reports = stores.read(store, gateway.headers_of(event), _raw(event))
+        results = [_apply(report) for report in reports]
     except ClipmintError as error:
         count(PURCHASE_REJECTED, store=known)
         logger.warning("purchase rejected", extra={"code": error.code, "details": error.details})
-        return _response(http_api.status_of(error), error.body(), error.headers)
+        return gateway.response(http_api.status_of(error), error.body(), error.headers)
     if results:
         count(PURCHASE_REPORTED, store=store)
-    return _response(HTTPStatus.OK, {"results": results})
+    return gateway.response(HTTPStatus.OK, {"results": results})
 
 
 def _apply(report: Report) -> str:
@@ -53,21 +50,7 @@ def _apply(report: Report) -> str:
 
 
 def _raw(event: dict[str, Any]) -> bytes:
-    body = event.get("body") or ""
-    try:
-        raw = base64.b64decode(body) if event.get("isBase64Encoded") else body.encode()
-    except ValueError:
-        raise InvalidRequest("The body is unreadable") from None
+    raw = gateway.raw_body(event, InvalidRequest("The body is unreadable"))
     if len(raw) > MOST_BYTES:
         raise InvalidRequest("The body is too large", details=f"At most {MOST_BYTES} bytes")
     return raw
-
-
-def _response(
-    status: HTTPStatus, body: dict[str, Any], headers: Mapping[str, str] | None = None
-) -> dict[str, Any]:
-    return {
-        "statusCode": status.value,
-        "headers": {"Content-Type": "application/json", **(headers or {})},
-        "body": json.dumps(body),
-    }

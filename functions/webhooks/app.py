@@ -6,15 +6,13 @@ JSON; here the provider signs the body's bytes, and its adapter reads them.
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from clipmint.api import http_api
+from clipmint.api import gateway, http_api
 from clipmint.errors import ClipmintError, WebhookNotProven
 from clipmint.execution import delivery
 from clipmint.providers import registry
@@ -51,28 +49,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
         known = provider if provider in registry.NAMES else "unknown"
         count(WEBHOOK_REJECTED, provider=known, reason=error.code)
         logger.warning("webhook rejected", extra={"code": error.code, "details": error.details})
-        return _response(http_api.status_of(error), error.body(), error.headers)
+        return gateway.response(http_api.status_of(error), error.body(), error.headers)
     finally:
         logger.remove_keys(["job_id", "stage"])
     count(RESULTS[result], provider=provider)
-    return _response(HTTPStatus.OK, {"result": result})
+    return gateway.response(HTTPStatus.OK, {"result": result})
 
 
 def _call(event: dict[str, Any]) -> WebhookCall:
-    body = event.get("body") or ""
-    try:
-        raw = base64.b64decode(body) if event.get("isBase64Encoded") else body.encode()
-    except ValueError:
-        raise WebhookNotProven("The body is unreadable") from None
-    headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
-    return WebhookCall(headers, raw)
-
-
-def _response(
-    status: HTTPStatus, body: dict[str, Any], headers: Mapping[str, str] | None = None
-) -> dict[str, Any]:
-    return {
-        "statusCode": status.value,
-        "headers": {"Content-Type": "application/json", **(headers or {})},
-        "body": json.dumps(body),
-    }
+    raw = gateway.raw_body(event, WebhookNotProven("The body is unreadable"))
+    return WebhookCall(gateway.headers_of(event), raw)

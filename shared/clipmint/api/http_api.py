@@ -24,6 +24,7 @@ from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel, BeforeValidator
 
+from clipmint.api import gateway
 from clipmint.credits.account import MAX_USER_BYTES
 from clipmint.errors import (
     ClipmintError,
@@ -151,20 +152,20 @@ def resolve(
     logger.set_correlation_id(event.get("requestContext", {}).get("requestId"))
     base = _strip_base_path(event)
     path = event.get("rawPath", "")
-    event["headers"] = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+    event["headers"] = gateway.headers_of(event)
     try:
         make_json(event)
         # From here on it is JSON. Ignore the header: `curl -d` declares a form.
         event["headers"]["content-type"] = content_types.APPLICATION_JSON
         _check_body(event)
     except InvalidRequest as refusal:
-        return _plain(error_body(path, refusal), status_of(refusal))
+        return gateway.response(status_of(refusal), error_body(path, refusal))
     try:
         response = app.resolve(event, context)
     except Exception:  # noqa: BLE001  (the outermost handler; logged with its trace)
         logger.exception("unexpected error")
         error = ClipmintError("Something went wrong")
-        return _plain(error_body(path, error), HTTPStatus.INTERNAL_SERVER_ERROR)
+        return gateway.response(HTTPStatus.INTERNAL_SERVER_ERROR, error_body(path, error))
     # Powertools returns null for no body (204, 304); every gateway accepts an empty text.
     answer = {**response, "body": response["body"] or ""}
     return _with_base_path(answer, base) if base else answer
@@ -212,14 +213,6 @@ def _check_body(event: dict[str, Any]) -> None:
     else:
         return
     raise InvalidRequest("The request body is not valid JSON", details=f"body: {why}")
-
-
-def _plain(body: dict[str, Any], status: HTTPStatus) -> dict[str, Any]:
-    return {
-        "statusCode": status.value,
-        "headers": {"Content-Type": content_types.APPLICATION_JSON},
-        "body": json.dumps(body),
-    }
 
 
 def user_of(app: Caller) -> str:
