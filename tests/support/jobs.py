@@ -13,7 +13,7 @@ from clipmint.catalog.route import Route
 from clipmint.credits import grants, holds, ledger
 from clipmint.credits.account import Account, Entry, Limits
 from clipmint.jobs import job_store
-from clipmint.jobs.job import Job, JobStatus, Refusal, Stage
+from clipmint.jobs.job import Job, JobStatus, Refusal, Stage, SubmissionState
 
 TOKEN = "the-token"
 ROUTES = {
@@ -93,6 +93,24 @@ def open_job(user_id: str = "user-1", **changes: Any) -> Job:
     if ledger.account_of(user_id).available < job.credits:
         grants.grant(user_id, job.credits, f"grant-for-{job.job_id}")
     return holds.hold_and_record([job], Limits(open_jobs=1_000, jobs_per_hour=1_000))[0]
+
+
+def as_stored(job: Job) -> Job:
+    """The job as it stands now."""
+    now = job_store.get(job.job_id)
+    assert now
+    return now
+
+
+def stage_of(job: Job) -> Stage:
+    """Its first stage as it stands now."""
+    return as_stored(job).stages[0]
+
+
+def state_of(job: Job) -> SubmissionState | None:
+    """The state of that stage's submission now."""
+    submission = stage_of(job).submission
+    return submission.state if submission else None
 
 
 def task_id_of(token: str) -> str:

@@ -13,7 +13,7 @@ import pytest
 from clipmint.credits import grants, ledger
 from clipmint.execution.sending import ProviderBusy, SubmissionRejected
 from clipmint.jobs import job_store
-from clipmint.jobs.job import Handle, Job, JobStatus, Stage, SubmissionState
+from clipmint.jobs.job import Handle, Job, JobStatus, SubmissionState
 from clipmint.jobs.outcomes import Failed, FailureCode
 from clipmint.providers.base import Accepted, Busy, Rejected, Submitted, Unanswered
 from clipmint.providers.circuit import FAILURES_TO_OPEN
@@ -23,7 +23,7 @@ from functions.settle.app import handler as settle
 from functions.submit.app import handler as submit
 from tests.support.clock import Clock
 from tests.support.gateway import Answer, Caller, Context
-from tests.support.jobs import ROUTES, assert_adds_up, journal, open_job
+from tests.support.jobs import ROUTES, assert_adds_up, journal, open_job, stage_of, state_of
 from tests.support.moto_aws import KEYS, Aws, publish_keys
 from tests.support.scripted_provider import ScriptedProvider
 
@@ -40,17 +40,6 @@ def two_routes(**changes: Any) -> Job:
 
 def send(job: Job) -> dict[str, Any]:
     return submit({"job_id": job.job_id}, Context())
-
-
-def stage_of(job: Job) -> Stage:
-    found = job_store.get(job.job_id)
-    assert found
-    return found.stages[0]
-
-
-def state_of(job: Job) -> SubmissionState | None:
-    submission = stage_of(job).submission
-    return submission.state if submission else None
 
 
 def calls(providers: Providers) -> dict[str, int]:

@@ -25,7 +25,7 @@ from functions.submit.app import handler as submit
 from functions.track.app import handler as track
 from functions.webhooks.app import handler as webhooks
 from tests.support.gateway import Caller, Context
-from tests.support.jobs import TASK_ID, assert_adds_up, begin_sending, journal, open_job
+from tests.support.jobs import TASK_ID, as_stored, assert_adds_up, begin_sending, journal, open_job
 from tests.support.moto_aws import Aws, client_of, hooked
 from tests.support.scripted_provider import HANDLE, ScriptedProvider, ScriptedWebhookSender
 
@@ -51,12 +51,6 @@ def sent(provider: str = "fal", **changes: Any) -> Job:
     job = begin_sending(open_job(providers=[provider], **changes), provider=provider)
     handle = Handle(TASK_ID) if provider == "runware" else HANDLE
     return job_store.mark_sent(job.job_id, "video", TASK_ID, handle)
-
-
-def now(job: Job) -> Job:
-    found = job_store.get(job.job_id)
-    assert found
-    return found
 
 
 @pytest.fixture
@@ -88,7 +82,7 @@ def test_a_video_finished_after_the_job_ended_is_reported_once(
     results = [deliver(job, providers[name], VIDEO) for _ in range(3)]
     assert results == ["late", "duplicate", "duplicate"]
     assert rung() == [(1, 32)]
-    [orphan] = now(job).orphans
+    [orphan] = as_stored(job).orphans
     request_id = TASK_ID if name == "runware" else HANDLE.request_id
     assert (orphan.stage, orphan.provider, orphan.credits) == ("video", name, 32)
     assert (orphan.request_id, orphan.endpoint) == (request_id, job.stages[0].endpoint)
@@ -98,7 +92,7 @@ def test_a_video_finished_after_the_job_ended_is_reported_once(
     # Nothing else has changed, in particular nothing of the user's.
     reported = {"orphans": None, "newest_orphan": None}
     assert {**aws.job_item(job.job_id), **reported} == {**item, **reported}
-    assert now(job).status is ended.status
+    assert as_stored(job).status is ended.status
     assert [entry.kind for entry in journal("user-1")] == ["grant", "hold", "release"]
     assert assert_adds_up("user-1").available == 32
 
@@ -110,11 +104,11 @@ def test_a_video_finished_while_the_job_is_ending_is_reported_too(
     job = sent(name)
     job_store.record_outcome(job.job_id, "video", Failed(FailureCode.DEADLINE_EXCEEDED))
     assert deliver(job, providers[name], VIDEO) == "late"
-    assert now(job).stages[0].outcome == Failed(FailureCode.DEADLINE_EXCEEDED)
+    assert as_stored(job).stages[0].outcome == Failed(FailureCode.DEADLINE_EXCEEDED)
     settle({"job_id": job.job_id, "error": "GenerationFailed"}, Context())
     assert deliver(job, providers[name], VIDEO) == "duplicate"
     assert rung() == [(1, 32)]
-    assert len(now(job).orphans) == 1
+    assert len(as_stored(job).orphans) == 1
 
 
 @pytest.mark.parametrize("name", ["fal", "runware"])
@@ -125,7 +119,7 @@ def test_what_failed_or_goes_on_is_no_orphan(
     job = sent(name)
     holds.settle(job.job_id, lambda _: GIVEN_UP)
     deliver(job, providers[name], outcome)
-    assert (rung(), now(job).orphans) == ([], ())
+    assert (rung(), as_stored(job).orphans) == ([], ())
 
 
 @pytest.mark.parametrize("name", ["fal", "runware"])
@@ -139,7 +133,7 @@ def test_the_video_of_a_completed_job_is_no_orphan(
     polls = len(providers[name].polled)
     assert deliver(job, providers[name], VIDEO) == "duplicate"
     assert len(providers[name].polled) == polls
-    assert (rung(), now(job).orphans) == ([], ())
+    assert (rung(), as_stored(job).orphans) == ([], ())
 
 
 def test_a_delivery_that_crashed_before_its_write_is_recorded_by_the_next(
@@ -159,25 +153,25 @@ def test_a_delivery_that_crashed_before_its_write_is_recorded_by_the_next(
         deliver(job, provider, VIDEO)
     assert deliver(job, provider, VIDEO) == "late"
     assert rung() == [(1, 32)] * 2, "rather twice than never"
-    assert len(now(job).orphans) == 1
+    assert len(as_stored(job).orphans) == 1
 
 
 def test_a_recorded_orphan_raises_no_second_alarm(aws: Aws, rung: Rung) -> None:
     job = sent()
     for expected in ([(1, 32)], []):
-        orphans.record(now(job), job.stages[0], "first")
+        orphans.record(as_stored(job), job.stages[0], "first")
         assert rung() == expected
 
 
 def test_two_orphans_reported_at_once_are_both_kept(aws: Aws) -> None:
     job = sent()
     stage = job.stages[0]
-    stale = now(job)
+    stale = as_stored(job)
     orphans.record(stale, stage, "first")
     orphans.record(stale, stage, "second")
     orphans.record(stale, stage, "first")
-    assert [orphan.request_id for orphan in now(job).orphans] == ["first", "second"]
-    assert now(job).revision == job.revision
+    assert [orphan.request_id for orphan in as_stored(job).orphans] == ["first", "second"]
+    assert as_stored(job).revision == job.revision
 
 
 def cancelled_meanwhile(job: Job) -> Callable[[], Submitted]:
@@ -200,7 +194,7 @@ def test_what_was_accepted_for_an_ended_job_is_cancelled_or_reported(
     assert provider.cancelled == [HANDLE]
     told = [] if cancellation is True else [(1, 32)]
     assert rung() == told
-    assert [orphan.request_id for orphan in now(job).orphans] == ["request-1"] * len(told)
+    assert [orphan.request_id for orphan in as_stored(job).orphans] == ["request-1"] * len(told)
     assert assert_adds_up("user-1").held == 0
 
 
@@ -223,7 +217,7 @@ def test_what_was_accepted_for_an_attempt_presumed_crashed_is_cancelled_or_repor
     assert providers["runway"].cancelled == [HANDLE]
     told = [] if cancellation else [(1, 32)]
     assert rung() == told
-    assert [orphan.request_id for orphan in now(job).orphans] == ["request-1"] * len(told)
+    assert [orphan.request_id for orphan in as_stored(job).orphans] == ["request-1"] * len(told)
 
 
 def test_a_job_its_webhook_completed_before_the_answer_was_noted_has_no_orphan(
@@ -240,7 +234,7 @@ def test_a_job_its_webhook_completed_before_the_answer_was_noted_has_no_orphan(
     provider.submissions = [overtaken]
     with pytest.raises(JobFinished):
         submit({"job_id": job.job_id}, Context())
-    assert (provider.cancelled, rung(), now(job).orphans) == ([], [], ())
+    assert (provider.cancelled, rung(), as_stored(job).orphans) == ([], [], ())
 
 
 def test_a_failure_that_its_webhook_reported_before_the_answer_was_noted_is_no_orphan(
@@ -258,7 +252,7 @@ def test_a_failure_that_its_webhook_reported_before_the_answer_was_noted_is_no_o
     provider.submissions = [overtaken]
     with pytest.raises(JobFinished):
         submit({"job_id": job.job_id}, Context())
-    assert (provider.cancelled, rung(), now(job).orphans) == ([], [], ())
+    assert (provider.cancelled, rung(), as_stored(job).orphans) == ([], [], ())
 
 
 def test_what_was_accepted_for_a_job_that_was_given_up_meanwhile_is_an_orphan(
@@ -297,10 +291,10 @@ def test_a_task_that_has_begun_is_reported_when_it_is_given_up(
     providers[name].cancellations = [withdrawn, withdrawn]
     event = {"job_id": job.job_id, "stage": "video", "turn": 1, "task_token": "sleeper"}
     track(event, Context())
-    assert len(rung()) == len(now(job).orphans) == told
-    assert now(job).stages[0].outcome == Failed(FailureCode.DEADLINE_EXCEEDED)
+    assert len(rung()) == len(as_stored(job).orphans) == told
+    assert as_stored(job).stages[0].outcome == Failed(FailureCode.DEADLINE_EXCEEDED)
     # An attempt that is repeated after a crash, and the webhook of the finished task, add nothing.
     track(event | {"turn": 2}, Context())
     if told and name != "runway":
         assert deliver(job, providers[name], VIDEO) == "duplicate"
-    assert len(now(job).orphans) == told
+    assert len(as_stored(job).orphans) == told

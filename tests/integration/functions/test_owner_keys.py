@@ -20,7 +20,7 @@ from functions.submit.app import handler as submit
 from functions.track.app import handler as track
 from tests.support.fal_on_loopback import REFUSED_KEY, FalOnLoopback
 from tests.support.gateway import Caller, Context
-from tests.support.jobs import TASK_ID, assert_adds_up, begin_sending, open_job
+from tests.support.jobs import TASK_ID, as_stored, assert_adds_up, begin_sending, open_job
 from tests.support.moto_aws import (
     override,
     write_keys,
@@ -31,14 +31,8 @@ from tests.support.scripted_provider import ACCEPTED, HANDLE, ScriptedProvider
 def send() -> SubmissionState | None:
     job = open_job()
     submit({"job_id": job.job_id}, Context())
-    submission = found(job).stages[0].submission
+    submission = as_stored(job).stages[0].submission
     return submission.state if submission else None
-
-
-def found(job: Job) -> Job:
-    now = job_store.get(job.job_id)
-    assert now
-    return now
 
 
 def refused() -> Job:
@@ -49,7 +43,7 @@ def refused() -> Job:
     assert settle({"job_id": job.job_id, "error": error.type.__name__}, Context()) == {
         "status": "failed"
     }
-    return found(job)
+    return as_stored(job)
 
 
 def alarms(capsys: pytest.CaptureFixture[str]) -> list[str]:
@@ -135,7 +129,7 @@ def test_a_key_refused_during_a_poll_alarms_the_owner(
     assert alarms(capsys) == [name]
     ask(job)
     assert alarms(capsys) == []
-    assert found(job).stages[0].outcome is None
+    assert as_stored(job).stages[0].outcome is None
 
 
 def test_a_key_missing_for_a_running_task_alarms_the_owner(

@@ -16,7 +16,7 @@ import pytest
 
 from clipmint.execution.sending import ProviderBusy, SubmissionInDoubt, SubmissionRejected
 from clipmint.jobs import job_store
-from clipmint.jobs.job import Handle, Job, Stage, SubmissionState
+from clipmint.jobs.job import Handle, Job, SubmissionState
 from clipmint.jobs.job_store import JobMoved
 from clipmint.jobs.outcomes import Failed, FailureCode, Outcome, Succeeded
 from clipmint.providers.base import (
@@ -33,7 +33,16 @@ from functions.submit.app import handler as submit
 from functions.track.app import handler as track
 from tests.support.clock import Clock
 from tests.support.gateway import Context
-from tests.support.jobs import ROUTES, TOKEN, assert_adds_up, begin_sending, open_job, task_id_of
+from tests.support.jobs import (
+    ROUTES,
+    TOKEN,
+    assert_adds_up,
+    begin_sending,
+    open_job,
+    stage_of,
+    state_of,
+    task_id_of,
+)
 from tests.support.scripted_provider import ACCEPTED, HANDLE, ScriptedProvider
 
 Providers = dict[str, ScriptedProvider]
@@ -49,17 +58,6 @@ class Killed(BaseException):
 
 def send(job: Job) -> dict[str, Any]:
     return submit({"job_id": job.job_id}, Context())
-
-
-def stage_of(job: Job) -> Stage:
-    found = job_store.get(job.job_id)
-    assert found
-    return found.stages[0]
-
-
-def state_of(job: Job) -> SubmissionState | None:
-    submission = stage_of(job).submission
-    return submission.state if submission else None
 
 
 def died_sending(provider: str, **changes: Any) -> Job:

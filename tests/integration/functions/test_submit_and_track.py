@@ -28,7 +28,7 @@ from functions.submit.app import handler as submit
 from functions.track.app import handler as track
 from tests.support.clock import Clock
 from tests.support.gateway import Context
-from tests.support.jobs import assert_adds_up, begin_sending, open_job, refuse
+from tests.support.jobs import as_stored, assert_adds_up, begin_sending, open_job, refuse, state_of
 from tests.support.moto_aws import WEBHOOKS, Aws
 from tests.support.scripted_provider import HANDLE, ScriptedProvider
 
@@ -45,17 +45,6 @@ def send(job: Job) -> dict[str, Any]:
     return submit({"job_id": job.job_id}, Context())
 
 
-def found(job: Job) -> Job:
-    now = job_store.get(job.job_id)
-    assert now
-    return now
-
-
-def state_of(job: Job) -> SubmissionState | None:
-    submission = found(job).stages[0].submission
-    return submission.state if submission else None
-
-
 def test_a_job_is_sent_with_everything_the_user_asked_for(provider: ScriptedProvider) -> None:
     job = open_job(image_url="https://example.com/a.png", deadline_in=1_800)
     assert send(job) == {
@@ -69,7 +58,7 @@ def test_a_job_is_sent_with_everything_the_user_asked_for(provider: ScriptedProv
     assert (task.image_url, task.last_image_url) == ("https://example.com/a.png", None)
     assert task.start_within_seconds is not None
     assert 0 < task.start_within_seconds < 1_800
-    submission = found(job).stages[0].submission
+    submission = as_stored(job).stages[0].submission
     assert submission
     assert (submission.state, submission.request_id) == (SubmissionState.SENT, "request-1")
     assert (submission.task_id, task.resent) == (task.task_id, False)
@@ -125,7 +114,7 @@ def test_each_answer_is_recorded_for_what_it_proves(
         with pytest.raises(error):
             send(job)
     assert state_of(job) is left
-    outcome = found(job).stages[0].outcome
+    outcome = as_stored(job).stages[0].outcome
     assert (outcome is not None) == isinstance(answer, Rejected)
 
 
@@ -181,7 +170,7 @@ def test_a_busy_provider_is_asked_under_a_new_token_each_time(provider: Scripted
     send(job)
     assert len({task.webhook_url for task in provider.tasks}) == 3
     assert len({task.task_id for task in provider.tasks}) == 3
-    [stage] = found(job).stages
+    [stage] = as_stored(job).stages
     assert [(refusal.provider, refusal.reason) for refusal in stage.refusals] == [
         ("fal", "BUSY")
     ] * 2
@@ -198,7 +187,7 @@ def test_a_webhook_that_overtakes_the_answer_is_not_overwritten(
 
     provider.submissions = [call_back_first]
     send(job)
-    [stage] = found(job).stages
+    [stage] = as_stored(job).stages
     assert (stage.outcome, state_of(job)) == (VIDEO, SubmissionState.SENT)
 
 
@@ -277,7 +266,7 @@ def test_a_webhook_that_comes_as_a_refused_job_is_sent_again_is_enough(
     assert len(provider.tasks) == 1
     aws.executions.sleeping.add("task-token")
     assert look(job)
-    assert found(job).stages[0].outcome == VIDEO
+    assert as_stored(job).stages[0].outcome == VIDEO
     assert assert_adds_up("user-1").held == 32
 
 
@@ -332,7 +321,7 @@ def test_the_first_turn_records_its_token_and_polls_no_provider(
 ) -> None:
     assert not look(sent)
     assert provider.polled == []
-    assert found(sent).stages[0].task_token == "task-token"
+    assert as_stored(sent).stages[0].task_token == "task-token"
 
 
 def test_a_later_turn_asks_and_sleeps_on_while_it_runs(
@@ -351,7 +340,7 @@ def test_a_lost_webhook_is_found_by_the_next_poll(
     look(sent)
     provider.polls = [VIDEO]
     assert look(sent, 1, "second-token")
-    assert found(sent).stages[0].outcome == VIDEO
+    assert as_stored(sent).stages[0].outcome == VIDEO
     [(token, told)] = aws.executions.told
     assert (token, json.loads(told["output"])) == ("second-token", {"stage": "video"})
 
@@ -382,7 +371,7 @@ def test_the_webhook_counts_when_both_arrive_at_once(sent: Job, provider: Script
 
     provider.polls = [webhook]
     assert look(sent, 1)
-    assert found(sent).stages[0].outcome == VIDEO
+    assert as_stored(sent).stages[0].outcome == VIDEO
 
 
 def test_what_was_never_confirmed_cannot_be_asked_for(provider: ScriptedProvider) -> None:
@@ -408,10 +397,10 @@ def test_at_its_deadline_a_job_is_given_up(
     send(job)
     hands.forward(seconds=599)
     look(job, 1)
-    assert found(job).stages[0].outcome is None
+    assert as_stored(job).stages[0].outcome is None
     hands.forward(seconds=1)
     look(job, 2)
-    assert found(job).stages[0].outcome == Failed(code)
+    assert as_stored(job).stages[0].outcome == Failed(code)
 
 
 # The first turn starts after the deadline if Submit or Track itself failed for long.
@@ -424,7 +413,7 @@ def test_a_video_found_at_the_deadline_is_kept(
     hands.forward(seconds=61)
     provider.polls = [VIDEO]
     look(job, turn)
-    assert found(job).stages[0].outcome == VIDEO
+    assert as_stored(job).stages[0].outcome == VIDEO
     assert provider.polled == [HANDLE]
 
 

@@ -33,7 +33,7 @@ from functions.webhooks.app import handler as webhooks
 from tests.integration.functions.test_migrate_state import paths
 from tests.support.clock import Clock
 from tests.support.gateway import Caller, Context
-from tests.support.jobs import ROUTES, assert_adds_up, journal, new_job, open_job
+from tests.support.jobs import ROUTES, as_stored, assert_adds_up, journal, new_job, open_job
 from tests.support.moto_aws import (
     BUCKET,
     IMAGES_BUCKET,
@@ -96,12 +96,6 @@ def scene_job(credits_: tuple[int, int] = (2, 5)) -> Job:
     return open_job(stages=(image, video), prompt="it boils", deadline_in=600)
 
 
-def found(job: Job) -> Job:
-    now = job_store.get(job.job_id)
-    assert now
-    return now
-
-
 def send(job: Job) -> dict[str, Any]:
     return submit({"job_id": job.job_id}, Context())
 
@@ -123,7 +117,7 @@ def make_image(job: Job, origin: Origin, path: str = "/first.png") -> None:
 
 def end(job: Job, error: str = "") -> Job:
     settle({"job_id": job.job_id, "error": error}, Context())
-    return found(job)
+    return as_stored(job)
 
 
 def shown(job: Job) -> dict[str, Any]:
@@ -168,7 +162,7 @@ def test_the_image_is_ordered_as_the_scene_describes_and_the_video_starts_from_i
     assert picture.reference_image_urls == ("https://example.com/kettle.png",)
     assert picture.image_url is None
     assert (video.prompt, video.reference_image_urls) == ("it boils", ())
-    assert video.image_url == found(job).image_url
+    assert video.image_url == as_stored(job).image_url
     assert picture.task_id != video.task_id
     assert (picture.webhook_url or "").split("/")[-2] == "image"
 
@@ -178,14 +172,14 @@ def test_the_image_is_public_under_a_key_that_reveals_nothing_about_its_user(
 ) -> None:
     job = scene_job()
     make_image(job, origin)
-    url = str(found(job).image_url)
+    url = str(as_stored(job).image_url)
     key = url.removeprefix(f"{IMAGES_URL}/")
     owner = hashlib.sha256(b"user-1").hexdigest()
     assert key.startswith(f"generated_images/{owner}/{job.job_id}/")
     stored = aws.s3.get_object(Bucket=IMAGES_BUCKET, Key=key)
     assert (stored["ContentType"], stored["Body"].read()) == ("image/png", png())
     assert stored["CacheControl"] == "public, max-age=300"
-    asset = found(job).stages[0].asset
+    asset = as_stored(job).stages[0].asset
     assert asset
     assert (asset.key, asset.width, asset.height) == (key, 108, 192)
     assert asset.sha256 == hashlib.sha256(png()).hexdigest()
@@ -245,7 +239,7 @@ def test_a_declined_video_gets_one_other_image(
 ) -> None:
     job = scene_job()
     make_image(job, origin)
-    first_url = found(job).image_url
+    first_url = as_stored(job).image_url
     send(job)
     before = shown(job)["progress"]
     come_out(job, "video", DECLINED)
@@ -254,7 +248,7 @@ def test_a_declined_video_gets_one_other_image(
     come_out(job, "image", Succeeded(origin.url("/second.png")))
     assert migrate(job, "image") == {"more": True}
     assert send(job)["stage"] == "video"
-    assert provider.tasks[-1].image_url == found(job).image_url != first_url
+    assert provider.tasks[-1].image_url == as_stored(job).image_url != first_url
     come_out(job, "video", Succeeded(origin.url("/video.mp4")))
     migrate(job, "video")
     ended = end(job)
@@ -298,7 +292,7 @@ def test_the_first_image_is_kept_and_charged_if_no_other_can_be_made(
 ) -> None:
     job = scene_job()
     make_image(job, origin)
-    first_url = found(job).image_url
+    first_url = as_stored(job).image_url
     send(job)
     come_out(job, "video", DECLINED)
     send(job)
@@ -314,7 +308,7 @@ def test_a_late_response_about_the_first_image_changes_nothing_of_the_second(
     job = scene_job()
     make_image(job, origin)
     send(job)
-    stale = found(job).stages[0].submission
+    stale = as_stored(job).stages[0].submission
     assert stale
     come_out(job, "video", DECLINED)
     send(job)
@@ -322,7 +316,7 @@ def test_a_late_response_about_the_first_image_changes_nothing_of_the_second(
         job_store.record_outcome(
             job.job_id, "image", Succeeded(origin.url("/first.png")), task_id=stale.task_id
         )
-    assert found(job).stages[0].outcome is None
+    assert as_stored(job).stages[0].outcome is None
 
 
 def test_a_slow_host_of_reference_images_opens_no_circuit(
@@ -340,7 +334,7 @@ def test_a_late_attempt_sends_no_video_from_an_image_that_is_made_again(
 ) -> None:
     job = scene_job()
     make_image(job, origin)
-    late = found(job)
+    late = as_stored(job)
     send(job)
     come_out(job, "video", DECLINED)
     assert send(job)["stage"] == "image"
@@ -365,7 +359,7 @@ def test_a_declined_video_is_no_orphan_if_its_image_is_made_again_before_the_ans
     provider.submissions = [overtaken]
     with pytest.raises(job_store.JobMoved):
         send(job)
-    assert (provider.cancelled, found(job).orphans) == ([], ())
+    assert (provider.cancelled, as_stored(job).orphans) == ([], ())
 
 
 def test_an_html_page_instead_of_an_image_never_becomes_public(
@@ -388,7 +382,7 @@ def test_a_job_cancelled_between_its_stages_costs_the_image(
     make_image(job, origin)
     answer = Caller(cancel)("POST", f"/v1/videos/{job.job_id}/cancel")
     assert (answer.status, answer.body["credits_released"]) == (200, 5)
-    assert (found(job).status, found(job).credits_used) == (JobStatus.CANCELLED, 2)
+    assert (as_stored(job).status, as_stored(job).credits_used) == (JobStatus.CANCELLED, 2)
 
 
 def test_deleting_a_job_deletes_its_images(
@@ -430,7 +424,7 @@ def test_a_job_with_two_stages_is_settled_in_one_transaction(
     end(job, "DeadlineExceeded")
     last = journal("user-1")[-2:]
     assert [entry.sequence for entry in last] == [before + 1, before + 2]
-    assert end(job, "DeadlineExceeded").revision == found(job).revision
+    assert end(job, "DeadlineExceeded").revision == as_stored(job).revision
 
 
 def test_the_webhook_token_of_one_stage_is_rejected_at_the_url_of_the_other(
@@ -439,7 +433,7 @@ def test_the_webhook_token_of_one_stage_is_rejected_at_the_url_of_the_other(
     job = scene_job()
     make_image(job, origin)
     assert send(job)["stage"] == "video"
-    before = found(job)
+    before = as_stored(job)
     image, video = (stage.submission for stage in before.stages)
     assert image
     assert video
@@ -447,5 +441,5 @@ def test_the_webhook_token_of_one_stage_is_rejected_at_the_url_of_the_other(
     call = Caller(webhooks, user=None)
     path = f"/webhooks/fal/{job.job_id}/video"
     assert call("POST", f"{path}/{image.webhook_token}", body={}).status == 404
-    assert found(job) == before
+    assert as_stored(job) == before
     assert call("POST", f"{path}/{video.webhook_token}", body={}).status == 200

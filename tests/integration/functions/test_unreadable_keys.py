@@ -26,7 +26,7 @@ from functions.track.app import handler as track
 from functions.webhooks.app import handler as webhooks
 from tests.support.clock import Clock
 from tests.support.gateway import Answer, Caller, Context
-from tests.support.jobs import TASK_ID, TOKEN, assert_adds_up, begin_sending, open_job
+from tests.support.jobs import TASK_ID, TOKEN, as_stored, assert_adds_up, begin_sending, open_job
 from tests.support.moto_aws import KEYS, Aws, publish_keys, write_keys
 from tests.support.scripted_provider import (
     HANDLE,
@@ -65,12 +65,6 @@ def webhook_sender(provider: ScriptedProvider) -> ScriptedWebhookSender:
     return provider
 
 
-def found(job: Job) -> Job:
-    now = job_store.get(job.job_id)
-    assert now
-    return now
-
-
 def assert_try_again(answer: Answer) -> None:
     assert (answer.status, answer.code) == (503, "TEMPORARILY_UNAVAILABLE")
     assert int(answer.headers["retry-after"]) > 0
@@ -103,7 +97,7 @@ def test_a_job_waits_in_submit_until_the_keys_are_readable(
     job = open_job()
     with pytest.raises(KeysUnreadable):
         submit({"job_id": job.job_id}, Context())
-    assert found(job).stages[0].submission is None
+    assert as_stored(job).stages[0].submission is None
     write_keys(KEYS)
     hands.forward(seconds=30)
     submit({"job_id": job.job_id}, Context())
@@ -115,7 +109,7 @@ def test_a_cancellation_is_to_be_tried_again(
 ) -> None:
     job = sent()
     assert_try_again(Caller(cancel)("POST", f"/v1/videos/{job.job_id}/cancel"))
-    assert found(job).status is JobStatus.PROCESSING
+    assert as_stored(job).status is JobStatus.PROCESSING
     assert scripted["fal"].cancelled == []
 
 
@@ -126,7 +120,7 @@ def test_a_webhook_that_brings_its_outcome_is_processed(
     webhook_sender(scripted["fal"]).notices = [Notice(HANDLE, VIDEO)]
     answer = deliver(job)
     assert (answer.status, answer.body) == (200, {"result": "accepted"})
-    assert found(job).stages[0].outcome == VIDEO
+    assert as_stored(job).stages[0].outcome == VIDEO
 
 
 def test_a_webhook_that_needs_a_poll_is_to_be_delivered_again(
@@ -135,7 +129,7 @@ def test_a_webhook_that_needs_a_poll_is_to_be_delivered_again(
     job = sent("runware")
     webhook_sender(scripted["runware"]).notices = [Notice(Handle(TASK_ID), None)]
     assert_try_again(deliver(job))
-    assert found(job).stages[0].outcome is None
+    assert as_stored(job).stages[0].outcome is None
 
 
 @pytest.mark.parametrize("provider", ["fal", "runway", "runware"])
@@ -146,12 +140,12 @@ def test_the_sweep_settles_a_job_past_its_deadline(
     hands.forward(seconds=61 + DEADLINE_GRACE.total_seconds())
     assert sweep(SCHEDULE, Context()) == {"settled": 3, "started": 0, "failed": 0}
     for job in jobs:
-        assert (found(job).status, found(job).failure) == (
+        assert (as_stored(job).status, as_stored(job).failure) == (
             JobStatus.FAILED,
             FailureCode.DEADLINE_EXCEEDED,
         )
         # fal's and Runware's webhooks report whether they made it. Runway reports nothing.
-        assert len(found(job).orphans) == (provider == "runway")
+        assert len(as_stored(job).orphans) == (provider == "runway")
     assert assert_adds_up("user-1").held == 0
 
 
@@ -162,7 +156,7 @@ def test_track_ends_a_job_at_its_deadline(
     hands.forward(seconds=61)
     event = {"job_id": job.job_id, "stage": "video", "turn": 1, "task_token": "sleeper"}
     track(event, Context())
-    outcome = found(job).stages[0].outcome
+    outcome = as_stored(job).stages[0].outcome
     assert getattr(outcome, "code", None) is FailureCode.DEADLINE_EXCEEDED
 
 

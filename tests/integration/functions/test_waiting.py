@@ -22,7 +22,7 @@ from functions.track.app import handler as track
 from functions.webhooks.app import handler as webhooks
 from tests.support.clock import Clock
 from tests.support.gateway import Caller, Context
-from tests.support.jobs import begin_sending, new_job, open_job
+from tests.support.jobs import as_stored, begin_sending, new_job, open_job
 from tests.support.moto_aws import Aws
 from tests.support.scripted_provider import HANDLE, ScriptedProvider, ScriptedWebhookSender
 
@@ -49,18 +49,12 @@ def wait(aws: Aws, job: Job, attempt: int = 1) -> dict[str, Any]:
 
 def deliver(provider: ScriptedWebhookSender, job: Job, outcome: Any) -> str:
     provider.notices = [Notice(HANDLE, outcome)]
-    [stage] = now(job).stages
+    [stage] = as_stored(job).stages
     assert stage.submission
     path = f"/webhooks/fal/{job.job_id}/video/{stage.submission.webhook_token}"
     answer = Caller(webhooks, user=None)("POST", path, body={})
     assert answer.status == 200
     return str(answer.body["result"])
-
-
-def now(job: Job) -> Job:
-    found = job_store.get(job.job_id)
-    assert found
-    return found
 
 
 def resumed(aws: Aws) -> list[tuple[str, Any]]:
@@ -78,7 +72,7 @@ def test_the_token_is_on_the_job_before_the_provider_is_called(
     seen: list[tuple[SubmissionState | None, str | None]] = []
 
     def look() -> Submitted:
-        [stage] = now(job).stages
+        [stage] = as_stored(job).stages
         seen.append((stage.submission_state, stage.task_token))
         return Accepted(HANDLE)
 
@@ -100,7 +94,7 @@ def test_a_webhook_that_arrives_before_the_providers_answer_resumes_the_executio
     provider.submissions = [webhook_first]
     wait(aws, job)
     assert resumed(aws) == [("token-1", {"stage": "video"})]
-    assert now(job).stages[0].submission_state is SubmissionState.SENT
+    assert as_stored(job).stages[0].submission_state is SubmissionState.SENT
 
 
 @pytest.mark.parametrize(
@@ -120,7 +114,7 @@ def test_a_wait_costs_no_write_but_those_of_the_submission(
 ) -> None:
     job = ordered()
     wait(aws, job)
-    assert now(job).revision == job.revision + 2  # sending, sent
+    assert as_stored(job).revision == job.revision + 2  # sending, sent
 
 
 def test_an_unknown_submission_waits_for_its_webhook(
@@ -129,7 +123,7 @@ def test_an_unknown_submission_waits_for_its_webhook(
     job = ordered()
     provider.submissions = [Unanswered("reset")]
     wait(aws, job)
-    assert now(job).stages[0].submission_state is SubmissionState.UNKNOWN
+    assert as_stored(job).stages[0].submission_state is SubmissionState.UNKNOWN
     assert deliver(provider, job, VIDEO) == "accepted"
     assert resumed(aws) == [("token-1", {"stage": "video"})]
 
@@ -161,7 +155,7 @@ def test_killed_around_a_write_the_next_attempt_waits_with_its_own_token(
     aws.executions.sleeping.discard("token-1")  # a token dies with its attempt
     wait(aws, job, 2)
     assert len(provider.tasks) == (0 if (write, written) == ("mark_sending", True) else 1)
-    assert now(job).stages[0].task_token == "token-2"
+    assert as_stored(job).stages[0].task_token == "token-2"
     assert deliver(provider, job, VIDEO) == "accepted"
     assert resumed(aws) == [("token-2", {"stage": "video"})]
 
@@ -210,7 +204,7 @@ def test_a_busy_provider_is_retried_with_the_next_attempts_token(
     with pytest.raises(ProviderBusy):
         wait(aws, job)
     wait(aws, job, 2)
-    assert now(job).stages[0].task_token == "token-2"
+    assert as_stored(job).stages[0].task_token == "token-2"
 
 
 def test_a_failed_generation_is_not_waited_for(aws: Aws, provider: ScriptedWebhookSender) -> None:
@@ -255,7 +249,7 @@ def test_submit_waits_only_if_no_poll_and_no_deadline_comes_before_its_end(
     wait(aws, job)
     plan = {"stage": "video", "poll_seconds": list(poll_seconds), "deadline": job.deadline}
     assert handed_over(aws) == ([] if here else [plan])
-    assert now(job).stages[0].task_token == ("token-1" if here else None)
+    assert as_stored(job).stages[0].task_token == ("token-1" if here else None)
 
 
 def test_submit_does_not_wait_for_a_webhook_that_cannot_arrive(
@@ -332,5 +326,5 @@ def test_without_a_token_nothing_is_handed_over_and_no_token_recorded(
     for poll_seconds in (PATIENT, (30,)):
         job = ordered(poll_seconds=poll_seconds)
         start_polling(job)
-        assert now(job).stages[0].task_token is None
+        assert as_stored(job).stages[0].task_token is None
     assert aws.executions.told == []
