@@ -290,7 +290,7 @@ _RESPONSES: list[BaseModel] = [
         store_ids={"revenuecat": ["com.example.app.credits_500"]},
     ),
     _PURCHASE,
-    credit_responses.PurchaseList(purchases=[_PURCHASE]),
+    credit_responses.PurchaseList(purchases=[_PURCHASE], cursor=None),
     credit_responses.Adjusted(
         user_id="ada",
         amount=16,

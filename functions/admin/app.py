@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import Response
-from aws_lambda_powertools.event_handler.openapi.params import Path
+from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import TypeAdapter, ValidationError
 
@@ -163,13 +163,22 @@ def delete_pack(product_id: ProductPath) -> Response[None]:
     "/v1/admin/purchases",
     summary="Paid purchases that wait",
     description=(
-        "Their product or user was unknown when the store reported them. At most 100 are listed."
+        "Newest first. `reason` is why they were not credited when the store reported them:"
+        " their product or user was unknown, the user had too many different ends, or the store is"
+        " connected twice. `status` selects those that wait, or that were applied or dismissed."
     ),
-    responses=http_api.answers(PurchaseList, ScopeRequired),
+    responses=http_api.answers(PurchaseList, InvalidRequest, ScopeRequired),
 )
-def list_purchases() -> PurchaseList:
+def list_purchases(
+    status: waiting.Status = "waiting",
+    limit: Annotated[int, Query(ge=1, le=100)] = 100,
+    cursor: Annotated[str | None, Query(max_length=512, description="From the page before")] = None,
+) -> PurchaseList:
     http_api.require_admin(app)
-    return PurchaseList(purchases=[PurchaseAnswer.of(each) for each in waiting.list_waiting()])
+    page = waiting.list_page(status=status, limit=limit, cursor=cursor)
+    return PurchaseList(
+        purchases=[PurchaseAnswer.of(each) for each in page.purchases], cursor=page.cursor
+    )
 
 
 @app.get(

@@ -47,12 +47,16 @@ class Outgoing:
                 self.found.append(f"the entry of {detail['id']} differs from its detail")
 
     def violations(
-        self, jobs: Iterable[Item], ledger: Iterable[Item], low_credits: int
+        self,
+        jobs: Iterable[Item],
+        ledger: Sequence[Item],
+        accounts: Iterable[Item],
+        low_credits: int,
     ) -> Iterator[str]:
-        """What is wrong when nothing happens any more."""
+        """What is wrong when nothing happens any more; ``accounts`` are all versions of all."""
         yield from self.found
         jobs = list(jobs)
-        expected = {*events_of_jobs(jobs), *events_of_credits([*ledger], low_credits)}
+        expected = {*events_of_jobs(jobs), *events_of_credits(ledger, accounts, low_credits)}
         ids = defaultdict[Key, set[str]](set)
         bodies = defaultdict[str, set[str]](set)
         for detail in self.put_on_bus:
@@ -153,36 +157,35 @@ def _images(job: Item) -> list[Item]:
     return [{"asset": one.get("asset")} for one in tries_of(image)] if image else []
 
 
-def events_of_credits(ledger: Sequence[Item], low_credits: int) -> Iterator[Key]:
-    """The events that accounts must have had, by their journals."""
-    entries = [item for item in ledger if item["sk"].startswith("ENTRY#")]
+def events_of_credits(
+    ledger: Sequence[Item], accounts: Iterable[Item], low_credits: int
+) -> Iterator[Key]:
+    """The events that accounts must have had, by their journals.
+
+    Parameters
+    ----------
+    accounts
+        Every version of every account, each written by one transaction. A transaction may write
+        several entries; only the balance after the last one was ever there.
+    """
+    seen = {(account["user_id"], int(account["last_sequence"])) for account in accounts}
     by_user = defaultdict[str, list[Item]](list)
-    for entry in entries:
-        by_user[entry["user_id"]].append(entry)
+    for entry in ledger:
+        if not entry["sk"].startswith("ENTRY#"):
+            continue
         if entry["kind"] == "grant":
             yield "credits.granted", entry["user_id"], entry["reference"]
+        if (entry["user_id"], int(entry["sequence"])) in seen:
+            by_user[entry["user_id"]].append(entry)
     for user_id, journal in by_user.items():
         yield from _lows(user_id, journal, low_credits)
 
 
 def _lows(user_id: str, journal: list[Item], low_credits: int) -> Iterator[Key]:
-    """The transactions that left too few credits. The entries of one are of one moment and follow
-    each other; only the balance after the last one was ever there."""
-    journal.sort(key=lambda entry: int(entry["sequence"]))
+    """The transactions that left too few credits, by the last entry of each."""
     before = 0
-    for entry, following in zip(journal, [*journal[1:], None], strict=True):
-        if following and _of_one_transaction(entry, following):
-            continue
+    for entry in sorted(journal, key=lambda entry: int(entry["sequence"])):
         after = int(entry["balance_after"])
         if after < low_credits <= before:
             yield "credits.low", user_id, str(entry["sequence"])
         before = after
-
-
-def _of_one_transaction(entry: Item, following: Item) -> bool:
-    if "expire" in {entry["kind"], following["kind"]}:
-        return bool(entry["created_at"] == following["created_at"])
-    if entry["kind"] not in {"hold", "capture", "release"}:
-        return False  # a grant, a refund or a correction is a transaction of its own
-    same = ("kind", "created_at") if entry["kind"] == "hold" else ("job_id", "created_at")
-    return all(entry.get(name) == following.get(name) for name in same)

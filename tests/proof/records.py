@@ -13,6 +13,7 @@ from boto3.dynamodb.types import TypeDeserializer
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.dynamodb.models import dynamodb_backends
 
+from tests.support import streams
 from tests.support.invariants import Snapshot
 from tests.support.moto_aws import Aws
 
@@ -28,6 +29,15 @@ def items(aws: Aws, table: str) -> list[dict[str, Any]]:
     return [
         {name: _reader.deserialize(value) for name, value in found.to_json()["Attributes"].items()}
         for found in backend.get_table(os.environ[table]).all_items()
+    ]
+
+
+def versions(table: str, region: str, sk: str) -> list[dict[str, Any]]:
+    """Every version of the items of a table with this sort key, by the table's stream."""
+    return [
+        {name: _reader.deserialize(value) for name, value in new.items()}
+        for record in streams.records(table, region)
+        if (new := record["dynamodb"].get("NewImage")) and new["sk"] == {"S": sk}
     ]
 
 

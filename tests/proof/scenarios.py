@@ -735,6 +735,31 @@ def _(world: World) -> None:
     world.begin(lines_are(world, grant=1, clawback=1), in_seconds=900)
 
 
+@scenario("a full refund before its payment")
+def _(world: World) -> None:
+    """Nothing was ever available, so there is no event of few credits."""
+    user = appstore_wire.USER
+    world.begin(store_reports(world, partial(appstore, "REFUND"), appstore, user=user))
+    world.begin(ends_with(world, user=user, owned=0, in_lots=0), in_seconds=900)
+    world.begin(lines_are(world, user=user, grant=1, clawback=1), in_seconds=900)
+
+
+@scenario("a payment, first without its user")
+def _(world: World) -> None:
+    """The purchase waits until another event of the payment names the user."""
+    unknown = partial(checkout, client_reference_id=None)
+
+    def look() -> Script:
+        yield 0
+        if waiting.list_page(status="waiting", limit=1, cursor=None).purchases:
+            world.found.append("a purchase that is credited waits")
+
+    world.begin(store_reports(world, unknown, checkout))
+    world.begin(look(), in_seconds=900)
+    world.begin(ends_with(world, owned=500, in_lots=0), in_seconds=900)
+    world.begin(lines_are(world, grant=1), in_seconds=900)
+
+
 @scenario("a dispute that is won")
 def _(world: World) -> None:
     opened, won = partial(dispute, "created", "needs_response"), partial(dispute, "closed", "won")
@@ -769,7 +794,7 @@ def _(world: World) -> None:
 
     def apply() -> Script:
         yield from store_reports(world, unknown, partial(charge, 500))
-        [waits] = waiting.list_waiting()
+        [waits] = waiting.list_page(status="waiting", limit=2, cursor=None).purchases
         path = f"/v1/admin/purchases/{waits.purchase_id}/apply"
         body = {"user_id": USER}
         for _ in range(2):
@@ -778,7 +803,7 @@ def _(world: World) -> None:
                     "admin", "POST", path, user="owner", scope="clipmint/admin", body=body
                 )
             )
-        if waiting.list_waiting():
+        if waiting.list_page(status="waiting", limit=1, cursor=None).purchases:
             world.found.append("an applied purchase waits")
 
     world.begin(apply())

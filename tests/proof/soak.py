@@ -256,7 +256,7 @@ class Soak:
     def _compare_events(self, jobs: list[Item]) -> None:
         """A webhook has received each event that was committed, and no other."""
         ledger = scan(self.stack, "LedgerTable")
-        expected = {*events_of_jobs(jobs), *events_of_credits(ledger, 0)}
+        expected = {*events_of_jobs(jobs), *events_of_credits(ledger, [], 0)}
 
         def received() -> dict[Key, set[str]]:
             ids = defaultdict[Key, set[str]](set)

@@ -69,6 +69,13 @@ def test_a_crash_breaks_nothing(
         assert run.found == (), (point, run.log)
 
 
+def test_what_was_available_only_within_a_transaction_is_no_event(
+    aws_clients: moto_aws.Clients,
+) -> None:
+    """A grant and the refund that came before it are written together."""
+    assert play(SCENARIOS["a full refund before its payment"], aws_clients).found == ()
+
+
 def test_a_submit_that_calls_before_it_records_is_detected(
     aws_clients: moto_aws.Clients, rehearsals: dict[str, Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:

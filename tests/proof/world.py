@@ -507,7 +507,8 @@ class World:
         self._note([f"{name}'s CDN was shown a key" for name in self.network.leaked()])
         self._note([*self._unaccounted()])
         ledger = records.items(self.aws, "LEDGER_TABLE")
-        self._note([*self.outgoing.violations(self.jobs(), ledger, LOW_CREDITS)])
+        accounts = records.versions("LedgerTable", moto_aws.REGION, "ACCOUNT")
+        self._note([*self.outgoing.violations(self.jobs(), ledger, accounts, LOW_CREDITS)])
         self._note([*self.receiver.violations(self.outgoing)])
         for execution in self.machine.executions.values():
             if execution.status == "RUNNING":

@@ -133,7 +133,7 @@ def revenuecat(kind: str = "NON_RENEWING_PURCHASE", **changes: Any) -> Delivery:
         "is_family_share": False,
         "transaction_id": "123456789012345",
         "original_transaction_id": "123456789012345",
-        "store": "APP_STORE",
+        "store": "PLAY_STORE",
         "price": 4.99,
         "currency": "USD",
     }

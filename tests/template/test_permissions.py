@@ -103,6 +103,7 @@ EXPECTED = {
     },
     "Admin": {
         "LedgerTable": f"{MONEY} dynamodb:Query",
+        "LedgerTable/index/by_sequence": "dynamodb:Query",
         "ModelsTable": f"{READ} dynamodb:PutItem dynamodb:DeleteItem",
         "EndpointsTable": (
             f"{READ} dynamodb:Query dynamodb:PutItem dynamodb:UpdateItem dynamodb:DeleteItem"

@@ -176,4 +176,7 @@ class PurchaseAnswer(BaseModel):
 
 
 class PurchaseList(BaseModel):
+    """Newest first; ``cursor`` is None on the last page."""
+
     purchases: list[PurchaseAnswer]
+    cursor: str | None

@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from clipmint.errors import InvalidRequest, WebhookNotProven
 from clipmint.purchases.payment import Paid, Refunded, Report, Withdrawn
-from clipmint.purchases.reading import json_object, moment
+from clipmint.purchases.reading import fits, json_object, moment
 
 if TYPE_CHECKING:
     from appstoreserverlibrary.models.JWSTransactionDecodedPayload import (
@@ -92,6 +92,8 @@ def read(
     notification, transaction, in_sandbox = _verify(signed, secrets)
     if transaction is None or not transaction.transactionId:
         return []
+    if not fits(f"{transaction.transactionId}{transaction.productId}"):
+        raise InvalidRequest("What Apple has signed has an impossible id")
     user = _user(transaction.appAccountToken)
     if in_sandbox and user not in secrets[TESTERS]:
         return []

@@ -3,7 +3,7 @@ the store never does."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -11,6 +11,7 @@ from clipmint.credits.grant_requests import MOST_CREDITS, Kind
 from clipmint.lots import CreditKind
 
 Store = Literal["stripe", "revenuecat", "appstore"]
+STORES: tuple[Store, ...] = get_args(Store)
 ProductId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,128}$")]
 """A product's id, ours or a store's, such as ``com.example.app.credits_500`` or ``price_1Nx``."""
 

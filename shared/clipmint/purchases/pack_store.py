@@ -12,11 +12,13 @@ from pynamodb.models import Model
 from clipmint import aws, unreadable
 from clipmint.credits.ledger_items import AccountItem
 from clipmint.errors import InvalidRequest, PackNotFound, try_again
-from clipmint.purchases.pack import MAX_PACKS, Pack
+from clipmint.purchases.pack import MAX_PACKS, STORES, Pack
 from clipmint.tables import FromEnvironment, TableMeta
 
 Packs = Mapping[str, Pack]
 MAX_ATTEMPTS = 8
+MAX_BYTES = 350_000
+"""Of all packs together. An item of DynamoDB has at most 400 kB."""
 
 
 class PacksItem(Model):
@@ -48,7 +50,8 @@ def find(store: str, product_id: str) -> tuple[str, Pack] | None:
 def put(product_id: str, pack: Pack) -> None:
     """Add or replace a pack.
 
-    Raises `InvalidRequest` if another pack is sold as one of its products.
+    Raises `InvalidRequest` if another pack is sold as one of its products, or if there are too many
+    packs.
     """
 
     def change(packs: dict[str, Pack]) -> None:
@@ -78,8 +81,9 @@ def no_pack(product_id: str) -> PackNotFound:
 def _check_unique(packs: Packs) -> None:
     taken: dict[tuple[str, str], str] = {}
     for own_id, pack in packs.items():
-        for store, ids in pack.store_ids.items():
-            for each in {*ids, own_id}:
+        for store in STORES:
+            # A pack is sold under its own id in each store, also where it has other ids.
+            for each in {*pack.store_ids.get(store, []), own_id}:
                 if taken.setdefault((store, each), own_id) != own_id:
                     raise InvalidRequest(
                         "Two packs have the same product",
@@ -93,6 +97,10 @@ def _change(change: Callable[[dict[str, Pack]], None]) -> None:
         packs = dict(before)
         change(packs)
         text = json.dumps({key: pack.model_dump(mode="json") for key, pack in packs.items()})
+        if len(text) > MAX_BYTES:
+            raise InvalidRequest(
+                "All packs together are too large", details=f"At most {MAX_BYTES} bytes"
+            )
         unchanged = PacksItem.revision == revision if revision else PacksItem.key.does_not_exist()
         # In a transaction, which reports a conflict in one way, whether it is a condition or not.
         with aws.write_transaction(AccountItem) as transaction:

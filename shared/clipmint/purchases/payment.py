@@ -10,18 +10,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Literal
 
 from clipmint.lots import CreditKind
 from clipmint.purchases.pack import Store
 
+Reason = Literal["UNKNOWN_PRODUCT", "UNKNOWN_USER", "TOO_MANY_LOTS", "CONNECTED_TWICE"]
+"""Why a paid purchase is not credited."""
+
 
 @dataclass(frozen=True, slots=True)
 class Paid:
-    """It is paid. ``expires_at`` is the end of a subscription's period."""
+    """It is paid. ``expires_at`` is the end of a subscription's period; ``waits_for`` is set if the
+    owner must decide whether it is credited."""
 
     product_id: str | None
     user_id: str | None
     expires_at: datetime | None = None
+    waits_for: Reason | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 from pynamodb.models import Model
 
 from clipmint import clock
+from clipmint.credits.ledger_items import BySequence
 from clipmint.lots import CreditKind
 from clipmint.purchases.pack import Store
 from clipmint.purchases.payment import Payment
@@ -95,7 +96,8 @@ WAITING = "WAITING"
 class WaitingItem(Model):
     """A paid purchase that could not be credited, at ``sk = PURCHASE#{purchase_id}``.
 
-    ``status`` is ``waiting``, ``applied`` or ``dismissed``.
+    ``status`` is ``waiting``, ``applied`` or ``dismissed``. ``sequence`` is ``received_at`` in
+    epoch milliseconds: the table's index sorts by it.
     """
 
     class Meta(TableMeta):
@@ -112,3 +114,6 @@ class WaitingItem(Model):
     reason = UnicodeAttribute()
     status = UnicodeAttribute()
     received_at = UnicodeAttribute()
+    sequence = NumberAttribute()
+
+    by_sequence = BySequence()

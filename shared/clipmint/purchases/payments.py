@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Literal
 
 from pynamodb.exceptions import DoesNotExist
 
@@ -19,10 +18,8 @@ from clipmint.credits.account import Account, Entry
 from clipmint.errors import TooManyLots
 from clipmint.lots import CreditKind
 from clipmint.purchases import pack_store
-from clipmint.purchases.payment import Paid, Payment, Report
+from clipmint.purchases.payment import Paid, Payment, Reason, Report
 from clipmint.purchases.payment_items import PaymentItem, key_of, to_item, to_payment
-
-Reason = Literal["UNKNOWN_PRODUCT", "UNKNOWN_USER", "TOO_MANY_LOTS"]
 
 
 class NotApplied(Exception):
@@ -47,7 +44,8 @@ def apply(report: Report) -> bool:
     Raises
     ------
     NotApplied
-        It is paid, and its product or user is unknown, or the user has too many different ends.
+        It is paid, and its product or user is unknown, the user has too many different ends, or the
+        owner must decide (`Paid.waits_for`).
     TemporarilyUnavailable
         Too many changes at once; nothing was written.
     """
@@ -84,6 +82,8 @@ def _read(report: Report) -> Payment:
 
 def _credited(payment: Payment, paid: Paid) -> Payment:
     """The payment with its user and what its pack contains. Raises `NotApplied`."""
+    if paid.waits_for is not None:
+        raise NotApplied(paid.waits_for)
     found = pack_store.find(payment.store, paid.product_id) if paid.product_id else None
     if found is None:
         raise NotApplied("UNKNOWN_PRODUCT")

@@ -22,18 +22,35 @@ def json_object(raw: bytes) -> dict[str, Any]:
 
 
 def text(found: Mapping[str, Any], name: str) -> str:
-    """A member that is a text of at most 500 characters; else nothing."""
+    """A member that is a text that can be part of a key; else nothing."""
     value = found.get(name)
-    return value if isinstance(value, str) and len(value) <= _LONGEST else ""
+    return value if isinstance(value, str) and fits(value) else ""
 
 
-_LONGEST = 500
+def fits(value: str) -> bool:
+    """Whether a text can be part of a key: UTF-8 of at most 500 bytes."""
+    try:
+        return len(value.encode()) <= _MOST_BYTES
+    except UnicodeEncodeError:  # JSON can contain one half of a surrogate pair
+        return False
+
+
+_MOST_BYTES = 500
+"""A range key of DynamoDB has at most 1,024, of which our names take a few dozen."""
 
 
 def integer(found: Mapping[str, Any], name: str) -> int:
-    """A member that is an integer; else 0."""
+    """A member that is an integer; else 0. Raises `InvalidRequest` for one that is too large to be
+    stored."""
     value = found.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+    if not isinstance(value, int) or isinstance(value, bool):
+        return 0
+    if abs(value) > _LARGEST:
+        raise InvalidRequest("The event has an impossible number", details=name)
+    return value
+
+
+_LARGEST = 10**18
 
 
 def moment(seconds: float) -> datetime | None:

@@ -107,7 +107,11 @@ def _payment_intent(intent: Mapping[str, Any]) -> Facts:
 
 
 def _invoice(invoice: Mapping[str, Any]) -> Facts:
-    if invoice.get("billing_reason") not in NEW_PERIODS or integer(invoice, "amount_paid") <= 0:
+    # What the customer's balance has paid is not in ``amount_paid``: Stripe fills the balance with
+    # the unused time of a subscription, whose credits may be spent.
+    outside = invoice.get("paid_out_of_band") is True
+    paid = integer(invoice, "total" if outside else "amount_paid")
+    if invoice.get("billing_reason") not in NEW_PERIODS or paid <= 0:
         return
     details = objects(invoice, "subscription_details")
     metadata = objects(details, "metadata") or objects(invoice, "metadata")
@@ -127,7 +131,9 @@ def _invoice(invoice: Mapping[str, Any]) -> Facts:
     product = product_of(found[0]) if len(found) == 1 else ""
     ends = max((integer(objects(line, "period"), "end") for line in found), default=0)
     yield (
-        _payment_of(invoice),
+        # The owner has marked an invoice as paid outside Stripe: there may be no PaymentIntent, and
+        # Stripe will report no refund of it.
+        (text(invoice, "id") if outside else "") or _payment_of(invoice),
         Paid(product or None, text(metadata, "clipmint_user") or None, moment(ends)),
     )
 
@@ -152,10 +158,16 @@ def _charge(charge: Mapping[str, Any]) -> Facts:
 
 
 def _dispute(dispute: Mapping[str, Any]) -> Facts:
-    # An inquiry ("warning_…") has taken no money.
-    status = text(dispute, "status")
-    if text(dispute, "payment_intent") and not status.startswith("warning_"):
-        yield _payment_of(dispute), Withdrawn(status == "won", text(dispute, "id"))
+    # An inquiry ("warning_…") has taken no money. If it becomes a dispute, Stripe reports that the
+    # funds are withdrawn.
+    if not text(dispute, "status").startswith("warning_"):
+        yield from _withdrawn(dispute)
+
+
+def _withdrawn(dispute: Mapping[str, Any]) -> Facts:
+    if text(dispute, "payment_intent"):
+        won = text(dispute, "status") == "won"
+        yield _payment_of(dispute), Withdrawn(won, text(dispute, "id"))
 
 
 _READERS = {
@@ -165,6 +177,7 @@ _READERS = {
     "invoice.paid": _invoice,
     "charge.refunded": _charge,
     "charge.dispute.created": _dispute,
+    "charge.dispute.funds_withdrawn": _withdrawn,
     "charge.dispute.closed": _dispute,
 }
 

@@ -1,4 +1,4 @@
-"""Paid purchases that wait for the owner: their product or user was unknown.
+"""Paid purchases that wait for the owner, mostly because their product or user was unknown.
 
 The store got 200, because it would give up otherwise. The purchase is kept under an id that follows
 from the event's, so a repeated event is one purchase.
@@ -9,21 +9,19 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 from pynamodb.exceptions import DoesNotExist, PutError
 
-from clipmint import aws, clock, unreadable
+from clipmint import aws, clock, cursors, unreadable
 from clipmint.errors import InvalidRequest, PurchaseNotFound, PurchaseNotWaiting
 from clipmint.purchases import payments
-from clipmint.purchases.pack import Store
-from clipmint.purchases.payment import Paid, Report
+from clipmint.purchases.pack import STORES
+from clipmint.purchases.payment import Paid, Reason, Report
 from clipmint.purchases.payment_items import WAITING, WaitingItem
 from clipmint.telemetry import PURCHASE_WAITING, count, logger
 
 Status = Literal["waiting", "applied", "dismissed"]
-MOST_LISTED = 100
-
 _NAMESPACE = uuid.UUID("7d0d2a4e-6d0f-4c50-8d0c-2f3a9b7f6e11")
 
 
@@ -44,15 +42,23 @@ class Purchase:
         return self.report.fact
 
 
-def keep(report: Report, reason: payments.Reason) -> None:
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Part of the purchases, newest first; ``cursor`` continues it, None at its end."""
+
+    purchases: list[Purchase]
+    cursor: str | None
+
+
+def keep(report: Report, reason: Reason) -> None:
     """Keep a purchase for the owner, and raise the alarm. A repeated event changes nothing."""
     paid = report.fact
     if not isinstance(paid, Paid):
         raise TypeError("only a purchase waits")
-    purchase_id = str(uuid.uuid5(_NAMESPACE, f"{report.store} {report.payment_id}"))
+    purchase_id, now = _id_of(report), clock.now()
     item = WaitingItem(
         WAITING,
-        f"PURCHASE#{purchase_id}",
+        _sk(purchase_id),
         store=report.store,
         event_id=report.event_id,
         payment_id=report.payment_id,
@@ -61,7 +67,8 @@ def keep(report: Report, reason: payments.Reason) -> None:
         expires_at=clock.iso(paid.expires_at) if paid.expires_at else None,
         reason=reason,
         status="waiting",
-        received_at=clock.iso(clock.now()),
+        received_at=clock.iso(now),
+        sequence=_milliseconds(now),
     )
     # Emit the metric first: after a crash the store delivers again, and the item is missing still.
     count(PURCHASE_WAITING, store=report.store)
@@ -73,16 +80,59 @@ def keep(report: Report, reason: payments.Reason) -> None:
             raise
 
 
-def list_waiting() -> list[Purchase]:
-    """Up to `MOST_LISTED` purchases that wait."""
-    query = WaitingItem.query(
+def no_longer(report: Report) -> None:
+    """A payment is credited. If it was kept, because another event about it did not name the
+    product or the user, it waits no more."""
+    try:
+        item = WaitingItem.get(WAITING, _sk(_id_of(report)), consistent_read=True)
+    except DoesNotExist:
+        return
+    if item.status != "applied":
+        item.status = "applied"
+        item.save()
+
+
+def list_page(*, status: Status, limit: int, cursor: str | None) -> Page:
+    """Purchases with a status, newest first (strongly consistent), without those that cannot be
+    read.
+
+    Raises `InvalidRequest` for a cursor that is not one of ours.
+    """
+    results = WaitingItem.by_sequence.query(
         WAITING,
-        WaitingItem.sk.startswith("PURCHASE#"),
-        WaitingItem.status == "waiting",
+        filter_condition=WaitingItem.status == status,
         consistent_read=True,
-        limit=MOST_LISTED,
+        scan_index_forward=False,
+        last_evaluated_key=_start_key(cursor) if cursor else None,
     )
-    return list(unreadable.readable(query, _purchase, "purchase", lambda item: str(item.sk)))
+    found: list[Purchase] = []
+    for purchase in unreadable.readable(results, _purchase, "purchase", lambda item: item.sk):
+        if len(found) == limit:
+            last = found[-1]
+            return Page(found, cursors.after_item(clock.iso(last.received_at), last.purchase_id))
+        found.append(purchase)
+    return Page(found, None)
+
+
+def _start_key(cursor: str) -> dict[str, dict[str, Any]]:
+    received_at, purchase_id = cursors.item_in(cursor)
+    return {
+        "user_id": {"S": WAITING},
+        "sequence": {"N": str(_milliseconds(clock.from_iso(received_at)))},
+        "sk": {"S": _sk(purchase_id)},
+    }
+
+
+def _milliseconds(moment: datetime) -> int:
+    return round(moment.timestamp() * 1_000)
+
+
+def _id_of(report: Report) -> str:
+    return str(uuid.uuid5(_NAMESPACE, f"{report.store} {report.payment_id}"))
+
+
+def _sk(purchase_id: str) -> str:
+    return f"PURCHASE#{purchase_id}"
 
 
 def get(purchase_id: str) -> Purchase:
@@ -105,7 +155,12 @@ def apply(purchase_id: str, *, user_id: str | None, product_id: str | None) -> P
     if purchase.status == "dismissed":
         raise PurchaseNotWaiting("This purchase was dismissed")
     paid = purchase.paid
-    fact = replace(paid, user_id=user_id or paid.user_id, product_id=product_id or paid.product_id)
+    fact = replace(
+        paid,
+        user_id=user_id or paid.user_id,
+        product_id=product_id or paid.product_id,
+        waits_for=None,
+    )
     try:
         changed = payments.apply(replace(purchase.report, fact=fact))
     except payments.NotApplied as refused:
@@ -126,6 +181,8 @@ def dismiss(purchase_id: str) -> Purchase:
     purchase, item = get(purchase_id), _item(purchase_id)
     if purchase.status == "dismissed":
         return purchase
+    if payments.credited_user(purchase.report) is not None:
+        raise PurchaseNotWaiting("This payment was credited meanwhile")
     item.status = "dismissed"
     try:
         item.save(condition=WaitingItem.status == "waiting")
@@ -138,13 +195,13 @@ def dismiss(purchase_id: str) -> Purchase:
 
 def _item(purchase_id: str) -> WaitingItem:
     try:
-        return WaitingItem.get(WAITING, f"PURCHASE#{purchase_id}", consistent_read=True)
+        return WaitingItem.get(WAITING, _sk(purchase_id), consistent_read=True)
     except DoesNotExist:
         raise PurchaseNotFound("There is no such purchase") from None
 
 
 def _purchase(item: WaitingItem) -> Purchase:
-    if item.store not in get_args(Store) or item.status not in get_args(Status):
+    if item.store not in STORES or item.status not in get_args(Status):
         raise ValueError("an unknown store or status")
     paid = Paid(
         item.product_id,
@@ -153,7 +210,7 @@ def _purchase(item: WaitingItem) -> Purchase:
     )
     return Purchase(
         purchase_id=item.sk.removeprefix("PURCHASE#"),
-        report=Report(cast("Store", item.store), item.event_id, item.payment_id, paid),
+        report=Report(item.store, item.event_id, item.payment_id, paid),
         reason=item.reason,
         status=cast("Status", item.status),
         received_at=clock.from_iso(item.received_at),
