@@ -544,7 +544,7 @@ def changed(delivery: Delivery, **headers: str) -> Delivery:
     [
         lambda: wire.stripe("charge.refunded", {}, secret="whsec_other"),
         lambda: wire.stripe("charge.refunded", {}, seconds_ago=301),
-        lambda: wire.stripe("charge.refunded", {}, seconds_ago=-301),
+        lambda: wire.stripe("charge.refunded", {}, seconds_ago=-360),
         lambda: Delivery("stripe", checkout().body),
         lambda: changed(checkout(), **{"Stripe-Signature": ""}),
         lambda: changed(checkout(), **{"Stripe-Signature": "t=1"}),
