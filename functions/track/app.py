@@ -14,7 +14,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from clipmint import clock
 from clipmint.execution import withdrawal, workflow
-from clipmint.jobs import job_store
+from clipmint.jobs import job_store, provider_costs
 from clipmint.jobs.job import Job, Stage, SubmissionState
 from clipmint.jobs.job_store import JobFinished, JobMoved
 from clipmint.jobs.outcomes import Failed, FailureCode, Finished, Running
@@ -32,7 +32,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
         too_late = _out_of_time(job, stage)
         # Poll first: a video that is finished at the deadline counts.
         polled = asking.poll(stage) if turn > 0 or too_late else None
-        outcome = too_late if polled is None or isinstance(polled, Running) else polled
+        outcome: Finished | None = too_late
+        if polled is not None and not isinstance(polled, Running):
+            outcome = provider_costs.with_list_price(polled, job, stage)
         if outcome is not None:
             job, stage = _record(job_id, stage, outcome)
     # After a crash before one of these lines, the next attempt finds the outcome and goes on here.

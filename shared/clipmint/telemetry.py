@@ -74,6 +74,9 @@ SWEEP_FAILED = Metric("SweepFailed")
 # Providers. PROVIDER_ERROR is 1 for a response that is the provider's fault and 0 for any other, so
 # its average is the error rate and its sample count is the number of responses.
 PROVIDER_ERROR = Metric("ProviderError", ("provider",))
+# PROVIDER_COST is in USD: as the provider reports it, or by its list price. The records on the jobs
+# are exact; the metric lacks what was recorded right before a crash.
+PROVIDER_COST = Metric("ProviderCost", ("provider",), MetricUnit.NoUnit)
 SUBMISSION_ACCEPTED = Metric("SubmissionAccepted", ("provider",))
 SUBMISSION_REFUSED = Metric("SubmissionRefused", ("provider", "reason"))
 SUBMISSION_UNANSWERED = Metric("SubmissionUnanswered", ("provider",))

@@ -37,7 +37,7 @@ from tests.support import fal_wire, moto_aws
 from tests.support.event_bus import event_bus
 from tests.support.fal_wire import BASE, REQUEST_ID, Signer
 from tests.support.gateway import Answer, Context, answer_of
-from tests.support.jobs import assert_adds_up, begin_sending, journal, task_id_of
+from tests.support.jobs import LISTED, assert_adds_up, begin_sending, journal, task_id_of
 from tests.support.moto_aws import (
     BUCKET,
     Aws,
@@ -377,7 +377,7 @@ def test_track_finds_a_finished_video_and_wakes_the_execution(
     )
     assert run("track") == {"woken": True}
     assert wire.calls == [f"GET {BASE}/status", f"GET {BASE}"]
-    assert now().stages[0].outcome == Succeeded(fal_wire.VIDEO)
+    assert now().stages[0].outcome == Succeeded(fal_wire.VIDEO, LISTED)
     assert [told for told, _ in aws.executions.told] == [token]
 
 
@@ -391,7 +391,7 @@ def test_webhooks_believes_the_signed_event_at_the_time_it_was_signed(
     answer = ask("webhooks")
     assert (answer.status, answer.body) == (200, {"result": "accepted"})
     sent_url = json.loads(read("webhooks")["body"])["payload"]["video"]["url"]
-    assert now().stages[0].outcome == Succeeded(sent_url)
+    assert now().stages[0].outcome == Succeeded(sent_url, LISTED)
     assert [told for told, _ in aws.executions.told] == ["task-token"]
 
 

@@ -346,6 +346,19 @@ def _(world: World) -> None:
     world.begin(act(world, *CANCEL), in_seconds=10)
 
 
+@scenario("declined by Runway and billed", "failed")
+def _(world: World) -> None:
+    """The owner pays for a refused input; the record on the job shows it once."""
+    world.network.arm("runway", "moderation")
+    start(world, "runway")
+
+
+@scenario("declined by Runway, billed after the deadline", "failed")
+def _(world: World) -> None:
+    world.network.arm("runway", "moderation")
+    start(world, "runway", deadline_seconds=60, poll_seconds=[30, 60])
+
+
 @scenario("cancelled too late", "completed")
 def _(world: World) -> None:
     start(world, "fal")

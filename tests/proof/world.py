@@ -57,6 +57,7 @@ from tests.support import moto_aws, streams
 from tests.support.clock import Clock, virtual_time
 from tests.support.gateway import Answer, Context, answer_of, event
 from tests.support.invariants import (
+    STAGES,
     TERMINAL,
     Snapshot,
     left_behind,
@@ -452,13 +453,15 @@ class World:
             made = {
                 (one.get("submission") or one).get("request_id")
                 for one in tries
-                if "media_url" in one.get("outcome", {})
+                if {"media_url", "cost"} & one.get("outcome", {}).keys()
             }
             told = {orphan["request_id"] for orphan in job.get("orphans", [])}
             # The response to our submission is lost, and no webhook arrived: we cannot know of it.
             known = job[name]["submission"].get("request_id") or submission["deliveries"]
             if known and request_id not in made | told:
                 yield f"{name} of job {job_id} was billed, not used, and the owner was not told"
+            elif known and (found := _costs_of(job, request_id)) != [_billed_usd(submission)]:
+                yield f"{name} of job {job_id} has the costs {found} for what was billed"
         withdrawn = {
             submission["request_id"]
             for submission in self.network.submissions()
@@ -523,6 +526,29 @@ class World:
     def _is_overdue(self, job: Mapping[str, Any]) -> bool:
         late = self.timeline.now() - overdue_at(job) > OVERDUE_SECONDS
         return late and not _has_ended(job)
+
+
+def _costs_of(job: Mapping[str, Any], request_id: str) -> list[int | None]:
+    """The costs that are recorded for a generation, in millionths of a USD."""
+    stages = [job[name] for name in STAGES if name in job]
+    runs = [one for stage in stages for one in (stage, *stage.get("earlier", []))]
+    recorded = [
+        one["outcome"]["cost"]
+        for one in runs
+        if (one.get("submission") or one).get("request_id") == request_id
+        and "cost" in one.get("outcome", {})
+    ]
+    orphans = [one for one in job.get("orphans", []) if one["request_id"] == request_id]
+    return [cost.get("usd_micros") for cost in [*recorded, *(one["cost"] for one in orphans)]]
+
+
+def _billed_usd(submission: Mapping[str, Any]) -> int:
+    """What a simulated provider billed, in millionths of a USD. fal does not report it, and every
+    scenario orders Veo 3.1 there."""
+    if "credits" in submission:
+        return int(submission["credits"] * 10_000)
+    usd = submission.get("cost") or 0.40 * int(submission["input"]["duration"].removesuffix("s"))
+    return round(usd * 1_000_000)
 
 
 def _has_ended(job: Mapping[str, Any]) -> bool:

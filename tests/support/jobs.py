@@ -8,12 +8,16 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from clipmint import clock
+from clipmint.catalog.costs import Cost
 from clipmint.catalog.model import Settings
 from clipmint.catalog.route import Route
 from clipmint.credits import grants, holds, ledger
 from clipmint.credits.account import Account, Entry, Limits
 from clipmint.jobs import job_store
 from clipmint.jobs.job import Job, JobStatus, Refusal, Stage, SubmissionState
+
+LISTED = Cost(3_200_000, "USD", "list", 3_200_000)
+"""The list price of the jobs of these tests: eight seconds of Veo 3.1 with sound."""
 
 TOKEN = "the-token"
 ROUTES = {

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from clipmint.catalog.list_prices import ListPrice, ListRate
 from clipmint.catalog.parameters import (
     STANDARD,
     AnyParameter,
@@ -27,7 +28,7 @@ from clipmint.catalog.parameters import (
     ParameterName,
     Switch,
 )
-from clipmint.catalog.pricing import PerSecondPrice, Price, RatePrice
+from clipmint.catalog.pricing import PerSecondPrice, Price, Rate, RatePrice
 from clipmint.catalog.route import Route
 from clipmint.catalog.templates import INPUTS, ITEM, Value
 from clipmint.stages import STAGES
@@ -176,6 +177,9 @@ def _check(model: Entry) -> None:
         raise ValueError("routes: a provider twice")
     if model.last_image != "none" and model.image == "none":
         raise ValueError("a last image needs a first image")
+    for position, route in enumerate(model.routes):
+        if route.list_price is not None:
+            _check_rates(model, route.list_price, f"routes.{position}.list_price")
 
 
 def _check_parameter(model: Entry, name: str, parameter: AnyParameter) -> None:
@@ -229,35 +233,44 @@ def _check_price(model: Entry) -> None:
         if unknown:
             raise ValueError(f"price: no such resolution: {sorted(unknown)}")
     if isinstance(price, RatePrice):
-        _check_rates(model, price)
+        _check_rates(model, price, "price")
+        _check_symmetry(model, price)
 
 
-def _check_rates(model: Entry, price: RatePrice) -> None:
+def _check_rates(model: Entry, price: RatePrice | ListPrice, place: str) -> None:
     declared = model.declared()
     if price.per == "second" and "duration" not in declared:
-        raise ValueError("price: a price per second needs a parameter duration")
-    for position, rate in enumerate(price.rates):
+        raise ValueError(f"{place}: a price per second needs a parameter duration")
+    all_rates: Sequence[Rate | ListRate] = price.rates
+    for position, rate in enumerate(all_rates):
         for name, value in rate.when.items():
             choice = declared.get(name)
             if not isinstance(choice, Choice | Switch) or not choice.accepts(value):
-                raise ValueError(f"price: rates.{position}: {name}: no such choice: {value!r}")
-    for choices in _combinations(model, price):
-        rates = [rate for rate in price.rates if rate.applies_to(choices)]
+                raise ValueError(f"{place}: rates.{position}: {name}: no such choice: {value!r}")
+    for choices in _combinations(model, price, place):
+        rates = [rate for rate in all_rates if rate.applies_to(choices)]
         if len(rates) != 1:
             named = ", ".join(f"{name} {value}" for name, value in choices.items())
-            raise ValueError(f"price: {len(rates) or 'no'} prices for {named or 'all orders'}")
+            raise ValueError(f"{place}: {len(rates) or 'no'} prices for {named or 'all orders'}")
+
+
+def _check_symmetry(model: Entry, price: RatePrice) -> None:
+    for choices in _combinations(model, price, "price"):
+        rates = [rate for rate in price.rates if rate.applies_to(choices)]
         mirrored = {**choices, "aspect_ratio": _mirrored(choices.get("aspect_ratio"))}
         others = [rate for rate in price.rates if rate.applies_to(mirrored)]
         if any(rate.millicredits != rates[0].millicredits for rate in others):
             raise ValueError("price: portrait and landscape must cost the same")
 
 
-def _combinations(model: Entry, price: RatePrice) -> Iterator[dict[str, Value]]:
+def _combinations(
+    model: Entry, price: RatePrice | ListPrice, place: str
+) -> Iterator[dict[str, Value]]:
     names, declared = price.depends_on, model.declared()
     values = [declared[name].extremes() for name in names]
     for count, combination in enumerate(itertools.product(*values)):
         if count >= MAX_COMBINATIONS:
-            raise ValueError(f"price: depends on more than {MAX_COMBINATIONS} combinations")
+            raise ValueError(f"{place}: depends on more than {MAX_COMBINATIONS} combinations")
         yield dict(zip(names, combination, strict=True))
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, Literal, Self, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, model_validator
 
 from clipmint.catalog import templates
+from clipmint.catalog.list_prices import ListPrice
 from clipmint.catalog.templates import Unfit
 
 Kind: TypeAlias = Literal["text", "image", "frames"]
@@ -65,13 +66,15 @@ class Route(_Part):
 
     ``body`` is a template, see `clipmint.catalog.templates`. ``cases`` are the kinds of input that
     the route takes, each with the endpoint and the members that only it has. Without cases, the
-    endpoint and the body are the same for all.
+    endpoint and the body are the same for all. ``list_price`` is what the provider asks for a
+    generation, for the owner's records where the provider reports no cost.
     """
 
     provider: Annotated[str, StringConstraints(min_length=1, max_length=64)]
     endpoint: Endpoint
     body: Members | None = Field(None, exclude_if=lambda body: body is None)
     cases: dict[Kind, Case] = Field(default_factory=dict, exclude_if=lambda cases: not cases)
+    list_price: ListPrice | None = Field(None, exclude_if=lambda price: price is None)
 
     @model_validator(mode="after")
     def _well_formed(self) -> Self:
@@ -97,7 +100,8 @@ class Route(_Part):
         return self
 
     def only(self, kind: Kind) -> Route:
-        """The route for orders of one kind, as a job keeps it: without the cases of the others.
+        """The route for orders of one kind, as a job keeps it: without the cases of the others, and
+        without the notes of its list price.
 
         A route without a body of its own stays as it is.
 
@@ -106,8 +110,9 @@ class Route(_Part):
         Unfit
             The route takes no such orders.
         """
+        price = self.list_price and self.list_price.without_notes()
         if not self.cases:
-            return self
+            return self if price is None else self.model_copy(update={"list_price": price})
         case = self.cases.get(kind)
         if case is None:
             takes = ", ".join(self.cases)
@@ -117,6 +122,7 @@ class Route(_Part):
             endpoint=case.endpoint or self.endpoint,
             body={**(self.body or {}), **case.body},
             ignores=self._ignored(case),
+            list_price=price,
         )
 
     def _ignored(self, case: Case) -> list[str]:

@@ -73,11 +73,10 @@ def _withdraw(job: Job) -> bool:
             outcome = cancel_or_poll(registry.provider(stage.provider), handle)
     except NoAnswer:
         raise _not_known(seconds=5) from None
-    if is_cancelled(outcome):
+    if isinstance(outcome, Failed) and is_cancelled(outcome):
+        cancelled = Failed(FailureCode.CANCELLED, cost=outcome.cost)
         with suppress(JobFinished, JobMoved):
-            job_store.record_outcome(
-                job.job_id, stage.name, Failed(FailureCode.CANCELLED), task_id=stage.task_id
-            )
+            job_store.record_outcome(job.job_id, stage.name, cancelled, task_id=stage.task_id)
     return True
 
 

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from clipmint.errors import NotFound, WebhookNotProven, try_again
 from clipmint.execution import orphans, workflow
-from clipmint.jobs import job_store
+from clipmint.jobs import job_store, provider_costs
 from clipmint.jobs.job import Handle, Job, Stage
 from clipmint.jobs.outcomes import Finished, Outcome, Running, Succeeded
 from clipmint.jobs.verdict import given_up
@@ -86,6 +86,7 @@ def receive(job: Job, stage: Stage, call: WebhookCall) -> Result:
         return "duplicate"
     if isinstance(outcome, Running):
         return "ignored"
+    outcome = provider_costs.with_list_price(outcome, job, stage)
     try:
         job = job_store.record_outcome(
             job.job_id, stage.name, outcome, handle=handle, task_id=stage.task_id
@@ -123,15 +124,18 @@ def _may_have_news(job: Job, stage: Stage, handle: Handle) -> bool:
 
 def _duplicate_or_late(job: Job, called: Stage, outcome: Finished, handle: Handle) -> Result:
     """What a call means for a stage that has an outcome, or whose job has ended. A video that was
-    made after its stage was given up is recorded as an orphan."""
+    made after its stage was given up is recorded as an orphan, and so is a failure that is billed.
+    """
     stage = job.stage(called.name) or called
     _resume(job, stage)
-    if type(_recorded(stage, called)) is type(outcome):
+    recorded = _recorded(stage, called)
+    billed = provider_costs.is_news(outcome, recorded)
+    if type(recorded) is type(outcome) and not billed:
         return "duplicate"
-    if isinstance(outcome, Succeeded):
+    if billed or isinstance(outcome, Succeeded):
         if orphans.is_known(job, handle.request_id):
             return "duplicate"
-        orphans.record(job, stage, handle.request_id)
+        orphans.record(job, stage, handle.request_id, outcome.cost)
     return "late"
 
 

@@ -12,7 +12,7 @@ from clipmint.execution.sending import (
     SubmissionInDoubt,
 )
 from clipmint.execution.submission_plan import Step, next_step
-from clipmint.jobs import job_store
+from clipmint.jobs import job_store, provider_costs
 from clipmint.jobs.job import Handle, SubmissionState
 from clipmint.jobs.outcomes import Failed, FailureCode, Outcome, Running
 from clipmint.providers import health, registry
@@ -77,6 +77,7 @@ def _ask_and_resend(sending: Sending) -> None:
     handle = Handle(attempt.task_id)
     outcome = _poll(sending, handle)
     if not isinstance(outcome, Running):
+        outcome = provider_costs.with_list_price(outcome, job, stage)
         job_store.record_outcome(
             job.job_id, stage.name, outcome, handle=handle, task_id=attempt.task_id
         )

@@ -9,9 +9,11 @@ from __future__ import annotations
 from pynamodb.expressions.condition import size
 
 from clipmint import aws, clock
-from clipmint.jobs import job_store
+from clipmint.catalog.costs import Cost
+from clipmint.jobs import job_store, provider_costs
 from clipmint.jobs.job import Job, Orphan, Stage
 from clipmint.jobs.job_items import JobItem
+from clipmint.providers import health
 from clipmint.records import to_attributes
 from clipmint.telemetry import PAID_ORPHAN, PAID_ORPHAN_CREDITS, emit, logger
 
@@ -22,7 +24,7 @@ class OrphanNotRecorded(Exception):
     """Too many concurrent updates. The caller must retry."""
 
 
-def record(job: Job, stage: Stage, request_id: str) -> None:
+def record(job: Job, stage: Stage, request_id: str, cost: Cost | None = None) -> None:
     """Report an orphan to the owner, once per task of the provider's.
 
     Parameters
@@ -33,6 +35,8 @@ def record(job: Job, stage: Stage, request_id: str) -> None:
         With the provider and endpoint that have the task, and the credits the user would have paid.
     request_id
         The provider's own id of the task.
+    cost
+        As the provider reports it. None: the list price, if it is known.
 
     Raises
     ------
@@ -45,12 +49,14 @@ def record(job: Job, stage: Stage, request_id: str) -> None:
         request_id=request_id,
         credits=stage.credits,
         found_at=clock.now(),
+        cost=cost or provider_costs.list_price(job, stage),
     )
     if is_known(job, request_id):
         return
     # Emit the metric before writing the record. If we crash in between, the next delivery or retry
     # writes the record, and the metric is emitted twice. In the other order it could be lost.
     emit({PAID_ORPHAN: 1, PAID_ORPHAN_CREDITS: orphan.credits})
+    health.billed(stage.provider, orphan.cost)
     logger.error(
         "paid orphan",
         extra={
@@ -60,6 +66,7 @@ def record(job: Job, stage: Stage, request_id: str) -> None:
             "endpoint": orphan.endpoint,
             "model_id": job.model_id,
             "credits": orphan.credits,
+            "usd": orphan.cost.usd if orphan.cost else None,
             "request_id": request_id,
         },
     )

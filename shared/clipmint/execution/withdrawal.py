@@ -8,15 +8,17 @@ from __future__ import annotations
 from contextlib import suppress
 
 from clipmint.execution import orphans
+from clipmint.jobs import provider_costs
 from clipmint.jobs.job import Handle, Job, Stage
-from clipmint.jobs.outcomes import Failed, Outcome
+from clipmint.jobs.outcomes import Failed, Outcome, Running
 from clipmint.providers import registry
 from clipmint.providers.asking import NoAnswer, asking, cancel_or_poll
 from clipmint.providers.base import Provider
 
 
 def cancel_or_record(job: Job, stage: Stage, *, unanswered: set[str] | None = None) -> None:
-    """Cancel the task of a stage that was given up. If it is made anyway, record it as an orphan.
+    """Cancel the task of a stage that was given up. If it is made anyway, or failed and is billed,
+    record it as an orphan.
 
     A task that has begun is recorded at once, with what it may cost: the provider bills it if it
     succeeds, and the webhook that reports this may be lost. If the provider gives no answer, its
@@ -50,8 +52,9 @@ def cancel_or_record(job: Job, stage: Stage, *, unanswered: set[str] | None = No
     except NoAnswer:
         unanswered.add(stage.provider)
     made = not reports_later if outcome is None else not isinstance(outcome, Failed)
-    if made:
-        orphans.record(job, stage, handle.request_id)
+    if made or (outcome and provider_costs.is_news(outcome, stage.outcome)):
+        cost = None if outcome is None or isinstance(outcome, Running) else outcome.cost
+        orphans.record(job, stage, handle.request_id, cost)
 
 
 def cancel_unused(provider: Provider, job: Job, stage: Stage, handle: Handle) -> None:

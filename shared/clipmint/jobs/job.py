@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from clipmint.catalog.costs import Cost
 from clipmint.catalog.entry import Settings
 from clipmint.catalog.route import Route
 from clipmint.jobs.outcomes import Failed, FailureCode, Finished, Succeeded
@@ -124,7 +125,8 @@ class Orphan:
     """A generation that the provider bills although no job uses it: the job continues, or has
     ended, without it.
 
-    ``credits`` is the price for the user, the best estimate of the owner's cost that we have.
+    ``credits`` is the price for the user, and ``cost`` what the provider bills, or may bill if it
+    has not finished; None if that is not known.
     """
 
     stage: str
@@ -133,6 +135,7 @@ class Orphan:
     request_id: str
     credits: int
     found_at: datetime
+    cost: Cost | None = None
 
 
 @dataclass(frozen=True, slots=True)

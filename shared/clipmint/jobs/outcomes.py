@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from clipmint.catalog.costs import Cost
+
 
 class FailureCode(StrEnum):
     """Why a job ended without a video; the API's ``error_code``."""
@@ -71,21 +73,27 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Succeeded:
-    """Finished; the provider keeps the file at ``media_url`` for a limited time."""
+    """Finished; the provider keeps the file at ``media_url`` for a limited time.
+
+    ``cost``: what the provider bills; None if it is not known.
+    """
 
     media_url: str
+    cost: Cost | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
     """Finished without a file. ``detail`` is the provider's message, for logs only.
 
-    ``transient``: the same request may succeed at another time, as a new submission.
+    ``transient``: the same request may succeed at another time, as a new submission. ``cost``: what
+    the provider bills all the same; None if that is nothing or not known.
     """
 
     code: FailureCode
     detail: str = ""
     transient: bool = False
+    cost: Cost | None = None
 
 
 Outcome = Running | Succeeded | Failed

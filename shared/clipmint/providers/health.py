@@ -6,6 +6,7 @@ Every answer is counted as the provider's fault or not. An answer that refuses t
 
 from __future__ import annotations
 
+from clipmint.catalog.costs import Cost
 from clipmint.jobs.outcomes import PROVIDERS_FAULT, Failed, FailureCode, Finished
 from clipmint.providers import registry
 from clipmint.providers.base import (
@@ -21,6 +22,7 @@ from clipmint.providers.registry import ProviderNotConfigured
 from clipmint.telemetry import (
     OWNER_ACCOUNT_REFUSED,
     POLL_UNANSWERED,
+    PROVIDER_COST,
     PROVIDER_ERROR,
     count,
     logger,
@@ -45,6 +47,13 @@ def outcome_recorded(provider: str, outcome: Finished) -> None:
     """Count a stage's outcome, once it is recorded."""
     at_fault = isinstance(outcome, Failed) and outcome.code in PROVIDERS_FAULT
     count(PROVIDER_ERROR, int(at_fault), provider=provider)
+    billed(provider, outcome.cost)
+
+
+def billed(provider: str, cost: Cost | None) -> None:
+    """Count a cost of the owner's, once it is recorded; not one whose value in USD is unknown."""
+    if cost is not None and cost.usd:
+        count(PROVIDER_COST, cost.usd, provider=provider)
 
 
 def no_answer(

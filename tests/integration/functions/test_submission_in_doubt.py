@@ -34,6 +34,7 @@ from functions.track.app import handler as track
 from tests.support.clock import Clock
 from tests.support.gateway import Context
 from tests.support.jobs import (
+    LISTED,
     ROUTES,
     TOKEN,
     assert_adds_up,
@@ -357,7 +358,7 @@ def test_a_video_that_is_there_at_the_deadline_is_not_cancelled(
     hands.forward(seconds=600)
     providers["fal"].polls = [VIDEO]
     look(job)
-    assert stage_of(job).outcome == VIDEO
+    assert stage_of(job).outcome == replace(VIDEO, cost=LISTED)
     assert providers["fal"].cancelled == []
 
 

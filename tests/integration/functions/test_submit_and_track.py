@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,7 +29,15 @@ from functions.submit.app import handler as submit
 from functions.track.app import handler as track
 from tests.support.clock import Clock
 from tests.support.gateway import Context
-from tests.support.jobs import as_stored, assert_adds_up, begin_sending, open_job, refuse, state_of
+from tests.support.jobs import (
+    LISTED,
+    as_stored,
+    assert_adds_up,
+    begin_sending,
+    open_job,
+    refuse,
+    state_of,
+)
 from tests.support.moto_aws import WEBHOOKS, Aws
 from tests.support.scripted_provider import HANDLE, ScriptedProvider
 
@@ -340,7 +349,7 @@ def test_a_lost_webhook_is_found_by_the_next_poll(
     look(sent)
     provider.polls = [VIDEO]
     assert look(sent, 1, "second-token")
-    assert as_stored(sent).stages[0].outcome == VIDEO
+    assert as_stored(sent).stages[0].outcome == replace(VIDEO, cost=LISTED)
     [(token, told)] = aws.executions.told
     assert (token, json.loads(told["output"])) == ("second-token", {"stage": "video"})
 
@@ -413,7 +422,7 @@ def test_a_video_found_at_the_deadline_is_kept(
     hands.forward(seconds=61)
     provider.polls = [VIDEO]
     look(job, turn)
-    assert as_stored(job).stages[0].outcome == VIDEO
+    assert as_stored(job).stages[0].outcome == replace(VIDEO, cost=LISTED)
     assert provider.polled == [HANDLE]
 
 

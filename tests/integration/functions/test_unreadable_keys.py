@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -26,7 +27,15 @@ from functions.track.app import handler as track
 from functions.webhooks.app import handler as webhooks
 from tests.support.clock import Clock
 from tests.support.gateway import Answer, Caller, Context
-from tests.support.jobs import TASK_ID, TOKEN, as_stored, assert_adds_up, begin_sending, open_job
+from tests.support.jobs import (
+    LISTED,
+    TASK_ID,
+    TOKEN,
+    as_stored,
+    assert_adds_up,
+    begin_sending,
+    open_job,
+)
 from tests.support.moto_aws import KEYS, Aws, publish_keys, write_keys
 from tests.support.scripted_provider import (
     HANDLE,
@@ -120,7 +129,7 @@ def test_a_webhook_that_brings_its_outcome_is_processed(
     webhook_sender(scripted["fal"]).notices = [Notice(HANDLE, VIDEO)]
     answer = deliver(job)
     assert (answer.status, answer.body) == (200, {"result": "accepted"})
-    assert as_stored(job).stages[0].outcome == VIDEO
+    assert as_stored(job).stages[0].outcome == replace(VIDEO, cost=LISTED)
 
 
 def test_a_webhook_that_needs_a_poll_is_to_be_delivered_again(

@@ -28,7 +28,7 @@ from clipmint.providers.runware import Runware, RunwareSettings
 from functions.webhooks.app import handler
 from tests.support.fal_wire import ENDPOINT, NOW, QUEUE, REQUEST_ID, VIDEO, Signer
 from tests.support.gateway import Answer, Context, answer_of, event
-from tests.support.jobs import TASK_ID, begin_sending, open_job, task_id_of
+from tests.support.jobs import LISTED, TASK_ID, begin_sending, open_job, task_id_of
 from tests.support.moto_aws import Aws
 from tests.support.runware_wire import VIDEO as RUNWARE_VIDEO
 
@@ -144,7 +144,7 @@ def target(aws: Aws) -> Iterator[Target]:
             assert (answer.status, answer.body) == (200, {"result": "accepted"})
             found = job_store.get(sent[provider].job_id)
             assert found
-            assert found.stages[0].outcome == Succeeded(url)
+            assert found.stages[0].outcome == Succeeded(url, LISTED)
             # And once: the genuine call is a replay from now on.
             before = [aws.items(table) for table in ("JOBS_TABLE", "LEDGER_TABLE")]
             answer = target.deliver(headers, body, provider=provider)

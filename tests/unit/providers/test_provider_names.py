@@ -17,6 +17,7 @@ KNOW_THEM_ALL = {
     "shared/clipmint/catalog/defaults.py",
     "shared/clipmint/catalog/families.py",
     "shared/clipmint/catalog/known_endpoints.py",
+    "shared/clipmint/catalog/known_list_prices.py",
     "shared/clipmint/orders/order_settings.py",
 }
 

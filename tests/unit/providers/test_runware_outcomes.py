@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clipmint.catalog.costs import Cost
 from clipmint.jobs.job import Handle
 from clipmint.jobs.outcomes import Failed, FailureCode, Outcome, Running, Succeeded
 from clipmint.providers.base import ProviderUnavailable
@@ -45,7 +46,7 @@ def test_a_result_is_asked_for_by_the_tasks_uuid() -> None:
 @pytest.mark.parametrize(
     "members",
     [
-        {"status": "success", "videoUUID": "v", "videoURL": VIDEO, "cost": 1.6, "seed": 42},
+        {"status": "success", "videoUUID": "v", "videoURL": VIDEO, "cost": 0, "seed": 42},
         {"videoUUID": "v", "videoURL": VIDEO},
         {"status": "something-new", "videoURL": VIDEO},
         {"status": "success", "videoURL": VIDEO, "NSFWContent": False},
@@ -282,3 +283,18 @@ def test_every_runware_response_is_an_outcome_or_polled_again(
 def test_an_http_error_status_is_an_error_of_the_poll(status: int, code: str) -> None:
     with pytest.raises(ProviderUnavailable):
         polled(status, {"errors": [{"code": code, "message": "words", "taskUUID": TASK_ID}]})
+
+
+def usd(micros: int) -> Cost:
+    return Cost(micros, "USD", "reported", micros)
+
+
+def test_the_cost_of_a_result_is_reported_in_usd() -> None:
+    assert polled(200, {"data": [item(videoURL=VIDEO, cost=1.6)]}) == Succeeded(
+        VIDEO, usd(1_600_000)
+    )
+    marked = polled(200, {"data": [item(videoURL=VIDEO, cost=0.4, NSFWContent=True)]})
+    failed = polled(200, {"data": [item(status="error", code="inferenceError", cost=0.2)]})
+    assert isinstance(marked, Failed)
+    assert isinstance(failed, Failed)
+    assert (marked.cost, failed.cost) == (usd(400_000), usd(200_000))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
+from clipmint.catalog.costs import Cost
 from clipmint.jobs.job import Handle
 from clipmint.jobs.outcomes import Failed, FailureCode, Running, Succeeded
 from clipmint.providers.base import ProviderUnavailable
@@ -135,3 +136,26 @@ def test_an_id_that_cannot_be_runways_is_never_asked_for(task_id: str) -> None:
     with pytest.raises(ProviderUnavailable):
         adapter.cancel(Handle(task_id))
     assert wire.requests == []
+
+
+def credits_(amount: int) -> Cost:
+    return Cost(amount * 1_000_000, "provider_credit", "reported", amount * 10_000)
+
+
+def test_the_cost_of_a_task_is_reported_with_its_end() -> None:
+    adapter, _ = runway(
+        task_answer("SUCCEEDED", output=[VIDEO], cost={"credits": 60}),
+        task_answer("FAILED", failureCode="SAFETY.INPUT.TEXT", cost={"credits": 48}),
+        task_answer("FAILED", failureCode="INTERNAL", cost={"credits": 0}),
+        task_answer("CANCELLED", cost={"credits": 20}),
+        task_answer("SUCCEEDED", output=[], cost={"credits": 5}),
+    )
+    ends = [adapter.poll(HANDLE) for _ in range(5)]
+    costs = [None if isinstance(end, Running) else end.cost for end in ends]
+    assert costs == [credits_(60), credits_(48), credits_(0), credits_(20), credits_(5)]
+
+
+@pytest.mark.parametrize("cost", [None, 48, [], {}, {"credits": "48"}, {"credits": -1}])
+def test_an_unreadable_cost_is_none_and_no_error(cost: object) -> None:
+    adapter, _ = runway(task_answer("SUCCEEDED", output=[VIDEO], cost=cost))
+    assert adapter.poll(HANDLE) == Succeeded(VIDEO)

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
+from clipmint.catalog.costs import USD, Cost, reported
 from clipmint.jobs.outcomes import Failed
 from clipmint.providers.runware import failures
 from clipmint.providers.runware.failures import Kind, Meaning
@@ -35,6 +36,8 @@ class Error:
         Type of the failed task, or ``getResponse`` or ``authentication``; empty if not stated.
     of_item
         The error, or the item that contains it, has the status ``error``: the task ended with it.
+    cost
+        What Runware bills all the same, if it states that.
     """
 
     meaning: Meaning
@@ -42,6 +45,7 @@ class Error:
     addressed: bool
     task_type: str
     of_item: bool
+    cost: Cost | None = None
 
     @property
     def kind(self) -> Kind:
@@ -50,7 +54,8 @@ class Error:
     @property
     def failed(self) -> Failed:
         """The task's failure, if the task ended with this error."""
-        return Failed(self.meaning.code, self.detail, transient=self.meaning.transient)
+        meaning = self.meaning
+        return Failed(meaning.code, self.detail, transient=meaning.transient, cost=self.cost)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +107,13 @@ class Envelope:
         return "; ".join(error.detail for error in self.errors[:3]) or f"HTTP {status}"
 
 
+def cost_of(item: Mapping[str, object]) -> Cost | None:
+    """The cost that Runware reports for an item of a task, in USD (docs). A cost of 0 does not
+    prove that the item was free (seen), so it counts as not reported."""
+    cost = reported(item.get("cost"), USD)
+    return cost if cost and cost.micros else None
+
+
 def task_uuid(value: object) -> str | None:
     """``value`` in lower case if it is a UUID, else None."""
     return value.lower() if isinstance(value, str) and _UUID.fullmatch(value) else None
@@ -140,4 +152,5 @@ def _error(
         addressed=_named(raw) is not None,
         task_type=text("taskType"),
         of_item=of_item or raw.get("status") == "error",
+        cost=cost_of(merged),
     )

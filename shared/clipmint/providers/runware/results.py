@@ -3,7 +3,7 @@
 A task is finished when there is a file; its ``status`` may then be missing (seen; the SDK also
 searches for the URL). ``data`` is empty for a waiting task as well as for an unknown one (seen), so
 the task is `Running` until the job's deadline. Responses are cumulative and may repeat a result. We
-order one file; if there are several, we take the first.
+order one file; if there are several, we take the first. `cost_of` reads its cost.
 
 The hard part: does an error belong to the task or to our ``getResponse`` request? Runware may
 reject our key, or be down, while the task runs on and has to be paid for: with a refund, a video
@@ -17,11 +17,11 @@ for the account; then the mark is a refusal, and we deliver no file that has it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from clipmint.jobs.outcomes import Failed, FailureCode, Outcome, Running, Succeeded
 from clipmint.providers.base import AccountRefused, ProviderUnavailable
-from clipmint.providers.runware.envelope import Envelope, Error
+from clipmint.providers.runware.envelope import Envelope, Error, cost_of
 from clipmint.providers.runware.failures import ACCOUNT, Kind
 from clipmint.providers.transport import Response, excerpt
 from clipmint.providers.urls import usable_media_url
@@ -60,21 +60,23 @@ def read_result(response: Response, task_id: str, secrets: Iterable[str]) -> Out
     raise unusable(f"HTTP {response.status}: the response has no data")
 
 
-def _file(items: Iterable[Mapping[str, object]]) -> Outcome | None:
+def _file(items: Sequence[Mapping[str, object]]) -> Outcome | None:
     """The outcome in the task's items, or None while the task is running."""
     marked = unusable = False
+    cost = next(filter(None, map(cost_of, items)), None)
     for item in items:
         found = [item[name] for name in _FILES if item.get(name)]
         url = next(filter(None, map(usable_media_url, found)), None)
         if url is not None and item.get("NSFWContent") is not True:
-            return Succeeded(url)
+            return Succeeded(url, cost_of(item))
         marked = marked or url is not None
         unusable = unusable or bool(found) or item.get("status") == "success"
     if marked:
-        return Failed(FailureCode.CONTENT_POLICY, "the result is marked NSFWContent")
+        return Failed(FailureCode.CONTENT_POLICY, "the result is marked NSFWContent", cost=cost)
     if unusable:
         named = excerpt(", ".join(sorted({name for item in items for name in item})))
-        return Failed(FailureCode.PROVIDER_ERROR, f"the result has no usable URL: {named}")
+        detail = f"the result has no usable URL: {named}"
+        return Failed(FailureCode.PROVIDER_ERROR, detail, cost=cost)
     return None
 
 

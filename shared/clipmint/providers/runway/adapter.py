@@ -28,9 +28,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
+from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal
 
+from clipmint.catalog.costs import PROVIDER_CREDIT, Cost, reported
 from clipmint.catalog.templates import Body
 from clipmint.jobs.job import Handle
 from clipmint.jobs.outcomes import Failed, FailureCode, Outcome, Running, Succeeded
@@ -46,7 +49,7 @@ from clipmint.providers.base import (
     UnfitTask,
 )
 from clipmint.providers.runway import failures
-from clipmint.providers.runway.settings import API_VERSION, RunwaySettings
+from clipmint.providers.runway.settings import API_VERSION, CREDIT_USD_MICROS, RunwaySettings
 from clipmint.providers.transport import SUBMISSION, Patience, Response, Transport, excerpt
 from clipmint.providers.urls import usable_media_url
 
@@ -132,6 +135,7 @@ class Runway:
 
     def poll(self, handle: Handle) -> Outcome:
         """Read the task. A success has a newly signed URL; each is valid for a day or two (docs).
+        An ended task states its cost, also a failed one: a refused input is billed (docs).
 
         Every status except three is `Running`, also a new one of Runway's: the job's deadline ends
         it. An error response to the poll is no outcome, not even 404. Runway responds 404 for a
@@ -148,11 +152,12 @@ class Runway:
         task = self._task(response)
         match task["status"]:
             case "SUCCEEDED":
-                return _output(task.get("output"))
+                return _output(task.get("output"), _cost(task))
             case "FAILED":
-                return failures.of_task(task.get("failureCode"), task.get("failure"))
+                failed = failures.of_task(task.get("failureCode"), task.get("failure"))
+                return replace(failed, cost=_cost(task))
             case "CANCELLED":
-                return Failed(FailureCode.CANCELLED, "CANCELLED")
+                return Failed(FailureCode.CANCELLED, "CANCELLED", cost=_cost(task))
             case _:
                 return Running()
 
@@ -217,10 +222,17 @@ class Runway:
         return unusable(f"Runway responded {response.status} to a request about a task: {message}")
 
 
-def _output(output: object) -> Outcome:
+def _cost(task: Mapping[str, object]) -> Cost | None:
+    cost = task.get("cost")
+    amount = cost.get("credits") if isinstance(cost, dict) else None
+    return reported(amount, PROVIDER_CREDIT, CREDIT_USD_MICROS)
+
+
+def _output(output: object, cost: Cost | None) -> Outcome:
     """The first of the task's files; we never request more than one."""
     urls = output if isinstance(output, list) else []
     url = next(filter(None, map(usable_media_url, urls)), None)
     if url is None:
-        return Failed(FailureCode.PROVIDER_ERROR, "SUCCEEDED without a usable output URL")
-    return Succeeded(url)
+        detail = "SUCCEEDED without a usable output URL"
+        return Failed(FailureCode.PROVIDER_ERROR, detail, cost=cost)
+    return Succeeded(url, cost)

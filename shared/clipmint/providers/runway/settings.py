@@ -12,6 +12,10 @@ API_VERSION = "2024-11-06"
 this version, and Runway rejects unknown fields. Never change one without the other."""
 
 
+CREDIT_USD_MICROS = 10_000
+"""What Runway asks for one of its credits, in millionths of a USD (docs: pricing)."""
+
+
 class RunwaySettings(AdapterSettings):
     """Runway's address and our key.
 
