@@ -12,7 +12,7 @@ from clipmint.catalog import model_store
 from clipmint.catalog.costs import Cost
 from clipmint.catalog.defaults import DEFAULT_CATALOG
 from clipmint.catalog.model import Model
-from clipmint.credits import ledger
+from clipmint.credits import holds
 from clipmint.jobs import job_store, provider_costs
 from clipmint.jobs.job import Asset, Handle, Job
 from clipmint.jobs.outcomes import Failed, FailureCode, Succeeded
@@ -167,7 +167,7 @@ def test_no_answer_and_no_event_contains_a_cost(bus: Bus, outcome: Any) -> None:
     job_store.record_outcome(job.job_id, "video", outcome)
     if isinstance(outcome, Succeeded):
         job_store.record_asset(job.job_id, "video", ASSET)
-    ledger.settle(job.job_id, lambda found: verdict(found, "GenerationFailed"))
+    holds.settle(job.job_id, lambda found: verdict(found, "GenerationFailed"))
     assert provider_costs.usd_micros(now(job)) == MICROS
     call = Caller(status)
     paths = (
