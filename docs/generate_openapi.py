@@ -28,6 +28,7 @@ from functions.admin import app as admin  # noqa: E402
 from functions.cancel import app as cancel  # noqa: E402
 from functions.doors import app as doors  # noqa: E402
 from functions.generate import app as generate  # noqa: E402
+from functions.operator import app as operator  # noqa: E402
 from functions.projects import app as projects  # noqa: E402
 from functions.status import app as status  # noqa: E402
 
@@ -114,6 +115,7 @@ PARAMETERS = {
     "scene_id": "The id of a scene",
     "model_id": "The id of a model, from the list of models",
     "product_id": "The id of a product that is sold",
+    "user_id": "The id of a user, the subject of the token",
     "purchase_id": "The id of a purchase, from the list of purchases that wait",
     "limit": "How many at most in one page",
     "offset": "How many of the newest to leave out",
@@ -146,7 +148,7 @@ def document() -> dict[str, Any]:
     paths: dict[str, Any] = {}
     schemas: dict[str, Any] = {}
     merged: dict[str, Any] = {}
-    for module in (generate, status, projects, cancel, admin, doors):
+    for module in (generate, status, projects, cancel, admin, operator, doors):
         part = module.app.get_openapi_schema(title="Clipmint", version=version).model_dump(
             mode="json", by_alias=True, exclude_none=True
         )

@@ -27,6 +27,7 @@ from clipmint.jobs.job import JobStatus
 from clipmint.lots import CreditKind
 from clipmint.purchases.pack import Pack
 from clipmint.stages import StepName
+from docs import openapi_operator
 
 ORDERED_AT = "2026-03-01T09:30:00.000Z"
 ENDED_AT = "2026-03-01T09:31:10.000Z"
@@ -336,7 +337,8 @@ _RESPONSES: list[BaseModel] = [
     ),
 ]
 BY_MODEL: dict[str, Any] = {
-    type(response).__name__: response.model_dump(mode="json") for response in _RESPONSES
+    type(response).__name__: response.model_dump(mode="json")
+    for response in [*_RESPONSES, *openapi_operator.RESPONSES]
 }
 """By the name of the response model."""
 

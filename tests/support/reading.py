@@ -25,6 +25,7 @@ FUNCTIONS = (
     "Webhooks",
     "Purchases",
     "Admin",
+    "Operator",
     "Submit",
     "Track",
     "Migrate",

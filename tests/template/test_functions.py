@@ -52,6 +52,10 @@ VARIABLES = {
     "Webhooks": f"JOBS_TABLE {PROVIDERS}",
     "Purchases": "LEDGER_TABLE STORE_SECRETS_ARN",
     "Admin": f"API_BASE_PATH LEDGER_TABLE MODELS_TABLE {DELIVERY} WEBHOOK_TEST_HOSTS",
+    "Operator": (
+        "API_BASE_PATH LEDGER_TABLE JOBS_TABLE MODELS_TABLE PROJECTS_TABLE IDEMPOTENCY_TABLE "
+        "ENDPOINTS_TABLE"
+    ),
     "Submit": (
         f"JOBS_TABLE PROJECTS_TABLE IDEMPOTENCY_TABLE WEBHOOK_BASE_URL IMAGES_BASE_URL {PROVIDERS}"
     ),
@@ -199,7 +203,11 @@ def test_a_deployment_checks_the_overrides() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["Generate", "Status", "Projects", "Cancel", "Doors", "Webhooks", "Purchases", "Admin"]
+    "name",
+    [
+        *("Generate", "Status", "Projects", "Cancel", "Doors", "Webhooks", "Purchases", "Admin"),
+        "Operator",
+    ],
 )
 def test_a_function_behind_the_api_answers_before_the_gateway_gives_up(name: str) -> None:
     assert function(name)["Timeout"] < GATEWAY_TIMEOUT_SECONDS

@@ -110,6 +110,18 @@ EXPECTED = {
         ),
         "Deliveries": "sqs:SendMessage",
     },
+    # Reads everything but secrets, and writes nothing.
+    "Operator": {
+        "LedgerTable": f"{READ} dynamodb:Query",
+        "LedgerTable/index/by_sequence": "dynamodb:Query",
+        "JobsTable": f"{READ} dynamodb:BatchGetItem",
+        "JobsTable/index/by_user": "dynamodb:Query",
+        "JobsTable/index/by_status": "dynamodb:Query",
+        "ModelsTable": f"{READ} dynamodb:Scan",
+        "ProjectsTable/index/by_creation": "dynamodb:Query",
+        "IdempotencyTable": READ,
+        "EndpointsTable": f"{READ} dynamodb:Query",
+    },
     "Submit": {
         "JobsTable": JOB,
         "ProjectsTable": "dynamodb:UpdateItem",
@@ -267,6 +279,8 @@ def test_only_the_function_that_signs_reads_the_secrets_of_endpoints() -> None:
     assert limits == {
         ("AdminFunctionRole", READ): not_secrets,
         ("AdminFunctionRole", "dynamodb:Query"): not_secrets,
+        ("OperatorFunctionRole", READ): not_secrets,
+        ("OperatorFunctionRole", "dynamodb:Query"): not_secrets,
         ("EventsFunctionRole", "dynamodb:Query"): {
             "ForAllValues:StringEquals": {keys: [ENDPOINTS]}
         },

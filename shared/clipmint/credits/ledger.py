@@ -105,6 +105,20 @@ def entries_of(user_id: str, *, limit: int, before: int | None) -> EntryPage:
     return EntryPage(entries[:limit], entries[limit - 1].sequence if more else None)
 
 
+def entries_about(user_id: str, job_id: str) -> list[Entry]:
+    """The entries of a job's holds and of their ends, oldest first (strongly consistent), without
+    those that cannot be read."""
+    found = [
+        item
+        for kind in ("HOLD", "RESOLVED")
+        for item in EntryItem.query(
+            user_id, EntryItem.sk.startswith(f"ENTRY#{kind}#{job_id}#"), consistent_read=True
+        )
+    ]
+    readable = unreadable.readable(found, _entry, "entry", lambda item: f"{user_id} {item.sk}")
+    return sorted(readable, key=lambda entry: entry.sequence)
+
+
 def _entry(item: EntryItem) -> Entry:
     return Entry(
         user_id=item.user_id,

@@ -104,6 +104,16 @@ def event_id(*parts: str) -> str:
     return f"evt_{uuid.uuid5(_NAMESPACE, json.dumps(parts)).hex}"
 
 
+def end_id(job_id: str) -> str:
+    """The id of the event of a job's end."""
+    return event_id("job", job_id, "ended")
+
+
+def orphan_id(job_id: str, provider: str, request_id: str) -> str:
+    """The id of the event about an orphan of a job."""
+    return event_id("job", job_id, "orphan", provider, request_id)
+
+
 def changes_in(record: Mapping[str, Any], *, low_credits: int) -> Changes:
     """The events of one record of the stream of the Jobs or the Ledger table.
 
@@ -205,7 +215,7 @@ def _ended(job: Plain) -> Event:
         "error_code": job.get("failure"),
     }
     kind = ENDS[job["status"]]
-    return Event(event_id("job", job["job_id"], "ended"), kind, job["completed_at"], data)
+    return Event(end_id(job["job_id"]), kind, job["completed_at"], data)
 
 
 def has_file(stage: Plain) -> bool:
@@ -241,7 +251,7 @@ def _orphan(new: Plain, old: Plain, orphan: Any) -> Event | None:
         return None
     names = ("stage", "provider", "endpoint", "request_id", "credits")
     return Event(
-        event_id("job", new["job_id"], "orphan", *key),
+        orphan_id(new["job_id"], *key),
         ORPHAN_RECORDED,
         orphan["found_at"],
         _job_data(new) | {name: orphan[name] for name in names},

@@ -52,9 +52,14 @@ class Delivery:
     created_at: datetime
 
 
+def id_of(timestamp: str, event_id: str) -> str:
+    """The id of the deliveries of an event, the same for each endpoint."""
+    return f"{timestamp}_{event_id}"
+
+
 def create(endpoint_id: str, event: Event) -> str:
     """Record that an event is to be delivered, unless that is recorded. Returns its id."""
-    delivery_id = f"{event.timestamp}_{event.event_id}"
+    delivery_id = id_of(event.timestamp, event.event_id)
     now = clock.now()
     item = DeliveryItem(
         endpoint_id,

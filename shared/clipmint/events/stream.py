@@ -3,6 +3,8 @@
 A record is done when all its events were accepted. If one is not, the record and those after it
 are read again, as long as the stream keeps them. So each event is emitted at least once, and never
 one without a committed change.
+
+The record of a job's end also makes the job be found by its ids (`job_search.remember`).
 """
 
 from __future__ import annotations
@@ -14,6 +16,9 @@ from clipmint import unreadable
 from clipmint.events import bus, clips, endpoints, fan_out
 from clipmint.events.changes import NOTHING, Changes, Event, changes_in
 from clipmint.events.endpoints import Endpoint
+from clipmint.jobs import job_search
+from clipmint.jobs.job import Job
+from clipmint.jobs.job_items import JobItem, to_job
 from clipmint.settings import EventSettings
 from clipmint.telemetry import EVENT_DELAYED, EVENT_EMITTED, count, logger
 
@@ -32,6 +37,8 @@ def emit_all(records: Sequence[Record]) -> str | None:
     receivers: list[Endpoint] | None = None
     for record in records:
         try:
+            if (job := _ended_job(record)) is not None:
+                job_search.remember(job)
             for event in _events(record, settings):
                 bus.put(event, settings.event_bus)
                 if receivers is None:
@@ -44,6 +51,18 @@ def emit_all(records: Sequence[Record]) -> str | None:
             count(EVENT_DELAYED)
             return str(record["dynamodb"]["SequenceNumber"])
     return None
+
+
+def _ended_job(record: Record) -> Job | None:
+    """The job in a record of the Jobs table, if it has ended and can be read."""
+    new = record["dynamodb"].get("NewImage", {})
+    if "job_id" not in record["dynamodb"]["Keys"] or not new or "open" in new:
+        return None
+    try:
+        return to_job(JobItem.from_raw_data(dict(new)))
+    except unreadable.UNREADABLE as error:
+        unreadable.report("job", str(record["dynamodb"]["Keys"]), error)
+        return None
 
 
 def _events(record: Record, settings: EventSettings) -> Iterator[Event]:

@@ -60,6 +60,20 @@ class ByDeadline(GlobalSecondaryIndex[Any]):
     created_at = UnicodeAttribute()
 
 
+class ByStatus(GlobalSecondaryIndex[Any]):
+    """All users' jobs by stored status and time, for the owner."""
+
+    class Meta:
+        index_name = "by_status"
+        projection = IncludeProjection(["user_id", "model_id"])
+
+    status = UnicodeAttribute(hash_key=True)
+    created_at = UnicodeAttribute(range_key=True)
+    job_id = UnicodeAttribute()
+    user_id = UnicodeAttribute()
+    model_id = UnicodeAttribute()
+
+
 OPEN = "1"
 """Value of ``open`` on every job that is not terminal."""
 
@@ -101,6 +115,7 @@ class JobItem(Model):
 
     by_user = ByUser()
     by_deadline = ByDeadline()
+    by_status = ByStatus()
 
 
 def to_item(job: Job) -> JobItem:

@@ -74,7 +74,7 @@ def list_for_user(
             break
         last = item
         fits = all(value in {None, getattr(item, name)} for name, value in wanted.items())
-        if fits and _may_have(status, item.status) and not item.deleted:
+        if fits and may_have(status, item.status) and not item.deleted:
             fitting.append(item.job_id)
     read = get_many(fitting, consistent=False, all_readable=False)
     # Leave out what does not match: the index shows every running job as pending, and a job may
@@ -87,7 +87,7 @@ def list_for_user(
     return Page(found, following)
 
 
-def _may_have(status: JobStatus | None, indexed: str) -> bool:
+def may_have(status: JobStatus | None, indexed: str) -> bool:
     """Whether a job with this status in the index may have the status that is asked for."""
     return status is None or indexed == status.value or {indexed, status.value} <= _RUNNING
 
@@ -107,6 +107,17 @@ def open_in_project(user_id: str, project_id: str, scene_id: str | None = None) 
         condition = condition & (JobItem.scene_id == scene_id)
     since = ByUser.created_at >= clock.iso(clock.now() - OPEN_FOR)
     return [item.job_id for item in JobItem.by_user.query(user_id, since, condition)]
+
+
+def open_of_user(user_id: str) -> list[Job]:
+    """A user's jobs that have not ended, newest first. One may have ended since, or may have
+    started and not be listed yet."""
+    since = ByUser.created_at >= clock.iso(clock.now() - OPEN_FOR)
+    found = JobItem.by_user.query(
+        user_id, since, JobItem.open.exists(), scan_index_forward=False, limit=SEARCHED
+    )
+    jobs = get_many([item.job_id for item in found], consistent=False, all_readable=False)
+    return [job for job in jobs.values() if not job.is_terminal]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.circuit_breaker import (
     CircuitBreakerConfig,
     CircuitBreakerOpenError,
+    CircuitInfo,
     CircuitTransition,
     circuit_breaker,
 )
@@ -67,9 +68,18 @@ def guarded(
     return answer
 
 
+def state_of(provider: str) -> CircuitInfo:
+    """A provider's circuit as the table has it. It counts as closed if the table cannot be read."""
+    return store().get_state(_name(provider)).to_circuit_info()
+
+
+def _name(provider: str) -> str:
+    return f"provider#{provider}"
+
+
 def _breaker(provider: str) -> Any:
     return circuit_breaker(
-        name=f"provider#{provider}",
+        name=_name(provider),
         persistence_store=store(),
         on_transition=_report,
         config=CircuitBreakerConfig(

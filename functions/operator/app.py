@@ -1,0 +1,237 @@
+"""The owner's reads: any job in full, users, providers, models and packs. This function writes
+nothing."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+from urllib.parse import unquote
+
+from aws_lambda_powertools.event_handler.openapi.params import Path, Query
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from pydantic import AwareDatetime, BeforeValidator
+
+from clipmint import clock, cursors
+from clipmint.api import http_api, job_inspection, provider_states
+from clipmint.api.operator_responses import (
+    EntryPage,
+    InspectedJob,
+    InspectedUser,
+    JobRow,
+    JobRows,
+    OpenHold,
+    OwnedModelRow,
+    OwnedModels,
+    OwnedPack,
+    OwnedPacks,
+    ProjectsOfUser,
+    ProviderList,
+    UserCounts,
+)
+from clipmint.api.responses import Credits, JournalEntry, ProjectSummary
+from clipmint.catalog import model_store
+from clipmint.credits import ledger
+from clipmint.credits.accounts import MAX_USER_BYTES
+from clipmint.errors import InvalidRequest, JobNotFound, ScopeRequired, TemporarilyUnavailable
+from clipmint.jobs import job_lists, job_search, job_store
+from clipmint.jobs.job import JobStatus
+from clipmint.orders import offers
+from clipmint.path_ids import path_id
+from clipmint.projects import project_store
+from clipmint.purchases import pack_store
+
+app = http_api.resolver()
+
+Limit = Annotated[int, Query(ge=1, le=100)]
+Cursor = Annotated[str | None, Query(max_length=512, description="`next_cursor` of a page")]
+UserPath = Annotated[str, Path(description="The id of a user")]
+AnyId = Annotated[str | None, Query(min_length=1, max_length=1_024, description="Any id of a job")]
+UserId = Annotated[str | None, Query(min_length=1, max_length=1_024)]
+ModelId = Annotated[
+    str | None, Query(min_length=1, max_length=128, description="The id of a model")
+]
+Provider = Annotated[str | None, Query(min_length=1, max_length=64, description="fal, runway…")]
+Status = Annotated[JobStatus | None, Query()]
+
+
+def _moment(value: Any) -> Any:
+    """A day is its beginning in UTC. pydantic would read a number as seconds or milliseconds."""
+    text = str(value)
+    if not isinstance(value, datetime) and ("-" not in text or text.isdigit()):
+        raise ValueError("a date, or a date and time with a time zone, in RFC 3339")
+    return f"{text}T00:00:00Z" if len(text) == len("2028-02-29") else value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
+Since = Annotated[Moment | None, Query(alias="from", description="Ordered at this time or later")]
+Until = Annotated[Moment | None, Query(alias="to", description="Ordered before this time")]
+
+
+@app.get(
+    "/v1/admin/jobs",
+    summary="Find jobs of all users, newest first",
+    description=(
+        "The filters can be combined; times are those of the order. `q` is an id: the job's, a"
+        " provider's of one of its tasks, a project's, a scene's, or the user's. A page may be"
+        " short or even empty and still have a `next_cursor`."
+    ),
+    responses=http_api.answers(JobRows, InvalidRequest, ScopeRequired, TemporarilyUnavailable),
+)
+def search_jobs(  # noqa: PLR0917  (one per filter)
+    user_id: UserId = None,
+    status: Status = None,
+    model: ModelId = None,
+    provider: Provider = None,
+    since: Since = None,
+    until: Until = None,
+    q: AnyId = None,
+    limit: Limit = 25,
+    cursor: Cursor = None,
+) -> JobRows:
+    http_api.require_admin(app)
+    search = job_search.Search(
+        user_id=user_id,
+        status=status,
+        model_id=model,
+        provider=provider,
+        since=since,
+        until=until,
+        any_id=q.strip() if q else None,
+    )
+    page = job_search.find(search, limit=limit, cursor=cursor)
+    return JobRows(jobs=[JobRow.of(job) for job in page.jobs], next_cursor=page.cursor)
+
+
+@app.get(
+    "/v1/admin/jobs/<job_id>",
+    summary="One job in full",
+    description=(
+        "What was ordered, what each provider was sent and answered, the credits with their journal"
+        " entries, the deliveries of its events, and a timeline."
+    ),
+    responses=http_api.answers(InspectedJob, ScopeRequired, JobNotFound, TemporarilyUnavailable),
+)
+def inspect_job(job_id: Annotated[str, Path()]) -> InspectedJob:
+    http_api.require_admin(app)
+    unknown = JobNotFound("There is no such job")
+    job = job_store.get(path_id(job_id, unknown))
+    if job is None:
+        raise unknown
+    return job_inspection.inspect(job)
+
+
+@app.get(
+    "/v1/admin/users/<user_id>",
+    summary="One user's account",
+    description="Credits, lots, debt, and the holds of running jobs. An unknown user has none.",
+    responses=http_api.answers(
+        InspectedUser, InvalidRequest, ScopeRequired, TemporarilyUnavailable
+    ),
+)
+def inspect_user(user_id: UserPath) -> InspectedUser:
+    http_api.require_admin(app)
+    user = _user(user_id)
+    account = ledger.balance_of(user)
+    this_hour = clock.epoch(clock.now()) // 3_600
+    return InspectedUser(
+        user_id=user,
+        credits=Credits.of(account),
+        open_holds=[OpenHold.of(job) for job in job_lists.open_of_user(user)],
+        counts=UserCounts(
+            open_jobs=account.open_jobs,
+            open_clips=account.open_clips,
+            jobs_this_hour=account.hour_jobs if account.hour == this_hour else 0,
+            entries=account.sequence,
+        ),
+    )
+
+
+@app.get(
+    "/v1/admin/users/<user_id>/entries",
+    summary="One user's journal, newest first",
+    description="As the user sees it.",
+    responses=http_api.answers(EntryPage, InvalidRequest, ScopeRequired),
+)
+def list_user_entries(user_id: UserPath, limit: Limit = 50, cursor: Cursor = None) -> EntryPage:
+    http_api.require_admin(app)
+    before = cursors.sequence_in(cursor) if cursor else None
+    page = ledger.entries_of(_user(user_id), limit=limit, before=before)
+    return EntryPage(
+        entries=[JournalEntry.of(entry) for entry in page.entries],
+        next_cursor=cursors.before_sequence(page.before) if page.before else None,
+    )
+
+
+@app.get(
+    "/v1/admin/users/<user_id>/projects",
+    summary="One user's projects, newest first",
+    description="Without their scenes.",
+    responses=http_api.answers(ProjectsOfUser, InvalidRequest, ScopeRequired),
+)
+def list_user_projects(
+    user_id: UserPath, limit: Limit = 25, cursor: Cursor = None
+) -> ProjectsOfUser:
+    http_api.require_admin(app)
+    page = project_store.list_for_user(_user(user_id), limit=limit, cursor=cursor)
+    return ProjectsOfUser(
+        projects=[ProjectSummary.of(project) for project in page.projects],
+        next_cursor=page.cursor,
+    )
+
+
+def _user(user_id: str) -> str:
+    # Subjects of some issuers contain a bar, which clients encode.
+    found = unquote(user_id)
+    if len(found.encode()) > MAX_USER_BYTES:
+        raise InvalidRequest("The user id is too long", details="user_id: at most 1,024 bytes")
+    return found
+
+
+@app.get(
+    "/v1/admin/providers",
+    summary="How each provider is doing",
+    description=(
+        "Whether the owner has set its key, the state of its circuit, the models that use it, and"
+        " its answers on the most recent jobs of the last seven days."
+    ),
+    responses=http_api.answers(ProviderList, ScopeRequired, TemporarilyUnavailable),
+)
+def list_providers() -> ProviderList:
+    http_api.require_admin(app)
+    return provider_states.provider_states()
+
+
+@app.get(
+    "/v1/admin/models",
+    summary="All models as the owner sees them",
+    description="Also those that users cannot order now. At most a minute old.",
+    responses=http_api.answers(OwnedModels, ScopeRequired),
+)
+def list_owned_models() -> OwnedModels:
+    http_api.require_admin(app)
+    return OwnedModels(
+        models=[
+            OwnedModelRow(model_id=model.model_id, offered=offers.is_offered(model), model=model)
+            for model in model_store.all_models()
+        ]
+    )
+
+
+@app.get(
+    "/v1/admin/packs",
+    summary="All packs",
+    description="With the ids that they have in stores.",
+    responses=http_api.answers(OwnedPacks, ScopeRequired, TemporarilyUnavailable),
+)
+def list_owned_packs() -> OwnedPacks:
+    http_api.require_admin(app)
+    return OwnedPacks(
+        packs=[
+            OwnedPack(product_id=product_id, pack=pack)
+            for product_id, pack in pack_store.all_packs().items()
+        ]
+    )
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> Any:
+    return http_api.resolve(app, event, context)
