@@ -5,8 +5,8 @@ from __future__ import annotations
 from pydantic import BaseModel
 
 from clipmint import clock
+from clipmint.api import credit_responses, project_responses, webhook_routes
 from clipmint.api import operator_responses as answers
-from clipmint.api import responses, webhook_routes
 from clipmint.catalog.defaults import DEFAULT_CATALOG
 from clipmint.catalog.entry import Settings
 from clipmint.jobs.job import Job, JobStatus, Refusal, Stage, Submission, SubmissionState
@@ -53,7 +53,7 @@ _JOB = Job(
     failure=FailureCode.PROVIDER_ERROR,
 )
 _ROW = answers.JobRow.of(_JOB)
-_HOLD = responses.JournalEntry(
+_HOLD = credit_responses.JournalEntry(
     sequence=2,
     kind="hold",
     credits=16,
@@ -121,11 +121,13 @@ RESPONSES: list[BaseModel] = [
     ),
     answers.InspectedUser(
         user_id="ada",
-        credits=responses.Credits(
+        credits=credit_responses.Credits(
             available=84,
             held=16,
             debt=0,
-            lots=[responses.CreditLot(kind=CreditKind.PURCHASED, credits=84, expires_at=None)],
+            lots=[
+                credit_responses.CreditLot(kind=CreditKind.PURCHASED, credits=84, expires_at=None)
+            ],
         ),
         open_holds=[
             answers.OpenHold(
@@ -141,7 +143,7 @@ RESPONSES: list[BaseModel] = [
     answers.EntryPage(entries=[_RELEASE, _HOLD], next_cursor=None),
     answers.ProjectsOfUser(
         projects=[
-            responses.ProjectSummary(
+            project_responses.ProjectSummary(
                 project_id="7e0b9d1a-3c55-4f2e-a6b1-9d8c7f6e5a33",
                 name="Lighthouse",
                 resolution="1280:720",

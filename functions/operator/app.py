@@ -13,6 +13,7 @@ from pydantic import AwareDatetime, BeforeValidator
 
 from clipmint import clock, cursors
 from clipmint.api import http_api, job_inspection, provider_states
+from clipmint.api.credit_responses import Credits, JournalEntry
 from clipmint.api.operator_responses import (
     EntryPage,
     InspectedJob,
@@ -28,7 +29,7 @@ from clipmint.api.operator_responses import (
     ProviderList,
     UserCounts,
 )
-from clipmint.api.responses import Credits, JournalEntry, ProjectSummary
+from clipmint.api.project_responses import ProjectSummary
 from clipmint.catalog import model_store
 from clipmint.credits import ledger
 from clipmint.credits.accounts import MAX_USER_BYTES
@@ -63,16 +64,17 @@ def _moment(value: Any) -> Any:
 
 
 Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
-Since = Annotated[Moment | None, Query(alias="from", description="Ordered at this time or later")]
-Until = Annotated[Moment | None, Query(alias="to", description="Ordered before this time")]
+Since = Annotated[Moment | None, Query(alias="from", description="Ended at this time or later")]
+Until = Annotated[Moment | None, Query(alias="to", description="Ended before this time")]
 
 
 @app.get(
     "/v1/admin/jobs",
     summary="Find jobs of all users, newest first",
     description=(
-        "The filters can be combined; times are those of the order. `q` is an id: the job's, a"
-        " provider's of one of its tasks, a project's, a scene's, or the user's. A page may be"
+        "The filters can be combined. Times are those of the end, and of the order while a job"
+        " runs. `q` is an id: the job's, a provider's of one of its tasks, a project's, a scene's,"
+        " or the user's. With it or with `user_id` jobs are sorted by their order. A page may be"
         " short or even empty and still have a `next_cursor`."
     ),
     responses=http_api.answers(JobRows, InvalidRequest, ScopeRequired, TemporarilyUnavailable),

@@ -170,6 +170,13 @@ def test_admin_checks_a_model_before_it_changes_the_price(aws: Aws) -> None:
     assert model_store.find("veo-3.1") == DEFAULT_CATALOG[0]
 
 
+def test_operator_lists_failed_jobs(pending: Job) -> None:
+    assert ask("operator").body == {"jobs": [], "next_cursor": None}
+    holds.settle(JOB_ID, lambda _: Verdict(JobStatus.FAILED, FailureCode.INTERNAL))
+    [row] = ask("operator").body["jobs"]
+    assert (row["job_id"], row["failure_code"]) == (JOB_ID, "INTERNAL")
+
+
 def test_admin_reads_and_deletes_a_model(aws: Aws) -> None:
     answer = ask("admin-model-get")
     assert (answer.status, answer.body["version"]) == (200, 1)

@@ -17,7 +17,7 @@ TABLES = {
         {
             "by_user": ("user_id:S created_at:S", "status open project_id scene_id deleted"),
             "by_deadline": ("open:S deadline:N", "status user_id created_at"),
-            "by_status": ("status:S created_at:S", "user_id model_id"),
+            "by_end": ("status:S completed_at:S", "model_id"),
         },
     ),
     "ModelsTable": ("model_id:S", {}),

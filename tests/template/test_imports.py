@@ -22,7 +22,7 @@ MOST_MODULES = {
     "webhooks": 392,
     "purchases": 410,
     "admin": 392,
-    "operator": 400,
+    "operator": 410,
     "submit": 343,
     "track": 318,
     "migrate": 367,

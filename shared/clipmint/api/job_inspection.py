@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from clipmint import clock
+from clipmint.api.credit_responses import JournalEntry
 from clipmint.api.operator_responses import (
     InspectedJob,
     JobCharge,
@@ -16,7 +17,6 @@ from clipmint.api.operator_responses import (
     TimelineStep,
     from_epoch,
 )
-from clipmint.api.responses import JournalEntry
 from clipmint.api.webhook_routes import WebhookDelivery
 from clipmint.credits import ledger
 from clipmint.credits.accounts import Entry

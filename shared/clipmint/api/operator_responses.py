@@ -11,7 +11,9 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, Field
 
 from clipmint import clock
-from clipmint.api.responses import Credits, JournalEntry, ProjectSummary, Timestamp
+from clipmint.api.credit_responses import Credits, JournalEntry
+from clipmint.api.project_responses import ProjectSummary
+from clipmint.api.timestamps import Timestamp
 from clipmint.api.webhook_routes import WebhookDelivery
 from clipmint.catalog.entry import Settings
 from clipmint.catalog.model import Model

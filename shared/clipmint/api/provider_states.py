@@ -16,7 +16,7 @@ from clipmint.catalog import model_store
 from clipmint.jobs import job_search
 from clipmint.jobs.job import Job
 from clipmint.jobs.outcomes import PROVIDERS_FAULT, Failed
-from clipmint.providers import circuit, registry
+from clipmint.providers import registry
 
 JOBS_SEEN = 100
 """Recent jobs whose answers are counted."""
@@ -34,6 +34,9 @@ def provider_states() -> ProviderList:
 
     Raises `TemporarilyUnavailable` if the recent jobs cannot be read.
     """
+    # Only this route needs it, and it imports boto3.
+    from clipmint.providers import circuit  # noqa: PLC0415
+
     since = clock.now() - SEEN_FOR
     recent = job_search.find(job_search.Search(since=since), limit=JOBS_SEEN, cursor=None).jobs
     seen = [one for job in recent for one in _answers(job)]

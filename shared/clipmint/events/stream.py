@@ -60,9 +60,8 @@ def _ended_job(record: Record) -> Job | None:
         return None
     try:
         return to_job(JobItem.from_raw_data(dict(new)))
-    except unreadable.UNREADABLE as error:
-        unreadable.report("job", str(record["dynamodb"]["Keys"]), error)
-        return None
+    except unreadable.UNREADABLE:
+        return None  # every other reader of the job reports it
 
 
 def _events(record: Record, settings: EventSettings) -> Iterator[Event]:

@@ -60,17 +60,17 @@ class ByDeadline(GlobalSecondaryIndex[Any]):
     created_at = UnicodeAttribute()
 
 
-class ByStatus(GlobalSecondaryIndex[Any]):
-    """All users' jobs by stored status and time, for the owner."""
+class ByEnd(GlobalSecondaryIndex[Any]):
+    """All users' jobs that have ended, by status and end, for the owner; sparse, because a job has
+    no ``completed_at`` before."""
 
     class Meta:
-        index_name = "by_status"
-        projection = IncludeProjection(["user_id", "model_id"])
+        index_name = "by_end"
+        projection = IncludeProjection(["model_id"])
 
     status = UnicodeAttribute(hash_key=True)
-    created_at = UnicodeAttribute(range_key=True)
+    completed_at = UnicodeAttribute(range_key=True)
     job_id = UnicodeAttribute()
-    user_id = UnicodeAttribute()
     model_id = UnicodeAttribute()
 
 
@@ -115,7 +115,7 @@ class JobItem(Model):
 
     by_user = ByUser()
     by_deadline = ByDeadline()
-    by_status = ByStatus()
+    by_end = ByEnd()
 
 
 def to_item(job: Job) -> JobItem:

@@ -2,10 +2,10 @@
 
 Each search reads one index. By id: our id is the key of a job; a provider's id, a project's and a
 scene's are keys of entries that `remember` has written when the job ended, and of jobs that have
-not ended there are few. By user: the index `by_user`. Everything else: the index `by_status`, whose
-parts for each status are merged. What the index does not show, such as the provider, is compared in
-the job itself. A page examines `SEARCHED` jobs at most. If few of them match, it is short or even
-empty, and still has a cursor.
+not ended there are few. By user: the index `by_user`. Everything else: the index `by_end`, whose
+parts for each status are merged, and the jobs that have not ended. What the index does not show,
+such as the provider, is compared in the job itself. A page examines `SEARCHED` jobs at most. If few
+of them match, it is short or even empty, and still has a cursor.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import operator
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from pynamodb.attributes import UnicodeAttribute
@@ -24,18 +24,18 @@ from pynamodb.models import Model
 
 from clipmint import clock, cursors, unreadable
 from clipmint.jobs import job_store
-from clipmint.jobs.job import Job, JobStatus
-from clipmint.jobs.job_items import JobItem
-from clipmint.jobs.job_lists import SEARCHED, Page, may_have
+from clipmint.jobs.job import TERMINAL, Job, JobStatus
+from clipmint.jobs.job_items import ByEnd, ByUser, JobItem
+from clipmint.jobs.job_lists import OPEN_FOR, SEARCHED, OpenJob, Page, may_have, unfinished
 from clipmint.tables import FromEnvironment, TableMeta
-
-_STORED = (JobStatus.PENDING, JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED)
-"""The statuses that are stored. A running job is stored as pending."""
 
 _READ_AT_ONCE = 100
 """Jobs of one call, where most of them may not match."""
 
 _MAX_ID_BYTES = 1_024
+
+_FIRST, _LAST = "0", "9"
+"""Before and after every time, as text."""
 
 
 class IdItem(Model):
@@ -49,24 +49,26 @@ class IdItem(Model):
 
 
 class _Entry(NamedTuple):
-    """A job in an index. Sorts by time; ``status`` and ``model_id`` are None if it does not show
-    them."""
+    """A job in an index, which is sorted by ``at``. ``status`` and ``model_id`` are None if the
+    index does not show them."""
 
-    created_at: str
+    at: str
     job_id: str
     status: str | None = None
     model_id: str | None = None
 
     @property
     def position(self) -> tuple[str, str]:
-        return self.created_at, self.job_id
+        return self.at, self.job_id
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What is searched for; None: anything. ``since`` is included and ``until`` is not: both are
-    about the time of the order. ``any_id``: our id, a provider's, a project's, a scene's or a
-    user's."""
+    """What is searched for; None: anything.
+
+    ``since`` is included and ``until`` is not. Both are about the job's end; a job that has not
+    ended counts by its order. ``any_id``: our id, a provider's, a project's, a scene's or a user's.
+    """
 
     user_id: str | None = None
     status: JobStatus | None = None
@@ -78,25 +80,21 @@ class Search:
 
     def may_fit(self, entry: _Entry) -> bool:
         """Whether the job behind an entry of an index may be one of those."""
-        return (
-            self._in_time(entry.created_at)
-            and (entry.status is None or may_have(self.status, entry.status))
-            and (entry.model_id is None or self.model_id in {None, entry.model_id})
+        return (entry.status is None or may_have(self.status, entry.status)) and (
+            entry.model_id is None or self.model_id in {None, entry.model_id}
         )
 
     def fits(self, job: Job) -> bool:
         """Whether a job is one of those."""
+        at = job.completed_at or job.created_at
         return (
-            self._in_time(clock.iso(job.created_at))
+            (self.since is None or self.since <= at)
+            and (self.until is None or at < self.until)
             and self.user_id in {None, job.user_id}
             and self.status in {None, job.status}
             and self.model_id in {None, job.model_id}
             and (self.provider is None or self.provider in providers_of(job))
         )
-
-    def _in_time(self, created_at: str) -> bool:
-        since = clock.iso(self.since) if self.since else ""
-        return since <= created_at and (self.until is None or created_at < clock.iso(self.until))
 
     @property
     def reads_most(self) -> bool:
@@ -118,12 +116,12 @@ def providers_of(job: Job) -> tuple[str, ...]:
 
 def ids_of(job: Job) -> frozenset[str]:
     """The ids of others by which a job is found: those of its tasks at providers, also of earlier
-    ones and of orphans; our ids of these tasks; its project and its scene."""
+    ones and of orphans; our ids of these tasks where a provider knows no other; its project and its
+    scene."""
     found = {job.project_id, job.scene_id, *(one.request_id for one in job.orphans)}
     for stage in job.stages:
-        found |= {stage.task_id, stage.handle.request_id if stage.handle else None}
-        for one in stage.earlier:
-            found |= {one.task_id, one.request_id}
+        found.add(stage.handle.request_id if stage.handle else stage.task_id)
+        found.update(one.request_id or one.task_id for one in stage.earlier)
     return frozenset(one for one in found if one and len(one.encode()) <= _MAX_ID_BYTES)
 
 
@@ -142,7 +140,8 @@ def _group(any_id: str) -> str:
 
 
 def find(search: Search, *, limit: int, cursor: str | None) -> Page:
-    """Jobs, newest first, also those that their users have deleted.
+    """Jobs, newest first, also those that their users have deleted: those of one user or with one
+    id by their order, others by their end.
 
     Raises
     ------
@@ -154,7 +153,7 @@ def find(search: Search, *, limit: int, cursor: str | None) -> Page:
     after = cursors.item_in(cursor) if cursor else None
     rest = (entry for entry in _entries(search, after) if after is None or entry.position < after)
     size = _READ_AT_ONCE if search.reads_most else limit + 1
-    found: list[Job] = []
+    found: dict[str, Job] = {}  # one that ends now may be in two indexes
     last: _Entry | None = None
     for _ in range(0, SEARCHED, size):
         some = list(itertools.islice(rest, size))
@@ -162,14 +161,14 @@ def find(search: Search, *, limit: int, cursor: str | None) -> Page:
         jobs = job_store.get_many(wanted, consistent=False, all_readable=False)
         for entry in some:
             job = jobs.get(entry.job_id)
-            if job is not None and search.fits(job):
+            if job is not None and job.job_id not in found and search.fits(job):
                 if len(found) == limit:
-                    return Page(found, _after(last))
-                found.append(job)
+                    return Page([*found.values()], _after(last))
+                found[job.job_id] = job
             last = entry
         if len(some) < size:
-            return Page(found, None)
-    return Page(found, _after(last))
+            return Page([*found.values()], None)
+    return Page([*found.values()], _after(last))
 
 
 def _after(entry: _Entry | None) -> str | None:
@@ -177,48 +176,78 @@ def _after(entry: _Entry | None) -> str | None:
 
 
 def _entries(search: Search, after: tuple[str, str] | None) -> Iterable[_Entry]:
-    """Entries of the index that serves a search, newest first, from the position on. Those of the
-    same time are sorted by id, so that a page can begin between them."""
-    until = after[0] if after else clock.iso(search.until) if search.until else "9"
-    since = clock.iso(search.since) if search.since else "0"
+    """Entries of the index that serves a search, newest first, from the position on."""
+    before = after[0] if after else _LAST
     if search.any_id is not None:
-        by_id = _with_id(search.any_id, until)
+        by_id = _with_id(search.any_id, before)
         if by_id or search.user_id not in {None, search.any_id}:
             return by_id
     user_id = search.user_id or search.any_id
     if user_id is not None:
-        return _sorted([_query(JobItem.by_user, user_id, since, until)])
-    stored = [one for one in _STORED if may_have(search.status, one.value)]
-    return _sorted([_query(JobItem.by_status, one.value, since, until) for one in stored])
+        return _sorted([_of_user(user_id, search, before)])
+    until = min(before, clock.iso(search.until)) if search.until else before
+    parts = [
+        _with_status(status, search, until)
+        for status in sorted(TERMINAL)
+        if may_have(search.status, status.value)
+    ]
+    if search.status is None or search.status not in TERMINAL:
+        parts.append(iter(sorted(map(_open_entry, _open()), reverse=True)))
+    return _sorted(parts)
 
 
-def _query(index: Any, key: str, since: str, until: str) -> Iterator[_Entry]:
-    """The part of an index with this key, newest first."""
-    within = JobItem.created_at.between(since, until)
-    items = index.query(key, within, scan_index_forward=False, page_size=_READ_AT_ONCE)
-    readable = unreadable.readable(items, lambda item: item, "job", lambda item: item.job_id)
-    for item in readable:
-        yield _Entry(item.created_at, item.job_id, item.status, item.model_id)
+def _of_user(user_id: str, search: Search, before: str) -> Iterator[_Entry]:
+    """A user's jobs by their order: one that ended in time may have been ordered before."""
+    since = clock.iso(search.since - OPEN_FOR) if search.since else _FIRST
+    until = min(before, clock.iso(search.until)) if search.until else before
+    within = ByUser.created_at.between(since, max(since, until))
+    items = JobItem.by_user.query(
+        user_id, within, scan_index_forward=False, page_size=_READ_AT_ONCE
+    )
+    for item in unreadable.readable(items, lambda item: item, "job", lambda item: item.job_id):
+        yield _Entry(item.created_at, item.job_id, item.status)
 
 
-def _sorted(queries: list[Iterator[_Entry]]) -> Iterator[_Entry]:
-    by_time = operator.attrgetter("created_at")
-    merged = heapq.merge(*queries, key=by_time, reverse=True)
+def _with_status(status: JobStatus, search: Search, until: str) -> Iterator[_Entry]:
+    """The jobs that have ended with a status, by their end."""
+    since = clock.iso(search.since) if search.since else _FIRST
+    within = ByEnd.completed_at.between(since, max(since, until))
+    items = JobItem.by_end.query(
+        status.value, within, scan_index_forward=False, page_size=_READ_AT_ONCE
+    )
+    for item in unreadable.readable(items, lambda item: item, "job", lambda item: item.job_id):
+        yield _Entry(item.completed_at, item.job_id, item.status, item.model_id)
+
+
+def _open() -> list[OpenJob]:
+    """The jobs that have not ended."""
+    found = itertools.islice(unfinished(), SEARCHED)
+    return [one for one in found if isinstance(one, OpenJob)]
+
+
+def _open_entry(job: OpenJob) -> _Entry:
+    return _Entry(clock.iso(job.created_at), job.job_id)
+
+
+def _sorted(parts: list[Iterator[_Entry]]) -> Iterator[_Entry]:
+    """Merge parts that are sorted by time. Entries of the same time are sorted by id, so that a
+    page can begin between them."""
+    by_time = operator.attrgetter("at")
+    merged = heapq.merge(*parts, key=by_time, reverse=True)
     for _, group in itertools.groupby(merged, by_time):
         yield from sorted(group, key=lambda entry: entry.job_id, reverse=True)
 
 
-def _with_id(any_id: str, until: str) -> list[_Entry]:
-    """The jobs with an id that is not a user's, newest first."""
+def _with_id(any_id: str, before: str) -> list[_Entry]:
+    """The jobs with an id that is not a user's, by their order."""
     ours = _job(any_id)
     if ours is not None:
         return [ours]
-    older = IdItem.sk < f"{until}$"  # "$" is the character after "#"
+    older = IdItem.sk < f"{before}$"  # "$" is the character after "#"
     items = IdItem.query(_group(any_id), older, scan_index_forward=False, limit=SEARCHED)
     found = {tuple(str(item.sk).split("#", 1)) for item in items}
     # The entries of an open job are written when it ends.
-    pending = _query(JobItem.by_status, JobStatus.PENDING.value, "0", until)
-    open_ids = [entry.job_id for entry in itertools.islice(pending, SEARCHED)]
+    open_ids = [one.job_id for one in _open()]
     for job in job_store.get_many(open_ids, consistent=False, all_readable=False).values():
         if any_id in ids_of(job):
             found.add((clock.iso(job.created_at), job.job_id))

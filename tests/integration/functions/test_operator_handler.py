@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from clipmint import clock
-from clipmint.credits import ledger
+from clipmint.credits import holds
 from clipmint.execution import orphans
 from clipmint.jobs import job_search, job_store
 from clipmint.jobs.job import Asset, Handle, Job, JobStatus
@@ -22,6 +22,7 @@ from clipmint.providers.base import Busy
 from functions.events.app import handler as events
 from functions.operator.app import handler
 from tests.support import streams
+from tests.support.clock import Clock
 from tests.support.event_bus import event_bus
 from tests.support.gateway import Answer, Caller, Context
 from tests.support.jobs import (
@@ -66,7 +67,7 @@ def sent(job: Job, request_id: str, token: str = TOKEN) -> Job:
 
 def ended(job: Job, status: JobStatus = JobStatus.FAILED) -> Job:
     failure = None if status is JobStatus.COMPLETED else FailureCode.PROVIDER_ERROR
-    return ledger.settle(job.job_id, lambda _: Verdict(status, failure))
+    return holds.settle(job.job_id, lambda _: Verdict(status, failure))
 
 
 def found(call: Caller, **query: str) -> list[str]:
@@ -83,15 +84,24 @@ def found(call: Caller, **query: str) -> list[str]:
             return ids
 
 
-def ordered(number: int, **changes: Any) -> Job:
-    """A job that was ordered so many minutes after the start."""
-    return open_job(created_at=START + timedelta(minutes=number), **changes)
+@pytest.fixture
+def ordered(hands: Clock) -> Callable[..., Job]:
+    """Orders a job so many minutes after the start."""
+
+    def order(minutes: int, **changes: Any) -> Job:
+        hands.move_to(START + timedelta(minutes=minutes))
+        return open_job(created_at=clock.now(), **changes)
+
+    return order
 
 
 # ── Search ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_jobs_of_all_users_are_listed_newest_first(call: Caller) -> None:
+Ordered = Callable[..., Job]
+
+
+def test_jobs_of_all_users_are_listed_newest_first(call: Caller, ordered: Ordered) -> None:
     first = ended(ordered(0, user_id="ada"))
     second = ordered(1, user_id="bob")
     third = ended(ordered(2, user_id="ada"), JobStatus.COMPLETED)
@@ -108,7 +118,7 @@ def test_jobs_of_all_users_are_listed_newest_first(call: Caller) -> None:
         "project_id": None,
         "scene_id": None,
         "created_at": "2028-02-28T23:00:00.000Z",
-        "ended_at": clock.iso(first.completed_at or START),
+        "ended_at": "2028-02-28T23:00:00.000Z",
         "credits": 32,
         "credits_captured": 0,
         "failure_code": "PROVIDER_ERROR",
@@ -116,7 +126,7 @@ def test_jobs_of_all_users_are_listed_newest_first(call: Caller) -> None:
     }
 
 
-def test_filters_can_be_combined(call: Caller) -> None:
+def test_filters_can_be_combined(call: Caller, ordered: Ordered) -> None:
     mine = ended(ordered(0, user_id="ada"))
     running = sent(ordered(1, user_id="ada"), "task-1")
     other = ended(ordered(2, user_id="bob", model_id="gen4-turbo", providers=("runway",)))
@@ -131,6 +141,15 @@ def test_filters_can_be_combined(call: Caller) -> None:
     assert found(call, provider="fal", limit="1") == [running.job_id, mine.job_id]
 
 
+def test_a_job_is_listed_by_its_end(call: Caller, ordered: Ordered) -> None:
+    slow, quick, running = ordered(0), ended(ordered(1)), ordered(2)
+    ended(ordered(3, user_id="user-2"), JobStatus.CANCELLED)
+    slow = ended(slow)
+    assert found(call, user_id="user-1") == [running.job_id, quick.job_id, slow.job_id]
+    assert found(call, status="failed") == [slow.job_id, quick.job_id]
+    assert found(call)[2:] == [running.job_id, quick.job_id]
+
+
 def test_a_job_is_found_by_the_provider_that_refused_it(call: Caller) -> None:
     job = open_job(providers=("fal", "runway"))
     begin_sending(job)
@@ -141,17 +160,26 @@ def test_a_job_is_found_by_the_provider_that_refused_it(call: Caller) -> None:
 
 
 @pytest.mark.parametrize("user", [{}, {"user_id": "user-1"}])
-def test_times_are_those_of_the_order(call: Caller, user: dict[str, str]) -> None:
-    late, _, early = [ordered(minutes).job_id for minutes in (61, 60, 0)]
+def test_times_are_those_of_the_end_or_of_the_order_of_a_running_job(
+    call: Caller, ordered: Ordered, user: dict[str, str]
+) -> None:
+    slow = ordered(-60 * 24)
+    early, late = ordered(0), ordered(61)
+    ended(early)
+    ended(slow)
     on_time = {"from": "2028-02-29T01:01:00+01:00"}
-    assert found(call, **user, **on_time) == [late]
-    assert found(call, **user, **{"from": "2028-02-29"})[0] == late
-    assert found(call, **user, to="2028-02-29") == [early]
+    at_the_start = ended(ordered(60)).job_id
+    assert set(found(call, **user, **on_time)) == {late.job_id, early.job_id, slow.job_id}
+    assert at_the_start in found(call, **user, **{"from": "2028-02-29"})
+    assert found(call, **user, to="2028-02-29") == []
     assert found(call, **user, **on_time, to="2028-02-29T00:01:00Z") == []
 
 
-def test_jobs_of_the_same_moment_are_on_one_page_each(call: Caller) -> None:
-    ids = {ordered(0, job_id=job_id).job_id for job_id in map(_uuid, range(7))}
+def test_jobs_of_the_same_moment_are_on_one_page_each(call: Caller, ordered: Ordered) -> None:
+    jobs = [ordered(0, job_id=job_id) for job_id in map(_uuid, range(7))]
+    ids = {job.job_id for job in jobs}
+    ended(jobs[2])
+    ended(jobs[4], JobStatus.COMPLETED)
     listed = found(call, limit="2")
     assert len(listed) == 7
     assert set(listed) == ids
@@ -163,12 +191,12 @@ def _uuid(number: int) -> str:
 
 
 def test_a_search_examines_a_limited_number_of_jobs_per_page(
-    call: Caller, monkeypatch: pytest.MonkeyPatch
+    call: Caller, ordered: Ordered, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(job_search, "SEARCHED", 2)
     wanted = ordered(0, providers=("runway",))
-    for minute in range(1, 4):
-        ordered(minute)
+    for job in [wanted, *(ordered(minute) for minute in range(1, 4))]:
+        ended(job)
     page = call("GET", "/v1/admin/jobs", query={"provider": "runway", "limit": "1"})
     assert page.status == 200
     assert found(call, provider="runway", limit="1") == [wanted.job_id]
@@ -182,7 +210,7 @@ def test_a_job_is_found_by_each_of_its_ids(call: Caller, read_stream: Any) -> No
     def search(any_id: str) -> list[str]:
         return found(call, q=any_id)
 
-    ids = ("the-providers-id", project, scene, TASK_ID)
+    ids = ("the-providers-id", project, scene)
     for any_id in (*ids, job.job_id, job.job_id.upper(), f" {job.job_id} ", job.user_id):
         assert search(any_id) == [job.job_id], f"running: {any_id}"
     orphans.record(job, job.stages[0], "an-orphan")
@@ -204,7 +232,19 @@ def test_an_orphan_that_is_found_later_leads_to_its_job(call: Caller, read_strea
     assert found(call, q="task-2") == [job.job_id]
 
 
-def test_all_jobs_of_a_project_are_found_in_pages(call: Caller, read_stream: Any) -> None:
+def test_a_job_whose_response_was_lost_is_found_by_our_id_of_the_task(
+    call: Caller, read_stream: Any
+) -> None:
+    job = begin_sending(open_job())
+    assert found(call, q=TASK_ID) == [job.job_id]
+    ended(job)
+    read_stream()
+    assert found(call, q=TASK_ID) == [job.job_id]
+
+
+def test_all_jobs_of_a_project_are_found_in_pages(
+    call: Caller, ordered: Ordered, read_stream: Any
+) -> None:
     jobs = [ordered(minute, project_id=_uuid(9)) for minute in range(5)]
     for job in jobs[:3]:
         ended(job)
