@@ -123,6 +123,32 @@ class Receiver:
                 yield f"the endpoint got another {event_id} than was put on the bus"
 
 
+def not_found_by_id(jobs: Iterable[Item], entries: Iterable[Item]) -> Iterator[str]:
+    """Jobs that have ended and that the owner does not find by an id of a provider, a project or a
+    scene; and entries under an id that no such job has."""
+    group = "ID#"
+    found = {
+        (item["group"].removeprefix(group), item["sk"].partition("#")[2])
+        for item in entries
+        if item["group"].startswith(group)
+    }
+    expected = set()
+    ours = set()
+    for job in jobs:
+        stages = [job[name] for name in STAGES if name in job]
+        tries = [one for stage in stages for one in (*stage.get("earlier", ()), stage)]
+        sent = [one.get("submission", one) for one in tries]
+        ours |= {(one["task_id"], job["job_id"]) for one in sent if "task_id" in one}
+        if job["status"] in TERMINAL:
+            ids = [job.get("project_id"), job.get("scene_id")]
+            ids += [one.get("request_id") for one in (*sent, *job.get("orphans", ()))]
+            expected |= {(one, job["job_id"]) for one in ids if one}
+    for any_id, job_id in sorted(expected - found):
+        yield f"the job {job_id} is not found by its id {any_id}"
+    for any_id, job_id in sorted(found - expected - ours):
+        yield f"the job {job_id} is found by {any_id}, which it does not have"
+
+
 def key_of(detail: Mapping[str, Any]) -> Key:
     """What an event is about, by its payload."""
     kind, data = detail["type"], detail["data"]

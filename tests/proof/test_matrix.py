@@ -15,6 +15,7 @@ from clipmint.events import bus
 from clipmint.events.changes import VIDEO_COMPLETED, Event
 from clipmint.execution import submission
 from clipmint.execution.sending import Sending
+from clipmint.jobs import job_search
 from clipmint.providers import circuit
 from clipmint.providers.base import Submitted
 from tests.proof import memory
@@ -134,6 +135,16 @@ def test_events_that_differ_from_what_was_committed_are_detected(
     last = max(n for n, effect in enumerate(effects, 1) if effect == PUT)
     run = play(SCENARIOS["fal, webhook"], aws_clients, (Point(last, PUT, "after"),))
     assert any(found in sentence for sentence in run.found), run.found
+
+
+def test_a_job_that_is_not_found_by_its_ids_is_detected(
+    aws_clients: moto_aws.Clients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A deliberate mutation: the entries under a job's ids are not written."""
+    monkeypatch.setattr(job_search, "remember", lambda _: None)
+    monkeypatch.setattr(memory, "_AT_IMPORT", memory.taken())
+    run = play(SCENARIOS["fal, webhook"], aws_clients)
+    assert any("is not found by its id" in sentence for sentence in run.found), run.found
 
 
 def test_memory_that_outlives_its_process_is_detected(

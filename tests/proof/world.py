@@ -51,7 +51,7 @@ from tests.proof import memory, records
 from tests.proof.boundary import WRITES, Boundary, Death, Point
 from tests.proof.machine import Execution, FunctionFailed, Machine, Refused
 from tests.proof.network import KEYS, RECEIVER_HOST, RECEIVER_URL, Call, Network, environment
-from tests.proof.outgoing import Outgoing, Receiver
+from tests.proof.outgoing import Outgoing, Receiver, not_found_by_id
 from tests.proof.timeline import Timeline
 from tests.support import moto_aws, streams
 from tests.support.clock import Clock, virtual_time
@@ -512,6 +512,7 @@ class World:
         ledger = records.items(self.aws, "LEDGER_TABLE")
         accounts = records.versions("LedgerTable", moto_aws.REGION, "ACCOUNT")
         self._note([*self.outgoing.violations(self.jobs(), ledger, accounts, LOW_CREDITS)])
+        self._note([*not_found_by_id(self.jobs(), records.items(self.aws, "ENDPOINTS_TABLE"))])
         self._note([*self.receiver.violations(self.outgoing)])
         for execution in self.machine.executions.values():
             if execution.status == "RUNNING":
