@@ -8,19 +8,22 @@ import { runs, useVideos } from "./videos.js";
 
 /** @typedef {import("./api.js").Model} Model */
 /** @typedef {import("./api.js").Video} Video */
-/** @typedef {{project_id: string, image_url: string, preview: string}} Uploaded */
+/**
+ * An image to begin or end with. One that was uploaded here has a project.
+ * @typedef {{project_id?: string, image_url: string, preview: string}} Uploaded
+ */
 
 const REPEAT = "repeat";
 const PRICE_AFTER_MS = 250;
 
-/** Opens the form with the model, the prompt and the settings of a job. @param {Video} job */
+/** Opens the form with the model, the prompt, the settings and the first image of a job. @param {Video} job */
 export function repeat(job) {
-  const { model_id, prompt, settings } = job;
-  sessionStorage.setItem(REPEAT, JSON.stringify({ model_id, prompt, settings }));
+  const { model_id, prompt, settings, image_url } = job;
+  sessionStorage.setItem(REPEAT, JSON.stringify({ model_id, prompt, settings, image_url }));
   location.hash = "#/create";
 }
 
-/** @returns {{model_id?: string, prompt?: string, settings?: Record<string, unknown>}} */
+/** @returns {{model_id?: string, prompt?: string, settings?: Record<string, unknown>, image_url?: string | null}} */
 function repeated() {
   const stored = sessionStorage.getItem(REPEAT);
   sessionStorage.removeItem(REPEAT);
@@ -71,7 +74,11 @@ function Form({ models, balance, ordered }) {
   const [modelId, setModelId] = useState(first?.model_id ?? "");
   const [prompt, setPrompt] = useState(start.prompt ?? "");
   const [values, setValues] = useState(() => (first ? kept(first, start.settings ?? {}) : {}));
-  const [image, setImage] = useState(/** @type {Uploaded | null} */ (null));
+  const [image, setImage] = useState(
+    /** @type {Uploaded | null} */ (
+      start.image_url ? { image_url: start.image_url, preview: start.image_url } : null
+    ),
+  );
   const [last, setLast] = useState(/** @type {Uploaded | null} */ (null));
   const [uploading, setUploading] = useState(false);
   const [busy, setBusy] = useState(false);
@@ -88,7 +95,7 @@ function Form({ models, balance, ordered }) {
     model_id: model.model_id,
     prompt,
     settings: values,
-    ...(image && model.image !== "none" ? { project_id: image.project_id } : {}),
+    ...(image && model.image !== "none" ? from(image) : {}),
     ...(last && model.last_image !== "none" ? { last_image_url: last.image_url } : {}),
   };
   const missing =
@@ -224,6 +231,10 @@ function Form({ models, balance, ordered }) {
       </div>
     </form>`;
 }
+
+/** @param {Uploaded} image */
+const from = (image) =>
+  image.project_id ? { project_id: image.project_id } : { image_url: image.image_url };
 
 /**
  * The values that a model knows and accepts, and its defaults for the others.

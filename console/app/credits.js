@@ -3,6 +3,7 @@ import { request, sentence } from "./api.js";
 import { count, credits, day, moment } from "./format.js";
 import { html, useEffect, useState } from "./html.js";
 import { Alert, Empty, Failed, Loading } from "./parts.js";
+import { usePolling, WAITING } from "./polling.js";
 
 /** @typedef {import("./api.js").Entry} Entry */
 /** @typedef {import("./api.js").Schemas["Credits"]} Balance */
@@ -26,7 +27,8 @@ const LOTS = { promo: "a gift,", allowance: "of your plan,", purchased: "bought,
 const kindName = (kind) =>
   KINDS[kind]?.[0] ?? kind.charAt(0).toUpperCase() + kind.slice(1).replaceAll("_", " ");
 
-export function Credits() {
+/** @param {{refreshBalance: () => void}} props */
+export function Credits({ refreshBalance }) {
   const [balance, setBalance] = useState(/** @type {Balance | null} */ (null));
   const [entries, setEntries] = useState(/** @type {Entry[]} */ ([]));
   const [packs, setPacks] = useState(/** @type {Pack[]} */ ([]));
@@ -50,6 +52,19 @@ export function Credits() {
     }
   };
   useEffect(() => void load(), []);
+  // A purchase is credited while this page is open, or in another app.
+  const refresh = async () => {
+    const now = await request("GET", "/v1/credits");
+    if (JSON.stringify(now) === JSON.stringify(balance)) return;
+    const newest = await request("GET", "/v1/credits/entries?limit=50");
+    setBalance(now);
+    setEntries((old) => {
+      const known = new Set(old.map((one) => one.sequence));
+      return [...newest.entries.filter((/** @type {Entry} */ one) => !known.has(one.sequence)), ...old];
+    });
+    refreshBalance();
+  };
+  usePolling(refresh, balance !== null, WAITING);
   const loadMore = async () => {
     setMoreProblem("");
     try {

@@ -1,9 +1,11 @@
 // Library: all videos of the user, newest first, with a player and what can be done with each.
-import { request, sentence } from "./api.js";
+import { order, request, sentence } from "./api.js";
 import { repeat } from "./create.js";
 import { credits, moment, settingName, settingValue } from "./format.js";
 import { html, useEffect, useRef, useState } from "./html.js";
-import { Alert, Confirmed, Dialog, Empty, Failed, Loading, Outcome, Progress, Status, Thumbnail } from "./parts.js";
+import {
+  Alert, Confirmed, Dialog, Empty, Failed, Loading, Outcome, Priced, Progress, Status, Thumbnail,
+} from "./parts.js";
 import { runs, useVideos } from "./videos.js";
 
 /** @typedef {import("./api.js").Video} Video */
@@ -194,12 +196,46 @@ function Details({ jobId, listed, close, changed, deleted }) {
         html`<button type="button" disabled=${saving} onClick=${download}>
           ${saving ? "Downloading …" : "Download"}
         </button>`}
-        <button class="quiet" type="button" onClick=${() => repeat(job)}>Repeat</button>
+        ${job.scene_id
+          ? html`<a class="button quiet" href=${`#/storyboard/${job.project_id}`}>Show in its storyboard</a>`
+          : html`<${Again} job=${job} changed=${changed} />
+              <button class="quiet" type="button" onClick=${() => repeat(job)}>Change and repeat</button>`}
         ${runs(job)
           ? html`<${Confirmed} label="Cancel video" question="Cancel this video?" act=${cancel} />`
           : html`<${Confirmed} label="Delete" question="Delete it for good?" act=${remove} />`}
       </div>
     <//>`;
+}
+
+/**
+ * Orders the same video once more. A job does not contain the last image it was ordered with, so this
+ * is for models without one.
+ * @param {{job: Video, changed: () => Promise<void>}} props
+ */
+function Again({ job, changed }) {
+  const [fits, setFits] = useState(false);
+  const [news, setNews] = useState("");
+  useEffect(() => {
+    const path = `/v1/models/${encodeURIComponent(job.model_id)}`;
+    request("GET", path).then((model) => setFits(model.last_image === "none"), () => {});
+  }, []);
+  if (!fits) return null;
+  const body = {
+    model_id: job.model_id,
+    prompt: job.prompt,
+    settings: job.settings,
+    ...(job.image_url ? { image_url: job.image_url } : {}),
+  };
+  return html`<${Priced}
+      label="Render again"
+      ask=${() => request("POST", "/v1/videos/estimate", { body })}
+      order=${async (/** @type {number} */ expected) => {
+        await order("/v1/videos", body, expected);
+        setNews("It was ordered again, as a new video.");
+        await changed();
+      }}
+    />
+    <p class="news" role="status">${news}</p>`;
 }
 
 /** Saves the file under a name of its own: the attribute `download` needs a URL of this page. */

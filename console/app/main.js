@@ -121,7 +121,7 @@ function Frame() {
       ${at.page === "create" && html`<${Create} balance=${balance} refreshBalance=${refreshBalance} />`}
       ${at.page === "library" && html`<${Library} jobId=${at.id} refreshBalance=${refreshBalance} />`}
       ${at.page === "storyboard" && html`<${Storyboard} projectId=${at.id} refreshBalance=${refreshBalance} />`}
-      ${at.page === "credits" && html`<${Credits} />`}
+      ${at.page === "credits" && html`<${Credits} refreshBalance=${refreshBalance} />`}
     </main>`;
 }
 

@@ -1,7 +1,7 @@
 // Small components that several pages use.
 import { html, useEffect, useRef, useState } from "./html.js";
-import { imageProblem, sentence, upload } from "./api.js";
-import { charged, failure } from "./format.js";
+import { changedPrice, imageProblem, sentence, upload } from "./api.js";
+import { charged, count, credits, failure } from "./format.js";
 import { runs } from "./videos.js";
 
 /** @typedef {import("./api.js").Video} Video */
@@ -191,6 +191,52 @@ export function Confirmed({ label, question, act }) {
       </button>
       <button class="quiet" type="button" onClick=${() => setAsked(false)}>No</button>
     </span>`;
+}
+
+/**
+ * A button that asks for the price, shows it, and orders for that price after another click. If the
+ * price has changed meanwhile, nothing is ordered, and the new price is shown.
+ * @param {{label: string, disabled?: boolean,
+ *   ask: () => Promise<{credits: number, available: number, affordable: boolean}>,
+ *   order: (expected: number) => Promise<unknown>}} props
+ */
+export function Priced({ label, disabled = false, ask, order }) {
+  const [price, setPrice] = useState(/** @type {number | null} */ (null));
+  const [busy, setBusy] = useState(false);
+  const [problem, setProblem] = useState("");
+  const run = async (/** @type {() => Promise<unknown>} */ action) => {
+    setBusy(true);
+    setProblem("");
+    try {
+      await action();
+    } catch (error) {
+      const changed = changedPrice(error);
+      if (changed !== null) setPrice(changed);
+      setProblem(sentence(error));
+    }
+    setBusy(false);
+  };
+  const first = () =>
+    run(async () => {
+      const found = await ask();
+      if (found.affordable) setPrice(found.credits);
+      else setProblem(`This costs ${credits(found.credits)}. You have ${count(found.available)}.`);
+    });
+  const second = (/** @type {number} */ expected) =>
+    run(async () => {
+      await order(expected);
+      setPrice(null);
+    });
+  return html`
+    ${price === null
+      ? html`<button class="quiet" type="button" disabled=${disabled || busy} onClick=${first}>${label}</button>`
+      : html`<span class="confirm" role="group" aria-label=${label}>
+          <button type="button" disabled=${disabled || busy} ref=${focus} onClick=${() => second(price)}>
+            ${label} · ${credits(price)}
+          </button>
+          <button class="quiet" type="button" disabled=${busy} onClick=${() => setPrice(null)}>No</button>
+        </span>`}
+    ${problem && html`<${Alert}>${problem}<//>`}`;
 }
 
 /** @param {HTMLElement | null} element */

@@ -1,27 +1,37 @@
 // Repeats a read while something runs and the tab is visible.
 import { useEffect, useRef } from "./html.js";
 
-const FIRST_MINUTE_MS = 2_000;
-const LATER_MS = 5_000;
+/**
+ * How often to read, after so many milliseconds of polling; null: no more.
+ * @typedef {(passed: number) => number | null} Pace
+ */
+
+/** Of what runs: every two seconds, and after a minute every five. @type {Pace} */
+const RUNNING = (passed) => (passed < 60_000 ? 2_000 : 5_000);
+
+/** Of what may change without this page: every ten seconds, for ten minutes. @type {Pace} */
+export const WAITING = (passed) => (passed < 600_000 ? 10_000 : null);
 
 /**
- * Calls `read` every two seconds, and every five after a minute, while `active`. In a hidden tab it
- * stops; when the tab is shown again, it reads at once.
+ * Calls `read` at a pace while `active`. In a hidden tab it stops; when the tab is shown again, it
+ * reads at once and begins anew.
  * @param {() => Promise<unknown>} read
  * @param {boolean} active
+ * @param {Pace} [pace]
  */
-export function usePolling(read, active) {
+export function usePolling(read, active, pace = RUNNING) {
   const current = useRef(read);
   current.current = read;
   useEffect(() => {
     if (!active) return undefined;
-    const started = Date.now();
+    let started = Date.now();
     let timer = 0;
     let stopped = false;
     const next = () => {
       clearTimeout(timer);
       if (stopped || document.hidden) return;
-      timer = setTimeout(run, Date.now() - started < 60_000 ? FIRST_MINUTE_MS : LATER_MS);
+      const wait = pace(Date.now() - started);
+      if (wait !== null) timer = setTimeout(run, wait);
     };
     const run = async () => {
       clearTimeout(timer);
@@ -29,7 +39,11 @@ export function usePolling(read, active) {
       await current.current().catch(() => {});
       next();
     };
-    const changed = () => (document.hidden ? clearTimeout(timer) : void run());
+    const changed = () => {
+      if (document.hidden) return clearTimeout(timer);
+      started = Date.now();
+      void run();
+    };
     document.addEventListener("visibilitychange", changed);
     next();
     return () => {

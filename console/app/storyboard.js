@@ -1,14 +1,16 @@
-// Storyboard: a project's scenes with frames and prompts, and their clips.
+// Storyboard: a user's projects, and one project with its scenes.
 import { changedPrice, order, request, sentence } from "./api.js";
-import { credits, failure, moment } from "./format.js";
+import { credits, moment } from "./format.js";
 import { html, useCallback, useEffect, useState } from "./html.js";
-import { Alert, Confirmed, Empty, Failed, ImageField, Loading, Progress, Status } from "./parts.js";
+import { Alert, Confirmed, Empty, Failed, Loading } from "./parts.js";
 import { usePolling } from "./polling.js";
+import { betweenImages, SceneCard } from "./scene.js";
 import { runs } from "./videos.js";
 
 /** @typedef {import("./api.js").Project} Project */
 /** @typedef {import("./api.js").ProjectSummary} ProjectSummary */
 /** @typedef {import("./api.js").Scene} Scene */
+/** @typedef {import("./api.js").Schemas["Catalog"]} Catalog */
 
 const MOST_SCENES = 50;
 
@@ -92,9 +94,6 @@ function Projects() {
     ${cursor && html`<div class="more"><button class="quiet" type="button" onClick=${() => load(cursor)}>Show more</button></div>`}`;
 }
 
-/** Whether a scene can become a clip. @param {Scene} scene */
-const complete = (scene) => Boolean(scene.visual_prompt && scene.first_frame && scene.last_frame);
-
 /** @param {{projectId: string, refreshBalance: () => void}} props */
 function Board({ projectId, refreshBalance }) {
   const [project, setProject] = useState(/** @type {Project | null} */ (null));
@@ -104,6 +103,7 @@ function Board({ projectId, refreshBalance }) {
   const [busy, setBusy] = useState(false);
   const [price, setPrice] = useState(/** @type {{credits: number} | "unknown" | null} */ (null));
   const [asked, setAsked] = useState(0);
+  const [catalog, setCatalog] = useState(/** @type {Catalog | null} */ (null));
   const path = `/v1/projects/${encodeURIComponent(projectId)}`;
 
   const load = useCallback(async () => {
@@ -116,11 +116,13 @@ function Board({ projectId, refreshBalance }) {
     }
   }, [path]);
   useEffect(() => void load(), [load]);
+  // Without the catalog the scenes have their default models.
+  useEffect(() => void request("GET", "/v1/models").then(setCatalog, () => {}), []);
   const scenes = project?.scenes ?? [];
   const running = scenes.filter((one) => one.job_id && runs(one)).length;
   usePolling(load, running > 0);
   useEffect(() => refreshBalance(), [running]);
-  const ready = scenes.filter((one) => complete(one) && !(one.job_id && runs(one)) && !one.video_url);
+  const ready = scenes.filter((one) => betweenImages(one) && !(one.job_id && runs(one)) && !one.video_url);
   const readyIds = ready.map((one) => one.scene_id).join();
   useEffect(() => {
     setPrice(null);
@@ -146,16 +148,12 @@ function Board({ projectId, refreshBalance }) {
       return false;
     }
   };
-  const render = async (
-    /** @type {string[]} */ sceneIds,
-    /** @type {boolean} */ force,
-    /** @type {number | undefined} */ expected,
-  ) => {
+  const renderAll = async () => {
     setBusy(true);
-    const body = { scene_ids: sceneIds, force };
     const done = await act(async () => {
       try {
-        await order(`${path}/clips`, body, expected);
+        const body = { scene_ids: ready.map((one) => one.scene_id), force: false };
+        await order(`${path}/clips`, body, price === "unknown" ? undefined : price?.credits);
       } catch (error) {
         const changed = changedPrice(error);
         if (changed !== null) setPrice({ credits: changed });
@@ -177,10 +175,7 @@ function Board({ projectId, refreshBalance }) {
         <button
           type="button"
           disabled=${busy || ready.length === 0 || price === null}
-          onClick=${() =>
-            price === "unknown"
-              ? setAsked(asked + 1)
-              : render(ready.map((one) => one.scene_id), false, price?.credits)}
+          onClick=${() => (price === "unknown" ? setAsked(asked + 1) : renderAll())}
         >
           ${ready.length === 0
             ? "Nothing to render"
@@ -200,11 +195,15 @@ function Board({ projectId, refreshBalance }) {
           key=${scene.scene_id}
           scene=${scene}
           number=${index + 1}
-          busy=${busy}
+          catalog=${catalog}
+          disabled=${busy}
           change=${(/** @type {object} */ changes) =>
             act(() => request("PATCH", `${path}/scenes/${scene.scene_id}`, { body: changes }))}
           remove=${() => act(() => request("DELETE", `${path}/scenes/${scene.scene_id}`))}
-          render=${() => render([scene.scene_id], true, undefined)}
+          ordered=${async () => {
+            setNews(`Scene ${index + 1} was ordered.`);
+            await load();
+          }}
         />`,
       )}
     </ol>
@@ -248,86 +247,4 @@ function keptUrls(before, now) {
     return same ? { ...one, video_url: old.video_url, thumbnail_url: old.thumbnail_url } : one;
   });
   return { ...now, scenes };
-}
-
-/**
- * @param {{scene: Scene, number: number, busy: boolean,
- *   change: (changes: object) => Promise<boolean>, remove: () => Promise<boolean>,
- *   render: () => Promise<void>}} props
- */
-function SceneCard({ scene, number, busy, change, remove, render }) {
-  const [prompt, setPrompt] = useState(scene.visual_prompt ?? "");
-  const [duration, setDuration] = useState(String(scene.duration));
-  const rendering = Boolean(scene.job_id) && runs(scene);
-  const id = (/** @type {string} */ name) => `${name}-${scene.scene_id}`;
-  const failedNow = scene.job_id && (scene.status === "failed" || scene.status === "cancelled");
-  return html`
-    <li class="scene" aria-label=${`Scene ${number}`}>
-      <header>
-        <h2>Scene ${number}</h2>
-        ${scene.job_id && html`<${Status} status=${scene.status} />`}
-      </header>
-      <div class="frames">
-        <${ImageField}
-          label="First image"
-          required=${true}
-          preview=${scene.first_frame ?? ""}
-          onUploaded=${(/** @type {any} */ made) => change({ first_frame: made.image_url })}
-          onRemoved=${() => change({ first_frame: null })}
-        />
-        <${ImageField}
-          label="Last image"
-          required=${true}
-          preview=${scene.last_frame ?? ""}
-          onUploaded=${(/** @type {any} */ made) => change({ last_frame: made.image_url })}
-          onRemoved=${() => change({ last_frame: null })}
-        />
-      </div>
-      <div class="words">
-        <div class="field">
-          <label for=${id("prompt")}>What happens</label>
-          <textarea
-            id=${id("prompt")}
-            rows="3"
-            maxlength="5000"
-            disabled=${rendering}
-            value=${prompt}
-            onInput=${(/** @type {any} */ event) => setPrompt(event.target.value)}
-            onChange=${() => change({ visual_prompt: prompt.trim() || null })}
-          ></textarea>
-        </div>
-        <div class="field short">
-          <label for=${id("seconds")}>Seconds</label>
-          <input
-            id=${id("seconds")}
-            type="number"
-            min="1"
-            max="600"
-            disabled=${rendering}
-            value=${duration}
-            onInput=${(/** @type {any} */ event) => setDuration(event.target.value)}
-            onChange=${() => Number(duration) >= 1 && change({ duration: Number(duration) })}
-          />
-        </div>
-      </div>
-      ${scene.video_url &&
-      html`<video
-        controls
-        playsinline
-        preload="metadata"
-        src=${scene.video_url}
-        poster=${scene.thumbnail_url ?? ""}
-        aria-label=${`Clip of scene ${number}`}
-      ></video>`}
-      ${rendering && html`<${Progress} job=${scene} />`}
-      ${failedNow &&
-      html`<p class="outcome">${failure(scene.error_code)} <strong>Clips that fail are free.</strong></p>`}
-      <div class="buttons">
-        ${(scene.video_url || failedNow) &&
-        html`<button class="quiet" type="button" disabled=${busy || rendering || !complete(scene)} onClick=${render}>
-          Render again
-        </button>`}
-        <${Confirmed} label="Delete scene" question="Delete this scene?" act=${remove} />
-      </div>
-    </li>`;
 }

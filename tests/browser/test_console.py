@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import io
+import json
 import re
+import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 from PIL import Image
 
 from local.issuer import TOKENS
 from tests.browser.visitor import LOOPBACK, Visitor
+from tests.support import store_wire
 from tests.support.browser import AXE
 
 if TYPE_CHECKING:
@@ -187,11 +191,47 @@ def test_a_video_is_repeated_with_its_settings(ada: Visitor) -> None:
     ada.sign_in()
     ada.go("Library")
     open_first(ada)
-    ada.page.get_by_role("button", name="Repeat").click()
+    ada.page.get_by_role("button", name="Change and repeat").click()
     ada.page.get_by_role("heading", name="Create a video").wait_for()
     assert ada.page.get_by_label("Describe the video").input_value() == "A whale"
     for value in ("6 s", "1080p", "9:16"):
         assert ada.page.get_by_label(value, exact=True).is_checked()
+
+
+def test_a_video_is_rendered_again_for_the_price_that_is_shown(ada: Visitor) -> None:
+    """Between the estimate and the order, the price changes."""
+    settings = {"duration": 4, "resolution": "720p", "aspect_ratio": "16:9"}
+    ada.http("POST", "/v1/videos", model_id="veo-3.1", prompt="A whale", settings=settings)
+    asked: list[int] = []
+
+    def state_another_price(route: Route) -> None:
+        answer = route.fetch()
+        asked.append(answer.json()["credits"])
+        route.fulfill(response=answer, json={**answer.json(), "credits": asked[0] + 1})
+
+    ada.page.route("**/v1/videos/estimate", state_another_price)
+    ada.sign_in()
+    ada.go("Library")
+    open_first(ada)
+    dialog = ada.page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Render again").click()
+    seen = re.compile(r"^Render again · (\d+) credits$")
+    priced = dialog.get_by_role("button", name=seen)
+    priced.click()
+    dialog.get_by_text("The price has changed.").wait_for()
+    assert len(ada.http("GET", "/v1/videos")["videos"]) == 1
+    assert priced.inner_text() == f"Render again · {asked[0]} credits"
+    priced.click()
+    dialog.get_by_text("It was ordered again, as a new video.").wait_for()
+    again, first = ada.http("GET", "/v1/videos")["videos"]
+    same = ("model_id", "prompt", "settings")
+    assert [again[name] for name in same] == [first[name] for name in same]
+    holds = [
+        entry["credits"]
+        for entry in ada.http("GET", "/v1/credits/entries")["entries"]
+        if entry["kind"] == "hold"
+    ]
+    assert holds[0] == holds[1] == asked[0]
 
 
 def test_an_image_is_uploaded_with_a_preview_and_used(ada: Visitor) -> None:
@@ -237,7 +277,66 @@ def test_a_storyboard_becomes_clips(ada: Visitor) -> None:
     failed = ada.page.get_by_role("listitem", name="Scene 2")
     failed.get_by_text("Failed", exact=True).wait_for()
     failed.get_by_text("The content rules do not allow this").wait_for()
+    failed.get_by_text("Nothing was charged.").wait_for()
     assert violations(ada) == []
+    assert ada.problems == []
+
+
+def test_a_scene_becomes_an_image_and_then_a_video(ada: Visitor) -> None:
+    project = ada.http("POST", "/v1/projects", name="A day at sea")
+    ada.http("POST", f"/v1/projects/{project['project_id']}/scenes")
+    ada.sign_in()
+    ada.go("Storyboard")
+    ada.page.get_by_role("link", name="A day at sea").click()
+    scene = ada.page.get_by_role("listitem", name="Scene 1")
+    scene.get_by_label("One image from a prompt").check()
+    scene.get_by_label("What the image shows").fill("A harbour in the morning")
+    scene.get_by_label("What happens").fill("The boats leave")
+    scene.get_by_label("What happens").blur()
+    assert "Veo 3.1 between two frames" not in scene.get_by_label("Model of the video").inner_text()
+    scene.get_by_label("Model of the video").select_option("Gen-4.5")
+    scene.get_by_label("Model of the image").select_option("Image by Runware")
+    scene.get_by_role("button", name="Render", exact=True).click()
+    scene.get_by_role("button", name=re.compile(r"^Render · \d+ credits$")).click()
+    scene.locator("video").wait_for()
+    scene.get_by_alt_text("Image of scene 1").wait_for()
+    (job,) = ada.http("GET", "/v1/videos")["videos"]
+    assert job["model_id"] == "gen4.5"
+    assert [stage["name"] for stage in job["stages"]] == ["image", "video"]
+    both = job["credits_used"]
+    # With its image, the same scene costs the video alone.
+    scene.get_by_role("button", name="Render again").click()
+    scene.get_by_role("button", name=re.compile(r"^Render again · \d+ credits$")).click()
+    ada.page.get_by_text("Scene 1 was ordered.").wait_for()
+    again = ada.http("GET", "/v1/videos")["videos"][0]
+    assert [stage["name"] for stage in again["stages"]] == ["video"]
+    assert again["credits_used"] < both
+    assert ada.problems == []
+
+
+def test_a_purchase_arrives_while_the_credits_are_shown(stack: Stack, ada: Visitor) -> None:
+    stack.boto3("secretsmanager").put_secret_value(
+        SecretId=stack.outputs["StoreSecretsArn"],
+        SecretString=json.dumps({"STRIPE_WEBHOOK_SECRETS": store_wire.STRIPE_SECRET}),
+    )
+    ada.http("PUT", "/v1/admin/packs/credits-500", credits=500, name="500 credits")
+    ada.sign_in()
+    ada.go("Credits")
+    ada.page.get_by_label("100 credits available").wait_for()
+    event = store_wire.checkout(client_reference_id=ada.name, payment_intent=uuid.uuid4().hex)
+    for _ in range(2):
+        httpx.post(
+            f"{stack.api_url}/webhooks/purchases/stripe",
+            content=event.body,
+            headers=event.headers,
+            trust_env=False,
+            timeout=60,
+        ).raise_for_status()
+    ada.page.get_by_label("600 credits available").wait_for()
+    ada.page.locator(".figure.main").get_by_text("600").wait_for()
+    lines = ada.page.get_by_role("table").get_by_role("row").all_inner_texts()
+    assert len(lines) == 3  # with the heading
+    assert "+500" in lines[1]
     assert ada.problems == []
 
 

@@ -76,7 +76,8 @@ class Visitor:
 
     def go(self, page: str) -> None:
         """To a page, by its link."""
-        self.page.get_by_role("link", name=page, exact=True).click()
+        pages = self.page.get_by_role("navigation", name="Pages")
+        pages.get_by_role("link", name=page, exact=True).click()
         self.page.get_by_role("heading", level=1).filter(has_text=page).wait_for()
 
     def order(self, prompt: str, model: str = "Veo 3.1") -> None:
