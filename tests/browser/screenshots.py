@@ -87,7 +87,7 @@ def main() -> int:
                     stack, browser, "ada", 300 if first else 0, color_scheme=scheme, **options
                 )
                 visitor.page.goto(stack.console_url)
-                visitor.page.get_by_role("button", name="Sign in").wait_for()
+                visitor.page.get_by_role("button", name="Sign in", exact=True).wait_for()
                 take(visitor, f"sign-in-{name}")
                 visitor.sign_in()
                 if first:

@@ -361,7 +361,7 @@ def test_signing_out_forgets_the_token(ada: Visitor) -> None:
     ada.sign_in()
     assert "access_token" in ada.page.evaluate("JSON.stringify(sessionStorage)")
     ada.page.get_by_role("button", name="Sign out").click()
-    ada.page.get_by_role("button", name="Sign in").wait_for()
+    ada.page.get_by_role("button", name="Sign in", exact=True).wait_for()
     assert "access_token" not in ada.page.evaluate(
         "JSON.stringify(sessionStorage) + JSON.stringify(localStorage)"
     )
@@ -443,7 +443,7 @@ def test_axe_finds_nothing_serious_on_any_page(
 ) -> None:
     visitor = new_visitor(100, color_scheme=scheme, **window)
     visitor.page.goto(visitor.stack.console_url)
-    visitor.page.get_by_role("button", name="Sign in").wait_for()
+    visitor.page.get_by_role("button", name="Sign in", exact=True).wait_for()
     found = {"sign-in": violations(visitor)}
     visitor.sign_in()
     visitor.http("POST", "/v1/videos", model_id="veo-3.1", prompt="A fox #moderated")
@@ -463,7 +463,7 @@ def test_axe_finds_nothing_serious_on_any_page(
 
 def test_the_console_is_used_with_the_keyboard_alone(ada: Visitor) -> None:
     ada.page.goto(ada.stack.console_url)
-    ada.page.get_by_role("button", name="Sign in").wait_for()
+    ada.page.get_by_role("button", name="Sign in", exact=True).wait_for()
     ada.page.keyboard.press("Tab")
     ada.page.keyboard.press("Enter")
     ada.page.get_by_label("User name").wait_for()

@@ -69,9 +69,9 @@ class Visitor:
 
     def sign_in(self) -> None:
         self.page.goto(self.stack.console_url)
-        self.page.get_by_role("button", name="Sign in").click()
+        self.page.get_by_role("button", name="Sign in", exact=True).click()
         self.page.get_by_label("User name").fill(self.name)
-        self.page.get_by_role("button", name="Sign in").click()
+        self.page.get_by_role("button", name="Sign in", exact=True).click()
         self.page.get_by_role("heading", name="Create a video").wait_for()
 
     def go(self, page: str) -> None:
