@@ -35,7 +35,7 @@ class ModelVersion(BaseModel):
 
 
 class OwnedModel(ModelVersion):
-    """A model as it is now, and up to ten earlier versions, newest first."""
+    """A model as it is now, and its earlier versions, newest first: ten, or fewer of a large model."""
 
     history: list[ModelVersion]
 
