@@ -27,6 +27,7 @@ SIZES: Mapping[str, tuple[int, int]] = {
     "480p": (864, 496),
     "720p": (1280, 720),
     "1080p": (1920, 1080),
+    "2k": (2560, 1440),
     "4k": (3840, 2160),
 }
 IMAGE_LIMIT = 8 * 1024 * 1024
@@ -163,7 +164,7 @@ def _failure_of(fault: Fault, submitted: Any) -> Answer | None:
 
 
 def _spec(endpoint: str, clip: Clip, images: list[bytes | None]) -> VideoSpec:
-    width, height = SIZES[clip.resolution]
+    width, height = _size(clip.resolution)
     first = images[0] if images else None
     if clip.aspect_ratio not in {"16:9", "9:16", "auto"}:
         width, height = _shaped(height, clip.aspect_ratio)
@@ -179,6 +180,13 @@ def _spec(endpoint: str, clip: Clip, images: list[bytes | None]) -> VideoSpec:
         first=first,
         last=images[-1] if len(images) > 1 else None,
     )
+
+
+def _size(resolution: str) -> tuple[int, int]:
+    """assumption: a resolution that is not in `SIZES` is its shorter side (``540p``), else 720p."""
+    lines = resolution.removesuffix("p")
+    known = SIZES.get(resolution)
+    return known or _shaped(int(lines) if lines.isdigit() else 720, "16:9")
 
 
 def _shaped(shorter: int, aspect_ratio: str) -> tuple[int, int]:

@@ -1,17 +1,22 @@
 """The inputs of fal's models. The runner checks them, not the submission.
 
 So a wrong input goes through the queue and returns as a 422 result. Members that a model does not
-have are ignored (assumption: fal's models are pydantic models with that default).
+have are ignored (assumption: fal's models are pydantic models with that default). Every endpoint
+for a video of the official package is served, with the inputs that its types declare.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError, field_validator
 
+from local import schemas
+from local.fal.assumed import ASSUMED
 from local.fal.errors import DOCS_URL
 
 Frames = Literal["16:9", "9:16"]
@@ -110,85 +115,40 @@ class SoraImage(BaseModel):
         return Clip(self.prompt, self.duration, "720p", self.aspect_ratio, images=images)
 
 
-KlingSeconds = Literal["3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15"]
-
-
-class Kling(BaseModel):
-    """The inputs of every Kling 3.0 endpoint. Prompts of several shots and elements are not
-    simulated."""
-
-    prompt: str
-    duration: KlingSeconds = "5"
-    generate_audio: bool = True
-    negative_prompt: str = "blur, distort, and low quality"
-    cfg_scale: float = 0.5
-
-    def _clip(self, aspect_ratio: str, *images: tuple[str, str]) -> Clip:
-        # assumption: 720p in both tiers, which is quicker to render
-        audio = self.generate_audio
-        return Clip(self.prompt, int(self.duration), "720p", aspect_ratio, audio, images)
-
-
-class KlingText(Kling):
-    """Text to video."""
-
-    aspect_ratio: Literal["16:9", "9:16", "1:1"] = "16:9"
+class Typed(BaseModel):
+    """The inputs of an endpoint that only the official package describes, or `ASSUMED`."""
 
     def clip(self) -> Clip:
-        return self._clip(self.aspect_ratio)
+        given = self.model_dump(by_alias=True, exclude_none=True)
+        seconds = _SECONDS.match(str(given.get("duration", "")))
+        ratio = str(given.get("aspect_ratio", ""))
+        switches = [given[name] for name in _SOUND if isinstance(given.get(name), bool)]
+        frames = [(name, url) for name, url in given.items() if _is_frame(name, url)]
+        return Clip(
+            prompt=str(given.get("prompt", "")),
+            seconds=int(seconds[1]) if seconds else 5,
+            resolution=str(given.get("resolution", "720p")).lower(),
+            aspect_ratio=ratio if _RATIO.fullmatch(ratio) else "auto",
+            audio=all(switches),  # assumption: a model without a switch has sound
+            images=tuple(sorted(frames, key=lambda frame: frame[0].startswith(_LAST))),
+        )
 
 
-class KlingImage(Kling):
-    """From a first frame, or to a last frame, too. The video has the shape of the first one."""
-
-    start_image_url: str
-    end_image_url: str | None = None
-
-    def clip(self) -> Clip:
-        images = [("start_image_url", self.start_image_url)]
-        if self.end_image_url is not None:
-            images.append(("end_image_url", self.end_image_url))
-        return self._clip("auto", *images)
+_SECONDS = re.compile(r"([0-9]+)(\.0+)?s?$")
+_RATIO = re.compile(r"[1-9][0-9]*:[1-9][0-9]*")
+_SOUND = ("generate_audio", "generate_audio_switch", "audio", "enable_audio")
+_LAST = ("end_", "last_", "tail_")
 
 
-class SeedanceText(BaseModel):
-    """Seedance 2.0, text to video. assumption: all inputs, from excerpts of the documentation."""
-
-    prompt: str
-    resolution: Literal["480p", "720p", "1080p"] = "720p"
-    aspect_ratio: Literal["auto", "21:9", "16:9", "4:3", "1:1", "3:4", "9:16"] = "auto"
-    duration: Literal["auto", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15"] = (
-        "auto"
-    )
-    generate_audio: bool = True
-
-    def clip(self) -> Clip:
-        return self._clip()
-
-    def _clip(self, *images: tuple[str, str]) -> Clip:
-        seconds = 5 if self.duration == "auto" else int(self.duration)
-        audio = self.generate_audio
-        return Clip(self.prompt, seconds, self.resolution, self.aspect_ratio, audio, images)
-
-
-class SeedanceImage(SeedanceText):
-    """Seedance 2.0 from a first frame, or to a last frame, too."""
-
-    image_url: str
-    end_image_url: str | None = None
-
-    def clip(self) -> Clip:
-        images = [("image_url", self.image_url)]
-        if self.end_image_url is not None:
-            images.append(("end_image_url", self.end_image_url))
-        return self._clip(*images)
+def _is_frame(name: str, url: object) -> bool:
+    return isinstance(url, str) and name.endswith(("image_url", "frame_url"))
 
 
 Veos = VeoText | VeoImage | VeoFrames
-Input = Veos | SoraImage | KlingText | KlingImage | SeedanceText | SeedanceImage
+Input = Veos | SoraImage | Typed
 
 # assumption: the fast and lite variants have the inputs of the full model
-ENDPOINTS: Mapping[str, type[Input]] = {
+_WRITTEN: Mapping[str, type[Input]] = {
     **{
         f"fal-ai/veo3.1{variant}{path}": model
         for variant in ("", "/fast", "/lite")
@@ -199,21 +159,24 @@ ENDPOINTS: Mapping[str, type[Input]] = {
         )
     },
     "fal-ai/sora-2/image-to-video": SoraImage,
-    **{
-        f"fal-ai/kling-video/v3/{tier}/{path}": model
-        for tier in ("standard", "pro")
-        for path, model in (("text-to-video", KlingText), ("image-to-video", KlingImage))
-    },
-    **{
-        f"bytedance/seedance-2.0{variant}/{path}": model
-        for variant in ("", "/fast", "/mini")
-        for path, model in (("text-to-video", SeedanceText), ("image-to-video", SeedanceImage))
-    },
 }
-"""Endpoint ids and their inputs."""
+
+ENDPOINTS = frozenset({*_WRITTEN, *ASSUMED, *schemas.load("fal")})
+"""All endpoints that make a video."""
 
 APPS = frozenset("/".join(endpoint.split("/")[:2]) for endpoint in ENDPOINTS)
 """The two-segment apps, which have the status and the result."""
+
+
+@cache
+def inputs_of(endpoint: str) -> type[Input]:
+    """The inputs of one of the `ENDPOINTS`."""
+    if written := _WRITTEN.get(endpoint):
+        return written
+    schema = ASSUMED.get(endpoint) or schemas.load("fal")[endpoint]
+    typed: type[Input] = schemas.model_of("Typed", schema, Typed)
+    return typed
+
 
 # assumption: a value outside an enumeration is reported as fal's documented `one_of`
 _TYPES = {"literal_error": "one_of", "int_parsing": "value_error", "string_type": "value_error"}
@@ -222,7 +185,7 @@ _TYPES = {"literal_error": "one_of", "int_parsing": "value_error", "string_type"
 def check(endpoint: str, document: object) -> Clip | list[dict[str, Any]]:
     """The clip that ``document`` requests, or its errors in FastAPI's form."""
     try:
-        return ENDPOINTS[endpoint].model_validate(document).clip()
+        return inputs_of(endpoint).model_validate(document).clip()
     except ValidationError as error:
         return [
             {

@@ -1,13 +1,20 @@
 """The models of the simulated Runware, by AIR id: their parameters and prices.
 
 Parameter lists are those of the official SDK's generated types (runware-sdk 1.8.0); a parameter
-outside its model's list is rejected.
+outside its model's list is rejected. Every model for a video or an image of that package is served.
+Of those in `VIDEO_MODELS` and `IMAGE_MODELS` more is known than their types.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from local import schemas
 
 Size = tuple[int, int]
 
@@ -80,6 +87,38 @@ VIDEO_MODELS: Mapping[str, VideoModel] = {
         VideoModel("google:veo@3.1-lite", "Veo 3.1 Lite", (4, 6, 8), _LITE_PRICES),
     )
 }
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+
+@dataclass(frozen=True, slots=True)
+class TypedModel:
+    """A model of which only the types are known. assumption: its price, and any of the ``inputs``,
+    which the package types as an object."""
+
+    air: str
+    name: str
+    kind: str
+    parameters: frozenset[str]
+    body: Any
+    """A pydantic class that validates a task."""
+
+    usd: float = 0.1
+    """Of a result, or of a second of video."""
+
+
+@cache
+def typed_model(air: str) -> TypedModel | None:
+    """The model with this id; None if the package has none."""
+    schema = schemas.load("runware").get(air)
+    if schema is None:
+        return None
+    [kind] = schema["properties"]["taskType"]["enum"]
+    body = schemas.model_of("Task", schema, _Strict)
+    return TypedModel(air, air, kind, frozenset(schema["properties"]), body)
+
 
 _CHECKPOINT = frozenset({"seedImage", "maskImage"})
 # assumption: the prices; older checkpoints accept a seed image, editing models accept references

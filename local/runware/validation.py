@@ -10,9 +10,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
+from pydantic import ValidationError
+
 from local.runware.errors import TaskError, incompatible, invalid, missing, unsupported
 from local.runware.fields import FIELDS, is_image, is_whole
-from local.runware.models import IMAGE_MODELS, SIZES, VIDEO_MODELS, ImageModel, Size, VideoModel
+from local.runware.models import (
+    IMAGE_MODELS,
+    SIZES,
+    VIDEO_MODELS,
+    ImageModel,
+    Size,
+    TypedModel,
+    VideoModel,
+    typed_model,
+)
 
 Kind = Literal["videoInference", "imageInference"]
 Document = Mapping[str, Any]
@@ -35,7 +46,7 @@ class TaskSpec:
     """
 
     kind: Kind
-    model: VideoModel | ImageModel
+    model: VideoModel | ImageModel | TypedModel
     prompt: str
     size: Size
     seconds: int | None
@@ -63,11 +74,13 @@ def check(task: Document) -> TaskSpec:
     for name in task:
         if name not in model.parameters:
             raise unsupported(name, model.air)
+    if isinstance(model, TypedModel):
+        _check_types(task, model)
+        _check_fields(task)
+        return _typed(task, model)
     if task.get("positivePrompt") is None:
         raise missing("positivePrompt")
-    for name, fits in FIELDS.items():
-        if name in task and not fits(task[name]):
-            raise invalid(name)
+    _check_fields(task)
     inputs = task.get("inputs") or {}
     for name in inputs:
         if name not in model.inputs:
@@ -77,17 +90,86 @@ def check(task: Document) -> TaskSpec:
     return _image(task, model, inputs)
 
 
-def _model(task: Document) -> VideoModel | ImageModel:
+def _model(task: Document) -> VideoModel | ImageModel | TypedModel:
     air = task.get("model")
     if air is None:
         raise missing("model")
     models: Mapping[str, VideoModel | ImageModel] = (
         VIDEO_MODELS if task["taskType"] == "videoInference" else IMAGE_MODELS
     )
-    model = models.get(air) if isinstance(air, str) else None
-    if model is None:
+    if not isinstance(air, str):
         raise invalid("model")
-    return model
+    if known := models.get(air):
+        return known
+    typed = typed_model(air)
+    if typed is None or typed.kind != task["taskType"]:
+        raise invalid("model")
+    return typed
+
+
+def _check_fields(task: Document) -> None:
+    for name, fits in FIELDS.items():
+        if name in task and not fits(task[name]):
+            raise invalid(name)
+
+
+def _check_types(task: Document, model: TypedModel) -> None:
+    try:
+        model.body.model_validate(task)
+    except ValidationError as error:
+        found = error.errors()[0]
+        name = str(found["loc"][0])
+        raise (missing if found["type"] == "missing" else invalid)(name) from None
+
+
+def _typed(task: Document, model: TypedModel) -> TaskSpec:
+    """assumption: a size is any width and height, or a resolution, whose sides are as 16 to 9."""
+    first, last = _frames(task, task.get("inputs") or {})
+    if ("width" in task) is not ("height" in task):
+        raise missing("height" if "width" in task else "width")
+    if "width" in task and "resolution" in task:
+        raise incompatible("resolution", "width", "height")
+    images = model.kind == "imageInference"
+    named = str(task.get("resolution", "1K" if images else "720p")).lower()
+    if images:
+        height = round(float(named.removesuffix("k")) * 1024)
+    else:
+        height = 2160 if named == "4k" else int(named.removesuffix("p"))
+    wide = height if images else round(height * 16 / 9 / 2) * 2
+    stated = str(task.get("duration", ""))
+    seconds = int(stated) if stated.isdigit() else 5  # assumption: the default, and `auto`
+    types = task.get("outputType", "URL")
+    return TaskSpec(
+        kind=cast("Kind", model.kind),
+        model=model,
+        prompt=task.get("positivePrompt", ""),
+        size=(task.get("width", wide), task.get("height", height)),
+        seconds=None if images else seconds,
+        audio=_has_sound(task),
+        first=first,
+        last=last,
+        references=(),
+        results=task.get("numberResults", 1),
+        output_types=tuple(types) if isinstance(types, list) else (types,),
+        output_format=task.get("outputFormat", "JPG" if images else "MP4"),
+        quality=task.get("outputQuality", 95),
+        sync=images and task.get("deliveryMethod", "sync") == "sync",
+        usd=model.usd if images else round(model.usd * seconds, 4),
+    )
+
+
+def _has_sound(task: Document) -> bool:
+    """assumption: the switches' names; without a switch there is sound."""
+    of_provider = [
+        one for one in task.get("providerSettings", {}).values() if isinstance(one, dict)
+    ]
+    switches = [
+        given[name]
+        for given in (task.get("settings", {}), *of_provider)
+        for name in ("audio", "sound", "generateAudio")
+        if isinstance(given.get(name), bool)
+    ]
+    return all(switches)
 
 
 def _video(task: Document, model: VideoModel, inputs: Document) -> TaskSpec:

@@ -11,7 +11,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from local.runway.validation import ENDPOINTS, AnyBody, TaskSpec
+from local.runway.typed import MODELS, Typed, body_of
+from local.runway.validation import AnyBody, TaskSpec
 
 DOCS_URL = "https://docs.dev.runwayml.com/api"
 Issue = dict[str, Any]
@@ -32,9 +33,8 @@ def check(endpoint: str, document: object) -> TaskSpec | list[Issue]:
     """The task that ``document`` requests at ``endpoint`` (a last path segment), or its issues."""
     if not isinstance(document, dict):
         return [_wrong_type((), "object", document)]
-    models = ENDPOINTS[endpoint]
     model = document.get("model")
-    if not isinstance(model, str) or model not in models:
+    if not isinstance(model, str) or model not in MODELS[endpoint]:
         return [
             {
                 "code": "invalid_union",
@@ -47,10 +47,11 @@ def check(endpoint: str, document: object) -> TaskSpec | list[Issue]:
         ]
     if nulls := [_null(path) for path in _nulls(document, ())]:
         return nulls
+    body = body_of(endpoint, model)
     try:
-        return models[model].model_validate(document).spec()
+        return body.model_validate(document).spec()
     except ValidationError as error:
-        return _issues(models[model], error)
+        return _issues(body, error)
 
 
 def refusal(issues: list[Issue]) -> Mapping[str, object]:
@@ -75,7 +76,7 @@ def _null(path: tuple[str | int, ...]) -> Issue:
     return {"code": "invalid_type", "path": list(path), "message": message}
 
 
-def _issues(body: type[AnyBody], error: ValidationError) -> list[Issue]:
+def _issues(body: type[AnyBody | Typed], error: ValidationError) -> list[Issue]:
     issues: list[Issue] = []
     unknown: dict[tuple[str | int, ...], list[str]] = {}
     for found in error.errors(include_url=False):
@@ -96,7 +97,7 @@ def _issues(body: type[AnyBody], error: ValidationError) -> list[Issue]:
 
 
 def _issue(
-    body: type[AnyBody], kind: str, path: tuple[str | int, ...], found: Mapping[str, Any]
+    body: type[AnyBody | Typed], kind: str, path: tuple[str | int, ...], found: Mapping[str, Any]
 ) -> Issue:
     context = found.get("ctx", {})
     if kind == "missing":
@@ -126,7 +127,7 @@ def _issue(
     return {**issue, "path": list(path)}
 
 
-def _missing(body: type[AnyBody], path: tuple[str | int, ...]) -> Issue:
+def _missing(body: type[AnyBody | Typed], path: tuple[str | int, ...]) -> Issue:
     if len(path) > 1:  # `uri` or `position` of an image
         return _wrong_type(path, "string", None)
     schema = body.model_json_schema()["properties"][path[0]]

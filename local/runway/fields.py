@@ -66,22 +66,6 @@ Seed = Annotated[StrictInt, Field(ge=0, le=4_294_967_295)]  # assumption: the ra
 Gen4Ratio = Literal["1280:720", "720:1280", "1104:832", "832:1104", "960:960", "1584:672"]
 Gen4TextRatio = Literal["1280:720", "720:1280"]
 VeoRatio = Literal["1280:720", "720:1280", "1080:1920", "1920:1080"]
-KlingStandardRatio = Literal["1280:720", "720:1280", "960:960"]
-KlingProRatio = Literal["1920:1080", "1080:1920", "1440:1440"]
-SeedanceMiniRatio = Literal[
-    "992:432",
-    "864:496",
-    "752:560",
-    "640:640",
-    "560:752",
-    "496:864",
-    "1470:630",
-    "1280:720",
-    "1112:834",
-    "960:960",
-    "834:1112",
-    "720:1280",
-]
 ImageRatio = Literal[
     "1024:1024",
     "1080:1080",
@@ -100,17 +84,6 @@ ImageRatio = Literal[
     "720:960",
     "1680:720",
 ]
-# assumption: both ranges, which the package does not state
-KlingSeconds = Annotated[StrictInt, Field(ge=3, le=15)]
-
-
-def _seedance_seconds(value: int | str) -> int | str:
-    if isinstance(value, int) and not 4 <= value <= 15:
-        raise PydanticCustomError("custom", "Invalid duration: expected 4 to 15 seconds")
-    return value
-
-
-SeedanceSeconds = Annotated[int | Literal["auto"], AfterValidator(_seedance_seconds)]
 Gen4Seconds = Annotated[StrictInt, Field(ge=2, le=10)]
 
 

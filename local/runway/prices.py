@@ -11,13 +11,6 @@ PER_SECOND: Mapping[tuple[str, bool], int] = {
     ("veo3.1", False): 20,
     ("veo3.1_fast", True): 15,
     ("veo3.1_fast", False): 10,
-    # assumption: the prices of the models below
-    ("kling3.0_standard", True): 13,
-    ("kling3.0_standard", False): 9,
-    ("kling3.0_pro", True): 17,
-    ("kling3.0_pro", False): 12,
-    ("seedance2_mini", True): 16,
-    ("seedance2_mini", False): 16,
 }
 """Credits per second of video, by model and whether it has sound."""
 
@@ -27,7 +20,9 @@ IMAGE_1080P = 8
 
 
 def video_credits(model: str, seconds: int, *, audio: bool) -> int:
-    return PER_SECOND[model, audio] * seconds
+    """assumption: a model whose price is not known costs as much as Gen-4.5."""
+    per_second = PER_SECOND.get((model, audio), PER_SECOND["gen4.5", False])
+    return per_second * seconds
 
 
 def image_credits(model: str, width: int, height: int) -> int:

@@ -19,7 +19,8 @@ from local.runway.errors import DOCS_URL, check, refusal
 from local.runway.faults import NOT_ACCEPTED
 from local.runway.settings import RunwaySettings
 from local.runway.tasks import CANCELLED, FAILED, RUNNING, SUCCEEDED, RunwayTask, Tasks
-from local.runway.validation import ENDPOINTS, TaskSpec
+from local.runway.typed import MODELS
+from local.runway.validation import TaskSpec
 from local.simulator.control import SettingsHolder
 from local.simulator.faults import Event, Fault, FaultBook
 from local.simulator.media import MediaStore
@@ -56,7 +57,7 @@ class RunwayRoutes:
         self.routes = [
             *(
                 Route(f"/v1/{endpoint}", self._guarded(self._creating(endpoint)), methods=["POST"])
-                for endpoint in ENDPOINTS
+                for endpoint in MODELS
             ),
             Route("/v1/tasks/{task_id}", self._guarded(self._retrieve), methods=["GET"]),
             Route("/v1/tasks/{task_id}", self._guarded(self._delete), methods=["DELETE"]),
@@ -147,7 +148,7 @@ class RunwayRoutes:
 
     async def _organization(self, _: Request) -> Response:
         settings = self._settings.now
-        models = sorted({model for models in ENDPOINTS.values() for model in models})
+        models = sorted(frozenset().union(*MODELS.values()))
         limits = {
             "maxConcurrentGenerations": settings.concurrency,
             "maxDailyGenerations": settings.daily_generations,

@@ -1,7 +1,8 @@
 """The bodies that Runway accepts. The submission checks them strictly: an unknown member is an
 error.
 
-Ratios, durations and forms of images differ by endpoint and model; `ENDPOINTS` is the table.
+Ratios, durations and forms of images differ by endpoint and model; `ENDPOINTS` is the table of the
+models of which more is known than their types. `local.runway.typed` has all models.
 `local.runway.errors` formats the errors of a body.
 """
 
@@ -21,17 +22,12 @@ from local.runway.fields import (
     Gen4Seconds,
     Gen4TextRatio,
     ImageRatio,
-    KlingProRatio,
-    KlingSeconds,
-    KlingStandardRatio,
     Moderation,
     OneFrame,
     OneOrTwoFrames,
     Prompt,
     ReferenceImage,
     Seed,
-    SeedanceMiniRatio,
-    SeedanceSeconds,
     VeoRatio,
 )
 from local.runway.prices import image_credits, video_credits
@@ -83,7 +79,7 @@ class Gen4Turbo(Gen4Video):
     duration: Gen4Seconds = 10  # assumption: the default
 
     def spec(self) -> TaskSpec:
-        frames = _frames(self.promptImage)
+        frames = frames_of(self.promptImage)
         return self._spec(self.model, self.ratio, self.promptText or "", self.duration, *frames)
 
 
@@ -109,7 +105,7 @@ class Gen45Image(Gen45):
     ratio: Gen4Ratio
 
     def spec(self) -> TaskSpec:
-        frames = _frames(self.promptImage)
+        frames = frames_of(self.promptImage)
         return self._spec(self.model, self.ratio, self.promptText, self.duration, *frames)
 
 
@@ -141,90 +137,7 @@ class VeoImage(Veo):
     promptText: Prompt | None = None  # noqa: N815
 
     def spec(self) -> TaskSpec:
-        return self._spec(self.promptText or "", *_frames(self.promptImage))
-
-
-class Kling(Body):
-    """The inputs of Kling 3.0, with or without an image. Shots of several prompts, voices and the
-    scale of freedom are not simulated."""
-
-    duration: KlingSeconds = 5  # assumption: the default
-    audio: bool = True  # assumption: the default
-
-    def _spec(self, model: str, ratio: str, prompt: str | None, *images: InputImage) -> TaskSpec:
-        width, height = _size(ratio)
-        seconds, audio = self.duration, self.audio
-        price = video_credits(model, seconds, audio=audio)
-        return TaskSpec(model, prompt or "", width, height, price, seconds, audio, images)
-
-
-class KlingStandardText(Kling):
-    model: Literal["kling3.0_standard"]
-    ratio: KlingStandardRatio
-    promptText: Prompt | None = None  # noqa: N815
-
-    def spec(self) -> TaskSpec:
-        return self._spec(self.model, self.ratio, self.promptText)
-
-
-class KlingStandardImage(Kling):
-    model: Literal["kling3.0_standard"]
-    promptImage: OneOrTwoFrames  # noqa: N815
-    ratio: KlingStandardRatio = "1280:720"  # assumption: the default
-    promptText: Prompt | None = None  # noqa: N815
-
-    def spec(self) -> TaskSpec:
-        return self._spec(self.model, self.ratio, self.promptText, *_frames(self.promptImage))
-
-
-class KlingProText(Kling):
-    model: Literal["kling3.0_pro"]
-    ratio: KlingProRatio
-    promptText: Prompt | None = None  # noqa: N815
-
-    def spec(self) -> TaskSpec:
-        return self._spec(self.model, self.ratio, self.promptText)
-
-
-class KlingProImage(Kling):
-    model: Literal["kling3.0_pro"]
-    promptImage: OneOrTwoFrames  # noqa: N815
-    ratio: KlingProRatio = "1920:1080"  # assumption: the default
-    promptText: Prompt | None = None  # noqa: N815
-
-    def spec(self) -> TaskSpec:
-        return self._spec(self.model, self.ratio, self.promptText, *_frames(self.promptImage))
-
-
-class SeedanceMini(Body):
-    """The inputs of Seedance 2.0 Mini, with or without an image. References are not simulated."""
-
-    model: Literal["seedance2_mini"]
-    ratio: SeedanceMiniRatio = "1280:720"  # assumption: the default
-    duration: SeedanceSeconds = 5  # assumption: the default
-    audio: bool = True  # assumption: the default
-    seed: Seed | None = None
-
-    def _spec(self, prompt: str, *images: InputImage) -> TaskSpec:
-        width, height = _size(self.ratio)
-        seconds = 5 if self.duration == "auto" else self.duration
-        price = video_credits(self.model, seconds, audio=self.audio)
-        return TaskSpec(self.model, prompt, width, height, price, seconds, self.audio, images)
-
-
-class SeedanceMiniText(SeedanceMini):
-    promptText: Prompt  # noqa: N815
-
-    def spec(self) -> TaskSpec:
-        return self._spec(self.promptText)
-
-
-class SeedanceMiniImage(SeedanceMini):
-    promptImage: OneOrTwoFrames  # noqa: N815
-    promptText: Prompt | None = None  # noqa: N815
-
-    def spec(self) -> TaskSpec:
-        return self._spec(self.promptText or "", *_frames(self.promptImage))
+        return self._spec(self.promptText or "", *frames_of(self.promptImage))
 
 
 class Still(Body):
@@ -263,9 +176,7 @@ class Gen4ImageTurbo(Still):
         return self._spec(self.model, self.referenceImages)
 
 
-Klings = KlingStandardText | KlingStandardImage | KlingProText | KlingProImage
-Videos = Gen4Turbo | Gen45Text | Gen45Image | VeoText | VeoImage | Klings
-AnyBody = Videos | SeedanceMiniText | SeedanceMiniImage | Gen4Image | Gen4ImageTurbo
+AnyBody = Gen4Turbo | Gen45Text | Gen45Image | VeoText | VeoImage | Gen4Image | Gen4ImageTurbo
 
 ENDPOINTS: Mapping[str, Mapping[str, type[AnyBody]]] = {
     "image_to_video": {
@@ -273,24 +184,18 @@ ENDPOINTS: Mapping[str, Mapping[str, type[AnyBody]]] = {
         "gen4.5": Gen45Image,
         "veo3.1": VeoImage,
         "veo3.1_fast": VeoImage,
-        "kling3.0_standard": KlingStandardImage,
-        "kling3.0_pro": KlingProImage,
-        "seedance2_mini": SeedanceMiniImage,
     },
     "text_to_video": {
         "gen4.5": Gen45Text,
         "veo3.1": VeoText,
         "veo3.1_fast": VeoText,
-        "kling3.0_standard": KlingStandardText,
-        "kling3.0_pro": KlingProText,
-        "seedance2_mini": SeedanceMiniText,
     },
     "text_to_image": {"gen4_image": Gen4Image, "gen4_image_turbo": Gen4ImageTurbo},
 }
 """The body of each model at each endpoint, by the names in the path and in the body."""
 
 
-def _frames(prompt_image: str | list[FirstFrame] | list[AnyFrame]) -> tuple[InputImage, ...]:
+def frames_of(prompt_image: str | list[FirstFrame] | list[AnyFrame]) -> tuple[InputImage, ...]:
     if isinstance(prompt_image, str):
         return (InputImage(prompt_image, "first"),)
     frames = [InputImage(frame.uri, frame.position) for frame in prompt_image]

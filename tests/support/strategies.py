@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from clipmint.catalog.defaults import DEFAULT_CATALOG
 from clipmint.catalog.model import Model, is_visible
+from clipmint.catalog.parameters import IntegerRange
 from clipmint.catalog.pricing import FixedPrice, PerSecondPrice
+from clipmint.catalog.templates import Value
 
 # Images are made on the way to a video, not by themselves.
 AVAILABLE_MODELS = [
@@ -31,6 +33,14 @@ prices = st.one_of(
 )
 
 
+def values_of(model: Model, name: str) -> st.SearchStrategy[Value]:
+    """The values of a parameter that is no text."""
+    parameter = model.declared()[name]
+    if isinstance(parameter, IntegerRange):
+        return st.integers(parameter.minimum, parameter.maximum)
+    return st.sampled_from(model.values_of(name))
+
+
 @st.composite
 def generations(draw: st.DrawFn, models: list[Model] = AVAILABLE_MODELS) -> dict[str, Any]:
     """Bodies of ``POST /v1/videos`` that are in order, for any of these models."""
@@ -40,7 +50,7 @@ def generations(draw: st.DrawFn, models: list[Model] = AVAILABLE_MODELS) -> dict
     for name in model.declared():
         stated = draw(st.booleans())
         if stated:
-            settings[name] = draw(st.sampled_from(model.values_of(name)))
+            settings[name] = draw(values_of(model, name))
     if settings:
         body["settings"] = settings
     names: list[str] = list(model.presets)

@@ -45,7 +45,7 @@ class CatalogEntry(BaseModel):
             {
                 **entry,
                 "settings_schema": model.settings_schema(),
-                "allowed": {name: model.values_of(name) for name in SETTING_NAMES},
+                "allowed": {name: [*model.values_of(name)] for name in SETTING_NAMES},
                 "defaults": model.default_settings(),
                 "price": public_price(model.price),
             }

@@ -35,7 +35,7 @@ class ModelVersion(BaseModel):
 
 
 class OwnedModel(ModelVersion):
-    """A model as it is now, and its earlier versions, newest first: ten, or fewer of a large model."""
+    """A model as it is now, and its earlier versions, newest first: ten, or fewer if large."""
 
     history: list[ModelVersion]
 

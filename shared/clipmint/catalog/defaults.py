@@ -99,7 +99,13 @@ _FAL_MODELS = (
             "high": Settings(resolution="720p", duration=12),
         },
         price=PerSecondPrice(credits_per_second=1),
-        routes=[Route(provider="fal", endpoint="fal-ai/sora-2/image-to-video")],
+        routes=[
+            Route(
+                provider="fal",
+                endpoint="fal-ai/sora-2/image-to-video",
+                retires_on="2026-09-24",
+            )
+        ],
     ),
 )
 

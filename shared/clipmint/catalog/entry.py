@@ -154,13 +154,13 @@ class Entry(_Frozen):
                 )
         return {**listed, **self.parameters}
 
-    def values_of(self, name: str) -> list[Value]:
+    def values_of(self, name: str) -> Sequence[Value]:
         """Every value that this choice or range of numbers accepts; empty without this parameter,
-        and for a text."""
+        and for a text. A range may be long, such as that of a seed: it is not a list."""
         parameter = self.declared().get(name)
         if isinstance(parameter, IntegerRange):
-            return [*range(parameter.minimum, parameter.maximum + 1)]
-        return [*parameter.extremes()] if isinstance(parameter, Choice | Switch) else []
+            return range(parameter.minimum, parameter.maximum + 1)
+        return parameter.extremes() if isinstance(parameter, Choice | Switch) else ()
 
 
 def _check(model: Entry) -> None:

@@ -75,8 +75,8 @@ def _is_plain(model: Model) -> bool:
     return (
         not model.parameters
         and isinstance(model.price, FixedPrice | PerSecondPrice)
-        and not any(route.body is not None or route.ignores for route in model.routes)
-        and not any(route.list_price for route in model.routes)
+        and all(route.body is None and not route.ignores for route in model.routes)
+        and not any(route.list_price or route.retires_on for route in model.routes)
         and not any(one.__pydantic_extra__ for one in settings)
     )
 

@@ -7,9 +7,18 @@ A route may state no body if its endpoint is one that this code has always known
 from __future__ import annotations
 
 import re
+from datetime import date
 from typing import Annotated, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    model_validator,
+)
 
 from clipmint.catalog import templates
 from clipmint.catalog.list_prices import ListPrice
@@ -31,6 +40,14 @@ SAFE_ENDPOINT = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.:@-]*(/[A-Za-z0-9_][A-Za-z0
 SafeEndpoint = Annotated[
     str, StringConstraints(min_length=1, max_length=128, pattern=SAFE_ENDPOINT.pattern)
 ]
+
+
+def _day(text: str) -> str:
+    date.fromisoformat(text)
+    return text
+
+
+Day = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$"), AfterValidator(_day)]
 
 MAX_BODY_CHARACTERS = 8_000
 """Of all bodies of a route as JSON: a job keeps the body that it was ordered with."""
@@ -67,7 +84,8 @@ class Route(_Part):
     ``body`` is a template, see `clipmint.catalog.templates`. ``cases`` are the kinds of input that
     the route takes, each with the endpoint and the members that only it has. Without cases, the
     endpoint and the body are the same for all. ``list_price`` is what the provider asks for a
-    generation, for the owner's records where the provider reports no cost.
+    generation, for the owner's records where the provider reports no cost. From the day
+    ``retires_on`` (UTC) the route takes no new orders; jobs that have it continue.
     """
 
     provider: Annotated[str, StringConstraints(min_length=1, max_length=64)]
@@ -75,6 +93,7 @@ class Route(_Part):
     body: Members | None = Field(None, exclude_if=lambda body: body is None)
     cases: dict[Kind, Case] = Field(default_factory=dict, exclude_if=lambda cases: not cases)
     list_price: ListPrice | None = Field(None, exclude_if=lambda price: price is None)
+    retires_on: Day | None = Field(None, exclude_if=lambda day: day is None)
 
     @model_validator(mode="after")
     def _well_formed(self) -> Self:
@@ -99,6 +118,10 @@ class Route(_Part):
             raise ValueError(f"body: more than {MAX_BODY_CHARACTERS} characters of JSON")
         return self
 
+    def is_retired(self, today: str) -> bool:
+        """Whether it takes no new orders on this day (``2026-11-29``)."""
+        return self.retires_on is not None and self.retires_on <= today
+
     def only(self, kind: Kind) -> Route:
         """The route for orders of one kind, as a job keeps it: without the cases of the others, and
         without the notes of its list price.
@@ -112,7 +135,8 @@ class Route(_Part):
         """
         price = self.list_price and self.list_price.without_notes()
         if not self.cases:
-            return self if price is None else self.model_copy(update={"list_price": price})
+            kept = {"list_price": price, "retires_on": None}
+            return self.model_copy(update=kept) if price or self.retires_on else self
         case = self.cases.get(kind)
         if case is None:
             takes = ", ".join(self.cases)

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from clipmint.catalog import model_changes
+from clipmint import clock
+from clipmint.catalog import model_changes, retirements
 from clipmint.catalog.model import Model, Settings
 from clipmint.catalog.parameters import Choice, Switch, Text
 from clipmint.catalog.route import Kind, Route
@@ -152,12 +153,25 @@ def _problems(model: Model) -> Iterator[str]:
         known = ", ".join(sorted(registry.NAMES))
         yield f"routes: provider: {', '.join(sorted(unknown))}: there are {known}"
         return
+    if model.available:
+        yield from _problems_of_retirements(model)
     for route in model.routes:
         place = f"routes: {route.provider}"
         wrong = [*_problems_of_names(model, route)]
         for kind in model.kinds():
             wrong += [*_problems_of_orders(model, route, kind)]
         yield from (f"{place}: {problem}" for problem in wrong)
+
+
+def _problems_of_retirements(model: Model) -> Iterator[str]:
+    """What a model that is not available may still have, such as one that is kept for its jobs."""
+    for route in model.routes:
+        for endpoint in {route.endpoint, *(case.endpoint or "" for case in route.cases.values())}:
+            if why := retirements.reason(route.provider, endpoint):
+                yield f"routes: {route.provider}: {endpoint} has ended: {why}"
+    today = f"{clock.now():%Y-%m-%d}"
+    if all(route.is_retired(today) for route in model.routes):
+        yield "routes: each has been retired: set available to false, or change retires_on"
 
 
 def _problems_of_names(model: Model, route: Route) -> Iterator[str]:

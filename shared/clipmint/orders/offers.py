@@ -1,4 +1,5 @@
-"""The models that can be ordered now: available, and with a route to a provider that has a key.
+"""The models that can be ordered now: available, and with a route to a provider that has a key and
+has not retired it.
 
 Which providers have one is recorded with the catalog by the sweep, every minute. So the functions
 that offer models and take orders have no access to the keys, and do not depend on them.
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from clipmint import clock
 from clipmint.catalog import model_store
 from clipmint.catalog.model import Model
 from clipmint.catalog.route import Route
@@ -22,11 +24,14 @@ def offered() -> list[Model]:
 
 
 def open_routes(model: Model) -> list[Route]:
-    """The routes of a model to providers for which the owner has set a key, in order."""
+    """The routes of a model that are not retired, to providers for which the owner has set a key,
+    in order."""
+    today = f"{clock.now():%Y-%m-%d}"
+    routes = [route for route in model.routes if not route.is_retired(today)]
     with_keys = model_store.providers_with_keys()
     if with_keys is None:
-        return model.routes  # the sweep has not looked yet; Submit skips a provider without a key
-    return [route for route in model.routes if route.provider in with_keys]
+        return routes  # the sweep has not looked yet; Submit skips a provider without a key
+    return [route for route in routes if route.provider in with_keys]
 
 
 def is_offered(model: Model) -> bool:

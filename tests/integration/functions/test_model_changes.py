@@ -295,6 +295,39 @@ def test_a_template_that_no_order_can_use_is_refused_with_its_place(
         assert problem in answer.body["details"]
 
 
+LONG_AGO = "2020-01-01"
+
+
+@pytest.mark.parametrize(
+    ("routes", "problem"),
+    [
+        (
+            [FAL | {"provider": "runway", "endpoint": "text_to_video/veo3"}],
+            "runway: text_to_video/veo3 has ended: runwayml 5.24.0 has no call that creates it",
+        ),
+        (
+            [FAL | {"retires_on": LONG_AGO}, RUNWARE | {"retires_on": LONG_AGO}],
+            "routes: each has been retired: set available to false, or change retires_on",
+        ),
+    ],
+    ids=["model", "routes"],
+)
+def test_a_model_whose_routes_have_ended_can_be_kept_but_not_offered(
+    call: Caller, routes: list[Any], problem: str
+) -> None:
+    assert any(problem in one for one in check(call, routes=routes).body["problems"])
+    refused = call("PUT", PATH, body=KLING | {"routes": routes})
+    assert (refused.status, problem in refused.body["details"]) == (400, True)
+    kept = check(call, routes=routes, available=False).body["problems"]
+    assert not any(problem in one for one in kept)
+
+
+@pytest.mark.parametrize("day", ["2026-02-30", "29.11.2026", "2026-11-29T00:00:00Z", ""])
+def test_a_retirement_is_a_day(call: Caller, day: str) -> None:
+    refused = call("PUT", PATH, body=KLING | {"routes": [FAL | {"retires_on": day}, RUNWARE]})
+    assert (refused.status, "routes.0.retires_on" in refused.body["details"]) == (400, True)
+
+
 def test_too_many_combinations_are_a_problem_and_not_a_time_out(call: Caller) -> None:
     flags = {f"flag{number}": {"type": "boolean", "default": True} for number in range(12)}
     answer = check(call, parameters=KLING["parameters"] | flags)

@@ -10,6 +10,7 @@ import pytest
 from clipmint.catalog import model_store
 from clipmint.catalog.model import Settings
 from clipmint.catalog.model_store import CatalogItem
+from clipmint.catalog.route import Route
 from clipmint.credits import grants
 from clipmint.jobs import job_store
 from clipmint.jobs.job import Handle, Job
@@ -136,6 +137,39 @@ def test_a_job_keeps_the_price_and_the_body_that_it_was_ordered_with(
     assert "cfg_scale" not in body_sent(providers, "fal")[1]
     assert job_of(order(call)).credits == job.credits == 9
     assert order(call, key="key-2").body["credits_used"] == 99
+
+
+def retired(day: str, *providers: str) -> dict[str, Any]:
+    """The entry, with routes to these providers that take no orders from this day."""
+    routes = [
+        route | ({"retires_on": day} if route["provider"] in providers else {})
+        for route in KLING["routes"]
+    ]
+    return KLING | {"routes": routes}
+
+
+def test_a_retired_route_takes_no_new_order_and_a_job_keeps_it(
+    owner: Caller, call: Caller, providers: Providers
+) -> None:
+    put(owner, retired("2999-12-31", "fal"))
+    before = job_of(order(call))
+    assert [route.provider for route in before.stages[0].routes] == ["fal", "runware"]
+    put(owner, retired("2020-01-01", "fal"))
+    after = job_of(order(call, key="key-2"))
+    assert [route.provider for route in after.stages[0].routes] == ["runware"]
+    providers["fal"].submissions = [Accepted(Handle("request-1"))]
+    send(before)
+    assert body_sent(providers, "fal")[0] == "fal-ai/kling-video/v3/pro/text-to-video"
+
+
+def test_a_model_of_retired_routes_is_not_offered(owner: Caller, call: Caller) -> None:
+    put(owner, retired("2999-12-31", "fal", "runware"))
+    models = Caller(status, user="user-1")
+    assert models("GET", "/v1/models/my-kling").status == 200
+    model_store.put(kling(**retired("2020-01-01", "fal", "runware")))  # as the day comes
+    assert models("GET", "/v1/models/my-kling").code == "MODEL_NOT_FOUND"
+    refused = order(call)
+    assert (refused.status, refused.code) == (400, "MODEL_UNAVAILABLE")
 
 
 def test_a_task_that_is_sent_again_has_the_same_body(
@@ -310,9 +344,10 @@ def test_what_an_earlier_version_writes_over_a_new_entry_counts(aws: Aws) -> Non
         {"presets": {"draft": Settings.model_validate({"audio": False})}},
         {"price": kling().price},
         {"routes": kling().routes},
+        {"routes": [Route(provider="fal", endpoint="fal-ai/veo3.1", retires_on="2999-12-31")]},
         {"parameters": {"seed": kling().parameters["duration"]}},
     ],
-    ids=["preset", "price", "routes", "parameters"],
+    ids=["preset", "price", "routes", "retirement", "parameters"],
 )
 def test_each_new_part_of_an_entry_alone_makes_it_a_new_kind(
     aws: Aws, change: dict[str, Any]

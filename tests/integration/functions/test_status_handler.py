@@ -202,7 +202,17 @@ def test_a_bad_parameter_is_named(
     assert named in answer.body["details"]
 
 
-NEW = ["kling-3.0-pro", "kling-3.0-standard", "seedance-2.0-mini"]
+NEW = ["h3-max", "kling-3.0-pro", "kling-3.0-standard", "seedance-2.0-mini"]
+"""Models of all three providers."""
+VEO = [
+    "veo-3.1",
+    "veo-3.1-fast",
+    "veo-3.1-full",
+    "veo-3.1-i2v",
+    "veo-3.1-lite",
+    "veo-3.1-transition",
+]
+"""Models of fal, most of them of another provider, too."""
 """Models of fal and Runway."""
 
 
@@ -211,7 +221,7 @@ def test_models_are_shown_with_settings_and_prices_but_not_how_they_are_made(
 ) -> None:
     answer = call("GET", "/v1/models")
     models = {model["model_id"]: model for model in answer.body["models"]}
-    assert list(models) == [*NEW, "veo-3.1", "veo-3.1-i2v", "veo-3.1-transition"]
+    assert list(models) == [*NEW, *VEO]
     veo = models["veo-3.1"]
     assert veo["price"] == {
         "kind": "per_second",
@@ -229,22 +239,30 @@ def shown(call: Caller) -> list[str]:
 
 def test_only_models_of_providers_with_a_key_are_shown(call: Caller) -> None:
     by_provider = {
-        "FAL_KEY": [*NEW, "veo-3.1", "veo-3.1-i2v", "veo-3.1-transition"],
+        "FAL_KEY": [*NEW, *VEO],
         "RUNWAYML_API_SECRET": [
             "gen4-image",
             "gen4-turbo",
             "gen4.5",
+            "gen4.5-720p",
             *NEW,
             "runway-veo-3.1",
             "runway-veo-3.1-fast",
+            "veo-3.1-fast",
+            "veo-3.1-full",
         ],
         # Runware makes fal's text to video too.
         "RUNWARE_API_KEY": [
+            "gen4.5-720p",
+            *NEW,
             "runware-image",
             "runware-veo-3.1",
             "runware-veo-3.1-fast",
             "runware-veo-3.1-lite",
             "veo-3.1",
+            "veo-3.1-fast",
+            "veo-3.1-full",
+            "veo-3.1-lite",
         ],
     }
     for name, models in by_provider.items():

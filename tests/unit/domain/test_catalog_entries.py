@@ -14,6 +14,7 @@ from clipmint.catalog.model import Model, Settings
 from clipmint.catalog.route import Route
 from clipmint.errors import ImageRequired, InvalidRequest, SettingNotAllowed
 from clipmint.stages import STAGES
+from tests.support.strategies import values_of
 
 CATALOG = {model.model_id: model for model in DEFAULT_CATALOG}
 VEO = CATALOG["veo-3.1"]
@@ -58,13 +59,14 @@ def test_every_resolved_request_is_allowed_complete_and_has_a_price(
     names: list[str] = list(model.presets)
     preset = data.draw(st.sampled_from([None, *names]), label="preset")
     declared = model.declared()
-    asked = {
-        name: data.draw(st.sampled_from([None, *model.values_of(name)]), label=name)
-        for name in declared
-    }
+    asked = {name: data.draw(st.none() | values_of(model, name), label=name) for name in declared}
     settings = model.resolve(preset, Settings.model_validate(asked))
     resolved = settings.stated()
-    assert resolved.keys() == declared.keys()
+    assert resolved.keys() == {
+        name
+        for name, parameter in declared.items()
+        if asked[name] is not None or parameter.default is not None
+    }
     for name, value in resolved.items():
         assert declared[name].accepts(value)
         assert asked[name] in (None, value)

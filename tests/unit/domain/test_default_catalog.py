@@ -12,7 +12,7 @@ from clipmint.catalog.pricing import RatePrice
 CATALOG = {model.model_id: model for model in DEFAULT_CATALOG}
 
 # What each needs, whether it is on, and where it is made, first choice first.
-DEFAULTS = {
+DEFAULTS: dict[str, tuple[tuple[str, str, bool, str], list[str]]] = {
     "veo-3.1": (
         ("none", "none", True, "video"),
         ["fal fal-ai/veo3.1", "runware google:3@2"],
@@ -35,30 +35,143 @@ DEFAULTS = {
         ["runware google:veo@3.1-lite"],
     ),
     "runware-image": (("none", "none", True, "image"), ["runware runware:101@1"]),
-    **{
-        f"kling-3.0-{tier}": (
-            ("optional", "optional", True, "video"),
-            [
-                f"fal fal-ai/kling-video/v3/{tier}/text-to-video",
-                f"runway text_to_video/kling3.0_{tier}",
-            ],
-        )
-        for tier in ("standard", "pro")
-    },
+}
+
+# Of the families: the frames they take, whether they are on, and their routes.
+BOTH, FIRST = ("optional", "optional"), ("optional", "none")
+FAMILY_ROUTES: dict[str, tuple[tuple[str, str], bool, list[str]]] = {
+    "kling-3.0-standard": (
+        BOTH,
+        True,
+        [
+            "fal fal-ai/kling-video/v3/standard/text-to-video",
+            "runway text_to_video/kling3.0_standard",
+            "runware klingai:kling-video@3-standard",
+        ],
+    ),
+    "kling-3.0-pro": (
+        BOTH,
+        True,
+        [
+            "fal fal-ai/kling-video/v3/pro/text-to-video",
+            "runway text_to_video/kling3.0_pro",
+            "runware klingai:kling-video@3-pro",
+        ],
+    ),
+    "kling-3.0-4k": (
+        BOTH,
+        False,
+        ["runway text_to_video/kling3.0_4k", "runware klingai:kling-video@3-4k"],
+    ),
+    "kling-o3-standard": (
+        BOTH,
+        False,
+        [
+            "fal fal-ai/kling-video/o3/standard/text-to-video",
+            "runway text_to_video/klingO3_standard",
+            "runware klingai:kling-video@o3-standard",
+        ],
+    ),
+    "kling-o3-pro": (
+        BOTH,
+        False,
+        [
+            "fal fal-ai/kling-video/o3/pro/text-to-video",
+            "runway text_to_video/klingO3_pro",
+            "runware klingai:kling-video@o3-pro",
+        ],
+    ),
+    "kling-4.0": (BOTH, False, ["fal kling/v4/text-to-video", "runway text_to_video/kling_4"]),
     **{
         f"seedance-2.0{name}": (
-            ("optional", "optional", available, "video"),
+            BOTH,
+            name == "-mini",
             [
-                f"fal bytedance/seedance-2.0{path}/text-to-video",
-                f"runway text_to_video/seedance2{model}",
+                f"fal bytedance/seedance-2.0{name.replace('-', '/')}/text-to-video",
+                f"runway text_to_video/seedance2{name.replace('-', '_')}",
+                f"runware bytedance:seedance@2.0{name}",
             ],
         )
-        for name, path, model, available in (
-            ("-mini", "/mini", "_mini", True),
-            ("-fast", "/fast", "_fast", False),
-            ("", "", "", False),
-        )
+        for name in ("-mini", "-fast", "")
     },
+    "seedance-2.5": (
+        BOTH,
+        False,
+        [
+            "fal bytedance/seedance-2.5/text-to-video",
+            "runway text_to_video/seedance2_5",
+            "runware bytedance:seedance@2.5",
+        ],
+    ),
+    "h3-max": (
+        BOTH,
+        True,
+        [
+            "fal minimax/h3-max/text-to-video",
+            "runway text_to_video/h3_max",
+            "runware minimax:h3@max",
+        ],
+    ),
+    "hailuo-3": (
+        BOTH,
+        False,
+        ["fal minimax/h3/text-to-video", "runway text_to_video/hailuo3", "runware minimax:h3@0"],
+    ),
+    "wan-3.0": (
+        BOTH,
+        False,
+        [
+            "fal alibaba/wan-3.0/text-to-video",
+            "runway text_to_video/wan3",
+            "runware alibaba:wan@3.0",
+        ],
+    ),
+    "wan-3.0-prime": (
+        BOTH,
+        False,
+        ["runway text_to_video/wan3_prime", "runware alibaba:wan@3.0-prime"],
+    ),
+    "happyhorse-1.0": (
+        FIRST,
+        False,
+        ["runway text_to_video/happyhorse_1_0", "runware alibaba:happyhorse@1.0"],
+    ),
+    "gemini-omni-flash-1.1": (
+        BOTH,
+        False,
+        [
+            "fal google/gemini-omni-flash/v1.1/text-to-video",
+            "runway text_to_video/gemini_omni_flash_1.1",
+            "runware google:gemini@omni-flash-1.1",
+        ],
+    ),
+    "grok-imagine-1.5-lite": (
+        FIRST,
+        False,
+        ["runway text_to_video/grok_imagine_1_5_lite", "runware xai:grok-imagine@video-1.5-lite"],
+    ),
+    "veo-3.1-full": (
+        BOTH,
+        True,
+        ["fal fal-ai/veo3.1", "runway text_to_video/veo3.1", "runware google:3@2"],
+    ),
+    "veo-3.1-fast": (
+        BOTH,
+        True,
+        ["fal fal-ai/veo3.1/fast", "runway text_to_video/veo3.1_fast", "runware google:3@3"],
+    ),
+    "veo-3.1-lite": (BOTH, True, ["fal fal-ai/veo3.1/lite", "runware google:veo@3.1-lite"]),
+    "gen4.5-720p": (FIRST, True, ["runway text_to_video/gen4.5", "runware runway:1@2"]),
+    "pixverse-v6": (
+        BOTH,
+        False,
+        ["fal fal-ai/pixverse/v6/text-to-video", "runware pixverse:1@8"],
+    ),
+    "ltx-2.3": (BOTH, False, ["fal fal-ai/ltx-2.3/text-to-video", "runware lightricks:ltx@2.3"]),
+}
+DEFAULTS |= {
+    model_id: ((*images, available, "video"), routes)
+    for model_id, (images, available, routes) in FAMILY_ROUTES.items()
 }
 
 
@@ -117,7 +230,8 @@ def test_a_model_that_runway_makes_takes_no_longer_prompt_than_runway_does() -> 
         if any(route.provider == "runway" for route in model.routes)
     }
     assert {model.model_id: model.max_prompt_units for model in DEFAULT_CATALOG} == {
-        model.model_id: 1_000 if model.model_id in by_runway else 5_000 for model in DEFAULT_CATALOG
+        model.model_id: 1_000 if model.model_id in by_runway or model in FAMILIES else 5_000
+        for model in DEFAULT_CATALOG
     }
     assert by_runway
 

@@ -268,7 +268,8 @@ def orders(model: Model) -> Iterator[tuple[Settings, str | None, str | None]]:
     firsts += [None] * (model.image == "optional")
     lasts += [None] * (model.last_image == "optional")
     declared = model.declared()
-    values = [model.values_of(name) for name in declared]
+    # Of a range, its ends: `test_catalog_bodies.py` looks at the values between.
+    values = [parameter.extremes() for parameter in declared.values()]
     for combination in itertools.product(*values):
         settings = Settings.model_validate(dict(zip(declared, combination, strict=True)))
         for image, last_image in itertools.product(firsts, lasts):

@@ -16,8 +16,10 @@ KNOW_THEM_ALL = {
     "shared/clipmint/providers/registry.py",
     "shared/clipmint/catalog/defaults.py",
     "shared/clipmint/catalog/families.py",
+    "shared/clipmint/catalog/family_routes.py",
     "shared/clipmint/catalog/known_endpoints.py",
     "shared/clipmint/catalog/known_list_prices.py",
+    "shared/clipmint/catalog/retirements.py",
     "shared/clipmint/orders/order_settings.py",
 }
 
