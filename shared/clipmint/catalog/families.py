@@ -8,8 +8,8 @@ Wan 3.0, Kling 4.0 and Gemini Omni Flash are *assumed* from excerpts of its docu
 that package does not type them.
 
 **Prices** are a credit for 0.10 USD of a list price, in thousandths; each entry states the source
-and the day on which it was read. A model whose price or request is an *assumption*, which its
-``source`` then says, is not available until the owner has checked it. A route may cost the owner
+and the day on which it was read. A model whose price or request is an *assumption*, with that word
+in its ``source``, is not available until the owner has checked it. A route may cost the owner
 another price than the one from which an entry's price is derived: compare before you sell.
 
 **Not here**, because no price was found: Vidu Q3, Luma Ray 3.2, Grok Imagine 1.5. Video to video
