@@ -297,6 +297,12 @@ class Owner:
             },
         )
 
+    def check_model(self, **model: Any) -> dict[str, Any]:
+        """What is wrong with an entry, and what its orders would be."""
+        answer = self._http.post(f"/v1/admin/models/{model['model_id']}/check", json=model)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
     def put_model(self, **model: Any) -> None:
         answer = self._http.put(f"/v1/admin/models/{model['model_id']}", json=model)
         assert answer.status_code == 200, answer.text

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
 
 import pytest
 
-from clipmint.catalog.defaults import DEFAULT_CATALOG
+from local.deploy import ROOT
 from local.running import RunningStack
 from tests.support.backstage import (
     Owner,
@@ -280,28 +282,46 @@ def let_a_minute_pass(stack: RunningStack) -> None:
     stack.kill_workers("SubmitFunction")
 
 
+def example_of_models_md() -> dict[str, Any]:
+    """The complete entry in docs/models.md."""
+    page = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    [example] = (
+        json.loads(block)
+        for block in re.findall(r"^```json\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+        if '"model_id"' in block
+    )
+    return dict(example)
+
+
 def test_a_model_that_the_owner_adds_with_one_call_is_ordered_and_fails_over(
     stack: RunningStack, new_customer: Callable[[int], Customer]
 ) -> None:
-    [kling] = (model for model in DEFAULT_CATALOG if model.model_id == "kling-3.0-standard")
-    entry = kling.model_dump(mode="json") | {
-        "model_id": "owners-kling",
-        "poll_seconds": [2, 4, 8],
-        "deadline_seconds": 900,
-    }
+    # The steps and the entry of docs/models.md; only the polls are sooner.
+    entry = example_of_models_md() | {"poll_seconds": [2, 4, 8], "deadline_seconds": 900}
     with closing(Owner(stack)) as owner:
+        checked = owner.check_model(**entry)
+        assert checked["problems"] == []
+        [draft] = (
+            order
+            for order in checked["orders"]
+            if (order["name"], order["kind"]) == ("preset draft", "text")
+        )
+        assert (draft["credits"], len(draft["requests"])) == (4, 3)
         owner.put_model(**entry)
-    customer = new_customer(4)
-    stack.fal.arm("submit_503", times=None, prompt_contains=customer.word)
-    # Three silent seconds at 0.84 credits, rounded up once.
-    job_id = customer.order(model_id="owners-kling", preset="draft", expected_credits=3)
+    customer = new_customer(5)
+    order = {"model_id": "my-kling", "preset": "draft"}
+    estimate = customer.http.post("/v1/videos/estimate", json=customer.body(**order))
+    assert estimate.json()["credits"] == 4
+    for name in ("fal", "runway"):
+        stack.simulators[name].arm("submit_503", times=None, prompt_contains=customer.word)
+    job_id = customer.order(**order, expected_credits=4)
     ended = customer.until_ended(job_id)
-    assert (ended["status"], ended["credits_used"]) == ("completed", 3)
+    assert (ended["status"], ended["credits_used"]) == ("completed", 4)
     assert ended["settings"]["audio"] is False
     (paid,) = submissions(stack, job_id)
-    assert paid in stack.simulators["runway"].submissions()
-    assert refusals(stack, job_id) == [("fal", "BUSY")]
+    assert paid in stack.simulators["runware"].submissions()
+    assert refusals(stack, job_id) == [("fal", "BUSY"), ("runway", "BUSY")]
     made = job_item(stack, job_id)["video"]["asset"]
-    assert (made["width"], made["height"]) == (1280, 720)
+    assert (made["width"], made["height"]) == (1920, 1080)
     assert made["duration_seconds"] == pytest.approx(3, abs=0.2)
     assert customer.credits() == {"available": 1, "held": 0}
