@@ -7,10 +7,11 @@ from typing import Any
 from hypothesis import strategies as st
 
 from clipmint.catalog.defaults import DEFAULT_CATALOG
-from clipmint.catalog.model import Model, is_visible
+from clipmint.catalog.model import Model
 from clipmint.catalog.parameters import IntegerRange
 from clipmint.catalog.pricing import FixedPrice, PerSecondPrice
 from clipmint.catalog.templates import Value
+from clipmint.catalog.visible import is_visible
 
 # Images are made on the way to a video, not by themselves.
 AVAILABLE_MODELS = [

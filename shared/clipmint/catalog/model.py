@@ -8,7 +8,6 @@ preset's, else the default.
 
 from __future__ import annotations
 
-import unicodedata
 from typing import Annotated
 
 from pydantic import AfterValidator, ConfigDict, JsonValue, StringConstraints
@@ -24,6 +23,7 @@ from clipmint.catalog.entry import (
 )
 from clipmint.catalog.pricing import affected_by, credits_for
 from clipmint.catalog.route import Kind
+from clipmint.catalog.visible import is_visible
 from clipmint.errors import ImageRequired, InvalidRequest, SettingNotAllowed
 
 __all__ = [
@@ -38,18 +38,6 @@ __all__ = [
 ]
 
 MAX_PROMPT_CHARACTERS = 5_000
-
-_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zs", "Zl", "Zp", "Mn", "Me"})
-"""Categories of characters that show nothing alone. An unassigned one counts as seen: it may be of
-a newer Unicode than ours."""
-
-_INVISIBLE = frozenset("\u115f\u1160\u2800\u3164\uffa0")
-"""Letters and symbols that show nothing: the Hangul fillers, and Braille without a dot."""
-
-
-def is_visible(text: str) -> bool:
-    """Whether a text has at least one character that is seen."""
-    return any(unicodedata.category(one) not in _UNSEEN and one not in _INVISIBLE for one in text)
 
 
 def _visible(text: str) -> str:

@@ -12,6 +12,7 @@ from typing import Annotated, Literal, Self, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, model_validator
 
 from clipmint.catalog.templates import Value
+from clipmint.catalog.visible import is_visible
 
 ParameterName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 ChoiceText = Annotated[str, StringConstraints(min_length=1, max_length=64)]
@@ -126,10 +127,10 @@ class Text(_Parameter):
         return self
 
     def accepts(self, value: Value) -> bool:
-        return isinstance(value, str) and 0 < len(value) <= self.max_length
+        return isinstance(value, str) and len(value) <= self.max_length and is_visible(value)
 
     def allowed(self) -> str:
-        return f"a text of 1 to {self.max_length} characters"
+        return f"a text of 1 to {self.max_length} characters, of which one is visible"
 
     def extremes(self) -> Sequence[Value]:
         return ("x" * self.max_length,)

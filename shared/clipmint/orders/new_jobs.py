@@ -7,9 +7,10 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 from clipmint import clock
-from clipmint.catalog.model import Model, Settings, is_visible, utf16_units
+from clipmint.catalog.model import Model, Settings, utf16_units
 from clipmint.catalog.route import Kind, Route, kind_of
 from clipmint.catalog.templates import Unfit
+from clipmint.catalog.visible import is_visible
 from clipmint.errors import InvalidRequest, ModelUnavailable
 from clipmint.jobs.job import ImageOrder, Job, JobStatus, Stage
 from clipmint.orders import offers, wording

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from clipmint.api.catalog_responses import CatalogEntry
 from clipmint.catalog.defaults import DEFAULT_CATALOG
 from clipmint.catalog.families import FAMILIES
 from clipmint.catalog.model import AllowedSettings, Model, Settings, utf16_units
@@ -333,6 +334,13 @@ def test_the_default_prices_are_whole_credits(
 @pytest.mark.parametrize("model", DEFAULT_CATALOG, ids=lambda model: model.model_id)
 def test_a_model_survives_being_written_as_json(model: Model) -> None:
     assert Model.model_validate_json(model.model_dump_json()) == model
+
+
+def test_the_catalog_is_small_enough_to_be_read_and_shown_at_once() -> None:
+    # A scan of DynamoDB reads up to 1 MB at once, and a response of Lambda may have 6 MB.
+    assert sum(len(model.model_dump_json()) for model in DEFAULT_CATALOG) < 200_000
+    shown = [CatalogEntry.of(model).model_dump_json() for model in DEFAULT_CATALOG]
+    assert sum(map(len, shown)) < 100_000
 
 
 @pytest.mark.parametrize("model", FAMILIES, ids=lambda model: model.model_id)

@@ -44,6 +44,7 @@ def test_a_preset_and_a_request_may_state_any_declared_parameter() -> None:
             "negative_prompt: '' is not allowed; allowed: a text of 1",
         ),
         ({"negative_prompt": "x" * 501}, "allowed: a text of 1 to 500 characters"),
+        ({"negative_prompt": "\x00\u200b "}, "500 characters, of which one is visible"),
         (
             {"fps": 24},
             "settings: resolution, aspect_ratio, duration, audio, negative_prompt",
@@ -56,6 +57,12 @@ def test_a_setting_that_is_not_allowed_is_named_with_what_is(
     with pytest.raises(SettingNotAllowed) as refused:
         kling().resolve(None, settings(**requested))
     assert details in (refused.value.details or "")
+
+
+def test_the_values_of_a_seed_are_not_made_one_by_one() -> None:
+    seed = {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}
+    model = kling(parameters={**KLING["parameters"], "seed": seed})
+    assert model.values_of("seed") == range(2**31)
 
 
 def test_a_null_is_not_requested() -> None:
