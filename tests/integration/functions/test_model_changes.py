@@ -295,6 +295,37 @@ def test_a_template_that_no_order_can_use_is_refused_with_its_place(
         assert problem in answer.body["details"]
 
 
+@pytest.mark.parametrize(
+    ("changes", "place"),
+    [
+        ({"presets": {"draft": {"duration": 16}}}, "draft: duration 16 is not among [3 to 15]"),
+        (
+            {
+                "parameters": KLING["parameters"]
+                | {"duration": {"type": "integer", "minimum": 3, "maximum": 15, "default": 2}}
+            },
+            "parameters.duration.integer: Value error, default: 2 is not allowed",
+        ),
+        (fal_with(seed={"$": "seed"}), "routes: fal: body: uses seed, which this model does not"),
+        (
+            {"price": KLING["price"] | {"rates": [{"when": {"fps": 24}, "millicredits": 1}]}},
+            "price: rates.0: fps: no such choice: 24",
+        ),
+        (
+            {"price": KLING["price"] | {"rates": [*KLING["price"]["rates"]] * 2}},
+            "price: 2 prices for audio False",
+        ),
+    ],
+    ids=["range", "default", "template", "price", "two prices"],
+)
+def test_an_entry_is_refused_with_the_place_of_its_fault(
+    call: Caller, changes: dict[str, Any], place: str
+) -> None:
+    refused = call("PUT", PATH, body=KLING | changes)
+    assert (refused.status, refused.code) == (400, "INVALID_REQUEST")
+    assert place in refused.body["details"]
+
+
 LONG_AGO = "2020-01-01"
 
 
