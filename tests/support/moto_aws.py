@@ -25,7 +25,6 @@ from botocore.awsrequest import AWSResponse
 from moto import mock_aws
 from moto.backends import get_backend
 from moto.core.models import DEFAULT_ACCOUNT_ID
-from moto.core.serialize import ResponseSerializer
 from pynamodb.models import Model
 
 from clipmint import aws
@@ -37,6 +36,7 @@ from clipmint.providers import circuit, registry
 from clipmint.purchases import stores
 from functions.sweep import app as sweep
 from tests.support.executions import STATE_MACHINE, Executions, answer
+from tests.support.quick_moto import quick_moto
 from tests.support.reading import DEFINITION, of_type, written
 
 if TYPE_CHECKING:
@@ -207,25 +207,6 @@ def client_of(model: type[Model]) -> Any:
     return aws.table(model).connection.client
 
 
-@contextmanager
-def _direct_answers() -> Iterator[None]:
-    """Let moto write DynamoDB's responses without searching for names.
-
-    moto looks for each of the ten members of every attribute value under six names, which takes
-    half the time of a call. Its responses are dicts already, with the names that DynamoDB uses.
-    """
-    guess = ResponseSerializer.get_value
-
-    def get_value(self: ResponseSerializer, value: Any, key: str, shape: Any) -> Any:
-        if isinstance(value, dict) and self.service_model.service_name == "dynamodb":
-            return value.get(key)
-        return guess(self, value, key, shape)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ResponseSerializer, "get_value", get_value)
-        yield
-
-
 class NewAccount:
     """A new moto account, kept so that it can be restored.
 
@@ -283,7 +264,7 @@ def functions_environment() -> Iterator[Clients]:
         "DELIVERY_QUEUE_URL": DELIVERIES,
         **{variable: logical_id for logical_id, variable in TABLES.items()},
     }
-    with _environment(environment) as patch, mock_aws(), _direct_answers():
+    with _environment(environment) as patch, mock_aws(), quick_moto():
         aws.forget()
         forget_answers()
         dynamodb, s3 = boto3.client("dynamodb"), boto3.client("s3")
