@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel
 
 from clipmint import clock
-from clipmint.api import credit_responses, project_responses, webhook_routes
+from clipmint.api import credit_responses, project_responses, webhook_responses
 from clipmint.api import operator_responses as answers
 from clipmint.catalog.defaults import DEFAULT_CATALOG
 from clipmint.catalog.entry import Settings
@@ -104,7 +104,7 @@ RESPONSES: list[BaseModel] = [
                 type="video.failed",
                 status="delivered",
                 attempts=[
-                    webhook_routes.DeliveryAttempt(
+                    webhook_responses.DeliveryAttempt(
                         at=ENDED_AT, status=204, milliseconds=48, reason="delivered"
                     )
                 ],

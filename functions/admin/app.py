@@ -263,7 +263,9 @@ def put_model(model_id: ModelId, model: Model) -> Model:
 @app.get(
     "/v1/admin/models/<model_id>",
     summary="A model as the owner sees it",
-    description="With its routes, and its last versions with their authors: ten, or fewer of a large model.",
+    description=(
+        "With its routes, and its last versions with their authors: ten, or fewer of a large model."
+    ),
     responses=http_api.answers(OwnedModel, ScopeRequired, ModelNotFound),
 )
 def get_owned_model(model_id: ModelId) -> OwnedModel:

@@ -32,7 +32,7 @@ from clipmint.api.operator_responses import (
 from clipmint.api.project_responses import ProjectSummary
 from clipmint.catalog import model_store
 from clipmint.credits import ledger
-from clipmint.credits.accounts import MAX_USER_BYTES
+from clipmint.credits.account import MAX_USER_BYTES
 from clipmint.errors import InvalidRequest, JobNotFound, ScopeRequired, TemporarilyUnavailable
 from clipmint.jobs import job_lists, job_search, job_store
 from clipmint.jobs.job import JobStatus

@@ -17,9 +17,9 @@ from clipmint.api.operator_responses import (
     TimelineStep,
     from_epoch,
 )
-from clipmint.api.webhook_routes import WebhookDelivery
+from clipmint.api.webhook_responses import WebhookDelivery
 from clipmint.credits import ledger
-from clipmint.credits.accounts import Entry
+from clipmint.credits.account import Entry
 from clipmint.events import changes, deliveries, endpoints
 from clipmint.jobs.job import Job
 from clipmint.jobs.progress import progress

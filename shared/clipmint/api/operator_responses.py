@@ -14,7 +14,7 @@ from clipmint import clock
 from clipmint.api.credit_responses import Credits, JournalEntry
 from clipmint.api.project_responses import ProjectSummary
 from clipmint.api.timestamps import Timestamp
-from clipmint.api.webhook_routes import WebhookDelivery
+from clipmint.api.webhook_responses import WebhookDelivery
 from clipmint.catalog.entry import Settings
 from clipmint.catalog.model import Model
 from clipmint.jobs.job import Asset, Earlier, Job, JobStatus, Stage, Submission, SubmissionState

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from clipmint.credits.accounts import Account
 
 from clipmint import clock
+from clipmint.credits.account import Account
 from clipmint.lots import CreditKind
 from clipmint.purchases import pack_store, stores, waiting
 from clipmint.purchases.pack import Pack
