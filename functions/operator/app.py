@@ -51,7 +51,7 @@ UserId = Annotated[str | None, Query(min_length=1, max_length=1_024)]
 ModelId = Annotated[
     str | None, Query(min_length=1, max_length=128, description="The id of a model")
 ]
-Provider = Annotated[str | None, Query(min_length=1, max_length=64, description="fal, runway…")]
+Provider = Annotated[str | None, Query(min_length=1, max_length=64, description="Its name")]
 Status = Annotated[JobStatus | None, Query()]
 
 

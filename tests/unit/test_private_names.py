@@ -8,6 +8,7 @@ finds it, and states it.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,7 +36,7 @@ def _replaces_a_private_name(call: ast.Call) -> bool:
         isinstance(call.func, ast.Attribute)
         and call.func.attr == "setattr"
         and not ast.unparse(call.args[0]).startswith("botocore.")
-        and any(text.rpartition(".")[2].startswith("_") for text in texts)
+        and any(re.match(r"_(?!_)", text.rpartition(".")[2]) for text in texts)
     )
 
 

@@ -19,8 +19,8 @@ def headers_of(event: Mapping[str, Any]) -> dict[str, str]:
 
 
 def raw_body(event: Mapping[str, Any], unreadable: ClipmintError) -> bytes:
-    """The bytes of a request's body, as they were signed. Raises ``unreadable`` if it is not
-    base64 although the gateway says so, or not Unicode."""
+    """The bytes of a request's body, as they were signed. Raises ``unreadable`` if the
+    gateway marks it as base64 and it is not, or if it is not Unicode."""
     body = event.get("body") or ""
     try:
         return base64.b64decode(body) if event.get("isBase64Encoded") else body.encode()
