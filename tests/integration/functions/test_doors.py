@@ -24,11 +24,10 @@ from functions.doors import app
 from functions.generate.app import handler as generate
 from tests.support.clock import Clock
 from tests.support.doors import asset_at, cancel, complete, fail, form, job_of, png
-from tests.support.gateway import Answer, Caller, Context
+from tests.support.gateway import ROUTES, Answer, Caller, Context
 from tests.support.jobs import assert_adds_up, begin_sending, journal
 from tests.support.moto_aws import BUCKET, IMAGES_BUCKET, IMAGES_URL, Aws
 from tests.support.scripted_provider import ScriptedProvider
-from tests.template.test_api import ROUTES
 
 USER, STRANGER = "user-1", "user-2"
 FOX = {"model_id": "veo-3.1", "prompt": "a fox in the snow", "settings": {"duration": 4}}
