@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from clipmint import errors
+from clipmint import clock, errors
 from clipmint.api import (
     catalog_responses,
     credit_responses,
@@ -23,7 +23,7 @@ from clipmint.api import (
 from clipmint.catalog.defaults import DEFAULT_CATALOG
 from clipmint.catalog.model import Settings
 from clipmint.catalog.model_changes import Version
-from clipmint.jobs.job import JobStatus
+from clipmint.jobs.job import Asset, Job, JobStatus, Stage
 from clipmint.lots import CreditKind
 from clipmint.purchases.pack import Pack
 from clipmint.stages import StepName
@@ -57,28 +57,37 @@ _PURCHASE = credit_responses.PurchaseAnswer(
 )
 _MODEL = DEFAULT_CATALOG[0]
 _ENTRY = catalog_responses.CatalogEntry.of(_MODEL)
-_VIDEO = video_responses.Video(
+_JOB = Job(
     job_id=JOB,
+    user_id="ada",
     status=JobStatus.COMPLETED,
-    progress=100,
-    current_step=StepName.COMPLETED,
     model_id=_MODEL.model_id,
     model_name=_MODEL.name,
     prompt="A glowing cityscape at night",
     settings=Settings(resolution="720p", aspect_ratio="16:9", duration=4),
-    project_id=None,
-    scene_id=None,
-    stages=[video_responses.VideoStage(name="video", credits=16, charged=True)],
-    credits_used=16,
+    fingerprint="",
+    stages=(
+        Stage(
+            name="video",
+            routes=tuple(_MODEL.routes),
+            provider="fal",
+            endpoint="",
+            credits=16,
+            poll_seconds=(180,),
+            deadline_seconds=1_800,
+            asset=Asset("videos-bucket", f"{JOB}/video.mp4", "video/mp4", 1, "", 1280, 720, 4.0),
+        ),
+    ),
+    deadline=0,
+    created_at=clock.from_iso(ORDERED_AT),
+    updated_at=clock.from_iso(ENDED_AT),
+    completed_at=clock.from_iso(ENDED_AT),
+)
+_VIDEO = video_responses.Video.of(
+    _JOB,
     video_url=f"{BUCKET}/{JOB}/video.mp4?X-Amz-Expires=3600",
     thumbnail_url=f"{BUCKET}/{JOB}/thumbnail.jpg?X-Amz-Expires=3600",
     video_expires_at=None,
-    image_url=None,
-    error_message=None,
-    error_code=None,
-    created_at=ORDERED_AT,
-    updated_at=ENDED_AT,
-    completed_at=ENDED_AT,
 )
 _SCENE = project_responses.SceneAnswer(
     scene_id=SCENE,
