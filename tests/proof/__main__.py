@@ -1,13 +1,13 @@
-"""Run the proof: ``python -m tests.proof [matrix] [model] [races] [soak]``.
+"""Run the proof: ``python -m tests.proof [matrix] [payments] [model] [races] [soak]``.
 
 The last line is ``violations: N``.
 
-``--write FILE`` renders the matrix into a document, between its lines ``<!-- matrix -->`` and
-``<!-- /matrix -->``.
+``--write FILE`` renders the tables of the matrix and of the payments into a document, between its
+lines ``<!-- matrix -->`` and ``<!-- /matrix -->``, and the same for ``payments``.
 
-The matrix, the model and the rounds of the races run in virtual time, which starts at ``--date``
-(by default now). What calls a stack of other processes over HTTP (two of the races, and the soak)
-runs at the real date.
+The matrix, the payments, the model and the rounds of the races run in virtual time, which starts at
+``--date`` (by default now). What calls a stack of other processes over HTTP (two of the races, and
+the soak) runs at the real date.
 """
 
 from __future__ import annotations
@@ -20,13 +20,12 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.proof import races, soak
+from tests.proof import payments, races, soak
 from tests.proof.matrix import Matrix, Run, effects_table, run_matrix, table
 from tests.proof.scenarios import SCENARIOS
 from tests.proof.stateful import NEEDED, try_everything
 from tests.support import shifted_date
 
-BEGINS, ENDS = "<!-- matrix -->\n", "<!-- /matrix -->\n"
 EXAMPLES = 300
 """Examples of the model that together produce every response there is."""
 
@@ -70,8 +69,19 @@ def prove_matrix(asked: argparse.Namespace) -> int:
     print("\n".join(tables))
     _complain(matrix)
     if asked.write:
-        write(asked.write, tables)
+        write(asked.write, "matrix", tables)
     return len(matrix.broken)
+
+
+def prove_payments(asked: argparse.Namespace) -> int:
+    """Report payments in every order, and crash at every side effect of each report."""
+    played = payments.play_all(processes=asked.processes)
+    found = [what for one in played for what in one.found]
+    lines = payments.table(played)
+    print(*lines, *(f"✗ {what}" for what in found[:MOST_SHOWN]), sep="\n")
+    if asked.write:
+        write(asked.write, "payments", lines)
+    return len(found)
 
 
 def prove_model(asked: argparse.Namespace) -> int:
@@ -110,24 +120,26 @@ def prove_soak(asked: argparse.Namespace) -> int:
 
 PROOFS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "matrix": prove_matrix,
+    "payments": prove_payments,
     "model": prove_model,
     "races": prove_races,
     "soak": prove_soak,
 }
 
 
-def write(document: Path, lines: list[str]) -> None:
-    """Put these lines between the markers of a document.
+def write(document: Path, name: str, lines: list[str]) -> None:
+    """Put these lines between the markers of this name in a document.
 
     Raises
     ------
     ValueError
         The document has no such markers.
     """
-    before, begins, rest = document.read_text().partition(BEGINS)
-    _, ends, after = rest.partition(ENDS)
+    first, last = f"<!-- {name} -->\n", f"<!-- /{name} -->\n"
+    before, begins, rest = document.read_text().partition(first)
+    _, ends, after = rest.partition(last)
     if not (begins and ends):
-        raise ValueError(f"{document} has no line {BEGINS.strip()} and {ENDS.strip()} after it")
+        raise ValueError(f"{document} has no line {first.strip()} and {last.strip()} after it")
     document.write_text("\n".join([before + begins, *lines, "", ends + after]))
 
 

@@ -198,14 +198,14 @@ def test_the_tables_count_crashes_and_their_violations() -> None:
 def test_the_tables_replace_what_stood_between_the_markers(tmp_path: Path) -> None:
     document = tmp_path / "guarantees.md"
     document.write_text("before\n\n<!-- matrix -->\nold\n<!-- /matrix -->\n\nafter\n")
-    write(document, ["new"])
-    write(document, ["newer"])
+    write(document, "matrix", ["new"])
+    write(document, "matrix", ["newer"])
     assert document.read_text() == (
         "before\n\n<!-- matrix -->\n\nnewer\n\n<!-- /matrix -->\n\nafter\n"
     )
     document.write_text("no markers")
     with pytest.raises(ValueError, match="has no line"):
-        write(document, ["new"])
+        write(document, "matrix", ["new"])
 
 
 def test_a_payment_that_is_seen_before_it_is_credited_is_detected(
