@@ -21,10 +21,7 @@ from clipmint.purchases.pack import Pack
 from tests.support.appstore_wire import USER
 from tests.support.clock import Clock
 from tests.support.jobs import open_job
-from tests.support.moto_aws import connect_stores
 from tests.support.store_wire import (
-    PACK,
-    SECRETS,
     Delivery,
     appstore,
     charge,
@@ -70,13 +67,12 @@ class Case:
         return USER if self.store == APPSTORE else "ada"
 
 
-def open_shop() -> None:
-    """The owner has connected all stores and offers two packs."""
-    connect_stores(SECRETS)
-    pack_store.put("credits-500", Pack.model_validate(PACK))
-    ids = {"stripe": ["price_pro"], "revenuecat": ["pro"], "appstore": ["com.example.pro"]}
-    monthly = {"credits": 300, "kind": "allowance", "store_ids": ids}
-    pack_store.put("pro", Pack.model_validate(monthly, strict=False))
+PRO = Pack(
+    credits=300,
+    kind=CreditKind.ALLOWANCE,
+    store_ids={"stripe": ["price_pro"], "revenuecat": ["pro"], "appstore": ["com.example.pro"]},
+)
+"""The second of the two packs that are on sale."""
 
 
 # ── Steps ────────────────────────────────────────────────────────────────────────────────────────

@@ -32,13 +32,14 @@ from clipmint.telemetry import logger
 from functions.purchases.app import handler
 from tests.proof import records
 from tests.proof.boundary import Boundary, Death, Effect, Point
-from tests.proof.payment_cases import CASES, Case, Step, open_shop
+from tests.proof.payment_cases import CASES, PRO, Case, Step
 from tests.support import moto_aws
 from tests.support.clock import Clock, virtual_time
 from tests.support.gateway import Context, answer_of, event
 from tests.support.invariants import Snapshot, violations
 from tests.support.lot_invariants import parts_of
 from tests.support.moto_aws import Aws, Clients, functions_environment
+from tests.support.shop import open_shop
 from tests.support.store_wire import Delivery
 
 FUNCTION = "purchases"
@@ -131,7 +132,7 @@ def play(case: Case, clients: Clients) -> Played:
     """Play a case in all orders."""
     played = Played(case.store, case.name)
     with _shop(clients) as shop:
-        open_shop()
+        open_shop(PRO)
         _continue(shop, case, played, (), frozenset(range(len(case.steps))))
     if len(played.ends) > 1:
         played.found.append(f"the orders end differently: {sorted(played.ends)}")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from clipmint.credits import accounts, ledger
+from clipmint.credits import account_changes, ledger
 from clipmint.purchases import payments as code
 from clipmint.purchases.payment import Payment, Refunded, Withdrawn
 from clipmint.purchases.payment_items import to_item
@@ -101,11 +101,11 @@ def test_the_invariants_are_checked_after_each_step(
     aws_clients: moto_aws.Clients, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A deliberate mutation: a grant that the account does not have."""
-    grant = accounts.grant
+    grant = account_changes.grant
 
     def generous(*parts: Any, **named: Any) -> Any:
         account, entries = grant(*parts, **named)
         return replace(account, available=account.available + 1), entries
 
-    monkeypatch.setattr(accounts, "grant", generous)
+    monkeypatch.setattr(account_changes, "grant", generous)
     assert "its journal" in str(play(PARTS, aws_clients).found)
