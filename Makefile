@@ -80,7 +80,7 @@ BROWSER := .envs/clients/.synced tests/browser/node_modules/.package-lock.json
 TYPED = $(wildcard shared/clipmint functions local layers operations tests benchmarks docs/*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up url token logs env test check proof soak build deploy delete adopt openapi docs bench clean smoke preflight peers screenshots
+.PHONY: help demo up url token logs env stores sign test check proof soak build deploy delete adopt openapi docs bench clean smoke preflight peers screenshots
 
 help:  ## Show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -100,6 +100,12 @@ token: $(STACK)  ## Print a token for the running stack: make token NAME=ada [AD
 
 logs: $(STACK)  ## Print what the running stack's functions logged: make logs [OF="submit track"]
 	@$(RUN)python -m local logs $(OF)
+
+stores: $(STACK)  ## Connect test stores to the running stack, to try purchases
+	@$(RUN)python -m local stores
+
+sign: $(DEV)  ## Sign a store's event on standard input: make -s sign OF=stripe|revenuecat|appstore
+	@$(RUN)python -m local sign $(OF)
 
 env: $(STACK)  ## Print variables that point the AWS CLI to the running stack: eval "$(make -s env)"
 	@$(RUN)python -m local env

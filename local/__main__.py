@@ -6,7 +6,9 @@ standard output: a JSON object with every URL, table, bucket and ARN (`local.run
 Errors and the time of the start go to standard error. SIGINT or SIGTERM stops it cleanly.
 
 `url`, `token`, `env` and `logs` print the API's URL, a token, variables for the AWS CLI, and log
-lines. `smoke` runs `operations.smoke` against the stack, as `make smoke` does against a deployment.
+lines. `stores` connects test stores to the stack, and `sign` signs what such a store reports (it
+needs no stack). `smoke` runs `operations.smoke` against the stack, as `make smoke` does against a
+deployment.
 """
 
 import argparse
@@ -21,6 +23,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
+from local import stores
 from local.activity import Activity
 from local.deploy import ROOT
 from local.issuer import AUDIENCE, TOKENS
@@ -47,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "env": print_environment,
         "logs": print_logs,
         "smoke": run_smoke,
+        "stores": connect_stores,
     }
     url = commands.add_parser("url", help="print a URL of a running stack")
     url.add_argument("of", nargs="?", default="api", choices=["api", "console", "images", "token"])
@@ -64,12 +68,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     smoke.add_argument("--model", help="order this model instead of the cheapest one")
     smoke.add_argument("--dry-run", action="store_true", help="stop before the order")
     smoke.add_argument("--keep", action="store_true", help="leave the video in the bucket")
-    for command in (url, token, env, logs, smoke):
+    connect = commands.add_parser("stores", help="connect test stores to a running stack")
+    sign = commands.add_parser("sign", help="sign a store's event, read from standard input")
+    sign.add_argument("store", choices=[*stores.SIGN])
+    for command in (url, token, env, logs, smoke, connect):
         which = f"which stack (default: ${STACK_VARIABLE}, or the one started last)"
         command.add_argument("--stack", help=which)
     options = parser.parse_args(arguments)
     if options.command == "up":
         return stay_up(options)
+    if options.command == "sign":
+        print(stores.SIGN[options.store](sys.stdin.read()))
+        return 0
     try:
         stack = running_stack(options.stack)
     except LookupError as error:
@@ -204,6 +214,12 @@ def print_logs(stack: RunningStack, options: argparse.Namespace) -> int:
     for name in options.functions or sorted(known):
         for line in stack.logs(known[name]):
             print(line)
+    return 0
+
+
+def connect_stores(stack: RunningStack, options: argparse.Namespace) -> int:
+    del options
+    stores.connect(stack)
     return 0
 
 

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from clipmint import clock
+from local import stores
+from local.stores import STRIPE_SECRET
 from tests.support import appstore_wire
 
-STRIPE_SECRET = "whsec_test_of_the_owner"
-REVENUECAT_SECRET = "Bearer-the-agreed-text"
+REVENUECAT_SECRET = stores.REVENUECAT_AUTHORIZATION
 SECRETS = {
     "STRIPE_WEBHOOK_SECRETS": f"whsec_next_of_the_owner {STRIPE_SECRET}",
     "REVENUECAT_AUTHORIZATIONS": REVENUECAT_SECRET,
