@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ValidationError, field_validator
 
@@ -118,6 +118,9 @@ class SoraImage(BaseModel):
 class Typed(BaseModel):
     """The inputs of an endpoint that only the official package describes, or `ASSUMED`."""
 
+    usual_resolution: ClassVar[str] = "720p"
+    """assumption: of a model that has no such input."""
+
     def clip(self) -> Clip:
         given = self.model_dump(by_alias=True, exclude_none=True)
         seconds = _SECONDS.match(str(given.get("duration", "")))
@@ -127,11 +130,17 @@ class Typed(BaseModel):
         return Clip(
             prompt=str(given.get("prompt", "")),
             seconds=int(seconds[1]) if seconds else 5,
-            resolution=str(given.get("resolution", "720p")).lower(),
+            resolution=str(given.get("resolution", self.usual_resolution)).lower(),
             aspect_ratio=ratio if _RATIO.fullmatch(ratio) else "auto",
             audio=all(switches),  # assumption: a model without a switch has sound
             images=tuple(sorted(frames, key=lambda frame: frame[0].startswith(_LAST))),
         )
+
+
+class TypedPro(Typed):
+    """The better tier of a model."""
+
+    usual_resolution = "1080p"
 
 
 _SECONDS = re.compile(r"([0-9]+)(\.0+)?s?$")
@@ -174,7 +183,8 @@ def inputs_of(endpoint: str) -> type[Input]:
     if written := _WRITTEN.get(endpoint):
         return written
     schema = ASSUMED.get(endpoint) or schemas.load("fal")[endpoint]
-    typed: type[Input] = schemas.model_of("Typed", schema, Typed)
+    base = TypedPro if "/pro/" in endpoint else Typed
+    typed: type[Input] = schemas.model_of("Typed", schema, base)
     return typed
 
 

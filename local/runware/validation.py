@@ -130,7 +130,8 @@ def _typed(task: Document, model: TypedModel) -> TaskSpec:
     if "width" in task and "resolution" in task:
         raise incompatible("resolution", "width", "height")
     images = model.kind == "imageInference"
-    named = str(task.get("resolution", "1K" if images else "720p")).lower()
+    usual = "1K" if images else _usual_resolution(model.air)
+    named = str(task.get("resolution", usual)).lower()
     if images:
         height = round(float(named.removesuffix("k")) * 1024)
     else:
@@ -156,6 +157,11 @@ def _typed(task: Document, model: TypedModel) -> TaskSpec:
         sync=images and task.get("deliveryMethod", "sync") == "sync",
         usd=model.usd if images else round(model.usd * seconds, 4),
     )
+
+
+def _usual_resolution(air: str) -> str:
+    """assumption: of a model that has no such parameter, such as one of Kling's tiers."""
+    return {"4k": "4k", "pro": "1080p"}.get(air.rsplit("-", 1)[-1], "720p")
 
 
 def _has_sound(task: Document) -> bool:

@@ -12,10 +12,11 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Required, get_args, get_origin, get_type_hints
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 from runwayml.types import (
@@ -29,7 +30,11 @@ from clipmint.catalog.model import Model, Settings
 from clipmint.catalog.route import Route
 from clipmint.orders import model_check
 from local import schemas
+from local.fal import validation as fal
 from local.fal.assumed import ASSUMED
+from local.runware import validation as runware
+from local.runway import errors as runway
+from local.runway.validation import TaskSpec
 
 PARAMS = {
     "image_to_video": image_to_video_create_params,
@@ -113,12 +118,12 @@ def states_what_costs(
     model: Model, route: Route, sample: model_check.Sample, stated: Mapping[str, Any]
 ) -> None:
     """No body leaves the seconds or the sound to the provider's default, if the model has them."""
-    settings = sample.settings.stated()
-    if "duration" in settings:
+    ordered = sample.settings.stated()
+    if "duration" in ordered:
         seconds = str(stated["duration"]).removesuffix("s")
-        assert seconds == str(settings["duration"])
-    if "audio" in settings:
-        wanted = json.dumps(settings["audio"])
+        assert seconds == str(ordered["duration"])
+    if "audio" in ordered:
+        wanted = json.dumps(ordered["audio"])
         if route.provider == "runware":
             inner = json.dumps([stated.get("settings"), stated.get("providerSettings")])
             assert wanted in inner
@@ -164,6 +169,92 @@ def as_arguments(body: Mapping[str, Any], names: Mapping[str, str]) -> dict[str,
     return {names[member]: value for member, value in body.items()}
 
 
+@dataclass(frozen=True)
+class Simulated:
+    """What a simulator would render for a body."""
+
+    width: int
+    height: int
+    seconds: int
+    audio: bool
+
+
+def simulated(provider: str, sent: model_check.Sent) -> Simulated:
+    assert sent.body
+    if provider == "fal":
+        clip = fal.check(sent.endpoint, sent.body)
+        assert isinstance(clip, fal.Clip), clip
+        ratio = "16:9" if clip.aspect_ratio == "auto" else clip.aspect_ratio
+        height = LINES[clip.resolution]
+        wide, high = map(int, ratio.split(":"))
+        width = height * wide // high if wide >= high else height
+        height = height if wide >= high else height * high // wide
+        return Simulated(width, height, clip.seconds, clip.audio)
+    if provider == "runway":
+        task = runway.check(sent.endpoint.removeprefix("/v1/"), sent.body)
+        assert isinstance(task, TaskSpec), task
+        return Simulated(task.width, task.height, task.seconds or 0, task.audio)
+    spec = runware.check({**sent.body, "taskUUID": TASK_ID})
+    return Simulated(*spec.size, spec.seconds or 0, spec.audio)
+
+
+LINES = {"auto": 720, "2k": 1440, "4k": 2160} | {
+    f"{lines}p": lines for lines in (360, 480, 720, 768, 1080)
+}
+TASK_ID = "17f20503-6c24-4c16-946b-35dbbce2af2f"
+
+
+@each_route
+def test_a_simulator_renders_what_was_ordered(model: Model, route: Route) -> None:
+    if model.produces == "image":
+        return
+    for sample, sent in sent_by(model, route):
+        made, ordered = simulated(route.provider, sent), sample.settings.stated()
+        assert made.seconds == ordered["duration"]
+        assert made.audio is ordered.get("audio", made.audio)
+        wide, _, high = str(ordered.get("aspect_ratio", "16:9")).partition(":")
+        if sample.kind == "text" and high:
+            assert (made.width >= made.height) is (int(wide) >= int(high))
+        if "resolution" in ordered:
+            lines = LINES[str(ordered["resolution"])]
+            assert 0.5 < made.width * made.height / (lines * lines * 16 / 9) < 1.5
+
+
+PRICED = [
+    (model, route, name) for model in NEW for route in model.routes for name in model.priced_by
+]
+
+
+@given(st.sampled_from(PRICED))
+@settings(max_examples=25)
+def test_a_body_that_omits_what_the_price_depends_on_is_refused(
+    priced: tuple[Model, Route, str],
+) -> None:
+    model, route, name = priced
+    fixed = json.loads(json.dumps(route.model_dump(mode="json")))
+    assert without(fixed, name) or len(model.values_of(name)) == 1
+    if len(model.values_of(name)) > 1:
+        broken = model.model_copy(update={"routes": [Route.model_validate(fixed)]})
+        assert model_check.check(broken).problems
+
+
+def without(content: Any, name: str) -> bool:
+    """Remove the members that state this parameter. Returns whether there were any."""
+    if isinstance(content, list):
+        return bool([one for one in content if without(one, name)])
+    if not isinstance(content, dict):
+        return False
+    found = [
+        member
+        for member, one in content.items()
+        if isinstance(one, dict) and "$" in one and (one["$"] == name or name in one["$"])
+    ]
+    for member in found:
+        del content[member]
+    inner = [one for one in [*content.values()] if without(one, name)]
+    return bool(found or inner)
+
+
 @given(data=st.data())
 def test_two_orders_with_other_prices_are_never_one_request(data: st.DataObject) -> None:
     model = data.draw(st.sampled_from(NEW))
@@ -171,7 +262,7 @@ def test_two_orders_with_other_prices_are_never_one_request(data: st.DataObject)
     one, other = (model.resolve(None, data.draw(settings_of(model))) for _ in range(2))
     if model.credits(one) != model.credits(other):
         for route in model.routes:
-            requests = [model_check.request(route, kind, settings) for settings in (one, other)]
+            requests = [model_check.request(route, kind, order) for order in (one, other)]
             assert requests[0] != requests[1], f"{model.model_id} at {route.provider}"
 
 

@@ -20,8 +20,9 @@ An order with an image has the shape of the image where the provider takes no as
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from clipmint.catalog.costs import MILLION, PROVIDER_CREDIT, USD
 from clipmint.catalog.family_routes import (
     RATIO,
     RESOLUTION,
@@ -81,9 +82,12 @@ def _entry(
     standard: int = 5,
     high: int = 10,
     routes: list[Json],
+    listed: Sequence[str] = (),
 ) -> Model:
     """An entry with three presets. Without ``sound`` it has no such parameter; ``standard`` and
     ``high`` are the seconds of these presets. It is available unless ``source`` is an assumption.
+
+    ``listed`` are the providers of whose lists ``usd`` is the price.
     """
     cheapest, *_, best = [*usd, *usd]
     usual = default or best
@@ -116,32 +120,49 @@ def _entry(
             "price": {
                 "kind": "rates",
                 "per": "second",
-                "rates": _rates(usd),
+                "rates": [
+                    {"when": when, "millicredits": round(price * 10_000)}
+                    for when, price in _prices(usd)
+                ],
                 "source": source,
                 "as_of": _AS_OF,
             },
-            "routes": routes,
+            "routes": [
+                route | (_list_price(route["provider"], usd, source))
+                if route["provider"] in listed
+                else route
+                for route in routes
+            ],
         }
     )
 
 
-def _rates(usd: Usd) -> list[Json]:
-    rates = []
+def _list_price(provider: str, usd: Usd, source: str) -> Json:
+    """Runway's is in credits of 0.01 USD."""
+    unit = {"unit": PROVIDER_CREDIT, "unit_usd_micros": MILLION // 100}
+    per_usd = 100 * MILLION if provider == "runway" else MILLION
+    rates = [{"when": when, "micros": round(price * per_usd)} for when, price in _prices(usd)]
+    return {
+        "list_price": {
+            **(unit if provider == "runway" else {"unit": USD}),
+            "per": "second",
+            "rates": rates,
+            "source": source,
+            "as_of": _AS_OF,
+        }
+    }
+
+
+def _prices(usd: Usd) -> Iterator[tuple[Json, float]]:
+    """Each price with the choices that it is for."""
     for resolution, price in usd.items():
         size = {"resolution": resolution} if len(usd) > 1 else {}
         if isinstance(price, tuple):
             silent, sound = price
-            rates += [
-                _rate({**size, "audio": False}, silent),
-                _rate({**size, "audio": True}, sound),
-            ]
+            yield {**size, "audio": False}, silent
+            yield {**size, "audio": True}, sound
         else:
-            rates.append(_rate(size, price))
-    return rates
-
-
-def _rate(when: Json, usd: float) -> Json:
-    return {"when": when, "millicredits": round(usd * 10_000)}
+            yield size, price
 
 
 # ── Kling ────────────────────────────────────────────────────────────────────────────────────────
@@ -217,7 +238,7 @@ def _kling_o3(tier: str, resolution: str, silent: float, sound: float) -> Model:
                 f"klingai:kling-video@o3-{tier}",
                 {"providerSettings": {"klingai": {"sound": SOUND}}},
                 width_and_height(sizes, _SQUARE),
-                ignores=["resolution", "aspect_ratio"],
+                framed={"resolution": RESOLUTION},
             ),
         ],
     )
@@ -241,6 +262,7 @@ def _kling_4() -> Model:
         seconds=_seconds(3, 30),
         sound=False,
         default="720p",
+        listed=["fal"],
         routes=[
             fal(
                 "kling/v4/text-to-video",
@@ -286,6 +308,7 @@ def _seedance(
         source=source,
         ratios=_SIX,
         seconds=seconds,
+        listed=["fal"],
         routes=[
             fal(
                 f"{base}/text-to-video",
@@ -340,6 +363,7 @@ def _h3_max() -> Model:
         " 0.08 USD at 768p",
         seconds=_seconds(5, 15),
         sound=False,
+        listed=["fal"],
         routes=[
             fal(
                 "minimax/h3-max/text-to-video",
@@ -597,6 +621,7 @@ def _veo(
         default="720p",
         standard=8,
         high=8,
+        listed=["fal", "runway", "runware"],
         routes=[at_fal, *([at_runway] if runways else []), at_runware],
     )
 
@@ -644,6 +669,7 @@ def _pixverse() -> Model:
         seconds=_choice("Seconds", [5, 8]),
         standard=8,
         high=8,
+        listed=["fal"],
         routes=[
             fal(
                 f"{base}/text-to-video",

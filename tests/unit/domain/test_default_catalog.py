@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from clipmint.api.catalog_responses import CatalogEntry
 from clipmint.catalog.defaults import DEFAULT_CATALOG
 from clipmint.catalog.families import FAMILIES
+from clipmint.catalog.known_list_prices import KNOWN
 from clipmint.catalog.model import AllowedSettings, Model, Settings, utf16_units
 from clipmint.catalog.pricing import RatePrice
 
@@ -349,6 +352,20 @@ def test_a_price_that_was_derived_names_its_source_and_date(model: Model) -> Non
     assert model.price.source
     assert model.price.as_of
     assert model.available is ("assumption" not in model.price.source)
+
+
+@pytest.mark.parametrize("model", DEFAULT_CATALOG, ids=lambda model: model.model_id)
+def test_no_default_model_is_sold_below_the_list_price_of_a_route(model: Model) -> None:
+    # A credit is 0.10 USD.
+    for route, kind in itertools.product(model.routes, model.kinds()):
+        kept = route.only(kind)
+        listed = kept.list_price or KNOWN.get((kept.provider, kept.endpoint))
+        for settings in (model.resolve(preset, None) for preset in (None, *model.presets)):
+            cost = listed.cost(settings.stated()) if listed else None
+            if cost and cost.usd is not None:
+                assert model.credits(settings) >= round(cost.usd * 10, 6), route.provider
+                if model in FAMILIES:
+                    assert model.credits(settings) - cost.usd * 10 < 1, "rounded up once"
 
 
 @pytest.mark.parametrize("model", FAMILIES, ids=lambda model: model.model_id)

@@ -36,11 +36,13 @@ def test_every_model_of_a_package_has_a_class_that_checks_its_inputs() -> None:
 @pytest.mark.parametrize(
     ("endpoint", "document", "clip"),
     [
-        (KLING_TEXT, {"prompt": "x"}, fal.Clip("x", 5, "720p", "16:9")),
+        (KLING_TEXT, {"prompt": "x"}, fal.Clip("x", 5, "1080p", "16:9")),
         (
             KLING_IMAGE,
             {"prompt": "x", "end_image_url": B, "start_image_url": A, "duration": 3},
-            fal.Clip("x", 3, "720p", "auto", images=(("start_image_url", A), ("end_image_url", B))),
+            fal.Clip(
+                "x", 3, "1080p", "auto", images=(("start_image_url", A), ("end_image_url", B))
+            ),
         ),
         (
             "minimax/h3-max/text-to-video",
@@ -133,7 +135,7 @@ def task(**members: Any) -> dict[str, Any]:
         ({"width": 1080, "height": 1920, "duration": 7}, ((1080, 1920), 7, True)),
         (
             {"providerSettings": {"klingai": {"sound": False}}},
-            ((1280, 720), 5, False),
+            ((1920, 1080), 5, False),
         ),
         (
             {"model": "minimax:h3@max", "resolution": "768p", "settings": {"audio": False}},
