@@ -202,7 +202,7 @@ def test_a_bad_parameter_is_named(
     assert named in answer.body["details"]
 
 
-NEW = ["h3-max", "kling-3.0-pro", "kling-3.0-standard", "seedance-2.0-mini"]
+NEW = ["kling-3.0-pro", "kling-3.0-standard", "seedance-2.0-mini"]
 """Models of all three providers."""
 VEO = [
     "veo-3.1",
@@ -221,7 +221,7 @@ def test_models_are_shown_with_settings_and_prices_but_not_how_they_are_made(
 ) -> None:
     answer = call("GET", "/v1/models")
     models = {model["model_id"]: model for model in answer.body["models"]}
-    assert list(models) == [*NEW, *VEO]
+    assert list(models) == ["h3-max", *NEW, *VEO]
     veo = models["veo-3.1"]
     assert veo["price"] == {
         "kind": "per_second",
@@ -239,12 +239,13 @@ def shown(call: Caller) -> list[str]:
 
 def test_only_models_of_providers_with_a_key_are_shown(call: Caller) -> None:
     by_provider = {
-        "FAL_KEY": [*NEW, *VEO],
+        "FAL_KEY": ["h3-max", *NEW, *VEO],
         "RUNWAYML_API_SECRET": [
             "gen4-image",
             "gen4-turbo",
             "gen4.5",
             "gen4.5-720p",
+            "h3-max",
             *NEW,
             "runway-veo-3.1",
             "runway-veo-3.1-fast",

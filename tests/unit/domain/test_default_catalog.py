@@ -110,11 +110,7 @@ FAMILY_ROUTES: dict[str, tuple[tuple[str, str], bool, list[str]]] = {
     "h3-max": (
         BOTH,
         True,
-        [
-            "fal minimax/h3-max/text-to-video",
-            "runway text_to_video/h3_max",
-            "runware minimax:h3@max",
-        ],
+        ["fal minimax/h3-max/text-to-video", "runway text_to_video/h3_max"],
     ),
     "hailuo-3": (
         BOTH,
