@@ -349,7 +349,8 @@ _OTHER_SELLER = "assumption: another seller's list of fal's prices, USD per seco
 def _h3_max() -> Model:
     """Always with sound, and without an aspect ratio at Runway: landscape, or that of the image.
 
-    Runware takes a size in pixels for a video from text, and no list of its sizes was found. The mode of the prompt's expansion is stated, because two providers may have other defaults.
+    Runware takes a size in pixels for a video from text, and no list of its sizes was found. The
+    mode of the prompt's expansion is stated, because two providers may have other defaults.
     """
     words = renamed({"480p": "480P", "768p": "768P"})
     mode = "balanced"
