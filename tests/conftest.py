@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support import garbage
 from tests.support.shared_stack import SharedStack, attach
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ _FOLDER = "clipmint_shared_stack"
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    garbage.collect_seldom()
     if not hasattr(config, "workerinput"):
         config.stash[_OWNED] = SharedStack()
 
@@ -44,6 +46,10 @@ def _place(item: pytest.Item) -> int:
     if "shared_stack" not in getattr(item, "fixturenames", ()):
         return 1
     return 0 if item.get_closest_marker("alone") else 2
+
+
+def pytest_collection_finish() -> None:
+    garbage.keep("the tests")
 
 
 @pytest.hookimpl(optionalhook=True)

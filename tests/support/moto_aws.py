@@ -36,6 +36,7 @@ from clipmint.projects.project_items import ProjectItem
 from clipmint.providers import circuit, registry
 from clipmint.purchases import stores
 from functions.sweep import app as sweep
+from tests.support import garbage
 from tests.support.executions import STATE_MACHINE, Executions, answer
 from tests.support.quick_moto import quick_moto
 from tests.support.reading import DEFINITION, of_type, written
@@ -272,6 +273,7 @@ def functions_environment() -> Iterator[Clients]:
         patch.setenv("PROVIDER_KEYS_ARN", _make_account(dynamodb, s3))
         patch.setenv("STORE_SECRETS_ARN", aws.secrets().create_secret(Name="StoreSecrets")["ARN"])
         forget_answers()
+        garbage.keep("moto")
         yield Clients(dynamodb, s3, NewAccount())
         aws.forget()
 
