@@ -21,7 +21,7 @@ from local.simulator.control import SettingsHolder
 from local.simulator.faults import Fault
 from local.simulator.inputs import Problem, UnusableImage, read_image
 from local.simulator.media import MediaStore
-from local.simulator.video import FRAMES_PER_SECOND, VideoSpec, render
+from local.simulator.video import VideoSpec, render
 
 SIZES: Mapping[str, tuple[int, int]] = {
     "480p": (864, 496),
@@ -89,7 +89,7 @@ class Generator:
         failure = self._failure(request, clip)
         made: bytes | None = None
         if failure is None:
-            spec = _spec(request.endpoint, clip, images)
+            spec = _spec(request.endpoint, clip, images, self._settings.now.frames_per_second)
             loop = asyncio.get_running_loop()
             made = await loop.run_in_executor(self._encoder, render, spec)
         for percent in (25, 50, 75, 100):
@@ -126,7 +126,7 @@ class Generator:
             video |= {
                 "width": spec.width,
                 "height": spec.height,
-                "fps": float(FRAMES_PER_SECOND),
+                "fps": float(spec.frames_per_second),
                 "duration": float(spec.seconds),
                 "num_frames": spec.frame_count,
             }
@@ -163,7 +163,9 @@ def _failure_of(fault: Fault, submitted: Any) -> Answer | None:
     return None
 
 
-def _spec(endpoint: str, clip: Clip, images: list[bytes | None]) -> VideoSpec:
+def _spec(
+    endpoint: str, clip: Clip, images: list[bytes | None], frames_per_second: int
+) -> VideoSpec:
     width, height = _size(clip.resolution)
     first = images[0] if images else None
     if clip.aspect_ratio not in {"16:9", "9:16", "auto"}:
@@ -177,6 +179,7 @@ def _spec(endpoint: str, clip: Clip, images: list[bytes | None]) -> VideoSpec:
         height=height,
         seconds=clip.seconds,
         audio=clip.audio,
+        frames_per_second=frames_per_second,
         first=first,
         last=images[-1] if len(images) > 1 else None,
     )

@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import httpx
 from PIL import Image
@@ -104,7 +105,8 @@ class Generator:
         # assumption: the seeds of further results follow the first one
         seed = task.input.get("seed", secrets.randbelow(2**31)) + number
         loop = asyncio.get_running_loop()
-        body = await loop.run_in_executor(self._renderer, _draw, spec, number, images)
+        draw = partial(_draw, frames_per_second=self._settings.now.frames_per_second)
+        body = await loop.run_in_executor(self._renderer, draw, spec, number, images)
         known: Mapping[str, str] = VIDEO_TYPES
         if spec.media == "image":
             known = {name: IMAGE_TYPES[pillow] for name, pillow in PILLOW_NAMES.items()}
@@ -167,7 +169,9 @@ class Generator:
             raise invalid("inputs") from error
 
 
-def _draw(spec: TaskSpec, number: int, images: Mapping[str, bytes | None]) -> bytes:
+def _draw(
+    spec: TaskSpec, number: int, images: Mapping[str, bytes | None], *, frames_per_second: int
+) -> bytes:
     width, height = spec.size
     first = images.get(spec.first or "")
     caption = f"simulated · {spec.model.name}"
@@ -199,6 +203,7 @@ def _draw(spec: TaskSpec, number: int, images: Mapping[str, bytes | None]) -> by
             height=height,
             seconds=spec.seconds,
             audio=spec.audio,
+            frames_per_second=frames_per_second,
             first=first,
             last=images.get(spec.last or ""),
         )

@@ -96,7 +96,10 @@ class Generator:
         except UnusableImage:
             # assumption: the task, not the submission, detects an image that cannot be read
             return Failure("ASSET.INVALID")
-        draw = _clip_of(spec, images) if spec.seconds else _image_of(spec, images)
+        frames_per_second = self._settings.now.frames_per_second
+        draw = (
+            _clip_of(spec, images, frames_per_second) if spec.seconds else _image_of(spec, images)
+        )
         return await asyncio.get_running_loop().run_in_executor(self._encoder, draw)
 
     async def _input_image(self, uri: str) -> bytes | None:
@@ -110,7 +113,9 @@ class Generator:
         return body
 
 
-def _clip_of(spec: TaskSpec, images: list[bytes | None]) -> Callable[[], Output]:
+def _clip_of(
+    spec: TaskSpec, images: list[bytes | None], frames_per_second: int
+) -> Callable[[], Output]:
     drawing = VideoSpec(
         prompt=spec.prompt,
         caption=f"simulated · {spec.model} · {spec.seconds} s",
@@ -118,6 +123,7 @@ def _clip_of(spec: TaskSpec, images: list[bytes | None]) -> Callable[[], Output]
         height=spec.height,
         seconds=spec.seconds or 0,
         audio=spec.audio,
+        frames_per_second=frames_per_second,
         first=images[0] if images else None,
         last=images[-1] if len(images) > 1 else None,
     )

@@ -21,19 +21,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
 from local.simulator.faults import FaultBook, FaultError
 from local.simulator.media import MediaStore
+from local.simulator.video import FRAMES_PER_SECOND
 
 
 class Settings(BaseModel):
     """Base of a simulator's settings: frozen, and unknown members are rejected."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    frames_per_second: int = Field(default=FRAMES_PER_SECOND, ge=1)
+    """Of the videos. With few of them, encoding takes less time."""
 
 
 S = TypeVar("S", bound=Settings)

@@ -26,7 +26,7 @@ from PIL import Image, ImageDraw
 from local.simulator.image import still
 
 FRAMES_PER_SECOND = 12
-"""Half of a real model's rate: enough to see motion, with half the encoding."""
+"""By default half of a real model's rate: enough to see motion, with half the encoding."""
 
 SAMPLE_RATE = 48_000
 _AAC_FRAME = 1024
@@ -50,12 +50,13 @@ class VideoSpec:
     height: int
     seconds: int
     audio: bool = True
+    frames_per_second: int = FRAMES_PER_SECOND
     first: bytes | None = None
     last: bytes | None = None
 
     @property
     def frame_count(self) -> int:
-        return self.seconds * FRAMES_PER_SECOND
+        return self.seconds * self.frames_per_second
 
 
 @lru_cache(maxsize=16)
@@ -68,11 +69,11 @@ def render(spec: VideoSpec) -> bytes:
     with tempfile.TemporaryDirectory(prefix="clip-") as folder:
         path = Path(folder) / "clip.mp4"
         with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as out:
-            video = out.add_stream("libx264", rate=FRAMES_PER_SECOND)
+            video = out.add_stream("libx264", rate=spec.frames_per_second)
             video.width, video.height = spec.width, spec.height
             video.pix_fmt = "yuv420p"
             video.options = {"preset": "ultrafast", "tune": "zerolatency", "crf": "28"}
-            video.gop_size = 2 * FRAMES_PER_SECOND
+            video.gop_size = 2 * spec.frames_per_second
             sound = None
             if spec.audio:
                 sound = out.add_stream("aac", rate=SAMPLE_RATE)
@@ -106,7 +107,7 @@ def _frames(spec: VideoSpec) -> Iterator[av.VideoFrame]:
         for target, plane in zip(frame.planes, planes, strict=True):
             target.update(plane.tobytes("raw", "L", target.line_size, 1))
         frame.pts = number
-        frame.time_base = Fraction(1, FRAMES_PER_SECOND)
+        frame.time_base = Fraction(1, spec.frames_per_second)
         yield frame
 
 

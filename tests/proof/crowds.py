@@ -21,7 +21,12 @@ Crowd = tuple[str, Counter[str], list[str]]
 
 AFFORDABLE = 7
 PATIENCE_SECONDS = 120
-FAL = {"queue_seconds": 0.05, "generation_seconds": 0.1, "concurrency": 40}
+FAL = {
+    "frames_per_second": 2,
+    "queue_seconds": 0.05,
+    "generation_seconds": 0.1,
+    "concurrency": 40,
+}
 LIMITS = {"MaxOpenJobs": "300", "MaxJobsPerHour": "10000"}
 
 

@@ -26,14 +26,20 @@ if TYPE_CHECKING:
 # What takes long to import is imported when a stack is needed: most runs of a few tests need none.
 
 FAL = {
+    "frames_per_second": 2,
     "queue_seconds": 0.05,
     "generation_seconds": 0.1,
     # No job waits for the job of another test.
     "concurrency": 40,
     "time_factor": 0.05,
 }
-RUNWAY = {"pending_seconds": 0.05, "generation_seconds": 0.1, "concurrency": 40}
-RUNWARE = {"generation_seconds": 0.1, "time_factor": 0.2}
+RUNWAY = {
+    "frames_per_second": 2,
+    "pending_seconds": 0.05,
+    "generation_seconds": 0.1,
+    "concurrency": 40,
+}
+RUNWARE = {"frames_per_second": 2, "generation_seconds": 0.1, "time_factor": 0.2}
 UNLIMITED = dict.fromkeys(
     ("MaxOpenJobs", "MaxJobsPerHour", "MaxOpenClips", "MaxUploadsPerHour"), "100000"
 )

@@ -34,17 +34,19 @@ def png(colour: str, size: tuple[int, int] = (640, 360)) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("width", "height", "seconds"), [(1280, 720, 4), (720, 1280, 2), (1080, 1920, 2)]
+    ("width", "height", "seconds", "rate"),
+    [(1280, 720, 4, FRAMES_PER_SECOND), (720, 1280, 2, FRAMES_PER_SECOND), (1080, 1920, 2, 2)],
 )
 def test_a_clip_has_the_asked_codec_size_duration_and_frames(
-    width: int, height: int, seconds: int
+    width: int, height: int, seconds: int, rate: int
 ) -> None:
-    with av.open(io.BytesIO(render(spec(width, height, seconds))), "r") as clip:
+    asked = spec(width, height, seconds, frames_per_second=rate)
+    with av.open(io.BytesIO(render(asked)), "r") as clip:
         stream = clip.streams.video[0]
         frames = list(clip.decode(stream))
         assert stream.codec_context.name == "h264"
         assert (stream.width, stream.height, stream.pix_fmt) == (width, height, "yuv420p")
-        assert len(frames) == seconds * FRAMES_PER_SECOND
+        assert len(frames) == seconds * rate
         assert (clip.duration or 0) / av.time_base == pytest.approx(seconds, abs=0.1)
 
 
