@@ -24,6 +24,7 @@ from clipmint.orders.idempotency_keys import MAX_IDEMPOTENCY_KEY_CHARACTERS  # n
 from docs import openapi_doors as doors_described  # noqa: E402
 from docs import openapi_examples as examples  # noqa: E402
 from docs import openapi_webhooks as events_described  # noqa: E402
+from functions.actions import app as actions  # noqa: E402
 from functions.admin import app as admin  # noqa: E402
 from functions.cancel import app as cancel  # noqa: E402
 from functions.doors import app as doors  # noqa: E402
@@ -148,7 +149,7 @@ def document() -> dict[str, Any]:
     paths: dict[str, Any] = {}
     schemas: dict[str, Any] = {}
     merged: dict[str, Any] = {}
-    for module in (generate, status, projects, cancel, admin, operator, doors):
+    for module in (generate, status, projects, cancel, admin, operator, actions, doors):
         part = module.app.get_openapi_schema(title="Clipmint", version=version).model_dump(
             mode="json", by_alias=True, exclude_none=True
         )

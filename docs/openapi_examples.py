@@ -246,7 +246,12 @@ _RESPONSES: list[BaseModel] = [
     ),
     order_responses.Cancelled(job_id=JOB, status=JobStatus.CANCELLED, credits_released=16),
     credit_responses.Granted(
-        user_id="ada", amount=100, reference="purchase-1", available=100, replayed=False
+        user_id="ada",
+        amount=100,
+        reference="purchase-1",
+        job_id=None,
+        available=100,
+        replayed=False,
     ),
     owner_responses.OwnedModel.of_versions(
         [
@@ -398,6 +403,9 @@ _ERRORS: list[errors.ClipmintError] = [
     errors.CancelTooLate(
         "It is too late to cancel this video",
         details="The provider has begun, or the job has ended",
+    ),
+    errors.NothingToFetch(
+        "There is no file to fetch", details="The job has ended, or its provider has not finished"
     ),
     errors.JobRunning("A running video cannot be deleted", details="Cancel it first"),
     errors.ReferenceReused("This reference was used for something else"),

@@ -5,7 +5,12 @@ from __future__ import annotations
 from pydantic import BaseModel
 
 from clipmint import clock
-from clipmint.api import credit_responses, project_responses, webhook_responses
+from clipmint.api import (
+    action_bodies,
+    credit_responses,
+    project_responses,
+    webhook_responses,
+)
 from clipmint.api import operator_responses as answers
 from clipmint.catalog.defaults import DEFAULT_CATALOG
 from clipmint.catalog.entry import Settings
@@ -82,7 +87,23 @@ _SEEN = answers.ProviderAnswerSeen(
     job_id=_JOB.job_id, stage="video", result="PROVIDER_ERROR", at=ENDED_AT
 )
 
+_ACTION = action_bodies.AuditedAction(
+    action_id=f"{ENDED_AT}_7c6e19f0ceca5b74837b691bfde4c416",
+    at=ENDED_AT,
+    by="back-office",
+    what="POST /v1/admin/jobs/{job_id}/settle",
+    about=f"/v1/admin/jobs/{_JOB.job_id}/settle",
+    reason="The user asked where the video is",
+    details={},
+    state="done",
+    result="200",
+)
+
 RESPONSES: list[BaseModel] = [
+    action_bodies.ActionDone(
+        job_id=_JOB.job_id, action="settle", result="settled", status=JobStatus.FAILED
+    ),
+    action_bodies.AuditPage(actions=[_ACTION], next_cursor=None),
     answers.JobRows(jobs=[_ROW], next_cursor=None),
     answers.InspectedJob(
         **_ROW.model_dump(),

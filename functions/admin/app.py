@@ -10,7 +10,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import TypeAdapter, ValidationError
 
-from clipmint.api import http_api, webhook_routes
+from clipmint.api import audit_trail, http_api, webhook_routes
 from clipmint.api.credit_responses import (
     Adjusted,
     ClawedBack,
@@ -21,10 +21,11 @@ from clipmint.api.credit_responses import (
 from clipmint.api.owner_responses import CheckedModel, OwnedModel
 from clipmint.catalog import model_changes
 from clipmint.catalog.model import Model
-from clipmint.credits import grants
+from clipmint.credits import account_changes, grants
 from clipmint.credits.grant_requests import AdjustmentRequest, ClawbackRequest, GrantRequest
 from clipmint.errors import (
     InvalidRequest,
+    JobNotFound,
     ModelNotFound,
     PackNotFound,
     PurchaseNotFound,
@@ -34,6 +35,7 @@ from clipmint.errors import (
     TemporarilyUnavailable,
     TooManyLots,
 )
+from clipmint.jobs import job_store
 from clipmint.orders import model_check, offers
 from clipmint.path_ids import path_id
 from clipmint.purchases import pack_store, waiting
@@ -42,6 +44,7 @@ from clipmint.purchases.purchase_requests import ApplyRequest
 
 app = http_api.resolver()
 app.include_router(webhook_routes.router)
+app.use([audit_trail.record])
 
 ModelId = Annotated[str, Path(examples=["veo-3.1"])]
 
@@ -54,28 +57,48 @@ PurchasePath = Annotated[str, Path()]
     summary="Give a user credits, once per reference",
     description=(
         "A repeated reference with the same user, amount, kind and end changes nothing and returns "
-        "`replayed: true`; with others it is an error. A debt of the user is repaid first."
+        "`replayed: true`; with others it is an error. A debt of the user is repaid first. With"
+        " `job_id` the credits are goodwill for this job of the user: once per job."
     ),
     responses=http_api.answers(
-        Granted, InvalidRequest, ScopeRequired, ReferenceReused, TooManyLots, TemporarilyUnavailable
+        Granted,
+        InvalidRequest,
+        ScopeRequired,
+        JobNotFound,
+        ReferenceReused,
+        TooManyLots,
+        TemporarilyUnavailable,
     ),
 )
 def grant_credits(request: GrantRequest) -> Granted:
     http_api.require_admin(app)
+    job_id = request.job_id and _job_of(request.user_id, request.job_id)
+    reference = account_changes.goodwill_reference(job_id) if job_id else request.reference or ""
     available, replayed = grants.grant(
         request.user_id,
         request.amount,
-        request.reference,
+        reference,
         kind=request.kind,
         expires_at=request.expires_at,
+        job_id=job_id,
     )
     return Granted(
         user_id=request.user_id,
         amount=request.amount,
-        reference=request.reference,
+        reference=reference,
+        job_id=job_id,
         available=available,
         replayed=replayed,
     )
+
+
+def _job_of(user_id: str, job_id: str) -> str:
+    """The id of a job of this user, in its canonical form."""
+    unknown = JobNotFound("There is no such job of this user")
+    job = job_store.get(path_id(job_id, unknown))
+    if job is None or job.user_id != user_id:
+        raise unknown
+    return job.job_id
 
 
 @app.post(

@@ -12,7 +12,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import AwareDatetime, BeforeValidator
 
 from clipmint import clock, cursors
-from clipmint.api import http_api, job_inspection, provider_states
+from clipmint.api import audit_trail, http_api, job_inspection, provider_states
+from clipmint.api.action_bodies import AuditedAction, AuditPage
 from clipmint.api.credit_responses import Credits, JournalEntry
 from clipmint.api.operator_responses import (
     EntryPage,
@@ -66,6 +67,8 @@ def _moment(value: Any) -> Any:
 Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
 Since = Annotated[Moment | None, Query(alias="from", description="Ended at this time or later")]
 Until = Annotated[Moment | None, Query(alias="to", description="Ended before this time")]
+BegunSince = Annotated[Moment | None, Query(alias="from", description="At this time or later")]
+BegunUntil = Annotated[Moment | None, Query(alias="to", description="Before this time")]
 
 
 @app.get(
@@ -232,6 +235,30 @@ def list_owned_packs() -> OwnedPacks:
             OwnedPack(product_id=product_id, pack=pack)
             for product_id, pack in pack_store.all_packs().items()
         ]
+    )
+
+
+@app.get(
+    "/v1/admin/audit",
+    summary="What was done with the scope of the owner, newest first",
+    description=(
+        "Each call below /v1/admin that may change something: who, what, when, why. An entry is"
+        " written before its action; one that stays `begun` may have happened."
+    ),
+    responses=http_api.answers(AuditPage, InvalidRequest, ScopeRequired),
+)
+def list_actions(
+    since: BegunSince = None,
+    until: BegunUntil = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> AuditPage:
+    http_api.require_admin(app)
+    before = cursors.text_in(cursor) if cursor else None
+    page = audit_trail.newest(limit=limit, before=before, since=since, until=until)
+    return AuditPage(
+        actions=[AuditedAction.of(action) for action in page.actions],
+        next_cursor=cursors.before_text(page.before) if page.before else None,
     )
 
 

@@ -58,6 +58,9 @@ SECRETS = Limits(connect_seconds=2, read_seconds=5, attempts=3)
 EVENTS = Limits(connect_seconds=2, read_seconds=5, attempts=3)
 """EventBridge and SQS. Who receives an event or a message twice recognises it by its ids."""
 
+FUNCTIONS = Limits(connect_seconds=2, read_seconds=5, attempts=2)
+"""Lambda. A function that is started twice must do nothing twice."""
+
 # S3 transfers whole files: it may need longer for each part.
 FILES = Limits(connect_seconds=5, read_seconds=30, attempts=4)
 # Reads of uploads happen while the user waits, in a function with a short timeout.
@@ -132,6 +135,12 @@ def event_bridge() -> EventBridgeClient:
 def sqs() -> SQSClient:
     client: SQSClient = _client("sqs", _config(EVENTS))
     return client
+
+
+@once
+def functions() -> Any:
+    """Lambda, to start another function."""
+    return _client("lambda", _config(FUNCTIONS))
 
 
 @once

@@ -38,6 +38,7 @@ A message describes the error to the client and never exposes an internal fault.
     │   ├── RequestInProgress       a request with the same key is being processed
     │   ├── PriceChanged            the price is not the one that the client expects
     │   ├── CancelTooLate
+    │   ├── NothingToFetch          the job waits for no file of a provider
     │   ├── JobRunning
     │   ├── ReferenceReused
     │   ├── TooManyLots             credits with too many different ends
@@ -228,6 +229,10 @@ class PriceChanged(Conflict):
 
 class CancelTooLate(Conflict):
     code = "CANCEL_TOO_LATE"
+
+
+class NothingToFetch(Conflict):
+    code = "NOTHING_TO_FETCH"
 
 
 class JobRunning(Conflict):

@@ -41,13 +41,14 @@ STAYS: Mapping[str, str] = {
     **{
         f"clipmint.aws.{name}": _CLIENT
         for name in (
-            *("dynamodb", "event_bridge", "s3", "s3_for_uploads", "secrets", "sqs"),
+            *("dynamodb", "event_bridge", "functions", "s3", "s3_for_uploads", "secrets", "sqs"),
             "step_functions",
         )
     },
     "clipmint.api.replays.powertools": "a client and settings; its local cache is off",
     "clipmint.orders.placing.STARTS_AT_ONCE": _WORLD,
     "clipmint.api.http_api._reject_unknown_parameters": "derived from the code alone",
+    "clipmint.api.audit_trail.record": "derived from the code alone",
     "clipmint.doors.table.reject_closed": "derived from the code alone",
     "clipmint.records._fields": "fields of dataclasses, derived from the code alone",
     "clipmint.execution.migration._http": _CLIENT,

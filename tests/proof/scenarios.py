@@ -630,6 +630,81 @@ def ends_with(world: World, *, user: str = USER, **expected: int) -> Script:
         world.found.append(f"the user has {wrong}, and not {expected}")
 
 
+# ── The owner's actions on a job ─────────────────────────────────────────────────────────────────
+
+
+def owner_acts(world: World, action: str, *results: str) -> Script:
+    """The owner acts on every job, and repeats each call until there is a response. The result is
+    one of these, and the audit trail has an entry of each call, written before it."""
+    for job_id in world.job_ids():
+        path = f"/v1/admin/jobs/{job_id}/{action}"
+
+        def ask(path: str = path) -> Answer:
+            before, jobs = len(world.audited(path)), world.jobs()
+            body = {"reason": "The user asked for it"}
+            answer = world.http(
+                "actions", "POST", path, user="owner", scope="clipmint/admin", body=body
+            )
+            states = [one["state"] for one in world.audited(path)[before:]]
+            if answer.status < 500 and states not in (["done"], ["refused"]):
+                world.found.append(f"{action} was answered {answer.status}, recorded as {states}")
+            if world.jobs() != jobs and not states:
+                world.found.append(f"{action} changed the job and is not in the audit trail")
+            return answer
+
+        answer = yield from world.persistently(ask)
+        result = answer.body.get("result", answer.body.get("code"))
+        if result not in results:
+            world.found.append(f"{action} resulted in {result}, and not in {' or '.join(results)}")
+
+
+@scenario("the owner cancels", "cancelled", fal={"queue_seconds": 60})
+def _(world: World) -> None:
+    start(world, "fal")
+    world.begin(owner_acts(world, "cancel", "cancelled", "CANCEL_TOO_LATE"), in_seconds=10)
+
+
+@scenario("the owner settles", "failed")
+def _(world: World) -> None:
+    """Its execution was stopped, and the event of that is lost: the sweep would find it later."""
+    world.loses_events = True
+    world.network.arm("fal", "webhook_lost")
+    start_and_abort(world, "fal")
+    world.begin(owner_acts(world, "settle", "settled", "ended", "waiting"), in_seconds=60)
+
+
+@scenario("the owner fetches again", "completed")
+def _(world: World) -> None:
+    """The CDN delivers again, and the owner does not wait for the execution's next attempt."""
+    world.network.arm("fal", "media_error", times=2)
+    start(world, "fal")
+    results = ("started", "stored", "NOTHING_TO_FETCH")
+    world.begin(owner_acts(world, "refetch", *results), in_seconds=17)
+
+
+@scenario("goodwill, twice", "failed")
+def _(world: World) -> None:
+    """The owner grants goodwill for a failed job, and presses the button twice."""
+    world.network.arm("fal", "runner_error")
+    start(world, "fal")
+
+    def press() -> Script:
+        for job_id in world.job_ids():
+            body = {"user_id": USER, "amount": 7, "job_id": job_id}
+
+            def ask(body: dict[str, Any] = body) -> Answer:
+                owner = {"user": "owner", "scope": "clipmint/admin"}
+                return world.http("admin", "POST", "/v1/admin/grants", body=body, **owner)
+
+            answer = yield from world.persistently(ask)
+            if answer.status != 200:
+                world.found.append(f"goodwill was answered {answer.status}")
+
+    for seconds in (60, 61):
+        world.begin(press(), in_seconds=seconds)
+    world.begin(ends_with(world, owned=CREDITS + 7), in_seconds=900)
+
+
 @scenario("promotion ends while held", "failed")
 def _(world: World) -> None:
     """The job fails after its credits have ended: they expire with its release."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from clipmint.api import audit_trail
 from clipmint.credits import ledger
 from clipmint.events import bus
 from clipmint.events.changes import VIDEO_COMPLETED, Event
@@ -18,6 +19,7 @@ from clipmint.execution.sending import Sending
 from clipmint.jobs import job_search
 from clipmint.providers import circuit
 from clipmint.providers.base import Submitted
+from functions.actions import app as actions
 from tests.proof import memory
 from tests.proof.__main__ import write
 from tests.proof.boundary import Effect, Point
@@ -145,6 +147,29 @@ def test_a_job_that_is_not_found_by_its_ids_is_detected(
     monkeypatch.setattr(memory, "_AT_IMPORT", memory.taken())
     run = play(SCENARIOS["fal, webhook"], aws_clients)
     assert any("is not found by its id" in sentence for sentence in run.found), run.found
+
+
+def test_an_action_that_happens_before_it_is_recorded_is_detected(
+    aws_clients: moto_aws.Clients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A deliberate mutation: the entry of the audit trail is written after the action."""
+
+    def late(app: Any, next_middleware: Callable[[Any], Any]) -> Any:
+        response = next_middleware(app)
+        return audit_trail.record(app, lambda _: response)
+
+    scenario = SCENARIOS["the owner cancels"]
+    whole = play(scenario, aws_clients)
+    assert whole.found == ()
+    monkeypatch.setattr(actions.app, "_router_middlewares", [late])
+    monkeypatch.setattr(memory, "_AT_IMPORT", memory.taken())
+    found = [
+        sentence
+        for point in points_of(play(scenario, aws_clients))
+        if point.effect.function == "actions"
+        for sentence in play(scenario, aws_clients, (point,)).found
+    ]
+    assert any("is not in the audit trail" in sentence for sentence in found), found
 
 
 def test_memory_that_outlives_its_process_is_detected(

@@ -32,6 +32,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -42,6 +43,7 @@ import pytest
 import yaml
 
 from clipmint import clock as clock_
+from clipmint.api.audit_trail import AUDIT
 from clipmint.catalog.model import Model
 from clipmint.credits import grants
 from clipmint.lots import CreditKind
@@ -337,6 +339,8 @@ class World:
                 return self._put_events(params)
             if service == "SQS":
                 return self._queue(params)
+            if service == "Lambda":
+                return self._start(params)
             answer = original(client, operation, params)
             if service == "DynamoDB" and operation in WRITES:
                 self._read_streams()
@@ -380,6 +384,18 @@ class World:
         self.begin(self._receive(message), in_seconds=0.1 + params["DelaySeconds"])
         return {"MessageId": str(self._queued)}
 
+    def _start(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Lambda starts a function that nobody waits for, once."""
+        assert (params["InvocationType"], params["FunctionName"]) == ("Event", moto_aws.MIGRATE)
+
+        def run() -> Script:
+            with suppress(FunctionFailed):
+                self.invoke("migrate", json.loads(params["Payload"]))
+            yield from ()
+
+        self.begin(run(), in_seconds=0.1)
+        return {"StatusCode": 202}
+
     def _receive(self, message: str) -> Script:
         while True:
             try:
@@ -404,6 +420,12 @@ class World:
         return self.boundary.effect(what, lambda: self.network.exchange(request))
 
     # ── What is there to see ─────────────────────────────────────────────────────────────────────
+
+    def audited(self, path: str) -> list[dict[str, Any]]:
+        """The entries of the audit trail about a path, oldest first."""
+        items = records.items(self.aws, "ENDPOINTS_TABLE")
+        found = [item for item in items if item["group"] == AUDIT and item["about"] == path]
+        return sorted(found, key=lambda item: str(item["sk"]))
 
     def jobs(self) -> list[dict[str, Any]]:
         return records.items(self.aws, "JOBS_TABLE")

@@ -51,6 +51,7 @@ IMAGES_BUCKET = "images-of-the-owner"
 IMAGES_URL = "https://images.example.com"
 WEBHOOKS = "https://api.example.com"
 EVENT_BUS = "clipmint-events"
+MIGRATE = "arn:aws:lambda:eu-west-1:123456789012:function:migrate:live"
 DELIVERIES = "https://sqs.eu-west-1.amazonaws.com/123456789012/deliveries"
 TABLES = {
     "LedgerTable": "LEDGER_TABLE",
@@ -264,6 +265,7 @@ def functions_environment() -> Iterator[Clients]:
         "WEBHOOK_BASE_URL": WEBHOOKS,
         "EVENT_BUS": EVENT_BUS,
         "DELIVERY_QUEUE_URL": DELIVERIES,
+        "MIGRATE_FUNCTION": MIGRATE,
         **{variable: logical_id for logical_id, variable in TABLES.items()},
     }
     with _environment(environment) as patch, mock_aws(), quick_moto():

@@ -26,6 +26,7 @@ FUNCTIONS = (
     "Purchases",
     "Admin",
     "Operator",
+    "Actions",
     "Submit",
     "Track",
     "Migrate",

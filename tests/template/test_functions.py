@@ -51,10 +51,14 @@ VARIABLES = {
     ),
     "Webhooks": f"JOBS_TABLE {PROVIDERS}",
     "Purchases": "LEDGER_TABLE STORE_SECRETS_ARN",
-    "Admin": f"API_BASE_PATH LEDGER_TABLE MODELS_TABLE {DELIVERY} WEBHOOK_TEST_HOSTS",
+    "Admin": f"API_BASE_PATH LEDGER_TABLE JOBS_TABLE MODELS_TABLE {DELIVERY} WEBHOOK_TEST_HOSTS",
     "Operator": (
         "API_BASE_PATH LEDGER_TABLE JOBS_TABLE MODELS_TABLE PROJECTS_TABLE IDEMPOTENCY_TABLE "
         "ENDPOINTS_TABLE"
+    ),
+    "Actions": (
+        "API_BASE_PATH LEDGER_TABLE JOBS_TABLE ENDPOINTS_TABLE STATE_MACHINE_ARN MIGRATE_FUNCTION "
+        f"{PROVIDERS}"
     ),
     "Submit": (
         f"JOBS_TABLE PROJECTS_TABLE IDEMPOTENCY_TABLE WEBHOOK_BASE_URL IMAGES_BASE_URL {PROVIDERS}"
@@ -206,7 +210,7 @@ def test_a_deployment_checks_the_overrides() -> None:
     "name",
     [
         *("Generate", "Status", "Projects", "Cancel", "Doors", "Webhooks", "Purchases", "Admin"),
-        "Operator",
+        *("Operator", "Actions"),
     ],
 )
 def test_a_function_behind_the_api_answers_before_the_gateway_gives_up(name: str) -> None:

@@ -23,6 +23,7 @@ MOST_MODULES = {
     "purchases": 410,
     "admin": 398,
     "operator": 410,
+    "actions": 430,
     "submit": 343,
     "track": 318,
     "migrate": 367,

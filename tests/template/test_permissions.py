@@ -104,6 +104,8 @@ EXPECTED = {
     "Admin": {
         "LedgerTable": f"{MONEY} dynamodb:Query",
         "LedgerTable/index/by_sequence": "dynamodb:Query",
+        # Whose job goodwill is for.
+        "JobsTable": READ,
         "ModelsTable": f"{READ} dynamodb:PutItem dynamodb:DeleteItem",
         "EndpointsTable": (
             f"{READ} dynamodb:Query dynamodb:PutItem dynamodb:UpdateItem dynamodb:DeleteItem"
@@ -122,6 +124,15 @@ EXPECTED = {
         "ProjectsTable/index/by_creation": "dynamodb:Query",
         "IdempotencyTable": READ,
         "EndpointsTable": f"{READ} dynamodb:Query",
+    },
+    # What Cancel and Sweep may do to a job.
+    "Actions": {
+        "LedgerTable": MONEY,
+        "JobsTable": JOB,
+        "EndpointsTable": "dynamodb:PutItem dynamodb:UpdateItem",
+        "ProviderKeys": KEYS,
+        "GenerationStateMachine": f"{WAKE} states:StartExecution",
+        "MigrateFunctionAliaslive": "lambda:InvokeFunction",
     },
     "Submit": {
         "JobsTable": JOB,

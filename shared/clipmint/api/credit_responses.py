@@ -98,9 +98,12 @@ class Journal(BaseModel):
 
 
 class Granted(BaseModel):
+    """``job_id``: of a grant that is goodwill for a job."""
+
     user_id: str
     amount: int
     reference: str
+    job_id: str | None
     available: int
     replayed: bool
 

@@ -41,6 +41,11 @@ def resolution_id(job_id: str, stage: str) -> str:
     return f"RESOLVED#{job_id}#{stage}"
 
 
+def goodwill_reference(job_id: str) -> str:
+    """The reference of the credits that the owner grants for a job: there is one grant per job."""
+    return f"goodwill:{job_id}"
+
+
 def grant_id(reference: str) -> str:
     """Journal id of a grant."""
     return f"GRANT#{reference}"
@@ -81,6 +86,7 @@ def grant(
     *,
     kind: CreditKind = CreditKind.PURCHASED,
     expires_at: datetime | None = None,
+    job_id: str | None = None,
     limited: bool = True,
 ) -> tuple[Account, list[Entry]]:
     """Add credits, of which the debt takes its part first.
@@ -90,6 +96,8 @@ def grant(
 
     Parameters
     ----------
+    job_id
+        The job that the credits are goodwill for.
     limited
         Whether `MAX_LOTS` applies. It does not to credits that a store returns: those cannot wait.
 
@@ -134,6 +142,7 @@ def grant(
             lots=added,
             credit_kind=None if kind is CreditKind.PURCHASED else kind,
             expires_at=expires_at,
+            job_id=job_id,
         )
     )
     after, ended_at_once = expire(after, now)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
@@ -13,6 +13,7 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
+    model_validator,
 )
 
 from clipmint.credits.account import MAX_USER_BYTES
@@ -66,17 +67,29 @@ End = Annotated[
 
 
 class GrantRequest(BaseModel):
-    """``reference`` names what the credits are for and makes the grant happen once."""
+    """``reference`` names what the credits are for and makes the grant happen once. With ``job_id``
+    the credits are goodwill for this job of the user: once per job, without a reference."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     user_id: UserId
     amount: Amount
-    reference: Reference
+    reference: Reference | None = None
+    job_id: Annotated[str, StringConstraints(max_length=64)] | None = Field(
+        None, description="The job that the credits are goodwill for"
+    )
     kind: Kind = CreditKind.PURCHASED
     expires_at: End | None = Field(
         None, description="From when the credits cannot be spent. Purchased credits have none"
     )
+
+    @model_validator(mode="after")
+    def _has_one_reason(self) -> Self:
+        if self.job_id is None and self.reference is None:
+            raise ValueError("reference: required without job_id")
+        if self.job_id is not None and self.reference is not None:
+            raise ValueError("reference: not allowed with job_id, from which it follows")
+        return self
 
 
 class ClawbackRequest(BaseModel):

@@ -106,13 +106,14 @@ def entries_of(user_id: str, *, limit: int, before: int | None) -> EntryPage:
 
 
 def entries_about(user_id: str, job_id: str) -> list[Entry]:
-    """The entries of a job's holds and of their ends, oldest first (strongly consistent), without
-    those that cannot be read."""
+    """The entries of a job's holds, of their ends, and of the goodwill for it, oldest first
+    (strongly consistent), without those that cannot be read."""
+    goodwill = account_changes.grant_id(account_changes.goodwill_reference(job_id))
     found = [
         item
-        for kind in ("HOLD", "RESOLVED")
+        for prefix in (f"HOLD#{job_id}#", f"RESOLVED#{job_id}#", goodwill)
         for item in EntryItem.query(
-            user_id, EntryItem.sk.startswith(f"ENTRY#{kind}#{job_id}#"), consistent_read=True
+            user_id, EntryItem.sk.startswith(f"ENTRY#{prefix}"), consistent_read=True
         )
     ]
     readable = unreadable.readable(found, _entry, "entry", lambda item: f"{user_id} {item.sk}")

@@ -131,10 +131,15 @@ def _sweep_safely(found: OpenJob | Unreadable, unanswered: set[str]) -> str:
         return "failed"
 
 
-def sweep(found: OpenJob, unanswered: set[str]) -> Action:
+def sweep(found: OpenJob, unanswered: set[str], *, look: bool = False) -> Action:
     """Do what an open job needs.
 
-    ``unanswered``: providers that gave no answer in this sweep. They are not asked again.
+    Parameters
+    ----------
+    unanswered
+        Providers that gave no answer in this sweep. They are not asked again.
+    look
+        Check now that the job has its execution, and not only from time to time.
     """
     now = clock.now()
     left: Action = "waiting"
@@ -144,7 +149,8 @@ def sweep(found: OpenJob, unanswered: set[str]) -> Action:
         left = "storing"  # it is past its deadline and not overdue
     age = now - found.created_at
     unstarted = age > START_GRACE and _is_unstarted(found)
-    if not unstarted and (age < LOOK_EVERY or age % LOOK_EVERY >= SWEEP_EVERY):
+    due = age >= LOOK_EVERY and age % LOOK_EVERY < SWEEP_EVERY
+    if not (unstarted or due or look):
         return left
     # Starting is idempotent: a job in progress, or one that waits for a busy provider, goes on.
     if workflow.start(found.job_id) is Started.ENDED:

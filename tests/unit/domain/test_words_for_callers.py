@@ -105,6 +105,7 @@ def test_the_table_of_statuses_is_the_documented_one() -> None:
             "RequestInProgress",
             "PriceChanged",
             "CancelTooLate",
+            "NothingToFetch",
             "JobRunning",
             "ReferenceReused",
             "TooManyLots",

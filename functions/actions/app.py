@@ -1,0 +1,111 @@
+"""The owner's actions on a job. Each is a transition that exists without the owner, too: none of
+them moves credits in a way of its own, and each may be repeated."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from aws_lambda_powertools.event_handler.openapi.params import Path
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from clipmint.api import audit_trail, http_api
+from clipmint.api.action_bodies import ActionDone, ActionRequest
+from clipmint.errors import (
+    CancelTooLate,
+    InvalidRequest,
+    JobNotFound,
+    NothingToFetch,
+    ScopeRequired,
+    TemporarilyUnavailable,
+)
+from clipmint.execution import cancellation, fetching, sweeping
+from clipmint.jobs import job_store
+from clipmint.jobs.job import Job
+from clipmint.jobs.job_lists import OpenJob
+from clipmint.path_ids import path_id
+
+app = http_api.resolver()
+app.use([audit_trail.record])
+
+JobPath = Annotated[str, Path()]
+
+
+@app.post(
+    "/v1/admin/jobs/<job_id>/cancel",
+    summary="Cancel a user's job",
+    description=(
+        "As its user could: free while its provider has not begun, and too late afterwards. The"
+        " reason is kept in the audit trail, which the user does not see."
+    ),
+    responses=http_api.answers(
+        ActionDone,
+        InvalidRequest,
+        ScopeRequired,
+        JobNotFound,
+        CancelTooLate,
+        TemporarilyUnavailable,
+    ),
+)
+def cancel_job(job_id: JobPath, request: ActionRequest) -> ActionDone:  # noqa: ARG001
+    http_api.require_admin(app)
+    job = cancellation.cancel(_job(job_id))
+    return ActionDone(job_id=job.job_id, action="cancel", result="cancelled", status=job.status)
+
+
+@app.post(
+    "/v1/admin/jobs/<job_id>/settle",
+    summary="Do now what a running job needs",
+    description=(
+        "What the sweep does for it from time to time: starts its execution if it has none, and"
+        " ends the job if its execution has ended or it is overdue. `result`: `settled`, `started`,"
+        " `waiting` (for its provider), `storing` (its file) or `ended` (before)."
+    ),
+    responses=http_api.answers(
+        ActionDone, InvalidRequest, ScopeRequired, JobNotFound, TemporarilyUnavailable
+    ),
+)
+def settle_job(job_id: JobPath, request: ActionRequest) -> ActionDone:  # noqa: ARG001
+    http_api.require_admin(app)
+    job = _job(job_id)
+    result = "ended"
+    if not job.is_terminal:
+        found = OpenJob(job.job_id, job.status, job.deadline, job.created_at)
+        result = sweeping.sweep(found, set(), look=True)
+        job = _job(job_id)
+    return ActionDone(job_id=job.job_id, action="settle", result=result, status=job.status)
+
+
+@app.post(
+    "/v1/admin/jobs/<job_id>/refetch",
+    summary="Fetch a finished file again",
+    description=(
+        "Starts another attempt to copy the file of a job whose provider has finished and whose"
+        " file is not stored, such as after its host was allowed. Otherwise the job waits for the"
+        " next attempt of its own. `result`: `started`, or `stored` if the file is there."
+    ),
+    responses=http_api.answers(
+        ActionDone,
+        InvalidRequest,
+        ScopeRequired,
+        JobNotFound,
+        NothingToFetch,
+        TemporarilyUnavailable,
+    ),
+)
+def refetch_job(job_id: JobPath, request: ActionRequest) -> ActionDone:  # noqa: ARG001
+    http_api.require_admin(app)
+    job = _job(job_id)
+    result = fetching.fetch_again(job)
+    return ActionDone(job_id=job.job_id, action="refetch", result=result, status=job.status)
+
+
+def _job(job_id: str) -> Job:
+    unknown = JobNotFound("There is no such job")
+    job = job_store.get(path_id(job_id, unknown))
+    if job is None:
+        raise unknown
+    return job
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> Any:
+    return http_api.resolve(app, event, context)

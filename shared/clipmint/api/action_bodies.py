@@ -1,0 +1,73 @@
+"""The bodies of the owner's actions on a job, and of the audit trail."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+
+from clipmint import clock
+from clipmint.api.audit_trail import Action
+from clipmint.api.timestamps import Timestamp
+from clipmint.jobs.job import JobStatus
+
+
+class ActionRequest(BaseModel):
+    """``reason`` is for the audit trail."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    reason: Annotated[
+        str,
+        StringConstraints(min_length=1, max_length=500, pattern=r"\S"),
+        Field(description="Why"),
+    ]
+
+
+class ActionDone(BaseModel):
+    """``status`` is the job's after the action."""
+
+    job_id: str
+    action: Literal["cancel", "settle", "refetch"]
+    result: str
+    status: JobStatus
+
+
+class AuditedAction(BaseModel):
+    """One action. ``by`` is the subject of the token, ``what`` a method and a route, ``about`` the
+    path that was called. ``state``: `begun` (it may have happened), `done` or `refused`.
+    ``result``: the status of the response, or the code of the error. ``details`` are members of the
+    request."""
+
+    action_id: str
+    at: Timestamp
+    by: str
+    what: str
+    about: str
+    reason: str | None
+    details: dict[str, JsonValue]
+    state: Literal["begun", "done", "refused"]
+    result: str | None
+
+    @classmethod
+    def of(cls, action: Action) -> Self:
+        return cls.model_validate(
+            {
+                "action_id": action.action_id,
+                "at": clock.iso(action.at),
+                "by": action.by,
+                "what": action.what,
+                "about": action.about,
+                "reason": action.reason,
+                "details": dict(action.details),
+                "state": action.state,
+                "result": action.result,
+            }
+        )
+
+
+class AuditPage(BaseModel):
+    """Newest first; `next_cursor` is null on the last page."""
+
+    actions: list[AuditedAction]
+    next_cursor: str | None
