@@ -57,7 +57,7 @@ def invoked(aws: Aws) -> Iterator[list[dict[str, Any]]]:
     def accept(**_: Any) -> Any:
         return aws_answer(202)
 
-    hooks = {
+    hooks: dict[str, Any] = {
         "provide-client-params.lambda.Invoke": remember,
         "before-call.lambda.Invoke": accept,
     }
