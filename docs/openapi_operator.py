@@ -116,6 +116,19 @@ RESPONSES: list[BaseModel] = [
         stages=[answers.StageAnswer.of(_JOB, stage) for stage in _JOB.stages],
         orphans=[],
         charge=answers.JobCharge(held=0, captured=0, released=16, goodwill=0),
+        costs=[
+            answers.JobCost(
+                stage="video",
+                provider="runway",
+                request_id="7e0b9d1a-3c55-4f2e-a6b1-9d8c7f6e5a33",
+                use="failed",
+                micros=None,
+                unit=None,
+                source=None,
+                usd_micros=None,
+            )
+        ],
+        provider_cost_usd_micros=0,
         entries=[_HOLD, _RELEASE],
         deliveries=[
             answers.JobDelivery(

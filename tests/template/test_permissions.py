@@ -24,6 +24,10 @@ MONEY = f"{READ} dynamodb:PutItem"
 WAKE = "states:SendTaskFailure states:SendTaskSuccess"
 # The breaker opens with a put, elects its probe with a conditional one, and closes with an update.
 CIRCUITS = f"{READ} dynamodb:PutItem dynamodb:UpdateItem"
+EXECUTIONS = (
+    "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}"
+    ":execution:${AWS::StackName}-generation:*"
+)
 KEYS = "secretsmanager:GetSecretValue"
 STREAM = (
     "dynamodb:DescribeStream dynamodb:GetRecords dynamodb:GetShardIterator dynamodb:ListStreams"
@@ -124,6 +128,8 @@ EXPECTED = {
         "ProjectsTable/index/by_creation": "dynamodb:Query",
         "IdempotencyTable": READ,
         "EndpointsTable": f"{READ} dynamodb:Query",
+        # What a job's execution did.
+        EXECUTIONS: "states:GetExecutionHistory",
     },
     # What Cancel and Sweep may do to a job.
     "Actions": {

@@ -9,6 +9,7 @@ from clipmint.api.credit_responses import JournalEntry
 from clipmint.api.operator_responses import (
     InspectedJob,
     JobCharge,
+    JobCost,
     JobDelivery,
     JobOrder,
     JobRow,
@@ -21,6 +22,8 @@ from clipmint.api.webhook_responses import WebhookDelivery
 from clipmint.credits import ledger
 from clipmint.credits.account import Entry
 from clipmint.events import changes, deliveries, endpoints
+from clipmint.execution import history
+from clipmint.jobs import provider_costs
 from clipmint.jobs.job import Job
 from clipmint.jobs.progress import progress
 
@@ -60,6 +63,8 @@ def inspect(job: Job) -> InspectedJob:
             for one in job.orphans
         ],
         charge=_charge(entries),
+        costs=[JobCost.of(one) for one in provider_costs.billed(job)],
+        provider_cost_usd_micros=provider_costs.usd_micros(job),
         entries=[JournalEntry.of(entry) for entry in entries],
         deliveries=sent,
         timeline=sorted(_timeline(job, entries, sent), key=lambda step: step.at),
@@ -119,6 +124,8 @@ def _timeline(
             what="orphan found",
             detail=f"{orphan.stage}: {orphan.provider} {orphan.request_id}",
         )
+    for done in history.steps_of(job.job_id):
+        yield TimelineStep(at=clock.iso(done.at), what=done.what, detail=done.detail)
     for entry in entries:
         part = f"{entry.stage}: " if entry.stage else ""
         yield TimelineStep(

@@ -21,6 +21,7 @@ from clipmint.jobs.job import Asset, Earlier, Job, JobStatus, Stage, Submission,
 from clipmint.jobs.job_search import providers_of
 from clipmint.jobs.outcomes import Failed, FailureCode, Finished
 from clipmint.jobs.progress import progress
+from clipmint.jobs.provider_costs import Billed
 from clipmint.purchases.pack import Pack
 from clipmint.stages import StepName
 
@@ -270,6 +271,35 @@ class JobCharge(BaseModel):
     goodwill: int
 
 
+class JobCost(BaseModel):
+    """What a provider bills for one generation. ``use``: `used`, `failed`, `earlier` (a first run)
+    or `orphan`. ``micros``: millionths of ``unit``; null if nothing was billed, or it is not known.
+    ``source``: `reported` by the provider, or its `list` price."""
+
+    stage: str
+    provider: str
+    request_id: str | None
+    use: str
+    micros: int | None
+    unit: str | None
+    source: str | None
+    usd_micros: int | None
+
+    @classmethod
+    def of(cls, billed: Billed) -> Self:
+        cost = billed.cost
+        return cls(
+            stage=billed.stage,
+            provider=billed.provider,
+            request_id=billed.request_id,
+            use=billed.use,
+            micros=cost.micros if cost else None,
+            unit=cost.unit if cost else None,
+            source=cost.source if cost else None,
+            usd_micros=cost.usd_micros if cost else None,
+        )
+
+
 class TimelineStep(BaseModel):
     """``what`` is one word or two, such as `ordered`, `refused`, `captured`; ``detail`` names what
     it is about."""
@@ -287,7 +317,8 @@ class JobDelivery(WebhookDelivery):
 
 class InspectedJob(JobRow):
     """A job in full. ``deadline`` is that of the current stage, ``overdue_at`` when the sweep ends
-    the job if nothing else does. ``timeline`` is sorted by time."""
+    the job if nothing else does. ``timeline`` is sorted by time. ``provider_cost_usd_micros``: the
+    sum of ``costs``, in millionths of a USD, as far as it is known."""
 
     current_step: StepName
     batch_id: str | None
@@ -298,6 +329,8 @@ class InspectedJob(JobRow):
     stages: list[StageAnswer]
     orphans: list[OrphanAnswer]
     charge: JobCharge
+    costs: list[JobCost]
+    provider_cost_usd_micros: int
     entries: list[JournalEntry]
     deliveries: list[JobDelivery]
     timeline: list[TimelineStep]

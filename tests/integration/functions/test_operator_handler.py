@@ -7,8 +7,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from botocore.awsrequest import AWSResponse
 
+from clipmint import aws as clients
 from clipmint import clock
+from clipmint.catalog.costs import Cost
 from clipmint.credits import holds
 from clipmint.execution import orphans
 from clipmint.jobs import job_search, job_store
@@ -24,6 +27,7 @@ from functions.operator.app import handler
 from tests.support import streams
 from tests.support.clock import Clock
 from tests.support.event_bus import event_bus
+from tests.support.executions import answer as aws_answer
 from tests.support.gateway import Answer, Caller, Context
 from tests.support.jobs import (
     TASK_ID,
@@ -35,7 +39,7 @@ from tests.support.jobs import (
     refuse,
     task_id_of,
 )
-from tests.support.moto_aws import KEYS, REGION, Aws, publish_keys
+from tests.support.moto_aws import KEYS, REGION, Aws, hooked, publish_keys
 
 FILE = Asset("videos", "v.mp4", "video/mp4", 1, "a" * 64, 16, 9, 4.0, "t.jpg")
 START = clock.from_iso("2028-02-28T23:00:00.000Z")
@@ -296,7 +300,8 @@ def test_a_job_is_shown_in_full(call: Caller) -> None:
     begin_sending(job, "second", provider="runway")
     handle = Handle("runway-task", {"poll": "https://example.com/secret"})
     job_store.mark_sent(job.job_id, "video", task_id_of("second"), handle)
-    failed = Failed(FailureCode.PROVIDER_ERROR, "what the provider said")
+    billed = Cost(40_000, "USD", "reported", 40_000)
+    failed = Failed(FailureCode.PROVIDER_ERROR, "what the provider said", cost=billed)
     job = job_store.record_outcome(job.job_id, "video", failed)
     orphans.record(job, job.stages[0], "an-orphan")
     job = ended(job)
@@ -316,6 +321,10 @@ def test_a_job_is_shown_in_full(call: Caller) -> None:
     assert [one["request_id"] for one in body["orphans"]] == ["an-orphan"]
     assert body["charge"] == {"held": 0, "captured": 0, "released": 32, "goodwill": 0}
     assert [entry["kind"] for entry in body["entries"]] == ["hold", "release"]
+    assert [(one["use"], one["source"], one["usd_micros"]) for one in body["costs"]] == [
+        ("failed", "reported", 40_000),
+        ("orphan", "list", body["provider_cost_usd_micros"] - 40_000),
+    ]
     steps = [(step["what"], step["detail"]) for step in body["timeline"]]
     assert steps == [
         ("ordered", "veo-3.1"),
@@ -355,6 +364,51 @@ def test_a_running_job_shows_what_it_holds(call: Caller) -> None:
     assert body["charge"] == {"held": 32, "captured": 0, "released": 0, "goodwill": 0}
     assert body["stages"][0]["submission"]["state"] == "sending"
     assert body["ended_at"] is None
+
+
+def test_the_timeline_shows_what_the_execution_did(aws: Aws, call: Caller) -> None:
+    job = open_job()
+    events: list[dict[str, Any]] = [
+        {"type": "ExecutionStarted"},
+        {"type": "TaskStateEntered", "stateEnteredEventDetails": {"name": "Migrate"}},
+        {"type": "TaskScheduled"},
+        {
+            "type": "LambdaFunctionFailed",
+            "lambdaFunctionFailedEventDetails": {"error": "SourceUnavailable", "cause": "private"},
+        },
+        {"type": "TaskStateExited", "stateExitedEventDetails": {"name": "Migrate"}},
+        {"type": "ExecutionFailed", "executionFailedEventDetails": {"error": "Broken"}},
+    ]
+    asked: list[dict[str, Any]] = []
+
+    def history(params: dict[str, Any], **_: Any) -> None:
+        asked.append(dict(params))
+
+    def answer(**_: Any) -> tuple[AWSResponse, dict[str, Any]]:
+        at = [job.created_at + timedelta(seconds=number) for number in range(len(events))]
+        dated = [{**one, "timestamp": moment} for one, moment in zip(events, at, strict=True)]
+        response, parsed = aws_answer(200)
+        return response, parsed | {"events": dated[::-1]}
+
+    name = "stepfunctions.GetExecutionHistory"
+    hooks: dict[str, Any] = {
+        f"provide-client-params.{name}": history,
+        f"before-call.{name}": answer,
+    }
+    with hooked(clients.step_functions(), hooks):
+        body = inspected(call, job)
+    [params] = asked
+    assert params["executionArn"].endswith(f":execution:clipmint-generation:{job.job_id}")
+    assert [(step["what"], step["detail"]) for step in body["timeline"]] == [
+        ("ordered", "veo-3.1"),
+        ("execution started", ""),
+        ("held", "video: 32 credits"),
+        ("state entered", "Migrate"),
+        ("attempt failed", "Migrate: SourceUnavailable"),
+        ("state left", "Migrate"),
+        ("execution failed", "Broken"),
+    ]
+    assert "private" not in str(body)
 
 
 @pytest.mark.parametrize("job_id", [_uuid(5), "nonsense"])
