@@ -56,6 +56,7 @@ const FAILURES = {
   DEADLINE_EXCEEDED: "The video was not ready in time.",
   MEDIA_INVALID: "The model made a file that is no video.",
   MEDIA_UNAVAILABLE: "The finished video could not be fetched.",
+  NOT_AS_ORDERED: "The model made another video than ordered.",
   CANCELLED: "You cancelled it.",
 };
 

@@ -20,6 +20,7 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from local.simulator.faults import Event, Fault, FaultBook, Kind
+from local.simulator.video import VideoSpec, render
 from local.simulator.wire import CutBody, ResetConnection, drip
 
 MEDIA_FAULTS = {
@@ -40,10 +41,14 @@ MEDIA_FAULTS = {
         "media", "the URL stops working for good; the next result has a fresh one", {"status": 403}
     ),
     "media_garbage": Kind("media", "random bytes under the file's own type", {"bytes": 65_536}),
+    "media_other": Kind("media", "a playable MP4 of one second, 320 x 180, without sound"),
     "media_redirect": Kind("media", "302 to another place", {"location": "https://example.com/"}),
 }
 """Fault kinds of every simulator with a CDN. They occur per GET of a file."""
 
+_OTHER = VideoSpec(
+    prompt="not as ordered", caption="simulated", width=320, height=180, seconds=1, audio=False
+)
 _ZEROS = bytes(1 << 18)
 
 
@@ -186,6 +191,7 @@ _MISBEHAVIOURS: dict[str, Callable[[Fault, MediaFile], Response]] = {
     "media_slow": _drip,
     "media_oversized": _oversized,
     "media_garbage": _garbage,
+    "media_other": lambda _, file: Response(render(_OTHER), 200, media_type=file.content_type),
     "media_redirect": lambda fault, _: RedirectResponse(str(fault.params["location"]), 302),
 }
 

@@ -86,6 +86,7 @@ PROVIDER_NOT_CONFIGURED = Metric("ProviderNotConfigured", ("provider",))
 PROVIDER_KEYS_UNREADABLE = Metric("ProviderKeysUnreadable")
 CIRCUIT = Metric("Circuit", ("provider", "to"))
 MEDIA_HOST_NOT_LISTED = Metric("MediaHostNotListed")
+NOT_AS_ORDERED = Metric("NotAsOrdered")
 MEDIA_URL_EXPIRED = Metric("MediaUrlExpired", ("provider",))
 
 # Purchases that stores report.

@@ -346,6 +346,19 @@ def _(world: World) -> None:
     world.begin(act(world, *CANCEL), in_seconds=10)
 
 
+@scenario("another video than ordered, kept", "completed")
+def _(world: World) -> None:
+    """It is charged; the owner's alarm is all that differs."""
+    world.network.arm("fal", "media_other", times=None)
+    start(world, "fal")
+
+
+@scenario("another video than ordered, released", "failed")
+def _(world: World) -> None:
+    world.network.arm("fal", "media_other", times=None)
+    start(world, "fal", tolerance={"otherwise": "fail"})
+
+
 @scenario("declined by Runway and billed", "failed")
 def _(world: World) -> None:
     """The owner pays for a refused input; the record on the job shows it once."""

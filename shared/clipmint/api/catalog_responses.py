@@ -11,6 +11,7 @@ from clipmint.catalog.pricing import Price, public_price
 
 _OF_THE_OWNER = {
     *("aliases", "available", "routes", "deadline_seconds", "poll_seconds"),
+    "tolerance",
     *("parameters", "allowed", "defaults", "price"),
 }
 """Not shown, or shown in another form."""

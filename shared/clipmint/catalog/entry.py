@@ -31,6 +31,7 @@ from clipmint.catalog.parameters import (
 from clipmint.catalog.pricing import PerSecondPrice, Price, Rate, RatePrice
 from clipmint.catalog.route import Route
 from clipmint.catalog.templates import INPUTS, ITEM, Value
+from clipmint.catalog.tolerance import DEFAULT, Tolerance
 from clipmint.stages import STAGES
 
 MAX_MODEL_ID_CHARACTERS = 64
@@ -112,7 +113,7 @@ class Entry(_Frozen):
     the previous stage, until the provider must have finished. ``poll_seconds`` are the waits
     between polls while no webhook arrives; the last one repeats. A first wait of three minutes or
     more costs one state transition less: Submit waits itself, for three minutes, and polling begins
-    then.
+    then. ``tolerance`` is what a video may differ by from its order.
     """
 
     model_id: ModelId
@@ -137,6 +138,7 @@ class Entry(_Frozen):
     poll_seconds: Annotated[
         list[Annotated[int, Field(ge=1, le=3_600)]], Field(min_length=1, max_length=20)
     ] = [180, 30, 30, 60]
+    tolerance: Tolerance = Field(DEFAULT, exclude_if=lambda tolerance: tolerance == DEFAULT)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

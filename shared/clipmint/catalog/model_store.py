@@ -26,6 +26,7 @@ from clipmint import unreadable
 from clipmint.catalog.model import MAX_MODEL_ID_CHARACTERS, Model
 from clipmint.catalog.pricing import FixedPrice, PerSecondPrice
 from clipmint.catalog.route import Route
+from clipmint.catalog.tolerance import DEFAULT
 from clipmint.errors import ModelNotFound
 from clipmint.tables import FromEnvironment, TableMeta
 from clipmint.unreadable import UNREADABLE
@@ -78,6 +79,7 @@ def _is_plain(model: Model) -> bool:
         and all(route.body is None and not route.ignores for route in model.routes)
         and not any(route.list_price or route.retires_on for route in model.routes)
         and not any(one.__pydantic_extra__ for one in settings)
+        and model.tolerance == DEFAULT
     )
 
 

@@ -17,7 +17,7 @@ from clipmint.errors import NotFound, WebhookNotProven, try_again
 from clipmint.execution import orphans, workflow
 from clipmint.jobs import job_store, provider_costs
 from clipmint.jobs.job import Handle, Job, Stage
-from clipmint.jobs.outcomes import Finished, Outcome, Running, Succeeded
+from clipmint.jobs.outcomes import Finished, Outcome, Running, Succeeded, is_rejected
 from clipmint.jobs.verdict import given_up
 from clipmint.providers import health, registry
 from clipmint.providers.asking import NoAnswer, asking
@@ -130,7 +130,8 @@ def _duplicate_or_late(job: Job, called: Stage, outcome: Finished, handle: Handl
     _resume(job, stage)
     recorded = _recorded(stage, called)
     billed = provider_costs.is_news(outcome, recorded)
-    if type(recorded) is type(outcome) and not billed:
+    same = type(recorded) is type(outcome) or is_rejected(recorded)
+    if same and not billed:
         return "duplicate"
     if billed or isinstance(outcome, Succeeded):
         if orphans.is_known(job, handle.request_id):

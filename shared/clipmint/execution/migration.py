@@ -4,6 +4,9 @@ Every attempt writes under keys of its own, and the job records the asset last, 
 anywhere, or two attempts at the same time, cost a second copy and nothing else. An attempt that
 finds another one's asset, or whose file does not play, removes what it wrote. What a killed attempt
 left is removed when its job is deleted.
+
+A video that plays and is not as ordered raises the owner's alarm. Whether it is delivered all the
+same is decided by the model's tolerance, as it was when the job was ordered, and recorded once.
 """
 
 from __future__ import annotations
@@ -15,10 +18,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from clipmint import aws, clock
-from clipmint.jobs import job_store
+from clipmint.jobs import as_ordered, job_store
 from clipmint.jobs.job import Asset, Job, Stage
 from clipmint.jobs.job_store import JobFinished, JobMoved
-from clipmint.jobs.outcomes import Succeeded
+from clipmint.jobs.outcomes import Failed, FailureCode, Succeeded
 from clipmint.media import (
     download,
     image_file,
@@ -37,7 +40,13 @@ from clipmint.media.files import (
     StoredObject,
 )
 from clipmint.providers import asking, registry
-from clipmint.telemetry import MEDIA_HOST_NOT_LISTED, MEDIA_URL_EXPIRED, count, logger
+from clipmint.telemetry import (
+    MEDIA_HOST_NOT_LISTED,
+    MEDIA_URL_EXPIRED,
+    NOT_AS_ORDERED,
+    count,
+    logger,
+)
 
 if TYPE_CHECKING:
     import httpx
@@ -70,7 +79,7 @@ def store(job: Job, stage: Stage, attempt: str, seconds: float) -> Job:
     SourceExpired, SourceUnavailable, SourceNotAllowed
         The file cannot be fetched.
     JobFinished
-        The job has ended, or the stage has no file.
+        The job has ended, or the stage has no file, or one that is not as ordered.
     """
     if stage.kind.bucket == "images":
         return _store_image(job, stage, attempt, seconds)
@@ -91,7 +100,11 @@ def _store_video(job: Job, stage: Stage, attempt: str, seconds: float) -> Job:
         deadline_seconds=seconds,
     )
     try:
-        asset = _video_asset(_from_provider(job, stage, copy), thumbnail)
+        asset = _video_asset(job, stage, _from_provider(job, stage, copy), thumbnail)
+        if asset.differences:
+            _report(job, stage, asset.differences)
+            if stage.tolerance and stage.tolerance.otherwise == "fail":
+                raise _rejected(job, stage, asset.differences)
         return job_store.record_asset(job.job_id, stage.name, asset, task_id=stage.task_id)
     except (JobMoved, JobFinished, MediaInvalid) as error:
         return _remove(error, job, stage, bucket, video, thumbnail)
@@ -186,7 +199,32 @@ def _from_provider(job: Job, stage: Stage, fetch: Callable[[str], T]) -> T:
         return fetch(fresh.media_url)
 
 
-def _video_asset(stored: StoredObject, thumbnail_key: str) -> Asset:
+def _report(job: Job, stage: Stage, differences: tuple[str, ...]) -> None:
+    """Raise the owner's alarm: what the provider delivered is not what was ordered."""
+    # Before the record: after a crash in between, the next attempt emits it again. In the other
+    # order it could be lost.
+    count(NOT_AS_ORDERED)
+    logger.error(
+        "not as ordered",
+        extra={
+            "provider": stage.provider,
+            "endpoint": stage.endpoint,
+            "model_id": job.model_id,
+            "detail": "; ".join(differences),
+        },
+    )
+
+
+def _rejected(job: Job, stage: Stage, differences: tuple[str, ...]) -> JobFinished:
+    """Record that the file is not used, as the model's tolerance asks. Returns the error to raise:
+    there is nothing more to migrate. Raises `JobFinished`, `JobMoved`."""
+    cost = stage.outcome.cost if stage.outcome else None
+    failure = Failed(FailureCode.NOT_AS_ORDERED, "; ".join(differences), cost=cost)
+    job_store.record_rejection(job.job_id, stage.name, failure, task_id=stage.task_id)
+    return JobFinished(f"stage {stage.name} of job {job.job_id} is not as ordered")
+
+
+def _video_asset(job: Job, stage: Stage, stored: StoredObject, thumbnail_key: str) -> Asset:
     with storage.open_range(aws.s3(), stored.bucket, stored.key) as file:
         facts = video_file.probe(file)
         thumbnail = video_file.thumbnail(file)
@@ -201,6 +239,7 @@ def _video_asset(stored: StoredObject, thumbnail_key: str) -> Asset:
         height=facts.height,
         duration_seconds=facts.duration_seconds,
         thumbnail_key=thumbnail_key,
+        differences=as_ordered.differences(job, stage, facts) or None,
     )
 
 

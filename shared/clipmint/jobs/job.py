@@ -17,6 +17,7 @@ from enum import StrEnum
 from clipmint.catalog.costs import Cost
 from clipmint.catalog.entry import Settings
 from clipmint.catalog.route import Route
+from clipmint.catalog.tolerance import Tolerance
 from clipmint.jobs.outcomes import Failed, FailureCode, Finished, Succeeded
 from clipmint.lots import Lots
 from clipmint.records import stored
@@ -76,7 +77,7 @@ class Submission:
 @dataclass(frozen=True, slots=True)
 class Asset:
     """A media file in the owner's bucket. ``sha256`` is of the whole file, in hex. An image has the
-    duration 0."""
+    duration 0. ``differences`` are from the order, for the owner; None if there are none."""
 
     bucket: str
     key: str
@@ -87,6 +88,7 @@ class Asset:
     height: int
     duration_seconds: float
     thumbnail_key: str | None = None
+    differences: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,7 @@ class Stage:
     has other parameters than an aspect ratio; those of a video are the job's. A stage of a kind
     that no provider executes has no routes and the provider `clipmint.stages.OURSELVES`.
     ``from_lots`` is the part of the hold that came from lots; None if all of it was purchased, as
-    every hold of earlier releases.
+    every hold of earlier releases. ``tolerance`` is the model's, None if it has the default.
     """
 
     name: str
@@ -169,6 +171,7 @@ class Stage:
     asset: Asset | None = None
     task_token: str | None = None
     from_lots: Lots | None = None
+    tolerance: Tolerance | None = field(default=None, metadata=stored(as_json=True))
 
     @property
     def kind(self) -> Kind:

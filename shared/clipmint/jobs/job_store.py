@@ -30,7 +30,7 @@ from clipmint.jobs.job import (
     SubmissionState,
 )
 from clipmint.jobs.job_items import JobItem, outcome_attributes, stage_path, to_job
-from clipmint.jobs.outcomes import Finished
+from clipmint.jobs.outcomes import Failed, Finished
 from clipmint.records import to_attributes
 from clipmint.stages import earlier_stages
 
@@ -341,6 +341,25 @@ def record_asset(
     if task_id is not None:
         condition = condition & (here["submission"]["task_id"] == task_id)
     return _write(job_id, actions, condition)
+
+
+def record_rejection(job_id: str, stage: str, failure: Failed, *, task_id: str | None) -> Job:
+    """Record that the stage's file is not used: its success becomes this failure, once.
+
+    Raises
+    ------
+    JobFinished
+        The job has ended.
+    JobMoved
+        The stage has an asset, or has failed already, which stays.
+    """
+    here = stage_path(stage)
+    actions: list[Action] = [
+        here["outcome"].set(outcome_attributes(failure)),
+        here["task_token"].remove(),
+    ]
+    condition = here["asset"].does_not_exist() & here["outcome"]["media_url"].exists()
+    return _write(job_id, actions, condition & (here["submission"]["task_id"] == task_id))
 
 
 def make_image_again(job: Job) -> Job:

@@ -27,6 +27,7 @@ class FailureCode(StrEnum):
     DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
     MEDIA_INVALID = "MEDIA_INVALID"
     MEDIA_UNAVAILABLE = "MEDIA_UNAVAILABLE"
+    NOT_AS_ORDERED = "NOT_AS_ORDERED"
     CANCELLED = "CANCELLED"
     INTERNAL = "INTERNAL"
 
@@ -55,6 +56,7 @@ USER_MESSAGES: dict[FailureCode, str] = {
     FailureCode.DEADLINE_EXCEEDED: "Video generation took too long. Please try again.",
     FailureCode.MEDIA_INVALID: "The generated file was not a playable video.",
     FailureCode.MEDIA_UNAVAILABLE: "The generated video could not be stored.",
+    FailureCode.NOT_AS_ORDERED: "The generated video was not as ordered. Please try again.",
     FailureCode.CANCELLED: "The generation was cancelled.",
     FailureCode.INTERNAL: "Video generation failed. Please try again.",
 }
@@ -98,6 +100,12 @@ class Failed:
 
 Outcome = Running | Succeeded | Failed
 Finished = Succeeded | Failed
+
+
+def is_rejected(outcome: Outcome | None) -> bool:
+    """Whether a generation succeeded at its provider, and we did not use its file."""
+    return isinstance(outcome, Failed) and outcome.code is FailureCode.NOT_AS_ORDERED
+
 
 PROVIDERS_FAULT = frozenset(
     {

@@ -10,6 +10,7 @@ from clipmint import clock
 from clipmint.catalog.model import Model, Settings, utf16_units
 from clipmint.catalog.route import Kind, Route, kind_of
 from clipmint.catalog.templates import Unfit
+from clipmint.catalog.tolerance import DEFAULT
 from clipmint.catalog.visible import is_visible
 from clipmint.errors import InvalidRequest, ModelUnavailable
 from clipmint.jobs.job import ImageOrder, Job, JobStatus, Stage
@@ -63,6 +64,7 @@ def new_stage(
         deadline_seconds=model.deadline_seconds,
         image_order=image_order,
         settings=settings,
+        tolerance=None if model.tolerance == DEFAULT else model.tolerance,
     )
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Callable, Iterator
-from typing import Any
+from dataclasses import replace
+from typing import Any, Literal
 
 import pytest
 
 from clipmint.aws import s3
+from clipmint.catalog.model import Settings
+from clipmint.catalog.tolerance import Tolerance
 from clipmint.credits import holds
 from clipmint.execution import migration
 from clipmint.jobs import job_store
@@ -18,11 +21,12 @@ from clipmint.jobs.job_store import JobFinished
 from clipmint.jobs.outcomes import Failed, FailureCode, Running, Succeeded
 from clipmint.jobs.verdict import Verdict, verdict
 from clipmint.media.files import HostNotListed, MediaInvalid, SourceExpired
-from clipmint.providers.base import ProviderUnavailable
+from clipmint.providers.base import Notice, ProviderUnavailable
 from functions.migrate import app
 from functions.settle.app import handler as settle
-from tests.support.gateway import Context
-from tests.support.jobs import TASK_ID, assert_adds_up, begin_sending, open_job
+from functions.webhooks.app import handler as webhooks
+from tests.support.gateway import Caller, Context
+from tests.support.jobs import LISTED, TASK_ID, assert_adds_up, begin_sending, new_job, open_job
 from tests.support.moto_aws import (
     BUCKET,
     Aws,
@@ -30,7 +34,7 @@ from tests.support.moto_aws import (
 )
 from tests.support.mp4 import write_mp4
 from tests.support.origin import Exchange, Origin, until_closed
-from tests.support.scripted_provider import HANDLE, ScriptedProvider
+from tests.support.scripted_provider import HANDLE, ScriptedProvider, ScriptedWebhookSender
 
 
 @pytest.fixture(scope="module")
@@ -296,3 +300,105 @@ def test_a_file_on_a_host_that_is_not_listed_alarms_the_owner_and_stays_wanted(
     assert "secret" not in record.__dict__["detail"]
     assert asset_of(job) is None
     assert assert_adds_up("user-1").held == 32
+
+
+# ── Not as ordered ───────────────────────────────────────────────────────────────────────────────
+
+
+def alarms(capsys: pytest.CaptureFixture[str]) -> int:
+    return capsys.readouterr().out.count('"NotAsOrdered":[')
+
+
+def ordered(origin: Origin, seconds: int, otherwise: Literal["keep", "fail"]) -> Job:
+    """A finished job of a model with this tolerance. Its file lasts half a second."""
+    stage = replace(new_job().stages[0], tolerance=Tolerance(otherwise=otherwise))
+    job = open_job(settings=Settings(duration=seconds), stages=(stage,))
+    begin_sending(job)
+    job_store.mark_sent(job.job_id, "video", TASK_ID, HANDLE)
+    success = Succeeded(origin.url("/good.mp4"), LISTED)
+    return job_store.record_outcome(job.job_id, "video", success)
+
+
+@pytest.mark.parametrize("otherwise", ["keep", "fail"])
+@pytest.mark.usefixtures("provider")
+def test_a_video_within_the_tolerance_is_kept_without_an_alarm(
+    aws: Aws,
+    origin: Origin,
+    video: bytes,
+    capsys: pytest.CaptureFixture[str],
+    otherwise: Literal["keep", "fail"],
+) -> None:
+    job = ordered(origin, 1, otherwise)
+    assert migrate(job) == {"more": False}
+    asset = asset_of(job)
+    assert asset
+    assert (asset.differences, alarms(capsys)) == (None, 0)
+    assert_completed_with_its_files(aws, job, video)
+
+
+@pytest.mark.usefixtures("provider")
+def test_a_video_that_is_not_as_ordered_is_kept_and_charged_with_an_alarm(
+    aws: Aws, origin: Origin, video: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = ordered(origin, 8, "keep")
+    assert migrate(job) == {"more": False}
+    assert alarms(capsys) == 1
+    assert migrate(job) == {"more": False}  # after a crash of the execution
+    assert alarms(capsys) == 0
+    asset = asset_of(job)
+    assert asset
+    assert asset.differences == ("8 s ordered, 0.5 s delivered",)
+    assert_completed_with_its_files(aws, job, video)
+
+
+@pytest.mark.usefixtures("provider")
+def test_a_video_that_is_not_as_ordered_fails_its_job_if_the_model_says_so(
+    aws: Aws, origin: Origin, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = ordered(origin, 8, "fail")
+    with pytest.raises(JobFinished):
+        migrate(job)
+    with pytest.raises(JobFinished):
+        migrate(job)  # after a crash of the execution
+    assert alarms(capsys) == 1
+    assert keys(aws) == []
+    assert settle({"job_id": job.job_id, "error": "JobFinished"}, Context()) == {"status": "failed"}
+    found = job_store.get(job.job_id)
+    assert found
+    assert found.failure is FailureCode.NOT_AS_ORDERED
+    # The provider bills it all the same, and the user pays nothing.
+    detail = "8 s ordered, 0.5 s delivered"
+    assert found.stages[0].outcome == Failed(FailureCode.NOT_AS_ORDERED, detail, cost=LISTED)
+    assert (assert_adds_up("user-1").held, assert_adds_up("user-1").available) == (0, 32)
+
+
+@pytest.mark.usefixtures("provider")
+def test_two_attempts_at_a_video_that_is_not_as_ordered_agree(
+    aws: Aws, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = ordered(origin, 8, "fail")
+
+    def the_other_attempt() -> None:
+        with pytest.raises(JobFinished):
+            migrate(job)
+
+    overlapping(monkeypatch, "_video_asset", the_other_attempt)
+    assert migrate(job) == {"more": True}  # Submit finds the failure, and Settle ends the job
+    assert (asset_of(job), keys(aws)) == (None, [])
+
+
+@pytest.mark.usefixtures("provider")
+def test_a_webhook_that_repeats_a_rejected_success_is_a_duplicate(
+    origin: Origin, providers: dict[str, ScriptedProvider]
+) -> None:
+    job = ordered(origin, 8, "fail")
+    with pytest.raises(JobFinished):
+        migrate(job)
+    sender = providers["fal"]
+    assert isinstance(sender, ScriptedWebhookSender)
+    sender.notices = [Notice(HANDLE, Succeeded(origin.url("/good.mp4")))]
+    path = f"/webhooks/fal/{job.job_id}/video/the-token"
+    assert Caller(webhooks, user=None)("POST", path, body={}).body == {"result": "duplicate"}
+    found = job_store.get(job.job_id)
+    assert found
+    assert found.orphans == ()

@@ -17,6 +17,7 @@ import pytest
 from clipmint import stages
 from clipmint.catalog.model import Settings
 from clipmint.catalog.route import Route
+from clipmint.catalog.tolerance import Tolerance
 from clipmint.credits.account import Account, Limits
 from clipmint.credits.account_changes import hold, resolve
 from clipmint.jobs import job_items
@@ -37,6 +38,7 @@ FILM = Kind(
 """A kind of stage that no provider executes."""
 GIVEN = {
     Settings: Settings(resolution="720p", aspect_ratio="16:9", duration=8),
+    Tolerance: Tolerance(otherwise="fail"),
     Route: Route(provider="fal", endpoint="fal-ai/veo3.1"),
     datetime: datetime(2026, 11, 20, 12, 0, 0, 123_000, tzinfo=UTC),
     int: 7,
