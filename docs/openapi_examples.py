@@ -75,6 +75,7 @@ _JOB = Job(
             credits=16,
             poll_seconds=(180,),
             deadline_seconds=1_800,
+            expected_seconds=74,
             asset=Asset("videos-bucket", f"{JOB}/video.mp4", "video/mp4", 1, "", 1280, 720, 4.0),
         ),
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -9,7 +10,7 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Query
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from clipmint import cursors
+from clipmint import clock, cursors
 from clipmint.api import http_api, videos
 from clipmint.api.catalog_responses import Catalog, CatalogDefaults, CatalogEntry
 from clipmint.api.credit_responses import Credits, Journal, JournalEntry, OfferedPack, PackList
@@ -46,7 +47,10 @@ Cursor = Annotated[str | None, Query(max_length=512, description="From the page 
 )
 def get_video(job_id: Annotated[str, Path()]) -> Response[Video]:
     job = videos.find(http_api.user_of(app), job_id)
-    headers = {} if job.is_terminal else http_api.POLL_LATER
+    headers: Mapping[str, str] = {}
+    if not job.is_terminal:
+        age = (clock.now() - job.created_at).total_seconds()
+        headers = http_api.poll_later(job.expected_seconds, age)
     return http_api.json_response(HTTPStatus.OK, videos.answer(job), headers)
 
 
@@ -90,7 +94,9 @@ def list_models(
     if_none_match: Annotated[http_api.HeaderText | None, Header()] = None,
 ) -> Response[Catalog | None]:
     answer = Catalog(
-        models=[CatalogEntry.of(model) for model in offers.offered()],
+        models=[
+            CatalogEntry.of(model, offers.expected_seconds(model)) for model in offers.offered()
+        ],
         defaults=CatalogDefaults.model_validate(DefaultModels.read().model_dump()),
     )
     return http_api.cacheable_response(answer, 60, if_none_match)
@@ -106,7 +112,7 @@ def get_model(model_id: Annotated[str, Path()]) -> CatalogEntry:
     model = model_store.find(model_id)
     if not offers.is_offered(model):
         raise model_store.no_model(model_id)
-    return CatalogEntry.of(model)
+    return CatalogEntry.of(model, offers.expected_seconds(model))
 
 
 @app.get(

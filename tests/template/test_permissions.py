@@ -149,6 +149,7 @@ EXPECTED = {
     },
     "Track": {
         "JobsTable": JOB,
+        "ModelsTable": f"{READ} dynamodb:UpdateItem",
         "ProviderKeys": KEYS,
         "GenerationStateMachine": WAKE,
     },

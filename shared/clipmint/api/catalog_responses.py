@@ -11,7 +11,7 @@ from clipmint.catalog.pricing import Price, public_price
 
 _OF_THE_OWNER = {
     *("aliases", "available", "routes", "deadline_seconds", "poll_seconds"),
-    "tolerance",
+    *("tolerance", "expected_seconds"),
     *("parameters", "allowed", "defaults", "price"),
 }
 """Not shown, or shown in another form."""
@@ -38,9 +38,12 @@ class CatalogEntry(BaseModel):
     defaults: Settings
     presets: dict[str, Settings]
     price: Price
+    expected_seconds: int | None = Field(
+        description="How long a video with the default settings takes, estimated; null if unknown"
+    )
 
     @classmethod
-    def of(cls, model: Model) -> CatalogEntry:
+    def of(cls, model: Model, expected_seconds: int | None = None) -> CatalogEntry:
         entry = model.model_dump(exclude=_OF_THE_OWNER)
         return cls.model_validate(
             {
@@ -49,6 +52,7 @@ class CatalogEntry(BaseModel):
                 "allowed": {name: [*model.values_of(name)] for name in SETTING_NAMES},
                 "defaults": model.default_settings(),
                 "price": public_price(model.price),
+                "expected_seconds": expected_seconds,
             }
         )
 

@@ -53,6 +53,17 @@ POLL_LATER: Mapping[str, str] = {"Retry-After": "2"}
 """Headers of a response about jobs that run: how often a client may poll, in seconds. One poll is
 one read for a job, and two for a small project."""
 
+LONGEST_POLL_SECONDS = 30
+
+
+def poll_later(expected_seconds: int | None, age_seconds: float) -> Mapping[str, str]:
+    """Headers of a response about one running job: half of the time that it is expected to take
+    yet, between the interval of `POLL_LATER` and half a minute."""
+    shortest = int(POLL_LATER["Retry-After"])
+    left = 0 if expected_seconds is None else (expected_seconds - age_seconds) / 2
+    return {"Retry-After": str(min(max(shortest, int(left)), LONGEST_POLL_SECONDS))}
+
+
 ADMIN_SCOPE = "clipmint/admin"
 
 STATUS_OF: Mapping[type[ClipmintError], HTTPStatus] = {

@@ -43,6 +43,9 @@ class Video(BaseModel):
     scene_id: str | None
     stages: list[VideoStage]
     credits_used: int
+    expected_seconds: int | None = Field(
+        description="From the order to the video, estimated when it was ordered"
+    )
     video_url: str | None
     thumbnail_url: str | None
     video_expires_at: Timestamp | None = Field(
@@ -84,6 +87,7 @@ class Video(BaseModel):
                 for stage in job.stages
             ],
             credits_used=job.credits_used,
+            expected_seconds=job.expected_seconds,
             video_url=video_url,
             thumbnail_url=thumbnail_url,
             video_expires_at=clock.iso(video_expires_at) if video_expires_at else None,

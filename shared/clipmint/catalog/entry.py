@@ -113,7 +113,8 @@ class Entry(_Frozen):
     the previous stage, until the provider must have finished. ``poll_seconds`` are the waits
     between polls while no webhook arrives; the last one repeats. A first wait of three minutes or
     more costs one state transition less: Submit waits itself, for three minutes, and polling begins
-    then. ``tolerance`` is what a video may differ by from its order.
+    then. ``expected_seconds`` is how long a generation takes until recent ones show it.
+    ``tolerance`` is what a video may differ by from its order.
     """
 
     model_id: ModelId
@@ -138,6 +139,9 @@ class Entry(_Frozen):
     poll_seconds: Annotated[
         list[Annotated[int, Field(ge=1, le=3_600)]], Field(min_length=1, max_length=20)
     ] = [180, 30, 30, 60]
+    expected_seconds: Annotated[int, Field(ge=1, le=86_400)] | None = Field(
+        None, exclude_if=lambda seconds: seconds is None
+    )
     tolerance: Tolerance = Field(DEFAULT, exclude_if=lambda tolerance: tolerance == DEFAULT)
 
     @model_validator(mode="after")

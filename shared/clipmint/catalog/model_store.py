@@ -23,7 +23,9 @@ from pynamodb.expressions.update import Action
 from pynamodb.models import Model as TableModel
 
 from clipmint import unreadable
-from clipmint.catalog.model import MAX_MODEL_ID_CHARACTERS, Model
+from clipmint.catalog import durations
+from clipmint.catalog.durations import Estimate
+from clipmint.catalog.model import MAX_MODEL_ID_CHARACTERS, Model, Settings
 from clipmint.catalog.pricing import FixedPrice, PerSecondPrice
 from clipmint.catalog.route import Route
 from clipmint.catalog.tolerance import DEFAULT
@@ -44,7 +46,8 @@ class CatalogItem(TableModel):
     ``version`` counts the changes through the API since the model was added, ``changed_by`` and
     ``changed_at`` belong to the last one, and ``history`` are the last ones before it.
 
-    ``providers`` are those with a key. ``seeded`` are the ids of all default models that were ever
+    ``providers`` are those with a key. ``durations`` are estimates, see
+    `clipmint.catalog.durations`. ``seeded`` are the ids of all default models that were ever
     added, and ``loaded`` is set once the first of all deployments has added its own.
     """
 
@@ -61,9 +64,10 @@ class CatalogItem(TableModel):
     providers: ListAttribute[Any] = ListAttribute(of=UnicodeAttribute, null=True)
     seeded = UnicodeSetAttribute(null=True)
     loaded = BooleanAttribute(null=True)
+    durations = UnicodeAttribute(null=True)
 
 
-_READ = ["model_id", "definition", "entry", "providers", "seeded", "loaded"]
+_READ = ["model_id", "definition", "entry", "providers", "seeded", "loaded", "durations"]
 """The attributes that functions read with the catalog: not the history."""
 
 STATE_ID = "#state"
@@ -80,6 +84,7 @@ def _is_plain(model: Model) -> bool:
         and not any(route.list_price or route.retires_on for route in model.routes)
         and not any(one.__pydantic_extra__ for one in settings)
         and model.tolerance == DEFAULT
+        and model.expected_seconds is None
     )
 
 
@@ -107,7 +112,7 @@ class _Cache:
     def __init__(self) -> None:
         self.models: dict[str, tuple[float, Model]] = {}
         self.all: tuple[float, list[Model]] | None = None
-        self.providers: tuple[float, frozenset[str] | None] | None = None
+        self.state: tuple[float, CatalogItem | None] | None = None
 
 
 _cache = _Cache()
@@ -117,7 +122,7 @@ def forget() -> None:
     """Drop the cache, as a new process has none."""
     _cache.models.clear()
     _cache.all = None
-    _cache.providers = None
+    _cache.state = None
 
 
 def no_model(model_id: str) -> ModelNotFound:
@@ -161,7 +166,7 @@ def all_models() -> list[Model]:
         models = [item for item in items if item is not state]
         readable = unreadable.readable(models, model_of, "model", by_id)
         _cache.all = now, sorted(readable, key=by_id)
-        _cache.providers = now, _providers(state)
+        _cache.state = now, state
     return _cache.all[1]
 
 
@@ -207,9 +212,13 @@ def forget_model(model_id: str) -> None:
 def providers_with_keys() -> frozenset[str] | None:
     """The providers for which the owner had set a key when the sweep last looked; None before its
     first look. At most `CACHE_SECONDS` older than the record."""
-    if _cache.providers is None or time.monotonic() - _cache.providers[0] >= CACHE_SECONDS:
-        _cache.providers = time.monotonic(), _providers(state_item())
-    return _cache.providers[1]
+    return _providers(_recent_state())
+
+
+def _recent_state() -> CatalogItem | None:
+    if _cache.state is None or time.monotonic() - _cache.state[0] >= CACHE_SECONDS:
+        _cache.state = time.monotonic(), state_item()
+    return _cache.state[1]
 
 
 def record_providers(names: Iterable[str]) -> None:
@@ -224,6 +233,34 @@ def record_providers(names: Iterable[str]) -> None:
 
 def _providers(state: CatalogItem | None) -> frozenset[str] | None:
     return None if state is None or state.providers is None else frozenset(state.providers)
+
+
+# ── How long generations take ────────────────────────────────────────────────────────────────────
+
+
+def estimate(model: Model, provider: str, settings: Settings) -> Estimate | None:
+    """How long a generation takes: as recent ones show, else as the entry states; None if neither.
+    At most `CACHE_SECONDS` older than the record."""
+    state = _recent_state()
+    learned = durations.read(state.durations) if state and state.durations else {}
+    found = learned.get(durations.key_of(model.model_id, provider, settings.stated()))
+    if found is None and model.expected_seconds is not None:
+        return Estimate.stated(model.expected_seconds)
+    return found
+
+
+def learn_duration(key: str, earliest: float, latest: float) -> None:
+    """Record that a generation ended so many seconds after its submission, between two polls.
+
+    Two concurrent calls may lose one observation: the estimate is only a little older then.
+    """
+    state = state_item()
+    known = durations.read(state.durations) if state else {}
+    before = known.get(key)
+    after = before.after(earliest, latest) if before else durations.first(earliest, latest)
+    text = durations.write(known, key, after)
+    if state is None or text != state.durations:
+        update_state(CatalogItem.durations.set(text))
 
 
 def state_item() -> CatalogItem | None:

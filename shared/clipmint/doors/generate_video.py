@@ -153,9 +153,9 @@ class AppModel(CatalogEntry):
     cost_per_generation: int
 
     @classmethod
-    def of(cls, model: Model) -> AppModel:
+    def of(cls, model: Model, expected_seconds: int | None = None) -> AppModel:
         return cls(
-            **CatalogEntry.of(model).model_dump(),
+            **CatalogEntry.of(model, expected_seconds).model_dump(),
             id=next(iter(model.aliases), model.model_id),
             cost_per_generation=model.credits(model.default_settings()),
         )

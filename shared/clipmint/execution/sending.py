@@ -200,7 +200,7 @@ class Sending:
             webhook_url=self._webhook_url(),
             start_within_seconds=max(seconds_left - GENERATION_SECONDS, seconds_left // 2),
             resent=self.attempt.resent,
-            **(_image_inputs(order, self.stage) if order else _video_inputs(self.job)),
+            **(_image_inputs(order, self.job, self.stage) if order else _video_inputs(self.job)),
         )
 
     def _webhook_url(self) -> str | None:
@@ -241,11 +241,10 @@ class Sending:
         )
 
 
-def _image_inputs(order: ImageOrder, stage: Stage) -> dict[str, Any]:
-    ratio = {"aspect_ratio": order.aspect_ratio} if order.aspect_ratio else {}
+def _image_inputs(order: ImageOrder, job: Job, stage: Stage) -> dict[str, Any]:
     return {
         "prompt": order.prompt,
-        "settings": stage.settings.stated() if stage.settings else ratio,
+        "settings": job.settings_of(stage),
         "reference_image_urls": order.reference_image_urls,
     }
 

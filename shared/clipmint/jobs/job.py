@@ -17,6 +17,7 @@ from enum import StrEnum
 from clipmint.catalog.costs import Cost
 from clipmint.catalog.entry import Settings
 from clipmint.catalog.route import Route
+from clipmint.catalog.templates import Value
 from clipmint.catalog.tolerance import Tolerance
 from clipmint.jobs.outcomes import Failed, FailureCode, Finished, Succeeded
 from clipmint.lots import Lots
@@ -65,6 +66,7 @@ class Submission:
 
     ``webhook_token`` is the secret part of this submission's webhook URL. ``task_id`` (a UUIDv4) is
     our id of the submission: if the provider deduplicates by it, we may resubmit the task.
+    ``begun_at`` is when it was first recorded.
     """
 
     state: SubmissionState
@@ -72,6 +74,7 @@ class Submission:
     task_id: str
     request_id: str | None = None
     urls: Mapping[str, str] = field(default_factory=dict, metadata=stored(as_json=True))
+    begun_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +154,7 @@ class Stage:
     that no provider executes has no routes and the provider `clipmint.stages.OURSELVES`.
     ``from_lots`` is the part of the hold that came from lots; None if all of it was purchased, as
     every hold of earlier releases. ``tolerance`` is the model's, None if it has the default.
+    ``expected_seconds`` is the estimate of when it was ordered, from which ``poll_seconds`` follow.
     """
 
     name: str
@@ -172,6 +176,7 @@ class Stage:
     task_token: str | None = None
     from_lots: Lots | None = None
     tolerance: Tolerance | None = field(default=None, metadata=stored(as_json=True))
+    expected_seconds: int | None = None
 
     @property
     def kind(self) -> Kind:
@@ -267,6 +272,13 @@ class Job:
         return sum(stage.credits for stage in self.stages)
 
     @property
+    def expected_seconds(self) -> int | None:
+        """From the order to the end, as it was estimated; None if a stage has no estimate."""
+        estimates = [stage.expected_seconds for stage in self.stages]
+        known = [seconds for seconds in estimates if seconds is not None]
+        return sum(known) if known and len(known) == len(estimates) else None
+
+    @property
     def prices(self) -> dict[str, int]:
         """Credits by stage name."""
         return {stage.name: stage.credits for stage in self.stages}
@@ -291,6 +303,19 @@ class Job:
     def stage(self, name: str) -> Stage | None:
         """The stage with this name, or None."""
         return next((stage for stage in self.stages if stage.name == name), None)
+
+    def settings_of(self, stage: Stage) -> Mapping[str, Value]:
+        """The settings that a stage is made with."""
+        if stage.image_order is None:
+            return self.settings.stated()
+        if stage.settings is not None:
+            return stage.settings.stated()
+        ratio = stage.image_order.aspect_ratio
+        return {"aspect_ratio": ratio} if ratio else {}
+
+    def model_of(self, stage: Stage) -> str:
+        """The id of the model that makes a stage."""
+        return stage.image_order.model_id if stage.image_order else self.model_id
 
     @property
     def made_image(self) -> bool:

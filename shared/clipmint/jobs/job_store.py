@@ -173,7 +173,7 @@ def mark_sending(
         again.
     """
     here = stage_path(stage)
-    submission = Submission(SubmissionState.SENDING, webhook_token, task_id)
+    submission = Submission(SubmissionState.SENDING, webhook_token, task_id, begun_at=clock.now())
     state, recorded_task_id = here["submission"]["state"], here["submission"]["task_id"]
     condition = here["outcome"].does_not_exist() & (
         here["submission"].does_not_exist()

@@ -6,12 +6,11 @@ repeated poll, webhook or attempt cannot count it twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from clipmint.catalog.costs import Cost
-from clipmint.catalog.templates import Value
 from clipmint.jobs.job import Job, Stage
 from clipmint.jobs.outcomes import Failed, FailureCode, Finished, Outcome, Succeeded
 
@@ -50,16 +49,7 @@ def list_price(job: Job, stage: Stage) -> Cost | None:
 
     route = stage.route
     price = route.list_price or KNOWN.get((route.provider, route.endpoint))
-    return price.cost(_settings(job, stage)) if price else None
-
-
-def _settings(job: Job, stage: Stage) -> Mapping[str, Value]:
-    order = stage.image_order
-    if order is None:
-        return job.settings.stated()
-    if stage.settings is not None:
-        return stage.settings.stated()
-    return {"aspect_ratio": order.aspect_ratio} if order.aspect_ratio else {}
+    return price.cost(job.settings_of(stage)) if price else None
 
 
 def is_news(outcome: Outcome, recorded: Finished | None) -> bool:

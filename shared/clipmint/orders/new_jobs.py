@@ -7,6 +7,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 from clipmint import clock
+from clipmint.catalog import durations, model_store
 from clipmint.catalog.model import Model, Settings, utf16_units
 from clipmint.catalog.route import Kind, Route, kind_of
 from clipmint.catalog.templates import Unfit
@@ -43,28 +44,32 @@ def new_stage(
     kind: Kind = "text",
     fallback: bool = True,
     settings: Settings | None = None,
+    of: Settings | None = None,
 ) -> Stage:
     """A stage of a new job, with the model's routes on offer, or only the first of them.
 
     The stage keeps what its routes need for this ``kind`` of order, so that a change of the catalog
-    does not change it.
+    does not change it. ``of`` are the settings that it is made with: how often it is polled follows
+    from how long such generations take.
 
     Raises `ModelUnavailable`.
     """
     routes = _routes_for(kind, offers.open_routes(model))[: None if fallback else 1]
     if not routes:
         raise ModelUnavailable(f"{model.model_id} is not available at the moment")
+    estimate = model_store.estimate(model, routes[0].provider, of or settings or Settings())
     return Stage(
         name=name,
         routes=tuple(routes),
         provider=routes[0].provider,
         endpoint=routes[0].endpoint,
         credits=credits_,
-        poll_seconds=tuple(model.poll_seconds),
+        poll_seconds=durations.intervals(model.poll_seconds, estimate),
         deadline_seconds=model.deadline_seconds,
         image_order=image_order,
         settings=settings,
         tolerance=None if model.tolerance == DEFAULT else model.tolerance,
+        expected_seconds=round(estimate.seconds) if estimate else None,
     )
 
 
@@ -101,7 +106,10 @@ def scene_job(
     check_prompt(model, prompt, "visual_prompt")
     settings = model.resolve(None, wording.video_settings(model, scene, project.resolution))
     kind: Kind = "image" if stages_before else kind_of(image_url, last_image_url)
-    stages = (*stages_before, new_stage(VIDEO, model, model.credits(settings), kind=kind))
+    stages = (
+        *stages_before,
+        new_stage(VIDEO, model, model.credits(settings), kind=kind, of=settings),
+    )
     now = clock.now()
     return Job(
         job_id=order.job_id,

@@ -39,6 +39,13 @@ def is_offered(model: Model) -> bool:
     return model.available and bool(open_routes(model))
 
 
+def expected_seconds(model: Model) -> int | None:
+    """How long a generation with the default settings takes, estimated; None if that is unknown."""
+    routes = open_routes(model) or model.routes
+    estimate = model_store.estimate(model, routes[0].provider, model.default_settings())
+    return round(estimate.seconds) if estimate else None
+
+
 def find_orderable(model_id: str, produces: Literal["video", "image"] = "video") -> Model:
     """A model that can be ordered now. Raises `ModelNotFound`, `ModelUnavailable`."""
     model = model_store.find(model_id)

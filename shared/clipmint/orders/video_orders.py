@@ -101,7 +101,9 @@ def _new_job(order: Order, request: GenerationRequest) -> Job:
     model = quoted.model
     request.check_price(quoted.credits)
     kind = kind_of(quoted.image_url, request.last_image_url)
-    stage = new_jobs.new_stage(VIDEO, model, quoted.credits, kind=kind, fallback=request.fallback)
+    stage = new_jobs.new_stage(
+        VIDEO, model, quoted.credits, kind=kind, fallback=request.fallback, of=quoted.settings
+    )
     return Job(
         job_id=order.job_id,
         user_id=order.user_id,

@@ -182,7 +182,13 @@ def test_the_same_writes_leave_the_same_item(aws: Aws, hands: Clock, name: str) 
     noon = datetime(2026, 11, 20, 12, tzinfo=UTC)
     hands.move_to(noon)
     WRITTEN[name](job_id, hands)
-    assert aws.job_item(job_id) == as_written_now(STORED[name]["item"], noon)
+    written = aws.job_item(job_id)
+    for stage in ("image", "video"):
+        # That version did not record when it began to submit.
+        submission = written.get(stage, {"M": {}})["M"].get("submission")
+        if submission is not None:
+            del submission["M"]["begun_at"]
+    assert written == as_written_now(STORED[name]["item"], noon)
 
 
 @pytest.mark.parametrize("name", WRITTEN)
