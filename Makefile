@@ -152,6 +152,10 @@ smoke: $(DEV)  ## Order one video from a deployment: make smoke ENV=dev|prod|loc
 	$(RUN)python -m $(if $(filter local,$(ENV)),local smoke,operations.smoke --env $(ENV)) \
 	  $(if $(DRY_RUN),--dry-run) $(if $(KEEP),--keep) $(if $(MODEL),--model $(MODEL))
 
+recount: $(DEV)  ## Compare usage with the jobs: make recount ENV=prod FROM=… TO=… [COUNT=missing]
+	$(RUN)python -m operations.recount --env $(ENV) --first $(FROM) --last $(TO) \
+	  $(if $(COUNT),--count $(COUNT))
+
 openapi: $(DEV)  ## Write docs/openapi.json from the handlers
 	$(RUN)python docs/generate_openapi.py
 

@@ -93,8 +93,8 @@ gives up."""
 HTTP = frozenset({"generate", "status", "webhooks"})
 TALKS_TO_PROVIDER = frozenset({"submit", "track, asking", "migrate"})
 STATES = ("submit", "track", "track, asking", "migrate", "settle")
-BESIDE = ("events",)
-"""Also runs for each job: its end is put on the event bus. There is no endpoint here."""
+BESIDE = ("events", "usage")
+"""Also run for each job: its end is put on the bus, and counted. There is no endpoint here."""
 MINUTES_A_MONTH = 730 * 60
 DEFAULT_POLL_SECONDS = (180.0, 30.0, 30.0, 60.0)
 """The default seconds between Track's polls; the last interval repeats."""
@@ -322,7 +322,7 @@ def _generate(
         wait_for(
             lambda: steps.describe_execution(executionArn=execution)["status"] != "RUNNING", 60
         )
-        wait_for(lambda: _emitted(stack, job_id), 60)
+        wait_for(lambda: _passed_on(stack, job_id), 60)
         events = Counter(event["type"] for event in stack.history(job_id))
         # A retry does not enter a state, but is billed as a transition.
         retries = events["TaskScheduled"] - events["TaskStateEntered"]
@@ -340,8 +340,9 @@ def _generate(
     return dict(found)
 
 
-def _emitted(stack: Stack, job_id: str) -> bool:
-    return any(run.ended and kind_of(run) in BESIDE for run in stack.invocations(about=job_id))
+def _passed_on(stack: Stack, job_id: str) -> bool:
+    ended = {kind_of(run) for run in stack.invocations(about=job_id) if run.ended}
+    return ended >= set(BESIDE)
 
 
 def _log_bytes(function: str, lines: Iterable[str]) -> int:

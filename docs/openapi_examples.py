@@ -6,6 +6,7 @@ example cannot have a member that a response has not.
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 from pydantic import BaseModel
@@ -17,6 +18,7 @@ from clipmint.api import (
     order_responses,
     owner_responses,
     project_responses,
+    usage_responses,
     video_responses,
     webhook_responses,
 )
@@ -27,6 +29,7 @@ from clipmint.jobs.job import Asset, Job, JobStatus, Stage
 from clipmint.lots import CreditKind
 from clipmint.purchases.pack import Pack
 from clipmint.stages import StepName
+from clipmint.usage.reports import Grouping
 from docs import openapi_operator
 
 ORDERED_AT = "2026-03-01T09:30:00.000Z"
@@ -145,6 +148,22 @@ _DELIVERY = webhook_responses.WebhookDelivery(
     ],
     created_at=ENDED_AT,
 )
+_FIGURES = usage_responses.UsageFigures(
+    jobs=20,
+    completed=17,
+    failed=2,
+    cancelled=1,
+    success_rate=0.8947,
+    p50_seconds=61.3,
+    p95_seconds=145.1,
+    credits_captured=272,
+    credits_released=48,
+    provider_cost_usd=6.8,
+    provider_cost_unknown=0,
+    provider_cost=[usage_responses.ProviderCost(provider="fal", unit="USD", amount=6.8)],
+    margin_usd=20.4,
+    orphans=1,
+)
 _SECRET = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 _RESPONSES: list[BaseModel] = [
@@ -154,6 +173,14 @@ _RESPONSES: list[BaseModel] = [
     webhook_responses.NewSecret(secret=_SECRET, previous_valid_until=EXPIRES_AT),
     webhook_responses.WebhookList(webhooks=[_WEBHOOK]),
     webhook_responses.DeliveryPage(deliveries=[_DELIVERY], cursor=None),
+    usage_responses.Usage(
+        first=date(2026, 3, 1),
+        last=date(2026, 3, 7),
+        group_by=Grouping.MODEL,
+        groups=[usage_responses.UsageGroup(**_FIGURES.model_dump(), key=_MODEL.model_id)],
+        groups_left_out=0,
+        totals=_FIGURES,
+    ),
     order_responses.Accepted(job_id=JOB, status="pending", credits_used=16, credits_remaining=84),
     order_responses.SceneAccepted(
         job_id=JOB,
@@ -352,7 +379,7 @@ _RESPONSES: list[BaseModel] = [
     ),
 ]
 BY_MODEL: dict[str, Any] = {
-    type(response).__name__: response.model_dump(mode="json")
+    type(response).__name__: response.model_dump(mode="json", by_alias=True)
     for response in [*_RESPONSES, *openapi_operator.RESPONSES]
 }
 """By the name of the response model."""

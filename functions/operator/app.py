@@ -1,4 +1,4 @@
-"""The owner's reads: any job in full, users, providers, models and packs. This function writes
+"""The owner's reads: any job in full, users, providers, models, packs, usage. This function writes
 nothing."""
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import AwareDatetime, BeforeValidator
 
 from clipmint import clock, cursors
-from clipmint.api import audit_trail, http_api, job_inspection, provider_states
+from clipmint.api import audit_trail, http_api, job_inspection, provider_states, usage_routes
 from clipmint.api.action_bodies import AuditedAction, AuditPage
 from clipmint.api.credit_responses import Credits, JournalEntry
 from clipmint.api.operator_responses import (
@@ -43,6 +43,7 @@ from clipmint.projects import project_store
 from clipmint.purchases import pack_store
 
 app = http_api.resolver()
+app.include_router(usage_routes.router)
 
 Limit = Annotated[int, Query(ge=1, le=100)]
 Cursor = Annotated[str | None, Query(max_length=512, description="`next_cursor` of a page")]

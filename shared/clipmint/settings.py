@@ -70,6 +70,14 @@ class EventSettings(Environment):
     low_credits: Annotated[int, Field(ge=0)] = 0
 
 
+class UsageSettings(Environment):
+    """What a credit is worth to the owner, in USD; None if the owner has not set it."""
+
+    credit_usd: Annotated[
+        Annotated[float, Field(ge=0)] | None, BeforeValidator(lambda text: text or None)
+    ] = None
+
+
 class DeliverySettings(Environment):
     """The queue of attempts to deliver events.
 

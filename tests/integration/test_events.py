@@ -496,6 +496,14 @@ def test_events_puts_the_end_of_a_job_on_the_bus(aws: Aws) -> None:
     }
 
 
+def test_usage_counts_the_end_of_a_job_once(aws: Aws) -> None:
+    assert run("usage") is None
+    assert run("usage") is None
+    [group] = ask("operator-usage").body["groups"]
+    assert (group["key"], group["completed"], group["credits_captured"]) == ("veo-3.1", 1, 16)
+    assert group["p50_seconds"] == pytest.approx(70, rel=0.05)
+
+
 def test_deliver_drops_a_message_whose_delivery_has_expired(aws: Aws) -> None:
     assert run("deliver") is None
 

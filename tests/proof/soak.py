@@ -23,13 +23,16 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import date
 from functools import partial
 
 from botocore.exceptions import ClientError
 
 from clipmint.catalog.defaults import DEFAULT_CATALOG
 from local.receiver import Receiver, Subscription
-from local.stack import Stack, wait_for
+from local.stack import STACK_NAME, Stack, wait_for
+from operations.installation import read_stack
+from operations.recount import Recount, recount
 from tests.proof.outgoing import Key, events_of_credits, events_of_jobs, key_of
 from tests.proof.soak_user import MODELS, User
 from tests.support.audit import Auditor
@@ -44,6 +47,7 @@ from tests.support.backstage import (
     sweep,
 )
 from tests.support.invariants import TERMINAL, stages_of
+from tests.support.usage import BY_JOB, differences
 
 PROVIDERS = {
     "fal": {"queue_seconds": 0.5, "generation_seconds": 0.5, "concurrency": 6, "time_factor": 0.05},
@@ -63,6 +67,9 @@ DEADLINES = 3
 
 EVENT_SECONDS = 400
 """An event whose first two attempts failed waits for five minutes."""
+
+USAGE_SECONDS = 60
+"""For records of the stream that the function failed on to come again."""
 
 EXECUTION_SECONDS = 150
 """Time for the execution of a job that has ended to notice it: a state waits a minute between
@@ -150,6 +157,7 @@ class Soak:
                 ("SweepFunction", "TransactWriteItems"),
                 ("EventsFunction", "PutEvents"),
                 ("EventsFunction", "SendMessage"),
+                ("UsageFunction", "TransactWriteItems"),
             ]
         )
         self.stack.crash(function, operation, moment=self._random.choice(("before", "after")))
@@ -252,6 +260,33 @@ class Soak:
             self.done[f"submissions that {name} was paid for"] += len(simulator.submissions())
         self._add_up()
         self._compare_events(jobs)
+        self._compare_usage(jobs)
+
+    def _compare_usage(self, jobs: list[Item]) -> None:
+        """The API's usage is that of a full recount, by each dimension."""
+        days = sorted(job["completed_at"][:10] for job in jobs)
+        days += [one["found_at"][:10] for job in jobs for one in job.get("orphans", [])]
+        query = {"from": min(days), "to": max(days)}
+
+        def different() -> list[str]:
+            answers = [self.owner.usage(**query, group_by=by) for by in BY_JOB]
+            return [line for answer in answers for line in differences(answer, jobs)]
+
+        with suppress(TimeoutError):
+            wait_for(lambda: not different(), USAGE_SECONDS)
+        for line in different():
+            self.wrong(line)
+        self.done["jobs in the usage"] = self.owner.usage(**query)["totals"]["jobs"]
+        # The owner's program finds nothing to do, and makes all counters again from nothing.
+        region = str(self.stack.boto3("sts").meta.region_name)
+        deployed = read_stack(self.stack.boto3, STACK_NAME, region, "the emulator's")
+        span = [date.fromisoformat(day) for day in (min(days), max(days))]
+        if not recount(self.stack.boto3, deployed, span[0], span[1], ""):
+            self.wrong("the owner's recount differs from the usage")
+        Recount(self.stack.boto3, deployed, span[0], span[1]).delete()
+        recount(self.stack.boto3, deployed, span[0], span[1], "missing")
+        for line in different():
+            self.wrong(f"after a recount: {line}")
 
     def _compare_events(self, jobs: list[Item]) -> None:
         """A webhook has received each event that was committed, and no other."""

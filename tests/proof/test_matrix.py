@@ -20,6 +20,7 @@ from clipmint.jobs import job_search
 from clipmint.providers import circuit
 from clipmint.providers.base import Submitted
 from functions.actions import app as actions
+from clipmint.usage import counting
 from tests.proof import memory
 from tests.proof.__main__ import write
 from tests.proof.boundary import Effect, Point
@@ -36,7 +37,7 @@ SAMPLE = ("fal, webhook", "Runway, polled", "not started", "deleted", "video dec
 
 FUNCTIONS = {
     *("generate", "webhooks", "submit", "track", "migrate", "settle", "cancel", "sweep"),
-    "events",
+    *("events", "usage"),
 }
 
 
@@ -170,6 +171,21 @@ def test_an_action_that_happens_before_it_is_recorded_is_detected(
         for sentence in play(scenario, aws_clients, (point,)).found
     ]
     assert any("is not in the audit trail" in sentence for sentence in found), found
+
+
+def test_a_job_that_is_counted_twice_or_not_at_all_is_detected(
+    aws_clients: moto_aws.Clients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A deliberate mutation: usage does not find what it has counted, or does not count it."""
+    monkeypatch.setattr(memory, "_AT_IMPORT", memory.taken())
+    scenario = SCENARIOS["fal, webhook"]
+    with monkeypatch.context() as patch:
+        patch.setattr(counting, "user_key", lambda _: ("USERS#2026-11", str(uuid.uuid4())))
+        found = play(scenario, aws_clients).found
+        assert "usage by outcome, completed: completed is 2, and 1 in a recount" in found
+    monkeypatch.setattr(counting, "count_once", lambda _: None)
+    found = play(scenario, aws_clients).found
+    assert "usage by outcome: completed is in the recount alone" in found
 
 
 def test_memory_that_outlives_its_process_is_detected(

@@ -12,7 +12,7 @@ a caller               sends the same request with the same key again, after a w
 the state machine      retries and catches as its definition requires (``Runtime.ExitError``)
 a provider             delivers its webhook again, as its simulator knows it to
 EventBridge            invokes `sweep` for failed executions; two more times if `sweep` fails
-a table's stream       passes each change to `events`, and again until that has succeeded
+a table's stream       passes each change to `events` and `usage`, until both have succeeded
 SQS                    passes a message to `deliver` when it is due, and again until it succeeds
 the schedule           runs `sweep` every minute
 =====================  ==========================================================================
@@ -43,19 +43,22 @@ import pytest
 import yaml
 
 from clipmint import clock as clock_
+from clipmint.api import usage_routes
 from clipmint.api.audit_trail import AUDIT
 from clipmint.catalog.model import Model
 from clipmint.credits import grants
 from clipmint.lots import CreditKind
 from clipmint.orders import placing
 from clipmint.telemetry import logger
+from clipmint.usage import counting
+from clipmint.usage.reports import Grouping
 from tests.proof import memory, records
 from tests.proof.boundary import WRITES, Boundary, Death, Point
 from tests.proof.machine import Execution, FunctionFailed, Machine, Refused
 from tests.proof.network import KEYS, RECEIVER_HOST, RECEIVER_URL, Call, Network, environment
 from tests.proof.outgoing import Outgoing, Receiver, not_found_by_id
 from tests.proof.timeline import Timeline
-from tests.support import moto_aws, streams
+from tests.support import moto_aws, streams, usage
 from tests.support.clock import Clock, virtual_time
 from tests.support.gateway import Answer, Context, answer_of, event
 from tests.support.invariants import (
@@ -165,6 +168,9 @@ class World:
     outgoing: Outgoing = field(default_factory=Outgoing)
     _read_to: dict[str, int] = field(default_factory=dict)
     """How many records of each table's stream were read."""
+
+    _counted: list[dict[str, Any]] = field(default_factory=list)
+    """Every record that was passed to `usage`."""
 
     _busy: int = 0
     _sweeps: int = 0
@@ -353,7 +359,7 @@ class World:
         return {"FailedEntryCount": 0, "Entries": [{} for _ in params["Entries"]]}
 
     def _read_streams(self) -> None:
-        """Pass what was committed since to `events`."""
+        """Pass what was committed since to `events` and `usage`."""
         for table in streams.MAPPINGS:
             before = self._read_to.get(table, 0)
             read = streams.records(table, moto_aws.REGION, before)
@@ -362,6 +368,32 @@ class World:
             new = [record for record in read if streams.passes(record, patterns)]
             if new:
                 self.begin(self._pass_on(new), in_seconds=0.2)
+            ended = [one for one in read if table == "JobsTable" and _is_counted(one)]
+            if ended:
+                self._counted += ended
+                self.begin(self._count(ended), in_seconds=0.2)
+
+    def _count(self, new: list[dict[str, Any]]) -> Script:
+        pauses = itertools.chain(STREAM_PAUSES, itertools.repeat(STREAM_PAUSES[-1]))
+        while True:
+            try:
+                self.invoke("usage", {"Records": new})
+            except FunctionFailed:
+                yield next(pauses)
+            else:
+                return
+
+    def _usage(self) -> Iterator[str]:
+        """How the counters of usage differ from a recount, also after all records came again."""
+        jobs = self.jobs()
+        counting.count_all(self._counted)
+        times = [job.get("completed_at") or job["updated_at"] for job in jobs]
+        found = [one["found_at"] for job in jobs for one in job.get("orphans", [])]
+        days = [clock_.from_iso(at).date() for at in [*times, *found]]
+        for grouping in (Grouping.OUTCOME, Grouping.USER):
+            if days:
+                answer = usage_routes.answer(min(days), max(days), grouping)
+                yield from usage.differences(answer.model_dump(mode="json"), jobs)
 
     def _pass_on(self, new: list[dict[str, Any]]) -> Script:
         pauses = itertools.chain(STREAM_PAUSES, itertools.repeat(STREAM_PAUSES[-1]))
@@ -536,6 +568,7 @@ class World:
         self._note([*self.outgoing.violations(self.jobs(), ledger, accounts, LOW_CREDITS)])
         self._note([*not_found_by_id(self.jobs(), records.items(self.aws, "ENDPOINTS_TABLE"))])
         self._note([*self.receiver.violations(self.outgoing)])
+        self._note([*self._usage()])
         for execution in self.machine.executions.values():
             if execution.status == "RUNNING":
                 self._note([f"the execution of {execution.name} runs for ever"])
@@ -549,6 +582,10 @@ class World:
     def _is_overdue(self, job: Mapping[str, Any]) -> bool:
         late = self.timeline.now() - overdue_at(job) > OVERDUE_SECONDS
         return late and not _has_ended(job)
+
+
+def _is_counted(record: Mapping[str, Any]) -> bool:
+    return streams.passes(record, streams.filters("JobsTable", mapping=streams.USAGE))
 
 
 def _costs_of(job: Mapping[str, Any], request_id: str) -> list[int | None]:

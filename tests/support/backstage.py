@@ -303,6 +303,12 @@ class Owner:
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 
+    def usage(self, **query: str) -> dict[str, Any]:
+        """The usage of some days."""
+        answer = self._http.get("/v1/admin/usage", params=query)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
     def put_model(self, **model: Any) -> None:
         answer = self._http.put(f"/v1/admin/models/{model['model_id']}", json=model)
         assert answer.status_code == 200, answer.text

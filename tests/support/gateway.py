@@ -92,6 +92,7 @@ ROUTES = {
     "POST /v1/admin/jobs/{job_id}/refetch": "Actions",
     "GET /v1/admin/models": "Operator",
     "GET /v1/admin/packs": "Operator",
+    "GET /v1/admin/usage": "Operator",
     "POST /v1/admin/webhooks": "Admin",
     "GET /v1/admin/webhooks": "Admin",
     "GET /v1/admin/webhooks/{webhook_id}": "Admin",

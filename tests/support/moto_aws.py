@@ -60,6 +60,7 @@ TABLES = {
     "ProjectsTable": "PROJECTS_TABLE",
     "IdempotencyTable": "IDEMPOTENCY_TABLE",
     "EndpointsTable": "ENDPOINTS_TABLE",
+    "UsageTable": "USAGE_TABLE",
 }
 KEYS = {
     "FAL_KEY": "id:secret",

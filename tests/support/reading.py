@@ -35,6 +35,7 @@ FUNCTIONS = (
     "Expire",
     "Events",
     "Deliver",
+    "Usage",
     "Seed",
 )
 

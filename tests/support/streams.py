@@ -14,16 +14,19 @@ from moto.dynamodb.models import dynamodb_backends
 from tests.support.reading import written
 
 MAPPINGS = {"JobsTable": "JobsEvents", "LedgerTable": "LedgerEvents"}
-"""The event source mapping of each table with a stream."""
+"""The event source mapping of each table with a stream that leads to the function events."""
+
+USAGE = "JobsUsage"
+"""The mapping of the Jobs table that leads to the function usage."""
 
 
 @functools.cache
-def filters(table: str, low_credits: int = 0) -> list[dict[str, Any]]:
-    """The patterns of a mapping, as deployed with this parameter."""
-    mapping = written()["Resources"][MAPPINGS[table]]["Properties"]
+def filters(table: str, low_credits: int = 0, mapping: str | None = None) -> list[dict[str, Any]]:
+    """The patterns of a mapping, as deployed with this parameter; by default those of events."""
+    declared = written()["Resources"][mapping or MAPPINGS[table]]["Properties"]
     return [
         json.loads(one["Pattern"])
-        for each in mapping["FilterCriteria"]["Filters"]
+        for each in declared["FilterCriteria"]["Filters"]
         if "Pattern" in (one := _chosen(each, low_credits))
     ]
 

@@ -32,6 +32,8 @@ TABLES = {
     "IdempotencyTable": ("id:S", {}),
     "EndpointsTable": ("group:S sk:S", {}),
 }
+DERIVED: dict[str, tuple[str, dict[str, Any]]] = {"UsageTable": ("month:S sk:S", {})}
+"""Tables that are made from another one. They are deleted with the stack."""
 BUCKETS = ("VideosBucket", "ImagesBucket", "ConsoleBucket")
 SECRETS = ("ProviderKeys", "StoreSecrets", "VideosSigningKey")
 # The pool, and what apps and back offices know: the ids of the clients.
@@ -67,11 +69,12 @@ def projection(index: dict[str, Any]) -> str:
     return " ".join(shape.get("NonKeyAttributes", [])) or str(shape["ProjectionType"])
 
 
-def test_there_are_six_tables() -> None:
-    assert of_type(written()["Resources"], "AWS::DynamoDB::Table").keys() == TABLES.keys()
+def test_there_are_six_tables_and_what_is_derived_from_them() -> None:
+    declared = of_type(written()["Resources"], "AWS::DynamoDB::Table").keys()
+    assert declared == {*TABLES, *DERIVED}
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", [*TABLES, *DERIVED])
 def test_a_table_has_the_keys_and_indexes_the_code_relies_on(name: str) -> None:
     properties = table(name)
     attributes = properties["AttributeDefinitions"]
@@ -79,7 +82,7 @@ def test_a_table_has_the_keys_and_indexes_the_code_relies_on(name: str) -> None:
         *properties.get("LocalSecondaryIndexes", []),
         *properties.get("GlobalSecondaryIndexes", []),
     ]
-    assert TABLES[name] == (
+    assert {**TABLES, **DERIVED}[name] == (
         key(properties, attributes),
         {index["IndexName"]: (key(index, attributes), projection(index)) for index in indexes},
     )
@@ -93,6 +96,17 @@ def test_a_table_is_restorable_encrypted_protected_and_paid_per_request(name: st
     assert properties["SSESpecification"]["SSEEnabled"] is True
     assert properties["DeletionProtectionEnabled"] == {"Fn::If": ["Protected", True, False]}
     assert written()["Parameters"]["DeletionProtection"]["Default"] == "true"
+
+
+def test_a_derived_table_is_encrypted_paid_per_request_and_deleted_with_the_stack() -> None:
+    for name in DERIVED:
+        properties, resource = table(name), written()["Resources"][name]
+        assert properties["BillingMode"] == "PAY_PER_REQUEST"
+        assert properties["SSESpecification"]["SSEEnabled"] is True
+        # Neither protection nor a backup: the jobs have both.
+        assert not {"DeletionProtectionEnabled", "PointInTimeRecoverySpecification"} & {*properties}
+        assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("Delete", "Delete")
+        assert "TimeToLiveSpecification" not in properties
 
 
 def test_only_idempotency_records_and_deliveries_expire() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from clipmint.events import posting, queue
+from clipmint.usage import counting
 from tests.support.reading import deployed, of_type
 
 STREAMS = {"JobsEvents": "JobsTable", "LedgerEvents": "LedgerTable"}
@@ -47,6 +48,23 @@ def test_a_record_of_a_stream_is_retried_until_just_before_it_is_gone(
     assert declared["StreamSpecification"] == {"StreamViewType": "NEW_AND_OLD_IMAGES"}
 
 
+def test_usage_reads_the_same_stream_beside_events_and_counts_a_batch_at_once() -> None:
+    mapping = mappings()["JobsUsage"]
+    assert mapping["FunctionName"] == {"Ref": "UsageFunctionAliaslive"}
+    assert mapping["StartingPosition"] == "TRIM_HORIZON"
+    # One batch is one transaction, so a batch that fails half-way is not possible.
+    assert mapping["BatchSize"] <= counting.FACTS_PER_TRANSACTION
+    assert mapping["BisectBatchOnFunctionError"] is True
+    assert mapping["MaximumRetryAttempts"] == -1
+    # DynamoDB's documentation allows two readers of a shard at the same time.
+    readers = [
+        one
+        for one in mappings().values()
+        if one["EventSourceArn"] == {"Fn::GetAtt": ["JobsTable", "StreamArn"]}
+    ]
+    assert len(readers) == 2
+
+
 def test_only_a_threshold_makes_each_change_of_an_account_pass() -> None:
     for low_credits, expected in (("0", 1), ("50", 2)):
         mapping = mappings(LowCredits=low_credits)["LedgerEvents"]
@@ -56,7 +74,7 @@ def test_only_a_threshold_makes_each_change_of_an_account_pass() -> None:
 def test_a_restored_table_is_read_by_its_own_stream_or_not_at_all() -> None:
     assert mappings(**RESTORED).keys() == {"DeliveryAttempts"}
     found = mappings(**RESTORED, **OF_RESTORED)
-    for name, kind in (("JobsEvents", "Jobs"), ("LedgerEvents", "Ledger")):
+    for name, kind in (("JobsEvents", "Jobs"), ("JobsUsage", "Jobs"), ("LedgerEvents", "Ledger")):
         assert found[name]["EventSourceArn"] == {"Ref": f"Restored{kind}Stream"}
 
 

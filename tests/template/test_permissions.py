@@ -128,6 +128,7 @@ EXPECTED = {
         "ProjectsTable/index/by_creation": "dynamodb:Query",
         "IdempotencyTable": READ,
         "EndpointsTable": f"{READ} dynamodb:Query",
+        "UsageTable": "dynamodb:Query",
         # What a job's execution did.
         EXECUTIONS: "states:GetExecutionHistory",
     },
@@ -196,6 +197,11 @@ EXPECTED = {
         "Deliveries": (
             "sqs:ReceiveMessage sqs:DeleteMessage sqs:GetQueueAttributes sqs:SendMessage"
         ),
+    },
+    "Usage": {
+        "JobsTable/stream/*": STREAM,
+        # The only right to write counters: nothing else changes them.
+        "UsageTable": "dynamodb:UpdateItem",
     },
     "Seed": {
         "ModelsTable": f"{READ} dynamodb:PutItem dynamodb:UpdateItem",

@@ -1,0 +1,1 @@
+"""Usage: what ended jobs and orphans add up to, by day."""
