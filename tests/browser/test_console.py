@@ -13,6 +13,7 @@ import httpx
 import pytest
 from PIL import Image
 
+from local import stores
 from local.issuer import TOKENS
 from tests.browser.visitor import LOOPBACK, Visitor
 from tests.support import store_wire
@@ -317,7 +318,7 @@ def test_a_scene_becomes_an_image_and_then_a_video(ada: Visitor) -> None:
 def test_a_purchase_arrives_while_the_credits_are_shown(stack: Stack, ada: Visitor) -> None:
     stack.boto3("secretsmanager").put_secret_value(
         SecretId=stack.outputs["StoreSecretsArn"],
-        SecretString=json.dumps({"STRIPE_WEBHOOK_SECRETS": store_wire.STRIPE_SECRET}),
+        SecretString=json.dumps({"STRIPE_WEBHOOK_SECRETS": stores.STRIPE_SECRET}),
     )
     ada.http("PUT", "/v1/admin/packs/credits-500", credits=500, name="500 credits")
     ada.sign_in()

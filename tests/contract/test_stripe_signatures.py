@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from clipmint.errors import WebhookNotProven
 from clipmint.purchases import stripe
+from local import stores
 from tests.support import store_wire as wire
 
-SECRET = wire.STRIPE_SECRET
+SECRET = stores.STRIPE_SECRET
 BODY = '{"id": "evt_1", "object": "event", "name": "Zoë"}'
 
 

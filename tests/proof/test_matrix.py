@@ -19,8 +19,8 @@ from clipmint.execution.sending import Sending
 from clipmint.jobs import job_search
 from clipmint.providers import circuit
 from clipmint.providers.base import Submitted
-from functions.actions import app as actions
 from clipmint.usage import counting
+from functions.actions import app as actions
 from tests.proof import memory
 from tests.proof.__main__ import write
 from tests.proof.boundary import Effect, Point

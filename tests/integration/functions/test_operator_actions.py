@@ -25,11 +25,10 @@ from functions.admin.app import handler as admin
 from functions.operator.app import handler as operator
 from tests.support.clock import Clock
 from tests.support.executions import answer as aws_answer
-from tests.support.gateway import Answer, Caller
+from tests.support.gateway import ROUTES, Answer, Caller
 from tests.support.jobs import TASK_ID, assert_adds_up, begin_sending, journal, open_job
 from tests.support.moto_aws import MIGRATE, Aws, hooked
 from tests.support.scripted_provider import HANDLE, ScriptedProvider
-from tests.template.test_api import ROUTES
 
 WHY = {"reason": "The user asked where the video is"}
 VIDEO = Succeeded("https://v3.fal.media/files/b/video.mp4")
