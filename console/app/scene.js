@@ -13,7 +13,7 @@ import { runs } from "./videos.js";
 /** @type {[Way, string][]} */
 const WAYS = [
   ["frames", "Two images"],
-  ["image", "One image from a prompt"],
+  ["image", "From a prompt"],
 ];
 
 /** Whether a scene can become a clip between two images. @param {Scene} scene */

@@ -1,7 +1,7 @@
-"""A stack of its own and a browser for the tests of the console.
+"""A stack of their own and a browser for the tests of the console.
 
 Playwright runs an event loop in the process as long as its browser is open, so the browser is
-closed before tests of other files run.
+closed before tests of other folders run.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from local.stack import Stack
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def stack() -> Iterator[Stack]:
     from local.stack import Stack
 
@@ -28,7 +28,7 @@ def stack() -> Iterator[Stack]:
         yield started
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     from tests.support.browser import running_browser
 
@@ -41,8 +41,9 @@ def new_visitor(stack: Stack, browser: Browser) -> Iterator[Callable[..., Visito
     """Makes visitors, each with a name, credits and a browser window of its own."""
     visitors: list[Visitor] = []
 
-    def make(credits_: int = 100, **window: object) -> Visitor:
-        visitor = Visitor(stack, browser, f"user-{uuid.uuid4().hex[:8]}", credits_, **window)
+    def make(credits_: int = 100, name: str = "", **window: object) -> Visitor:
+        name = name or f"user-{uuid.uuid4().hex[:8]}"
+        visitor = Visitor(stack, browser, name, credits_, **window)
         visitors.append(visitor)
         return visitor
 

@@ -15,9 +15,9 @@ from PIL import Image
 
 from local import stores
 from local.issuer import TOKENS
+from tests.browser.pages import PHONE, violations
 from tests.browser.visitor import LOOPBACK, Visitor
 from tests.support import store_wire
-from tests.support.browser import AXE
 
 if TYPE_CHECKING:
     from playwright.sync_api import Route
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from local.stack import Stack
 
 pytestmark = pytest.mark.slow
-
-PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True}
 
 
 def image() -> bytes:
@@ -290,7 +288,7 @@ def test_a_scene_becomes_an_image_and_then_a_video(ada: Visitor) -> None:
     ada.go("Storyboard")
     ada.page.get_by_role("link", name="A day at sea").click()
     scene = ada.page.get_by_role("listitem", name="Scene 1")
-    scene.get_by_label("One image from a prompt").check()
+    scene.get_by_label("From a prompt").check()
     scene.get_by_label("What the image shows").fill("A harbour in the morning")
     scene.get_by_label("What happens").fill("The boats leave")
     scene.get_by_label("What happens").blur()
@@ -425,21 +423,9 @@ def test_polling_stops_when_nothing_runs_and_in_a_hidden_tab(stack: Stack, ada: 
         stack.fal.change(queue_seconds=0.5)
 
 
-def violations(visitor: Visitor) -> list[str]:
-    """What axe finds, with its gravity and the elements."""
-    # The page's own policy forbids scripts that it has not loaded itself; this one is the test's.
-    visitor.page.evaluate(AXE.read_text())
-    found: list[dict[str, Any]] = visitor.page.evaluate("axe.run().then((it) => it.violations)")
-    return [
-        f"{one['id']} ({one['impact']}): {[node['target'] for node in one['nodes']]}"
-        for one in found
-        if one["impact"] in {"serious", "critical"}
-    ]
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("window", [{}, PHONE], ids=["desktop", "phone"])
-def test_axe_finds_nothing_serious_on_any_page(
+def test_every_page_is_accessible_and_fits_its_window(
     new_visitor: Callable[..., Visitor], window: dict[str, Any], scheme: str
 ) -> None:
     visitor = new_visitor(100, color_scheme=scheme, **window)
@@ -456,6 +442,12 @@ def test_axe_finds_nothing_serious_on_any_page(
             visitor.go(page)
             visitor.page.wait_for_load_state("networkidle")
         found[page] = violations(visitor)
+    project = visitor.http("POST", "/v1/projects", name="A day at sea")
+    visitor.http("POST", f"/v1/projects/{project['project_id']}/scenes")
+    visitor.page.evaluate(f"location.hash = '#/storyboard/{project['project_id']}'")
+    for way in ("Two images", "From a prompt"):
+        visitor.page.get_by_role("listitem", name="Scene 1").get_by_label(way).check()
+        found[way] = violations(visitor)
     visitor.go("Library")
     open_first(visitor)
     found["dialog"] = violations(visitor)

@@ -67,9 +67,10 @@ class Visitor:
         answer.raise_for_status()
         return answer.json() if answer.content else None
 
-    def sign_in(self) -> None:
+    def sign_in(self, *, operator: bool = False) -> None:
         self.page.goto(self.stack.console_url)
-        self.page.get_by_role("button", name="Sign in", exact=True).click()
+        button = "Sign in as an operator" if operator else "Sign in"
+        self.page.get_by_role("button", name=button, exact=True).click()
         self.page.get_by_label("User name").fill(self.name)
         self.page.get_by_role("button", name="Sign in", exact=True).click()
         self.page.get_by_role("heading", name="Create a video").wait_for()
@@ -79,6 +80,13 @@ class Visitor:
         pages = self.page.get_by_role("navigation", name="Pages")
         pages.get_by_role("link", name=page, exact=True).click()
         self.page.get_by_role("heading", level=1).filter(has_text=page).wait_for()
+
+    def open(self, page: str, heading: str = "") -> None:
+        """To an operator's page, by its link."""
+        self.page.get_by_role("link", name="Operator", exact=True).click()
+        pages = self.page.get_by_role("navigation", name="Operator pages")
+        pages.get_by_role("link", name=page, exact=True).click()
+        self.page.get_by_role("heading", level=1, name=heading or page).wait_for()
 
     def order(self, prompt: str, model: str = "Veo 3.1") -> None:
         """Order a video with the form of the page Create."""
