@@ -22,7 +22,7 @@ MOST_MODULES = {
     "webhooks": 396,
     "purchases": 410,
     "admin": 398,
-    "operator": 410,
+    "operator": 424,
     "actions": 430,
     "submit": 348,
     "track": 323,
