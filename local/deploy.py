@@ -115,11 +115,11 @@ class Packager:
         return f"s3://{ARTIFACTS}/{key}"
 
 
-class _CloudFormationLoader(yaml.SafeLoader):
+class _CloudFormationLoader(yaml.CSafeLoader):
     """YAML with CloudFormation's short forms, `!Ref` and the like."""
 
 
-def _long_form(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+def _long_form(loader: yaml.CSafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
     value: Any
     if isinstance(node, yaml.ScalarNode):
         value = loader.construct_scalar(node)
@@ -140,7 +140,7 @@ _CloudFormationLoader.add_multi_constructor("!", _long_form)
 def load_template(path: Path) -> dict[str, Any]:
     """A template as plain data, every function in its long form."""
     with path.open(encoding="utf-8") as file:
-        template: dict[str, Any] = yaml.load(file, _CloudFormationLoader)  # noqa: S506 - a SafeLoader
+        template: dict[str, Any] = yaml.load(file, _CloudFormationLoader)  # noqa: S506 - a safe one
     return template
 
 

@@ -44,13 +44,12 @@ FUNCTIONS = (
 TRANSFORM = """
 import json, sys
 from samtranslator.translator.transform import transform
-from samtranslator.yaml_helper import yaml_parse
 
 class NoManagedPolicies:
     def load(self):
         return {}
 
-template = yaml_parse(sys.stdin.read())
+template = json.load(sys.stdin)
 for resource in template["Resources"].values():
     for artifact in {"CodeUri", "ContentUri", "DefinitionUri"} & resource["Properties"].keys():
         resource["Properties"][artifact] = "s3://bucket/key"
@@ -58,11 +57,11 @@ json.dump(transform(template, json.loads(sys.argv[1]), NoManagedPolicies()), sys
 """
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.CSafeLoader):
     pass
 
 
-def _intrinsic(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+def _intrinsic(loader: yaml.CSafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
     value: Any
     if isinstance(node, yaml.ScalarNode):
         value = loader.construct_scalar(node)
@@ -79,12 +78,12 @@ def _intrinsic(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[st
 _Loader.add_multi_constructor("!", _intrinsic)
 
 
-@functools.cache
 def written() -> dict[str, Any]:
     """The template as written, short-form intrinsics spelled out."""
     return _parsed(TEMPLATE.read_text())
 
 
+@functools.cache
 def _parsed(text: str) -> dict[str, Any]:
     template = yaml.load(text, _Loader)  # noqa: S506  (a SafeLoader)
     assert isinstance(template, dict)
@@ -180,7 +179,7 @@ def _translated(text: str, changed: tuple[tuple[str, str], ...]) -> dict[str, An
     parameters = _values(text, changed)
     answer = subprocess.run(
         [ROOT / ".envs/sam/bin/python", "-c", TRANSFORM, json.dumps(parameters)],
-        input=text,
+        input=json.dumps(_parsed(text)),
         capture_output=True,
         text=True,
         check=True,
