@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from moto.core.serialize import ResponseSerializer
+from moto.core.utils import method_names_from_class
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.dynamo_type import DynamoType
 from moto.dynamodb.models.table import Table
@@ -18,6 +20,9 @@ from moto.dynamodb.models.table import Table
 def quick_moto() -> Iterator[None]:
     """Let moto answer and undo transactions in a fraction of the time, with the same results."""
     with pytest.MonkeyPatch.context() as patch:
+        # moto inspects the class of a service's operations again at each call.
+        names = functools.cache(method_names_from_class)
+        patch.setattr("moto.core.responses.method_names_from_class", names)
         _answer_directly(patch)
         _undo_item_by_item(patch)
         yield
