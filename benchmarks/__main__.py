@@ -28,7 +28,18 @@ DOCUMENT = ROOT / "docs" / "benchmarks.md"
 HISTORY = Path(__file__).with_name("before-and-after.md")
 """Figures before and after a change, written by hand; the last section of the document."""
 
-PARTS = ("imports", "handlers", "cost", "events", "migrate", "ledger", "latency", "scale", "clips")
+PARTS = (
+    "imports",
+    "handlers",
+    "lots",
+    "cost",
+    "events",
+    "migrate",
+    "ledger",
+    "latency",
+    "scale",
+    "clips",
+)
 """The modules beside this one that have a `measure`, in the order they run."""
 COMMAND = "make bench"
 

@@ -45,6 +45,7 @@ from clipmint.credits.ledger_items import AccountItem
 from clipmint.jobs.job import Job, JobStatus, Stage, Submission, SubmissionState
 from clipmint.jobs.job_items import to_item
 from clipmint.jobs.outcomes import Succeeded
+from clipmint.lots import Lots
 from clipmint.orders.idempotency_keys import job_id_for
 from clipmint.orders.order_requests import GenerationRequest
 
@@ -82,14 +83,14 @@ JWKS = "/jwks.json"
 
 @dataclass(frozen=True)
 class Request:
-    """A function, its event, and the status that it must return.
+    """A function, its event, and the status that it must return; None if it is not called by HTTP.
 
     ``fresh`` is the header that has a new value in each round.
     """
 
     function: str
     event: Mapping[str, Any]
-    status: int
+    status: int | None
     fresh: str | None = None
 
 
@@ -148,14 +149,15 @@ def measure(quick: bool) -> list[Figure]:
     rounds = QUICK_ROUNDS if quick else ROUNDS
     key = Ed25519PrivateKey.generate()
     figures = []
-    with serving(_answers(key)) as url, imports.search_paths() as paths:
+    with serving(answers_of_aws(key)) as url, imports.search_paths() as paths:
         for request in _requests(key):
             print(f"handlers: {rounds} rounds of {request.function}", file=sys.stderr)
-            figures += _figures(request, _rounds(request, paths[request.function], url, rounds))
+            figures += _figures(request, run(request, paths[request.function], url, rounds))
     return figures
 
 
-def _rounds(request: Request, path: list[str], url: str, rounds: int) -> list[dict[str, Any]]:
+def run(request: Request, path: list[str], url: str, rounds: int) -> list[dict[str, Any]]:
+    """What `benchmarks.in_function` has measured in each round."""
     task = {
         "path": path,
         "event": request.event,
@@ -210,13 +212,13 @@ def _figures(request: Request, rounds: list[dict[str, Any]]) -> list[Figure]:
 
 def _requests(key: Ed25519PrivateKey) -> list[Request]:
     return [
-        Request("generate", _event("generate"), 202, fresh="idempotency-key"),
-        Request("status", _event("status"), 200),
-        Request("webhooks", _signed(_event("webhooks"), key), 200),
+        Request("generate", event_of("generate"), 202, fresh="idempotency-key"),
+        Request("status", event_of("status"), 200),
+        Request("webhooks", _signed(event_of("webhooks"), key), 200),
     ]
 
 
-def _event(name: str) -> dict[str, Any]:
+def event_of(name: str) -> dict[str, Any]:
     event: dict[str, Any] = json.loads((ROOT / "events" / f"{name}.json").read_text())
     return event
 
@@ -232,24 +234,28 @@ def _signed(event: dict[str, Any], key: Ed25519PrivateKey) -> dict[str, Any]:
     return event
 
 
-def _answers(key: Ed25519PrivateKey) -> dict[str, Any]:
-    """The responses of AWS to each call of the three functions, by operation and table."""
-    sent, finished = _job_items()
-    user_id = sent["user_id"]["S"]
-    account = AccountItem(
-        user_id=user_id,
-        available=10_000,
-        held=0,
-        last_sequence=1,
-        open_jobs=0,
-        hour=0,
-        hour_jobs=0,
+def answers_of_aws(
+    key: Ed25519PrivateKey, *, from_lots: Lots = (), **account: Any
+) -> dict[str, Any]:
+    """The responses of AWS to each call of the functions, by operation and table.
+
+    Parameters
+    ----------
+    from_lots
+        The part of the job's hold that came from lots.
+    account
+        Attributes of the user's account that differ.
+    """
+    sent, finished = _job_items(from_lots)
+    attributes = {"available": 10_000, "held": 10_000, "last_sequence": 1, "open_jobs": 1}
+    of_account = AccountItem(
+        user_id=sent["user_id"]["S"], **{**attributes, "hour": 0, "hour_jobs": 0, **account}
     )
     model = _model()
     in_catalog = CatalogItem(model.model_id, definition=model.model_dump_json())
     public = base64.urlsafe_b64encode(key.public_key().public_bytes_raw()).rstrip(b"=").decode()
     return {
-        f"GetItem {TABLES['LEDGER_TABLE']}": {"Item": account.to_dynamodb_dict()},
+        f"GetItem {TABLES['LEDGER_TABLE']}": {"Item": of_account.to_dynamodb_dict()},
         f"GetItem {TABLES['MODELS_TABLE']}": {"Item": in_catalog.to_dynamodb_dict()},
         f"GetItem {TABLES['JOBS_TABLE']}": {"Item": sent},
         f"UpdateItem {TABLES['JOBS_TABLE']}": {"Attributes": finished},
@@ -264,13 +270,13 @@ def _answers(key: Ed25519PrivateKey) -> dict[str, Any]:
 
 
 def _model() -> Any:
-    ordered = json.loads(_event("generate")["body"])["model_id"]
+    ordered = json.loads(event_of("generate")["body"])["model_id"]
     return next(model for model in DEFAULT_CATALOG if model.model_id == ordered)
 
 
-def _job_items() -> tuple[dict[str, Any], dict[str, Any]]:
+def _job_items(from_lots: Lots) -> tuple[dict[str, Any], dict[str, Any]]:
     """The job of the events: waiting with its submission sent, and with its outcome."""
-    order, webhook = _event("generate"), _event("webhooks")
+    order, webhook = event_of("generate"), event_of("webhooks")
     user_id = order["requestContext"]["authorizer"]["jwt"]["claims"]["sub"]
     request = GenerationRequest.model_validate_json(order["body"])
     model, now = _model(), clock.now()
@@ -292,6 +298,7 @@ def _job_items() -> tuple[dict[str, Any], dict[str, Any]]:
         model.deadline_seconds,
         submission=submission,
         task_token="A" * 800,
+        from_lots=from_lots or None,
     )
     sent = Job(
         job_id=job_id_for(user_id, order["headers"]["idempotency-key"]),
