@@ -2,7 +2,7 @@
 
 It takes Apple's place in the local stack and in tests. The keys follow from a number and the
 certificates are valid for decades, so what was signed once stays valid, and no private key is
-stored. Do not trust these certificates outside this computer.
+stored. No other computer may trust these certificates.
 """
 
 import base64

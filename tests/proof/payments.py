@@ -55,6 +55,9 @@ class Played:
     name: str
     orders: int = 0
     deliveries: int = 0
+    checks: int = 0
+    """How often the invariants were checked."""
+
     effects: Counter[Effect] = field(default_factory=Counter)
     """How often a run crashed at each kind of side effect."""
 
@@ -187,6 +190,7 @@ def _next(case: Case, done: tuple[int, ...], left: frozenset[int]) -> list[int]:
 def _step(shop: Shop, case: Case, step: Step, played: Played) -> list[str]:
     """Play one step, and return what is wrong."""
     delivery = step.make(shop.clock)
+    played.checks += 1
     if delivery is None:
         return violations(shop.snapshot(case.user))
     found = list[str]()
@@ -259,7 +263,10 @@ def table(all_played: Sequence[Played]) -> list[str]:
         for name in ("orders", "deliveries", "deaths")
     ]
     rows.append(["**all**", "", *map(str, sums), "", "", "", ""])
-    return ["| " + " | ".join(row) + " |" for row in rows]
+    checks = sum(played.checks for played in all_played)
+    found = sum(len(played.found) for played in all_played)
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    return [*lines, "", f"The invariants were checked after {checks} steps; {found} violations."]
 
 
 def _shown(ends: set[tuple[int, int, int]]) -> list[str]:

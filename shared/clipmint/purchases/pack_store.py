@@ -58,7 +58,7 @@ def put(product_id: str, pack: Pack) -> None:
         packs[product_id] = pack
         if len(packs) > MAX_PACKS:
             raise InvalidRequest("There are too many packs", details=f"At most {MAX_PACKS}")
-        _check_unique(packs)
+        _check_unique(product_id, packs)
 
     _change(change)
 
@@ -78,17 +78,20 @@ def no_pack(product_id: str) -> PackNotFound:
     return PackNotFound(f"There is no pack {product_id!r}")
 
 
-def _check_unique(packs: Packs) -> None:
-    taken: dict[tuple[str, str], str] = {}
-    for own_id, pack in packs.items():
-        for store in STORES:
-            # A pack is sold under its own id in each store, also where it has other ids.
-            for each in {*pack.store_ids.get(store, []), own_id}:
-                if taken.setdefault((store, each), own_id) != own_id:
-                    raise InvalidRequest(
-                        "Two packs have the same product",
-                        details=f"store_ids.{store}: {each} is {taken[store, each]}, too",
-                    )
+def _check_unique(product_id: str, packs: Packs) -> None:
+    own = _products(product_id, packs[product_id])
+    for other_id, other in packs.items():
+        if other_id != product_id and (same := own & _products(other_id, other)):
+            store, product = min(same)
+            raise InvalidRequest(
+                "Two packs have the same product",
+                details=f"store_ids.{store}: {product} is {other_id}, too",
+            )
+
+
+def _products(own_id: str, pack: Pack) -> set[tuple[str, str]]:
+    """The store and id of each product that a pack is sold as: in each store also its own id."""
+    return {(store, each) for store in STORES for each in (own_id, *pack.store_ids.get(store, []))}
 
 
 def _change(change: Callable[[dict[str, Pack]], None]) -> None:
