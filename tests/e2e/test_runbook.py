@@ -70,7 +70,8 @@ def test_every_recipe_runs_as_printed(
 
 def test_every_function_of_a_query_has_a_log_group(shell: Run) -> None:
     names = (
-        "generate status cancel projects webhooks admin submit track migrate settle sweep expire"
+        "generate status cancel projects webhooks admin operator actions submit track migrate "
+        "settle sweep expire"
     )
     done = shell(f"logs '{names}' 'fields @timestamp | limit 1'")
     assert done.returncode == 0, done.stderr

@@ -16,12 +16,14 @@ from typing import Any
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from pynamodb.attributes import UnicodeAttribute
+from pynamodb.exceptions import UpdateError
 from pynamodb.models import Model
 
 from clipmint import clock, unreadable
 from clipmint.api import http_api
 from clipmint.errors import ClipmintError, TemporarilyUnavailable
 from clipmint.tables import FromEnvironment, TableMeta
+from clipmint.telemetry import logger
 
 AUDIT = "AUDIT"
 BEGUN, DONE, REFUSED = "begun", "done", "refused"
@@ -119,7 +121,11 @@ def _route(app: APIGatewayHttpResolver) -> str:
 
 
 def _complete(item: AuditItem, state: str, result: str) -> None:
-    item.update([AuditItem.state.set(state), AuditItem.result.set(result)])
+    try:
+        item.update([AuditItem.state.set(state), AuditItem.result.set(result)])
+    except UpdateError:
+        # The action has happened, and its caller must know. The entry stays begun.
+        logger.exception("audit entry not completed", extra={"action_id": item.sk})
 
 
 def _request(body: Any) -> Mapping[str, Any]:

@@ -29,6 +29,14 @@ from tests.support.shared_stack import FAL
 
 OWNERS = "^/v1/admin/"
 """What the owner's own systems call."""
+FOR_A_JOB = frozenset(
+    {
+        "GET /v1/admin/jobs/{job_id}",
+        *(f"POST /v1/admin/jobs/{{job_id}}/{one}" for one in ("cancel", "settle", "refetch")),
+    }
+)
+"""They succeed for a job: tests/e2e/test_operator.py."""
+
 FOR_A_WAITING_PURCHASE = frozenset(
     {
         "GET /v1/admin/purchases/{purchase_id}",
@@ -169,5 +177,5 @@ def test_the_owners_part_of_the_api_behaves_as_documented(stack: Stack, tmp_path
         phases=("examples", "coverage", "fuzzing"),
         only=OWNERS,
     )
-    flawless(went, at_the_right_moment=FOR_A_WAITING_PURCHASE)
+    flawless(went, at_the_right_moment=FOR_A_WAITING_PURCHASE | FOR_A_JOB)
     assert went.operations == operations_below(OWNERS)

@@ -13,6 +13,7 @@ import pytest
 
 from clipmint import aws as clients
 from clipmint import clock
+from clipmint.api.audit_trail import AuditItem
 from clipmint.catalog.defaults import DEFAULT_CATALOG
 from clipmint.credits import holds
 from clipmint.execution import cancellation, sweeping, workflow
@@ -27,7 +28,7 @@ from tests.support.clock import Clock
 from tests.support.executions import answer as aws_answer
 from tests.support.gateway import ROUTES, Answer, Caller
 from tests.support.jobs import TASK_ID, assert_adds_up, begin_sending, journal, open_job
-from tests.support.moto_aws import MIGRATE, Aws, hooked
+from tests.support.moto_aws import MIGRATE, Aws, client_of, hooked
 from tests.support.scripted_provider import HANDLE, ScriptedProvider
 
 WHY = {"reason": "The user asked where the video is"}
@@ -303,6 +304,21 @@ def test_the_entry_is_there_before_the_action(
     monkeypatch.setattr(cancellation, "cancel", cancel)
     act(call, open_job(), "cancel")
     assert seen == [("begun", None)]
+
+
+def test_an_action_that_happened_is_answered_although_its_entry_is_not_completed(
+    call: Caller,
+) -> None:
+    def fail(**_: Any) -> Any:
+        response, parsed = aws_answer(500, "InternalServerError")
+        return response, parsed
+
+    job = open_job()
+    updates = {"before-call.dynamodb.UpdateItem": fail}
+    with hooked(client_of(AuditItem), updates):
+        assert act(call, job, "cancel").status == 200
+    [entry] = trail()
+    assert (entry["state"], entry["result"]) == ("begun", None)
 
 
 def test_an_action_whose_result_is_not_known_stays_begun(
