@@ -402,6 +402,12 @@ BODIES: dict[str, dict[str, Any]] = {
 }
 
 
+QUERIES = {
+    "GET /v1/admin/usage": {"from": "2028-02-28", "to": "2028-02-29", "group_by": "day"},
+}
+"""What routes require."""
+
+
 def test_a_user_may_call_no_route_of_the_owner(aws: Aws) -> None:
     job = open_job()
     before = aws.items("LEDGER_TABLE"), aws.items("ENDPOINTS_TABLE")
@@ -412,7 +418,8 @@ def test_a_user_may_call_no_route_of_the_owner(aws: Aws) -> None:
         method, path = route.split(" ")
         path = path.format_map({"job_id": job.job_id} | dict.fromkeys(_PARAMETERS, TASK_ID))
         for scope in (None, "openid clipmint/administrator"):
-            answer = Caller(handler)(method, path, scope=scope, body=BODIES.get(route))
+            request = {"body": BODIES.get(route), "query": QUERIES.get(route)}
+            answer = Caller(handler)(method, path, scope=scope, **request)
             assert (answer.status, answer.code) == (403, "SCOPE_REQUIRED"), route
     assert (aws.items("LEDGER_TABLE"), aws.items("ENDPOINTS_TABLE")) == before
     assert job_store.get(job.job_id) == job
