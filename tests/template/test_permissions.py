@@ -12,8 +12,10 @@ from aws_lambda_powertools.utilities.circuit_breaker.persistence import (
     CircuitBreakerDynamoDBPersistence,
 )
 
+from clipmint.api.audit_trail import AUDIT
 from clipmint.events.endpoint_items import ENDPOINTS, SECRETS
 from clipmint.media import storage
+from clipmint.providers import registry
 from tests.support.reading import FUNCTIONS, TEMPLATE, as_list, of_type, target, transformed
 
 Statement = dict[str, Any]
@@ -311,6 +313,34 @@ def test_only_the_function_that_signs_reads_the_secrets_of_endpoints() -> None:
         },
         ("DeliverFunctionRole", READ): None,
     }
+
+
+def test_the_operator_reads_the_circuit_of_each_provider_and_no_stored_response() -> None:
+    [statement] = [
+        one
+        for one in statements(roles()["OperatorFunctionRole"])
+        if "IdempotencyTable" in {target(resource) for resource in as_list(one["Resource"])}
+    ]
+    names = [f"provider#{name}" for name in registry.KEY_NAMES]
+    assert statement["Condition"] == {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": names}}
+
+
+def test_only_the_owners_calls_write_the_audit_trail() -> None:
+    writes = {"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"}
+    conditions = {
+        name: statement.get("Condition")
+        for name, role in roles().items()
+        for statement in statements(role)
+        if "EndpointsTable" in {target(one) for one in as_list(statement["Resource"])}
+        and writes & set(as_list(statement["Action"]))
+    }
+    keys = "dynamodb:LeadingKeys"
+    assert conditions.pop("ActionsFunctionRole") == {"ForAllValues:StringEquals": {keys: [AUDIT]}}
+    assert conditions.pop("EventsFunctionRole") == {
+        "ForAllValues:StringNotEquals": {keys: [ENDPOINTS, SECRETS, AUDIT]}
+    }
+    # Admin changes webhooks, too. Deliver records attempts, and disables endpoints.
+    assert conditions == {"AdminFunctionRole": None, "DeliverFunctionRole": None}
 
 
 def test_no_two_functions_share_a_role() -> None:
