@@ -64,8 +64,8 @@ def operations_below(pattern: str) -> int:
 class Client:
     """Makes requests one after the other, for what made-up ones reach by chance only."""
 
-    def __init__(self, stack: RunningStack, user: str) -> None:
-        bearer = {"Authorization": f"Bearer {stack.token(user)}"}
+    def __init__(self, stack: RunningStack, user: str, *, admin: bool = False) -> None:
+        bearer = {"Authorization": f"Bearer {stack.token(user, admin=admin)}"}
         self.answers: Counter[tuple[str, int]] = Counter()
         self._http = httpx.Client(base_url=stack.api_url, headers=bearer, timeout=60)
 
@@ -133,6 +133,17 @@ def test_the_api_behaves_as_documented(
     for job in jobs:
         until_execution_ended(stack, job["job_id"])
     auditor.check(*users)
+
+
+def deliver_again(client: Client) -> None:
+    """The second delivery of an event to the same webhook."""
+    webhook = "/v1/admin/webhooks/{webhook_id}"
+    body = {"url": "https://example.com/"}
+    ids = {"webhook_id": client.send("POST /v1/admin/webhooks", body)["webhook_id"]}
+    delivery_id = client.send(f"POST {webhook}/test", **ids)["delivery_id"]
+    again = f"POST {webhook}/deliveries/{{delivery_id}}/redeliver"
+    client.send(again, **ids, delivery_id=delivery_id)
+    client.send(f"DELETE {webhook}", **ids)
 
 
 DOORS = "^/(functions|api|openai)/"
