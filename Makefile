@@ -166,7 +166,7 @@ bench: $(STACK)  ## Measure the budgets and write docs/benchmarks.md; the last l
 	$(RUN)python -m benchmarks --write
 
 screenshots: $(STACK) $(BROWSER)  ## Write screenshots of the console's pages into build/screenshots
-	$(RUN)python -m tests.browser.screenshots
+	PYTHONPATH=shared $(RUN)python -m tests.browser.screenshots
 
 peers: $(STACK) .envs/peers/.synced  ## Compare with LiteLLM and fal-client; writes docs/comparison.md
 	$(RUN)python -m benchmarks.peers --write

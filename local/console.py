@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from local.issuer import AUDIENCE
+from local.issuer import ADMIN_SCOPE, AUDIENCE
 from local.sign_in import CLIENT_ID
 from operations.console import CONFIG, INDEX, content_type, read_files
 
@@ -20,6 +20,8 @@ CONTENT_SECURITY_POLICY = (
     " media-src http:; connect-src 'self' http:; base-uri 'none'; form-action 'none';"
     " frame-ancestors 'none'"
 )
+
+SCOPE = "openid profile"
 
 
 class Console:
@@ -31,8 +33,13 @@ class Console:
                 "api_url": api_url,
                 "issuer": issuer,
                 "client_id": CLIENT_ID,
-                "scope": "openid profile",
+                "scope": SCOPE,
                 "audience": AUDIENCE,
+                "operator": {
+                    "client_id": CLIENT_ID,
+                    "scope": f"{SCOPE} {ADMIN_SCOPE}",
+                    "key": False,
+                },
             }
         ).encode()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())

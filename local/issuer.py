@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from jwt.algorithms import RSAAlgorithm
 
-from local.sign_in import AUTHORIZE, NotAccepted, SignIns
+from local.sign_in import AUTHORIZE, OPERATOR, NotAccepted, SignIns
 
 AUDIENCE = "clipmint-local"
 ADMIN_SCOPE = "clipmint/admin"
@@ -220,8 +220,9 @@ def signed_in(
     identity = signer.token(
         ended.user, audience=ended.client_id, nonce=ended.nonce, name=ended.user
     )
+    operator = ended.user == OPERATOR and ADMIN_SCOPE in ended.scopes
     return 200, {
-        "access_token": signer.token(ended.user),
+        "access_token": signer.token(ended.user, admin=operator),
         "id_token": identity,
         "token_type": "Bearer",
         "expires_in": 3600,

@@ -1,7 +1,8 @@
 """Sign-in of the local issuer: the authorization code flow with PKCE, and a page without passwords.
 
-The page asks for a user name; any name is a user. It exists only on this computer: a code is sent
-only to an address of the loopback interface.
+The page asks for a user name; any name is a user, and the user `operator` gets the scope of an
+operator when it is requested. It exists only on this computer: a code is sent only to an address of
+the loopback interface.
 """
 
 import base64
@@ -17,6 +18,8 @@ from urllib.parse import urlencode
 
 AUTHORIZE = "/oauth2/authorize"
 CLIENT_ID = "clipmint-console"
+OPERATOR = "operator"
+"""The user who is an operator."""
 LOOPBACK = re.compile(r"http://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?")
 """A redirect URI: an address of the loopback interface, in which nothing has another meaning for a
 browser than for us."""
@@ -44,7 +47,8 @@ input, button {{ font: inherit; padding: .6rem .8rem }}
 <label for="user">User name</label>
 <input id="user" name="user" required maxlength="64" pattern="[^ <>]+" autofocus>
 <button>Sign in</button>
-<p>Any name is a user of this stack. There is no password.</p>
+<p>Any name is a user of this stack. There is no password. The user operator can also sign in as an
+operator.</p>
 </form>
 </main>
 </body>
@@ -65,6 +69,7 @@ class SignIn:
     redirect_uri: str
     challenge: str
     nonce: str | None
+    scopes: frozenset[str]
 
 
 class SignIns:
@@ -97,6 +102,7 @@ class SignIns:
                 form["redirect_uri"],
                 form["code_challenge"],
                 form.get("nonce"),
+                frozenset(form.get("scope", "").split()),
             )
         answer = {"code": code, "state": form.get("state", "")}
         return f"{form['redirect_uri']}?{urlencode(answer)}"

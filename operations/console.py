@@ -47,6 +47,8 @@ TYPES = {
     ".txt": "text/plain; charset=utf-8",
 }
 """The files that are served, by the end of their names. Types for the checker are not."""
+SCOPE = "openid email"
+ADMIN_SCOPE = "clipmint/admin"
 FOR_EVER = "public, max-age=31536000, immutable"
 ALWAYS_ASK = "no-cache"
 NAMED = re.compile(r"[0-9a-f]{16}/")
@@ -66,16 +68,26 @@ def read_files(folder: Path = FOLDER) -> dict[str, bytes]:
     }
 
 
-def read_config(stack: DeployedStack) -> dict[str, str]:
-    """config.json of a stack that has a console."""
+def read_config(stack: DeployedStack) -> dict[str, Any]:
+    """config.json of a stack that has a console.
+
+    ``operator`` is how operators sign in. The owner's issuer decides who gets the scope. Cognito
+    gives it to each user of a client, so its client for operators has a key.
+    """
     client_id, url = stack.output("ConsoleClientId"), stack.output("ConsoleUrl")
+    on_pool = "UserPoolId" in stack.outputs
     config = {
         "api_url": stack.output("ApiUrl"),
         "issuer": stack.output("ConsoleIssuer"),
         "client_id": client_id,
-        "scope": "openid email",
+        "scope": SCOPE,
+        "operator": {
+            "client_id": stack.output("ConsoleOperatorClientId") if on_pool else client_id,
+            "scope": f"{SCOPE} {ADMIN_SCOPE}",
+            "key": on_pool,
+        },
     }
-    if "UserPoolId" in stack.outputs:
+    if on_pool:
         # Cognito's page that ends its own session has other parameters than the standard's.
         host = stack.output("TokenUrl").removesuffix("/oauth2/token")
         leaving = urlencode({"client_id": client_id, "logout_uri": url})
@@ -83,7 +95,7 @@ def read_config(stack: DeployedStack) -> dict[str, str]:
     return config | {"audience": stack.output("ConsoleAudience")}
 
 
-def upload(s3: Any, bucket: str, files: Mapping[str, bytes], config: Mapping[str, str]) -> str:
+def upload(s3: Any, bucket: str, files: Mapping[str, bytes], config: Mapping[str, Any]) -> str:
     """Make the bucket contain this console. Returns the name of the folder of its files.
 
     Raises `ClientError`; then the console before is still served, and a repetition completes it.

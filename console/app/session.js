@@ -9,7 +9,12 @@
  * @property {string} scope
  * @property {string} [audience] what some issuers need to make an access token for the API
  * @property {string} [sign_out_url] the issuer's page that ends its own session
+ * @property {{client_id: string, scope: string, key: boolean}} [operator] how operators sign in;
+ *   `key`: with the secret of that client
  */
+
+const OPERATOR = "operator";
+const ADMIN_SCOPE = "clipmint/admin";
 
 /** @type {import("oidc-client-ts").UserManager} */
 let manager;
@@ -32,21 +37,7 @@ export async function start(whenEnded) {
   const answer = await fetch("config.json", { cache: "no-cache" });
   if (!answer.ok) throw new Error("config.json is missing");
   config = await answer.json();
-  const here = new URL(".", location.href).href;
-  manager = new oidc.UserManager({
-    authority: config.issuer,
-    client_id: config.client_id,
-    redirect_uri: here,
-    post_logout_redirect_uri: here,
-    scope: config.scope,
-    response_type: "code",
-    automaticSilentRenew: false,
-    monitorSession: false,
-    loadUserInfo: false,
-    userStore: new oidc.WebStorageStateStore({ store: sessionStorage }),
-    stateStore: new oidc.WebStorageStateStore({ store: sessionStorage }),
-    ...(config.audience ? { extraQueryParams: { audience: config.audience } } : {}),
-  });
+  manager = managerOf(sessionStorage.getItem(OPERATOR) ? config.operator : undefined, "");
   const query = new URLSearchParams(location.search);
   if (query.has("state") && (query.has("code") || query.has("error"))) {
     const page = sessionStorage.getItem("page") || "";
@@ -65,10 +56,55 @@ export async function start(whenEnded) {
   return { signedIn: user !== null, problem: "" };
 }
 
-/** Goes to the issuer's page, which comes back to the page that is shown now. */
-export async function signIn() {
+/**
+ * @param {Config["operator"]} operator how to sign in as an operator; as a user if there is none
+ * @param {string} key
+ */
+function managerOf(operator, key) {
+  const here = new URL(".", location.href).href;
+  return new oidc.UserManager({
+    authority: config.issuer,
+    client_id: config.client_id,
+    redirect_uri: here,
+    post_logout_redirect_uri: here,
+    scope: config.scope,
+    response_type: "code",
+    automaticSilentRenew: false,
+    monitorSession: false,
+    loadUserInfo: false,
+    userStore: new oidc.WebStorageStateStore({ store: sessionStorage }),
+    stateStore: new oidc.WebStorageStateStore({ store: sessionStorage }),
+    ...(config.audience ? { extraQueryParams: { audience: config.audience } } : {}),
+    ...(operator ? { client_id: operator.client_id, scope: operator.scope } : {}),
+    // Until the code is exchanged. A session with a key is not renewed: the key is not kept.
+    ...(key ? { client_secret: key } : {}),
+  });
+}
+
+/** Whether operators sign in here, and whether they need a key for it. */
+export const operatorSignIn = () => config?.operator;
+
+/**
+ * Goes to the issuer's page, which comes back to the page that is shown now.
+ * @param {{operator?: boolean, key?: string}} [how]
+ */
+export async function signIn({ operator = false, key = "" } = {}) {
   sessionStorage.setItem("page", location.hash);
+  if (operator) sessionStorage.setItem(OPERATOR, "yes");
+  else sessionStorage.removeItem(OPERATOR);
+  manager = managerOf(operator ? config.operator : undefined, key);
   await manager.signinRedirect();
+}
+
+/** Whether the token has the scope of an operator. The API decides by the same scope. */
+export function isOperator() {
+  try {
+    const [, claims = ""] = token().split(".");
+    const { scope, scp } = JSON.parse(atob(claims.replaceAll("-", "+").replaceAll("_", "/")));
+    return [scope ?? scp ?? ""].flat().join(" ").split(" ").includes(ADMIN_SCOPE);
+  } catch {
+    return false;
+  }
 }
 
 /** Forgets the tokens here, and ends the session at the issuer if it has a page for that. */

@@ -1,21 +1,30 @@
 """`make screenshots`: each page of the console, on a desktop and a phone, light and dark.
 
-Writes PNG files into build/screenshots. The videos are those of the simulated providers.
+Writes PNG files into build/screenshots. The videos are those of the simulated providers. The
+counters of the days before today, on the page Overview, are invented.
 """
 
 from __future__ import annotations
 
 import io
+import random
 import re
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 from PIL import Image
+from playwright.sync_api import Browser
 
+from clipmint.usage.figures import CAPTURED, RELEASED, bucket_of
+from local import stores
 from local.deploy import ROOT
-from local.stack import Stack
+from local.sign_in import OPERATOR
+from local.stack import Stack, wait_for
 from tests.browser.visitor import Visitor
+from tests.support import store_wire
 from tests.support.browser import running_browser
 
 FOLDER = ROOT / "build/screenshots"
@@ -76,6 +85,96 @@ def storyboard(visitor: Visitor) -> None:
     visitor.go("Create")
 
 
+def count_days_before(stack: Stack) -> None:
+    """Counters of the last month, with a bad day of one provider, in the Usage table."""
+    chance = random.Random(7)
+    dynamodb, table = stack.boto3("dynamodb"), stack.tables["UsageTable"]
+    seconds = {("fal", "veo-3.1"): 70, ("runway", "gen4.5"): 45, ("runware", "runware-veo-3.1"): 80}
+    for ago in range(1, 30):
+        day = datetime.now(UTC).date() - timedelta(days=ago)
+        for (provider, model), usual in seconds.items():
+            jobs = round(chance.gauss(60, 9) * (0.6 if day.weekday() > 4 else 1))
+            failed = round(jobs * (0.3 if (ago, provider) == (3, "runway") else 0.03))
+            times = [
+                bucket_of(usual * chance.lognormvariate(0, 0.25)) for _ in range(jobs - failed)
+            ]
+            counters = {name: times.count(name) for name in set(times)}
+            dollars = round(jobs * chance.gauss(0.9, 0.1) * 1_000_000)
+            counters |= {"completed": jobs - failed, CAPTURED: 16 * (jobs - failed)}
+            counters |= {f"cost#{provider}#USD": dollars, f"usd#{provider}": dollars}
+            ends = {"completed": counters, "failed": {"failed": failed, RELEASED: 16 * failed}}
+            for outcome, found in ends.items():
+                key = f"{day}#{outcome}#{provider}#{model}"
+                item = {"month": {"S": f"TOTALS#{day:%Y-%m}"}, "sk": {"S": key}}
+                item |= {counter: {"N": str(value)} for counter, value in found.items()}
+                dynamodb.put_item(TableName=table, Item=item)
+
+
+def operators_things(stack: Stack, owner: Visitor) -> None:
+    """A failed job with goodwill, one that was cancelled, one that runs, a waiting purchase."""
+    stores.connect(stack)
+    owner.http("PUT", "/v1/admin/packs/credits-500", credits=500, name="500 credits")
+    event = store_wire.checkout(metadata={"clipmint_product": "credits-200"})
+    url = f"{stack.api_url}/webhooks/purchases/stripe"
+    sent = httpx.post(url, content=event.body, headers=event.headers, trust_env=False, timeout=60)
+    sent.raise_for_status()
+    hook = {"url": "https://example.com/clipmint", "description": "The app"}
+    owner.http("POST", "/v1/admin/webhooks", **hook)
+    prompt = "A city at night, seen from a train #moderated"
+    failed = owner.http("POST", "/v1/videos", model_id="gen4.5", prompt=prompt)["job_id"]
+    wait_for(lambda: owner.http("GET", f"/v1/videos/{failed}")["completed_at"], 60, every=0.2)
+    stack.fal.change(queue_seconds=600)
+    late = owner.http("POST", "/v1/videos", model_id="veo-3.1", prompt=PROMPTS[1])["job_id"]
+    reason = "The user asked for it, support case 4711"
+    owner.http("POST", f"/v1/admin/jobs/{late}/cancel", reason=reason)
+    owner.http("POST", "/v1/admin/grants", user_id=owner.name, amount=10, job_id=failed)
+    owner.http("POST", "/v1/videos", model_id="veo-3.1", prompt=PROMPTS[0])
+    count_days_before(stack)
+
+
+def operator_pages(stack: Stack, browser: Browser) -> None:
+    """Each page of the operator, on a light desktop and a dark phone."""
+    grace = Visitor(stack, browser, "grace", 300)
+    operators_things(stack, grace)
+    grace.leave()
+    for window, scheme in (("desktop", "light"), ("phone", "dark")):
+        name = f"{window}-{scheme}"
+        visitor = Visitor(stack, browser, OPERATOR, 0, color_scheme=scheme, **WINDOWS[window])
+        visitor.sign_in(operator=True)
+        page = visitor.page
+
+        def take_whole(what: str, visitor: Visitor = visitor, name: str = name) -> None:
+            visitor.page.wait_for_load_state("networkidle")
+            visitor.page.locator(".ghost").first.wait_for(state="detached")
+            visitor.page.wait_for_timeout(300)
+            path = FOLDER / f"operator-{what}-{name}.png"
+            visitor.page.screenshot(path=path, full_page=True)
+
+        for one in ("Overview", "Jobs", "Purchases", "Webhooks", "Providers", "Audit"):
+            visitor.open(one)
+            take_whole(one.lower())
+        visitor.open("Overview")
+        page.get_by_label("30 days").check()
+        take_whole("month")
+        visitor.open("Jobs")
+        page.get_by_label("State").select_option("failed")
+        page.get_by_role("button", name="Find").click()
+        page.get_by_role("table").get_by_role("link").first.click()
+        page.get_by_role("region", name="Timeline").wait_for()
+        take_whole("job")
+        page.get_by_role("link", name="grace").click()
+        page.get_by_role("region", name="Journal").wait_for()
+        take_whole("user")
+        visitor.open("Models")
+        take_whole("models")
+        page.get_by_role("link", name="Veo 3.1", exact=True).click()
+        page.get_by_role("button", name="Check").click()
+        page.get_by_text("The check found nothing wrong.").wait_for()
+        take_whole("model")
+        visitor.leave()
+    stack.fal.change(queue_seconds=0.5)
+
+
 def main() -> int:
     FOLDER.mkdir(parents=True, exist_ok=True)
     with Stack(simulate=("fal", "runway", "runware")) as stack, running_browser() as browser:
@@ -111,6 +210,7 @@ def main() -> int:
                 visitor.page.locator("video").wait_for()
                 take(visitor, f"player-{name}")
                 visitor.leave()
+        operator_pages(stack, browser)
     print(f"{len(list(FOLDER.glob('*.png')))} pictures in {FOLDER.relative_to(ROOT)}")
     return 0
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 import uuid
 from collections.abc import Callable
@@ -314,10 +313,7 @@ def test_a_scene_becomes_an_image_and_then_a_video(ada: Visitor) -> None:
 
 
 def test_a_purchase_arrives_while_the_credits_are_shown(stack: Stack, ada: Visitor) -> None:
-    stack.boto3("secretsmanager").put_secret_value(
-        SecretId=stack.outputs["StoreSecretsArn"],
-        SecretString=json.dumps({"STRIPE_WEBHOOK_SECRETS": stores.STRIPE_SECRET}),
-    )
+    stores.connect(stack)
     ada.http("PUT", "/v1/admin/packs/credits-500", credits=500, name="500 credits")
     ada.sign_in()
     ada.go("Credits")

@@ -81,6 +81,13 @@ def test_the_authorizer_takes_the_owners_issuer_and_cognito_when_there_is_none()
             {"Ref": "UserPoolClient"},
             {"Ref": "AdminClient"},
             {"Fn::If": ["ConsoleOnPool", {"Ref": "ConsolePoolClient"}, {"Ref": "AWS::NoValue"}]},
+            {
+                "Fn::If": [
+                    "ConsoleOnPool",
+                    {"Ref": "ConsoleOperatorClient"},
+                    {"Ref": "AWS::NoValue"},
+                ]
+            },
         ],
         {"Fn::Split": [",", {"Fn::Join": ["", {"Fn::Split": [" ", {"Ref": "JwtAudience"}]}]}]},
     ]
@@ -91,17 +98,26 @@ def test_cognito_is_made_only_when_no_issuer_is_given() -> None:
     assert written()["Conditions"]["CreateUserPool"] == {"Fn::Equals": [{"Ref": "JwtIssuer"}, ""]}
     made = {name for name, it in resources.items() if it["Type"].startswith("AWS::Cognito::")}
     assert {"UserPool", "UserPoolClient", "AdminScope", "AdminClient"} <= made
-    assert resources["ConsolePoolClient"]["Condition"] == "ConsoleOnPool"
+    of_console = {"ConsolePoolClient", "ConsoleOperatorClient"}
+    assert all(resources[name]["Condition"] == "ConsoleOnPool" for name in of_console)
     assert {"Condition": "CreateUserPool"} in written()["Conditions"]["ConsoleOnPool"]["Fn::And"]
-    others = made - {"ConsolePoolClient"}
+    others = made - of_console
     assert all(resources[name].get("Condition") == "CreateUserPool" for name in others)
 
 
-def test_only_the_back_offices_client_can_have_the_admin_scope() -> None:
+def test_only_clients_with_a_secret_can_have_the_admin_scope() -> None:
+    """Cognito gives each user of a client all scopes that it allows."""
     clients = of_type(written()["Resources"], "AWS::Cognito::UserPoolClient")
+    with_scope = {
+        name for name, it in clients.items() if "clipmint/admin" in it.get("AllowedOAuthScopes", ())
+    }
+    assert with_scope == {"AdminClient", "ConsoleOperatorClient"}
+    assert all(clients[name]["GenerateSecret"] is True for name in with_scope)
+    # A code is worth nothing without the secret; the other flows would give tokens without it.
+    assert clients["ConsoleOperatorClient"]["AllowedOAuthFlows"] == ["code"]
+    assert clients["ConsoleOperatorClient"]["ExplicitAuthFlows"] == ["ALLOW_REFRESH_TOKEN_AUTH"]
     assert clients["AdminClient"]["AllowedOAuthScopes"] == ["clipmint/admin"]
     assert clients["AdminClient"]["AllowedOAuthFlows"] == ["client_credentials"]
-    assert clients["AdminClient"]["GenerateSecret"] is True
     assert "AllowedOAuthScopes" not in clients["UserPoolClient"]
 
 

@@ -60,6 +60,15 @@ def test_the_console_is_small() -> None:
     assert sum(len(gzip.compress(body, 9, mtime=0)) for body in pages) < MOST_BYTES
 
 
+def test_a_user_loads_no_module_of_the_operators_pages() -> None:
+    """They are imported by one dynamic import, which only an operator's page reaches."""
+    own = {name: body.decode() for name, body in read_files().items() if name.startswith("app/")}
+    for name, body in own.items():
+        if not name.startswith(("app/operator/", "app/vendor/")):
+            assert not re.findall(r'from "\./operator/', body), name
+    assert own["app/main.js"].count('import("./operator/pages.js")') == 1
+
+
 def test_no_file_names_another_host() -> None:
     for name, body in read_files().items():
         if "/vendor/" not in name:

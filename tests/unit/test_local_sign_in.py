@@ -13,7 +13,7 @@ import jwt
 import pytest
 
 from local.issuer import AUDIENCE, DISCOVERY, KEYS, TOKENS, Issuer
-from local.sign_in import AUTHORIZE, CLIENT_ID
+from local.sign_in import AUTHORIZE, CLIENT_ID, OPERATOR
 
 VERIFIER = "v" * 50
 CHALLENGE = (
@@ -45,8 +45,8 @@ def http(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
         yield client
 
 
-def code(http: httpx.Client, user: str = "ada") -> str:
-    answer = http.post(AUTHORIZE, data=REQUEST | {"user": user})
+def code(http: httpx.Client, user: str = "ada", **changed: str) -> str:
+    answer = http.post(AUTHORIZE, data=REQUEST | {"user": user} | changed)
     assert answer.status_code == 303, answer.text
     where = urlsplit(answer.headers["Location"])
     assert f"{where.scheme}://{where.netloc}{where.path}" == BACK
@@ -66,6 +66,22 @@ def test_a_code_with_its_verifier_gives_tokens_of_the_user(http: httpx.Client) -
         assert claims["sub"] == "ada"
         assert "scope" not in claims
     assert claims["nonce"] == "n1"
+
+
+@pytest.mark.parametrize(
+    ("user", "scope", "granted"),
+    [
+        (OPERATOR, "openid clipmint/admin", "clipmint/admin"),
+        (OPERATOR, "openid", None),
+        ("ada", "openid clipmint/admin", None),
+    ],
+)
+def test_only_the_operator_gets_the_scope_of_an_operator_and_only_on_request(
+    http: httpx.Client, user: str, scope: str, granted: str | None
+) -> None:
+    exchange = EXCHANGE | {"code": code(http, user, scope=scope)}
+    token = http.post(TOKENS, data=exchange).json()["access_token"]
+    assert jwt.decode(token, options={"verify_signature": False}).get("scope") == granted
 
 
 def test_a_code_is_valid_once(http: httpx.Client) -> None:

@@ -20,6 +20,7 @@ POOL = {
     "ConsoleBucketName": BUCKET,
     "ConsoleIssuer": "https://cognito-idp.eu-west-1.amazonaws.com/pool",
     "ConsoleClientId": "client",
+    "ConsoleOperatorClientId": "client-of-operators",
     "UserPoolId": "pool",
     "TokenUrl": "https://clipmint-1.auth.eu-west-1.amazoncognito.com/oauth2/token",
 }
@@ -119,11 +120,17 @@ def test_the_configuration_of_a_pool_names_cognitos_page_to_sign_out() -> None:
         "?client_id=client&logout_uri=https%3A%2F%2Fd1.cloudfront.net%2F"
     )
     assert "audience" not in config
+    assert config["operator"] == {
+        "client_id": "client-of-operators",
+        "scope": "openid email clipmint/admin",
+        "key": True,
+    }
 
 
 def test_the_configuration_of_an_issuer_names_the_audience() -> None:
     config = read_config(stack_of(OWN))
     assert (config["client_id"], config["audience"]) == ("console", "clipmint")
+    assert (config["operator"]["client_id"], config["operator"]["key"]) == ("console", False)
     assert "sign_out_url" not in config
 
 
