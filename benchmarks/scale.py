@@ -212,7 +212,7 @@ def figures(load: Load, flight: Flight, provider_seconds: float) -> list[Figure]
                 4,
             ),
             "USD",
-            note="without what depends on this computer, and without anybody looking",
+            note="without what depends on this computer, and without status reads",
         ),
         Figure(
             f"{load.name}: state transitions of each",

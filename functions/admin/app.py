@@ -38,7 +38,7 @@ from clipmint.errors import (
 from clipmint.jobs import job_store
 from clipmint.orders import model_check, offers
 from clipmint.path_ids import path_id
-from clipmint.purchases import pack_store, waiting
+from clipmint.purchases import pack_store, waiting_purchases
 from clipmint.purchases.pack import Pack, ProductId
 from clipmint.purchases.purchase_requests import ApplyRequest
 
@@ -193,12 +193,12 @@ def delete_pack(product_id: ProductPath) -> Response[None]:
     responses=http_api.answers(PurchaseList, InvalidRequest, ScopeRequired),
 )
 def list_purchases(
-    status: waiting.Status = "waiting",
+    status: waiting_purchases.Status = "waiting",
     limit: Annotated[int, Query(ge=1, le=100)] = 100,
     cursor: Annotated[str | None, Query(max_length=512, description="From the page before")] = None,
 ) -> PurchaseList:
     http_api.require_admin(app)
-    page = waiting.list_page(status=status, limit=limit, cursor=cursor)
+    page = waiting_purchases.list_page(status=status, limit=limit, cursor=cursor)
     return PurchaseList(
         purchases=[PurchaseAnswer.of(each) for each in page.purchases], cursor=page.cursor
     )
@@ -214,7 +214,7 @@ def list_purchases(
 )
 def get_purchase(purchase_id: PurchasePath) -> PurchaseAnswer:
     http_api.require_admin(app)
-    return PurchaseAnswer.of(waiting.get(_purchase(purchase_id)))
+    return PurchaseAnswer.of(waiting_purchases.get(_purchase(purchase_id)))
 
 
 @app.post(
@@ -235,7 +235,7 @@ def get_purchase(purchase_id: PurchasePath) -> PurchaseAnswer:
 )
 def apply_purchase(purchase_id: PurchasePath, request: ApplyRequest) -> PurchaseAnswer:
     http_api.require_admin(app)
-    applied = waiting.apply(
+    applied = waiting_purchases.apply(
         _purchase(purchase_id), user_id=request.user_id, product_id=request.product_id
     )
     return PurchaseAnswer.of(applied)
@@ -251,7 +251,7 @@ def apply_purchase(purchase_id: PurchasePath, request: ApplyRequest) -> Purchase
 )
 def dismiss_purchase(purchase_id: PurchasePath) -> PurchaseAnswer:
     http_api.require_admin(app)
-    return PurchaseAnswer.of(waiting.dismiss(_purchase(purchase_id)))
+    return PurchaseAnswer.of(waiting_purchases.dismiss(_purchase(purchase_id)))
 
 
 def _product(product_id: str) -> str:

@@ -13,7 +13,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from clipmint.api import gateway, http_api
 from clipmint.errors import ClipmintError, InvalidRequest, NotFound
-from clipmint.purchases import payments, stores, waiting
+from clipmint.purchases import payments, stores, waiting_purchases
 from clipmint.purchases.payment import Paid, Report
 from clipmint.telemetry import PURCHASE_REJECTED, PURCHASE_REPORTED, count, logger
 
@@ -42,11 +42,11 @@ def _apply(report: Report) -> str:
     try:
         changed = payments.apply(report)
     except payments.NotApplied as refused:
-        waiting.keep(report, refused.reason)
+        waiting_purchases.keep(report, refused.reason)
         return "waiting"
     if isinstance(report.fact, Paid):
         # After a crash before this, the store reports the payment again.
-        waiting.no_longer(report)
+        waiting_purchases.no_longer(report)
     extra = {"store": report.store, "event_id": report.event_id, "payment_id": report.payment_id}
     logger.info("purchase reported", extra=extra | {"changed": changed})
     return "applied" if changed else "known"

@@ -145,13 +145,13 @@ def functions() -> Any:
 
 @once
 def s3() -> S3Client:
-    """For videos and pictures: transfers that end in time, presigned URLs for every region."""
+    """For videos and images: transfers that end in time, presigned URLs for every region."""
     return new_s3(FILES)
 
 
 @once
 def s3_for_uploads() -> S3Client:
-    """For pictures that users upload, which are read while the user waits."""
+    """For images that users upload, which are read while the user waits."""
     return new_s3(UPLOADS)
 
 

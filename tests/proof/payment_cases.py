@@ -16,7 +16,7 @@ from clipmint.jobs.job import JobStatus
 from clipmint.jobs.outcomes import FailureCode
 from clipmint.jobs.verdict import Verdict
 from clipmint.lots import CreditKind
-from clipmint.purchases import pack_store, waiting
+from clipmint.purchases import pack_store, waiting_purchases
 from clipmint.purchases.pack import Pack
 from tests.support.appstore_wire import USER
 from tests.support.clock import Clock
@@ -103,8 +103,8 @@ def _job_fails() -> None:
 
 
 def _apply(user: str) -> None:
-    [waits] = waiting.list_page(status="waiting", limit=2, cursor=None).purchases
-    waiting.apply(waits.purchase_id, user_id=user, product_id=None)
+    [waits] = waiting_purchases.list_page(status="waiting", limit=2, cursor=None).purchases
+    waiting_purchases.apply(waits.purchase_id, user_id=user, product_id=None)
 
 
 def _add_pack() -> None:

@@ -23,7 +23,7 @@ from clipmint.projects import project_store
 from clipmint.projects.project import Project
 from clipmint.projects.project_items import UNUSED, ProjectItem
 from clipmint.projects.project_requests import NewProject, NewScene
-from clipmint.purchases import pack_store, waiting
+from clipmint.purchases import pack_store, waiting_purchases
 from clipmint.purchases.pack import Pack
 from tests.proof.machine import FunctionFailed
 from tests.proof.world import EVENT_RETRIES, SCHEDULED, Script, World, earlier_definition
@@ -852,7 +852,7 @@ def _(world: World) -> None:
 
     def look() -> Script:
         yield 0
-        if waiting.list_page(status="waiting", limit=1, cursor=None).purchases:
+        if waiting_purchases.list_page(status="waiting", limit=1, cursor=None).purchases:
             world.found.append("a purchase that is credited waits")
 
     world.begin(store_reports(world, unknown, checkout))
@@ -895,7 +895,7 @@ def _(world: World) -> None:
 
     def apply() -> Script:
         yield from store_reports(world, unknown, partial(charge, 500))
-        [waits] = waiting.list_page(status="waiting", limit=2, cursor=None).purchases
+        [waits] = waiting_purchases.list_page(status="waiting", limit=2, cursor=None).purchases
         path = f"/v1/admin/purchases/{waits.purchase_id}/apply"
         body = {"user_id": USER}
         for _ in range(2):
@@ -904,7 +904,7 @@ def _(world: World) -> None:
                     "admin", "POST", path, user="owner", scope="clipmint/admin", body=body
                 )
             )
-        if waiting.list_page(status="waiting", limit=1, cursor=None).purchases:
+        if waiting_purchases.list_page(status="waiting", limit=1, cursor=None).purchases:
             world.found.append("an applied purchase waits")
 
     world.begin(apply())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import re
+from collections import Counter
 from collections.abc import Iterator
 from configparser import ConfigParser
 from pathlib import Path
@@ -95,6 +96,21 @@ def test_every_function_and_class_exists() -> None:
     names = set(named_objects(PAGE)) - {"module.function"}
     assert len(names) > 30
     assert {name for name in names if not is_defined(name)} == set()
+
+
+def test_every_function_is_listed() -> None:
+    table = PAGE.partition("| function | invoked by | does |")[2].partition("\n\n")[0]
+    rows = [line.split("|")[1].strip() for line in table.splitlines() if line.startswith("| ")]
+    listed = [name.strip() for row in rows for name in row.split(",")]
+    assert sorted(listed) == sorted(path.parent.name for path in ROOT.glob("functions/*/app.py"))
+
+
+def test_no_two_modules_have_the_same_name() -> None:
+    """Except in the packages of the providers, where the same parts have the same names."""
+    packages = {path.parent for path in LAYER.rglob("adapter.py")}
+    paths = [path for path in LAYER.rglob("*.py") if path.parent not in packages]
+    names = Counter(path.stem for path in paths if path.stem != "__init__")
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 def test_every_route_exists() -> None:

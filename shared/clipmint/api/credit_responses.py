@@ -12,7 +12,7 @@ from clipmint.lots import CreditKind
 
 if TYPE_CHECKING:
     from clipmint.credits.account import Account, Entry
-    from clipmint.purchases.waiting import Purchase
+    from clipmint.purchases.waiting_purchases import Purchase
 
 
 class CreditLot(BaseModel):

@@ -46,7 +46,7 @@ class Answer:
 
     @property
     def gone(self) -> bool:
-        """Whether the endpoint does not exist any more, and says so."""
+        """Whether the endpoint has responded that it does not exist any more (410)."""
         return self.status == HTTPStatus.GONE
 
 

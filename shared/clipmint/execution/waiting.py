@@ -15,8 +15,8 @@ from clipmint.jobs.job import Job, Stage
 from clipmint.settings import ProviderSettings
 
 SUBMIT_SECONDS = 180
-"""How long the state Submit lasts, with the call to the provider and the wait for its webhook, as
-the state machine says. The function must end earlier than that."""
+"""How long the state Submit lasts, with the call to the provider and the wait for its webhook: the
+timeout in the state machine. The function must end earlier than that."""
 
 
 def plan(job: Job, stage: Stage) -> dict[str, Any]:

@@ -82,7 +82,7 @@ def fail_waiting(task_token: str, failure: Failed) -> bool:
 
 
 def hand_over(task_token: str, plan: Mapping[str, Any]) -> bool:
-    """End Submit's wait with ``PollNeeded``, so that Track polls as the plan says. False if no
+    """End Submit's wait with ``PollNeeded``, so that Track polls by the plan. False if no
     execution waits for the token."""
     client = aws.step_functions()
     try:

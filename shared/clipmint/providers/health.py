@@ -1,7 +1,7 @@
 """How the providers are doing, counted for the owner's alarms.
 
 Every answer is counted as the provider's fault or not. An answer that refuses the owner's account
-(its key or its funds) raises an alarm of its own, whatever we had asked.
+(its key or its funds) raises an alarm of its own, for each kind of request.
 """
 
 from __future__ import annotations

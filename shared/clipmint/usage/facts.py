@@ -1,7 +1,7 @@
 """What one job or orphan adds to the counters: pure functions of the job.
 
-A fact has a key. The same job or orphan always has the same key, and no other has it, so whoever
-counts can leave out what was counted before. Its time, model and provider are the same each time,
+A fact has a key. The same job or orphan always has the same key, and no other has it, so
+what was counted before can be left out. Its time, model and provider are the same each time,
 too: they follow from what is never changed afterwards.
 """
 

@@ -1,7 +1,7 @@
 """What is counted about jobs: numbers, credits, and a histogram of their durations.
 
 A histogram has a bucket for each power of `RATIO` seconds. So a percentile of it is wrong by at
-most `ERROR`, whatever the durations are, and histograms can be added up.
+most `ERROR` for all durations, and histograms can be added up.
 """
 
 from __future__ import annotations

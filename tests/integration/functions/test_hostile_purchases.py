@@ -13,7 +13,7 @@ import pytest
 from clipmint import clock
 from clipmint.credits.account import Account
 from clipmint.lots import CreditKind
-from clipmint.purchases import pack_store, stores, waiting
+from clipmint.purchases import pack_store, stores, waiting_purchases
 from clipmint.purchases.pack import Pack
 from functions.admin.app import handler as admin
 from functions.purchases.app import MOST_BYTES
@@ -413,7 +413,7 @@ def test_a_purchase_that_is_credited_cannot_be_dismissed_after_a_crash(
     """The function crashed after the credits had moved, and the store has not repeated its call."""
     results(wire.intent(metadata={"clipmint_product": "credits-500"}))
     with monkeypatch.context() as patch:
-        patch.setattr(waiting, "no_longer", lambda _: None)
+        patch.setattr(waiting_purchases, "no_longer", lambda _: None)
         results(checkout())
     [found] = owner("GET", "/v1/admin/purchases").body["purchases"]
     path = f"/v1/admin/purchases/{found['purchase_id']}"
