@@ -143,7 +143,7 @@ def delete_project(project_id: ProjectId) -> Response[None]:
 
 @app.post(
     "/v1/projects/<project_id>/scenes",
-    summary="Add a scene behind the others",
+    summary="Add a scene after the others",
     description="A project has up to 50 scenes.",
     **http_api.created(
         SceneAnswer, InvalidRequest, TooManyScenes, ProjectNotFound, TemporarilyUnavailable

@@ -1,9 +1,9 @@
 """Submit: send a job's next stage to a provider, at most once, and wait for the webhook.
 
 The state Submit invokes this function with a task token and lasts until the token is used. If the
-provider must be polled soon, the state ends at once and Track takes over. Without a task token the
-function returns what Track needs: so does the state StartPolling, which follows when the wait was
-in vain, and so did the state Submit of earlier versions, whose executions may still run.
+provider must be polled soon, the state ends immediately and Track begins. Without a task token the
+function returns what Track needs. The state StartPolling does so, which follows if no webhook came
+during the wait, and so did the state Submit of earlier versions, whose executions may still run.
 
 After a failed generation the execution returns here: if the video was declined for its content,
 both stages may be made again, once.

@@ -1,4 +1,4 @@
-"""Track: store the task token where the webhook finds it, and poll the provider now and then.
+"""Track: store the task token where the webhook finds it, and poll the provider at intervals.
 
 The first turn only stores the token, because the webhook usually arrives. Later turns begin when a
 wait has timed out, and also poll. So does every turn after the deadline: no job is given up without

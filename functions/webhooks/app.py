@@ -1,6 +1,6 @@
 """What providers call when a submission is finished.
 
-It does without the resolver of the other HTTP functions. That one parses and validates a user's
+It does not use the resolver of the other HTTP functions: that one parses and validates a user's
 JSON; here the provider signs the body's bytes, and its adapter reads them.
 """
 

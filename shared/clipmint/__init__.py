@@ -2,7 +2,7 @@
 
 import gc
 
-# A cold start creates many objects and hardly any garbage. By default Python looks through all of
-# them dozens of times, which is a tenth of the processor time of an import. Later collections are
-# rarer, too: an invocation frees nearly all of its objects without them.
+# A cold start creates many objects and frees few. By default Python searches them for garbage
+# dozens of times, which takes a tenth of the processor time of an import. Later collections become
+# rarer, too. That is fine: an invocation frees nearly all of its objects without them.
 gc.set_threshold(10_000)

@@ -117,7 +117,7 @@ def count(metric: Metric, value: float = 1, **dimensions: str) -> None:
 def emit(values: Mapping[Metric, float], **dimensions: str) -> None:
     """Emit metrics that share their dimensions, in one log line.
 
-    The line is printed at once: the function may be killed before the invocation ends.
+    The line is printed immediately: the function may be killed before the invocation ends.
     """
     line = AmazonCloudWatchEMFProvider()
     for metric, value in values.items():

@@ -1,4 +1,4 @@
-"""What a provider's list of prices asks for one generation, as data of a route. Pure.
+"""The price of one generation in a provider's list of prices, as data of a route. Pure.
 
 A route may state its list price. For an endpoint of the default catalog that states none,
 `clipmint.catalog.known_list_prices` has it. It is used where the provider does not report a cost.
@@ -32,7 +32,7 @@ class ListRate(_Part):
 class ListPrice(_Part):
     """A provider's list price, per generation or per second.
 
-    ``unit`` is ``USD``, or what the provider sells; then ``unit_usd_micros`` is what it asks for
+    ``unit`` is ``USD``, or what the provider sells; then ``unit_usd_micros`` is its price of
     one, in millionths of a USD. ``source`` and ``as_of`` state where the price was read, and when.
     """
 

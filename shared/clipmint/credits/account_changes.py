@@ -291,7 +291,7 @@ def resolve(
     """End a job's holds: capture those of ``captured_stages``, release the others.
 
     A release repays the debt first, with what has not ended, and returns the rest to the same lots.
-    What belongs to a lot that has ended expires at once.
+    What belongs to a lot that has ended expires immediately.
 
     Parameters
     ----------

@@ -54,7 +54,7 @@ from clipmint.stages import StepName
 router = new_router()
 
 _ENDING = {StepName.STORING_VIDEO, StepName.FINALIZING}
-"""The steps behind the provider's: the video exists, and is being stored."""
+"""The steps after the provider's: the video exists, and is being stored."""
 
 
 class UploadImage(Body):

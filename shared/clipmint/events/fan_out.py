@@ -1,4 +1,4 @@
-"""Give an event to the endpoints that want it: record a delivery for each, and queue it."""
+"""Record and queue a delivery of an event for each endpoint that is subscribed to its type."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from clipmint.events.queue import Message
 
 
 def deliver(event: Event, found: Iterable[Endpoint]) -> None:
-    """Record and queue an event for those of the endpoints that want it. If we crash in between,
-    the record of the stream is read again, finds the delivery, and queues it."""
+    """Record and queue an event for the endpoints that are subscribed to its type.
+
+    If we crash in between, the record of the stream is read again: then the delivery exists, and is
+    queued."""
     for endpoint in found:
         if endpoint.wants(event.type):
             begin(endpoint.endpoint_id, event)
@@ -27,7 +29,7 @@ def begin(endpoint_id: str, event: Event) -> str:
 
 
 def begin_again(endpoint_id: str, delivery_id: str) -> deliveries.Delivery:
-    """Deliver an event again, at once, with the same id.
+    """Deliver an event again immediately, with the same id.
 
     The message is queued before the round is begun. If we crash in between, the function that
     receives it begins the round; in the other order nothing would make the round's attempts.

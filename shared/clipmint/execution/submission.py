@@ -1,7 +1,12 @@
 """Submissions: send a job's next stage to a provider, at most once.
 
-The job records how far an earlier attempt came, and `clipmint.execution.submission_plan` decides
-from that what to do next. Each step is recorded before the next one begins.
+An attempt has these phases. Each is recorded before the next one begins, and a crash between two of
+them is the recovery point of the next attempt (`clipmint.execution.submission_plan`):
+
+1. The uploaded images of the job are kept (`clipmint.projects.used_images`).
+2. Per route: ``sending``, with a new task id and the task token of the execution.
+3. The call of the provider. What it did before a crash is unknown.
+4. By its answer: ``sent`` and the provider's id · ``refused``, then the next route · ``unknown``.
 
 A model may have several routes. The next route is tried only if the one before certainly does not
 have the task, and for a reason that lies with its provider. All of it happens inside the same hold.

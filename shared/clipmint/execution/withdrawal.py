@@ -20,8 +20,8 @@ def cancel_or_record(job: Job, stage: Stage, *, unanswered: set[str] | None = No
     """Cancel the task of a stage that was given up. If it is made anyway, or failed and is billed,
     record it as an orphan.
 
-    A task that has begun is recorded at once, with what it may cost: the provider bills it if it
-    succeeds, and the webhook that reports this may be lost. If the provider gives no answer, its
+    A task that has begun is recorded immediately, with what it may cost: the provider bills it if
+    it succeeds, and the webhook that reports this may be lost. If the provider gives no answer, its
     webhook reports what was made, so the task is recorded now only if it sends none.
 
     Parameters

@@ -44,11 +44,11 @@ CHECK_SECONDS = 8.0
 second or two, or until S3 times out. The function's own time-out is well after that."""
 
 READERS = 4
-"""Images read at once, at most 20 MB each. They are decoded one after the other."""
+"""Images read in parallel, at most 20 MB each. They are decoded one after the other."""
 
 _PREFIX = "IMAGE#"
 
-# CloudFront and browsers revalidate the image, so an overwritten image is visible at once.
+# CloudFront and browsers revalidate the image, so an overwritten image is visible immediately.
 _CACHE_CONTROL = "no-cache"
 
 # Decoding one image may take half a gigabyte of memory.
@@ -87,7 +87,7 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """An uploaded image that a request wants to use, and the URL in the request."""
+    """An uploaded image that a request uses, and the URL in the request."""
 
     image_id: str
     key: str
@@ -229,8 +229,8 @@ def _wanted(user_id: str, urls: Iterable[str]) -> Iterator[_Wanted]:
 
 
 def _check_all(user_id: str, wanted: list[_Wanted], deadline: float) -> None:
-    """Check a few images in parallel. Each valid one gets its record at once; the first error ends
-    the loop."""
+    """Check a few images in parallel. Each valid one gets its record immediately; the first error
+    ends the loop."""
     with ThreadPoolExecutor(min(READERS, len(wanted))) as readers:
         checks = [readers.submit(_check, user_id, one, deadline) for one in wanted]
         try:

@@ -6,7 +6,7 @@ The window is one item, written before the order and after it; the order itself 
 key as any other (`clipmint.orders.placing`).
 
 Every write is conditional on the item that was read, so two simultaneous requests get one key. A
-crash before the first write leaves nothing. After a crash behind it, a retry finds the key, and by
+crash before the first write leaves nothing. After a crash after it, a retry finds the key, and by
 it the job if there is one. After a crash before the last write, the window stays open until the
 function's time-out and some seconds more.
 """

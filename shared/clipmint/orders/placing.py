@@ -2,7 +2,7 @@
 
 The sequence makes it safe. First one transaction holds the credits and records the job; then the
 job's execution is started, with the job's id as its name. After a crash before the transaction
-nothing exists. After a crash behind it the retry finds the job by its id and starts the execution
+nothing exists. After a crash after it, the retry finds the job by its id and starts the execution
 again, which does nothing if it was started. If the client does not retry, the sweep starts it.
 """
 

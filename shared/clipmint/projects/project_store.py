@@ -119,7 +119,7 @@ class ListedProjects:
 def list_for_user(user_id: str, *, limit: int, cursor: str | None) -> ListedProjects:
     """A user's projects, newest first (strongly consistent), without those that cannot be read.
 
-    The index sorts projects by time and contains no scenes. A page starts behind the project in its
+    The index sorts projects by time and contains no scenes. A page starts after the project in its
     cursor, so projects that are created meanwhile do not shift it.
 
     Raises `InvalidRequest` for a cursor that is not one of ours.

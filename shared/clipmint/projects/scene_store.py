@@ -86,7 +86,7 @@ def states_of(project: Project, scenes: Sequence[Scene]) -> list[SceneState]:
 
 
 def add(user_id: str, project_id: str, new: NewScene) -> Scene:
-    """Add a scene behind the others.
+    """Add a scene after the others.
 
     Raises `InvalidRequest`, `ProjectNotFound`, `TooManyScenes`.
     """

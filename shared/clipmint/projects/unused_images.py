@@ -1,13 +1,13 @@
 """Uploaded images that are never used: until when they are kept, and their deletion.
 
 ``POST /v1/images`` makes a project with the attributes ``unused``, ``expires_at`` and ``look_at``.
-They are removed, for good, by the first change of the project, or when a job sends the image to a
+They are removed permanently by the first change of the project, or when a job sends the image to a
 provider. Such a project is never deleted by us. The others are in the index `by_expiry`:
 
 - after `project.FORM_LIFE` they are looked at: without an image, the project is deleted;
 - after ``expires_at`` the project is deleted with its image.
 
-A job and the deletion may want the same image at the same moment. Both write the project's item
+A job and the deletion may need the same image at the same moment. Both write the project's item
 under a condition, so one of them wins: after `used_images.keep` the deletion finds no ``unused``
 attribute, and after the project is marked as ``deleting``, `used_images.keep` returns False and the
 job ends free of charge.

@@ -57,7 +57,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 _BUSY = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 _ACCOUNT = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.FORBIDDEN})
-# A proxy sends these when it stopped waiting for either side; what happened behind it is unknown.
+# A proxy sends these when it stopped waiting for either side; what the server did is unknown.
 _INCONCLUSIVE = frozenset({HTTPStatus.REQUEST_TIMEOUT, 499})
 
 

@@ -13,8 +13,8 @@ sets when it buys.
 
 Assumptions, which Apple's documentation does not settle for credits:
 
-- An upgrade that takes effect at once is a new, paid transaction, so it is credited; a downgrade
-  takes effect with the next renewal.
+- An upgrade that takes effect immediately is a new, paid transaction, so it is credited; a
+  downgrade takes effect with the next renewal.
 - A trial and a free offer are not paid. What a family member shares changes nothing for the others,
   neither when it begins nor when it is revoked.
 - ``revocationPercentage`` counts thousandths of a percent. The reversal of a refund in part returns

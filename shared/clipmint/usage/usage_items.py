@@ -10,7 +10,7 @@
 ======================  ==========================================  ===============================
 
 The counters are attributes of an item, with the names in `usage.figures`. The keys of what was
-counted are in ``counted`` for good, so nothing is ever counted twice, however late it is passed
+counted are in ``counted`` permanently, so nothing is ever counted twice, however late it is passed
 again. An item per hour keeps that set small: a user has at most 60 jobs in an hour unless the owner
 allows more.
 """

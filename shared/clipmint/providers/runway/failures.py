@@ -59,7 +59,7 @@ BY_STATUS: Mapping[int, Failed] = {
 """Rejections of a submission. Any other 4xx is `UNKNOWN_CODE`."""
 
 BY_FIELD: Mapping[str, Failed] = {
-    "promptImage": _UNREADABLE,  # fetched at once; needs no redirect, HEAD, a length (docs)
+    "promptImage": _UNREADABLE,  # fetched immediately; needs no redirect, HEAD, a length (docs)
     "referenceImages": _UNREADABLE,
     "model": _OURS,  # no longer offered
 }
