@@ -5,13 +5,12 @@ The headers name no https, which loopback does not use.
 """
 
 import json
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
-from types import TracebackType
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any
 from urllib.parse import urlsplit
 
 from local.issuer import ADMIN_SCOPE, AUDIENCE
+from local.loopback_server import LoopbackServer
 from local.sign_in import CLIENT_ID
 from operations.console import CONFIG, INDEX, content_type, read_files
 
@@ -24,10 +23,11 @@ CONTENT_SECURITY_POLICY = (
 SCOPE = "openid profile"
 
 
-class Console:
+class Console(LoopbackServer):
     """The console's HTTP server, in a thread, on a free port of 127.0.0.1."""
 
     def __init__(self, api_url: str, issuer: str) -> None:
+        super().__init__()
         self._config = json.dumps(
             {
                 "api_url": api_url,
@@ -42,25 +42,8 @@ class Console:
                 },
             }
         ).encode()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}/"
-        self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1})
-        self._thread.daemon = True
-        self._thread.start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self.url = f"{self.origin}/"
+        self.serve(self._handler())
 
     def _file(self, path: str) -> bytes | None:
         name = path.removeprefix("/") or INDEX

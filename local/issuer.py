@@ -12,10 +12,8 @@ import json
 import os
 import time
 from collections.abc import Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
-from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
@@ -24,6 +22,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from jwt.algorithms import RSAAlgorithm
 
+from local.loopback_server import LoopbackServer
 from local.sign_in import AUTHORIZE, OPERATOR, NotAccepted, SignIns
 
 AUDIENCE = "clipmint-local"
@@ -77,10 +76,11 @@ class Signer:
         return jwt.encode(payload, self._key, algorithm="RS256", headers={"kid": KEY_ID})
 
 
-class Issuer:
+class Issuer(LoopbackServer):
     """The issuer's HTTP server, in a thread, on a free port of 127.0.0.1."""
 
     def __init__(self, key_file: Path) -> None:
+        super().__init__()
         key = generate_private_key(public_exponent=65537, key_size=2048)
         pem = key.private_bytes(
             serialization.Encoding.PEM,
@@ -91,11 +91,8 @@ class Issuer:
         with os.fdopen(descriptor, "wb") as file:
             file.write(pem)
         self._documents: dict[str, bytes] = {}
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self.url = self.origin
         self.signer = Signer(self.url, key)
-        self._server.RequestHandlerClass = self._handler()
         self._documents[KEYS] = _encoded({"keys": [_public_jwk(key)]})
         self._documents[DISCOVERY] = _encoded(
             {
@@ -110,25 +107,7 @@ class Issuer:
                 "id_token_signing_alg_values_supported": ["RS256"],
             }
         )
-        self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1})
-        self._thread.daemon = True
-        self._thread.start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self.serve(self._handler())
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         documents, signer, sign_ins = self._documents, self.signer, SignIns()
