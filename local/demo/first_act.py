@@ -78,19 +78,25 @@ class FirstAct:
     def run(self, orders: Sequence[Order]) -> None:
         """Run the act. Raises what `App` raises, and TimeoutError if a job does not end."""
         with self._app, self._owner:
-            self._buy_credits()
-            jobs = self._price(orders)
-            self._start(jobs)
-            self._watch(jobs)
-            self._account_after(jobs)
-            completed = [job for job in jobs if job.video["status"] == "completed"]
-            self._download(completed)
-            for job in jobs:
-                self._inspect(job)
+            jobs, completed = self._make(orders)
             failed = [] if self._real else [self._fail_one(failing(orders[0]))]
             self._journal([*jobs, *failed])
             for job in completed[:1]:
                 self._inspector.show(job.job_id, job.name, job.polls)
+
+    def _make(self, orders: Sequence[Order]) -> tuple[list[Job], list[Job]]:
+        """Buy credits, order the videos, follow and download them. Returns all jobs, and those that
+        were completed."""
+        self._buy_credits()
+        jobs = self._price(orders)
+        self._start(jobs)
+        self._watch(jobs)
+        self._account_after(jobs)
+        completed = [job for job in jobs if job.video["status"] == "completed"]
+        self._download(completed)
+        for job in jobs:
+            self._inspect(job)
+        return jobs, completed
 
     def _buy_credits(self) -> None:
         self._screen.heading("A user buys credits")

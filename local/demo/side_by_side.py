@@ -25,15 +25,7 @@ class SideBySide(FirstAct):
     def run_all(self, orders: Sequence[Order], rerouted: Order) -> None:
         """Run the demo. Raises what `App` raises, and TimeoutError if a job does not end."""
         with self._app, self._owner:
-            self._buy_credits()
-            jobs = self._price(orders)
-            self._start(jobs)
-            self._watch(jobs)
-            self._account_after(jobs)
-            completed = [job for job in jobs if job.video["status"] == "completed"]
-            self._download(completed)
-            for job in jobs:
-                self._inspect(job)
+            jobs, completed = self._make(orders)
             self._compare(completed)
             self._journal(jobs)
             first, second = rerouted.provider, SECOND
