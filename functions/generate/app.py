@@ -147,7 +147,8 @@ def _start_clips(
 )
 def estimate_video(request: GenerationRequest) -> Estimate:
     user_id = _user(request)
-    return Estimate(**_compare(user_id, video_orders.quote(user_id, request).credits))
+    quoted = video_orders.quote(user_id, request)
+    return Estimate(**_compare(user_id, quoted.credits), cached=quoted.source is not None)
 
 
 @app.post(

@@ -15,7 +15,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from clipmint.execution import submission, waiting
+from clipmint.execution import submission, waiting, workflow
 
 CALL_MS = 60_000
 """What one call to a provider may take at worst, with room to record its answer."""
@@ -26,6 +26,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     job, stage, stored = submission.send_next_stage(
         event["job_id"], lambda: context.get_remaining_time_in_millis() > CALL_MS, task_token
     )
-    if task_token is not None:
+    if task_token is not None and job.source_job_id is not None:
+        workflow.finish(task_token, stage)  # the file of an identical job is its own now
+    elif task_token is not None:
         waiting.wait(job, stage, task_token, stored=stored)
     return waiting.plan(job, stage)

@@ -112,9 +112,17 @@ def model(*providers: str, **changes: Any) -> Model:
     return Model.model_validate(described | changes)
 
 
-def order(world: World, model_id: str, *, key: str = "the-key-of-one-order", **how: Any) -> Script:
-    """Order a video, and repeat the call until there is a response."""
-    body = {"model_id": model_id, "prompt": f"a fox in the snow, {key}"}
+def order(
+    world: World,
+    model_id: str,
+    *,
+    key: str = "the-key-of-one-order",
+    prompt: str | None = None,
+    **how: Any,
+) -> Script:
+    """Order a video, and repeat the call until there is a response. Without a ``prompt``, each key
+    has its own."""
+    body = {"model_id": model_id, "prompt": prompt or f"a fox in the snow, {key}"}
 
     def ask() -> Any:
         return world.http(
@@ -391,6 +399,55 @@ def _(world: World) -> None:
     world.offer(made)
     world.grant(USER, CREDITS)
     world.begin(order(world, made.model_id, attempts=1))
+
+
+# ── Identical orders ─────────────────────────────────────────────────────────────────────────────
+
+
+def order_twice(world: World, *, again_after: float, **changes: Any) -> None:
+    """One user orders the same video twice, under two keys, of a model that allows one to answer
+    the other."""
+    made = model("fal", **{"identical": {"credits": 2}} | changes)
+    world.offer(made)
+    world.grant(USER, CREDITS)
+    for number, key in enumerate(("the-first-key-of-two", "the-second-key-of-two")):
+        again = order(world, made.model_id, key=key, prompt="the same fox")
+        world.begin(again, in_seconds=number * again_after)
+
+
+def delete_nth(world: World, number: int) -> Script:
+    """Delete one of the jobs, and repeat the call until there is a response."""
+    if len(job_ids := world.job_ids()) <= number:
+        return
+
+    def ask() -> Any:
+        return world.http("cancel", "DELETE", f"/v1/videos/{job_ids[number]}", user=USER)
+
+    yield from world.persistently(ask)
+
+
+@scenario("identical, answered from the first", "completed", "completed")
+def _(world: World) -> None:
+    order_twice(world, again_after=300)
+
+
+@scenario("identical, both at once", "completed", "completed")
+def _(world: World) -> None:
+    order_twice(world, again_after=0)
+
+
+@scenario("identical, the first fails", "failed", "failed")
+def _(world: World) -> None:
+    world.network.arm("fal", "runner_error")
+    order_twice(world, again_after=8)
+
+
+@scenario("identical, the first is deleted", "completed", "completed")
+def _(world: World) -> None:
+    """The second job keeps the file, until it is deleted, too."""
+    order_twice(world, again_after=300)
+    world.begin(delete_nth(world, 0), in_seconds=1_800)
+    world.begin(delete_nth(world, 1), in_seconds=3_600)
 
 
 # ── Two stages, and many clips ───────────────────────────────────────────────────────────────────

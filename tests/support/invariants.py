@@ -303,7 +303,13 @@ def _payment_violations(now: Snapshot) -> Iterator[str]:
         aside = stages.get((job_id, name), {}).get("earlier", ())
         if times > 1 + sum(one.get("request_id") is not None for one in aside):
             yield f"{name} of job {job_id} was paid for {times} times"
+    sources = {job["job_id"]: job.get("source_job_id") for job in now.jobs}
     for (job_id, name), stage in stages.items():
+        if source := sources[job_id]:
+            theirs = stages.get((source, name), {}).get("asset")
+            if stage.get("asset") not in (None, theirs):
+                yield f"{name} of job {job_id} is not the file of its source"
+            continue
         files = sum(one.get("asset") is not None for one in tries_of(stage))
         if files > (paid := now.paid.get((job_id, name), 0)):
             yield f"{name} of job {job_id} has a file that no provider made: {files}, {paid} paid"
@@ -369,10 +375,17 @@ def left_behind(now: Snapshot) -> list[str]:
     this holds once every user has a final response.
     """
     deleted = {job["job_id"] for job in now.jobs if job.get("deleted")}
+    shown = {
+        stage["asset"]["key"].rpartition("/")[0]
+        for job in now.jobs
+        if not job.get("deleted")
+        for stage in (job.get(name, {}) for name in STAGES)
+        if "asset" in stage
+    }
     return [
         f"{now.user_id}: {key} is still there, though its job was deleted"
         for _, key in sorted(now.objects)
-        if deleted & set(key.split("/"))
+        if deleted & set(key.split("/")) and key.rpartition("/")[0] not in shown
     ]
 
 

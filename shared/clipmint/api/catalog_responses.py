@@ -11,7 +11,7 @@ from clipmint.catalog.pricing import Price, public_price
 
 _OF_THE_OWNER = {
     *("aliases", "available", "routes", "deadline_seconds", "poll_seconds"),
-    *("tolerance", "expected_seconds"),
+    *("tolerance", "expected_seconds", "identical"),
     *("parameters", "allowed", "defaults", "price"),
 }
 """Not shown, or shown in another form."""

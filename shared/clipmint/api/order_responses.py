@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from clipmint.jobs.job import Job, JobStatus
 from clipmint.stages import STAGES
@@ -20,6 +20,7 @@ class Accepted(BaseModel):
     status: str
     credits_used: int
     credits_remaining: int
+    cached: bool = Field(False, description="Answered with the file of an identical job of yours")
 
     @classmethod
     def of(cls, job: Job) -> Self:
@@ -32,6 +33,7 @@ class Accepted(BaseModel):
             "status": JobStatus.PENDING.value,  # as in the first response, also in a replay
             "credits_used": job.credits,
             "credits_remaining": job.balance_after,
+            "cached": job.source_job_id is not None,
         }
 
 
@@ -100,6 +102,9 @@ class Estimate(BaseModel):
     credits: int
     available: int
     affordable: bool
+    cached: bool = Field(
+        False, description="An identical job of yours would answer the order, at this price"
+    )
 
 
 class SceneEstimate(Estimate):

@@ -43,6 +43,7 @@ class Video(BaseModel):
     scene_id: str | None
     stages: list[VideoStage]
     credits_used: int
+    cached: bool = Field(description="Answered with the file of an identical job of yours")
     expected_seconds: int | None = Field(
         description="From the order to the video, estimated when it was ordered"
     )
@@ -87,6 +88,7 @@ class Video(BaseModel):
                 for stage in job.stages
             ],
             credits_used=job.credits_used,
+            cached=job.source_job_id is not None,
             expected_seconds=job.expected_seconds,
             video_url=video_url,
             thumbnail_url=thumbnail_url,

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from clipmint import aws, clock
 from clipmint.api.video_responses import Video
 from clipmint.errors import JobNotFound, JobRunning
+from clipmint.execution import identical
 from clipmint.jobs import job_store
 from clipmint.jobs.job import Asset, Job, JobStatus
 from clipmint.media import signed_urls, storage
@@ -42,11 +43,23 @@ def answer(job: Job) -> Video:
 def remove(job: Job) -> None:
     """Hide a job that has ended, and delete its media. May be repeated.
 
+    A file that an identical job refers to stays until the last of them is deleted: each hides its
+    job first, and the last one to do so finds all of them hidden.
+
     Raises `JobRunning`, and `TemporarilyUnavailable` if DynamoDB did not write it.
     """
     # Hide the job first. If we crash before its media are removed, a retry still finds the job.
-    if job_store.hide(job.job_id) is None:
+    hidden = job_store.hide(job.job_id)
+    if hidden is None:
         raise JobRunning("A running video cannot be deleted", details="Cancel it first")
+    if not identical.is_shared(hidden):
+        _delete_media(hidden)
+    source = job_store.get(hidden.source_job_id) if hidden.source_job_id else None
+    if source is not None and source.deleted and not identical.is_shared(source):
+        _delete_media(source)
+
+
+def _delete_media(job: Job) -> None:
     # Everything with the job's prefix, which includes what a killed attempt left there.
     s3 = aws.s3()
     storage.delete_all(s3, os.environ["VIDEOS_BUCKET"], storage.job_prefix(job.user_id, job.job_id))
@@ -75,7 +88,8 @@ def expiry_of(job: Job) -> datetime | None:
     if job.status is not JobStatus.COMPLETED:
         return None
     days = VideoSettings.read().video_retention_days
-    return job.created_at + timedelta(days=days) if days else None
+    stored_after = job.source_created_at or job.created_at
+    return stored_after + timedelta(days=days) if days else None
 
 
 def _url(video: Asset, key: str | None) -> str | None:

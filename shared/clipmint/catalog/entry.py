@@ -100,6 +100,14 @@ class AllowedSettings(_Frozen):
     duration: list[int] = []
 
 
+class Identical(_Frozen):
+    """Whether a video answers a later order of the same user that is identical, and at which price
+    in credits. ``days``: only if the video was ordered so many days ago at most."""
+
+    credits: Annotated[int, Field(ge=0, le=1_000_000)]
+    days: Annotated[int, Field(ge=1, le=365)] = 7
+
+
 class Entry(_Frozen):
     """One entry of the catalog.
 
@@ -114,7 +122,8 @@ class Entry(_Frozen):
     between polls while no webhook arrives; the last one repeats. A first wait of three minutes or
     more costs one state transition less: Submit waits itself, for three minutes, and polling begins
     then. ``expected_seconds`` is how long a generation takes until recent ones show it.
-    ``tolerance`` is what a video may differ by from its order.
+    ``tolerance`` is what a video may differ by from its order. ``identical`` lets a finished video
+    answer an identical order; None: never.
     """
 
     model_id: ModelId
@@ -142,6 +151,7 @@ class Entry(_Frozen):
     expected_seconds: Annotated[int, Field(ge=1, le=86_400)] | None = Field(
         None, exclude_if=lambda seconds: seconds is None
     )
+    identical: Identical | None = Field(None, exclude_if=lambda identical: identical is None)
     tolerance: Tolerance = Field(DEFAULT, exclude_if=lambda tolerance: tolerance == DEFAULT)
 
     @model_validator(mode="after")

@@ -85,6 +85,7 @@ def _is_plain(model: Model) -> bool:
         and not any(one.__pydantic_extra__ for one in settings)
         and model.tolerance == DEFAULT
         and model.expected_seconds is None
+        and model.identical is None
     )
 
 

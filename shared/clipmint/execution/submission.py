@@ -19,7 +19,7 @@ import uuid
 from collections.abc import Callable
 
 from clipmint.catalog.route import Route
-from clipmint.execution import doubt, waiting
+from clipmint.execution import doubt, identical, waiting
 from clipmint.execution.sending import (
     Attempt,
     ImageExpired,
@@ -69,9 +69,12 @@ def send_next_stage(
 
     Raises
     ------
-    As `ensure_sent` does.
+    As `ensure_sent` does; for a job with a source, as `identical.take` does.
     """
     job, stage = _next_stage(job_id)
+    if job.source_job_id is not None:
+        identical.take(job, stage, job.source_job_id)
+        return job, stage, False
     try:
         stored = ensure_sent(job, stage, has_time, task_token)
     except SubmissionRejected:

@@ -59,11 +59,14 @@ def resume(stage: Stage) -> bool:
         return False
     if isinstance(stage.outcome, Failed):
         return fail_waiting(stage.task_token, stage.outcome)
+    return finish(stage.task_token, stage)
+
+
+def finish(task_token: str, stage: Stage) -> bool:
+    """End the wait for a stage whose file exists. False if no execution waits for the token."""
     client = aws.step_functions()
     try:
-        client.send_task_success(
-            taskToken=stage.task_token, output=json.dumps({"stage": stage.name})
-        )
+        client.send_task_success(taskToken=task_token, output=json.dumps({"stage": stage.name}))
     except _not_waiting(client):
         return False
     return True

@@ -226,7 +226,9 @@ class Job:
     ``status`` is stored as ``pending`` until the job ends: ``processing`` follows from the stages.
     ``deadline`` is that of the current stage, in epoch seconds. ``revision`` counts the changes of
     the item. ``image_url`` is the first frame: the URL in the request, or the image that the image
-    stage made. ``batch_id`` identifies the call that started a clip.
+    stage made. ``batch_id`` identifies the call that started a clip. A job with a
+    ``source_job_id`` is answered with the file of that identical job, which was ordered at
+    ``source_created_at``; ``shared_with`` are the jobs that refer to the file of this one.
     """
 
     job_id: str
@@ -253,6 +255,9 @@ class Job:
     failure: FailureCode | None = None
     deleted: bool = False
     orphans: tuple[Orphan, ...] = ()
+    source_job_id: str | None = None
+    source_created_at: datetime | None = None
+    shared_with: tuple[str, ...] = ()
 
     @property
     def is_terminal(self) -> bool:

@@ -108,6 +108,9 @@ class JobItem(Model):
     failure = UnicodeAttribute(null=True)
     deleted = BooleanAttribute(null=True)
     orphans: ListAttribute[Any] = ListAttribute(null=True)
+    source_job_id = UnicodeAttribute(null=True)
+    source_created_at = UnicodeAttribute(null=True)
+    shared_with: ListAttribute[Any] = ListAttribute(null=True)
     # The filter of the table's stream cannot look into a list.
     newest_orphan = UnicodeAttribute(null=True)
     # An attribute for each kind of stage.
@@ -127,6 +130,8 @@ def to_item(job: Job) -> JobItem:
         del attributes[
             "orphans"
         ]  # `orphans.record` expects no attribute or a list that is not empty
+    if not job.shared_with:
+        del attributes["shared_with"]
     return JobItem(open=None if job.is_terminal else OPEN, **attributes)
 
 

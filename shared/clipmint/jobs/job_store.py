@@ -24,6 +24,7 @@ from clipmint.jobs.job import (
     Earlier,
     Handle,
     Job,
+    JobStatus,
     Refusal,
     Stage,
     Submission,
@@ -396,6 +397,20 @@ def _first_run(stage: Stage) -> Earlier:
         outcome=stage.outcome,
         asset=stage.asset,
     )
+
+
+def share(source_id: str, job_id: str) -> bool:
+    """Record on a completed job that another one refers to its file. False if it was deleted.
+
+    Raises `TemporarilyUnavailable`.
+    """
+    shared = JobItem.shared_with
+    condition = (
+        JobItem.job_id.exists()
+        & JobItem.deleted.does_not_exist()
+        & (JobItem.status == JobStatus.COMPLETED.value)
+    )
+    return _update(source_id, [shared.set((shared | []).append([job_id]))], condition) is not None
 
 
 def hide(job_id: str) -> Job | None:

@@ -44,6 +44,7 @@ _FAILURE_BY_ERROR: Mapping[str, FailureCode] = {
     "SourceUnavailable": FailureCode.MEDIA_UNAVAILABLE,
     "DeadlineExceeded": FailureCode.DEADLINE_EXCEEDED,
     "ProviderNotConfigured": FailureCode.OWNER_ACCOUNT,
+    "SourceFailed": FailureCode.PROVIDER_ERROR,
 }
 
 

@@ -103,6 +103,12 @@ def public_url(key: str) -> str:
     return f"{ImagesSettings.read().images_base_url}/{key}"
 
 
+def location_of(url: str) -> tuple[str, str] | None:
+    """Bucket and key of an upload of ours; None for another URL."""
+    key = upload_urls.upload_key_in(url)
+    return None if key is None else (ImagesSettings.read().images_bucket, key)
+
+
 def new_upload(user_id: str, project_id: str, content_type: str) -> Upload:
     """A form for one image of a project. ``content_type`` is one of `storage.IMAGE_EXTENSIONS`.
 

@@ -18,7 +18,7 @@ from clipmint.jobs.job import ImageOrder, Job, JobStatus, Stage
 from clipmint.orders import offers, wording
 from clipmint.orders.idempotency_keys import Order
 from clipmint.projects.project import Project, Scene
-from clipmint.stages import VIDEO
+from clipmint.stages import OURSELVES, VIDEO
 
 
 def check_prompt(model: Model, prompt: str, field: str = "prompt") -> None:
@@ -71,6 +71,26 @@ def new_stage(
         tolerance=None if model.tolerance == DEFAULT else model.tolerance,
         expected_seconds=round(estimate.seconds) if estimate else None,
     )
+
+
+SOURCE_SECONDS = 3_600
+"""How long a job waits for the file of its source, from the source's deadline or from now on."""
+
+
+def stage_from(source: Job, credits_: int, now: datetime) -> tuple[Stage, int]:
+    """The stage of a job that is answered with the file of ``source``, and its deadline. No
+    provider executes it."""
+    stage = Stage(
+        name=VIDEO,
+        routes=(),
+        provider=OURSELVES,
+        endpoint=OURSELVES,
+        credits=credits_,
+        poll_seconds=(SOURCE_SECONDS,),
+        deadline_seconds=SOURCE_SECONDS,
+    )
+    begins = clock.epoch(now) if source.is_terminal else max(source.deadline, clock.epoch(now))
+    return stage, begins + SOURCE_SECONDS
 
 
 def _routes_for(kind: Kind, routes: Sequence[Route]) -> list[Route]:

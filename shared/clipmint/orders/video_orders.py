@@ -4,35 +4,46 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from clipmint import clock
+from clipmint import aws, clock
 from clipmint.catalog.model import Model, Settings
 from clipmint.catalog.route import kind_of
-from clipmint.credits import holds
+from clipmint.credits import holds, ledger
 from clipmint.credits.account import Limits
-from clipmint.errors import ImageRequired
+from clipmint.errors import ImageRequired, try_again
 from clipmint.jobs.job import Job, JobStatus
 from clipmint.media import uploads
 from clipmint.media.image_urls import check_image_url
-from clipmint.orders import new_jobs, offers, placing
+from clipmint.orders import identical_orders, new_jobs, offers, placing
 from clipmint.orders.idempotency_keys import Order
+from clipmint.orders.identical_orders import Identical
 from clipmint.orders.order_requests import GenerationRequest
 from clipmint.projects import project_store
 from clipmint.projects.project import no_project
 from clipmint.settings import ImagesSettings
 from clipmint.stages import VIDEO
 
+ATTEMPTS = 5
+"""Attempts at one order while simultaneous orders of the same video are recorded."""
+
 
 @dataclass(frozen=True, slots=True)
 class Quote:
     """The result of checking a request against the catalog: the model, its settings, the price.
 
-    ``image_url`` is the first frame: the request's own, or the image of its project.
+    ``image_url`` is the first frame: the request's own, or the image of its project. ``identical``
+    is what was found of identical orders; None if none can answer this one.
     """
 
     model: Model
     settings: Settings
     credits: int
     image_url: str | None
+    identical: Identical | None = None
+
+    @property
+    def source(self) -> Job | None:
+        """The identical job whose file answers the order, if there is one."""
+        return self.identical.source if self.identical else None
 
 
 def quote(user_id: str, request: GenerationRequest) -> Quote:
@@ -60,8 +71,12 @@ def quote(user_id: str, request: GenerationRequest) -> Quote:
                     details="image_url: required by this model; upload one to the project",
                 )
     model.check_images(image_url, request.last_image_url)
-    uploads.require_usable(user_id, [url for url in (image_url, request.last_image_url) if url])
-    return Quote(model, settings, model.credits(settings), image_url)
+    images = [url for url in (image_url, request.last_image_url) if url]
+    uploads.require_usable(user_id, images)
+    found = identical_orders.find(user_id, model, request.prompt, settings, images)
+    answered = model.identical if found and found.source else None
+    price = answered.credits if answered else model.credits(settings)
+    return Quote(model, settings, price, image_url, found)
 
 
 def start(order: Order, request: GenerationRequest, limits: Limits) -> tuple[Job, bool]:
@@ -81,29 +96,48 @@ def start(order: Order, request: GenerationRequest, limits: Limits) -> tuple[Job
         Nothing was held.
     """
 
-    def open_job() -> Job:
-        also_write = holds.NOTHING_ELSE
-        if request.project_id is not None:
-            last_job = project_store.update_last_job(
-                order.user_id, request.project_id, order.job_id
-            )
-            also_write = holds.AlsoWrite(updates=(last_job,))
+    def attempt() -> Job:
+        quoted = quote(order.user_id, request)
+        request.check_price(quoted.credits)
+        also_write = _also_write(order, request, quoted)
         try:
-            return holds.hold_and_record([_new_job(order, request)], limits, also_write)[0]
+            return holds.hold_and_record([_new_job(order, request, quoted)], limits, also_write)[0]
         except holds.AlsoWriteRefused:
-            raise no_project() from None  # its only condition is that the project exists
+            if not also_write.puts:
+                raise no_project() from None  # its only condition is that the project exists
+            raise
+
+    def open_job() -> Job:
+        return aws.retry_on_conflict(
+            attempt,
+            attempts=ATTEMPTS,
+            conflict=lambda error: isinstance(error, holds.AlsoWriteRefused),
+            otherwise=try_again("The same video is being ordered", details="Nothing was charged"),
+        )
 
     return placing.place_once(order, open_job)
 
 
-def _new_job(order: Order, request: GenerationRequest) -> Job:
-    quoted, now = quote(order.user_id, request), clock.now()
-    model = quoted.model
-    request.check_price(quoted.credits)
+def _also_write(order: Order, request: GenerationRequest, quoted: Quote) -> holds.AlsoWrite:
+    """The project's last job, and that the new job makes this content."""
+    updates: tuple[ledger.Update, ...] = ()
+    if request.project_id is not None:
+        updates = (project_store.update_last_job(order.user_id, request.project_id, order.job_id),)
+    makes_it = quoted.identical is not None and quoted.source is None
+    puts = quoted.identical.record(order.job_id).puts if quoted.identical and makes_it else ()
+    return holds.AlsoWrite(puts, updates)
+
+
+def _new_job(order: Order, request: GenerationRequest, quoted: Quote) -> Job:
+    model, source, now = quoted.model, quoted.source, clock.now()
     kind = kind_of(quoted.image_url, request.last_image_url)
-    stage = new_jobs.new_stage(
-        VIDEO, model, quoted.credits, kind=kind, fallback=request.fallback, of=quoted.settings
-    )
+    if source is None:
+        stage = new_jobs.new_stage(
+            VIDEO, model, quoted.credits, kind=kind, fallback=request.fallback, of=quoted.settings
+        )
+        deadline = new_jobs.deadline_of(stage, now)
+    else:
+        stage, deadline = new_jobs.stage_from(source, quoted.credits, now)
     return Job(
         job_id=order.job_id,
         user_id=order.user_id,
@@ -118,7 +152,9 @@ def _new_job(order: Order, request: GenerationRequest) -> Job:
         last_image_url=request.last_image_url,
         fingerprint=order.fingerprint,
         stages=(stage,),
-        deadline=new_jobs.deadline_of(stage, now),
+        deadline=deadline,
         created_at=now,
         updated_at=now,
+        source_job_id=source.job_id if source else None,
+        source_created_at=source.created_at if source else None,
     )
