@@ -33,14 +33,19 @@ class Outgoing:
     found: list[str] = field(default_factory=list)
 
     def put(
-        self, entries: Iterable[Mapping[str, Any]], files: Mapping[tuple[str, str], str]
+        self,
+        entries: Iterable[Mapping[str, Any]],
+        files: Mapping[tuple[str, str], str],
+        sources: Mapping[str, str],
     ) -> None:
-        """What PutEvents was called with; ``files`` are the files that are stored by then."""
+        """What PutEvents was called with. ``files`` are the files that are stored by then, and
+        ``sources`` are, by job, the jobs that made them."""
         for entry in entries:
             detail = json.loads(entry["Detail"])
             self.put_on_bus.append(detail)
             job_id = detail["data"].get("job_id", "")
-            stored = any(f"/{job_id}/" in key and key.endswith(".mp4") for _, key in files)
+            made_by = sources.get(job_id, job_id)
+            stored = any(f"/{made_by}/" in key and key.endswith(".mp4") for _, key in files)
             if detail["type"] == "video.completed" and not stored:
                 self.found.append(f"job {job_id} was reported completed without its video")
             if entry["DetailType"] != detail["type"] or entry["Source"] != "clipmint":

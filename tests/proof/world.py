@@ -355,7 +355,8 @@ class World:
         return self.boundary.aws(service, operation, call)  # type: ignore[no-any-return]
 
     def _put_events(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        self.outgoing.put(params["Entries"], files=records.files(self.aws))
+        sources = {job["job_id"]: job.get("source_job_id", job["job_id"]) for job in self.jobs()}
+        self.outgoing.put(params["Entries"], records.files(self.aws), sources)
         return {"FailedEntryCount": 0, "Entries": [{} for _ in params["Entries"]]}
 
     def _read_streams(self) -> None:
