@@ -95,6 +95,7 @@ def _not_as_told(scenario: Scenario, world: World, points: tuple[Point, ...]) ->
             yield f"there are {len(ends)} jobs, not {len(scenario.ends)}"
         yield from _untrue(world)
     told = {(job_id, stage) for job_id, stage, made in world.billed() if made["deliveries"]}
+    by_id = {job["job_id"]: job for job in world.jobs()}
     for expected, job in zip(scenario.ends, world.jobs_in_order(), strict=False):
         # One crash must not cost a user the video. Exceptions: it cannot be known whether the video
         # was ordered (the provider's response is lost, and it sends no webhook), or the user
@@ -103,6 +104,9 @@ def _not_as_told(scenario: Scenario, world: World, points: tuple[Point, ...]) ->
         allowed = {"SUBMIT_UNKNOWN"} if (job["job_id"], stage) not in told else set()
         if "cancel" in scenario.name:
             allowed.add("CANCELLED")
+        source = by_id.get(job.get("source_job_id", ""))
+        if source is not None and source["status"] != "completed":
+            allowed.add("PROVIDER_ERROR")  # the source is one of these jobs itself
         if (
             len(points) == 1
             and expected == "completed" != job["status"]

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from clipmint.execution import sending, waiting, workflow
+from clipmint.execution import identical, sending, waiting, workflow
 from clipmint.execution.sending import LEAST_SECONDS
 from clipmint.execution.sweeping import DEADLINE_GRACE
 from clipmint.jobs import job_store
@@ -232,6 +232,7 @@ def test_a_broken_url_is_given_up_within_hours_and_an_unreachable_bucket_is_not(
         ("Submit", "JobFinished"),
         ("Submit", "DeadlineExceeded"),
         ("Submit", "ProviderNotConfigured"),
+        ("Submit", "SourceFailed"),
         ("Submit", "GenerationFailed"),
         ("Submit", "PollNeeded"),
         ("Submit", "States.Timeout"),
@@ -240,6 +241,7 @@ def test_a_broken_url_is_given_up_within_hours_and_an_unreachable_bucket_is_not(
         ("StartPolling", "JobFinished"),
         ("StartPolling", "DeadlineExceeded"),
         ("StartPolling", "ProviderNotConfigured"),
+        ("StartPolling", "SourceFailed"),
         ("Track", "GenerationFailed"),
         ("Track", "JobFinished"),
         ("Migrate", "JobFinished"),
@@ -252,8 +254,8 @@ def test_a_permanent_error_is_not_retried(state: str, error: str) -> None:
 
 # Where a state's own errors come from: classes Lambda names the error after, and what wakes Track.
 RAISED_IN = {
-    "Submit": (sending, job_store, registry),
-    "StartPolling": (sending, job_store, registry),
+    "Submit": (sending, job_store, registry, identical),
+    "StartPolling": (sending, job_store, registry, identical),
     "Track": (job_store,),
     "Migrate": (files, job_store),
     "Settle": (),

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from clipmint import aws, clock
 from clipmint.api.video_responses import Video
 from clipmint.errors import JobNotFound, JobRunning
-from clipmint.execution import identical
 from clipmint.jobs import job_store
 from clipmint.jobs.job import Asset, Job, JobStatus
 from clipmint.media import signed_urls, storage
@@ -49,6 +48,9 @@ def remove(job: Job) -> None:
     Raises `JobRunning`, and `TemporarilyUnavailable` if DynamoDB did not write it.
     """
     # Hide the job first. If we crash before its media are removed, a retry still finds the job.
+    # Imported here: most users of this module delete nothing.
+    from clipmint.execution import identical  # noqa: PLC0415
+
     hidden = job_store.hide(job.job_id)
     if hidden is None:
         raise JobRunning("A running video cannot be deleted", details="Cancel it first")

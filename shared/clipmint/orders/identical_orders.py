@@ -40,7 +40,7 @@ class IdenticalItem(TableModel):
 @dataclass(frozen=True, slots=True)
 class Identical:
     """What was found for an order. ``source`` is the job whose file answers it; None if there is
-    none. ``seen`` is the job that the item names, whatever became of it."""
+    none. ``seen`` is the job that the item names, also if it cannot answer the order."""
 
     item_id: str
     days: int
