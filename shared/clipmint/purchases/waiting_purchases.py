@@ -78,6 +78,9 @@ def keep(report: Report, reason: Reason) -> None:
     except PutError as error:
         if not aws.condition_failed(error):
             raise
+    # Another event may have credited the payment before this write, and found nothing to end.
+    if payments.credited_user(report) is not None:
+        no_longer(report)
 
 
 def no_longer(report: Report) -> None:

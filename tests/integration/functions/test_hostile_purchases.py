@@ -15,6 +15,7 @@ from clipmint.credits.account import Account
 from clipmint.lots import CreditKind
 from clipmint.purchases import pack_store, stores, waiting_purchases
 from clipmint.purchases.pack import Pack
+from clipmint.purchases.payment_items import WaitingItem
 from functions.admin.app import handler as admin
 from functions.purchases.app import MOST_BYTES
 from tests.support import appstore_wire as apple
@@ -23,7 +24,7 @@ from tests.support.appstore_wire import USER, Signer
 from tests.support.clock import Clock
 from tests.support.gateway import Caller
 from tests.support.jobs import assert_adds_up, journal
-from tests.support.moto_aws import Aws, connect_stores
+from tests.support.moto_aws import Aws, client_of, connect_stores, hooked
 from tests.support.shop import deliver, results
 from tests.support.store_wire import Delivery, appstore, charge, checkout, dispute, revenuecat
 
@@ -409,6 +410,20 @@ def test_a_purchase_that_another_event_completes_waits_no_more(
     assert owner("GET", path).body["status"] == "applied"
     assert owner("GET", "/v1/admin/purchases").body["purchases"] == []
     assert owner("POST", f"{path}/dismiss").code == "PURCHASE_NOT_WAITING"
+
+
+def test_a_purchase_that_is_credited_while_it_is_kept_waits_no_more(owner: Caller) -> None:
+    others = [checkout()]
+
+    def meanwhile(**_: Any) -> None:
+        if others:
+            assert results(others.pop()) == ["applied"]
+
+    with hooked(client_of(WaitingItem), {"before-call.dynamodb.PutItem": meanwhile}):
+        results(wire.intent(metadata={"clipmint_product": "credits-500"}))
+    assert others == []
+    assert account().available == 500
+    assert owner("GET", "/v1/admin/purchases").body["purchases"] == []
 
 
 def test_a_purchase_that_is_credited_cannot_be_dismissed_after_a_crash(
