@@ -20,7 +20,11 @@ class Accepted(BaseModel):
     status: str
     credits_used: int
     credits_remaining: int
-    cached: bool = Field(False, description="Answered with the file of an identical job of yours")
+    cached: bool = Field(
+        False,
+        exclude_if=lambda cached: not cached,
+        description="Answered with the file of an identical job of yours; left out if not",
+    )
 
     @classmethod
     def of(cls, job: Job) -> Self:
@@ -103,7 +107,9 @@ class Estimate(BaseModel):
     available: int
     affordable: bool
     cached: bool = Field(
-        False, description="An identical job of yours would answer the order, at this price"
+        False,
+        exclude_if=lambda cached: not cached,
+        description="An identical job of yours would answer the order; left out if not",
     )
 
 

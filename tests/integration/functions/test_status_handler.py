@@ -76,6 +76,7 @@ def test_a_running_job_shows_its_progress_and_when_to_poll_again(call: Caller) -
         "scene_id": None,
         "stages": [{"name": "video", "credits": 32, "charged": False}],
         "credits_used": 32,
+        "cached": False,
         "expected_seconds": None,
         "video_url": None,
         "thumbnail_url": None,
