@@ -1,7 +1,7 @@
 """How long generations take, as recent ones show, and when to poll for the next. Pure.
 
-An estimate is of one model with one provider and the settings that matter most. Only polls teach it
-anything: a provider without webhooks does not report when it finished.
+An estimate is of one model with one provider and the settings that matter most. Only polls
+change it: a provider without webhooks does not report when it finished.
 """
 
 from __future__ import annotations
@@ -22,13 +22,19 @@ LONGEST_FIRST_WAIT = 170
 then no poll would be due when the result is likely."""
 
 _NEW_SHARE = 0.25
+"""The weight of the newest generation in an estimate."""
+
 _TO_THE_FRONT = 2
+"""Seconds by which the first poll moves earlier after one that found an old result."""
+
 _MOST_POLLS = 40
+"""Polls every `POLL_EVERY` seconds. After them the model's own last interval repeats."""
+
 _NOISE = 1.5
 """Seconds of deviation that polls cause by themselves."""
 
 MOST_ESTIMATES = 200
-"""Kept in one item. The one that was not changed for longest is dropped."""
+"""Kept in one item. The least recently changed one is dropped."""
 
 
 @dataclass(frozen=True, slots=True)

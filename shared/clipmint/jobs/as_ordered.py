@@ -14,8 +14,12 @@ from clipmint.jobs.job import Job, Stage
 from clipmint.media.files import VideoFacts
 
 _LEAST_MS = 500
+"""A smaller difference in duration is not reported: the last frame may end earlier or later."""
+
 _LINES = re.compile(r"(\d{3,4})p", re.IGNORECASE)
 _WORDS = {"2k": 1440, "4k": 2160}
+"""The shorter side of resolutions with a name, in pixels."""
+
 _RATIO = re.compile(r"(\d{1,4}):(\d{1,4})")
 _LARGEST_RATIO = 100
 """Of one side of a ratio such as 21:9. Larger numbers are pixels, as in 1280:720."""

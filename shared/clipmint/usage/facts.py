@@ -1,8 +1,8 @@
 """What one job or orphan adds to the counters: pure functions of the job.
 
-A fact has a key. The same job or orphan always has the same key, and no other has it, so
-what was counted before can be left out. Its time, model and provider are the same each time,
-too: they follow from what is never changed afterwards.
+A fact has a key. The same job or orphan always has the same key, and no other has it, so what was
+counted before can be left out. Its time, model and provider are the same each time, too: they
+follow from what is never changed afterwards.
 """
 
 from __future__ import annotations
