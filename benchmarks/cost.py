@@ -295,8 +295,9 @@ def measure(quick: bool) -> list[Figure]:
             simulator.change(generation_seconds=seconds)
         print(f"cost: {each * len(WAYS)} generations of {seconds:g} s", file=sys.stderr)
         found = _generate(stack, [way for way in WAYS for _ in range(each)])
-        model = Model.of(stack)
-        warm = [run for run in stack.invocations() if run.ended and not run.cold]
+        # The first sweep starts its worker, and another one follows within a minute.
+        wait_for(lambda: any(kind_of(run) == "sweep" for run in _warm(stack)), 150)
+        model, warm = Model.of(stack), _warm(stack)
     return [
         *_counts(found, warm),
         *_capacity(found),
@@ -304,6 +305,10 @@ def measure(quick: bool) -> list[Figure]:
         *_idle(model, [run for run in warm if kind_of(run) == "sweep"]),
         *_sizes(model),
     ]
+
+
+def _warm(stack: Stack) -> list[Invocation]:
+    return [run for run in stack.invocations() if run.ended and not run.cold]
 
 
 def _generate(
