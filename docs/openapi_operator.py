@@ -11,7 +11,9 @@ from clipmint.api import (
     project_responses,
     webhook_responses,
 )
+from clipmint.api import job_inspection_responses as jobs
 from clipmint.api import operator_responses as answers
+from clipmint.api.timestamps import from_epoch
 from clipmint.catalog.defaults import DEFAULT_CATALOG
 from clipmint.catalog.entry import Settings
 from clipmint.jobs.job import Job, JobStatus, Refusal, Stage, Submission, SubmissionState
@@ -57,7 +59,7 @@ _JOB = Job(
     completed_at=clock.from_iso(ENDED_AT),
     failure=FailureCode.PROVIDER_ERROR,
 )
-_ROW = answers.JobRow.of(_JOB)
+_ROW = jobs.JobRow.of(_JOB)
 _HOLD = credit_responses.JournalEntry(
     sequence=2,
     kind="hold",
@@ -104,20 +106,20 @@ RESPONSES: list[BaseModel] = [
         job_id=_JOB.job_id, action="settle", result="settled", status=JobStatus.FAILED
     ),
     action_bodies.AuditPage(actions=[_ACTION], next_cursor=None),
-    answers.JobRows(jobs=[_ROW], next_cursor=None),
-    answers.InspectedJob(
+    jobs.JobRows(jobs=[_ROW], next_cursor=None),
+    jobs.InspectedJob(
         **_ROW.model_dump(),
         current_step=progress(_JOB)[1],
         batch_id=None,
         updated_at=ENDED_AT,
-        deadline=answers.from_epoch(_JOB.deadline),
-        overdue_at=answers.from_epoch(_JOB.overdue_at),
-        order=answers.JobOrder.of(_JOB),
-        stages=[answers.StageAnswer.of(_JOB, stage) for stage in _JOB.stages],
+        deadline=from_epoch(_JOB.deadline),
+        overdue_at=from_epoch(_JOB.overdue_at),
+        order=jobs.JobOrder.of(_JOB),
+        stages=[jobs.StageAnswer.of(_JOB, stage) for stage in _JOB.stages],
         orphans=[],
-        charge=answers.JobCharge(held=0, captured=0, released=16, goodwill=0),
+        charge=jobs.JobCharge(held=0, captured=0, released=16, goodwill=0),
         costs=[
-            answers.JobCost(
+            jobs.JobCost(
                 stage="video",
                 provider="runway",
                 request_id="7e0b9d1a-3c55-4f2e-a6b1-9d8c7f6e5a33",
@@ -131,7 +133,7 @@ RESPONSES: list[BaseModel] = [
         provider_cost_usd_micros=0,
         entries=[_HOLD, _RELEASE],
         deliveries=[
-            answers.JobDelivery(
+            jobs.JobDelivery(
                 webhook_id="b7e1f0c2-4d3a-4c5b-9e8f-7a6b5c4d3e55",
                 delivery_id=f"{ENDED_AT}_{_EVENT}",
                 event_id=_EVENT,
@@ -146,11 +148,11 @@ RESPONSES: list[BaseModel] = [
             )
         ],
         timeline=[
-            answers.TimelineStep(at=ORDERED_AT, what="ordered", detail=_JOB.model_id),
-            answers.TimelineStep(at=ORDERED_AT, what="held", detail="video: 16 credits"),
-            answers.TimelineStep(at=REFUSED_AT, what="refused", detail="video: fal BUSY"),
-            answers.TimelineStep(at=ENDED_AT, what="released", detail="video: 16 credits"),
-            answers.TimelineStep(at=ENDED_AT, what="failed", detail="PROVIDER_ERROR"),
+            jobs.TimelineStep(at=ORDERED_AT, what="ordered", detail=_JOB.model_id),
+            jobs.TimelineStep(at=ORDERED_AT, what="held", detail="video: 16 credits"),
+            jobs.TimelineStep(at=REFUSED_AT, what="refused", detail="video: fal BUSY"),
+            jobs.TimelineStep(at=ENDED_AT, what="released", detail="video: 16 credits"),
+            jobs.TimelineStep(at=ENDED_AT, what="failed", detail="PROVIDER_ERROR"),
         ],
     ),
     answers.InspectedUser(
@@ -169,7 +171,7 @@ RESPONSES: list[BaseModel] = [
                 status=JobStatus.PROCESSING,
                 credits=16,
                 created_at=ORDERED_AT,
-                deadline=answers.from_epoch(_JOB.deadline),
+                deadline=from_epoch(_JOB.deadline),
             )
         ],
         counts=answers.UserCounts(open_jobs=1, open_clips=0, jobs_this_hour=1, entries=2),

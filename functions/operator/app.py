@@ -15,12 +15,10 @@ from clipmint import clock, cursors
 from clipmint.api import audit_trail, http_api, job_inspection, provider_states, usage_routes
 from clipmint.api.action_bodies import AuditedAction, AuditPage
 from clipmint.api.credit_responses import Credits, JournalEntry
+from clipmint.api.job_inspection_responses import InspectedJob, JobRow, JobRows
 from clipmint.api.operator_responses import (
     EntryPage,
-    InspectedJob,
     InspectedUser,
-    JobRow,
-    JobRows,
     OpenHold,
     OwnedModelRow,
     OwnedModels,

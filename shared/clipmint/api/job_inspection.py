@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from clipmint import clock
 from clipmint.api.credit_responses import JournalEntry
-from clipmint.api.operator_responses import (
+from clipmint.api.job_inspection_responses import (
     InspectedJob,
     JobCharge,
     JobCost,
@@ -16,8 +16,8 @@ from clipmint.api.operator_responses import (
     OrphanAnswer,
     StageAnswer,
     TimelineStep,
-    from_epoch,
 )
+from clipmint.api.timestamps import from_epoch
 from clipmint.api.webhook_responses import WebhookDelivery
 from clipmint.credits import ledger
 from clipmint.credits.account import Entry

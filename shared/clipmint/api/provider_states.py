@@ -6,12 +6,8 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from clipmint import clock
-from clipmint.api.operator_responses import (
-    ProviderAnswerSeen,
-    ProviderList,
-    ProviderState,
-    from_epoch,
-)
+from clipmint.api.operator_responses import ProviderAnswerSeen, ProviderList, ProviderState
+from clipmint.api.timestamps import from_epoch
 from clipmint.catalog import model_store
 from clipmint.jobs import job_search
 from clipmint.jobs.job import Job
