@@ -114,6 +114,6 @@ class WaitingItem(Model):
     reason = UnicodeAttribute()
     status = UnicodeAttribute()
     received_at = UnicodeAttribute()
-    sequence = NumberAttribute()
+    sequence = NumberAttribute(null=True)
 
     by_sequence = BySequence()

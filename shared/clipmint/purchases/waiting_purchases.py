@@ -127,7 +127,8 @@ def _start_key(cursor: str) -> dict[str, dict[str, Any]]:
 
 
 def _milliseconds(moment: datetime) -> int:
-    return round(moment.timestamp() * 1_000)
+    # As `clock.iso` cuts it, from which a cursor is made.
+    return round(clock.from_iso(clock.iso(moment)).timestamp() * 1_000)
 
 
 def _id_of(report: Report) -> str:

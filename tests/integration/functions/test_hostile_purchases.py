@@ -358,6 +358,7 @@ def test_an_invoice_that_the_balance_of_the_customer_has_paid_grants_nothing() -
 
 
 def test_purchases_that_wait_are_listed_newest_first_in_pages(owner: Caller, hands: Clock) -> None:
+    hands.forward(seconds=0.0006)  # a cursor has milliseconds, and a clock more
     for number in range(7):
         results(revenuecat(transaction_id=str(number), product_id="unknown"))
         if number % 3:  # some arrive in the same millisecond
