@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from clipmint.api import audit_trail
+from clipmint.api.audit_trail import AuditItem
 from clipmint.credits import ledger
 from clipmint.events import bus
 from clipmint.events.changes import VIDEO_COMPLETED, Event
@@ -20,7 +20,6 @@ from clipmint.jobs import job_search
 from clipmint.providers import circuit
 from clipmint.providers.base import Submitted
 from clipmint.usage import counting
-from functions.actions import app as actions
 from tests.proof import memory
 from tests.proof.__main__ import write
 from tests.proof.boundary import Effect, Point
@@ -155,14 +154,17 @@ def test_an_action_that_happens_before_it_is_recorded_is_detected(
 ) -> None:
     """A deliberate mutation: the entry of the audit trail is written after the action."""
 
-    def late(app: Any, next_middleware: Callable[[Any], Any]) -> Any:
-        response = next_middleware(app)
-        return audit_trail.record(app, lambda _: response)
-
     scenario = SCENARIOS["the owner cancels"]
     whole = play(scenario, aws_clients)
     assert whole.found == ()
-    monkeypatch.setattr(actions.app, "_router_middlewares", [late])
+    save = AuditItem.save
+
+    def late(item: AuditItem, actions: Any) -> None:
+        item.state = "done"
+        save(item)
+
+    monkeypatch.setattr(AuditItem, "save", lambda _: None)
+    monkeypatch.setattr(AuditItem, "update", late)
     monkeypatch.setattr(memory, "_AT_IMPORT", memory.taken())
     found = [
         sentence
