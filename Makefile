@@ -63,6 +63,8 @@ SAM := .envs/sam/bin/sam
 DEV := .venv/.synced
 STACK := $(DEV) .envs/emulator/.synced .envs/lambda/.synced .envs/lambda-media/.synced \
   .envs/lambda-appstore/.synced
+# The tests, compiled before the first run: else each of its processes compiles all of them.
+COMPILED := .venv/.compiled
 SAM_READY := .envs/sam/.synced
 CHECKOV_READY := .envs/checkov/.synced
 # Runware's two official SDKs have the same import name, so contract tests run each in its own
@@ -111,10 +113,10 @@ sign: $(DEV)  ## Sign a store's event on standard input: make -s sign OF=stripe|
 env: $(STACK)  ## Print variables that point the AWS CLI to the running stack: eval "$(make -s env)"
 	@$(RUN)python -m local env
 
-test: $(STACK) $(SAM_READY) $(SDKS) $(AWSCLI) .envs/docs/.synced $(if $(SLOW),$(CLIENTS) $(BROWSER) .envs/peers/.synced)  ## Run the tests; TESTS=tests/unit runs some, SLOW=1 all
+test: $(COMPILED) $(STACK) $(SAM_READY) $(SDKS) $(AWSCLI) .envs/docs/.synced $(if $(SLOW),$(CLIENTS) $(BROWSER) .envs/peers/.synced)  ## Run the tests; TESTS=tests/unit runs some, SLOW=1 all
 	$(RUN)pytest $(PYTEST_OPTIONS) $(if $(SLOW),,-m "not slow") $(TESTS)
 
-check: $(STACK) $(SAM_READY) $(CHECKOV_READY) .envs/docs/.synced  ## Lint, types, template, state machine, imports, OpenAPI, site
+check: $(COMPILED) $(STACK) $(SAM_READY) $(CHECKOV_READY) .envs/docs/.synced  ## Lint, types, template, state machine, imports, OpenAPI, site
 	$(RUN)ruff check
 	$(RUN)ruff format --check
 	$(RUN)mypy $(TYPED)
@@ -189,6 +191,10 @@ $(UV_READY):
 
 $(DEV): uv.lock | $(UV_READY)
 	$(SYNC)
+	@touch $@
+
+$(COMPILED): | $(DEV)
+	@$(RUN)pytest -q --collect-only > /dev/null || true  # the tests show what is wrong
 	@touch $@
 
 .envs/emulator/.synced: GROUPS := --only-group emulator
