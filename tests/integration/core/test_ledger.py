@@ -12,7 +12,7 @@ import pytest
 from pynamodb.exceptions import TransactWriteError
 
 from clipmint import clock
-from clipmint.credits import grants, holds, ledger
+from clipmint.credits import account_changes, grants, holds, ledger
 from clipmint.credits.account import Limits
 from clipmint.errors import (
     InsufficientCredits,
@@ -69,6 +69,22 @@ def test_opening_a_job_holds_its_price_and_records_it_at_once(aws: Aws) -> None:
     assert (account.available, account.held, account.open_jobs, account.hour_jobs) == (68, 32, 1, 1)
     [_, hold] = journal("user-1")
     assert (hold.kind, hold.job_id, hold.stage, hold.credits) == ("hold", asked.job_id, "video", 32)
+
+
+def test_an_entry_of_the_journal_is_never_overwritten(aws: Aws) -> None:
+    def hold(price: int) -> None:
+        before = ledger.account_of("user-1")
+        jobs = {"job-1": {"video": price}}
+        ledger.write((before, *account_changes.hold(before, jobs, LIMITS, clock.now())))
+
+    grants.grant("user-1", 100, "purchase-1")
+    hold(32)
+    with pytest.raises(TransactWriteError) as refused:
+        hold(5)
+    reasons = [reason.code for reason in refused.value.cancellation_reasons if reason]
+    assert reasons == ["ConditionalCheckFailed"]
+    assert [entry.credits for entry in journal("user-1")] == [100, 32]
+    assert ledger.account_of("user-1").held == 32
 
 
 def test_the_same_job_opened_again_is_found_and_held_once(aws: Aws) -> None:
