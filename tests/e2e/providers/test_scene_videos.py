@@ -282,12 +282,9 @@ def test_a_scene_cancelled_while_its_image_waits_costs_nothing(
     answer = ada.cancel(job_id)
     assert (answer.status_code, answer.json()["credits_released"]) == (200, 5)
     assert ada.video(job_id)["status"] == "cancelled"
-    assert [state for state, _ in groupby(way(stack, job_id))] == [
-        "Submit",
-        "Track",
-        "Submit",
-        "Settle",
-    ]
+    # Track, if it polls just then, or else the next Submit finds that the job has ended.
+    states = [state for state, _ in groupby(way(stack, job_id))]
+    assert states in (["Submit", "Track", "Settle"], ["Submit", "Track", "Submit", "Settle"])
     assert [kind for kind, _, _ in entries(ada)] == ["hold", "hold", "release", "release"]
     (pictured,) = submissions(stack, job_id)
     assert (pictured["deleted"], pictured["billed"]) == (True, False)

@@ -134,7 +134,8 @@ def back_and_forth(stack: Stack, own: dict[str, str], arns: dict[str, str], user
     balance = user.credits()
     point(stack, dict.fromkeys(arns, ""))
     assert stack.tables == own
-    assert user.credits()["available"] == 999_999
+    # On a busy machine the job that runs there may end meanwhile, which releases its hold.
+    assert user.credits()["available"] in {999_999, 999_999 + PRICE}
     point(stack, arns)
     assert user.credits() == balance
 
