@@ -24,6 +24,9 @@ class CreditLot(BaseModel):
 
 
 class Credits(BaseModel):
+    """Whole credits. Those ``held`` belong to jobs that have not ended. With a ``debt`` none are
+    available."""
+
     available: int
     held: int
     debt: int

@@ -65,6 +65,8 @@ def prices_of(job: Job) -> dict[str, int]:
 
 
 class StartedClip(BaseModel):
+    """One job of a call for clips."""
+
     scene_id: str
     job_id: str
     status: str
@@ -120,6 +122,8 @@ class SceneEstimate(Estimate):
 
 
 class ClipEstimate(BaseModel):
+    """What the clip of one scene would hold."""
+
     scene_id: str
     credits: int
 
@@ -132,6 +136,8 @@ class ClipsEstimate(Estimate):
 
 
 class Cancelled(BaseModel):
+    """A cancelled job. ``credits_released`` are available again."""
+
     job_id: str
     status: JobStatus
     credits_released: int
