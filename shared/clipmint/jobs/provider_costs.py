@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from clipmint.catalog.costs import Cost
+from clipmint.catalog.costs import REPORTED, Cost
 from clipmint.jobs.job import Job, Stage
 from clipmint.jobs.outcomes import Failed, FailureCode, Finished, Outcome, Succeeded
 
@@ -53,8 +53,11 @@ def list_price(job: Job, stage: Stage) -> Cost | None:
 
 
 def is_news(outcome: Outcome, recorded: Finished | None) -> bool:
-    """Whether a failed generation was billed, and what is recorded for it does not include that."""
-    billed = isinstance(outcome, Failed) and outcome.cost is not None and outcome.cost.micros > 0
+    """Whether a provider reports that it bills a failed generation, and what is recorded for it
+    does not include that."""
+    if not isinstance(outcome, Failed) or outcome.cost is None:
+        return False
+    billed = outcome.cost.source == REPORTED and outcome.cost.micros > 0
     return billed and (recorded is None or recorded.cost is None)
 
 

@@ -16,13 +16,13 @@ from clipmint.jobs.verdict import Verdict
 from clipmint.providers.base import Notice, ProviderUnavailable, WebhookRejected
 from functions.webhooks.app import handler
 from tests.support.gateway import Answer, Caller, Context, answer_of, event
-from tests.support.jobs import TASK_ID, begin_sending, open_job, refuse
+from tests.support.jobs import LISTED, TASK_ID, begin_sending, open_job, refuse
 from tests.support.moto_aws import Aws, write_keys
 from tests.support.scripted_provider import HANDLE, ScriptedProvider, ScriptedWebhookSender
 
-VIDEO = Succeeded("https://v3.fal.media/files/b/video.mp4")
+VIDEO = Succeeded("https://v3.fal.media/files/b/video.mp4", LISTED)
 GIVEN_UP = Verdict(JobStatus.FAILED, FailureCode.DEADLINE_EXCEEDED)
-DECLINED = Failed(FailureCode.CONTENT_POLICY, "flagged")
+DECLINED = Failed(FailureCode.CONTENT_POLICY, "flagged", cost=LISTED)
 
 
 @pytest.fixture

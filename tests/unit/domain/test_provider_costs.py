@@ -207,5 +207,6 @@ def test_a_billed_failure_is_news_unless_a_cost_is_recorded() -> None:
     assert provider_costs.is_news(billed, None)
     assert not provider_costs.is_news(billed, billed)
     free = Failed(DECLINED, cost=replace(PAID, micros=0))
-    for outcome in (Failed(DECLINED), free, Running(), Succeeded(URL, PAID)):
+    supposed = Failed(DECLINED, cost=LISTED)
+    for outcome in (Failed(DECLINED), free, supposed, Running(), Succeeded(URL, PAID)):
         assert not provider_costs.is_news(outcome, given_up)
