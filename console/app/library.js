@@ -171,6 +171,7 @@ function Details({ jobId, listed, close, changed, deleted }) {
     ...(job.completed_at ? [["Ended", moment(job.completed_at)]] : []),
     ...(job.video_expires_at ? [["Kept until", moment(job.video_expires_at)]] : []),
     [runs(job) ? "On hold" : "Charged", credits(job.credits_used)],
+    ...(job.cached ? [["File", "that of an identical video"]] : []),
   ];
   return html`
     <${Dialog} title=${job.prompt} onClose=${close}>

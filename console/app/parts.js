@@ -197,11 +197,12 @@ export function Confirmed({ label, question, act }) {
  * A button that asks for the price, shows it, and orders for that price after another click. If the
  * price has changed meanwhile, nothing is ordered, and the new price is shown.
  * @param {{label: string, disabled?: boolean,
- *   ask: () => Promise<{credits: number, available: number, affordable: boolean}>,
+ *   ask: () => Promise<{credits: number, available: number, affordable: boolean, cached?: boolean}>,
  *   order: (expected: number) => Promise<unknown>}} props
  */
 export function Priced({ label, disabled = false, ask, order }) {
   const [price, setPrice] = useState(/** @type {number | null} */ (null));
+  const [cached, setCached] = useState(false);
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState("");
   const run = async (/** @type {() => Promise<unknown>} */ action) => {
@@ -219,6 +220,7 @@ export function Priced({ label, disabled = false, ask, order }) {
   const first = () =>
     run(async () => {
       const found = await ask();
+      setCached(Boolean(found.cached));
       if (found.affordable) setPrice(found.credits);
       else setProblem(`This costs ${credits(found.credits)}. You have ${count(found.available)}.`);
     });
@@ -235,6 +237,7 @@ export function Priced({ label, disabled = false, ask, order }) {
             ${label} · ${credits(price)}
           </button>
           <button class="quiet" type="button" disabled=${busy} onClick=${() => setPrice(null)}>No</button>
+          ${cached && html`<small>You have an identical video: you would get its file again.</small>`}
         </span>`}
     ${problem && html`<${Alert}>${problem}<//>`}`;
 }

@@ -14,6 +14,7 @@ from PIL import Image
 
 from local import stores
 from local.issuer import TOKENS
+from local.stack import wait_for
 from tests.browser.pages import PHONE, violations
 from tests.browser.visitor import LOOPBACK, Visitor
 from tests.support import store_wire
@@ -205,7 +206,8 @@ def test_a_video_is_rendered_again_for_the_price_that_is_shown(ada: Visitor) -> 
     def state_another_price(route: Route) -> None:
         answer = route.fetch()
         asked.append(answer.json()["credits"])
-        route.fulfill(response=answer, json={**answer.json(), "credits": asked[0] + 1})
+        shown = {**answer.json(), "credits": asked[0] + 1, "cached": True}
+        route.fulfill(response=answer, json=shown)
 
     ada.page.route("**/v1/videos/estimate", state_another_price)
     ada.sign_in()
@@ -215,6 +217,7 @@ def test_a_video_is_rendered_again_for_the_price_that_is_shown(ada: Visitor) -> 
     dialog.get_by_role("button", name="Render again").click()
     seen = re.compile(r"^Render again · (\d+) credits$")
     priced = dialog.get_by_role("button", name=seen)
+    dialog.get_by_text("You have an identical video").wait_for()
     priced.click()
     dialog.get_by_text("The price has changed.").wait_for()
     assert len(ada.http("GET", "/v1/videos")["videos"]) == 1
@@ -305,7 +308,7 @@ def test_a_scene_becomes_an_image_and_then_a_video(ada: Visitor) -> None:
     # With its image, the same scene costs the video alone.
     scene.get_by_role("button", name="Render again").click()
     scene.get_by_role("button", name=re.compile(r"^Render again · \d+ credits$")).click()
-    ada.page.get_by_text("Scene 1 was ordered.").wait_for()
+    wait_for(lambda: len(ada.http("GET", "/v1/videos")["videos"]) == 2, 60, every=0.2)
     again = ada.http("GET", "/v1/videos")["videos"][0]
     assert [stage["name"] for stage in again["stages"]] == ["video"]
     assert again["credits_used"] < both
