@@ -142,7 +142,9 @@ export function renew() {
       const stored = await manager.getUser();
       user = stored?.refresh_token ? await manager.signinSilent() : null;
     } catch (error) {
-      if (!(error instanceof oidc.ErrorResponse) || error.error !== "invalid_grant") throw error;
+      // invalid_client: the session of an operator whose key is not kept.
+      const refused = error instanceof oidc.ErrorResponse && ["invalid_grant", "invalid_client"].includes(error.error ?? "");
+      if (!refused) throw error;
       user = null;
     }
     if (!user) {

@@ -16,6 +16,11 @@ PHONE: dict[str, Any] = {
 }
 
 
+ADD_REFRESH_TOKEN = """() => {
+  const key = Object.keys(sessionStorage).find((one) => one.startsWith("oidc.user:"));
+  const user = {...JSON.parse(sessionStorage[key]), refresh_token: "r1"};
+  sessionStorage[key] = JSON.stringify(user);
+}"""
 TOO_WIDE = """() => document.documentElement.scrollWidth <= innerWidth ? [] :
   [...document.querySelectorAll("body *")]
     .filter((one) => one.getBoundingClientRect().right > innerWidth)

@@ -15,7 +15,7 @@ from PIL import Image
 from local import stores
 from local.issuer import TOKENS
 from local.stack import wait_for
-from tests.browser.pages import PHONE, violations
+from tests.browser.pages import ADD_REFRESH_TOKEN, PHONE, violations
 from tests.browser.visitor import LOOPBACK, Visitor
 from tests.support import store_wire
 
@@ -368,13 +368,7 @@ def test_signing_out_forgets_the_token(ada: Visitor) -> None:
 def test_only_a_refused_refresh_token_ends_the_session(ada: Visitor) -> None:
     ada.sign_in()
     ada.page.get_by_label("100 credits available").wait_for()
-    ada.page.evaluate(
-        """() => {
-          const key = Object.keys(sessionStorage).find((one) => one.startsWith("oidc.user:"));
-          const user = {...JSON.parse(sessionStorage[key]), refresh_token: "r1"};
-          sessionStorage[key] = JSON.stringify(user);
-        }"""
-    )
+    ada.page.evaluate(ADD_REFRESH_TOKEN)
     anywhere = {"Access-Control-Allow-Origin": "*"}
     ada.page.route("**/v1/credits", lambda route: route.fulfill(status=401, headers=anywhere))
     ada.page.route(f"**{TOKENS}", lambda route: route.abort())

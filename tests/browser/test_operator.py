@@ -13,7 +13,7 @@ from local import stores
 from local.issuer import TOKENS
 from local.sign_in import OPERATOR
 from local.stack import wait_for
-from tests.browser.pages import PHONE, violations
+from tests.browser.pages import ADD_REFRESH_TOKEN, PHONE, violations
 from tests.browser.visitor import LOOPBACK, Visitor
 from tests.support import store_wire
 
@@ -132,6 +132,16 @@ def test_an_operator_key_is_sent_with_the_code_and_not_kept(
     assert ["client_secret=a-key-of-the-owner" in body for body in exchanged] == [True]
     assert "a-key-of-the-owner" not in page.evaluate("JSON.stringify(sessionStorage)")
     assert visitor.problems == []
+    # So the issuer does not renew the session.
+    anywhere = {"Access-Control-Allow-Origin": "*"}
+    page.evaluate(ADD_REFRESH_TOKEN)
+    page.route("**/v1/credits", lambda route: route.fulfill(status=401, headers=anywhere))
+    page.route(
+        f"**{TOKENS}",
+        lambda route: route.fulfill(status=401, headers=anywhere, json={"error": "invalid_client"}),
+    )
+    visitor.go("Credits")
+    page.get_by_text("Your session has ended.").wait_for()
 
 
 def test_an_operator_cancels_a_job_and_the_audit_says_why(

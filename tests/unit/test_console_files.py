@@ -66,6 +66,8 @@ def test_a_user_loads_no_module_of_the_operators_pages() -> None:
     for name, body in own.items():
         if not name.startswith(("app/operator/", "app/vendor/")):
             assert not re.findall(r'from "\./operator/', body), name
+    # An operator's page that is open reads nothing again by itself.
+    assert not any("polling" in own[name] for name in own if name.startswith("app/operator/"))
     assert own["app/main.js"].count('import("./operator/pages.js")') == 1
 
 
