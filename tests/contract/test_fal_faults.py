@@ -432,6 +432,18 @@ class TestAFile:
         with pytest.raises(av.error.InvalidDataError):
             av.open(io.BytesIO(answer.content))
 
+    def test_can_be_another_video_than_was_ordered(
+        self, fal: Simulator, http: httpx.Client
+    ) -> None:
+        _, url = made_video(http)
+        fal.arm("media_other")
+        with av.open(io.BytesIO(httpx.get(url).content), "r") as clip:
+            frames = list(clip.decode(video=0))
+            assert (frames[0].width, frames[0].height) == (320, 180)
+            assert not clip.streams.audio
+            assert clip.duration is not None
+            assert clip.duration / 1_000_000 == pytest.approx(1, abs=0.1)
+
     def test_can_redirect_elsewhere(self, fal: Simulator, http: httpx.Client) -> None:
         _, url = made_video(http)
         fal.arm("media_redirect", location="https://example.com/stolen.mp4")

@@ -177,6 +177,13 @@ def test_operator_lists_failed_jobs(pending: Job) -> None:
     assert (row["job_id"], row["failure_code"]) == (JOB_ID, "INTERNAL")
 
 
+def test_actions_cancels_a_job_for_its_owner(pending: Job) -> None:
+    answer = ask("actions")
+    assert (answer.status, answer.body["result"]) == (200, "cancelled")
+    assert now().status is JobStatus.CANCELLED
+    assert assert_adds_up(USER).available == 100
+
+
 def test_admin_reads_and_deletes_a_model(aws: Aws) -> None:
     answer = ask("admin-model-get")
     assert (answer.status, answer.body["version"]) == (200, 1)
