@@ -49,7 +49,8 @@ def failed(stack: RunningStack, ada: Customer) -> Mapping[str, str]:
     assert ada.until_ended(job_id)["status"] == "failed"
     until_execution_ended(stack, job_id)
     arn = stack.execution_arn(job_id)
-    return {"USER_ID": ada.user_id, "JOB_ID": job_id, "EXECUTION_ARN": arn}
+    found = {"USER_ID": ada.user_id, "JOB_ID": job_id, "EXECUTION_ARN": arn}
+    return found | {"api": stack.api_url, "admin": stack.token("ops", admin=True)}
 
 
 def test_every_recipe_runs_as_printed(
@@ -95,6 +96,13 @@ def test_a_failed_job_is_found_by_its_reason_and_by_its_user(
     assert '"S": "CONTENT_POLICY"' in about
     assert "ExecutionSucceeded" in about
     assert "message=job ended" in about
+
+
+def test_a_job_is_found_over_the_api(shell: Run, failed: Mapping[str, str]) -> None:
+    found = shell(recipe("Where is my video, where are my credits?"), **failed).stdout
+    assert f'{{"jobs":[{{"job_id":"{failed["JOB_ID"]}"' in found
+    assert '"failure_code":"CONTENT_POLICY"' in found
+    assert '"timeline":[' in found
 
 
 def test_failures_are_counted_by_their_reason(shell: Run, failed: Mapping[str, str]) -> None:
