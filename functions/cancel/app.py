@@ -28,6 +28,7 @@ app = http_api.resolver()
 )
 def cancel_video(job_id: Annotated[str, Path()]) -> Cancelled:
     job = cancellation.cancel(videos.find(http_api.user_of(app), job_id))
+    videos.remove_source(job)
     return Cancelled(
         job_id=job.job_id,
         status=job.status,

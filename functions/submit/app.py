@@ -16,6 +16,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from clipmint.execution import submission, waiting, workflow
+from clipmint.execution.identical import SourceRunning
 
 CALL_MS = 60_000
 """What one call to a provider may take at worst, with room to record its answer."""
@@ -23,9 +24,15 @@ CALL_MS = 60_000
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     task_token = event.get("task_token")
-    job, stage, stored = submission.send_next_stage(
-        event["job_id"], lambda: context.get_remaining_time_in_millis() > CALL_MS, task_token
-    )
+    try:
+        job, stage, stored = submission.send_next_stage(
+            event["job_id"], lambda: context.get_remaining_time_in_millis() > CALL_MS, task_token
+        )
+    except SourceRunning:
+        if task_token is None:
+            raise
+        workflow.retry_later(task_token)
+        return {}
     if task_token is not None and job.source_job_id is not None:
         workflow.finish(task_token, stage)  # the file of an identical job is its own now
     elif task_token is not None:

@@ -71,7 +71,7 @@ EXPECTED = {
     },
     "Cancel": {
         "LedgerTable": MONEY,
-        "JobsTable": JOB,
+        "JobsTable": f"{JOB} dynamodb:BatchGetItem",
         "ProviderKeys": KEYS,
         "GenerationStateMachine": WAKE,
         "VideosBucket": "s3:ListBucket",
@@ -147,6 +147,8 @@ EXPECTED = {
         "JobsTable": JOB,
         "ProjectsTable": "dynamodb:UpdateItem",
         "IdempotencyTable": CIRCUITS,
+        "VideosBucket": "s3:ListBucket",
+        "VideosBucket/*": "s3:GetObject",
         "ProviderKeys": KEYS,
         "GenerationStateMachine": WAKE,
     },

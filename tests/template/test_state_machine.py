@@ -19,6 +19,7 @@ from clipmint.execution.sending import LEAST_SECONDS
 from clipmint.execution.sweeping import DEADLINE_GRACE
 from clipmint.jobs import job_store
 from clipmint.media import files
+from clipmint.orders.new_jobs import SOURCE_SECONDS
 from clipmint.providers import registry
 from clipmint.stages import STAGES
 from tests.support import asl
@@ -281,6 +282,16 @@ def test_every_error_a_state_names_is_one_the_code_raises(state: str) -> None:
     waking = WAKING_ERRORS if state in {"Submit", "Track"} else set()
     by_aws = ("States.", "Lambda.")
     assert {error for error in named if not error.startswith(by_aws)} <= raised | waking
+
+
+@pytest.mark.parametrize("state", ["Submit", "StartPolling"])
+def test_a_job_waits_for_its_source_until_its_own_deadline(state: str) -> None:
+    found = retrier(state, "SourceRunning")
+    assert found["ErrorEquals"] == ["SourceRunning"]
+    assert found["MaxDelaySeconds"] <= 60
+    longest_of_a_model = 86_400
+    assert longest_seconds(found) >= longest_of_a_model + SOURCE_SECONDS
+    assert found["MaxAttempts"] * EVENTS_OF_A_POLL <= MOST_EVENTS
 
 
 def test_every_end_of_a_submission_is_known_to_the_state_machine() -> None:

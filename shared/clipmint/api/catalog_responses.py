@@ -6,12 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, JsonValue
 
+from clipmint.catalog.entry import Identical
 from clipmint.catalog.model import SETTING_NAMES, AllowedSettings, Model, Need, Settings
 from clipmint.catalog.pricing import Price, public_price
 
 _OF_THE_OWNER = {
     *("aliases", "available", "routes", "deadline_seconds", "poll_seconds"),
-    *("tolerance", "expected_seconds", "identical"),
+    *("tolerance", "expected_seconds"),
     *("parameters", "allowed", "defaults", "price"),
 }
 """Not shown, or shown in another form."""
@@ -38,6 +39,11 @@ class CatalogEntry(BaseModel):
     defaults: Settings
     presets: dict[str, Settings]
     price: Price
+    identical: Identical | None = Field(
+        None,
+        description="The price of an order that is identical to one of yours of the last days, and "
+        "is answered with its video; null: each order is a new video",
+    )
     expected_seconds: int | None = Field(
         description="How long a video with the default settings takes, estimated; null if unknown"
     )

@@ -56,7 +56,17 @@ def remove(job: Job) -> None:
         raise JobRunning("A running video cannot be deleted", details="Cancel it first")
     if not identical.is_shared(hidden):
         _delete_media(hidden)
-    source = job_store.get(hidden.source_job_id) if hidden.source_job_id else None
+    remove_source(hidden)
+
+
+def remove_source(job: Job) -> None:
+    """Delete the media of a deleted job that answered this one, which has ended or is hidden, if no
+    other job shows them. May be repeated."""
+    if job.source_job_id is None:
+        return
+    from clipmint.execution import identical  # noqa: PLC0415  (as in `remove`)
+
+    source = job_store.get(job.source_job_id)
     if source is not None and source.deleted and not identical.is_shared(source):
         _delete_media(source)
 

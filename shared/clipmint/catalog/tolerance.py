@@ -15,7 +15,7 @@ class Tolerance(BaseModel):
 
     ``duration_percent`` is of the ordered seconds; half a second is always allowed.
     ``size_percent`` is of the sides in pixels. 1000 allows everything. ``audio``: whether an order
-    with sound must have some, and a silent one none. ``otherwise``: ``keep`` delivers and charges a
+    with sound must have an audio track. ``otherwise``: ``keep`` delivers and charges a
     video that differs more, ``fail`` fails its job and releases the credits. In both cases the
     owner's alarm is raised.
     """

@@ -95,6 +95,17 @@ def hand_over(task_token: str, plan: Mapping[str, Any]) -> bool:
     return True
 
 
+def retry_later(task_token: str) -> bool:
+    """End Submit's attempt with ``SourceRunning``, which its state retries. False if no execution
+    waits for the token. An error of the function would be logged and counted as one."""
+    client = aws.step_functions()
+    try:
+        client.send_task_failure(taskToken=task_token, error="SourceRunning")
+    except _not_waiting(client):
+        return False
+    return True
+
+
 def _not_waiting(client: SFNClient) -> tuple[type[Exception], ...]:
     errors = client.exceptions
     return errors.TaskTimedOut, errors.TaskDoesNotExist, errors.InvalidToken

@@ -400,7 +400,8 @@ def _first_run(stage: Stage) -> Earlier:
 
 
 def share(source_id: str, job_id: str) -> bool:
-    """Record on a completed job that another one refers to its file. False if it was deleted.
+    """Record on a completed job that another one refers to its file. Once, however often it
+    is called. False if the job was deleted before.
 
     Raises `TemporarilyUnavailable`.
     """
@@ -409,8 +410,12 @@ def share(source_id: str, job_id: str) -> bool:
         JobItem.job_id.exists()
         & JobItem.deleted.does_not_exist()
         & (JobItem.status == JobStatus.COMPLETED.value)
+        & ~shared.contains(job_id)
     )
-    return _update(source_id, [shared.set((shared | []).append([job_id]))], condition) is not None
+    if _update(source_id, [shared.set((shared | []).append([job_id]))], condition) is not None:
+        return True
+    source = get(source_id)
+    return source is not None and job_id in source.shared_with
 
 
 def hide(job_id: str) -> Job | None:

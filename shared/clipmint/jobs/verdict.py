@@ -45,6 +45,7 @@ _FAILURE_BY_ERROR: Mapping[str, FailureCode] = {
     "DeadlineExceeded": FailureCode.DEADLINE_EXCEEDED,
     "ProviderNotConfigured": FailureCode.OWNER_ACCOUNT,
     "SourceFailed": FailureCode.PROVIDER_ERROR,
+    "SourceRunning": FailureCode.DEADLINE_EXCEEDED,
 }
 
 

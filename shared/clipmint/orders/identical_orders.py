@@ -23,7 +23,14 @@ from clipmint.credits import holds
 from clipmint.jobs import job_store
 from clipmint.jobs.job import Job, JobStatus
 from clipmint.media import uploads
+from clipmint.settings import VideoSettings
 from clipmint.tables import FromEnvironment, TableMeta
+
+MOST_COPIES = 100
+"""Jobs that one source answers: their ids are on its item, whose size is limited."""
+
+REMAINING = timedelta(days=1)
+"""For this long, at least, a file must still be kept when it answers an order."""
 
 
 class IdenticalItem(TableModel):
@@ -91,7 +98,12 @@ def find(
 
 
 def _is_usable(source: Job, days: int) -> bool:
-    if source.deleted or clock.now() - source.created_at > timedelta(days=days):
+    age = clock.now() - source.created_at
+    if source.deleted or age > timedelta(days=days) or len(source.shared_with) >= MOST_COPIES:
+        return False
+    # S3 deletes the file so many days after it was stored, which is after the order.
+    kept_days = VideoSettings.read().video_retention_days
+    if kept_days and age >= timedelta(days=kept_days) - REMAINING:
         return False
     return not source.is_terminal or source.status is JobStatus.COMPLETED
 

@@ -50,7 +50,7 @@ def new_stage(
 
     The stage keeps what its routes need for this ``kind`` of order, so that a change of the catalog
     does not change it. ``of`` are the settings that it is made with: how often it is polled follows
-    from how long such generations take.
+    from how long such generations take, if only one route can make it.
 
     Raises `ModelUnavailable`.
     """
@@ -64,7 +64,9 @@ def new_stage(
         provider=routes[0].provider,
         endpoint=routes[0].endpoint,
         credits=credits_,
-        poll_seconds=durations.intervals(model.poll_seconds, estimate),
+        poll_seconds=durations.intervals(
+            model.poll_seconds, estimate if len(routes) == 1 else None
+        ),
         deadline_seconds=model.deadline_seconds,
         image_order=image_order,
         settings=settings,

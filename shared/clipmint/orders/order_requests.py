@@ -74,12 +74,16 @@ class GenerationRequest(_OrderBody):
     fallback: bool = Field(
         True, description="False: only the first provider on offer, even if it is down"
     )
+    allow_cached: bool = Field(
+        True, description="False: make a new video even if an identical job of yours has one"
+    )
 
     def fingerprint(self) -> str:
         """SHA-256 of the request's values, independent of the order and spacing of the JSON."""
         values = self.model_dump(mode="json", exclude={"user_id"}, exclude_none=True)
-        if self.fallback:
-            del values["fallback"]  # stated or not, it is the same request
+        for name in ("fallback", "allow_cached"):
+            if values[name]:
+                del values[name]  # stated or not, it is the same request
         return _digest(values)
 
 

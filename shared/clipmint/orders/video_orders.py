@@ -73,9 +73,13 @@ def quote(user_id: str, request: GenerationRequest) -> Quote:
     model.check_images(image_url, request.last_image_url)
     images = [url for url in (image_url, request.last_image_url) if url]
     uploads.require_usable(user_id, images)
-    found = identical_orders.find(user_id, model, request.prompt, settings, images)
-    answered = model.identical if found and found.source else None
-    price = answered.credits if answered else model.credits(settings)
+    # An order for the first provider only is one for what that provider makes.
+    look = request.allow_cached and request.fallback
+    find = identical_orders.find
+    found = find(user_id, model, request.prompt, settings, images) if look else None
+    price = model.credits(settings)
+    if model.identical and found and found.source:
+        price = min(price, model.identical.credits)
     return Quote(model, settings, price, image_url, found)
 
 

@@ -86,6 +86,13 @@ def test_the_owners_estimate_decides_until_one_is_learned(
     assert longer.expected_seconds == 60
 
 
+def test_a_model_with_several_routes_is_polled_at_its_own_intervals() -> None:
+    """The estimate is of one provider, and another one may make the video."""
+    other = {"provider": "fal", "endpoint": "x/y", "body": {}}
+    offer(expected_seconds=60, routes=[*POLLED["routes"], other])
+    assert order().stages[0].poll_seconds == (15, 10, 10, 15)
+
+
 @pytest.mark.parametrize(
     ("outcome", "turn"),
     [(Failed(FailureCode.PROVIDER_ERROR), 2), (Running(), 2), (Succeeded(URL), 0)],

@@ -15,8 +15,10 @@ from clipmint.catalog.model import Model
 from clipmint.credits import grants, holds
 from clipmint.errors import TemporarilyUnavailable
 from clipmint.execution.identical import SourceFailed, SourceRunning
+from clipmint.execution.sending import DeadlineExceeded
 from clipmint.jobs import job_store
 from clipmint.jobs.job import Asset, Job, JobStatus
+from clipmint.jobs.job_items import JobItem
 from clipmint.jobs.outcomes import FailureCode
 from clipmint.jobs.verdict import Verdict, verdict
 from clipmint.media import storage
@@ -162,6 +164,39 @@ def test_an_old_video_is_made_again(hands: Clock) -> None:
     assert order().source_job_id is None
 
 
+@pytest.mark.parametrize(("days", "answered"), [(1, True), (2, False), (4, False)])
+def test_a_video_that_is_deleted_within_a_day_answers_nothing(
+    monkeypatch: pytest.MonkeyPatch, hands: Clock, days: int, *, answered: bool
+) -> None:
+    monkeypatch.setenv("VIDEO_RETENTION_DAYS", "3")
+    complete(order())
+    hands.forward(days=days)
+    assert (order().source_job_id is not None) is answered
+
+
+def test_a_user_can_order_a_new_video() -> None:
+    first = complete(order())
+    assert place(path="/estimate", allow_cached=False).body["credits"] == 10
+    assert order(allow_cached=False).source_job_id is None
+    assert order(allow_cached=True).source_job_id == first.job_id
+
+
+def test_an_order_for_the_first_provider_only_is_made() -> None:
+    complete(order())
+    assert order(fallback=False).source_job_id is None
+
+
+def test_a_source_answers_a_limited_number_of_orders() -> None:
+    first = complete(order())
+    ids = [f"job-{number}" for number in range(identical_orders.MOST_COPIES)]
+    JobItem(first.job_id).update([JobItem.shared_with.set(ids[1:])])
+    assert order().source_job_id == first.job_id
+    JobItem(first.job_id).update([JobItem.shared_with.set(ids)])
+    second = order()
+    assert second.source_job_id is None
+    assert order().source_job_id == second.job_id
+
+
 @pytest.mark.parametrize("failure", [FailureCode.PROVIDER_ERROR, FailureCode.CANCELLED])
 def test_after_a_failure_it_is_made_again(failure: FailureCode) -> None:
     first = order()
@@ -216,6 +251,17 @@ def test_the_owners_price_is_estimated_held_and_charged(price: int) -> None:
     assert (account.held, account.available) == (0, 90 - price)
 
 
+def test_a_copy_never_costs_more_than_a_new_video() -> None:
+    offer(identical={"credits": 50})
+    complete(order())
+    assert order().credits == 10
+
+
+def test_users_see_that_a_model_answers_identical_orders() -> None:
+    shown = Caller(status)("GET", "/v1/models/a-model").body
+    assert shown["identical"] == {"credits": 2, "days": 7}
+
+
 def test_an_order_that_expects_the_full_price_learns_the_new_one() -> None:
     complete(order())
     refused = place(expected_credits=10)
@@ -257,13 +303,38 @@ def test_nothing_is_sent_and_the_execution_goes_on(
     assert now(second.job_id).stages[0].submission is None
 
 
-def test_it_waits_for_a_source_that_still_runs() -> None:
+def test_it_waits_for_a_source_that_still_runs(aws: Aws) -> None:
     first, second = order(), order()
     assert second.source_job_id == first.job_id
+    aws.executions.sleeping.add("a-token")
+    send(second)  # ends the attempt without an error of the function
+    assert aws.executions.told == [("a-token", {"error": "SourceRunning"})]
     with pytest.raises(SourceRunning):
-        send(second)
+        submit({"job_id": second.job_id}, Context(remaining_ms=170_000))
     complete(first)
     assert finish(second).status is JobStatus.COMPLETED
+
+
+def test_it_waits_no_longer_than_its_deadline(hands: Clock) -> None:
+    order()
+    second = order()
+    hands.forward(seconds=second.deadline - clock.epoch(clock.now()))
+    with pytest.raises(DeadlineExceeded):
+        send(second)
+    # An execution of an earlier version ends with the other error.
+    for error in ("DeadlineExceeded", "SourceRunning"):
+        assert verdict(second, error).failure is FailureCode.DEADLINE_EXCEEDED
+
+
+def test_a_file_that_is_gone_answers_nothing_and_is_free() -> None:
+    first = complete(order())
+    second = order()
+    asset = first.stages[0].asset
+    assert asset
+    s3().delete_object(Bucket=BUCKET, Key=asset.key)
+    with pytest.raises(SourceFailed):
+        send(second)
+    assert now(first.job_id).shared_with == ()
 
 
 def test_it_fails_and_is_free_if_its_source_fails() -> None:
@@ -351,4 +422,26 @@ def test_a_job_that_waits_keeps_the_file_and_one_that_ended_without_it_does_not(
     assert files() == 2
     holds.settle(second.job_id, lambda _: Verdict(JobStatus.FAILED, FailureCode.INTERNAL))
     delete(second)
+    assert files() == 0
+
+
+def test_a_job_whose_source_was_deleted_meanwhile_still_gets_its_file() -> None:
+    first = complete(order())
+    second = order()
+    assert job_store.share(first.job_id, second.job_id)  # and a crash before the job's own record
+    assert job_store.share(first.job_id, second.job_id)
+    delete(first)
+    assert finish(second).stages[0].asset == first.stages[0].asset
+    assert now(first.job_id).shared_with == (second.job_id,)
+    assert files() == 2
+    delete(second)
+    assert files() == 0
+
+
+def test_a_cancelled_job_does_not_keep_the_file_of_a_deleted_one() -> None:
+    first = complete(order())
+    second = order()
+    assert job_store.share(first.job_id, second.job_id)
+    delete(first)
+    assert Caller(cancel)("POST", f"/v1/videos/{second.job_id}/cancel").status == 200
     assert files() == 0
