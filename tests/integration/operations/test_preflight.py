@@ -12,8 +12,10 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore import loaders
 from botocore.config import Config
 from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.session import Session
 from botocore.stub import Stubber
 
 from local.deploy import load_template
@@ -29,6 +31,8 @@ ROLE = f"arn:aws:iam::{ACCOUNT}:role/teams/deployer"
 SESSION_OF_ROLE = f"arn:aws:sts::{ACCOUNT}:assumed-role/deployer/ada"
 SES_IDENTITY = f"arn:aws:ses:{REGION}:{ACCOUNT}:identity/mail.example.com"
 TEMPLATE = load_template(ROOT / "template.yaml")
+SERVICES = loaders.create_loader()
+"""The services' definitions, read once and not for each test."""
 OK, WARNING, BLOCKED = Level.OK, Level.WARNING, Level.BLOCKED
 
 
@@ -40,7 +44,9 @@ class Aws:
         self._stubs: dict[str, Stubber] = {}
         self._clients: dict[str, Any] = {}
         self.called: set[str] = set()
-        self.session = boto3.Session("key", "secret", region_name=REGION)
+        core = Session()
+        core.register_component("data_loader", SERVICES)
+        self.session = boto3.Session("key", "secret", region_name=REGION, botocore_session=core)
         # Before the guard, which would hide what it refuses.
         self.session.events.register("provide-client-params", self._called)
         read_only(self.session)
