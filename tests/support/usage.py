@@ -16,6 +16,8 @@ from tests.support.invariants import TERMINAL, has_file, stages_of
 
 Item = Mapping[str, Any]
 
+MAY_BE_BILLED = {"CONTENT_POLICY", "NO_OUTPUT", "NOT_AS_ORDERED"}
+
 PERCENTILES = {"p50_seconds": 50, "p95_seconds": 95}
 TOLERANCE = 0.05
 """The documented error of a percentile, with what rounding to a tenth of a second adds."""
@@ -114,11 +116,13 @@ def recount(jobs: Iterable[Item], group_by: str) -> dict[str, Group]:
 
 
 def _billed(job: Item) -> Iterator[tuple[str, Item | None]]:
-    """The provider and the cost of each generation that succeeded or was billed."""
+    """The provider and the cost of each generation that succeeded, was billed or may have been."""
     for stage in stages_of(job).values():
         for run in (stage, *stage.get("earlier", ())):
             outcome = run.get("outcome") or {}
-            if "media_url" in outcome or "cost" in outcome:
+            accepted = run.get("request_id") or (run.get("submission") or {}).get("request_id")
+            may_be = accepted and outcome.get("code") in MAY_BE_BILLED
+            if "media_url" in outcome or "cost" in outcome or may_be:
                 yield run["provider"], outcome.get("cost")
 
 

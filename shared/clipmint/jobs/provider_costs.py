@@ -36,10 +36,14 @@ class Billed:
 
 def with_list_price(outcome: Finished, job: Job, stage: Stage) -> Finished:
     """The outcome with a cost, from the provider's list price if the provider reported none."""
-    billed = isinstance(outcome, Succeeded) or outcome.code in MAY_BE_BILLED
-    if outcome.cost is not None or not billed:
+    if outcome.cost is not None or not may_be_billed(outcome):
         return outcome
     return replace(outcome, cost=list_price(job, stage))
+
+
+def may_be_billed(outcome: Finished) -> bool:
+    """Whether a provider bills an outcome, or may bill it without reporting that."""
+    return isinstance(outcome, Succeeded) or outcome.code in MAY_BE_BILLED
 
 
 def list_price(job: Job, stage: Stage) -> Cost | None:

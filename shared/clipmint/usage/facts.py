@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from clipmint.jobs.job import Job, JobStatus, Orphan, Stage
-from clipmint.jobs.outcomes import Finished, Succeeded
+from clipmint.jobs.outcomes import Finished, Succeeded, is_rejected
+from clipmint.jobs.provider_costs import may_be_billed
 from clipmint.usage.figures import CAPTURED, ORPHANS, RELEASED, Adds, bucket_of, cost_of
 
 ORPHAN = "orphan"
@@ -48,9 +49,12 @@ def of_end(job: Job) -> Fact:
         adds[bucket_of((ended_at - job.created_at).total_seconds())] = 1
     costs = Counter[str]()
     for stage in job.stages:
-        for provider, outcome in _runs(stage):
-            # A failure without a cost is not billed. A success without one has an unknown cost.
-            if isinstance(outcome, Succeeded) or (outcome and outcome.cost):
+        for provider, outcome, accepted in _runs(stage):
+            if outcome is None:
+                continue
+            made = isinstance(outcome, Succeeded) or is_rejected(outcome)
+            # What is or may be billed, and has no cost, has an unknown one.
+            if made or outcome.cost or (accepted and may_be_billed(outcome)):
                 costs.update(cost_of(provider, outcome.cost))
     return Fact(
         key=job.job_id,
@@ -63,11 +67,12 @@ def of_end(job: Job) -> Fact:
     )
 
 
-def _runs(stage: Stage) -> Iterator[tuple[str, Finished | None]]:
-    """The provider and the outcome of each run of a stage."""
+def _runs(stage: Stage) -> Iterator[tuple[str, Finished | None, bool]]:
+    """The provider and the outcome of each run of a stage, and whether the provider has accepted
+    it: what it has rejected is free."""
     for run in stage.earlier:
-        yield run.provider, run.outcome
-    yield stage.provider, stage.outcome
+        yield run.provider, run.outcome, run.request_id is not None
+    yield stage.provider, stage.outcome, stage.handle is not None
 
 
 def of_orphan(job: Job, orphan: Orphan) -> Fact:

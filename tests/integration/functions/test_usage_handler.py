@@ -17,7 +17,7 @@ from clipmint.catalog.costs import LIST, REPORTED, Cost
 from clipmint.credits import holds
 from clipmint.execution import orphans
 from clipmint.jobs import job_store
-from clipmint.jobs.job import Asset, Job, JobStatus
+from clipmint.jobs.job import Asset, Handle, Job, JobStatus
 from clipmint.jobs.outcomes import Failed, FailureCode, Finished, Succeeded
 from clipmint.jobs.verdict import Verdict
 from clipmint.usage import counting, reports
@@ -29,7 +29,7 @@ from operations.recount import CannotCount, main, recount
 from tests.support import streams
 from tests.support.clock import Clock
 from tests.support.gateway import Caller, Context
-from tests.support.jobs import begin_sending, open_job
+from tests.support.jobs import TASK_ID, begin_sending, open_job
 from tests.support.moto_aws import REGION, Aws, client_of, hooked
 from tests.support.usage import differences
 
@@ -142,6 +142,27 @@ def test_a_completed_job_is_counted_with_its_credits_and_its_seconds(owner: Call
     }
     assert answer["groups_left_out"] == 0
     assert answer["totals"].items() > {"jobs": 1, "credits_captured": 32}.items()
+
+
+@pytest.mark.parametrize(
+    ("code", "unknown"),
+    [
+        (FailureCode.NOT_AS_ORDERED, 1),
+        (FailureCode.CONTENT_POLICY, 1),
+        (FailureCode.NO_OUTPUT, 1),
+        (FailureCode.PROVIDER_ERROR, 0),
+    ],
+)
+def test_a_failure_that_may_be_billed_has_an_unknown_cost(
+    aws: Aws, owner: Caller, code: FailureCode, unknown: int
+) -> None:
+    job = begin_sending(open_job())
+    job_store.mark_sent(job.job_id, "video", TASK_ID, Handle("task"))
+    job_store.record_outcome(job.job_id, "video", Failed(code))
+    holds.settle(job.job_id, lambda _: Verdict(JobStatus.FAILED, code))
+    run(passed())
+    assert read(owner)["totals"]["provider_cost_unknown"] == unknown
+    assert_counted(aws, owner)
 
 
 def test_the_margin_is_what_the_owner_earns_less_what_the_providers_bill(
