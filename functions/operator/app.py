@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from pydantic import AwareDatetime, BeforeValidator
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 
 from clipmint import clock, cursors
 from clipmint.api import audit_trail, http_api, job_inspection, provider_states, usage_routes
@@ -46,8 +46,18 @@ app.include_router(usage_routes.router)
 Limit = Annotated[int, Query(ge=1, le=100)]
 Cursor = Annotated[str | None, Query(max_length=512, description="`next_cursor` of a page")]
 UserPath = Annotated[str, Path(description="The id of a user")]
-AnyId = Annotated[str | None, Query(min_length=1, max_length=1_024, description="Any id of a job")]
-UserId = Annotated[str | None, Query(min_length=1, max_length=1_024)]
+
+
+def _short(value: str) -> str:
+    """An id that a key of the database may contain: its limits are in bytes."""
+    if len(value.encode(errors="replace")) > MAX_USER_BYTES:
+        raise ValueError(f"at most {MAX_USER_BYTES:,} bytes")
+    return value
+
+
+ShortId = Annotated[str, AfterValidator(_short)]
+AnyId = Annotated[ShortId | None, Query(max_length=1_024, description="Any id of a job")]
+UserId = Annotated[ShortId | None, Query(min_length=1, max_length=1_024)]
 ModelId = Annotated[
     str | None, Query(min_length=1, max_length=128, description="The id of a model")
 ]
@@ -63,7 +73,7 @@ def _moment(value: Any) -> Any:
     return f"{text}T00:00:00Z" if len(text) == len("2028-02-29") else value
 
 
-Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_moment), AfterValidator(clock.possible)]
 Since = Annotated[Moment | None, Query(alias="from", description="Ended at this time or later")]
 Until = Annotated[Moment | None, Query(alias="to", description="Ended before this time")]
 BegunSince = Annotated[Moment | None, Query(alias="from", description="At this time or later")]
@@ -100,7 +110,7 @@ def search_jobs(  # noqa: PLR0917  (one per filter)
         provider=provider,
         since=since,
         until=until,
-        any_id=q.strip() if q else None,
+        any_id=(q or "").strip() or None,
     )
     page = job_search.find(search, limit=limit, cursor=cursor)
     return JobRows(jobs=[JobRow.of(job) for job in page.jobs], next_cursor=page.cursor)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+_YEARS = range(2_000, 9_000)
+"""Near the first and last possible year, the conversion into another time zone can overflow."""
+
 
 def now() -> datetime:
     """The current time, aware, in UTC."""
@@ -23,6 +26,13 @@ def iso(moment: datetime) -> str:
 def from_iso(text: str) -> datetime:
     """The inverse of `iso`."""
     return datetime.fromisoformat(text)
+
+
+def possible(moment: datetime) -> datetime:
+    """The time from a request. Raises ``ValueError`` if another time zone may not have it."""
+    if moment.year not in _YEARS:
+        raise ValueError("a year from 2000 to 8999")
+    return moment
 
 
 def epoch(moment: datetime) -> int:

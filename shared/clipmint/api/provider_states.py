@@ -64,7 +64,7 @@ def provider_states() -> ProviderList:
 
 def _answers(job: Job) -> Iterator[tuple[str, ProviderAnswerSeen]]:
     """The answers of providers that are recorded on a job, each with the provider's name."""
-    changed = clock.iso(job.updated_at)
+    changed = clock.iso(job.completed_at or job.updated_at)
     for stage in job.stages:
         for refused in stage.refusals:
             yield (

@@ -23,6 +23,7 @@ from pynamodb.attributes import UnicodeAttribute
 from pynamodb.models import Model
 
 from clipmint import clock, cursors, unreadable
+from clipmint.errors import try_again
 from clipmint.jobs import job_store
 from clipmint.jobs.job import TERMINAL, Job, JobStatus
 from clipmint.jobs.job_items import ByEnd, ByUser, JobItem
@@ -33,6 +34,10 @@ _READ_AT_ONCE = 100
 """Jobs of one call, where most of them may not match."""
 
 _MAX_ID_BYTES = 1_024
+
+MOST_OPEN = 5_000
+"""Jobs that have not ended, of which a search reads all: seconds of work. Of more, it would show
+some only."""
 
 _FIRST, _LAST = "0", "9"
 """Before and after every time, as text."""
@@ -148,7 +153,8 @@ def find(search: Search, *, limit: int, cursor: str | None) -> Page:
     InvalidRequest
         The cursor is not one of ours.
     TemporarilyUnavailable
-        DynamoDB did not read all of them in several attempts.
+        DynamoDB did not read all of them in several attempts, or more than `MOST_OPEN` jobs have
+        not ended and the search would have to read them.
     """
     after = cursors.item_in(cursor) if cursor else None
     rest = (entry for entry in _entries(search, after) if after is None or entry.position < after)
@@ -220,8 +226,18 @@ def _with_status(status: JobStatus, search: Search, until: str) -> Iterator[_Ent
 
 
 def _open() -> list[OpenJob]:
-    """The jobs that have not ended."""
-    found = itertools.islice(unfinished(), SEARCHED)
+    """The jobs that have not ended.
+
+    Raises `TemporarilyUnavailable` if there are too many: the index sorts them by deadline, so
+    any part of them could lack the newest.
+    """
+    found = [*itertools.islice(unfinished(), MOST_OPEN + 1)]
+    if len(found) > MOST_OPEN:
+        raise try_again(
+            f"More than {MOST_OPEN:,} jobs run",
+            details="Search by user_id, by a job's own id, or by the status of ended jobs",
+            seconds=60,
+        )
     return [one for one in found if isinstance(one, OpenJob)]
 
 

@@ -270,8 +270,11 @@ def test_all_jobs_of_a_project_are_found_in_pages(
         ({"from": "1795168800"}, "from"),
         ({"to": "2028-02-30"}, "to"),
         ({"to": "2028-02-29T10:00:00"}, "to"),
-        ({"q": ""}, "q"),
+        ({"from": "0001-01-01T00:00:00+05:00"}, "from"),
+        ({"to": "9999-12-31T23:00:00-05:00"}, "to"),
         ({"q": "x" * 1_025}, "q"),
+        ({"q": "\u20ac" * 1_000}, "q"),
+        ({"user_id": "\u20ac" * 1_000}, "user_id"),
         ({"user": "ada"}, "user"),
     ],
 )
@@ -281,6 +284,28 @@ def test_a_parameter_that_is_not_valid_is_named(
     answer = call("GET", "/v1/admin/jobs", query=query)
     assert (answer.status, answer.code) == (400, "INVALID_REQUEST")
     assert named in answer.body["details"]
+
+
+@pytest.mark.parametrize("blank", ["", " "])
+def test_a_blank_id_is_none(call: Caller, blank: str) -> None:
+    job = open_job()
+    assert found(call, q=blank) == [job.job_id]
+
+
+def test_a_list_of_too_many_running_jobs_is_never_cut_silently(
+    call: Caller, ordered: Ordered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = sent(ordered(0), "the-providers-id")
+    ordered(1)
+    others = ended(ordered(2, user_id="user-2"))
+    assert len(found(call)) == 3
+    monkeypatch.setattr(job_search, "MOST_OPEN", 1)
+    for query in ({}, {"status": "pending"}, {"q": "the-providers-id"}, {"q": "unknown"}):
+        answer = call("GET", "/v1/admin/jobs", query=query)
+        assert (answer.status, answer.code) == (503, "TEMPORARILY_UNAVAILABLE"), query
+    assert found(call, q=job.job_id) == [job.job_id]
+    assert len(found(call, user_id="user-1")) == 2
+    assert found(call, status="failed") == [others.job_id]
 
 
 # ── One job ──────────────────────────────────────────────────────────────────────────────────────
@@ -505,6 +530,15 @@ def test_a_provider_is_shown_with_its_answers_and_never_with_its_key(
     assert "veo-3.1" in fal["models"]
     assert states["runway"]["key_present"] is False
     assert KEYS["FAL_KEY"] not in str(states)
+
+
+def test_an_answer_is_as_old_as_the_end_of_its_job(call: Caller, ordered: Ordered) -> None:
+    job = sent(ordered(0), "task-1")
+    job = ended(job_store.record_outcome(job.job_id, "video", Failed(FailureCode.PROVIDER_ERROR)))
+    ordered(5)
+    job_store.hide(job.job_id)
+    [error] = providers(call)["fal"]["last_errors"]
+    assert error["at"] == START.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def test_an_open_circuit_is_shown(aws: Aws, call: Caller) -> None:
