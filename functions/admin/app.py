@@ -58,7 +58,8 @@ PurchasePath = Annotated[str, Path()]
     description=(
         "A repeated reference with the same user, amount, kind and end changes nothing and returns "
         "`replayed: true`; with others it is an error. A debt of the user is repaid first. With"
-        " `job_id` the credits are goodwill for this job of the user: once per job."
+        " `job_id` the credits are goodwill for this job of the user: once per job, with a `reason`"
+        " that the user can read in the journal."
     ),
     responses=http_api.answers(
         Granted,
@@ -81,6 +82,7 @@ def grant_credits(request: GrantRequest) -> Granted:
         kind=request.kind,
         expires_at=request.expires_at,
         job_id=job_id,
+        reason=request.reason,
     )
     return Granted(
         user_id=request.user_id,

@@ -127,7 +127,8 @@ def operators_things(stack: Stack, owner: Visitor) -> None:
     late = owner.http("POST", "/v1/videos", model_id="veo-3.1", prompt=PROMPTS[1])["job_id"]
     reason = "The user asked for it, support case 4711"
     owner.http("POST", f"/v1/admin/jobs/{late}/cancel", reason=reason)
-    owner.http("POST", "/v1/admin/grants", user_id=owner.name, amount=10, job_id=failed)
+    goodwill = {"user_id": owner.name, "amount": 10, "job_id": failed, "reason": "The video failed"}
+    owner.http("POST", "/v1/admin/grants", **goodwill)
     owner.http("POST", "/v1/videos", model_id="veo-3.1", prompt=PROMPTS[0])
     count_days_before(stack)
 

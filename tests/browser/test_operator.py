@@ -73,6 +73,7 @@ def test_an_operator_finds_a_failed_job_by_the_providers_id_and_grants_goodwill_
     page.get_by_text("CONTENT_POLICY: ").wait_for()
     page.get_by_role("region", name="Timeline").get_by_role("img").wait_for()
     page.get_by_label("Goodwill, in credits").fill("7")
+    page.get_by_label("Why? The user can read it").fill("The video failed")
     # Two clicks at once, faster than the page can disable a button.
     page.get_by_role("button", name="Grant goodwill").evaluate(
         "(button) => { button.click(); button.click(); }"
@@ -82,7 +83,8 @@ def test_an_operator_finds_a_failed_job_by_the_providers_id_and_grants_goodwill_
     page.get_by_text("Nothing was added.").wait_for()
     assert ada.http("GET", "/v1/credits")["available"] == 107
     entries = ada.http("GET", "/v1/credits/entries")["entries"]
-    assert [entry["credits"] for entry in entries if entry["kind"] == "grant"] == [7, 100]
+    granted = [(one["credits"], one["reason"]) for one in entries if one["kind"] == "grant"]
+    assert granted == [(7, "The video failed"), (100, None)]
     assert operator.problems == []
     assert operator.hosts <= LOOPBACK
 

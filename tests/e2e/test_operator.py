@@ -63,12 +63,13 @@ def test_a_failed_job_is_found_by_the_providers_id_and_gets_goodwill_once(
     assert happened[0] == "ordered"
     assert {"held", "execution started", "state entered", "released", "failed"} <= {*happened}
     before = ada.credits()["available"]
-    goodwill = {"user_id": ada.user_id, "amount": 3, "job_id": job_id}
+    goodwill = {"user_id": ada.user_id, "amount": 3, "job_id": job_id, "reason": "It failed"}
     answers = [ops.post("/v1/admin/grants", json=goodwill) for _ in range(2)]
     assert [one.status_code for one in answers] == [200, 200]
     assert [one.json()["replayed"] for one in answers] == [False, True]
     assert ada.credits()["available"] == before + 3
-    assert ada.entries()[-1]["job_id"] == job_id
+    entry = ada.entries()[-1]
+    assert (entry["job_id"], entry["reason"]) == (job_id, "It failed")
     actions = read(ops, "audit")["actions"]
     ours = [one for one in actions if one["details"].get("job_id") == job_id]
     assert [(one["by"], one["what"], one["state"]) for one in ours] == [

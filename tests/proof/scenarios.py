@@ -760,7 +760,7 @@ def _(world: World) -> None:
 
     def press() -> Script:
         for job_id in world.job_ids():
-            body = {"user_id": USER, "amount": 7, "job_id": job_id}
+            body = {"user_id": USER, "amount": 7, "job_id": job_id, "reason": "It failed"}
 
             def ask(body: dict[str, Any] = body) -> Answer:
                 owner = {"user": "owner", "scope": "clipmint/admin"}

@@ -175,6 +175,7 @@ function Actions({ job, reload }) {
   const [chosen, setChosen] = useState("");
   const [reason, setReason] = useState("");
   const [amount, setAmount] = useState(String(job.credits));
+  const [why, setWhy] = useState("");
   const action = useAction();
   const goodwill = useAction();
   const act = () =>
@@ -190,7 +191,7 @@ function Actions({ job, reload }) {
   const grant = () =>
     goodwill.run(async () => {
       // The API grants goodwill once for a job, however often it is asked.
-      const body = { user_id: job.user_id, amount: Number(amount), job_id: job.job_id };
+      const body = { user_id: job.user_id, amount: Number(amount), job_id: job.job_id, reason: why.trim() };
       const granted = await request("POST", "/v1/admin/grants", { body });
       await reload();
       return granted.replayed
@@ -220,6 +221,7 @@ function Actions({ job, reload }) {
     ${action.result}
     <${Form} submit=${grant} label="Goodwill">
       <${Field} id="goodwill" label="Goodwill, in credits, once for this job" type="number" value=${amount} set=${setAmount} required wide />
+      <${Field} id="goodwill-reason" label="Why? The user can read it" value=${why} set=${setWhy} required wide />
       <div class="buttons"><button class="quiet" type="submit">Grant goodwill</button></div>
     <//>
     ${goodwill.result}`;

@@ -52,7 +52,7 @@ class JournalEntry(BaseModel):
     """One entry of the journal; ``balance_after`` and ``debt_after`` are right after it.
 
     ``credit_kind`` is that of a grant or clawback, ``expires_at`` of a grant, ``reason`` of an
-    adjustment.
+    adjustment or a grant.
     """
 
     sequence: int

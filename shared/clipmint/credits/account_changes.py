@@ -41,9 +41,13 @@ def resolution_id(job_id: str, stage: str) -> str:
     return f"RESOLVED#{job_id}#{stage}"
 
 
+GOODWILL = "goodwill:"
+"""How references of goodwill begin, and no others."""
+
+
 def goodwill_reference(job_id: str) -> str:
     """The reference of the credits that the owner grants for a job: there is one grant per job."""
-    return f"goodwill:{job_id}"
+    return f"{GOODWILL}{job_id}"
 
 
 def grant_id(reference: str) -> str:
@@ -87,6 +91,7 @@ def grant(
     kind: CreditKind = CreditKind.PURCHASED,
     expires_at: datetime | None = None,
     job_id: str | None = None,
+    reason: str | None = None,
     limited: bool = True,
 ) -> tuple[Account, list[Entry]]:
     """Add credits, of which the debt takes its part first.
@@ -98,6 +103,8 @@ def grant(
     ----------
     job_id
         The job that the credits are goodwill for.
+    reason
+        For the journal, which the user can read.
     limited
         Whether `MAX_LOTS` applies. It does not to credits that a store returns: those cannot wait.
 
@@ -143,6 +150,7 @@ def grant(
             credit_kind=None if kind is CreditKind.PURCHASED else kind,
             expires_at=expires_at,
             job_id=job_id,
+            reason=reason,
         )
     )
     after, ended_at_once = expire(after, now)

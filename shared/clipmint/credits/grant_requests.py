@@ -16,14 +16,13 @@ from pydantic import (
     model_validator,
 )
 
+from clipmint import clock
 from clipmint.credits.account import MAX_USER_BYTES
+from clipmint.credits.account_changes import GOODWILL
 from clipmint.lots import CreditKind
 
 MOST_CREDITS = 100_000_000
 """Credits of one grant, clawback or adjustment."""
-
-_YEARS = range(2_000, 9_000)
-"""Near the first and last possible year, the conversion into another time zone can overflow."""
 
 
 def _short_enough(user_id: str) -> str:
@@ -55,20 +54,15 @@ def _is_text(value: Any) -> Any:
     return value
 
 
-def _is_possible(moment: datetime) -> datetime:
-    if moment.year not in _YEARS:
-        raise ValueError("a year from 2000 to 8999")
-    return moment
-
-
 End = Annotated[
-    AwareDatetime, BeforeValidator(_is_text), AfterValidator(_is_possible), Field(strict=False)
+    AwareDatetime, BeforeValidator(_is_text), AfterValidator(clock.possible), Field(strict=False)
 ]
 
 
 class GrantRequest(BaseModel):
     """``reference`` names what the credits are for and makes the grant happen once. With ``job_id``
-    the credits are goodwill for this job of the user: once per job, without a reference."""
+    the credits are goodwill for this job of the user: once per job, with a reason and without a
+    reference."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -78,6 +72,9 @@ class GrantRequest(BaseModel):
     job_id: Annotated[str, StringConstraints(max_length=64)] | None = Field(
         None, description="The job that the credits are goodwill for"
     )
+    reason: (
+        Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"\S")] | None
+    ) = Field(None, description="The user can read it. Required with `job_id`")
     kind: Kind = CreditKind.PURCHASED
     expires_at: End | None = Field(
         None, description="From when the credits cannot be spent. Purchased credits have none"
@@ -89,6 +86,10 @@ class GrantRequest(BaseModel):
             raise ValueError("reference: required without job_id")
         if self.job_id is not None and self.reference is not None:
             raise ValueError("reference: not allowed with job_id, from which it follows")
+        if self.reference is not None and self.reference.startswith(GOODWILL):
+            raise ValueError(f"reference: one that begins with {GOODWILL} follows from a job_id")
+        if self.job_id is not None and self.reason is None:
+            raise ValueError("reason: required with job_id")
         return self
 
 

@@ -28,6 +28,7 @@ def grant(
     kind: CreditKind = CreditKind.PURCHASED,
     expires_at: datetime | None = None,
     job_id: str | None = None,
+    reason: str | None = None,
     late: bool = False,
 ) -> tuple[int, bool]:
     """Give a user credits, once per reference. A debt takes its part first.
@@ -43,6 +44,8 @@ def grant(
         From when the credits cannot be spent, to the millisecond. Purchased credits never end.
     job_id
         The job that the credits are goodwill for; ``reference`` is its `goodwill_reference` then.
+    reason
+        For the journal, which the user can read.
     late
         Whether credits that have ended may be granted, which expires them: an allowance that was
         paid in time, and reported after its period.
@@ -72,7 +75,14 @@ def grant(
         if ends is not None and ends <= now and not late:
             raise InvalidRequest("Credits cannot end in the past", details="expires_at: is over")
         return account_changes.grant(
-            before, amount, reference, now, kind=kind, expires_at=ends, job_id=job_id
+            before,
+            amount,
+            reference,
+            now,
+            kind=kind,
+            expires_at=ends,
+            job_id=job_id,
+            reason=reason,
         )
 
     used = ReferenceItem(
