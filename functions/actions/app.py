@@ -21,7 +21,6 @@ from clipmint.errors import (
 from clipmint.execution import cancellation, fetching, sweeping
 from clipmint.jobs import job_store
 from clipmint.jobs.job import Job
-from clipmint.jobs.job_lists import OpenJob
 from clipmint.path_ids import path_id
 
 app = http_api.resolver()
@@ -57,8 +56,9 @@ def cancel_job(job_id: JobPath, request: ActionRequest) -> ActionDone:  # noqa: 
     summary="Do now what a running job needs",
     description=(
         "What the sweep does for it from time to time: starts its execution if it has none, and"
-        " ends the job if its execution has ended or it is overdue. `result`: `settled`, `started`,"
-        " `waiting` (for its provider), `storing` (its file) or `ended` (before)."
+        " ends the job if its files are stored, its execution has ended or it is overdue."
+        " `result`: `settled`, `started` (nothing was sent yet), `waiting` (for its provider),"
+        " `storing` (its file) or `ended` (before)."
     ),
     responses=http_api.answers(
         ActionDone, InvalidRequest, ScopeRequired, JobNotFound, TemporarilyUnavailable
@@ -69,8 +69,7 @@ def settle_job(job_id: JobPath, request: ActionRequest) -> ActionDone:  # noqa: 
     job = _job(job_id)
     result = "ended"
     if not job.is_terminal:
-        found = OpenJob(job.job_id, job.status, job.deadline, job.created_at)
-        result = sweeping.sweep(found, set(), look=True)
+        result = sweeping.sweep_now(job)
         job = _job(job_id)
     return ActionDone(job_id=job.job_id, action="settle", result=result, status=job.status)
 
@@ -81,7 +80,8 @@ def settle_job(job_id: JobPath, request: ActionRequest) -> ActionDone:  # noqa: 
     description=(
         "Starts another attempt to copy the file of a job whose provider has finished and whose"
         " file is not stored, such as after its host was allowed. Otherwise the job waits for the"
-        " next attempt of its own. `result`: `started`, or `stored` if the file is there."
+        " next attempt of its own, as it does for the image of a video. `result`: `started`, or"
+        " `stored` if the file is there; `settle` ends the job then."
     ),
     responses=http_api.answers(
         ActionDone,

@@ -67,7 +67,7 @@ class AuditedAction(BaseModel):
 
 
 class AuditPage(BaseModel):
-    """Newest first; `next_cursor` is null on the last page."""
+    """Newest first; `next_cursor` is null on the last page, which may be empty."""
 
     actions: list[AuditedAction]
     next_cursor: str | None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -28,8 +28,8 @@ from clipmint.telemetry import logger
 AUDIT = "AUDIT"
 BEGUN, DONE, REFUSED = "begun", "done", "refused"
 
-_CHANGES_NOTHING = ("/check",)
-"""How paths of actions end that change nothing."""
+_CHANGES_NOTHING = frozenset({"POST /v1/admin/models/{model_id}/check"})
+"""Routes that change nothing. Not paths: an id in a path may be any text."""
 
 _NAMED = (
     *("user_id", "amount", "reference", "kind", "expires_at", "job_id", "product_id"),
@@ -77,7 +77,8 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class ActionPage:
-    """Newest first; ``before`` continues the list, None at its end."""
+    """Newest first; ``before`` continues the list, None at its end. The page before the end may be
+    empty."""
 
     actions: list[Action]
     before: str | None
@@ -89,7 +90,8 @@ def record(
 ) -> Response[Any]:
     """Middleware that records every call that may change something."""
     event = app.current_event
-    if event.http_method == "GET" or event.path.endswith(_CHANGES_NOTHING):
+    what = f"{event.http_method} {_route(app)}"
+    if event.http_method == "GET" or what in _CHANGES_NOTHING:
         return next_middleware(app)
     http_api.require_admin(app)
     request = _request(event.json_body)
@@ -97,7 +99,7 @@ def record(
         AUDIT,
         f"{clock.iso(clock.now())}_{uuid.uuid4().hex}",
         by=http_api.user_of(app),
-        what=f"{event.http_method} {_route(app)}",
+        what=what,
         about=event.path,
         reason=_reason(request),
         details=json.dumps(_details(request), separators=(",", ":"), ensure_ascii=False),
@@ -157,17 +159,21 @@ def newest(
     first = clock.iso(since) if since else "0"
     last = clock.iso(until) if until else "9"
     last = last if before is None else min(last, before)
-    items: Iterable[AuditItem] = AuditItem.query(
+    if last < first:
+        return ActionPage([], None)
+    items = AuditItem.query(
         AUDIT,
-        AuditItem.sk.between(first, max(first, last)),
+        AuditItem.sk.between(first, last),
         scan_index_forward=False,
         consistent_read=True,
-        limit=limit + 2,
+        limit=limit,
+        last_evaluated_key={"group": {"S": AUDIT}, "sk": {"S": last}} if last == before else None,
     )
     found = unreadable.readable(items, _action, "audit entry", lambda item: str(item.sk))
-    page = [action for action in found if before is None or action.action_id < before]
-    more = len(page) > limit
-    return ActionPage(page[:limit], page[limit - 1].action_id if more else None)
+    page = [*found]
+    # Of the last entry that was examined, which may not be in the page.
+    position = items.last_evaluated_key
+    return ActionPage(page, str(position["sk"]["S"]) if position else None)
 
 
 def _action(item: AuditItem) -> Action:

@@ -28,7 +28,7 @@ def fetch_again(job: Job) -> Literal["started", "stored"]:
     Raises
     ------
     NothingToFetch
-        The job has ended, or its provider has not finished.
+        The job has ended, its provider has not finished, or the file is the image of a video.
     """
     stage = job.current_stage
     if not job.is_terminal and stage is None:
@@ -37,6 +37,13 @@ def fetch_again(job: Job) -> Literal["started", "stored"]:
         raise NothingToFetch(
             "There is no file to fetch",
             details="The job has ended, or its provider has not finished",
+        )
+    if stage is not job.stages[-1]:
+        # The deadline of the video begins when its image is stored. The execution must be ready to
+        # send the video then, and it may wait a quarter of an hour for its own next attempt.
+        raise NothingToFetch(
+            "The image is fetched by the execution of its job",
+            details="The next attempt follows within 15 minutes",
         )
     aws.functions().invoke(
         FunctionName=os.environ["MIGRATE_FUNCTION"],

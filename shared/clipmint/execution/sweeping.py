@@ -19,7 +19,7 @@ from clipmint.jobs import job_lists, job_store
 from clipmint.jobs.job import Job, JobStatus
 from clipmint.jobs.job_lists import OpenJob, Unreadable
 from clipmint.jobs.job_store import JobFinished, JobMoved
-from clipmint.jobs.outcomes import Failed, FailureCode
+from clipmint.jobs.outcomes import Failed, FailureCode, Succeeded
 from clipmint.jobs.verdict import Verdict, given_up, verdict
 from clipmint.telemetry import EXECUTION_ENSURED, JOB_SWEPT, SWEEP_FAILED, count, logger
 
@@ -139,7 +139,8 @@ def sweep(found: OpenJob, unanswered: set[str], *, look: bool = False) -> Action
     unanswered
         Providers that gave no answer in this sweep. They are not asked again.
     look
-        Check now that the job has its execution, and not only from time to time.
+        Check now that the job has its execution, and not only from time to time. A job for which
+        nothing was sent counts as started.
     """
     now = clock.now()
     left: Action = "waiting"
@@ -148,7 +149,7 @@ def sweep(found: OpenJob, unanswered: set[str], *, look: bool = False) -> Action
             return "settled"
         left = "storing"  # it is past its deadline and not overdue
     age = now - found.created_at
-    unstarted = age > START_GRACE and _is_unstarted(found)
+    unstarted = (look or age > START_GRACE) and _is_unstarted(found)
     due = age >= LOOK_EVERY and age % LOOK_EVERY < SWEEP_EVERY
     if not (unstarted or due or look):
         return left
@@ -159,6 +160,19 @@ def sweep(found: OpenJob, unanswered: set[str], *, look: bool = False) -> Action
         count(EXECUTION_ENSURED)
         return "started"
     return left
+
+
+def sweep_now(job: Job) -> Action:
+    """Do what a job needs that has not ended, without waiting until its time comes."""
+    stage = job.current_stage
+    if stage is None:
+        # All its files are stored. Its execution finds that at its next attempt, maybe much later.
+        settle(job.job_id, "ExecutionEnded", set())
+        return "settled"
+    found = OpenJob(job.job_id, job.status, job.deadline, job.created_at)
+    action = sweep(found, set(), look=True)
+    stores = action == "waiting" and isinstance(stage.outcome, Succeeded)
+    return "storing" if stores else action
 
 
 def _is_unstarted(found: OpenJob) -> bool:

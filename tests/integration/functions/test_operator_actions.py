@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -13,12 +14,12 @@ import pytest
 
 from clipmint import aws as clients
 from clipmint import clock
-from clipmint.api.audit_trail import AuditItem
+from clipmint.api.audit_trail import AUDIT, AuditItem
 from clipmint.catalog.defaults import DEFAULT_CATALOG
 from clipmint.credits import holds
 from clipmint.execution import cancellation, sweeping, workflow
 from clipmint.jobs import job_store
-from clipmint.jobs.job import Asset, Job, JobStatus
+from clipmint.jobs.job import Asset, ImageOrder, Job, JobStatus
 from clipmint.jobs.outcomes import FailureCode, Succeeded
 from clipmint.jobs.verdict import Verdict
 from functions.actions.app import handler as actions
@@ -27,7 +28,16 @@ from functions.operator.app import handler as operator
 from tests.support.clock import Clock
 from tests.support.executions import answer as aws_answer
 from tests.support.gateway import ROUTES, Answer, Caller
-from tests.support.jobs import TASK_ID, assert_adds_up, begin_sending, journal, open_job
+from tests.support.jobs import ROUTES as JOB_ROUTES
+from tests.support.jobs import (
+    TASK_ID,
+    TOKEN,
+    assert_adds_up,
+    begin_sending,
+    journal,
+    new_job,
+    open_job,
+)
 from tests.support.moto_aws import MIGRATE, Aws, client_of, hooked
 from tests.support.scripted_provider import HANDLE, ScriptedProvider
 
@@ -129,7 +139,7 @@ def test_it_is_too_late_for_the_owner_as_for_the_user(
 def test_a_job_without_an_execution_is_started_now(aws: Aws, call: Caller) -> None:
     job = open_job()
     answer = act(call, job, "settle")
-    assert (answer.status, answer.body["result"]) == (200, "waiting")
+    assert (answer.status, answer.body["result"]) == (200, "started")
     assert [one["name"] for one in aws.executions.started()] == [job.job_id]
 
 
@@ -156,6 +166,17 @@ def test_an_overdue_job_is_settled(hands: Clock, call: Caller) -> None:
     hands.move_to(clock.now() + timedelta(seconds=1_800) + 2 * sweeping.DEADLINE_GRACE)
     answer = act(call, job, "settle")
     assert (answer.body["result"], answer.body["status"]) == ("settled", "failed")
+
+
+def test_a_job_whose_files_are_stored_is_settled_at_once(call: Caller) -> None:
+    job = sent()
+    job_store.record_outcome(job.job_id, "video", VIDEO)
+    assert act(call, job, "settle").body["result"] == "storing"
+    job_store.record_asset(job.job_id, "video", FILE)
+    answer = act(call, job, "settle")
+    assert (answer.body["result"], answer.body["status"]) == ("settled", "completed")
+    assert assert_adds_up("user-1").held == 0
+    assert [entry.kind for entry in journal("user-1")] == ["grant", "hold", "capture"]
 
 
 def test_a_job_that_runs_is_left_alone(aws: Aws, call: Caller) -> None:
@@ -190,6 +211,22 @@ def test_a_file_that_is_stored_is_not_fetched(call: Caller, invoked: list[dict[s
     assert invoked == []
 
 
+def test_an_image_is_left_to_its_execution_because_the_deadline_of_the_video_follows_from_it(
+    call: Caller, invoked: list[dict[str, Any]]
+) -> None:
+    image, video = new_job().stages[0], new_job().stages[0]
+    order = ImageOrder("gen4-image", "a red kettle", "1080:1920", ())
+    job = open_job(stages=(replace(image, name="image", image_order=order), video))
+    job_store.mark_sending(
+        job.job_id, "image", JOB_ROUTES["fal"], task_id=TASK_ID, webhook_token=TOKEN
+    )
+    job_store.mark_sent(job.job_id, "image", TASK_ID, HANDLE)
+    job_store.record_outcome(job.job_id, "image", VIDEO)
+    answer = act(call, job, "refetch")
+    assert (answer.status, answer.code) == (409, "NOTHING_TO_FETCH")
+    assert invoked == []
+
+
 def test_without_a_finished_file_there_is_nothing_to_fetch(
     call: Caller, invoked: list[dict[str, Any]]
 ) -> None:
@@ -204,7 +241,7 @@ def test_without_a_finished_file_there_is_nothing_to_fetch(
 
 def test_goodwill_is_granted_once_per_job(grant: Caller) -> None:
     job = failed()
-    body = {"user_id": "user-1", "amount": 5, "job_id": job.job_id}
+    body = {"user_id": "user-1", "amount": 5, "job_id": job.job_id} | WHY
     first = grant("POST", "/v1/admin/grants", body=body)
     assert (first.status, first.body) == (
         200,
@@ -225,7 +262,9 @@ def test_goodwill_is_granted_once_per_job(grant: Caller) -> None:
     )
     assert again.body == first.body | {"replayed": True}
     assert assert_adds_up("user-1").available == 37
-    assert journal("user-1")[-1].job_id == job.job_id
+    entry = journal("user-1")[-1]
+    assert (entry.job_id, entry.reason) == (job.job_id, WHY["reason"])
+    assert trail()[0]["reason"] == WHY["reason"]
     shown = Caller(operator, user="ops", scope="clipmint/admin")(
         "GET", f"/v1/admin/jobs/{job.job_id}"
     ).body
@@ -238,17 +277,34 @@ def test_goodwill_is_granted_once_per_job(grant: Caller) -> None:
 def test_goodwill_is_for_the_user_of_the_job(grant: Caller) -> None:
     job = failed()
     for changed in ({"user_id": "user-2"}, {"job_id": TASK_ID}, {"job_id": "nonsense"}):
-        body = {"user_id": "user-1", "amount": 5, "job_id": job.job_id} | changed
+        body = {"user_id": "user-1", "amount": 5, "job_id": job.job_id} | WHY | changed
         answer = grant("POST", "/v1/admin/grants", body=body)
         assert (answer.status, answer.code) == (404, "JOB_NOT_FOUND")
     assert assert_adds_up("user-1").available == 32
 
 
-@pytest.mark.parametrize("given", [{}, {"reference": "r", "job_id": TASK_ID}])
-def test_a_grant_has_a_reference_or_a_job(grant: Caller, given: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({}, "reference"),
+        (WHY | {"reference": "r", "job_id": TASK_ID}, "reference"),
+        ({"reference": f"goodwill:{TASK_ID}"}, "reference"),
+        ({"job_id": TASK_ID}, "reason"),
+        ({"job_id": TASK_ID, "reason": " "}, "reason"),
+    ],
+)
+def test_a_grant_has_a_reference_or_a_job_with_a_reason(
+    grant: Caller, given: dict[str, str], named: str
+) -> None:
     answer = grant("POST", "/v1/admin/grants", body={"user_id": "user-1", "amount": 5} | given)
     assert (answer.status, answer.code) == (400, "INVALID_REQUEST")
-    assert "reference" in answer.body["details"]
+    assert named in answer.body["details"]
+
+
+def test_a_plain_grant_may_have_a_reason(grant: Caller) -> None:
+    body = {"user_id": "user-1", "amount": 5, "reference": "r"} | WHY
+    assert grant("POST", "/v1/admin/grants", body=body).status == 200
+    assert journal("user-1")[-1].reason == WHY["reason"]
 
 
 # ── The audit trail ──────────────────────────────────────────────────────────────────────────────
@@ -289,6 +345,17 @@ def test_the_owners_other_calls_are_recorded_too(grant: Caller) -> None:
         ("POST /v1/admin/purchases/{purchase_id}/dismiss", "refused"),
     ]
     assert entries[-1]["details"] == {"user_id": "ada", "amount": 5, "reference": "r"}
+
+
+def test_an_id_that_is_the_name_of_a_route_bypasses_nothing(grant: Caller) -> None:
+    grant("PUT", "/v1/admin/packs/check", body={"credits": 5})
+    grant("DELETE", "/v1/admin/packs/check")
+    grant("DELETE", "/v1/admin/models/check")
+    assert [one["about"] for one in reversed(trail())] == [
+        "/v1/admin/packs/check",
+        "/v1/admin/packs/check",
+        "/v1/admin/models/check",
+    ]
 
 
 def test_the_entry_is_there_before_the_action(
@@ -363,7 +430,35 @@ def test_the_trail_is_read_in_pages_and_by_time(hands: Clock, grant: Caller) -> 
     assert [one["details"]["reference"] for one in on] == ["r2"]
 
 
-@pytest.mark.parametrize("query", [{"cursor": "x"}, {"limit": "0"}, {"from": "now"}, {"to": "5"}])
+def test_entries_that_cannot_be_read_do_not_end_the_list(grant: Caller) -> None:
+    for number in range(4):
+        body = {"user_id": "ada", "amount": 1, "reference": f"r{number}"}
+        grant("POST", "/v1/admin/grants", body=body)
+    for broken in [*AuditItem.query(AUDIT, scan_index_forward=False)][:2]:
+        broken.update([AuditItem.details.set("{")])
+    read = Caller(operator, user="ops", scope="clipmint/admin")
+    references: list[str] = []
+    query = {"limit": "1"}
+    while True:
+        page = read("GET", "/v1/admin/audit", query=query).body
+        references += [one["details"]["reference"] for one in page["actions"]]
+        if page["next_cursor"] is None:
+            break
+        query = {"limit": "1", "cursor": page["next_cursor"]}
+    assert references == ["r1", "r0"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"cursor": "x"},
+        {"limit": "0"},
+        {"from": "now"},
+        {"to": "5"},
+        {"from": "0001-01-01T00:00:00+05:00"},
+        {"to": "9999-12-31T23:00:00-05:00"},
+    ],
+)
 def test_a_parameter_of_the_trail_that_is_not_valid_is_named(
     aws: Aws, query: dict[str, str]
 ) -> None:
