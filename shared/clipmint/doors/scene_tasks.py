@@ -196,4 +196,6 @@ def cancel_task(job_id: TaskId) -> Task:
     job = videos.find(http_api.user_of(router), job_id)
     if job.is_terminal:
         raise TaskHasEnded("This task has ended", details=f"status: {job.status.value}")
-    return Task.of(cancellation.cancel(job))
+    job = cancellation.cancel(job)
+    videos.remove_source(job)
+    return Task.of(job)
