@@ -162,6 +162,7 @@ def test_an_operator_cancels_a_job_and_the_audit_says_why(
         why.get_by_role("textbox").fill("The user asked for it by e-mail")
         why.get_by_role("button", name="Cancel the job").click()
         page.get_by_text("Cancelled", exact=True).wait_for()
+        assert page.get_by_role("button", name="Cancel the job").count() == 0  # it has ended
         assert ada.http("GET", "/v1/credits")["available"] == 100
         operator.open("Audit")
         line = page.get_by_role("row").filter(has_text=job_id)

@@ -199,7 +199,8 @@ function Actions({ job, reload }) {
         : `${credits(body.amount)} were granted.`;
     });
   return html`
-    <div class="buttons">
+    ${!job.ended_at &&
+    html`<div class="buttons">
       ${ACTIONS.map(
         ([path, name]) => html`<button
           class="quiet"
@@ -210,8 +211,9 @@ function Actions({ job, reload }) {
           ${name}
         </button>`,
       )}
-    </div>
+    </div>`}
     ${chosen &&
+    !job.ended_at &&
     html`<${Form} submit=${act} label="Reason">
       <${Field} id="reason" label="Why? The audit keeps it" value=${reason} set=${setReason} required wide />
       <div class="buttons">
