@@ -651,6 +651,21 @@ def test_a_concurrent_delivery_is_found(aws: Aws) -> None:
     assert account().available == 500
 
 
+@pytest.mark.parametrize("refunded_before", [0, 250])
+def test_a_refund_that_is_recorded_meanwhile_is_not_overwritten(
+    aws: Aws, refunded_before: int
+) -> None:
+    if refunded_before:
+        assert results(charge(refunded_before)) == ["applied"]
+
+    def the_refund() -> None:
+        assert results(charge(500)) == ["applied"]
+
+    aws.before_each_transaction(the_refund)
+    assert results(checkout()) == ["applied"]
+    assert account().available == 250
+
+
 def test_too_many_different_ends_make_a_purchase_wait(owner: Caller) -> None:
     for number in range(32):
         assert results(allowance(number)) == ["applied"]
