@@ -29,17 +29,25 @@ def at_once(stack: Stack, wish: dict[str, Any]) -> tuple[Any, Any]:
     return one, two
 
 
+def read_of(path: Path) -> bytes:
+    """What a file of /proc contains; nothing if its thread or process has ended meanwhile."""
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
 def children(pid: int) -> list[int]:
-    """The processes a process has started and not collected."""
+    """The processes that any thread of the process has started."""
     tasks = Path(f"/proc/{pid}/task").iterdir()
-    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+    return [int(child) for task in tasks for child in read_of(task / "children").split()]
 
 
 def fork_servers(stack: Stack) -> list[int]:
     return [
         pid
         for pid in children(stack.pids["emulator"])
-        if b"forkserver.py" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        if b"forkserver.py" in read_of(Path(f"/proc/{pid}/cmdline"))
     ]
 
 
