@@ -392,7 +392,7 @@ def test_track_finds_a_finished_video_and_wakes_the_execution(
     assert run("track") == {"woken": True}
     assert wire.calls == [f"GET {BASE}/status", f"GET {BASE}"]
     assert now().stages[0].outcome == Succeeded(fal_wire.VIDEO, LISTED)
-    assert [told for told, _ in aws.executions.told] == [token]
+    assert [told for told, _ in aws.executions.responses] == [token]
 
 
 def test_webhooks_believes_the_signed_event_at_the_time_it_was_signed(
@@ -406,7 +406,7 @@ def test_webhooks_believes_the_signed_event_at_the_time_it_was_signed(
     assert (answer.status, answer.body) == (200, {"result": "accepted"})
     sent_url = json.loads(read("webhooks")["body"])["payload"]["video"]["url"]
     assert now().stages[0].outcome == Succeeded(sent_url, LISTED)
-    assert [told for told, _ in aws.executions.told] == ["task-token"]
+    assert [told for told, _ in aws.executions.responses] == ["task-token"]
 
 
 @pytest.mark.parametrize("fault", ["stale", "forged", "changed"])

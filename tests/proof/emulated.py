@@ -78,7 +78,7 @@ class Executions:
     started: set[str] = field(default_factory=set)
     ended: set[str] = field(default_factory=set)
     sleeping: set[str] = field(default_factory=set)
-    told: dict[str, str] = field(default_factory=dict)
+    responses: dict[str, str] = field(default_factory=dict)
     """By token: the name of the error, or None."""
 
     def answer(self, client: Any, operation: str, params: dict[str, Any]) -> dict[str, Any]:
@@ -91,7 +91,7 @@ class Executions:
         if params["taskToken"] not in self.sleeping:
             raise _error(client.exceptions.TaskTimedOut, operation)
         self.sleeping.discard(params["taskToken"])
-        self.told[params["taskToken"]] = params.get("error", "")
+        self.responses[params["taskToken"]] = params.get("error", "")
         return {}
 
 

@@ -204,7 +204,7 @@ class Execution:
             try:
                 said = submit({"job_id": self.job_id, "task_token": token}, CONTEXT)
             except Exception as error:  # noqa: BLE001  (as the state machine does)
-                if token not in executions.told:
+                if token not in executions.responses:
                     executions.sleeping.discard(token)
                     self._error = type(error).__name__
                     self.turns.note(f"submit: {error!r}")
@@ -215,10 +215,10 @@ class Execution:
                 self._stage, self._turn_ = said["stage"], 0
             self.turns.pause(partial(self._is_over, token))
             executions.sleeping.discard(token)
-            told = executions.told.get(token)
-            if told is None:
+            response = executions.responses.get(token)
+            if response is None:
                 return "start_polling"  # the wait was in vain
-            return {"": "migrate", "PollNeeded": "track"}.get(told, "submit")
+            return {"": "migrate", "PollNeeded": "track"}.get(response, "submit")
         self.gave_up = True
         return "settle"
 
@@ -241,7 +241,7 @@ class Execution:
                 track({"job_id": self.job_id, **call}, CONTEXT)
             except Exception as error:  # noqa: BLE001  (as the state machine does)
                 # If the token was answered before its function failed, the answer counts.
-                if token not in executions.told:
+                if token not in executions.responses:
                     executions.sleeping.discard(token)
                     if type(error).__name__ == "JobFinished":
                         self._error = "JobFinished"
@@ -249,15 +249,15 @@ class Execution:
                     continue
             self.turns.pause(partial(self._is_over, token))
             executions.sleeping.discard(token)
-            if token in executions.told:
-                return "submit" if executions.told[token] else "migrate"
+            if token in executions.responses:
+                return "submit" if executions.responses[token] else "migrate"
             self._turn_ += 1  # time to look
         self._error = "States.Timeout"
         return "end"  # it would continue like this: the sweep ends it
 
     def _is_over(self, token: str) -> bool:
         """Whether a state that waits for this token can continue."""
-        return self.stopped or token in self.account.executions.told
+        return self.stopped or token in self.account.executions.responses
 
     def _migrate(self) -> str:
         said = self._invoke(migrate, {"stage": self._stage}, {"JobFinished", "MediaInvalid"})

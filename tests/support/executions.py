@@ -30,7 +30,7 @@ class Executions:
 
     client: SFNClient
     sleeping: set[str] = field(default_factory=set)
-    told: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    responses: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     attempts_to_start: int = 0
     broken: int = 0
 
@@ -39,8 +39,8 @@ class Executions:
         return {
             "provide-client-params.stepfunctions.SendTaskSuccess": self._remember,
             "provide-client-params.stepfunctions.SendTaskFailure": self._remember,
-            "before-call.stepfunctions.SendTaskSuccess": self._tell,
-            "before-call.stepfunctions.SendTaskFailure": self._tell,
+            "before-call.stepfunctions.SendTaskSuccess": self._respond,
+            "before-call.stepfunctions.SendTaskFailure": self._respond,
             "before-call.stepfunctions.StartExecution": self._start,
         }
 
@@ -66,13 +66,13 @@ class Executions:
     def _remember(self, params: dict[str, Any], **_: Any) -> None:
         self._params = dict(params)
 
-    def _tell(self, **_: Any) -> tuple[AWSResponse, dict[str, Any]]:
-        told = dict(self._params)
-        token = told.pop("taskToken")
+    def _respond(self, **_: Any) -> tuple[AWSResponse, dict[str, Any]]:
+        response = dict(self._params)
+        token = response.pop("taskToken")
         if token not in self.sleeping:
             return answer(400, "TaskTimedOut")
         self.sleeping.discard(token)
-        self.told.append((token, told))
+        self.responses.append((token, response))
         return answer(200)
 
     def _start(self, **_: Any) -> tuple[AWSResponse, dict[str, Any]] | None:

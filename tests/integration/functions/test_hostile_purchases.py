@@ -15,7 +15,7 @@ from clipmint.credits.account import Account
 from clipmint.lots import CreditKind
 from clipmint.purchases import pack_store, stores, waiting_purchases
 from clipmint.purchases.pack import Pack
-from clipmint.purchases.payment_items import WaitingItem
+from clipmint.purchases.payment_items import WAITING, WaitingItem
 from functions.admin.app import handler as admin
 from functions.purchases.app import MOST_BYTES
 from tests.support import appstore_wire as apple
@@ -51,7 +51,8 @@ def account(user_id: str = "ada") -> Account:
 
 
 def proven(store: str, body: str) -> Delivery:
-    """A body as the store would prove it, whatever it is. The App Store signs what is in it."""
+    """A delivery of any body with the store's valid signature or secret. The App Store signs the
+    content of the body itself."""
     headers = {
         "stripe": {"Stripe-Signature": wire.signature(body)},
         "revenuecat": {"Authorization": wire.REVENUECAT_SECRET},
@@ -411,6 +412,16 @@ def test_a_purchase_that_another_event_completes_waits_no_more(
     assert owner("GET", path).body["status"] == "applied"
     assert owner("GET", "/v1/admin/purchases").body["purchases"] == []
     assert owner("POST", f"{path}/dismiss").code == "PURCHASE_NOT_WAITING"
+
+
+def test_a_purchase_that_was_kept_without_a_place_in_the_list_can_be_applied(owner: Caller) -> None:
+    results(revenuecat(product_id="unknown"))
+    [found] = owner("GET", "/v1/admin/purchases").body["purchases"]
+    [item] = WaitingItem.query(WAITING)
+    item.update([WaitingItem.sequence.remove()])
+    path = f"/v1/admin/purchases/{found['purchase_id']}"
+    applied = owner("POST", f"{path}/apply", body={"user_id": "ada", "product_id": "credits-500"})
+    assert (applied.status, owner("GET", path).body["status"]) == (200, "applied")
 
 
 def test_a_purchase_that_is_credited_while_it_is_kept_waits_no_more(owner: Caller) -> None:

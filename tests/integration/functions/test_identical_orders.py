@@ -298,7 +298,7 @@ def test_nothing_is_sent_and_the_execution_goes_on(
     second = order()
     aws.executions.sleeping.add("a-token")
     assert send(second)["stage"] == "video"
-    assert [token for token, _ in aws.executions.told] == ["a-token"]
+    assert [token for token, _ in aws.executions.responses] == ["a-token"]
     assert [task for one in providers.values() for task in one.tasks] == []
     assert now(second.job_id).stages[0].submission is None
 
@@ -308,7 +308,7 @@ def test_it_waits_for_a_source_that_still_runs(aws: Aws) -> None:
     assert second.source_job_id == first.job_id
     aws.executions.sleeping.add("a-token")
     send(second)  # ends the attempt without an error of the function
-    assert aws.executions.told == [("a-token", {"error": "SourceRunning"})]
+    assert aws.executions.responses == [("a-token", {"error": "SourceRunning"})]
     with pytest.raises(SourceRunning):
         submit({"job_id": second.job_id}, Context(remaining_ms=170_000))
     complete(first)

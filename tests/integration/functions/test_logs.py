@@ -81,8 +81,8 @@ def one_generation(aws: Aws, fal: FalOnLoopback, name: str) -> list[str]:
     assert deliver("POST", f"{path}x", body="lost", headers=call.headers).status == 404
     answer = deliver("POST", path, body=call.body.decode(), headers=call.headers)
     assert (answer.status, answer.body) == (200, {"result": "accepted"})
-    assert [token for token, _ in aws.executions.told] == [TASK_TOKEN]
-    aws.executions.told.clear()
+    assert [token for token, _ in aws.executions.responses] == [TASK_TOKEN]
+    aws.executions.responses.clear()
     settle({"job_id": job_id, "error": "MediaInvalid"}, Context())
     job = job_store.get(job_id)
     assert job

@@ -246,7 +246,7 @@ def test_a_job_past_its_deadline_is_refunded_and_its_execution_ended(
     assert sweep(SCHEDULE, Context()) == {"settled": 1, "started": 0, "failed": 0}
     assert end_of(late) == (JobStatus.FAILED, FailureCode.DEADLINE_EXCEEDED)
     assert end_of(on_time) == (JobStatus.PROCESSING, None)
-    [(token, told)] = aws.executions.told
+    [(token, told)] = aws.executions.responses
     assert (token, told["cause"]) == ("task-token", "DEADLINE_EXCEEDED")
     assert sweep(SCHEDULE, Context()) == {"settled": 0, "started": 0, "failed": 0}
     assert assert_adds_up("user-1").held == 32

@@ -340,7 +340,7 @@ def test_a_later_turn_asks_and_sleeps_on_while_it_runs(
     for turn in (1, 2, 3):
         assert not look(sent, turn)
     assert provider.polled == [HANDLE] * 3
-    assert aws.executions.told == []
+    assert aws.executions.responses == []
 
 
 def test_a_lost_webhook_is_found_by_the_next_poll(
@@ -350,7 +350,7 @@ def test_a_lost_webhook_is_found_by_the_next_poll(
     provider.polls = [VIDEO]
     assert look(sent, 1, "second-token")
     assert as_stored(sent).stages[0].outcome == replace(VIDEO, cost=LISTED)
-    [(token, told)] = aws.executions.told
+    [(token, told)] = aws.executions.responses
     assert (token, json.loads(told["output"])) == ("second-token", {"stage": "video"})
 
 
@@ -359,7 +359,7 @@ def test_a_polled_failure_ends_the_wait_with_its_code(
 ) -> None:
     provider.polls = [DECLINED]
     assert look(sent, 1)
-    [(_, told)] = aws.executions.told
+    [(_, told)] = aws.executions.responses
     assert told == {"error": "GenerationFailed", "cause": "CONTENT_POLICY"}
 
 
@@ -370,7 +370,7 @@ def test_an_outcome_that_came_before_the_token_wakes_at_once(
     assert look(sent)
     assert look(sent, 1, "second-token")
     assert provider.polled == []
-    assert [token for token, _ in aws.executions.told] == ["task-token", "second-token"]
+    assert [token for token, _ in aws.executions.responses] == ["task-token", "second-token"]
 
 
 def test_the_webhook_counts_when_both_arrive_at_once(sent: Job, provider: ScriptedProvider) -> None:

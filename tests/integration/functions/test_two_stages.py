@@ -409,7 +409,7 @@ def test_a_sleeping_track_is_woken_for_the_stage_it_waits_for(
     event = {"job_id": job.job_id, "stage": "image", "turn": 0, "task_token": "sleeper"}
     aws.executions.sleeping.add("sleeper")
     assert track(event, Context()) == {"woken": True}
-    [(token, told)] = aws.executions.told
+    [(token, told)] = aws.executions.responses
     assert (token, json.loads(told["output"])) == ("sleeper", {"stage": "image"})
 
 

@@ -61,7 +61,7 @@ def resumed(aws: Aws) -> list[tuple[str, Any]]:
     """Tokens that were used, with the output or the error they were used for."""
     return [
         (token, json.loads(told["output"]) if "output" in told else told["error"])
-        for token, told in aws.executions.told
+        for token, told in aws.executions.responses
     ]
 
 
@@ -228,7 +228,7 @@ def test_a_cancelled_job_is_not_waited_for(aws: Aws, provider: ScriptedWebhookSe
 
 def handed_over(aws: Aws) -> list[dict[str, Any]]:
     """The plans that Submit handed over."""
-    ended = [told for _, told in aws.executions.told]
+    ended = [told for _, told in aws.executions.responses]
     return [json.loads(told["cause"]) for told in ended if told["error"] == "PollNeeded"]
 
 
@@ -327,4 +327,4 @@ def test_without_a_token_nothing_is_handed_over_and_no_token_recorded(
         job = ordered(poll_seconds=poll_seconds)
         start_polling(job)
         assert as_stored(job).stages[0].task_token is None
-    assert aws.executions.told == []
+    assert aws.executions.responses == []

@@ -73,7 +73,7 @@ class Target:
     def everything(self) -> list[Any]:
         """Every record, and every token that was woken."""
         tables = ("JOBS_TABLE", "LEDGER_TABLE")
-        return [*(self.aws.items(table) for table in tables), list(self.aws.executions.told)]
+        return [*(self.aws.items(table) for table in tables), list(self.aws.executions.responses)]
 
     def deliver(
         self,

@@ -70,7 +70,7 @@ def test_a_proven_webhook_is_recorded_and_wakes_the_sleeper(
     answer = deliver(call, job)
     assert (answer.status, answer.body) == (200, {"result": "accepted"})
     assert outcome_of(job) == outcome
-    assert [token for token, _ in aws.executions.told] == ["task-token"]
+    assert [token for token, _ in aws.executions.responses] == ["task-token"]
 
 
 def test_a_webhook_before_the_token_is_recorded_for_track_to_find(
@@ -80,7 +80,7 @@ def test_a_webhook_before_the_token_is_recorded_for_track_to_find(
     provider.notices = [Notice(Handle("request-1"), VIDEO)]
     assert deliver(call, job).status == 200
     assert outcome_of(job) == VIDEO
-    assert aws.executions.told == []
+    assert aws.executions.responses == []
 
 
 @pytest.mark.parametrize("state", [SubmissionState.SENDING, SubmissionState.UNKNOWN])
@@ -109,7 +109,7 @@ def test_a_repeated_webhook_changes_nothing_but_wakes_again(
     answer = deliver(call, job)
     assert (answer.status, answer.body) == (200, {"result": "duplicate"})
     assert aws.job_item(job.job_id) == before
-    assert [token for token, _ in aws.executions.told] == ["task-token"]
+    assert [token for token, _ in aws.executions.responses] == ["task-token"]
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_a_webhook_that_is_not_proven_changes_nothing_and_is_counted(
     assert answer.status == status
     assert answer.code in {"WEBHOOK_NOT_PROVEN", "TEMPORARILY_UNAVAILABLE"}
     assert aws.job_item(job.job_id) == before
-    assert aws.executions.told == []
+    assert aws.executions.responses == []
     printed = capsys.readouterr().out
     metrics = [json.loads(line) for line in printed.splitlines() if '"_aws"' in line]
     [metric] = [metric for metric in metrics if "WebhookRejected" in metric]
@@ -223,7 +223,7 @@ def test_a_hint_alone_changes_nothing(
     assert deliver(call, job, provider="runware").status == status
     assert providers["runware"].polled == [Handle(TASK_ID)]
     assert aws.job_item(job.job_id) == before
-    assert aws.executions.told == []
+    assert aws.executions.responses == []
 
 
 @pytest.mark.parametrize("outcome", [VIDEO, DECLINED])
@@ -240,7 +240,7 @@ def test_the_poll_counts_and_not_the_hint(
     providers["runware"].polls = [outcome]
     assert deliver(call, job, provider="runware").body == {"result": "accepted"}
     assert outcome_of(job) == outcome
-    assert [token for token, _ in aws.executions.told] == ["task-token"]
+    assert [token for token, _ in aws.executions.responses] == ["task-token"]
 
 
 def test_a_hint_about_another_task_is_not_followed(
