@@ -19,8 +19,8 @@ Item = Mapping[str, Any]
 MAY_BE_BILLED = {"CONTENT_POLICY", "NO_OUTPUT", "NOT_AS_ORDERED"}
 
 PERCENTILES = {"p50_seconds": 50, "p95_seconds": 95}
-TOLERANCE = 0.05
-"""The documented error of a percentile, with what rounding to a tenth of a second adds."""
+TOLERANCE, ROUNDING = 0.0489, 0.05
+"""The documented relative error of a percentile, and the seconds that rounding to a tenth adds."""
 
 
 @dataclass
@@ -161,5 +161,5 @@ def _different(where: str, found: Mapping[str, Any], expected: Group) -> Iterato
         exact, value = expected.percentile(percent), found[name]
         if (exact is None) != (value is None):
             yield f"{where}: {name} is {value}, and {exact} in a recount"
-        elif exact is not None and abs(value / exact - 1) > TOLERANCE:
+        elif exact is not None and abs(value - exact) > TOLERANCE * exact + ROUNDING:
             yield f"{where}: {name} is {value}, too far from {exact}"

@@ -25,10 +25,10 @@ class ProviderCost(BaseModel):
 class UsageFigures(BaseModel):
     """Jobs that ended. ``success_rate``: the part that completed, of those that completed or
     failed. ``p50_seconds``, ``p95_seconds``: from the order to the end of completed jobs, at most
-    5 % off. ``provider_cost_unknown``: how many generations are not in ``provider_cost_usd``,
-    because their cost in USD is not known. ``margin_usd``: the captured credits at the owner's
-    value of a credit, less that cost. A value is null if there is nothing that it could be computed
-    from."""
+    5 % off before they are rounded to a tenth of a second. ``provider_cost_unknown``: how many
+    generations are not in ``provider_cost_usd``, because their cost in USD is not known.
+    ``margin_usd``: the captured credits at the owner's value of a credit, less that cost. A value
+    is null if there is nothing that it could be computed from."""
 
     jobs: Count
     completed: Count

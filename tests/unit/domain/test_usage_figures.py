@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clipmint.api.usage_responses import UsageFigures
 from clipmint.usage.figures import ERROR, Figures, bucket_of
+from tests.support.usage import ROUNDING, TOLERANCE
 
 SECONDS = st.floats(1, 172_800)
 
@@ -29,6 +31,16 @@ def test_a_percentile_differs_from_the_exact_one_by_less_than_five_percent(
     # The logarithm of a bound of a bucket may be rounded into the bucket beside it.
     assert abs(found / exact(seconds, percent) - 1) <= ERROR + 1e-9
     assert ERROR < 0.05
+
+
+def test_a_percentile_of_the_api_is_as_exact_as_the_recount_of_the_tests_expects() -> None:
+    for milliseconds in range(1000, 30_000, 3):
+        figures = Figures()
+        figures.add({"completed": 1, bucket_of(milliseconds / 1000): 1})
+        found = UsageFigures.of(figures, None).p95_seconds
+        assert found is not None
+        off = abs(found - milliseconds / 1000)
+        assert off <= TOLERANCE * milliseconds / 1000 + ROUNDING, milliseconds
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.2, 1.0])
