@@ -37,15 +37,19 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that need the shared stack for themselves first, others that use it last, both in
-    random order: then few processes wait for each other.
+    random order: then few processes wait for each other. Tests of the console run one after
+    another, because a browser and its stack are started for them, and stopped after them.
     """
     items.sort(key=_place)
 
 
 def _place(item: pytest.Item) -> int:
-    if "shared_stack" not in getattr(item, "fixturenames", ()):
+    fixtures = getattr(item, "fixturenames", ())
+    if "browser" in fixtures:
         return 1
-    return 0 if item.get_closest_marker("alone") else 2
+    if "shared_stack" not in fixtures:
+        return 2
+    return 0 if item.get_closest_marker("alone") else 3
 
 
 def pytest_collection_finish() -> None:

@@ -43,3 +43,14 @@ def test_the_version_is_the_same_everywhere() -> None:
     assert newest[1] == project["version"]
     document = json.loads((ROOT / "docs" / "openapi.json").read_text(encoding="utf-8"))
     assert document["info"]["version"] == project["version"]
+
+
+def test_a_fixture_with_the_scope_of_a_package_is_in_a_package() -> None:
+    """Elsewhere pytest keeps it until the end of the run: a browser's event loop, for example."""
+    users = [
+        path
+        for path in (ROOT / "tests").rglob("conftest.py")
+        if 'scope="package"' in path.read_text(encoding="utf-8")
+    ]
+    assert users
+    assert [path for path in users if not (path.parent / "__init__.py").exists()] == []
