@@ -37,11 +37,21 @@ export function SceneCard({ scene, number, catalog, disabled, change, remove, or
   );
   const [imageModel, setImageModel] = useState("");
   const [newImage, setNewImage] = useState(false);
+  const [saving, setSaving] = useState(0);
   const rendering = Boolean(scene.job_id) && runs(scene);
   const id = (/** @type {string} */ name) => `${name}-${scene.scene_id}`;
   const ended = scene.job_id && (scene.status === "failed" || scene.status === "cancelled");
   const complete = way === "frames" ? betweenImages(scene) : fromImage(scene);
 
+  // A price is asked for after all changes are saved: it is forgotten when the scene changes.
+  const save = async (/** @type {object} */ changes) => {
+    setSaving((number) => number + 1);
+    try {
+      return await change(changes);
+    } finally {
+      setSaving((number) => number - 1);
+    }
+  };
   const body =
     way === "frames"
       ? { scene_ids: [scene.scene_id], force: true }
@@ -82,15 +92,15 @@ export function SceneCard({ scene, number, catalog, disabled, change, remove, or
               label="First image"
               required=${true}
               preview=${scene.first_frame ?? ""}
-              onUploaded=${(/** @type {any} */ made) => change({ first_frame: made.image_url })}
-              onRemoved=${() => change({ first_frame: null })}
+              onUploaded=${(/** @type {any} */ made) => save({ first_frame: made.image_url })}
+              onRemoved=${() => save({ first_frame: null })}
             />
             <${ImageField}
               label="Last image"
               required=${true}
               preview=${scene.last_frame ?? ""}
-              onUploaded=${(/** @type {any} */ made) => change({ last_frame: made.image_url })}
-              onRemoved=${() => change({ last_frame: null })}
+              onUploaded=${(/** @type {any} */ made) => save({ last_frame: made.image_url })}
+              onRemoved=${() => save({ last_frame: null })}
             />
           </div>`
         : html`<div class="field">
@@ -102,7 +112,7 @@ export function SceneCard({ scene, number, catalog, disabled, change, remove, or
                 disabled=${rendering}
                 value=${imagePrompt}
                 onInput=${(/** @type {any} */ event) => setImagePrompt(event.target.value)}
-                onChange=${() => change({ image_prompt: imagePrompt.trim() || null })}
+                onChange=${() => save({ image_prompt: imagePrompt.trim() || null })}
               ></textarea>
             </div>
             ${scene.image_url &&
@@ -138,7 +148,7 @@ export function SceneCard({ scene, number, catalog, disabled, change, remove, or
             disabled=${rendering}
             value=${prompt}
             onInput=${(/** @type {any} */ event) => setPrompt(event.target.value)}
-            onChange=${() => change({ visual_prompt: prompt.trim() || null })}
+            onChange=${() => save({ visual_prompt: prompt.trim() || null })}
           ></textarea>
         </div>
         <div class="field short">
@@ -151,7 +161,7 @@ export function SceneCard({ scene, number, catalog, disabled, change, remove, or
             disabled=${rendering}
             value=${duration}
             onInput=${(/** @type {any} */ event) => setDuration(event.target.value)}
-            onChange=${() => Number(duration) >= 1 && change({ duration: Number(duration) })}
+            onChange=${() => Number(duration) >= 1 && save({ duration: Number(duration) })}
           />
         </div>
       </div>
@@ -162,7 +172,7 @@ export function SceneCard({ scene, number, catalog, disabled, change, remove, or
         standard=${way === "frames" ? catalog?.defaults.clip_model : catalog?.defaults.scene_video_model}
         value=${scene.model_id ?? ""}
         disabled=${rendering}
-        choose=${(/** @type {string} */ chosen) => change({ model_id: chosen || null })}
+        choose=${(/** @type {string} */ chosen) => save({ model_id: chosen || null })}
       />
       ${scene.video_url &&
       html`<video
@@ -183,7 +193,7 @@ export function SceneCard({ scene, number, catalog, disabled, change, remove, or
         <${Priced}
           key=${JSON.stringify([body, scene.duration, scene.model_id])}
           label=${scene.video_url || ended ? "Render again" : "Render"}
-          disabled=${disabled || rendering || !complete}
+          disabled=${disabled || rendering || !complete || saving > 0}
           ask=${() => request("POST", `${path}/estimate`, { body })}
           order=${async (/** @type {number} */ expected) => {
             await order(path, body, expected);

@@ -295,9 +295,17 @@ def test_a_scene_becomes_an_image_and_then_a_video(ada: Visitor) -> None:
     scene.get_by_label("What happens").fill("The boats leave")
     scene.get_by_label("What happens").blur()
     assert "Veo 3.1 between two frames" not in scene.get_by_label("Model of the video").inner_text()
-    scene.get_by_label("Model of the video").select_option("Gen-4.5")
     scene.get_by_label("Model of the image").select_option("Image by Runware")
-    scene.get_by_role("button", name="Render", exact=True).click()
+    render = scene.get_by_role("button", name="Render", exact=True)
+    render.and_(ada.page.locator(":enabled")).wait_for()
+    # No price is asked for while a change is being saved: it would be that of the old model.
+    saving: list[Route] = []
+    ada.page.route("**/scenes/*", lambda route: saving.append(route))  # noqa: PLW0108
+    with ada.page.expect_request("**/scenes/*"):
+        scene.get_by_label("Model of the video").select_option("Gen-4.5")
+    render.and_(ada.page.locator(":disabled")).wait_for()
+    saving[0].continue_()
+    render.click()
     scene.get_by_role("button", name=re.compile(r"^Render · \d+ credits$")).click()
     scene.locator("video").wait_for()
     scene.get_by_alt_text("Image of scene 1").wait_for()

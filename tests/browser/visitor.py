@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from local.running import RunningStack
 
 LOOPBACK = {"127.0.0.1", "localhost"}
-PATIENCE_MS = 30_000
+PATIENCE_MS = 120_000
 
 
 class Visitor:
