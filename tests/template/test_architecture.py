@@ -1,4 +1,7 @@
-"""Every file, function, route and package that `docs/architecture.md` names exists."""
+"""Every file, function, route and package that `docs/architecture.md` names exists.
+
+README.md lists all packages.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ import pytest
 from tests.support.reading import ROOT, of_type, written
 
 PAGE = (ROOT / "docs" / "architecture.md").read_text()
+README = (ROOT / "README.md").read_text()
 LAYER = ROOT / "shared" / "clipmint"
 
 ROUTE = re.compile(r"(GET|POST|PUT|PATCH|DELETE) /\S+")
@@ -125,6 +129,15 @@ def test_the_packages_are_those_of_the_import_contract_in_its_order() -> None:
     table = PAGE.partition("| package | contains |")[2].partition("\n\n")[0]
     rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
     assert [quoted(row) for row in rows] == expected
+
+
+def test_the_readme_lists_every_package_and_no_missing_folder() -> None:
+    lines = README.partition("## Folders")[2].split("```")[1].splitlines()
+    packages = [line.split("/")[0].strip() for line in lines if line.startswith("  ")]
+    assert packages == sorted(path.parent.name for path in LAYER.glob("*/__init__.py"))
+    names = [line.split()[0] for line in lines if line and not line.startswith("  ")]
+    assert len(names) > 10
+    assert [name for name in names if not (ROOT / name).exists()] == []
 
 
 @pytest.mark.parametrize(
