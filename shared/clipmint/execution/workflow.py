@@ -7,18 +7,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import boto3  # noqa: F401  (at import time: every caller of this module uses AWS)
 
 from clipmint import aws
 from clipmint.jobs.job import Stage
 from clipmint.jobs.outcomes import Failed
-
-if TYPE_CHECKING:
-    from mypy_boto3_stepfunctions import SFNClient
 
 
 class Started(Enum):
@@ -65,47 +62,37 @@ def resume(stage: Stage) -> bool:
 def finish(task_token: str, stage: Stage) -> bool:
     """End the wait for a stage whose file exists. False if no execution waits for the token."""
     client = aws.step_functions()
-    try:
-        client.send_task_success(taskToken=task_token, output=json.dumps({"stage": stage.name}))
-    except _not_waiting(client):
-        return False
-    return True
+    output = json.dumps({"stage": stage.name})
+    return _reached(lambda: client.send_task_success(taskToken=task_token, output=output))
 
 
 def fail_waiting(task_token: str, failure: Failed) -> bool:
     """Fail a waiting task with ``GenerationFailed``. False if no execution waits for the token."""
-    client = aws.step_functions()
-    try:
-        client.send_task_failure(
-            taskToken=task_token, error="GenerationFailed", cause=failure.code.value
-        )
-    except _not_waiting(client):
-        return False
-    return True
+    return _fail(task_token, error="GenerationFailed", cause=failure.code.value)
 
 
 def hand_over(task_token: str, plan: Mapping[str, Any]) -> bool:
     """End Submit's wait with ``PollNeeded``, so that Track polls by the plan. False if no
     execution waits for the token."""
-    client = aws.step_functions()
-    try:
-        client.send_task_failure(taskToken=task_token, error="PollNeeded", cause=json.dumps(plan))
-    except _not_waiting(client):
-        return False
-    return True
+    return _fail(task_token, error="PollNeeded", cause=json.dumps(plan))
 
 
 def retry_later(task_token: str) -> bool:
     """End Submit's attempt with ``SourceRunning``, which its state retries. False if no execution
     waits for the token. An error of the function would be logged and counted as one."""
+    return _fail(task_token, error="SourceRunning")
+
+
+def _fail(task_token: str, **reason: str) -> bool:
     client = aws.step_functions()
+    return _reached(lambda: client.send_task_failure(taskToken=task_token, **reason))
+
+
+def _reached(send: Callable[[], object]) -> bool:
+    """Whether an execution still waited for what ``send`` sends."""
+    errors = aws.step_functions().exceptions
     try:
-        client.send_task_failure(taskToken=task_token, error="SourceRunning")
-    except _not_waiting(client):
+        send()
+    except (errors.TaskTimedOut, errors.TaskDoesNotExist, errors.InvalidToken):
         return False
     return True
-
-
-def _not_waiting(client: SFNClient) -> tuple[type[Exception], ...]:
-    errors = client.exceptions
-    return errors.TaskTimedOut, errors.TaskDoesNotExist, errors.InvalidToken
