@@ -77,7 +77,7 @@ def start(
         return _open_clips(order, project_id, request, limits), False
 
     try:
-        batch, replayed = placing.retry_on_project_change(attempt)
+        batch, replayed = placing.retry_on_change(attempt)
         # Without clips: maybe a parallel call with the same key has started them meanwhile.
         found = None if batch.clips else _recorded(order)
     except (holds.JobExists, ClipmintError) as refusal:

@@ -26,8 +26,8 @@ from clipmint.telemetry import logger
 STARTS_AT_ONCE = 8
 """Executions that one call starts in parallel."""
 
-PROJECT_ATTEMPTS = 5
-"""Attempts at one order while other calls change its project."""
+ATTEMPTS = 5
+"""Attempts at one order while other calls change what it depends on."""
 
 T = TypeVar("T")
 
@@ -97,14 +97,14 @@ def _start_execution(job_id: str) -> None:
         logger.exception("execution not started; the sweep will", extra={"job_id": job_id})
 
 
-def retry_on_project_change(attempt: Callable[[], T]) -> T:
-    """Call ``attempt``, which reads the project, again while other calls change the project."""
+def retry_on_change(attempt: Callable[[], T], message: str = "The project is being changed") -> T:
+    """Call ``attempt``, which reads what the order depends on, again while other calls change it.
+
+    Raises `TemporarilyUnavailable` with this message after `ATTEMPTS` attempts.
+    """
     return aws.retry_on_conflict(
         attempt,
-        attempts=PROJECT_ATTEMPTS,
+        attempts=ATTEMPTS,
         conflict=lambda error: isinstance(error, holds.AlsoWriteRefused),
-        otherwise=try_again(
-            "The project is being changed",
-            details="Nothing was charged; send the same request again",
-        ),
+        otherwise=try_again(message, details="Nothing was charged; send the same request again"),
     )

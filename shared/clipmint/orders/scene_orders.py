@@ -46,7 +46,7 @@ def start(
         job, update = _prepare(order, scene_id, request)
         return holds.hold_and_record([job], limits, holds.AlsoWrite(updates=(update,)))[0]
 
-    return placing.place_once(order, lambda: placing.retry_on_project_change(open_job))
+    return placing.place_once(order, lambda: placing.retry_on_change(open_job))
 
 
 def quote(user_id: str, scene_id: str, request: SceneVideoRequest) -> Job:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from clipmint import aws, clock
+from clipmint import clock
 from clipmint.catalog.model import Model, Settings
 from clipmint.catalog.route import kind_of
 from clipmint.credits import holds, ledger
 from clipmint.credits.account import Limits
-from clipmint.errors import ImageRequired, try_again
+from clipmint.errors import ImageRequired
 from clipmint.jobs.job import Job, JobStatus
 from clipmint.media import uploads
 from clipmint.media.image_urls import check_image_url
@@ -21,9 +21,6 @@ from clipmint.projects import project_store
 from clipmint.projects.project import no_project
 from clipmint.settings import ImagesSettings
 from clipmint.stages import VIDEO
-
-ATTEMPTS = 5
-"""Attempts at one order while simultaneous orders of the same video are recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +109,7 @@ def start(order: Order, request: GenerationRequest, limits: Limits) -> tuple[Job
             raise
 
     def open_job() -> Job:
-        return aws.retry_on_conflict(
-            attempt,
-            attempts=ATTEMPTS,
-            conflict=lambda error: isinstance(error, holds.AlsoWriteRefused),
-            otherwise=try_again("The same video is being ordered", details="Nothing was charged"),
-        )
+        return placing.retry_on_change(attempt, "The same video is being ordered")
 
     return placing.place_once(order, open_job)
 
