@@ -20,8 +20,6 @@ from clipmint.errors import (
 )
 from clipmint.execution import cancellation, fetching, sweeping
 from clipmint.jobs import job_store
-from clipmint.jobs.job import Job
-from clipmint.path_ids import path_id
 
 app = http_api.resolver()
 app.use([audit_trail.record])
@@ -47,7 +45,7 @@ JobPath = Annotated[str, Path()]
 )
 def cancel_job(job_id: JobPath, request: ActionRequest) -> ActionDone:  # noqa: ARG001
     http_api.require_admin(app)
-    job = cancellation.cancel(_job(job_id))
+    job = cancellation.cancel(job_store.find(job_id))
     return ActionDone(job_id=job.job_id, action="cancel", result="cancelled", status=job.status)
 
 
@@ -66,11 +64,11 @@ def cancel_job(job_id: JobPath, request: ActionRequest) -> ActionDone:  # noqa: 
 )
 def settle_job(job_id: JobPath, request: ActionRequest) -> ActionDone:  # noqa: ARG001
     http_api.require_admin(app)
-    job = _job(job_id)
+    job = job_store.find(job_id)
     result = "ended"
     if not job.is_terminal:
         result = sweeping.sweep_now(job)
-        job = _job(job_id)
+        job = job_store.find(job_id)
     return ActionDone(job_id=job.job_id, action="settle", result=result, status=job.status)
 
 
@@ -94,17 +92,9 @@ def settle_job(job_id: JobPath, request: ActionRequest) -> ActionDone:  # noqa: 
 )
 def refetch_job(job_id: JobPath, request: ActionRequest) -> ActionDone:  # noqa: ARG001
     http_api.require_admin(app)
-    job = _job(job_id)
+    job = job_store.find(job_id)
     result = fetching.fetch_again(job)
     return ActionDone(job_id=job.job_id, action="refetch", result=result, status=job.status)
-
-
-def _job(job_id: str) -> Job:
-    unknown = JobNotFound("There is no such job")
-    job = job_store.get(path_id(job_id, unknown))
-    if job is None:
-        raise unknown
-    return job
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> Any:

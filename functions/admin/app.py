@@ -96,10 +96,10 @@ def grant_credits(request: GrantRequest) -> Granted:
 
 def _job_of(user_id: str, job_id: str) -> str:
     """The id of a job of this user, in its canonical form."""
-    unknown = JobNotFound("There is no such job of this user")
-    job = job_store.get(path_id(job_id, unknown))
-    if job is None or job.user_id != user_id:
-        raise unknown
+    unknown = "There is no such job of this user"
+    job = job_store.find(job_id, unknown)
+    if job.user_id != user_id:
+        raise JobNotFound(unknown)
     return job.job_id
 
 

@@ -36,7 +36,6 @@ from clipmint.errors import InvalidRequest, JobNotFound, ScopeRequired, Temporar
 from clipmint.jobs import job_lists, job_search, job_store
 from clipmint.jobs.job import JobStatus
 from clipmint.orders import offers
-from clipmint.path_ids import path_id
 from clipmint.projects import project_store
 from clipmint.purchases import pack_store
 
@@ -127,11 +126,7 @@ def search_jobs(  # noqa: PLR0917  (one per filter)
 )
 def inspect_job(job_id: Annotated[str, Path()]) -> InspectedJob:
     http_api.require_admin(app)
-    unknown = JobNotFound("There is no such job")
-    job = job_store.get(path_id(job_id, unknown))
-    if job is None:
-        raise unknown
-    return job_inspection.inspect(job)
+    return job_inspection.inspect(job_store.find(job_id))
 
 
 @app.get(

@@ -11,12 +11,13 @@ from clipmint.errors import JobNotFound, JobRunning
 from clipmint.jobs import job_store
 from clipmint.jobs.job import Asset, Job, JobStatus
 from clipmint.media import signed_urls, storage
-from clipmint.path_ids import path_id
 from clipmint.settings import VideoSettings
 from clipmint.telemetry import logger
 
 URL_SECONDS = 3_600
 """How long a video's URL is valid; the documents this system comes from promise an hour."""
+
+_NOT_FOUND = "There is no such video"
 
 
 def find(user_id: str, job_id: str, *, deleted_too: bool = False) -> Job:
@@ -28,9 +29,9 @@ def find(user_id: str, job_id: str, *, deleted_too: bool = False) -> Job:
         There is no such job, or it belongs to another user: the response is the same, so that an
         id reveals nothing.
     """
-    job = job_store.get(path_id(job_id, _not_found()))
-    if job is None or job.user_id != user_id or (job.deleted and not deleted_too):
-        raise _not_found()
+    job = job_store.find(job_id, _NOT_FOUND)
+    if job.user_id != user_id or (job.deleted and not deleted_too):
+        raise JobNotFound(_NOT_FOUND)
     return job
 
 
@@ -117,7 +118,3 @@ def _url(video: Asset, key: str | None) -> str | None:
             # The video can still be read from the bucket.
             logger.exception("a URL of the distribution cannot be signed")
     return storage.presigned_url(aws.s3(), video.bucket, key, expires_in=URL_SECONDS)
-
-
-def _not_found() -> JobNotFound:
-    return JobNotFound("There is no such video")

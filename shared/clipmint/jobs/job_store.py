@@ -18,7 +18,7 @@ from pynamodb.expressions.update import Action
 
 from clipmint import aws, clock, unreadable
 from clipmint.catalog.route import Route
-from clipmint.errors import try_again
+from clipmint.errors import JobNotFound, try_again
 from clipmint.jobs.job import (
     Asset,
     Earlier,
@@ -32,6 +32,7 @@ from clipmint.jobs.job import (
 )
 from clipmint.jobs.job_items import JobItem, outcome_attributes, stage_path, to_job
 from clipmint.jobs.outcomes import Failed, Finished
+from clipmint.path_ids import path_id
 from clipmint.records import to_attributes
 from clipmint.stages import earlier_stages
 
@@ -75,6 +76,23 @@ def get(job_id: str) -> Job | None:
         The job cannot be read.
     """
     return unreadable.required(lambda: _get(job_id), "job", job_id)
+
+
+def find(text: str, message: str = "There is no such job") -> Job:
+    """The job whose id a path or a body contains.
+
+    Raises
+    ------
+    JobNotFound
+        There is no such job; ``message`` is for the caller.
+    TemporarilyUnavailable
+        The job cannot be read.
+    """
+    unknown = JobNotFound(message)
+    job = get(path_id(text, unknown))
+    if job is None:
+        raise unknown
+    return job
 
 
 def _get(job_id: str) -> Job | None:
