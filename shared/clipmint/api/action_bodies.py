@@ -6,7 +6,6 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
-from clipmint import clock
 from clipmint.api.audit_trail import Action
 from clipmint.api.timestamps import Timestamp
 from clipmint.jobs.job import JobStatus
@@ -51,19 +50,7 @@ class AuditedAction(BaseModel):
 
     @classmethod
     def of(cls, action: Action) -> Self:
-        return cls.model_validate(
-            {
-                "action_id": action.action_id,
-                "at": clock.iso(action.at),
-                "by": action.by,
-                "what": action.what,
-                "about": action.about,
-                "reason": action.reason,
-                "details": dict(action.details),
-                "state": action.state,
-                "result": action.result,
-            }
-        )
+        return cls.model_validate(action, from_attributes=True)
 
 
 class AuditPage(BaseModel):

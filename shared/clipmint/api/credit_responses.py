@@ -34,14 +34,7 @@ class Credits(BaseModel):
 
     @classmethod
     def of(cls, account: Account) -> Credits:
-        lots = [
-            CreditLot(
-                kind=lot.kind,
-                credits=lot.credits,
-                expires_at=clock.iso(lot.expires_at) if lot.expires_at else None,
-            )
-            for lot in account.lots
-        ]
+        lots = [CreditLot.model_validate(lot, from_attributes=True) for lot in account.lots]
         if account.purchased:  # they never end, so they are spent last
             purchased = CreditKind.PURCHASED
             lots.append(CreditLot(kind=purchased, credits=account.purchased, expires_at=None))
@@ -71,26 +64,10 @@ class JournalEntry(BaseModel):
 
     @classmethod
     def of(cls, entry: Entry) -> JournalEntry:
-        return cls(
-            sequence=entry.sequence,
-            kind=entry.kind,
-            credits=entry.credits,
-            balance_after=entry.balance_after,
-            held_after=entry.held_after,
-            job_id=entry.job_id,
-            stage=entry.stage,
-            reference=entry.reference,
-            created_at=clock.iso(entry.created_at),
-            debt_after=entry.debt_after,
-            credit_kind=_credit_kind(entry),
-            expires_at=clock.iso(entry.expires_at) if entry.expires_at else None,
-            reason=entry.reason,
-        )
-
-
-def _credit_kind(entry: Entry) -> CreditKind | None:
-    purchased = CreditKind.PURCHASED if entry.kind in {"grant", "clawback"} else None
-    return entry.credit_kind or purchased
+        shown = cls.model_validate(entry, from_attributes=True)
+        if shown.credit_kind is None and shown.kind in {"grant", "clawback"}:
+            return shown.model_copy(update={"credit_kind": CreditKind.PURCHASED})
+        return shown
 
 
 class Journal(BaseModel):

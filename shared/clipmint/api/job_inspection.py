@@ -51,17 +51,7 @@ def inspect(job: Job) -> InspectedJob:
         overdue_at=from_epoch(job.overdue_at),
         order=JobOrder.of(job),
         stages=[StageAnswer.of(job, stage) for stage in job.stages],
-        orphans=[
-            OrphanAnswer(
-                stage=one.stage,
-                provider=one.provider,
-                endpoint=one.endpoint,
-                request_id=one.request_id,
-                credits=one.credits,
-                found_at=clock.iso(one.found_at),
-            )
-            for one in job.orphans
-        ],
+        orphans=[OrphanAnswer.model_validate(one, from_attributes=True) for one in job.orphans],
         charge=_charge(entries),
         costs=[JobCost.of(one) for one in provider_costs.billed(job)],
         provider_cost_usd_micros=provider_costs.usd_micros(job),

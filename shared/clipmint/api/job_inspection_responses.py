@@ -5,7 +5,6 @@ They never contain the secret part of a webhook's URL, or a provider's message.
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, Field
@@ -15,16 +14,21 @@ from clipmint.api.credit_responses import JournalEntry
 from clipmint.api.timestamps import Timestamp
 from clipmint.api.webhook_responses import WebhookDelivery
 from clipmint.catalog.entry import Settings
-from clipmint.jobs.job import Asset, Earlier, Job, JobStatus, Stage, Submission, SubmissionState
+from clipmint.jobs.job import (
+    Asset,
+    Earlier,
+    ImageOrder,
+    Job,
+    JobStatus,
+    Stage,
+    Submission,
+    SubmissionState,
+)
 from clipmint.jobs.job_search import providers_of
 from clipmint.jobs.outcomes import Failed, FailureCode, Finished
 from clipmint.jobs.progress import progress
 from clipmint.jobs.provider_costs import Billed
 from clipmint.stages import StepName
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return None if moment is None else clock.iso(moment)
 
 
 class JobRow(BaseModel):
@@ -58,7 +62,7 @@ class JobRow(BaseModel):
             project_id=job.project_id,
             scene_id=job.scene_id,
             created_at=clock.iso(job.created_at),
-            ended_at=_iso(job.completed_at),
+            ended_at=clock.iso(job.completed_at) if job.completed_at else None,
             credits=job.credits,
             credits_captured=job.credits_used if job.is_terminal else 0,
             failure_code=job.failure,
@@ -79,6 +83,15 @@ class OrderedImage(BaseModel):
     prompt: str
     aspect_ratio: str | None
     reference_image_urls: list[str]
+
+    @classmethod
+    def of(cls, image: ImageOrder) -> Self:
+        return cls(
+            model=image.model_id,
+            prompt=image.prompt,
+            aspect_ratio=image.aspect_ratio,
+            reference_image_urls=list(image.reference_image_urls),
+        )
 
 
 class JobOrder(BaseModel):
@@ -219,21 +232,12 @@ class StageAnswer(BaseModel):
             name=stage.name,
             credits=stage.credits,
             charged=job.is_terminal and stage.name in job.captured_stages,
-            routes=[
-                RouteAnswer(provider=one.provider, endpoint=one.endpoint) for one in stage.routes
-            ],
-            image=image
-            and OrderedImage(
-                model=image.model_id,
-                prompt=image.prompt,
-                aspect_ratio=image.aspect_ratio,
-                reference_image_urls=list(image.reference_image_urls),
-            ),
+            routes=[RouteAnswer.model_validate(one, from_attributes=True) for one in stage.routes],
+            image=image and OrderedImage.of(image),
             settings=stage.settings,
             submission=stage.submission and SubmissionAnswer.of(stage, stage.submission),
             refusals=[
-                RefusalAnswer(provider=one.provider, reason=one.reason, at=clock.iso(one.at))
-                for one in stage.refusals
+                RefusalAnswer.model_validate(one, from_attributes=True) for one in stage.refusals
             ],
             outcome=OutcomeAnswer.of(stage.outcome),
             file=FileAnswer.of(stage.asset),

@@ -26,12 +26,7 @@ class ModelVersion(BaseModel):
 
     @classmethod
     def of(cls, version: Version) -> Self:
-        return cls(
-            version=version.version,
-            changed_by=version.changed_by,
-            changed_at=version.changed_at,
-            model=version.model,
-        )
+        return cls.model_validate(version, from_attributes=True)
 
 
 class OwnedModel(ModelVersion):

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import BaseModel, Field
 
-from clipmint import clock
 from clipmint.api.timestamps import Timestamp
 
 if TYPE_CHECKING:
@@ -30,7 +29,6 @@ class Webhook(BaseModel):
 
     @classmethod
     def of(cls, endpoint: Endpoint, **more: str) -> Self:
-        since = endpoint.failing_since
         values = {
             "webhook_id": endpoint.endpoint_id,
             "url": endpoint.url,
@@ -38,9 +36,9 @@ class Webhook(BaseModel):
             "description": endpoint.description,
             "enabled": endpoint.enabled,
             "disabled_reason": endpoint.disabled_reason,
-            "failing_since": clock.iso(since) if since else None,
-            "created_at": clock.iso(endpoint.created_at),
-            "updated_at": clock.iso(endpoint.updated_at),
+            "failing_since": endpoint.failing_since,
+            "created_at": endpoint.created_at,
+            "updated_at": endpoint.updated_at,
             **more,
         }
         return cls.model_validate(values)
@@ -86,22 +84,7 @@ class WebhookDelivery(BaseModel):
 
     @classmethod
     def of(cls, delivery: Delivery) -> Self:
-        return cls(
-            delivery_id=delivery.delivery_id,
-            event_id=delivery.event_id,
-            type=delivery.type,
-            status=delivery.status,
-            attempts=[
-                DeliveryAttempt(
-                    at=clock.iso(one.at),
-                    status=one.status,
-                    milliseconds=one.milliseconds,
-                    reason=one.reason,
-                )
-                for one in delivery.attempts
-            ],
-            created_at=clock.iso(delivery.created_at),
-        )
+        return cls.model_validate(delivery, from_attributes=True)
 
 
 class DeliveryPage(BaseModel):
