@@ -15,8 +15,10 @@ from typing import Any
 
 import jwt
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+
+from local import certificates
 
 BUNDLE_ID = "com.example.app"
 APPLE_ID = 1_234_567_890
@@ -55,48 +57,21 @@ def _key(signer: Signer, level: int) -> ec.EllipticCurvePrivateKey:
 def _certificate(signer: Signer, level: int) -> bytes:
     """The root (0), the intermediate (1) or the signer's own certificate (2), in DER."""
 
-    def name(of: int) -> x509.Name:
-        text = f"authority {signer.authority}, level {of}"
-        return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
-
-    issuer = max(level - 1, 0)
-    public = _key(signer, level).public_key()
-    above = _key(signer, issuer)
-    is_ca = level < 2
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(name(level))
-        .issuer_name(name(issuer))
-        .public_key(public)
-        .serial_number(level + 1)
-        .not_valid_before(STARTS)
-        .not_valid_after(ENDS if is_ca else signer.ends)
-        .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(above.public_key()), critical=False
-        )
-        .add_extension(
-            x509.KeyUsage(
-                digital_signature=not is_ca,
-                key_cert_sign=is_ca,
-                crl_sign=is_ca,
-                content_commitment=False,
-                key_encipherment=False,
-                data_encipherment=False,
-                key_agreement=False,
-                encipher_only=False,
-                decipher_only=False,
-            ),
-            critical=True,
-        )
+    issuer, is_ca = max(level - 1, 0), level < 2
+    purpose = INTERMEDIATE if is_ca else signer.purpose
+    issued = certificates.issue(
+        _named(signer, level),
+        _named(signer, issuer),
+        certificates.Validity(STARTS, ENDS if is_ca else signer.ends),
+        serial=level + 1,
+        is_ca=is_ca,
+        extension=x509.UnrecognizedExtension(purpose, b"\x05\x00") if level else None,
     )
-    if level:
-        purpose = INTERMEDIATE if is_ca else signer.purpose
-        empty = x509.UnrecognizedExtension(purpose, b"\x05\x00")
-        builder = builder.add_extension(empty, critical=False)
-    issued = builder.sign(above, hashes.SHA256(), ecdsa_deterministic=True)
     return issued.public_bytes(serialization.Encoding.DER)
+
+
+def _named(signer: Signer, level: int) -> certificates.Named:
+    return certificates.Named(f"authority {signer.authority}, level {level}", _key(signer, level))
 
 
 APPLE = Signer()
