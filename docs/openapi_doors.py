@@ -12,7 +12,8 @@ from clipmint.doors import (
     scene_tasks,
     table,
 )
-from docs import openapi_examples as ours
+from docs import openapi_examples
+from docs import openapi_shared as ours
 
 USER = "5b1f0a9e-7c1d-4c83-9f5a-0e2d3c4b5a69"
 _VIDEO_URL = f"{ours.BUCKET}/{ours.JOB}/video.mp4?X-Amz-Expires=3600"
@@ -70,7 +71,7 @@ _RESPONSES = [
                 model_id="veo-3.1",
                 model_name="Veo 3.1",
                 prompt="A glowing cityscape at night",
-                settings=ours.BY_MODEL["Video"]["settings"],
+                settings=openapi_examples.BY_MODEL["Video"]["settings"],
                 credits_used=16,
             )
         ]
@@ -79,7 +80,7 @@ _RESPONSES = [
     generate_video.Models(
         models=[
             generate_video.AppModel(
-                **ours.BY_MODEL["CatalogEntry"], id="veo-3.1", cost_per_generation=32
+                **openapi_examples.BY_MODEL["CatalogEntry"], id="veo-3.1", cost_per_generation=32
             )
         ]
     ),
@@ -208,7 +209,7 @@ def error_example(path: str, code: str) -> dict[str, Any]:
     """The example of an error: a reference, or the body itself if the shape is not ours."""
     if error_schema(path) == "Error" or code.startswith("GATEWAY_"):
         return {"$ref": f"#/components/examples/{code}"}
-    error = ours.BY_CODE[code]
+    error = openapi_examples.BY_CODE[code]
     body = table.error_body(path, error)
     if "timestamp" in body:
         body["timestamp"] = ours.ORDERED_AT

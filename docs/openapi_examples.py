@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from clipmint import clock, errors
+from clipmint import errors
 from clipmint.api import (
     catalog_responses,
     credit_responses,
@@ -22,28 +22,33 @@ from clipmint.api import (
     video_responses,
     webhook_responses,
 )
-from clipmint.catalog.defaults import DEFAULT_CATALOG
-from clipmint.catalog.model import Settings
 from clipmint.catalog.model_changes import Version
-from clipmint.jobs.job import Asset, Job, JobStatus, Stage
+from clipmint.jobs.job import Asset, JobStatus, Stage
 from clipmint.lots import CreditKind
-from clipmint.purchases.pack import Pack
 from clipmint.stages import StepName
 from clipmint.usage.reports import Grouping
 from docs import openapi_operator
+from docs.openapi_shared import (
+    BUCKET,
+    CLIP_JOB,
+    ENDED_AT,
+    FRAMES,
+    HOLD,
+    IMAGE,
+    JOB,
+    MODEL,
+    ORDERED_AT,
+    PACK,
+    PROJECT,
+    SCENE,
+    SETTINGS,
+    WEBHOOK,
+    delivery,
+    ended_job,
+    project,
+)
 
-ORDERED_AT = "2026-03-01T09:30:00.000Z"
-ENDED_AT = "2026-03-01T09:31:10.000Z"
 EXPIRES_AT = "2026-03-31T09:30:00.000Z"
-JOB = "5f2c7c8e-93a4-5b8e-8f0d-2a1f0c6d9e11"
-CLIP_JOB = "0d9a3f5e-7c0b-5d52-9b8e-6f6a1e0c4b22"
-PROJECT = "7e0b9d1a-3c55-4f2e-a6b1-9d8c7f6e5a33"
-SCENE = "c1a2b3d4-e5f6-4a7b-8c9d-0e1f2a3b4c44"
-WEBHOOK = "b7e1f0c2-4d3a-4c5b-9e8f-7a6b5c4d3e55"
-IMAGES = "https://d111111abcdef8.cloudfront.net"
-IMAGE = f"{IMAGES}/uploads/ada/{PROJECT}/image.png"
-FRAMES = (f"{IMAGES}/uploads/ada/{PROJECT}/dawn.png", f"{IMAGES}/uploads/ada/{PROJECT}/noon.png")
-BUCKET = "https://videos-bucket.s3.eu-central-1.amazonaws.com"
 FORM = "https://images-bucket.s3.eu-central-1.amazonaws.com"
 
 _PURCHASE = credit_responses.PurchaseAnswer(
@@ -58,37 +63,20 @@ _PURCHASE = credit_responses.PurchaseAnswer(
     status="waiting",
     received_at=ORDERED_AT,
 )
-_MODEL = DEFAULT_CATALOG[0]
-_ENTRY = catalog_responses.CatalogEntry.of(_MODEL)
-_JOB = Job(
-    job_id=JOB,
-    user_id="ada",
-    status=JobStatus.COMPLETED,
-    model_id=_MODEL.model_id,
-    model_name=_MODEL.name,
-    prompt="A glowing cityscape at night",
-    settings=Settings(resolution="720p", aspect_ratio="16:9", duration=4),
-    fingerprint="",
-    stages=(
-        Stage(
-            name="video",
-            routes=tuple(_MODEL.routes),
-            provider="fal",
-            endpoint="",
-            credits=16,
-            poll_seconds=(180,),
-            deadline_seconds=1_800,
-            expected_seconds=74,
-            asset=Asset("videos-bucket", f"{JOB}/video.mp4", "video/mp4", 1, "", 1280, 720, 4.0),
-        ),
-    ),
-    deadline=0,
-    created_at=clock.from_iso(ORDERED_AT),
-    updated_at=clock.from_iso(ENDED_AT),
-    completed_at=clock.from_iso(ENDED_AT),
+_ENTRY = catalog_responses.CatalogEntry.of(MODEL)
+_STAGE = Stage(
+    name="video",
+    routes=tuple(MODEL.routes),
+    provider="fal",
+    endpoint="",
+    credits=16,
+    poll_seconds=(180,),
+    deadline_seconds=1_800,
+    expected_seconds=74,
+    asset=Asset("videos-bucket", f"{JOB}/video.mp4", "video/mp4", 1, "", 1280, 720, 4.0),
 )
 _VIDEO = video_responses.Video.of(
-    _JOB,
+    ended_job(JobStatus.COMPLETED, _STAGE, deadline=0),
     video_url=f"{BUCKET}/{JOB}/video.mp4?X-Amz-Expires=3600",
     thumbnail_url=f"{BUCKET}/{JOB}/thumbnail.jpg?X-Amz-Expires=3600",
     video_expires_at=None,
@@ -115,16 +103,7 @@ _SCENE = project_responses.SceneAnswer(
     created_at=ORDERED_AT,
     updated_at=ORDERED_AT,
 )
-_SUMMARY = project_responses.ProjectSummary(
-    project_id=PROJECT,
-    name="Lighthouse",
-    resolution="1280:720",
-    image_url=IMAGE,
-    scene_count=1,
-    expires_at=None,
-    created_at=ORDERED_AT,
-    updated_at=ORDERED_AT,
-)
+_SUMMARY = project(IMAGE)
 _WEBHOOK = webhook_responses.Webhook(
     webhook_id=WEBHOOK,
     url="https://example.com/clipmint",
@@ -136,18 +115,7 @@ _WEBHOOK = webhook_responses.Webhook(
     created_at=ORDERED_AT,
     updated_at=ORDERED_AT,
 )
-_DELIVERY = webhook_responses.WebhookDelivery(
-    delivery_id=f"{ENDED_AT}_evt_7c6e19f0ceca5b74837b691bfde4c416",
-    event_id="evt_7c6e19f0ceca5b74837b691bfde4c416",
-    type="video.completed",
-    status="delivered",
-    attempts=[
-        webhook_responses.DeliveryAttempt(
-            at=ENDED_AT, status=204, milliseconds=48, reason="delivered"
-        )
-    ],
-    created_at=ENDED_AT,
-)
+_DELIVERY = delivery("video.completed")
 _FIGURES = usage_responses.UsageFigures(
     jobs=20,
     completed=17,
@@ -177,7 +145,7 @@ _RESPONSES: list[BaseModel] = [
         first=date(2026, 3, 1),
         last=date(2026, 3, 7),
         group_by=Grouping.MODEL,
-        groups=[usage_responses.UsageGroup(**_FIGURES.model_dump(), key=_MODEL.model_id)],
+        groups=[usage_responses.UsageGroup(**_FIGURES.model_dump(), key=MODEL.model_id)],
         groups_left_out=0,
         totals=_FIGURES,
     ),
@@ -218,7 +186,7 @@ _RESPONSES: list[BaseModel] = [
     ),
     _VIDEO,
     video_responses.VideoPage(videos=[_VIDEO], cursor=None),
-    _MODEL,
+    MODEL,
     _ENTRY,
     catalog_responses.Catalog(
         models=[_ENTRY],
@@ -239,21 +207,7 @@ _RESPONSES: list[BaseModel] = [
     ),
     credit_responses.Journal(
         entries=[
-            credit_responses.JournalEntry(
-                sequence=2,
-                kind="hold",
-                credits=16,
-                balance_after=84,
-                held_after=16,
-                job_id=JOB,
-                stage="video",
-                reference=None,
-                created_at=ORDERED_AT,
-                debt_after=0,
-                credit_kind=None,
-                expires_at=None,
-                reason=None,
-            ),
+            HOLD,
             credit_responses.JournalEntry(
                 sequence=1,
                 kind="grant",
@@ -283,8 +237,8 @@ _RESPONSES: list[BaseModel] = [
     ),
     owner_responses.OwnedModel.of_versions(
         [
-            Version(_MODEL, 2, "back-office", ENDED_AT),
-            Version(_MODEL.model_copy(update={"available": False}), 1, None, None),
+            Version(MODEL, 2, "back-office", ENDED_AT),
+            Version(MODEL.model_copy(update={"available": False}), 1, None, None),
         ]
     ),
     owner_responses.CheckedModel(
@@ -293,7 +247,7 @@ _RESPONSES: list[BaseModel] = [
             owner_responses.CheckedOrder(
                 name="preset draft",
                 kind="text",
-                settings=Settings(resolution="720p", aspect_ratio="16:9", duration=4),
+                settings=SETTINGS,
                 credits=16,
                 requests=[
                     owner_responses.CheckedRequest(
@@ -327,11 +281,7 @@ _RESPONSES: list[BaseModel] = [
             )
         ]
     ),
-    Pack(
-        credits=500,
-        name="500 credits",
-        store_ids={"revenuecat": ["com.example.app.credits_500"]},
-    ),
+    PACK,
     _PURCHASE,
     credit_responses.PurchaseList(purchases=[_PURCHASE], cursor=None),
     credit_responses.Adjusted(

@@ -2,80 +2,55 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pydantic import BaseModel
 
 from clipmint import clock
-from clipmint.api import (
-    action_bodies,
-    credit_responses,
-    project_responses,
-    webhook_responses,
-)
+from clipmint.api import action_bodies, credit_responses
 from clipmint.api import job_inspection_responses as jobs
 from clipmint.api import operator_responses as answers
 from clipmint.api.timestamps import from_epoch
-from clipmint.catalog.defaults import DEFAULT_CATALOG
-from clipmint.catalog.entry import Settings
-from clipmint.jobs.job import Job, JobStatus, Refusal, Stage, Submission, SubmissionState
+from clipmint.jobs.job import JobStatus, Refusal, Stage, Submission, SubmissionState
 from clipmint.jobs.outcomes import Failed, FailureCode
 from clipmint.jobs.progress import progress
 from clipmint.lots import CreditKind
-from clipmint.purchases.pack import Pack
+from docs.openapi_shared import (
+    ENDED_AT,
+    HOLD,
+    MODEL,
+    ORDERED_AT,
+    PACK,
+    WEBHOOK,
+    delivery,
+    ended_job,
+    project,
+)
 
-ORDERED_AT = "2026-03-01T09:30:00.000Z"
 REFUSED_AT = "2026-03-01T09:30:01.000Z"
-ENDED_AT = "2026-03-01T09:31:10.000Z"
-_JOB = Job(
-    job_id="5f2c7c8e-93a4-5b8e-8f0d-2a1f0c6d9e11",
-    user_id="ada",
-    status=JobStatus.FAILED,
-    model_id=DEFAULT_CATALOG[0].model_id,
-    model_name=DEFAULT_CATALOG[0].name,
-    prompt="A glowing cityscape at night",
-    settings=Settings(resolution="720p", aspect_ratio="16:9", duration=4),
-    fingerprint="",
-    stages=(
-        Stage(
-            name="video",
-            routes=tuple(DEFAULT_CATALOG[0].routes),
-            provider="runway",
-            endpoint="veo3.1",
-            credits=16,
-            poll_seconds=(90,),
-            deadline_seconds=1_800,
-            refusals=(Refusal("fal", "BUSY", clock.from_iso(REFUSED_AT)),),
-            submission=Submission(
-                SubmissionState.SENT,
-                webhook_token="",
-                task_id="0d9a3f5e-7c0b-4d52-9b8e-6f6a1e0c4b22",
-                request_id="7e0b9d1a-3c55-4f2e-a6b1-9d8c7f6e5a33",
-            ),
-            outcome=Failed(FailureCode.PROVIDER_ERROR),
-        ),
+_VIDEO = Stage(
+    name="video",
+    routes=tuple(MODEL.routes),
+    provider="runway",
+    endpoint="veo3.1",
+    credits=16,
+    poll_seconds=(90,),
+    deadline_seconds=1_800,
+    refusals=(Refusal("fal", "BUSY", clock.from_iso(REFUSED_AT)),),
+    submission=Submission(
+        SubmissionState.SENT,
+        webhook_token="",
+        task_id="0d9a3f5e-7c0b-4d52-9b8e-6f6a1e0c4b22",
+        request_id="7e0b9d1a-3c55-4f2e-a6b1-9d8c7f6e5a33",
     ),
-    deadline=clock.epoch(clock.from_iso("2026-03-01T10:00:00.000Z")),
-    created_at=clock.from_iso(ORDERED_AT),
-    updated_at=clock.from_iso(ENDED_AT),
-    completed_at=clock.from_iso(ENDED_AT),
+    outcome=Failed(FailureCode.PROVIDER_ERROR),
+)
+_JOB = replace(
+    ended_job(JobStatus.FAILED, _VIDEO, clock.epoch(clock.from_iso("2026-03-01T10:00:00.000Z"))),
     failure=FailureCode.PROVIDER_ERROR,
 )
 _ROW = jobs.JobRow.of(_JOB)
-_HOLD = credit_responses.JournalEntry(
-    sequence=2,
-    kind="hold",
-    credits=16,
-    balance_after=84,
-    held_after=16,
-    job_id=_JOB.job_id,
-    stage="video",
-    reference=None,
-    created_at=ORDERED_AT,
-    debt_after=0,
-    credit_kind=None,
-    expires_at=None,
-    reason=None,
-)
-_RELEASE = _HOLD.model_copy(
+_RELEASE = HOLD.model_copy(
     update={
         "sequence": 3,
         "kind": "release",
@@ -84,7 +59,6 @@ _RELEASE = _HOLD.model_copy(
         "created_at": ENDED_AT,
     }
 )
-_EVENT = "evt_7c6e19f0ceca5b74837b691bfde4c416"
 _SEEN = answers.ProviderAnswerSeen(
     job_id=_JOB.job_id, stage="video", result="PROVIDER_ERROR", at=ENDED_AT
 )
@@ -131,22 +105,8 @@ RESPONSES: list[BaseModel] = [
             )
         ],
         provider_cost_usd_micros=0,
-        entries=[_HOLD, _RELEASE],
-        deliveries=[
-            jobs.JobDelivery(
-                webhook_id="b7e1f0c2-4d3a-4c5b-9e8f-7a6b5c4d3e55",
-                delivery_id=f"{ENDED_AT}_{_EVENT}",
-                event_id=_EVENT,
-                type="video.failed",
-                status="delivered",
-                attempts=[
-                    webhook_responses.DeliveryAttempt(
-                        at=ENDED_AT, status=204, milliseconds=48, reason="delivered"
-                    )
-                ],
-                created_at=ENDED_AT,
-            )
-        ],
+        entries=[HOLD, _RELEASE],
+        deliveries=[jobs.JobDelivery(**delivery("video.failed").model_dump(), webhook_id=WEBHOOK)],
         timeline=[
             jobs.TimelineStep(at=ORDERED_AT, what="ordered", detail=_JOB.model_id),
             jobs.TimelineStep(at=ORDERED_AT, what="held", detail="video: 16 credits"),
@@ -176,20 +136,9 @@ RESPONSES: list[BaseModel] = [
         ],
         counts=answers.UserCounts(open_jobs=1, open_clips=0, jobs_this_hour=1, entries=2),
     ),
-    answers.EntryPage(entries=[_RELEASE, _HOLD], next_cursor=None),
+    answers.EntryPage(entries=[_RELEASE, HOLD], next_cursor=None),
     answers.ProjectsOfUser(
-        projects=[
-            project_responses.ProjectSummary(
-                project_id="7e0b9d1a-3c55-4f2e-a6b1-9d8c7f6e5a33",
-                name="Lighthouse",
-                resolution="1280:720",
-                image_url=None,
-                scene_count=1,
-                expires_at=None,
-                created_at=ORDERED_AT,
-                updated_at=ORDERED_AT,
-            )
-        ],
+        projects=[project(None)],
         next_cursor=None,
     ),
     answers.ProviderList(
@@ -209,22 +158,7 @@ RESPONSES: list[BaseModel] = [
         jobs_seen=1,
     ),
     answers.OwnedModels(
-        models=[
-            answers.OwnedModelRow(
-                model_id=DEFAULT_CATALOG[0].model_id, offered=True, model=DEFAULT_CATALOG[0]
-            )
-        ]
+        models=[answers.OwnedModelRow(model_id=MODEL.model_id, offered=True, model=MODEL)]
     ),
-    answers.OwnedPacks(
-        packs=[
-            answers.OwnedPack(
-                product_id="credits-500",
-                pack=Pack(
-                    credits=500,
-                    name="500 credits",
-                    store_ids={"revenuecat": ["com.example.app.credits_500"]},
-                ),
-            )
-        ]
-    ),
+    answers.OwnedPacks(packs=[answers.OwnedPack(product_id="credits-500", pack=PACK)]),
 ]

@@ -6,9 +6,8 @@ import re
 from typing import Any
 
 from clipmint.events import changes
-from docs.openapi_examples import CLIP_JOB, ENDED_AT, JOB, PROJECT, SCENE
+from docs.openapi_shared import CLIP_JOB, ENDED_AT, EVENT, JOB, PROJECT, SCENE
 
-_EVENT_ID = "evt_7c6e19f0ceca5b74837b691bfde4c416"
 _ID = {"type": "string", "format": "uuid"}
 _NO_ID = {"type": ["string", "null"]}
 _TEXT = {"type": "string"}
@@ -152,7 +151,7 @@ def _operation(kind: str) -> dict[str, Any]:
         "tags": ["Events"],
         "security": [],
         "parameters": [
-            _header("webhook-id", "The event's id, the same in each attempt", _EVENT_ID),
+            _header("webhook-id", "The event's id, the same in each attempt", EVENT),
             _header("webhook-timestamp", "Of this attempt, in epoch seconds", "1795168870"),
             _header(
                 "webhook-signature",
