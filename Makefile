@@ -67,9 +67,8 @@ STACK := $(DEV) .envs/emulator/.synced .envs/lambda/.synced .envs/lambda-media/.
 COMPILED := .venv/.compiled
 SAM_READY := .envs/sam/.synced
 CHECKOV_READY := .envs/checkov/.synced
-# Runware's two official SDKs have the same import name, so contract tests run each in its own
-# environment.
-SDKS := .envs/runware/.synced .envs/runware-legacy/.synced .envs/openai/.synced
+# Official SDKs that contract tests run in a process of their own.
+SDKS := .envs/runware/.synced .envs/openai/.synced
 # Runs and checks the commands of the documents.
 AWSCLI := .envs/awscli/.synced
 
@@ -207,7 +206,6 @@ $(COMPILED): | $(DEV)
 .envs/awscli/.synced: GROUPS := --only-group awscli
 .envs/docs/.synced: GROUPS := --only-group docs
 .envs/runware/.synced: GROUPS := --only-group runware
-.envs/runware-legacy/.synced: GROUPS := --only-group runware-legacy
 .envs/openai/.synced: GROUPS := --only-group openai
 
 .envs/%/.synced: uv.lock | $(UV_READY)

@@ -1,1 +1,1 @@
-"""A simulated Runware: tasks over REST and WebSocket, CDN, webhooks, and faults."""
+"""A simulated Runware: tasks over REST, CDN, webhooks, and faults."""

@@ -1,8 +1,8 @@
 """Run the simulated Runware: ``python -m local.runware [--port 0] [--set name=value …]``.
 
-Prints one JSON line when ready, ``{"url", "ws_url", "control_url", "media_url", "key"}``, and stops
-on SIGINT, SIGTERM or when its parent has ended. ``--set`` takes any member of `RunwareSettings`,
-its value as JSON or as plain text.
+Prints one JSON line when ready, ``{"url", "control_url", "media_url", "key"}``, and stops on
+SIGINT, SIGTERM or when its parent has ended. ``--set`` takes any member of `RunwareSettings`, its
+value as JSON or as plain text.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from local.simulator.command import run
 
 
 def _describe(settings: RunwareSettings, url: str) -> Mapping[str, object]:
-    api = f"{url}{PATH}"
-    return {"url": api, "ws_url": f"ws{api.removeprefix('http')}", "key": settings.key}
+    return {"url": f"{url}{PATH}", "key": settings.key}
 
 
 if __name__ == "__main__":

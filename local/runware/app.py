@@ -14,7 +14,6 @@ from local.runware.generation import Generator
 from local.runware.responses import ResponseWriter
 from local.runware.routes import Rest
 from local.runware.settings import RunwareSettings
-from local.runware.sockets import Sockets
 from local.runware.tasks import Tasks
 from local.runware.webhooks import Deliverer
 from local.simulator.control import Control, SettingsHolder
@@ -52,11 +51,6 @@ def create_app(
         await deliverer.close()
 
     return Starlette(
-        routes=[
-            control.mount(),
-            *media.routes,
-            *Rest(dispatcher).routes,
-            *Sockets(dispatcher).routes,
-        ],
+        routes=[control.mount(), *media.routes, *Rest(dispatcher).routes],
         lifespan=lifespan,
     )

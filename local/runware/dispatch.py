@@ -1,4 +1,4 @@
-"""Serve an array of tasks: the common part of REST and WebSocket.
+"""Serve an array of tasks.
 
 Every request is an array of task objects, and every response is ``{"data": […]}``, with a member
 ``"errors"`` if a task failed. Errors are per task: the other tasks of the array are served.
@@ -130,8 +130,6 @@ class Dispatcher:
                 self._get_response(task, reply)
             case "getTaskDetails":
                 reply.data.append(self._details(task))
-            case "ping":
-                reply.data.append({"taskType": "ping", "pong": True})
             case "videoInference" | "imageInference":
                 self._infer(task, fault, reply, waiting, dry_run=dry_run)
             case _:

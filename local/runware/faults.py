@@ -1,6 +1,6 @@
 """The faults of the simulated Runware, except those of its CDN.
 
-Points: ``submit`` (each inference task of a POST or frame), ``run`` (selected at acceptance, occurs
+Points: ``submit`` (each inference task of a POST), ``run`` (selected at acceptance, occurs
 while the task is processing), ``webhook`` (selected at acceptance, occurs at delivery), ``poll``
 (each getResponse about a known task), ``media`` (each GET of a file).
 """

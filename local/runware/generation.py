@@ -17,8 +17,6 @@ import httpx
 from PIL import Image
 
 from local.runware.errors import TaskError, invalid
-from local.runware.formats import CONTENT_TYPES as VIDEO_TYPES
-from local.runware.formats import convert
 from local.runware.settings import RunwareSettings
 from local.runware.tasks import Result, RunwareTask
 from local.runware.validation import TaskSpec
@@ -107,10 +105,10 @@ class Generator:
         loop = asyncio.get_running_loop()
         draw = partial(_draw, frames_per_second=self._settings.now.frames_per_second)
         body = await loop.run_in_executor(self._renderer, draw, spec, number, images)
-        known: Mapping[str, str] = VIDEO_TYPES
-        if spec.media == "image":
-            known = {name: IMAGE_TYPES[pillow] for name, pillow in PILLOW_NAMES.items()}
-        return Result(body, known[spec.output_format], seed)
+        content_type = (
+            IMAGE_TYPES[PILLOW_NAMES[spec.output_format]] if spec.media == "image" else "video/mp4"
+        )
+        return Result(body, content_type, seed)
 
     async def _publish(self, task: RunwareTask, result: Result) -> None:
         """Upload a result if requested, and keep it on the CDN until it expires."""
@@ -195,7 +193,7 @@ def _draw(
     # The first frame determines the shape; assumption: landscape if it was not downloaded.
     if first is not None and _is_portrait(first) and width > height:
         width, height = height, width
-    clip = render(
+    return render(
         VideoSpec(
             prompt=spec.prompt,
             caption=f"{caption} · {spec.seconds} s",
@@ -208,7 +206,6 @@ def _draw(
             last=images.get(spec.last or ""),
         )
     )
-    return convert(clip, spec.output_format)
 
 
 def _is_portrait(image: bytes) -> bool:

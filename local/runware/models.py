@@ -28,8 +28,7 @@ _EVERY_TASK = frozenset(
         *("includeCost", "ttl", "uploadEndpoint", "webhookURL", "safety", "routing"),
     }
 )
-# assumption: the older top-level form of frameImages, which the older SDK sends, is still accepted
-_VEO = _EVERY_TASK | {"resolution", "duration", "providerSettings", "frameImages"}
+_VEO = _EVERY_TASK | {"resolution", "duration", "providerSettings"}
 _FLUX_KONTEXT = _EVERY_TASK | {
     *("negativePrompt", "steps", "scheduler", "CFGScale", "trueCFGScale", "lora"),
     *("acceleratorOptions", "advancedFeatures", "ultralytics"),

@@ -28,7 +28,8 @@ from local.runware.models import (
 Kind = Literal["videoInference", "imageInference"]
 Document = Mapping[str, Any]
 
-VIDEO_FORMATS = ("MP4", "WEBM", "MOV")
+# The real service has other containers too; this simulator renders only MP4.
+VIDEO_FORMATS = ("MP4",)
 IMAGE_FORMATS = ("JPG", "PNG", "WEBP")
 _GOOGLE: Mapping[str, type] = {
     "generateAudio": bool,
@@ -124,7 +125,7 @@ def _check_types(task: Document, model: TypedModel) -> None:
 
 def _typed(task: Document, model: TypedModel) -> TaskSpec:
     """assumption: a size is any width and height, or a resolution, whose sides are as 16 to 9."""
-    first, last = _frames(task, task.get("inputs") or {})
+    first, last = _frames(task.get("inputs") or {})
     if ("width" in task) is not ("height" in task):
         raise missing("height" if "width" in task else "width")
     if "width" in task and "resolution" in task:
@@ -179,7 +180,7 @@ def _has_sound(task: Document) -> bool:
 
 
 def _video(task: Document, model: VideoModel, inputs: Document) -> TaskSpec:
-    first, last = _frames(task, inputs)
+    first, last = _frames(inputs)
     references = _input_images(inputs, "referenceImages", most=3)
     if first and references:
         raise incompatible("inputs.frameImages", "inputs.referenceImages")
@@ -249,34 +250,29 @@ def _video_size(task: Document, model: VideoModel, *, framed: bool, guided: bool
     return SIZES[resolution]
 
 
-def _frames(task: Document, inputs: Document) -> tuple[str | None, str | None]:
+def _frames(inputs: Document) -> tuple[str | None, str | None]:
     """First and last frame. A single frame is the first one, unless its ``frame`` differs."""
-    legacy = "frameImages" in task
-    if legacy and "frameImages" in inputs:
-        raise incompatible("frameImages", "inputs.frameImages")
-    name = "frameImages" if legacy else "inputs.frameImages"
-    given = task["frameImages"] if legacy else inputs.get("frameImages", [])
+    given = inputs.get("frameImages", [])
     if not isinstance(given, list) or len(given) > 2:
-        raise invalid(name)
+        raise invalid("inputs.frameImages")
     places: dict[str, str] = {}
     for number, entry in enumerate(given):
         place: object = "first" if number == 0 else "last"
         image = entry
         if isinstance(entry, dict):
-            key = "inputImage" if legacy else "image"
-            if set(entry) - {key, "frame"}:
-                raise invalid(name)
-            image, place = entry.get(key), entry.get("frame", place)
+            if set(entry) - {"image", "frame"}:
+                raise invalid("inputs.frameImages")
+            image, place = entry.get("image"), entry.get("frame", place)
         if place == 0:
             place = "first"
         # assumption: every other frame number means the last frame
         elif is_whole(place):
             place = "last"
         if not is_image(image) or place not in ("first", "last") or place in places:
-            raise invalid(name)
+            raise invalid("inputs.frameImages")
         places[place] = cast("str", image)
     if "last" in places and "first" not in places:
-        raise invalid(name)
+        raise invalid("inputs.frameImages")
     return places.get("first"), places.get("last")
 
 

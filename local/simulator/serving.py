@@ -64,7 +64,7 @@ def serve(
         uvicorn.Config(
             make_app(base_url),
             http=_OpenProtocol,
-            ws="websockets-sansio",
+            ws="none",
             lifespan="on",
             log_level="warning",
             access_log=False,

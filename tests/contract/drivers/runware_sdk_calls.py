@@ -1,9 +1,9 @@
-"""Drive runware-sdk 1.x: run scenarios and print what the client made of each, as JSON.
+"""Drive runware-sdk 1.x over REST: run scenarios and print what the client made of each, as JSON.
 
 Runs in the interpreter of `.envs/runware`, which holds that package and nothing of ours. Each line
-of stdin is a JSON object, ``{"rest", "ws", "key", "transport", "calls": [[method, parameters]]}``,
-and is answered with a line: a list with one ``{"result"}`` or ``{"error"}`` per call, and the
-progress reported on the way.
+of stdin is a JSON object, ``{"rest", "key", "calls": [[method, parameters]]}``, and is answered
+with a line: a list with one ``{"result"}`` or ``{"error"}`` per call, and the progress reported on
+the way.
 """
 
 from __future__ import annotations
@@ -35,9 +35,8 @@ async def scenario(wish: dict[str, Any]) -> list[dict[str, Any]]:
     # Everything but the addresses is as the package comes, with shorter pauses between retries.
     async with Runware(
         api_key=wish["key"],
-        transport=wish["transport"],
+        transport="rest",
         http_base_url=wish["rest"],
-        ws_base_url=wish["ws"],
         retry_delay=50,
         max_retries=wish.get("max_retries", 3),
     ) as client:
@@ -46,12 +45,5 @@ async def scenario(wish: dict[str, Any]) -> list[dict[str, Any]]:
         return [await call(client, *one) for one in wish["calls"]]
 
 
-def answer(wish: dict[str, Any]) -> list[dict[str, Any]]:
-    try:
-        return asyncio.run(scenario(wish))
-    except RunwareError as error:  # raised while connecting
-        return [{"error": {"code": error.code, "message": error.message}}]
-
-
 for line in sys.stdin:
-    print(json.dumps(answer(json.loads(line))), flush=True)
+    print(json.dumps(asyncio.run(scenario(json.loads(line)))), flush=True)

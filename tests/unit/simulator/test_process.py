@@ -34,7 +34,7 @@ def port_of(url: str) -> int:
 
 @pytest.mark.parametrize(
     ("module", "more"),
-    [("local.fal", {"jwks_url"}), ("local.runway", set()), ("local.runware", {"ws_url"})],
+    [("local.fal", {"jwks_url"}), ("local.runway", set()), ("local.runware", set())],
 )
 def test_it_prints_one_line_of_json_once_it_listens(module: str, more: set[str]) -> None:
     with start(module, {"key": "an:other"}) as simulator:
