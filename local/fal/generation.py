@@ -14,9 +14,10 @@ from PIL import Image
 
 from local.fal.errors import MODEL_MESSAGES, REQUEST_ERRORS, Answer, model_error, model_errors
 from local.fal.errors import request_error as failed_request
+from local.fal.models import ENDPOINTS, Clip
 from local.fal.settings import FalSettings
 from local.fal.tasks import FalRequest
-from local.fal.validation import ENDPOINTS, Clip, check
+from local.fal.validation import check
 from local.simulator.control import SettingsHolder
 from local.simulator.faults import Fault
 from local.simulator.inputs import Problem, UnusableImage, read_image

@@ -17,9 +17,9 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from local.fal.faults import NOT_ACCEPTED
+from local.fal.models import APPS
 from local.fal.settings import FalSettings
 from local.fal.tasks import COMPLETED, IN_PROGRESS, IN_QUEUE, FalRequest, Queue
-from local.fal.validation import APPS
 from local.simulator.control import SettingsHolder
 from local.simulator.faults import Event, Fault, FaultBook
 from local.simulator.wire import CutBody, NoAnswer, ResetConnection, nginx_error

@@ -8,11 +8,10 @@ from contextlib import asynccontextmanager
 import httpx
 from starlette.applications import Starlette
 
-from local.runware.dispatch import Dispatcher
 from local.runware.faults import RUNWARE_FAULTS
 from local.runware.generation import Generator
 from local.runware.responses import ResponseWriter
-from local.runware.routes import Rest
+from local.runware.routes import RunwareRoutes
 from local.runware.settings import RunwareSettings
 from local.runware.tasks import Tasks
 from local.runware.webhooks import Deliverer
@@ -35,7 +34,7 @@ def create_app(
     generator = Generator(held, media, network)
     deliverer = Deliverer(held, writer, network)
     tasks = Tasks(held, faults, generator, deliverer.deliver)
-    dispatcher = Dispatcher(held, faults, tasks, writer)
+    runware = RunwareRoutes(held, faults, tasks, writer)
 
     def forget() -> None:
         tasks.clear()
@@ -51,6 +50,6 @@ def create_app(
         await deliverer.close()
 
     return Starlette(
-        routes=[control.mount(), *media.routes, *Rest(dispatcher).routes],
+        routes=[control.mount(), *media.routes, *runware.routes],
         lifespan=lifespan,
     )

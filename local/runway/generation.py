@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from PIL import Image
 
+from local.runway.errors import Failure
+from local.runway.models import TaskSpec
 from local.runway.settings import RunwaySettings
-from local.runway.validation import TaskSpec
 from local.simulator.control import SettingsHolder
 from local.simulator.faults import Fault
 from local.simulator.image import CONTENT_TYPES, ImageSpec, Reference, render_image
@@ -24,18 +25,6 @@ IMAGE_LIMIT = 16 * 1024 * 1024
 NARROWEST, WIDEST = 0.5, 2.0
 """Width over height of an input image."""
 
-FAILURES = {
-    "SAFETY.INPUT.": "The input was declined by our content moderation.",
-    "SAFETY.OUTPUT.": "The output was declined by our content moderation.",
-    "INPUT_PREPROCESSING.SAFETY.": "The prompt was declined by our content moderation.",
-    "INPUT_PREPROCESSING.": "The input could not be prepared. Please try again.",
-    "ASSET.INVALID": "An input asset is invalid.",
-    "INTERNAL.BAD_OUTPUT.": "The generation was of bad quality. Please try again.",
-    "THIRD_PARTY.UNAVAILABLE": "A third party is unavailable. Please try again later.",
-    "": "An unexpected error occurred.",
-}
-"""Families of failure codes, longer prefixes first. assumption: the texts are ours."""
-
 
 @dataclass(frozen=True, slots=True)
 class Output:
@@ -44,18 +33,6 @@ class Output:
     body: bytes
     extension: str
     content_type: str
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A failure; ``code`` is None if Runway gives no code."""
-
-    code: str | None
-
-    @property
-    def text(self) -> str:
-        code = self.code or ""
-        return next(words for family, words in FAILURES.items() if code.startswith(family))
 
 
 class Generator:

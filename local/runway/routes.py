@@ -15,12 +15,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from local.runway.errors import DOCS_URL, check, refusal
 from local.runway.faults import NOT_ACCEPTED
+from local.runway.models import MODELS, TaskSpec
 from local.runway.settings import RunwaySettings
 from local.runway.tasks import CANCELLED, FAILED, RUNNING, SUCCEEDED, RunwayTask, Tasks
-from local.runway.typed import MODELS
-from local.runway.validation import TaskSpec
+from local.runway.validation import DOCS_URL, check, refusal
 from local.simulator.control import SettingsHolder
 from local.simulator.faults import Event, Fault, FaultBook
 from local.simulator.media import MediaStore

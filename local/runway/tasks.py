@@ -16,10 +16,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from local.runway.generation import Failure, Output
+from local.runway.errors import Failure
+from local.runway.generation import Output
+from local.runway.models import TaskSpec
 from local.runway.prices import charged
 from local.runway.settings import RunwaySettings
-from local.runway.validation import TaskSpec
 from local.simulator.control import SettingsHolder
 from local.simulator.faults import Event, Fault, FaultBook
 from local.simulator.media import MediaFile, MediaStore

@@ -34,9 +34,10 @@ from clipmint.orders import model_check
 from local import schemas
 from local.fal import validation as fal
 from local.fal.assumed import ASSUMED
+from local.fal.models import Clip
 from local.runware import validation as runware
-from local.runway import errors as runway
-from local.runway.validation import TaskSpec
+from local.runway import validation as runway
+from local.runway.models import TaskSpec
 from tests.support.jobs import new_job
 
 PARAMS = {
@@ -186,7 +187,7 @@ def simulated(provider: str, sent: model_check.Sent) -> Simulated:
     assert sent.body
     if provider == "fal":
         clip = fal.check(sent.endpoint, sent.body)
-        assert isinstance(clip, fal.Clip), clip
+        assert isinstance(clip, Clip), clip
         ratio = "16:9" if clip.aspect_ratio == "auto" else clip.aspect_ratio
         height = LINES[clip.resolution]
         wide, high = map(int, ratio.split(":"))

@@ -28,7 +28,7 @@ from runwayml.types import (
     text_to_video_create_params,
 )
 
-from local.runway.validation import ENDPOINTS
+from local.runway.models import ENDPOINTS
 from local.simulator.client import Simulator, start
 from tests.support.inbox import PATIENCE_SECONDS
 

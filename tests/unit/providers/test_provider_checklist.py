@@ -167,6 +167,15 @@ def test_every_provider_has_its_part_in_the_demo() -> None:
 
 
 @each_provider
+def test_the_same_part_of_each_simulator_has_the_same_file_name(name: str) -> None:
+    simulator = importlib.import_module(PROVIDERS[name].module)
+    assert {info.name for info in pkgutil.iter_modules(simulator.__path__)} >= {
+        *("app", "routes", "validation", "models", "errors"),
+        *("tasks", "generation", "faults", "settings"),
+    }
+
+
+@each_provider
 def test_a_providers_simulator_runs_and_overrides_every_address(name: str) -> None:
     known = PROVIDERS[name]
     with start(known.module) as simulator:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from local.fal.validation import APPS, ENDPOINTS, Clip, check
+from local.fal.models import APPS, ENDPOINTS, Clip
+from local.fal.validation import check
 
 TEXT = "fal-ai/veo3.1"
 IMAGE = f"{TEXT}/image-to-video"

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from local.runway.errors import check
-from local.runway.validation import InputImage, TaskSpec
+from local.runway.models import InputImage, TaskSpec
+from local.runway.validation import check
 
 A, B = "https://example.com/a.png", "https://example.com/b.png"
 TURBO = {"model": "gen4_turbo", "promptImage": A, "ratio": "1280:720"}

@@ -9,12 +9,12 @@ import pytest
 
 from local import schemas
 from local.fal import validation as fal
+from local.fal.models import ENDPOINTS, Clip, inputs_of
 from local.runware import validation as runware
 from local.runware.errors import TaskError
 from local.runware.models import typed_model
-from local.runway import errors as runway
-from local.runway.typed import MODELS, body_of
-from local.runway.validation import TaskSpec
+from local.runway import validation as runway
+from local.runway.models import MODELS, TaskSpec, body_of
 
 A, B = "https://example.com/a.png", "https://example.com/b.png"
 KLING_TEXT = "fal-ai/kling-video/v3/pro/text-to-video"
@@ -22,8 +22,8 @@ KLING_IMAGE = "fal-ai/kling-video/v3/pro/image-to-video"
 
 
 def test_every_model_of_a_package_has_a_class_that_checks_its_inputs() -> None:
-    for endpoint in sorted(fal.ENDPOINTS)[::20]:
-        assert fal.inputs_of(endpoint).model_fields
+    for endpoint in sorted(ENDPOINTS)[::20]:
+        assert inputs_of(endpoint).model_fields
     for endpoint, models in MODELS.items():
         for model in sorted(models)[::5]:
             assert "model" in body_of(endpoint, model).model_json_schema()["properties"]
@@ -36,28 +36,26 @@ def test_every_model_of_a_package_has_a_class_that_checks_its_inputs() -> None:
 @pytest.mark.parametrize(
     ("endpoint", "document", "clip"),
     [
-        (KLING_TEXT, {"prompt": "x"}, fal.Clip("x", 5, "1080p", "16:9")),
+        (KLING_TEXT, {"prompt": "x"}, Clip("x", 5, "1080p", "16:9")),
         (
             KLING_IMAGE,
             {"prompt": "x", "end_image_url": B, "start_image_url": A, "duration": 3},
-            fal.Clip(
-                "x", 3, "1080p", "auto", images=(("start_image_url", A), ("end_image_url", B))
-            ),
+            Clip("x", 3, "1080p", "auto", images=(("start_image_url", A), ("end_image_url", B))),
         ),
         (
             "minimax/h3-max/text-to-video",
             {"prompt": "x", "resolution": "768P", "duration": 15, "aspect_ratio": "9:16"},
-            fal.Clip("x", 15, "768p", "9:16"),
+            Clip("x", 15, "768p", "9:16"),
         ),
         (
             "fal-ai/pixverse/v6/text-to-video",
             {"prompt": "x", "resolution": "540p", "generate_audio_switch": False},
-            fal.Clip("x", 5, "540p", "16:9", audio=False),
+            Clip("x", 5, "540p", "16:9", audio=False),
         ),
     ],
 )
 def test_a_good_input_at_fal_becomes_a_clip(
-    endpoint: str, document: dict[str, Any], clip: fal.Clip
+    endpoint: str, document: dict[str, Any], clip: Clip
 ) -> None:
     assert fal.check(endpoint, document) == clip
 
