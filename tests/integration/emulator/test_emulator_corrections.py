@@ -310,6 +310,58 @@ def alarm_on_metric_math(stack: Stack) -> Any:
     return status()
 
 
+def alarms_on_a_printed_metric(stack: Stack) -> Any:
+    """An alarm has the state of what functions print in the embedded metric format."""
+    name = f"alarms{uuid.uuid4().hex}"
+    settings = {
+        "Namespace": "Probe",
+        "MetricName": "Lost",
+        "Statistic": "Sum",
+        "Period": 300,
+        "EvaluationPeriods": 1,
+        "Threshold": 3,
+        "ComparisonOperator": "GreaterThanOrEqualToThreshold",
+        "TreatMissingData": "notBreaching",
+    }
+    changes: dict[str, dict[str, Any]] = {
+        "Reached": {"Dimensions": [{"Name": "service", "Value": name}]},
+        "Other": {"Dimensions": [{"Name": "service", "Value": "another"}]},
+        "Silent": {"TreatMissingData": "breaching"},
+    }
+    resources = {
+        alarm: {"Type": "AWS::CloudWatch::Alarm", "Properties": settings | own}
+        for alarm, own in changes.items()
+    }
+    body = json.dumps({"Resources": resources})
+    stack.boto3("cloudformation").create_stack(StackName=name, TemplateBody=body)
+    alarms = stack.boto3("cloudwatch")
+
+    def states() -> dict[str, str]:
+        found = alarms.describe_alarms(AlarmNamePrefix=name)["MetricAlarms"]
+        return {one["AlarmName"].split("-")[1]: one["StateValue"] for one in found}
+
+    wait_for(lambda: len(states()) == len(changes), 30)
+    print_metric(stack, name, [2], 1)
+    return states()
+
+
+def print_metric(stack: Stack, service: str, *values: Any) -> None:
+    """Log lines as a function prints them, and one that only looks like them."""
+    logs, now = stack.boto3("logs"), int(time.time() * 1000)
+    names = {"logGroupName": service, "logStreamName": service}
+    logs.create_log_group(logGroupName=service)
+    logs.create_log_stream(**names)
+    metrics = [{"Name": "Lost", "Unit": "Count"}]
+    directive = {"Namespace": "Probe", "Dimensions": [["service"]], "Metrics": metrics}
+    about = {"Timestamp": now, "CloudWatchMetrics": [directive]}
+    lines = [{"_aws": about, "service": service, "Lost": value} for value in values]
+    events = [
+        {"timestamp": now, "message": json.dumps(line)}
+        for line in [*lines, {"_aws": "", "service": service, "Lost": 9}]
+    ]
+    logs.put_log_events(**names, logEvents=events)
+
+
 def token_with_a_word_for_a_date(stack: Stack) -> Any:
     """A signed token with an `exp` that is not a number is refused, not an internal error."""
     headers = stack.bearer("ada", exp="soon")
@@ -493,6 +545,10 @@ CASES: list[tuple[Question, Any]] = [
     (output_that_is_not_json, "InvalidOutput"),
     (stopped_execution_stays_stopped, "ABORTED"),
     (alarm_on_metric_math, "CREATE_COMPLETE"),
+    (
+        alarms_on_a_printed_metric,
+        {"Reached": "ALARM", "Other": "OK", "Silent": "INSUFFICIENT_DATA"},
+    ),
     (token_with_a_word_for_a_date, 401),
     (transaction_of_another_alphabet, ("written", "ValidationException")),
     (secret_without_a_value, (NO_VALUE, "written")),
