@@ -7,7 +7,7 @@ from dataclasses import replace
 from pydantic import BaseModel
 
 from clipmint import clock
-from clipmint.api import action_bodies, credit_responses
+from clipmint.api import action_bodies, alarms, credit_responses
 from clipmint.api import job_inspection_responses as jobs
 from clipmint.api import operator_responses as answers
 from clipmint.api.timestamps import from_epoch
@@ -80,6 +80,23 @@ RESPONSES: list[BaseModel] = [
         job_id=_JOB.job_id, action="settle", result="settled", status=JobStatus.FAILED
     ),
     action_bodies.AuditPage(actions=[_ACTION], next_cursor=None),
+    alarms.AlarmList(
+        alarms=[
+            alarms.Alarm.of(
+                "PaidOrphan",
+                "metric",
+                {
+                    "AlarmName": "clipmint-PaidOrphan-1K2J3H4G5F6D",
+                    "AlarmDescription": "A provider bills a generation that no job uses. No user"
+                    " was charged. Runbook: PaidOrphan",
+                    "StateValue": "ALARM",
+                    "StateReason": "Threshold Crossed: 1 datapoint [1.0 (01/03/26 09:31:00)] was"
+                    " greater than or equal to the threshold (1.0).",
+                    "StateTransitionedTimestamp": clock.from_iso(ENDED_AT),
+                },
+            )
+        ]
+    ),
     jobs.JobRows(jobs=[_ROW], next_cursor=None),
     jobs.InspectedJob(
         **_ROW.model_dump(),

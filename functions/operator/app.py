@@ -12,7 +12,14 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 
 from clipmint import clock, cursors
-from clipmint.api import audit_trail, http_api, job_inspection, provider_states, usage_routes
+from clipmint.api import (
+    alarms,
+    audit_trail,
+    http_api,
+    job_inspection,
+    provider_states,
+    usage_routes,
+)
 from clipmint.api.action_bodies import AuditedAction, AuditPage
 from clipmint.api.credit_responses import Credits, JournalEntry
 from clipmint.api.job_inspection_responses import InspectedJob, JobRow, JobRows
@@ -208,6 +215,20 @@ def _user(user_id: str) -> str:
 def list_providers() -> ProviderList:
     http_api.require_admin(app)
     return provider_states.provider_states()
+
+
+@app.get(
+    "/v1/admin/alarms",
+    summary="The alarms of this stack, those that are on first",
+    description=(
+        "As CloudWatch states them at this moment. A new alarm has `insufficient_data` until"
+        " CloudWatch has evaluated it."
+    ),
+    responses=http_api.answers(alarms.AlarmList, ScopeRequired, TemporarilyUnavailable),
+)
+def list_alarms() -> alarms.AlarmList:
+    http_api.require_admin(app)
+    return alarms.read()
 
 
 @app.get(

@@ -58,6 +58,10 @@ SECRETS = Limits(connect_seconds=2, read_seconds=5, attempts=3)
 EVENTS = Limits(connect_seconds=2, read_seconds=5, attempts=3)
 """EventBridge and SQS. Who receives an event or a message twice recognises it by its ids."""
 
+# An account may make nine such calls a second, and the owner's own tools make some of them. All
+# attempts end within the function's timeout.
+ALARMS = Limits(connect_seconds=2, read_seconds=3, attempts=3)
+
 FUNCTIONS = Limits(connect_seconds=2, read_seconds=5, attempts=2)
 """Lambda. A function that is started twice must do nothing twice."""
 
@@ -135,6 +139,12 @@ def event_bridge() -> EventBridgeClient:
 def sqs() -> SQSClient:
     client: SQSClient = _client("sqs", _config(EVENTS))
     return client
+
+
+@once
+def cloudwatch() -> Any:
+    """CloudWatch, to read alarms."""
+    return _client("cloudwatch", _config(ALARMS))
 
 
 @once

@@ -70,6 +70,12 @@ class EventSettings(Environment):
     low_credits: Annotated[int, Field(ge=0)] = 0
 
 
+class StackSettings(Environment):
+    """The name of the stack, with which the names of its alarms begin."""
+
+    stack_name: str
+
+
 class UsageSettings(Environment):
     """What a credit is worth to the owner, in USD; None if the owner has not set it."""
 

@@ -15,6 +15,7 @@ from tests.support.catalog import PRICE
 from tests.support.customer import Customer
 from tests.support.plain_http import PLAIN
 from tests.support.progress import until
+from tests.support.reading import of_type, written
 
 
 @pytest.fixture
@@ -92,7 +93,11 @@ def test_lists_users_and_providers_are_read(ada: Customer, ops: httpx.Client) ->
     assert "quick-t2v" in providers["fal"]["models"]
     assert read(ops, "models")["models"]
     assert read(ops, "packs")["packs"] is not None
-    for path in ("jobs", f"jobs/{job_id}", f"users/{ada.user_id}", "providers", "audit"):
+    alarms = {one["name"]: one for one in read(ops, "alarms")["alarms"]}
+    assert alarms.keys() == of_type(written()["Resources"], "AWS::CloudWatch::Alarm").keys()
+    assert alarms["LedgerDrift"]["state"] == "ok"
+    assert alarms["ProvidersFailing"]["state"] == "insufficient_data"  # on metric math
+    for path in ("jobs", f"jobs/{job_id}", f"users/{ada.user_id}", "providers", "audit", "alarms"):
         assert ada.http.get(f"/v1/admin/{path}").status_code == 403
 
 

@@ -86,6 +86,7 @@ ROUTES = {
     "GET /v1/admin/users/{user_id}/entries": "Operator",
     "GET /v1/admin/users/{user_id}/projects": "Operator",
     "GET /v1/admin/providers": "Operator",
+    "GET /v1/admin/alarms": "Operator",
     "GET /v1/admin/audit": "Operator",
     "POST /v1/admin/jobs/{job_id}/cancel": "Actions",
     "POST /v1/admin/jobs/{job_id}/settle": "Actions",

@@ -258,6 +258,7 @@ def functions_environment() -> Iterator[Clients]:
         "AWS_DEFAULT_REGION": REGION,
         "AWS_REGION": REGION,
         "POWERTOOLS_SERVICE_NAME": "clipmint",
+        "STACK_NAME": "clipmint",
         "POWERTOOLS_METRICS_NAMESPACE": "Clipmint",
         "VIDEOS_BUCKET": BUCKET,
         "IMAGES_BUCKET": IMAGES_BUCKET,

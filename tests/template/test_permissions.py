@@ -133,6 +133,7 @@ EXPECTED = {
         "UsageTable": "dynamodb:Query",
         # What a job's execution did.
         EXECUTIONS: "states:GetExecutionHistory",
+        "*": "cloudwatch:DescribeAlarms",
     },
     # What Cancel and Sweep may do to a job.
     "Actions": {
@@ -217,8 +218,9 @@ MANAGED = {"AWSLambdaBasicExecutionRole", "AWSXrayWriteOnlyAccess", "OwnLogsOnly
 # What AWSLambdaBasicExecutionRole allows, on all log groups of the account.
 BASIC_EXECUTION = {"logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"}
 
-# Actions that AWS does not allow to be restricted to a resource.
-WITHOUT_RESOURCE = ("logs:", "xray:")
+# Actions that AWS does not allow to be restricted to a resource. CloudWatch authorises a list of
+# alarms by prefix on alarm:*, and returns composite alarms only to who may describe "*".
+WITHOUT_RESOURCE = ("logs:", "xray:", "cloudwatch:DescribeAlarms")
 
 
 def roles() -> dict[str, dict[str, Any]]:
@@ -408,7 +410,7 @@ def test_a_policy_names_its_resources_or_states_why_it_cannot() -> None:
         for statement in statements(role)
         if any(target(resource) == "*" for resource in as_list(statement["Resource"]))
     ]
-    assert {name for name, _ in wildcards} == {"GenerationRole"}
+    assert {name for name, _ in wildcards} == {"GenerationRole", "OperatorFunctionRole"}
     assert all(
         action.startswith(WITHOUT_RESOURCE)
         for _, statement in wildcards
