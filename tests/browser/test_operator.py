@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
+ANYWHERE = {"Access-Control-Allow-Origin": "*"}
 PAGES = (
     "Overview",
     "Jobs",
@@ -53,6 +54,15 @@ def failed_job(user: Visitor) -> dict[str, Any]:
     wait_for(lambda: user.http("GET", f"/v1/videos/{job_id}")["completed_at"], 60, every=0.2)
     job: dict[str, Any] = user.http("GET", f"/v1/admin/jobs/{job_id}")
     return job
+
+
+def raise_alarm(stack: Stack, name: str) -> None:
+    """Puts an alarm of the stack on. Only those that the local stack does not evaluate stay on."""
+    alarms = stack.boto3("cloudwatch")
+    [found] = alarms.describe_alarms(AlarmNamePrefix=f"{stack.name}-{name}-")["MetricAlarms"]
+    alarms.set_alarm_state(
+        AlarmName=found["AlarmName"], StateValue="ALARM", StateReason="raised by a test"
+    )
 
 
 def find(operator: Visitor, any_id: str) -> None:
@@ -135,12 +145,11 @@ def test_an_operator_key_is_sent_with_the_code_and_not_kept(
     assert "a-key-of-the-owner" not in page.evaluate("JSON.stringify(sessionStorage)")
     assert visitor.problems == []
     # So the issuer does not renew the session.
-    anywhere = {"Access-Control-Allow-Origin": "*"}
     page.evaluate(ADD_REFRESH_TOKEN)
-    page.route("**/v1/credits", lambda route: route.fulfill(status=401, headers=anywhere))
+    page.route("**/v1/credits", lambda route: route.fulfill(status=401, headers=ANYWHERE))
     page.route(
         f"**{TOKENS}",
-        lambda route: route.fulfill(status=401, headers=anywhere, json={"error": "invalid_client"}),
+        lambda route: route.fulfill(status=401, headers=ANYWHERE, json={"error": "invalid_client"}),
     )
     visitor.go("Credits")
     page.get_by_text("Your session has ended.").wait_for()
@@ -254,9 +263,10 @@ def test_a_secret_of_a_webhook_is_shown_once(new_operator: Callable[..., Visitor
     ids=["desktop", "dark phone"],
 )
 def test_every_page_is_accessible_and_fits_its_window(
-    ada: Visitor, new_operator: Callable[..., Visitor], window: dict[str, Any]
+    stack: Stack, ada: Visitor, new_operator: Callable[..., Visitor], window: dict[str, Any]
 ) -> None:
     job = failed_job(ada)
+    raise_alarm(stack, "PurchaseWaiting")
     operator = new_operator(**window)
     page = operator.page
     found = {}
@@ -266,9 +276,16 @@ def test_every_page_is_accessible_and_fits_its_window(
         page.locator(".ghost").first.wait_for(state="detached")
         found[name] = violations(operator)
 
-    for name in PAGES:
+    for name in reversed(PAGES):
         operator.open(name)
         look(name)
+    alarms = page.get_by_role("region", name="Alarms")
+    on = alarms.get_by_role("listitem").filter(has_text="PurchaseWaiting")
+    assert "A user has paid and has no credits" in on.inner_text()
+    assert "docs/runbook.md#purchasewaiting" in on.inner_text()
+    assert "CloudWatch: raised by a test" in on.inner_text()
+    alarms.get_by_text("alarms are OK").click()
+    look("alarms")
     find(operator, job["job_id"])
     page.get_by_role("heading", level=1, name="Job").wait_for()
     look("job")
@@ -280,8 +297,15 @@ def test_every_page_is_accessible_and_fits_its_window(
     page.get_by_role("button", name="Check").click()
     page.get_by_text("The check found nothing wrong.").wait_for()
     look("model")
-    assert {name: broken for name, broken in found.items() if broken} == {}
     assert operator.problems == []
+    page.route("**/v1/admin/alarms", lambda route: route.fulfill(status=500, headers=ANYWHERE))
+    operator.open("Overview")
+    alarms.get_by_role("alert").filter(has_text="The alarms could not be read").wait_for()
+    look("alarms that are not known")
+    page.unroute_all()
+    alarms.get_by_role("button", name="Try again").click()
+    on.wait_for()
+    assert {name: broken for name, broken in found.items() if broken} == {}
     assert operator.hosts <= LOOPBACK
 
 

@@ -3,6 +3,7 @@ import { request, sentence } from "../api.js";
 import { count, credits } from "../format.js";
 import { html, useEffect, useState } from "../html.js";
 import { Alert } from "../parts.js";
+import { Alarms } from "./alarms.js";
 import { Chart } from "./chart.js";
 import { address, Section, Shown, Table, useRead } from "./parts.js";
 import { circuit } from "./providers.js";
@@ -55,6 +56,7 @@ export function Overview() {
         </div>
       </fieldset>
     </div>
+    <${Alarms} />
     <${Now} />
     <${Attention} />
     ${days === 1 ? html`<${Hours} />` : html`<${Days} key=${days} days=${days} />`}
@@ -253,17 +255,24 @@ function Hours() {
   if (problem) return html`<${Alert}>${problem}<//>`;
   if (!found) return html`<p class="none" role="status">Loading …</p>`;
   const hours = Array.from({ length: 24 }, (_, index) => end - 24 + index);
+  const hourOf = (/** @type {JobRow} */ job) => Math.floor(Date.parse(job.created_at) / 3_600_000);
+  // A job may have ended in this time and been ordered before it.
+  const jobs = found.jobs.filter((one) => hourOf(one) >= end - 24);
   const of = (/** @type {number} */ hour, /** @type {string} */ status) =>
-    found.jobs.filter((one) => Math.floor(Date.parse(one.created_at) / 3_600_000) === hour && (!status || one.status === status));
-  const captured = found.jobs.reduce((sum, one) => sum + one.credits_captured, 0);
-  const failed = found.jobs.filter((one) => one.status === "failed").length;
+    jobs.filter((one) => hourOf(one) === hour && (!status || one.status === status));
+  const captured = jobs.reduce((sum, one) => sum + one.credits_captured, 0);
+  const failed = jobs.filter((one) => one.status === "failed").length;
   const labels = hours.map((hour) => HOUR.format(hour * 3_600_000));
   return html`
-    ${!found.all && html`<p class="none">Of the newest ${count(found.jobs.length)} jobs.</p>`}
+    ${!found.all &&
+    html`<p class="notice">
+      There were more jobs than are read here. Both charts show only the newest ${count(found.jobs.length)}, so the numbers of
+      earlier hours are too low. The charts of 7 and 30 days count all jobs.
+    </p>`}
     <div class="halves">
       <${Chart}
         title="Jobs ordered, by hour"
-        summary=${`${count(found.jobs.length)} ordered, ${count(failed)} failed`}
+        summary=${`${count(jobs.length)} ordered, ${count(failed)} failed`}
         labels=${labels}
         lines=${[
           { name: "all", colour: "accent", bars: true, values: hours.map((hour) => of(hour, "").length), text: count },
