@@ -12,7 +12,6 @@ from typing import Annotated, Any, TypedDict, TypeVar
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Header, Path
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from pydantic import BaseModel
 
 from clipmint.api import http_api, replays
 from clipmint.api.order_responses import (
@@ -41,10 +40,11 @@ from clipmint.orders.order_requests import ClipsRequest, GenerationRequest, Scen
 from clipmint.orders.order_settings import LimitSettings
 from clipmint.path_ids import path_id
 from clipmint.projects.project import no_project, no_scene
+from clipmint.schemas import Schema
 
 app = http_api.resolver()
 
-B = TypeVar("B", bound=BaseModel)
+B = TypeVar("B", bound=Schema)
 
 _STARTING: tuple[type[ClipmintError], ...] = (
     IdempotencyKeyRequired,

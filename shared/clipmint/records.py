@@ -15,9 +15,8 @@ from enum import Enum
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel
-
 from clipmint import clock
+from clipmint.schemas import Schema
 
 T = TypeVar("T")
 
@@ -81,7 +80,7 @@ def _json(content: Any) -> str:
 
 
 def _object(content: Any) -> Any:
-    if isinstance(content, BaseModel):
+    if isinstance(content, Schema):
         return content.model_dump(exclude_none=True)
     return dataclasses.asdict(content)
 
@@ -139,7 +138,7 @@ def _is_required(field: dataclasses.Field[Any]) -> bool:
 def _simple(kind: type, content: Any) -> Any:
     if dataclasses.is_dataclass(kind):
         return from_attributes(kind, content)
-    if issubclass(kind, BaseModel):
+    if issubclass(kind, Schema):
         return kind.model_validate(content, extra="ignore")  # unlike a request
     if kind is datetime:
         return clock.from_iso(content)

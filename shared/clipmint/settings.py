@@ -10,10 +10,12 @@ import os
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Json, TypeAdapter
+from pydantic import BeforeValidator, ConfigDict, Field, Json
+
+from clipmint.schemas import Schema
 
 
-class Environment(BaseModel):
+class Environment(Schema):
     """Base of the settings models: the field `x_y` holds the environment variable `X_Y`."""
 
     model_config = ConfigDict(frozen=True, alias_generator=str.upper)
@@ -23,7 +25,7 @@ class Environment(BaseModel):
         """Read an environment; by default the process's own. Raises pydantic's
         ``ValidationError``, naming variables."""
         variables = os.environ if environment is None else environment
-        return TypeAdapter(cls).validate_python(dict(variables))
+        return cls.model_validate(dict(variables))
 
 
 BaseUrl = Annotated[
@@ -125,4 +127,4 @@ class ProviderOverrides(Environment):
     of each provider are the fields of its settings class, without the key.
     """
 
-    provider_overrides: Json[dict[str, dict[str, Any]]] = {}
+    provider_overrides: Json[dict[str, dict[str, Any]]] = Field({})

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+from pydantic import Field, JsonValue, StringConstraints
 
 from clipmint.api.audit_trail import Action
 from clipmint.api.timestamps import Timestamp
 from clipmint.jobs.job import JobStatus
+from clipmint.schemas import Schema, StrictSchema
 
 
-class ActionRequest(BaseModel):
+class ActionRequest(StrictSchema):
     """``reason`` is for the audit trail."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     reason: Annotated[
         str,
@@ -23,7 +22,7 @@ class ActionRequest(BaseModel):
     ]
 
 
-class ActionDone(BaseModel):
+class ActionDone(Schema):
     """``status`` is the job's after the action."""
 
     job_id: str
@@ -32,7 +31,7 @@ class ActionDone(BaseModel):
     status: JobStatus
 
 
-class AuditedAction(BaseModel):
+class AuditedAction(Schema):
     """One action. ``by`` is the subject of the token, ``what`` a method and a route, ``about`` the
     path that was called. ``state``: `begun` (it may have happened), `done` or `refused`.
     ``result``: the status of the response, or the code of the error. ``details`` are members of the
@@ -53,7 +52,7 @@ class AuditedAction(BaseModel):
         return cls.model_validate(action, from_attributes=True)
 
 
-class AuditPage(BaseModel):
+class AuditPage(Schema):
     """Newest first; `next_cursor` is null on the last page, which may be empty."""
 
     actions: list[AuditedAction]

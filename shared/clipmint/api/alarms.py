@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
-from pydantic import BaseModel
 
 from clipmint import aws, clock
 from clipmint.api.timestamps import Timestamp
 from clipmint.errors import try_again
+from clipmint.schemas import Schema
 from clipmint.settings import StackSettings
 from clipmint.telemetry import logger
 
@@ -30,14 +30,14 @@ _RUNBOOK = re.compile(r"\s*\bRunbook: (?P<entry>\w+)\s*$")
 _RETRY_SECONDS = 2
 
 
-class RunbookEntry(BaseModel):
+class RunbookEntry(Schema):
     """The runbook's entry for an alarm. ``page``: with the anchor of the entry."""
 
     entry: str
     page: str
 
 
-class Alarm(BaseModel):
+class Alarm(Schema):
     """``name``: as in the template. ``full_name``: as in CloudWatch. ``since``: when it got its
     state. ``reason``: CloudWatch's own words."""
 
@@ -73,7 +73,7 @@ class Alarm(BaseModel):
         )
 
 
-class AlarmList(BaseModel):
+class AlarmList(Schema):
     """Alarms that are on come first, then those without data; each by name."""
 
     alarms: list[Alarm]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, JsonValue
+from pydantic import Field, JsonValue
 
 from clipmint.catalog.entry import Identical
 from clipmint.catalog.model import SETTING_NAMES, AllowedSettings, Model, Need, Settings
 from clipmint.catalog.pricing import Price, public_price
+from clipmint.schemas import Schema
 
 _OF_THE_OWNER = {
     *("aliases", "available", "routes", "deadline_seconds", "poll_seconds"),
@@ -18,7 +19,7 @@ _OF_THE_OWNER = {
 """Not shown, or shown in another form."""
 
 
-class CatalogEntry(BaseModel):
+class CatalogEntry(Schema):
     """A model that users can choose, without its routes.
 
     A model that produces an image can be chosen as ``image_model_id`` of a scene's video.
@@ -63,7 +64,7 @@ class CatalogEntry(BaseModel):
         )
 
 
-class CatalogDefaults(BaseModel):
+class CatalogDefaults(Schema):
     """The models of scenes and clips that name none: for a scene's image and its video, and for a
     clip between two frames."""
 
@@ -72,6 +73,6 @@ class CatalogDefaults(BaseModel):
     clip_model: str
 
 
-class Catalog(BaseModel):
+class Catalog(Schema):
     models: list[CatalogEntry]
     defaults: CatalogDefaults

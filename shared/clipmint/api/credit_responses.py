@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel
-
 from clipmint import clock
 from clipmint.api.timestamps import Timestamp
 from clipmint.lots import CreditKind
+from clipmint.schemas import Schema
 
 if TYPE_CHECKING:
     from clipmint.credits.account import Account, Entry
     from clipmint.purchases.waiting_purchases import Purchase
 
 
-class CreditLot(BaseModel):
+class CreditLot(Schema):
     """Available credits that end at the same time; ``expires_at`` is None if they never end."""
 
     kind: CreditKind
@@ -23,7 +22,7 @@ class CreditLot(BaseModel):
     expires_at: Timestamp | None
 
 
-class Credits(BaseModel):
+class Credits(Schema):
     """Whole credits. Those ``held`` belong to jobs that have not ended. With a ``debt`` none are
     available."""
 
@@ -41,7 +40,7 @@ class Credits(BaseModel):
         return cls(available=account.available, held=account.held, debt=account.debt, lots=lots)
 
 
-class JournalEntry(BaseModel):
+class JournalEntry(Schema):
     """One entry of the journal; ``balance_after`` and ``debt_after`` are right after it.
 
     ``credit_kind`` is that of a grant or clawback, ``expires_at`` of a grant, ``reason`` of an
@@ -70,14 +69,14 @@ class JournalEntry(BaseModel):
         return shown
 
 
-class Journal(BaseModel):
+class Journal(Schema):
     """Newest first; ``cursor`` is None on the last page."""
 
     entries: list[JournalEntry]
     cursor: str | None
 
 
-class Granted(BaseModel):
+class Granted(Schema):
     """``job_id``: of a grant that is goodwill for a job."""
 
     user_id: str
@@ -88,7 +87,7 @@ class Granted(BaseModel):
     replayed: bool
 
 
-class ClawedBack(BaseModel):
+class ClawedBack(Schema):
     """``available`` and ``debt`` are those right after the clawback."""
 
     user_id: str
@@ -100,7 +99,7 @@ class ClawedBack(BaseModel):
     replayed: bool
 
 
-class Adjusted(BaseModel):
+class Adjusted(Schema):
     """``available`` and ``debt`` are those right after the adjustment."""
 
     user_id: str
@@ -112,7 +111,7 @@ class Adjusted(BaseModel):
     replayed: bool
 
 
-class OfferedPack(BaseModel):
+class OfferedPack(Schema):
     """A pack as the app's shop shows it, which knows its product's id in the store."""
 
     product_id: str
@@ -123,11 +122,11 @@ class OfferedPack(BaseModel):
     store_ids: dict[str, list[str]]
 
 
-class PackList(BaseModel):
+class PackList(Schema):
     packs: list[OfferedPack]
 
 
-class PurchaseAnswer(BaseModel):
+class PurchaseAnswer(Schema):
     """A paid purchase whose product or user was unknown (``reason``)."""
 
     purchase_id: str
@@ -158,7 +157,7 @@ class PurchaseAnswer(BaseModel):
         )
 
 
-class PurchaseList(BaseModel):
+class PurchaseList(Schema):
     """Newest first; ``cursor`` is None on the last page."""
 
     purchases: list[PurchaseAnswer]

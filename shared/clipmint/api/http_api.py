@@ -1,7 +1,7 @@
 """Code that the HTTP functions share: routing, the caller's identity, and one shape for all errors.
 
 Every error response is ``{"error", "code", "details", "timestamp", …extras}``, made in one place
-from the table below. It never contains a provider's message or a stack trace.
+from the table in `clipmint.api.gateway`. It never contains a provider's message or a stack trace.
 """
 
 from __future__ import annotations
@@ -22,24 +22,12 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValida
 from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponse
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from pydantic import BaseModel, BeforeValidator
+from pydantic import BeforeValidator
 
 from clipmint.api import gateway
 from clipmint.credits.account import MAX_USER_BYTES
-from clipmint.errors import (
-    ClipmintError,
-    Conflict,
-    IdempotencyKeyReused,
-    InsufficientCredits,
-    InvalidRequest,
-    LimitReached,
-    MethodNotAllowed,
-    NotFound,
-    ScopeRequired,
-    TemporarilyUnavailable,
-    UserMismatch,
-    WebhookNotProven,
-)
+from clipmint.errors import ClipmintError, InvalidRequest, NotFound, ScopeRequired
+from clipmint.schemas import Schema
 from clipmint.telemetry import logger
 
 T = TypeVar("T")
@@ -65,22 +53,6 @@ def poll_later(expected_seconds: int | None, age_seconds: float) -> Mapping[str,
 
 
 ADMIN_SCOPE = "clipmint/admin"
-
-STATUS_OF: Mapping[type[ClipmintError], HTTPStatus] = {
-    InvalidRequest: HTTPStatus.BAD_REQUEST,
-    InsufficientCredits: HTTPStatus.PAYMENT_REQUIRED,
-    UserMismatch: HTTPStatus.FORBIDDEN,
-    ScopeRequired: HTTPStatus.FORBIDDEN,
-    NotFound: HTTPStatus.NOT_FOUND,
-    MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,
-    Conflict: HTTPStatus.CONFLICT,
-    IdempotencyKeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
-    WebhookNotProven: HTTPStatus.UNAUTHORIZED,
-    LimitReached: HTTPStatus.TOO_MANY_REQUESTS,
-    TemporarilyUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
-}
-"""HTTP status of each branch of the error tree; each error has its own code."""
-
 
 ErrorBody = Callable[[str, ClipmintError], dict[str, Any]]
 """Makes the body of an error response, from the path of the request and the error."""
@@ -170,7 +142,7 @@ def resolve(
         event["headers"]["content-type"] = content_types.APPLICATION_JSON
         _check_body(event)
     except InvalidRequest as refusal:
-        return gateway.response(status_of(refusal), error_body(path, refusal))
+        return gateway.response(gateway.status_of(refusal), error_body(path, refusal))
     try:
         response = app.resolve(event, context)
     except Exception:  # noqa: BLE001  (the outermost handler; logged with its trace)
@@ -266,7 +238,7 @@ def json_response(
     return Response(status.value, content_types.APPLICATION_JSON, body, dict(headers or {}))
 
 
-def cacheable_response(body: BaseModel, seconds: int, if_none_match: str | None) -> Response[Any]:
+def cacheable_response(body: Schema, seconds: int, if_none_match: str | None) -> Response[Any]:
     """A 200 that the client may keep for so long, or a 304 if it has this very body already."""
     etag = f'"{hashlib.sha256(body.model_dump_json().encode()).hexdigest()[:32]}"'
     headers = {"ETag": etag, "Cache-Control": f"private, max-age={seconds}"}
@@ -276,17 +248,8 @@ def cacheable_response(body: BaseModel, seconds: int, if_none_match: str | None)
     return json_response(HTTPStatus.OK, body, headers)
 
 
-def status_of(error: ClipmintError) -> HTTPStatus:
-    """The HTTP status of an error: that of its nearest base class in the table."""
-    return STATUS_OF[_branch(type(error))]
-
-
-def _branch(error: type[ClipmintError]) -> type[ClipmintError]:
-    return next(kind for kind in error.__mro__ if kind in STATUS_OF)
-
-
 def answers(
-    model: type[BaseModel] | None,
+    model: type[Schema] | None,
     *errors: type[ClipmintError],
     status: HTTPStatus = HTTPStatus.OK,
 ) -> dict[int, OpenAPIResponse]:
@@ -298,18 +261,18 @@ def answers(
         documented[status.value]["content"] = {content_types.APPLICATION_JSON: {"model": model}}
     codes: dict[int, list[str]] = {}
     for error in errors:
-        codes.setdefault(STATUS_OF[_branch(error)].value, []).append(error.code)
+        codes.setdefault(gateway.status_of(error).value, []).append(error.code)
     for code in sorted(codes):
         documented[code] = OpenAPIResponse(description=" · ".join(codes[code]))
     return documented
 
 
-def accepted(model: type[BaseModel], *errors: type[ClipmintError]) -> dict[str, Any]:
+def accepted(model: type[Schema], *errors: type[ClipmintError]) -> dict[str, Any]:
     """A route that responds 202: the arguments of its decorator that state its responses."""
     return _only(HTTPStatus.ACCEPTED, model, *errors)
 
 
-def created(model: type[BaseModel], *errors: type[ClipmintError]) -> dict[str, Any]:
+def created(model: type[Schema], *errors: type[ClipmintError]) -> dict[str, Any]:
     """The same for a route that responds 201."""
     return _only(HTTPStatus.CREATED, model, *errors)
 
@@ -320,13 +283,13 @@ def no_content(*errors: type[ClipmintError]) -> dict[str, Any]:
 
 
 def _only(
-    status: HTTPStatus, model: type[BaseModel] | None, *errors: type[ClipmintError]
+    status: HTTPStatus, model: type[Schema] | None, *errors: type[ClipmintError]
 ) -> dict[str, Any]:
     return {"status_code": status, "responses": answers(model, *errors, status=status)}
 
 
 def _error_response(error: ClipmintError, body: dict[str, Any]) -> Response[str]:
-    status = status_of(error)
+    status = gateway.status_of(error)
     logger.info("refused", extra={"code": error.code, "status": status.value})
     return Response(
         status_code=status.value,

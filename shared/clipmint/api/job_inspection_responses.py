@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from clipmint import clock
 from clipmint.api.credit_responses import JournalEntry
@@ -28,10 +28,11 @@ from clipmint.jobs.job_search import providers_of
 from clipmint.jobs.outcomes import Failed, FailureCode, Finished
 from clipmint.jobs.progress import progress
 from clipmint.jobs.provider_costs import Billed
+from clipmint.schemas import Schema
 from clipmint.stages import StepName
 
 
-class JobRow(BaseModel):
+class JobRow(Schema):
     """One job of a list. ``credits`` is its price; ``credits_captured`` is what the user has paid:
     0 until it has ended. ``deleted``: the user has deleted it."""
 
@@ -70,7 +71,7 @@ class JobRow(BaseModel):
         )
 
 
-class JobRows(BaseModel):
+class JobRows(Schema):
     """Newest first. A page may be short or empty and still have a `next_cursor`, which is null on
     the last page."""
 
@@ -78,7 +79,7 @@ class JobRows(BaseModel):
     next_cursor: str | None
 
 
-class OrderedImage(BaseModel):
+class OrderedImage(Schema):
     model: str
     prompt: str
     aspect_ratio: str | None
@@ -94,7 +95,7 @@ class OrderedImage(BaseModel):
         )
 
 
-class JobOrder(BaseModel):
+class JobOrder(Schema):
     """What the user ordered, and the images that it begins and ends with."""
 
     model: str
@@ -118,7 +119,7 @@ class JobOrder(BaseModel):
         )
 
 
-class SubmissionAnswer(BaseModel):
+class SubmissionAnswer(Schema):
     """How certain it is that the provider has the task. ``state``: `sending`, `sent`, `refused` or
     `unknown` (the response was lost). ``request_id`` is the provider's id of the task, ``task_id``
     our own."""
@@ -140,7 +141,7 @@ class SubmissionAnswer(BaseModel):
         )
 
 
-class RefusalAnswer(BaseModel):
+class RefusalAnswer(Schema):
     """A provider certainly did not accept the task. ``reason``: a failure code, or `BUSY`."""
 
     provider: str
@@ -148,7 +149,7 @@ class RefusalAnswer(BaseModel):
     at: Timestamp
 
 
-class OutcomeAnswer(BaseModel):
+class OutcomeAnswer(Schema):
     """What the provider reported."""
 
     state: Literal["succeeded", "failed"]
@@ -163,7 +164,7 @@ class OutcomeAnswer(BaseModel):
         return cls(state="succeeded", failure_code=None)
 
 
-class FileAnswer(BaseModel):
+class FileAnswer(Schema):
     """A file in the owner's bucket. An image has the duration 0."""
 
     bucket: str
@@ -183,7 +184,7 @@ class FileAnswer(BaseModel):
         return cls.model_validate(asset, from_attributes=True)
 
 
-class EarlierRun(BaseModel):
+class EarlierRun(Schema):
     """The first run of a stage that ran twice."""
 
     provider: str
@@ -203,12 +204,12 @@ class EarlierRun(BaseModel):
         )
 
 
-class RouteAnswer(BaseModel):
+class RouteAnswer(Schema):
     provider: str
     endpoint: str
 
 
-class StageAnswer(BaseModel):
+class StageAnswer(Schema):
     """One part of a job. ``routes`` are tried in this order. ``charged``: its credits were
     captured. ``waiting``: the execution waits for the outcome."""
 
@@ -246,7 +247,7 @@ class StageAnswer(BaseModel):
         )
 
 
-class OrphanAnswer(BaseModel):
+class OrphanAnswer(Schema):
     """A task that the provider bills although no job uses it. ``credits``: what a user would have
     paid for it."""
 
@@ -258,7 +259,7 @@ class OrphanAnswer(BaseModel):
     found_at: Timestamp
 
 
-class JobCharge(BaseModel):
+class JobCharge(Schema):
     """``held``: on hold now. ``goodwill``: credits that were granted for this job."""
 
     held: int
@@ -267,7 +268,7 @@ class JobCharge(BaseModel):
     goodwill: int
 
 
-class JobCost(BaseModel):
+class JobCost(Schema):
     """What a provider bills for one generation. ``use``: `used`, `failed`, `earlier` (a first run)
     or `orphan`. ``micros``: millionths of ``unit``; null if nothing was billed, or it is not known.
     ``source``: `reported` by the provider, or its `list` price."""
@@ -296,7 +297,7 @@ class JobCost(BaseModel):
         )
 
 
-class TimelineStep(BaseModel):
+class TimelineStep(Schema):
     """``what`` is one word or two, such as `ordered`, `refused`, `captured`; ``detail`` names what
     it is about."""
 

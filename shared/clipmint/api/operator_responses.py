@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import BaseModel
-
 from clipmint import clock
 from clipmint.api.credit_responses import Credits, JournalEntry
 from clipmint.api.project_responses import ProjectSummary
@@ -16,9 +14,10 @@ from clipmint.api.timestamps import Timestamp, from_epoch
 from clipmint.catalog.model import Model
 from clipmint.jobs.job import Job, JobStatus
 from clipmint.purchases.pack import Pack
+from clipmint.schemas import Schema
 
 
-class OpenHold(BaseModel):
+class OpenHold(Schema):
     """The credits that a running job holds."""
 
     job_id: str
@@ -38,7 +37,7 @@ class OpenHold(BaseModel):
         )
 
 
-class UserCounts(BaseModel):
+class UserCounts(Schema):
     """``jobs_this_hour``: those that count for the limit. ``entries``: of the journal."""
 
     open_jobs: int
@@ -47,7 +46,7 @@ class UserCounts(BaseModel):
     entries: int
 
 
-class InspectedUser(BaseModel):
+class InspectedUser(Schema):
     """An account. A user without one has no credits."""
 
     user_id: str
@@ -56,21 +55,21 @@ class InspectedUser(BaseModel):
     counts: UserCounts
 
 
-class EntryPage(BaseModel):
+class EntryPage(Schema):
     """Newest first; `next_cursor` is null on the last page."""
 
     entries: list[JournalEntry]
     next_cursor: str | None
 
 
-class ProjectsOfUser(BaseModel):
+class ProjectsOfUser(Schema):
     """Newest first; `next_cursor` is null on the last page."""
 
     projects: list[ProjectSummary]
     next_cursor: str | None
 
 
-class ProviderAnswerSeen(BaseModel):
+class ProviderAnswerSeen(Schema):
     """One answer of a provider, on a recent job. ``result``: `succeeded`, a failure code, or
     `BUSY`. ``at``: of a refusal, its time; otherwise the last change of its job."""
 
@@ -80,7 +79,7 @@ class ProviderAnswerSeen(BaseModel):
     at: Timestamp
 
 
-class ProviderState(BaseModel):
+class ProviderState(Schema):
     """One provider. ``key_present`` is null before the first sweep. ``circuit``: `closed`, `open`
     (the provider keeps failing and is skipped) or `half_open`. ``answers`` and ``errors`` count
     what is recorded on the most recent jobs; the lists have the newest of them."""
@@ -96,14 +95,14 @@ class ProviderState(BaseModel):
     last_errors: list[ProviderAnswerSeen]
 
 
-class ProviderList(BaseModel):
+class ProviderList(Schema):
     """``jobs_seen``: how many recent jobs the answers were counted on."""
 
     providers: list[ProviderState]
     jobs_seen: int
 
 
-class OwnedModelRow(BaseModel):
+class OwnedModelRow(Schema):
     """A model as the owner sees it. ``offered``: users can order it now."""
 
     model_id: str
@@ -111,14 +110,14 @@ class OwnedModelRow(BaseModel):
     model: Model
 
 
-class OwnedModels(BaseModel):
+class OwnedModels(Schema):
     models: list[OwnedModelRow]
 
 
-class OwnedPack(BaseModel):
+class OwnedPack(Schema):
     product_id: str
     pack: Pack
 
 
-class OwnedPacks(BaseModel):
+class OwnedPacks(Schema):
     packs: list[OwnedPack]

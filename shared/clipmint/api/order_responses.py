@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from clipmint.jobs.job import Job, JobStatus
+from clipmint.schemas import Schema
 from clipmint.stages import STAGES
 
 if TYPE_CHECKING:
     from clipmint.orders.clip_orders import ClipBatch
 
 
-class Accepted(BaseModel):
+class Accepted(Schema):
     """The job that this request, or an earlier one with the same key, has started."""
 
     job_id: str
@@ -64,7 +65,7 @@ def prices_of(job: Job) -> dict[str, int]:
     return {STAGES[stage].price: price for stage, price in job.prices.items()}
 
 
-class StartedClip(BaseModel):
+class StartedClip(Schema):
     """One job of a call for clips."""
 
     scene_id: str
@@ -73,7 +74,7 @@ class StartedClip(BaseModel):
     credits_used: int
 
 
-class ClipsAccepted(BaseModel):
+class ClipsAccepted(Schema):
     """The clips that were started; empty if there is nothing to do. ``remaining`` is the number of
     scenes left for another call: one call starts at most 45."""
 
@@ -102,7 +103,7 @@ class ClipsAccepted(BaseModel):
         )
 
 
-class Estimate(BaseModel):
+class Estimate(Schema):
     """What an order would hold, and whether the available credits are enough for it."""
 
     credits: int
@@ -121,7 +122,7 @@ class SceneEstimate(Estimate):
     prices: dict[str, int]
 
 
-class ClipEstimate(BaseModel):
+class ClipEstimate(Schema):
     """What the clip of one scene would hold."""
 
     scene_id: str
@@ -135,7 +136,7 @@ class ClipsEstimate(Estimate):
     remaining: int
 
 
-class Cancelled(BaseModel):
+class Cancelled(Schema):
     """A cancelled job. ``credits_released`` are available again."""
 
     job_id: str

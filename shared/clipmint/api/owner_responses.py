@@ -5,17 +5,18 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Literal, Self
 
-from pydantic import BaseModel, JsonValue
+from pydantic import JsonValue
 
 from clipmint.api.timestamps import Timestamp
 from clipmint.catalog.model import Model, Settings
+from clipmint.schemas import Schema
 
 if TYPE_CHECKING:
     from clipmint.catalog.model_changes import Version
     from clipmint.orders.model_check import Checked
 
 
-class ModelVersion(BaseModel):
+class ModelVersion(Schema):
     """A model as it was after one change. ``changed_by`` is the subject of the token; null for a
     model that a deployment added."""
 
@@ -44,7 +45,7 @@ class OwnedModel(ModelVersion):
         )
 
 
-class CheckedRequest(BaseModel):
+class CheckedRequest(Schema):
     """What a route would send; ``problem`` if it cannot."""
 
     provider: str
@@ -53,7 +54,7 @@ class CheckedRequest(BaseModel):
     problem: str | None
 
 
-class CheckedOrder(BaseModel):
+class CheckedOrder(Schema):
     """One kind of order, such as ``preset draft`` from ``text``, its price, and its requests."""
 
     name: str
@@ -63,7 +64,7 @@ class CheckedOrder(BaseModel):
     requests: list[CheckedRequest]
 
 
-class CheckedModel(BaseModel):
+class CheckedModel(Schema):
     """``problems`` is empty if the entry can be put."""
 
     problems: list[str]

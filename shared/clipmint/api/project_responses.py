@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from clipmint import clock
 from clipmint.api.timestamps import Timestamp
@@ -13,13 +13,14 @@ from clipmint.jobs.job import TERMINAL, JobStatus
 from clipmint.jobs.outcomes import FailureCode
 from clipmint.jobs.progress import progress
 from clipmint.projects.project import Project, Scene, SceneState, state_of
+from clipmint.schemas import Schema
 from clipmint.stages import StepName
 
 if TYPE_CHECKING:
     from clipmint.media.uploads import Upload
 
 
-class SceneAnswer(BaseModel):
+class SceneAnswer(Schema):
     """One scene of a project, with the results of its jobs.
 
     ``status``, ``progress`` and errors are those of ``job_id``, the newest job. A scene that was
@@ -84,13 +85,13 @@ class SceneAnswer(BaseModel):
         )
 
 
-class SceneList(BaseModel):
+class SceneList(Schema):
     """Scenes in the order of the project."""
 
     scenes: list[SceneAnswer]
 
 
-class ProjectSummary(BaseModel):
+class ProjectSummary(Schema):
     """A project without its scenes."""
 
     project_id: str
@@ -121,7 +122,7 @@ class ProjectSummary(BaseModel):
         )
 
 
-class ProjectPage(BaseModel):
+class ProjectPage(Schema):
     """Newest first; ``cursor`` is None on the last page."""
 
     projects: list[ProjectSummary]
@@ -138,7 +139,7 @@ class ProjectAnswer(ProjectSummary):
         return cls(**ProjectSummary.of(project).model_dump(), scenes=scenes)
 
 
-class UploadForm(BaseModel):
+class UploadForm(Schema):
     """POST ``fields``, and after them the file as ``file``, to ``url`` as multipart/form-data."""
 
     url: str
@@ -150,7 +151,7 @@ class UploadForm(BaseModel):
         return cls(url=upload.url, fields=upload.fields, expires_at=clock.iso(upload.expires_at))
 
 
-class ImageAnswer(BaseModel):
+class ImageAnswer(Schema):
     """A new project for an image that is still to be uploaded. After the upload ``image_url`` is
     public. The image is checked before a job first uses it. Project and image are deleted at
     ``expires_at`` if no job has used the image and the project was not changed, and after a day if
@@ -162,7 +163,7 @@ class ImageAnswer(BaseModel):
     upload: UploadForm
 
 
-class Clip(BaseModel):
+class Clip(Schema):
     """The newest job of one scene."""
 
     scene_id: str
@@ -176,7 +177,7 @@ class Clip(BaseModel):
     error_code: FailureCode | None
 
 
-class ClipsSummary(BaseModel):
+class ClipsSummary(Schema):
     """The scenes of a project that have a job, counted by the status of their newest jobs.
 
     ``pending`` counts jobs that have not ended; ``failed`` includes cancelled jobs.

@@ -25,13 +25,13 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import (
 from aws_lambda_powertools.utilities.idempotency.serialization.custom_dict import (
     CustomDictSerializer,
 )
-from pydantic import BaseModel
 
 from clipmint import aws, tables
 from clipmint.errors import RequestInProgress
 from clipmint.orders import placing
+from clipmint.schemas import Schema
 
-B = TypeVar("B", bound=BaseModel)
+B = TypeVar("B", bound=Schema)
 P = ParamSpec("P")
 
 REPLAY_SECONDS = 24 * 3_600

@@ -5,16 +5,17 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from clipmint.catalog.costs import MILLION
+from clipmint.schemas import Schema
 from clipmint.usage.figures import Figures
 from clipmint.usage.reports import Grouping
 
 Count = Annotated[int, Field(ge=0)]
 
 
-class ProviderCost(BaseModel):
+class ProviderCost(Schema):
     """What a provider bills, in its own unit: as it reports it, or by its list price."""
 
     provider: str
@@ -22,7 +23,7 @@ class ProviderCost(BaseModel):
     amount: float
 
 
-class UsageFigures(BaseModel):
+class UsageFigures(Schema):
     """Jobs that ended. ``success_rate``: the part that completed, of those that completed or
     failed. ``p50_seconds``, ``p95_seconds``: from the order to the end of completed jobs, at most
     5 % off before they are rounded to a tenth of a second. ``provider_cost_unknown``: how many
@@ -81,7 +82,7 @@ class UsageGroup(UsageFigures):
     key: str
 
 
-class Usage(BaseModel):
+class Usage(Schema):
     """``groups``: by day in the order of time, otherwise those with the most jobs first; at most
     200. ``groups_left_out``: how many more there are. ``totals``: of all groups."""
 

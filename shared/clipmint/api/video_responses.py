@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from clipmint import clock
 from clipmint.api.timestamps import Timestamp
@@ -13,10 +13,11 @@ from clipmint.catalog.model import Settings
 from clipmint.jobs.job import Job, JobStatus
 from clipmint.jobs.outcomes import IMAGE_KEPT, USER_MESSAGES, FailureCode
 from clipmint.jobs.progress import progress
+from clipmint.schemas import Schema
 from clipmint.stages import StepName
 
 
-class VideoStage(BaseModel):
+class VideoStage(Schema):
     """One stage of a job, its price, and whether the price was charged."""
 
     name: str
@@ -24,7 +25,7 @@ class VideoStage(BaseModel):
     charged: bool
 
 
-class Video(BaseModel):
+class Video(Schema):
     """One job. URLs of a completed job are valid for an hour; read the job again for fresh URLs.
 
     ``credits_used`` is the hold while the job runs, and the charge after it has ended: the sum of
@@ -109,7 +110,7 @@ def error_message(job: Job) -> str | None:
     return f"{message} {IMAGE_KEPT}" if job.captured_stages else message
 
 
-class VideoPage(BaseModel):
+class VideoPage(Schema):
     """Newest first; ``cursor`` is None on the last page."""
 
     videos: list[Video]

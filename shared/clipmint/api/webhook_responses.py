@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Self
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from clipmint.api.timestamps import Timestamp
+from clipmint.schemas import Schema
 
 if TYPE_CHECKING:
     from clipmint.events.deliveries import Delivery
     from clipmint.events.endpoints import Endpoint
 
 
-class Webhook(BaseModel):
+class Webhook(Schema):
     """An endpoint. ``disabled_reason``: `owner`, `gone` (it responded 410) or `failing` (no attempt
     succeeded for five days). ``failing_since``: the first failure after the last success."""
 
@@ -44,7 +45,7 @@ class Webhook(BaseModel):
         return cls.model_validate(values)
 
 
-class NewSecret(BaseModel):
+class NewSecret(Schema):
     """A secret, which no other response contains. The one before signs until the given time."""
 
     secret: str
@@ -57,11 +58,11 @@ class CreatedWebhook(Webhook):
     secret: str
 
 
-class WebhookList(BaseModel):
+class WebhookList(Schema):
     webhooks: list[Webhook]
 
 
-class DeliveryAttempt(BaseModel):
+class DeliveryAttempt(Schema):
     """``status``: of the response, if there was one. ``reason``: `delivered`, `refused` (another
     status than 2xx), `redirected`, `blocked` (the address is not public), `timed_out`,
     `unreachable` or `disabled`."""
@@ -72,7 +73,7 @@ class DeliveryAttempt(BaseModel):
     reason: str
 
 
-class WebhookDelivery(BaseModel):
+class WebhookDelivery(Schema):
     """One event for one webhook. ``status``: `pending`, `delivered` or `failed`."""
 
     delivery_id: str
@@ -87,7 +88,7 @@ class WebhookDelivery(BaseModel):
         return cls.model_validate(delivery, from_attributes=True)
 
 
-class DeliveryPage(BaseModel):
+class DeliveryPage(Schema):
     """Those of the newest events first; ``cursor`` is None on the last page."""
 
     deliveries: list[WebhookDelivery]

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    BaseModel,
     ConfigDict,
     Field,
     ModelWrapValidatorHandler,
@@ -32,6 +31,7 @@ from clipmint.catalog.pricing import PerSecondPrice, Price, Rate, RatePrice
 from clipmint.catalog.route import Route
 from clipmint.catalog.templates import INPUTS, ITEM, Value
 from clipmint.catalog.tolerance import DEFAULT, Tolerance
+from clipmint.schemas import StrictSchema
 from clipmint.stages import STAGES
 
 MAX_MODEL_ID_CHARACTERS = 64
@@ -52,15 +52,11 @@ _MAX_SECONDS = 600
 SETTING_NAMES = ("resolution", "aspect_ratio", "duration")
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
-
-
 MAX_SETTINGS = 40
 """Settings that one request may state."""
 
 
-class Settings(_Frozen):
+class Settings(StrictSchema):
     """The settings of a generation by the names of the model's parameters; None where the model has
     no such setting or none was requested."""
 
@@ -92,15 +88,15 @@ class Settings(_Frozen):
         return values
 
 
-class AllowedSettings(_Frozen):
+class AllowedSettings(StrictSchema):
     """The values that a model accepts for each setting; empty where it has no such setting."""
 
-    resolution: list[ShortText] = []
-    aspect_ratio: list[ShortText] = []
-    duration: list[int] = []
+    resolution: list[ShortText] = Field([])
+    aspect_ratio: list[ShortText] = Field([])
+    duration: list[int] = Field([])
 
 
-class Identical(_Frozen):
+class Identical(StrictSchema):
     """Whether a video answers a later order of the same user that is identical, and at which price
     in credits. ``days``: only if the video was ordered so many days ago at most."""
 
@@ -108,7 +104,7 @@ class Identical(_Frozen):
     days: Annotated[int, Field(ge=1, le=365)] = 7
 
 
-class Entry(_Frozen):
+class Entry(StrictSchema):
     """One entry of the catalog.
 
     ``parameters`` are what a user can choose, by name. Resolution, aspect ratio and duration may be
@@ -128,7 +124,7 @@ class Entry(_Frozen):
 
     model_id: ModelId
     name: ShortText
-    aliases: Annotated[list[ShortText], Field(max_length=20)] = []
+    aliases: Annotated[list[ShortText], Field(max_length=20)] = Field([])
     description: Annotated[str, StringConstraints(max_length=500)] = ""
     available: bool = True
     produces: Literal["video", "image"] = "video"
@@ -136,18 +132,18 @@ class Entry(_Frozen):
     image: Need = "none"
     last_image: Need = "none"
     max_reference_images: Annotated[int, Field(ge=0, le=8)] = 0
-    allowed: AllowedSettings = AllowedSettings()
-    defaults: Settings = Settings()
+    allowed: AllowedSettings = AllowedSettings.model_construct()
+    defaults: Settings = Settings.model_construct()
     parameters: Annotated[dict[ParameterName, Parameter], Field(max_length=30)] = Field(
         default_factory=dict, exclude_if=lambda parameters: not parameters
     )
-    presets: dict[PresetName, Settings] = {}
+    presets: dict[PresetName, Settings] = Field({})
     price: Price
     routes: Annotated[list[Route], Field(min_length=1, max_length=4)]
     deadline_seconds: Annotated[int, Field(ge=60, le=86_400)] = 1_800
     poll_seconds: Annotated[
         list[Annotated[int, Field(ge=1, le=3_600)]], Field(min_length=1, max_length=20)
-    ] = [180, 30, 30, 60]
+    ] = Field([180, 30, 30, 60])
     expected_seconds: Annotated[int, Field(ge=1, le=86_400)] | None = Field(
         None, exclude_if=lambda seconds: seconds is None
     )

@@ -9,17 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from clipmint.catalog.costs import LIST, MILLION, USD, Cost, cost
 from clipmint.catalog.templates import Value
+from clipmint.schemas import StrictSchema
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
-
-
-class ListRate(_Part):
+class ListRate(StrictSchema):
     """A price in millionths of the unit, for generations with these choices."""
 
     when: dict[str, Value] = Field(default_factory=dict, exclude_if=lambda when: not when)
@@ -29,7 +26,7 @@ class ListRate(_Part):
         return all(settings.get(name) == value for name, value in self.when.items())
 
 
-class ListPrice(_Part):
+class ListPrice(StrictSchema):
     """A provider's list price, per generation or per second.
 
     ``unit`` is ``USD``, or what the provider sells; then ``unit_usd_micros`` is its price of

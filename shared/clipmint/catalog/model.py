@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, ConfigDict, JsonValue, StringConstraints
+from pydantic import AfterValidator, JsonValue, StringConstraints
 
 from clipmint.catalog.entry import (
     MAX_MODEL_ID_CHARACTERS,
@@ -60,8 +60,6 @@ def utf16_units(text: str) -> int:
 
 class Model(Entry):
     """A model that users can choose: an entry of the catalog, and what a request makes of it."""
-
-    model_config = ConfigDict(defer_build=False)
 
     def default_settings(self) -> Settings:
         """The settings of a request that states none."""

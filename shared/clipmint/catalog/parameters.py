@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, model_validator
+from pydantic import Field, JsonValue, StringConstraints, model_validator
 
 from clipmint.catalog.templates import Value
 from clipmint.catalog.visible import is_visible
+from clipmint.schemas import StrictSchema
 
 ParameterName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 ChoiceText = Annotated[str, StringConstraints(min_length=1, max_length=64)]
@@ -21,11 +22,7 @@ MAX_CHOICES = 64
 MAX_TEXT_CHARACTERS = 5_000
 
 
-class _Parameter(BaseModel):
-    # Deferred: a validator of its own takes a millisecond of a cold start, and only the one inside
-    # the model of the catalog is needed. The same holds for routes and prices.
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
-
+class _Parameter(StrictSchema):
     label: Annotated[str, StringConstraints(max_length=64)] = Field(
         "", description="The name of the field in a form"
     )

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
 
 from clipmint.catalog.templates import Value
+from clipmint.schemas import StrictSchema
 
 Credits = Annotated[int, Field(ge=1, le=1_000_000)]
 MILLICREDITS_PER_CREDIT = 1_000
@@ -22,12 +23,10 @@ MILLICREDITS_PER_CREDIT = 1_000
 
 def _stated(*names: str) -> ConfigDict:
     required: dict[str, Any] = {"required": ["kind", *names]}
-    return ConfigDict(
-        frozen=True, extra="forbid", strict=True, defer_build=True, json_schema_extra=required
-    )
+    return ConfigDict(json_schema_extra=required)
 
 
-class FixedPrice(BaseModel):
+class FixedPrice(StrictSchema):
     """The same price for every generation."""
 
     model_config = _stated("credits")
@@ -36,17 +35,17 @@ class FixedPrice(BaseModel):
     credits: Credits
 
 
-class PerSecondPrice(BaseModel):
+class PerSecondPrice(StrictSchema):
     """A price per second, with a percentage per resolution (100 for a resolution not listed)."""
 
     model_config = _stated("credits_per_second")
 
     kind: Literal["per_second"] = "per_second"
     credits_per_second: Credits
-    resolution_percent: dict[str, Annotated[int, Field(ge=1, le=10_000)]] = {}
+    resolution_percent: dict[str, Annotated[int, Field(ge=1, le=10_000)]] = Field({})
 
 
-class FreePrice(BaseModel):
+class FreePrice(StrictSchema):
     """Nothing. The owner pays the provider."""
 
     model_config = _stated()
@@ -54,19 +53,17 @@ class FreePrice(BaseModel):
     kind: Literal["free"] = "free"
 
 
-class Rate(BaseModel):
+class Rate(StrictSchema):
     """A price in thousandths of a credit, for generations with these choices."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
-
-    when: dict[str, Value] = {}
+    when: dict[str, Value] = Field({})
     millicredits: Annotated[int, Field(ge=1, le=1_000_000_000)]
 
     def applies_to(self, settings: Mapping[str, Value]) -> bool:
         return all(settings.get(name) == value for name, value in self.when.items())
 
 
-class RatePrice(BaseModel):
+class RatePrice(StrictSchema):
     """Prices per generation or per second that depend on choices of the user.
 
     Each combination of choices has exactly one rate. ``source`` and ``as_of`` state the provider's

@@ -12,8 +12,6 @@ from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     JsonValue,
     StringConstraints,
@@ -23,6 +21,7 @@ from pydantic import (
 from clipmint.catalog import templates
 from clipmint.catalog.list_prices import ListPrice
 from clipmint.catalog.templates import Unfit
+from clipmint.schemas import StrictSchema
 
 Kind: TypeAlias = Literal["text", "image", "frames"]
 """What a generation starts from: text alone, a first image, or a first and a last image."""
@@ -60,9 +59,7 @@ def kind_of(image_url: str | None, last_image_url: str | None) -> Kind:
     return "text" if image_url is None else "image"
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
-
+class _Part(StrictSchema):
     ignores: Names = Field(
         default_factory=list,
         exclude_if=lambda names: not names,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from clipmint.schemas import StrictSchema
 
 Percent = Annotated[int, Field(ge=0, le=1_000)]
 
 
-class Tolerance(BaseModel):
+class Tolerance(StrictSchema):
     """What a delivered video may differ by from its order, and what happens to one that differs
     more.
 
@@ -19,8 +21,6 @@ class Tolerance(BaseModel):
     video that differs more, ``fail`` fails its job and releases the credits. In both cases the
     owner's alarm is raised.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
     duration_percent: Percent = 15
     size_percent: Percent = 10

@@ -8,9 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import (
     AfterValidator,
     AwareDatetime,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     StringConstraints,
     model_validator,
@@ -20,6 +18,7 @@ from clipmint import clock
 from clipmint.credits.account import MAX_USER_BYTES
 from clipmint.credits.account_changes import GOODWILL
 from clipmint.lots import CreditKind
+from clipmint.schemas import StrictSchema
 
 MOST_CREDITS = 100_000_000
 """Credits of one grant, clawback or adjustment."""
@@ -59,12 +58,10 @@ End = Annotated[
 ]
 
 
-class GrantRequest(BaseModel):
+class GrantRequest(StrictSchema):
     """``reference`` names what the credits are for and makes the grant happen once. With ``job_id``
     the credits are goodwill for this job of the user: once per job, with a reason and without a
     reference."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     user_id: UserId
     amount: Amount
@@ -93,10 +90,8 @@ class GrantRequest(BaseModel):
         return self
 
 
-class ClawbackRequest(BaseModel):
+class ClawbackRequest(StrictSchema):
     """``reference`` names the refund and makes the clawback happen once."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     user_id: UserId
     amount: Amount
@@ -106,10 +101,8 @@ class ClawbackRequest(BaseModel):
     )
 
 
-class AdjustmentRequest(BaseModel):
+class AdjustmentRequest(StrictSchema):
     """``reference`` names the correction and makes it happen once. ``amount`` is not 0."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     user_id: UserId
     amount: Annotated[

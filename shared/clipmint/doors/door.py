@@ -9,12 +9,12 @@ from uuid import UUID
 
 from aws_lambda_powertools.event_handler.openapi.params import Header
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
-from pydantic import BaseModel, ConfigDict
 
 from clipmint.api import http_api
 from clipmint.errors import ClipmintError, UserMismatch
 from clipmint.orders import keyless
 from clipmint.orders.idempotency_keys import Order, parse_idempotency_key
+from clipmint.schemas import StrictSchema
 
 T = TypeVar("T")
 
@@ -29,11 +29,9 @@ IdempotencyKey = Annotated[
 ]
 
 
-class Body(BaseModel):
+class Body(StrictSchema):
     """Base of the request bodies: a member that is not known is refused, as in the rest of the
     API."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Header, Query
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import ConfigDict, Field, JsonValue, model_validator
 
 from clipmint.api import http_api, videos
 from clipmint.api.catalog_responses import CatalogEntry
@@ -46,6 +46,7 @@ from clipmint.orders import offers, refusals, video_orders
 from clipmint.orders.idempotency_keys import Order, parse_idempotency_key
 from clipmint.orders.order_requests import GenerationRequest, ModelName
 from clipmint.orders.order_settings import LimitSettings
+from clipmint.schemas import Schema
 
 router = new_router()
 
@@ -94,14 +95,14 @@ class GenerateVideo(Body):
         )
 
 
-class Started(BaseModel):
+class Started(Schema):
     job_id: str
     status: str
     credits_used: int
     credits_remaining: int
 
 
-class JobState(BaseModel):
+class JobState(Schema):
     """``status`` is pending, processing, completed or failed: a cancelled job has failed."""
 
     job_id: str
@@ -131,7 +132,7 @@ class ListedJob(JobState):
         return cls(**video | JobState.values(job))
 
 
-class Jobs(BaseModel):
+class Jobs(Schema):
     jobs: list[ListedJob]
 
 
@@ -140,7 +141,7 @@ class DeleteJob(Body):
     user_id: str | None = Field(None, description="If sent, must be the caller's own")
 
 
-class Deleted(BaseModel):
+class Deleted(Schema):
     success: bool
     job_id: str
 
@@ -161,11 +162,11 @@ class AppModel(CatalogEntry):
         )
 
 
-class Models(BaseModel):
+class Models(Schema):
     models: list[AppModel]
 
 
-class UserCredits(BaseModel):
+class UserCredits(Schema):
     credits_remaining: int
 
 

@@ -18,7 +18,7 @@ from typing import Annotated, Literal
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Path
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import ConfigDict, Field, JsonValue, model_validator
 
 from clipmint.api import http_api, videos
 from clipmint.api.project_responses import UploadForm
@@ -49,6 +49,7 @@ from clipmint.path_ids import path_id
 from clipmint.projects import project_store
 from clipmint.projects.project import no_project
 from clipmint.projects.project_requests import NewImage
+from clipmint.schemas import Schema
 from clipmint.stages import StepName
 
 router = new_router()
@@ -72,7 +73,7 @@ class UploadImage(Body):
         return self
 
 
-class Uploaded(BaseModel):
+class Uploaded(Schema):
     projectId: str  # noqa: N815
     imageUrl: str  # noqa: N815
     upload: UploadForm | None = Field(None, description="Only for contentType")
@@ -91,11 +92,11 @@ class GenerateFromImage(Body):
     prompt: Prompt
 
 
-class Generation(BaseModel):
+class Generation(Schema):
     generationId: str  # noqa: N815
 
 
-class GenerationStatus(BaseModel):
+class GenerationStatus(Schema):
     """``status`` is queued, generating, processing, completed or failed: a cancelled generation has
     failed."""
 

@@ -17,7 +17,7 @@ from http import HTTPStatus
 from typing import Annotated, Any, Self
 
 from aws_lambda_powertools.event_handler import Response
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from clipmint.api import http_api, scenes
 from clipmint.api.project_responses import SceneAnswer
@@ -44,6 +44,7 @@ from clipmint.orders.order_settings import LimitSettings
 from clipmint.path_ids import path_id
 from clipmint.projects import project_store
 from clipmint.projects.project import no_project
+from clipmint.schemas import Schema
 
 router = new_router()
 
@@ -54,7 +55,7 @@ class ProjectClips(Body):
     project_id: Annotated[str, Field(min_length=1, max_length=64)]
 
 
-class ClipResult(BaseModel):
+class ClipResult(Schema):
     """``clip_id`` is the id of the clip's job; ``status`` is pending, completed or failed."""
 
     clip_id: str
@@ -82,7 +83,7 @@ class ClipResult(BaseModel):
         )
 
 
-class ClipsStatus(BaseModel):
+class ClipsStatus(Schema):
     """``clips``: by id the URL, "pending" or "failed". URLs are valid for an hour."""
 
     success: bool = True

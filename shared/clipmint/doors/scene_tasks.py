@@ -20,7 +20,7 @@ from typing import Annotated
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from clipmint import clock
 from clipmint.api import http_api, videos
@@ -52,6 +52,7 @@ from clipmint.orders.order_requests import SceneId, SceneVideoRequest
 from clipmint.orders.order_settings import LimitSettings
 from clipmint.path_ids import path_id
 from clipmint.projects.project import no_scene
+from clipmint.schemas import Schema
 from clipmint.stages import StepName
 
 router = new_router()
@@ -79,7 +80,7 @@ class GenerateScene(Body):
     user_id: str | None = Field(None, description="If sent, must be the caller's own")
 
 
-class NewTask(BaseModel):
+class NewTask(Schema):
     """``progress`` is in percent."""
 
     task_id: str
@@ -121,7 +122,7 @@ class Task(NewTask):
         )
 
 
-class Tasks(BaseModel):
+class Tasks(Schema):
     """Newest first; ``cursor`` is null on the last page."""
 
     tasks: list[Task]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
 from clipmint.media.image_urls import DOCUMENTED_URL, check_public_url
+from clipmint.schemas import StrictSchema
 
 EventType = Literal[
     "video.completed",
@@ -37,20 +38,16 @@ EventTypes = Annotated[
 Description = Annotated[str, StringConstraints(max_length=256)]
 
 
-class NewWebhook(BaseModel):
+class NewWebhook(StrictSchema):
     """An endpoint to add."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
     url: EndpointUrl
-    types: EventTypes = []
+    types: EventTypes = Field([])
     description: Description | None = None
 
 
-class WebhookChanges(BaseModel):
+class WebhookChanges(StrictSchema):
     """What to change; other members stay as they are."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     url: EndpointUrl | None = None
     types: EventTypes | None = None

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import (
-    BaseModel,
     ConfigDict,
     Field,
     JsonValue,
@@ -21,6 +20,7 @@ from pydantic import (
 from clipmint.catalog.model import Prompt, Settings
 from clipmint.errors import UserMismatch, price_changed
 from clipmint.media.image_urls import ImageUrl
+from clipmint.schemas import Schema, StrictSchema
 
 MAX_PROMPT_CHARACTERS = 5_000
 MAX_CLIPS = 45
@@ -38,9 +38,7 @@ ModelName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 SceneId = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
-class _OrderBody(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
+class _OrderBody(StrictSchema):
     user_id: str | None = Field(None, description="If sent, must be the caller's own")
     expected_credits: Annotated[int, Field(ge=0)] | None = Field(
         None, description="If the price is another one now, nothing is held: PRICE_CHANGED"
@@ -119,7 +117,7 @@ class ClipsRequest(_OrderBody):
         return _digest({"project_id": project_id, **_stated_values(self)})
 
 
-def _stated_values(request: BaseModel) -> dict[str, object]:
+def _stated_values(request: Schema) -> dict[str, object]:
     return request.model_dump(mode="json", exclude={"user_id"}, exclude_defaults=True)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
 from clipmint.catalog.model import Prompt
 from clipmint.media.image_urls import ImageUrl, check_image_url
@@ -16,6 +16,7 @@ from clipmint.projects.project import (
     shape_of,
     too_many_scenes,
 )
+from clipmint.schemas import StrictSchema
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=128)]
 Resolution = Annotated[
@@ -25,8 +26,7 @@ Resolution = Annotated[
 ]
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+class _Body(StrictSchema):
     image_fields: ClassVar[tuple[str, ...]]
 
     def check_image_urls(self, own_base: str, at: str = "") -> None:
@@ -84,10 +84,8 @@ class NewProject(ProjectChanges):
             scene.check_image_urls(own_base, f"{at}scenes.{index}.")
 
 
-class NewImage(BaseModel):
+class NewImage(StrictSchema):
     """The body of ``POST /v1/images``: the type of the image, and the project's resolution."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     content_type: Literal["image/png", "image/jpeg", "image/webp"]
     resolution: Resolution | None = None

@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from typing import Annotated, ClassVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, ConfigDict, Field, field_validator
 
 from clipmint.providers.urls import checked_base, checked_host
+from clipmint.schemas import Schema
 
 BaseUrl = Annotated[str, AfterValidator(checked_base)]
 """A URL to which we may send our key, without a trailing slash."""
@@ -23,7 +24,7 @@ MediaHosts = Annotated[tuple[Host, ...], Field(min_length=1)]
 loopback ``host:port``."""
 
 
-class AdapterSettings(BaseModel):
+class AdapterSettings(Schema):
     """The owner's key and the addresses of one provider.
 
     The key never appears in a representation or in an error. A key that cannot be sent in a header

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from clipmint.credits.grant_requests import MOST_CREDITS, Kind
 from clipmint.lots import CreditKind
+from clipmint.schemas import StrictSchema
 
 Store = Literal["stripe", "revenuecat", "appstore"]
 STORES: tuple[Store, ...] = get_args(Store)
@@ -18,7 +19,7 @@ ProductId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,128}$"
 MAX_PACKS = 200
 
 
-class Pack(BaseModel):
+class Pack(StrictSchema):
     """Credits that a product contains.
 
     ``store_ids`` are the ids that the product has in stores, if they are not ``product_id``.
@@ -26,13 +27,11 @@ class Pack(BaseModel):
     store reports, goes before it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
     credits: Annotated[int, Field(ge=1, le=MOST_CREDITS, description="Whole credits")]
     kind: Kind = CreditKind.PURCHASED
     name: Annotated[str, StringConstraints(max_length=100)] = ""
     expires_after_days: Annotated[int, Field(ge=1, le=3_660)] | None = None
-    store_ids: dict[Store, Annotated[list[ProductId], Field(max_length=20)]] = {}
+    store_ids: dict[Store, Annotated[list[ProductId], Field(max_length=20)]] = Field({})
 
     @model_validator(mode="after")
     def _purchased_credits_do_not_end(self) -> Self:
