@@ -11,7 +11,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from clipmint.api import gateway, http_api
+from clipmint.api import gateway
 from clipmint.errors import ClipmintError, InvalidRequest, NotFound
 from clipmint.purchases import payments, stores, waiting_purchases
 from clipmint.purchases.payment import Paid, Report
@@ -32,7 +32,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
     except ClipmintError as error:
         count(PURCHASE_REJECTED, store=known)
         logger.warning("purchase rejected", extra={"code": error.code, "details": error.details})
-        return gateway.response(http_api.status_of(error), error.body(), error.headers)
+        return gateway.response(gateway.status_of(error), error.body(), error.headers)
     if results:
         count(PURCHASE_REPORTED, store=store)
     return gateway.response(HTTPStatus.OK, {"results": results})

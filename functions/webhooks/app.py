@@ -12,7 +12,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from clipmint.api import gateway, http_api
+from clipmint.api import gateway
 from clipmint.errors import ClipmintError, WebhookNotProven
 from clipmint.execution import delivery
 from clipmint.providers import registry
@@ -49,7 +49,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
         known = provider if provider in registry.NAMES else "unknown"
         count(WEBHOOK_REJECTED, provider=known, reason=error.code)
         logger.warning("webhook rejected", extra={"code": error.code, "details": error.details})
-        return gateway.response(http_api.status_of(error), error.body(), error.headers)
+        return gateway.response(gateway.status_of(error), error.body(), error.headers)
     finally:
         logger.remove_keys(["job_id", "stage"])
     count(RESULTS[result], provider=provider)

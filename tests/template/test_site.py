@@ -10,7 +10,7 @@ import pytest
 
 from clipmint import errors
 from clipmint.api import videos
-from clipmint.api.http_api import STATUS_OF
+from clipmint.api.gateway import STATUS_OF
 from clipmint.credits.account import MAX_USER_BYTES
 from clipmint.events import posting, retries
 from clipmint.events.deliveries import KEPT

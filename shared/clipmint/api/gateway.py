@@ -1,4 +1,5 @@
-"""Events and responses of the HTTP API as the gateway passes them: headers, bytes, and JSON."""
+"""Events and responses of the HTTP API as the gateway passes them: headers, bytes, JSON, and the
+HTTP status of each error."""
 
 from __future__ import annotations
 
@@ -8,9 +9,37 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from clipmint.errors import ClipmintError
+from clipmint.errors import (
+    ClipmintError,
+    Conflict,
+    IdempotencyKeyReused,
+    InsufficientCredits,
+    InvalidRequest,
+    LimitReached,
+    MethodNotAllowed,
+    NotFound,
+    ScopeRequired,
+    TemporarilyUnavailable,
+    UserMismatch,
+    WebhookNotProven,
+)
 
 JSON = "application/json"
+
+STATUS_OF: Mapping[type[ClipmintError], HTTPStatus] = {
+    InvalidRequest: HTTPStatus.BAD_REQUEST,
+    InsufficientCredits: HTTPStatus.PAYMENT_REQUIRED,
+    UserMismatch: HTTPStatus.FORBIDDEN,
+    ScopeRequired: HTTPStatus.FORBIDDEN,
+    NotFound: HTTPStatus.NOT_FOUND,
+    MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,
+    Conflict: HTTPStatus.CONFLICT,
+    IdempotencyKeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
+    WebhookNotProven: HTTPStatus.UNAUTHORIZED,
+    LimitReached: HTTPStatus.TOO_MANY_REQUESTS,
+    TemporarilyUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+"""HTTP status of each branch of the error tree; each error has its own code."""
 
 
 def headers_of(event: Mapping[str, Any]) -> dict[str, str]:
@@ -37,3 +66,9 @@ def response(
         "headers": {"Content-Type": JSON, **(headers or {})},
         "body": json.dumps(body),
     }
+
+
+def status_of(error: ClipmintError | type[ClipmintError]) -> HTTPStatus:
+    """The HTTP status of an error: that of its nearest base class in the table."""
+    kind = error if isinstance(error, type) else type(error)
+    return next(STATUS_OF[base] for base in kind.__mro__ if base in STATUS_OF)

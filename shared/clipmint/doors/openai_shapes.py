@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from clipmint import clock
-from clipmint.api import http_api, videos
+from clipmint.api import gateway, videos
 from clipmint.doors import sizes
 from clipmint.errors import (
     ClipmintError,
@@ -18,6 +18,7 @@ from clipmint.errors import (
     UserMismatch,
 )
 from clipmint.jobs.job import Job, JobStatus
+from clipmint.schemas import Schema
 
 STATUSES: Mapping[JobStatus, Literal["queued", "in_progress", "completed", "failed"]] = {
     JobStatus.PENDING: "queued",
@@ -48,12 +49,12 @@ TYPES: Mapping[type[ClipmintError], str] = {
 FIRST_SERVER_ERROR = 500
 
 
-class VideoError(BaseModel):
+class VideoError(Schema):
     code: str
     message: str
 
 
-class VideoObject(BaseModel):
+class VideoObject(Schema):
     """A video. ``size`` and ``seconds`` are those of the order; "auto" if the order left the size
     to the model and there is no file yet. A cancelled video has failed."""
 
@@ -105,7 +106,7 @@ class VideoObject(BaseModel):
         )
 
 
-class VideoList(BaseModel):
+class VideoList(Schema):
     object: Literal["list"] = "list"
     data: list[VideoObject]
     first_id: str | None
@@ -122,7 +123,7 @@ class VideoList(BaseModel):
         )
 
 
-class DeletedVideo(BaseModel):
+class DeletedVideo(Schema):
     id: str
     object: Literal["video.deleted"] = "video.deleted"
     deleted: Literal[True] = True
@@ -146,7 +147,7 @@ def error_body(error: ClipmintError) -> dict[str, Any]:
 
 
 def _type_of(error: ClipmintError) -> str:
-    if type(error) is ClipmintError or http_api.status_of(error) >= FIRST_SERVER_ERROR:
+    if type(error) is ClipmintError or gateway.status_of(error) >= FIRST_SERVER_ERROR:
         return "server_error"
     return next(
         (name for kind, name in TYPES.items() if isinstance(error, kind)), "invalid_request_error"

@@ -9,7 +9,7 @@ from http import HTTPStatus
 import pytest
 
 from clipmint import clock, errors
-from clipmint.api import http_api
+from clipmint.api import gateway
 from clipmint.errors import ClipmintError, InsufficientCredits, LimitReached
 from clipmint.jobs.outcomes import USER_MESSAGES, FailureCode
 
@@ -54,7 +54,7 @@ def test_the_owners_empty_account_is_not_the_users_business() -> None:
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_every_error_has_a_status(kind: type[ClipmintError]) -> None:
-    status = http_api.status_of(kind("sentence"))
+    status = gateway.status_of(kind("sentence"))
     assert 400 <= status < 500 or status is HTTPStatus.SERVICE_UNAVAILABLE
 
 
@@ -66,7 +66,7 @@ def test_every_error_has_a_code_of_its_own() -> None:
 def test_the_table_of_statuses_is_the_documented_one() -> None:
     by_status: dict[int, set[str]] = {}
     for kind in KINDS:
-        by_status.setdefault(http_api.status_of(kind("sentence")), set()).add(kind.__name__)
+        by_status.setdefault(gateway.status_of(kind("sentence")), set()).add(kind.__name__)
     assert by_status == {
         400: {
             "InvalidRequest",
