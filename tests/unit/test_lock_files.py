@@ -45,3 +45,11 @@ def test_python_packages_come_from_the_public_registry(name: str) -> None:
         for file in files:
             assert file["url"].startswith(FILES), package["name"]
             assert file["hash"].startswith("sha256:"), package["name"]
+
+
+def test_sam_lints_a_template_with_the_cfn_lint_of_the_gate() -> None:
+    # So `make check` need not run `sam validate --lint`, which is this program with one region.
+    packages = tomllib.loads((ROOT / "uv.lock").read_text())["package"]
+    assert [package["name"] for package in packages].count("cfn-lint") == 1
+    [sam] = (package for package in packages if package["name"] == "aws-sam-cli")
+    assert "cfn-lint" in {dependency["name"] for dependency in sam["dependencies"]}
