@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
 from tests.support.reading import deployed, deployed_text
 from tests.support.releases import previous_release
@@ -41,6 +40,9 @@ Resources = dict[str, dict[str, Any]]
 
 def create_only(kind: str) -> list[list[str]]:
     """Paths of the properties whose change replaces a resource, or is rejected."""
+    # Its import takes a second, and each test process imports all tests.
+    from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
+
     schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema
     pointers = [
         *schema.get("createOnlyProperties", []),

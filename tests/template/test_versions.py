@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
 from tests.support.reading import FUNCTIONS, of_type, transformed, written
 
@@ -86,6 +85,9 @@ def test_the_release_covers_every_value_that_the_transform_does_not_see(name: st
 
 
 def test_another_description_replaces_a_version() -> None:
+    # Its import takes a second, and each test process imports all tests.
+    from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
+
     # The list is CloudFormation's own, in cfn-lint's copy of its resource schemas.
     schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", "AWS::Lambda::Version").schema
     assert "/properties/Description" in schema["createOnlyProperties"]
