@@ -21,7 +21,7 @@ from clipmint.errors import (
 from clipmint.execution import cancellation, fetching, sweeping
 from clipmint.jobs import job_store
 
-app = http_api.resolver()
+app = http_api.resolver(admin_only=True)
 app.use([audit_trail.record])
 
 JobPath = Annotated[str, Path()]
@@ -44,7 +44,6 @@ JobPath = Annotated[str, Path()]
     ),
 )
 def cancel_job(job_id: JobPath, request: ActionRequest) -> ActionDone:  # noqa: ARG001
-    http_api.require_admin(app)
     job = cancellation.cancel(job_store.find(job_id))
     return ActionDone(job_id=job.job_id, action="cancel", result="cancelled", status=job.status)
 
@@ -63,7 +62,6 @@ def cancel_job(job_id: JobPath, request: ActionRequest) -> ActionDone:  # noqa: 
     ),
 )
 def settle_job(job_id: JobPath, request: ActionRequest) -> ActionDone:  # noqa: ARG001
-    http_api.require_admin(app)
     job = job_store.find(job_id)
     result = "ended"
     if not job.is_terminal:
@@ -91,7 +89,6 @@ def settle_job(job_id: JobPath, request: ActionRequest) -> ActionDone:  # noqa: 
     ),
 )
 def refetch_job(job_id: JobPath, request: ActionRequest) -> ActionDone:  # noqa: ARG001
-    http_api.require_admin(app)
     job = job_store.find(job_id)
     result = fetching.fetch_again(job)
     return ActionDone(job_id=job.job_id, action="refetch", result=result, status=job.status)

@@ -42,7 +42,7 @@ from clipmint.purchases import pack_store, waiting_purchases
 from clipmint.purchases.pack import Pack, ProductId
 from clipmint.purchases.purchase_requests import ApplyRequest
 
-app = http_api.resolver()
+app = http_api.resolver(admin_only=True)
 app.include_router(webhook_routes.router)
 app.use([audit_trail.record])
 
@@ -72,7 +72,6 @@ PurchasePath = Annotated[str, Path()]
     ),
 )
 def grant_credits(request: GrantRequest) -> Granted:
-    http_api.require_admin(app)
     job_id = request.job_id and _job_of(request.user_id, request.job_id)
     reference = account_changes.goodwill_reference(job_id) if job_id else request.reference or ""
     available, replayed = grants.grant(
@@ -117,7 +116,6 @@ def _job_of(user_id: str, job_id: str) -> str:
     ),
 )
 def claw_back(request: ClawbackRequest) -> ClawedBack:
-    http_api.require_admin(app)
     available, debt, replayed = grants.claw_back(
         request.user_id, request.amount, request.reference, kind=request.kind
     )
@@ -136,7 +134,6 @@ def claw_back(request: ClawbackRequest) -> ClawedBack:
     ),
 )
 def adjust_credits(request: AdjustmentRequest) -> Adjusted:
-    http_api.require_admin(app)
     available, debt, replayed = grants.adjust(
         request.user_id, request.amount, request.reference, request.reason
     )
@@ -153,7 +150,6 @@ def adjust_credits(request: AdjustmentRequest) -> Adjusted:
     responses=http_api.answers(Pack, InvalidRequest, ScopeRequired, TemporarilyUnavailable),
 )
 def put_pack(product_id: ProductPath, pack: Pack) -> Pack:
-    http_api.require_admin(app)
     pack_store.put(_product(product_id), pack)
     return pack
 
@@ -165,7 +161,6 @@ def put_pack(product_id: ProductPath, pack: Pack) -> Pack:
     responses=http_api.answers(Pack, ScopeRequired, PackNotFound, TemporarilyUnavailable),
 )
 def get_pack(product_id: ProductPath) -> Pack:
-    http_api.require_admin(app)
     found = pack_store.all_packs().get(product_id)
     if found is None:
         raise pack_store.no_pack(product_id)
@@ -179,7 +174,6 @@ def get_pack(product_id: ProductPath) -> Pack:
     **http_api.no_content(ScopeRequired, PackNotFound, TemporarilyUnavailable),
 )
 def delete_pack(product_id: ProductPath) -> Response[None]:
-    http_api.require_admin(app)
     pack_store.delete(product_id)
     return Response(HTTPStatus.NO_CONTENT)
 
@@ -199,7 +193,6 @@ def list_purchases(
     limit: Annotated[int, Query(ge=1, le=100)] = 100,
     cursor: Annotated[str | None, Query(max_length=512, description="From the page before")] = None,
 ) -> PurchaseList:
-    http_api.require_admin(app)
     page = waiting_purchases.list_page(status=status, limit=limit, cursor=cursor)
     return PurchaseList(
         purchases=[PurchaseAnswer.of(each) for each in page.purchases], cursor=page.cursor
@@ -215,7 +208,6 @@ def list_purchases(
     ),
 )
 def get_purchase(purchase_id: PurchasePath) -> PurchaseAnswer:
-    http_api.require_admin(app)
     return PurchaseAnswer.of(waiting_purchases.get(_purchase(purchase_id)))
 
 
@@ -236,7 +228,6 @@ def get_purchase(purchase_id: PurchasePath) -> PurchaseAnswer:
     ),
 )
 def apply_purchase(purchase_id: PurchasePath, request: ApplyRequest) -> PurchaseAnswer:
-    http_api.require_admin(app)
     applied = waiting_purchases.apply(
         _purchase(purchase_id), user_id=request.user_id, product_id=request.product_id
     )
@@ -252,7 +243,6 @@ def apply_purchase(purchase_id: PurchasePath, request: ApplyRequest) -> Purchase
     ),
 )
 def dismiss_purchase(purchase_id: PurchasePath) -> PurchaseAnswer:
-    http_api.require_admin(app)
     return PurchaseAnswer.of(waiting_purchases.dismiss(_purchase(purchase_id)))
 
 
@@ -279,7 +269,6 @@ def _purchase(purchase_id: str) -> str:
     responses=http_api.answers(Model, InvalidRequest, ScopeRequired, TemporarilyUnavailable),
 )
 def put_model(model_id: ModelId, model: Model) -> Model:
-    http_api.require_admin(app)
     offers.check_id(model_id, model)
     model_check.put(model, http_api.user_of(app))
     return model
@@ -294,7 +283,6 @@ def put_model(model_id: ModelId, model: Model) -> Model:
     responses=http_api.answers(OwnedModel, ScopeRequired, ModelNotFound),
 )
 def get_owned_model(model_id: ModelId) -> OwnedModel:
-    http_api.require_admin(app)
     return OwnedModel.of_versions(model_changes.versions(model_id))
 
 
@@ -308,7 +296,6 @@ def get_owned_model(model_id: ModelId) -> OwnedModel:
     **http_api.no_content(ScopeRequired, ModelNotFound, TemporarilyUnavailable),
 )
 def delete_model(model_id: ModelId) -> Response[None]:
-    http_api.require_admin(app)
     model_changes.delete(model_id, http_api.user_of(app))
     return Response(HTTPStatus.NO_CONTENT)
 
@@ -323,7 +310,6 @@ def delete_model(model_id: ModelId) -> Response[None]:
     responses=http_api.answers(CheckedModel, InvalidRequest, ScopeRequired),
 )
 def check_model(model_id: ModelId, model: Model) -> CheckedModel:
-    http_api.require_admin(app)
     offers.check_id(model_id, model)
     return CheckedModel.of(model_check.check(model))
 

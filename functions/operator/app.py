@@ -46,7 +46,7 @@ from clipmint.orders import offers
 from clipmint.projects import project_store
 from clipmint.purchases import pack_store
 
-app = http_api.resolver()
+app = http_api.resolver(admin_only=True)
 app.include_router(usage_routes.router)
 
 Limit = Annotated[int, Query(ge=1, le=100)]
@@ -108,7 +108,6 @@ def search_jobs(  # noqa: PLR0917  (one per filter)
     limit: Limit = 25,
     cursor: Cursor = None,
 ) -> JobRows:
-    http_api.require_admin(app)
     search = job_search.Search(
         user_id=user_id,
         status=status,
@@ -132,7 +131,6 @@ def search_jobs(  # noqa: PLR0917  (one per filter)
     responses=http_api.answers(InspectedJob, ScopeRequired, JobNotFound, TemporarilyUnavailable),
 )
 def inspect_job(job_id: Annotated[str, Path()]) -> InspectedJob:
-    http_api.require_admin(app)
     return job_inspection.inspect(job_store.find(job_id))
 
 
@@ -145,7 +143,6 @@ def inspect_job(job_id: Annotated[str, Path()]) -> InspectedJob:
     ),
 )
 def inspect_user(user_id: UserPath) -> InspectedUser:
-    http_api.require_admin(app)
     user = _user(user_id)
     account = ledger.balance_of(user)
     this_hour = clock.epoch(clock.now()) // 3_600
@@ -169,7 +166,6 @@ def inspect_user(user_id: UserPath) -> InspectedUser:
     responses=http_api.answers(EntryPage, InvalidRequest, ScopeRequired),
 )
 def list_user_entries(user_id: UserPath, limit: Limit = 50, cursor: Cursor = None) -> EntryPage:
-    http_api.require_admin(app)
     before = cursors.sequence_in(cursor) if cursor else None
     page = ledger.entries_of(_user(user_id), limit=limit, before=before)
     return EntryPage(
@@ -187,7 +183,6 @@ def list_user_entries(user_id: UserPath, limit: Limit = 50, cursor: Cursor = Non
 def list_user_projects(
     user_id: UserPath, limit: Limit = 25, cursor: Cursor = None
 ) -> ProjectsOfUser:
-    http_api.require_admin(app)
     page = project_store.list_for_user(_user(user_id), limit=limit, cursor=cursor)
     return ProjectsOfUser(
         projects=[ProjectSummary.of(project) for project in page.projects],
@@ -213,7 +208,6 @@ def _user(user_id: str) -> str:
     responses=http_api.answers(ProviderList, ScopeRequired, TemporarilyUnavailable),
 )
 def list_providers() -> ProviderList:
-    http_api.require_admin(app)
     return provider_states.provider_states()
 
 
@@ -238,7 +232,6 @@ def list_alarms() -> alarms.AlarmList:
     responses=http_api.answers(OwnedModels, ScopeRequired),
 )
 def list_owned_models() -> OwnedModels:
-    http_api.require_admin(app)
     return OwnedModels(
         models=[
             OwnedModelRow(model_id=model.model_id, offered=offers.is_offered(model), model=model)
@@ -254,7 +247,6 @@ def list_owned_models() -> OwnedModels:
     responses=http_api.answers(OwnedPacks, ScopeRequired, TemporarilyUnavailable),
 )
 def list_owned_packs() -> OwnedPacks:
-    http_api.require_admin(app)
     return OwnedPacks(
         packs=[
             OwnedPack(product_id=product_id, pack=pack)
@@ -278,7 +270,6 @@ def list_actions(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> AuditPage:
-    http_api.require_admin(app)
     before = cursors.text_in(cursor) if cursor else None
     page = audit_trail.newest(limit=limit, before=before, since=since, until=until)
     return AuditPage(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -84,16 +84,12 @@ class ActionPage:
     before: str | None
 
 
-def record(
-    app: APIGatewayHttpResolver,
-    next_middleware: Callable[[APIGatewayHttpResolver], Response[Any]],
-) -> Response[Any]:
+def record(app: APIGatewayHttpResolver, next_middleware: http_api.NextMiddleware) -> Response[Any]:
     """Middleware that records every call that may change something."""
     event = app.current_event
     what = f"{event.http_method} {_route(app)}"
     if event.http_method == "GET" or what in _CHANGES_NOTHING:
         return next_middleware(app)
-    http_api.require_admin(app)
     request = _request(event.json_body)
     item = AuditItem(
         AUDIT,

@@ -70,9 +70,19 @@ Caller = APIGatewayHttpResolver | APIGatewayHttpRouter
 """Knows the request that is being handled, and who sent it."""
 
 
-def resolver(error_body: ErrorBody = _common_body) -> APIGatewayHttpResolver:
-    """A router for one HTTP function that returns every error in one shape, by default the common
-    one."""
+def resolver(
+    error_body: ErrorBody = _common_body, *, admin_only: bool = False
+) -> APIGatewayHttpResolver:
+    """A router for one HTTP function that returns every error in one shape.
+
+    Parameters
+    ----------
+    error_body
+        The shape; by default the common one.
+    admin_only
+        Whether all its routes need the admin scope. The gateway checks the scope, too. But a route
+        that was added to the template without its scope must not allow anyone to grant credits.
+    """
     app = APIGatewayHttpResolver(enable_validation=True, serializer=_to_json)
 
     def refused(error: ClipmintError) -> Response[str]:
@@ -89,13 +99,15 @@ def resolver(error_body: ErrorBody = _common_body) -> APIGatewayHttpResolver:
     app.exception_handler(RequestValidationError)(invalid)
     app.exception_handler(ClipmintError)(refused)
     app.not_found(unknown)
-    app.use([_reject_unknown_parameters])
+    app.use([_reject_unknown_parameters, *([_require_admin] if admin_only else [])])
     return app
 
 
+NextMiddleware = Callable[[APIGatewayHttpResolver], Response[Any]]
+
+
 def _reject_unknown_parameters(
-    app: APIGatewayHttpResolver,
-    next_middleware: Callable[[APIGatewayHttpResolver], Response[Any]],
+    app: APIGatewayHttpResolver, next_middleware: NextMiddleware
 ) -> Response[Any]:
     """Reject a query parameter that the route does not have, like an unknown member of a body."""
     known = {field.alias for field in app.context["_route"].dependant.query_params}
@@ -106,6 +118,16 @@ def _reject_unknown_parameters(
             "There is no such query parameter",
             details=f"{', '.join(unknown)}: not a parameter of this route, which has: {names}",
         )
+    return next_middleware(app)
+
+
+def _require_admin(app: APIGatewayHttpResolver, next_middleware: NextMiddleware) -> Response[Any]:
+    """Raise `ScopeRequired` unless the token has the admin scope."""
+    claims = _claims(app)
+    # A text with spaces (OAuth), or a list, which the gateway passes on as "[a b]".
+    granted = re.split(r"[][,\s]+", f"{claims.get('scope', '')} {claims.get('scp', '')}")
+    if ADMIN_SCOPE not in granted:
+        raise ScopeRequired(f"This route requires the scope {ADMIN_SCOPE}")
     return next_middleware(app)
 
 
@@ -207,19 +229,6 @@ def user_of(app: Caller) -> str:
     if not 0 < len(user_id.encode("utf-8", "surrogatepass")) <= MAX_USER_BYTES:
         raise InvalidRequest("The token's subject is too long", details="sub: at most 1,024 bytes")
     return user_id
-
-
-def require_admin(app: Caller) -> None:
-    """Raise `ScopeRequired` unless the token has the admin scope.
-
-    The gateway checks the scope, too. But a route that was added to the template without its scope
-    must not allow anyone to grant credits.
-    """
-    claims = _claims(app)
-    # A text with spaces (OAuth), or a list, which the gateway passes on as "[a b]".
-    granted = re.split(r"[][,\s]+", f"{claims.get('scope', '')} {claims.get('scp', '')}")
-    if ADMIN_SCOPE not in granted:
-        raise ScopeRequired(f"This route requires the scope {ADMIN_SCOPE}")
 
 
 def _claims(app: Caller) -> Mapping[str, Any]:

@@ -57,7 +57,6 @@ _DELIVERY = re.compile(r"[0-9TZ:.-]{20,32}_evt_[0-9a-f]{32}")
     ),
 )
 def create_webhook(new: NewWebhook) -> Response[CreatedWebhook]:
-    http_api.require_admin(router)
     check_url(new.url, DeliverySettings.read().hosts)
     endpoint, secret = endpoints.create(new.url, new.types, new.description)
     headers = {"Location": f"/v1/admin/webhooks/{endpoint.endpoint_id}"}
@@ -72,7 +71,6 @@ def create_webhook(new: NewWebhook) -> Response[CreatedWebhook]:
     responses=http_api.answers(WebhookList, ScopeRequired),
 )
 def list_webhooks() -> WebhookList:
-    http_api.require_admin(router)
     found = sorted(endpoints.all_endpoints(), key=lambda one: one.created_at)
     return WebhookList(webhooks=[Webhook.of(endpoint) for endpoint in found])
 
@@ -84,7 +82,6 @@ def list_webhooks() -> WebhookList:
     responses=http_api.answers(Webhook, ScopeRequired, EndpointNotFound, TemporarilyUnavailable),
 )
 def read_webhook(webhook_id: WebhookId) -> Webhook:
-    http_api.require_admin(router)
     return Webhook.of(endpoints.get(_id(webhook_id)))
 
 
@@ -98,7 +95,6 @@ def read_webhook(webhook_id: WebhookId) -> Webhook:
     responses=http_api.answers(Webhook, InvalidRequest, ScopeRequired, EndpointNotFound),
 )
 def change_webhook(webhook_id: WebhookId, changes: WebhookChanges) -> Webhook:
-    http_api.require_admin(router)
     if changes.url is not None:
         check_url(changes.url, DeliverySettings.read().hosts)
     return Webhook.of(
@@ -119,7 +115,6 @@ def change_webhook(webhook_id: WebhookId, changes: WebhookChanges) -> Webhook:
     **http_api.no_content(ScopeRequired, EndpointNotFound),
 )
 def delete_webhook(webhook_id: WebhookId) -> Response[None]:
-    http_api.require_admin(router)
     endpoints.delete(_id(webhook_id))
     return Response(HTTPStatus.NO_CONTENT)
 
@@ -136,7 +131,6 @@ def delete_webhook(webhook_id: WebhookId) -> Response[None]:
     ),
 )
 def rotate_secret(webhook_id: WebhookId) -> NewSecret:
-    http_api.require_admin(router)
     secret = endpoints.rotate(_id(webhook_id))
     return NewSecret(
         secret=secret, previous_valid_until=clock.iso(clock.now() + endpoints.ROTATION)
@@ -152,7 +146,6 @@ def rotate_secret(webhook_id: WebhookId) -> NewSecret:
     ),
 )
 def send_test_event(webhook_id: WebhookId) -> Response[WebhookDelivery]:
-    http_api.require_admin(router)
     endpoint = _enabled(webhook_id)
     identity = event_id("test", endpoint.endpoint_id, uuid.uuid4().hex)
     data = {"webhook_id": endpoint.endpoint_id}
@@ -176,7 +169,6 @@ def list_deliveries(
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     cursor: Annotated[str | None, Query(max_length=512, description="From the page before")] = None,
 ) -> DeliveryPage:
-    http_api.require_admin(router)
     endpoint = endpoints.get(_id(webhook_id))
     before = cursors.text_in(cursor) if cursor else None
     page, following = deliveries.newest(endpoint.endpoint_id, limit=limit, before=before)
@@ -200,7 +192,6 @@ def list_deliveries(
     ),
 )
 def redeliver(webhook_id: WebhookId, delivery_id: DeliveryId) -> WebhookDelivery:
-    http_api.require_admin(router)
     endpoint = _enabled(webhook_id)
     if _DELIVERY.fullmatch(delivery_id) is None:
         raise DeliveryNotFound("There is no such delivery")
