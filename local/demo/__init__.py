@@ -5,8 +5,7 @@ HTTP: it asks for prices, starts the generations, polls when ``Retry-After`` all
 downloads the results. Then it inspects the stack (journal, bucket, execution history, requests to
 the provider) and checks every figure it prints. The exit code is 0 only if all of them are right.
 
-The second act uploads images, and makes videos of a project's image, frame pairs and scene.
-
-With ``--provider all`` the same order goes to every provider at once. The last order has a model
-with a second provider, while its first one is down.
+It has five acts, one per module. `act` has what they share: a user, and what must be true of the
+user's jobs, files and account. With ``--provider all`` one act sends the same order to every
+provider at once; its last order has a model with a second provider, while the first one is down.
 """

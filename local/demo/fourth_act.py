@@ -7,81 +7,56 @@ delivered, a forged one is rejected, and one is delivered again.
 from __future__ import annotations
 
 import json
-import uuid
 
-import httpx
+from local.demo.act import Act
+from local.demo.app import public
+from local.receiver import Receiver, Subscription
+from local.stack import wait_for
 
-from local.demo.app import App
-from local.demo.checks import Checks
-from local.demo.screen import Screen
-from local.receiver import Received, Receiver, Subscription
-from local.stack import Stack, wait_for
-
-USER = "demo-events"
-CREDITS = 25
+CREDITS, REFERENCE = 25, "purchase-with-an-event"
 PATIENCE_SECONDS = 60
+SIGNATURE = ("webhook-id", "webhook-timestamp", "webhook-signature")
 
 
-class FourthAct:
-    """One run on the stack of the other acts, with a user of its own."""
+class FourthAct(Act):
+    """One run with a user of its own."""
 
-    def __init__(self, stack: Stack, screen: Screen, checks: Checks) -> None:
-        self._stack = stack
-        self._screen = screen
-        self._checks = checks
+    user = "demo-events"
 
-    def run(self) -> None:
-        """Run the act. Raises what `App` raises."""
-        self._screen.heading("Fourth act: signed events for the owner's systems")
+    def play(self) -> None:
+        self.heading("Fourth act: signed events for the owner's systems")
         with (
-            Receiver(self._stack.receiver_port) as receiver,
-            Subscription(self._stack, receiver, ["credits.granted"]) as webhook,
+            Receiver(self.stack.receiver_port) as receiver,
+            Subscription(self.stack, receiver, ["credits.granted"]) as webhook,
         ):
-            delivered = self._deliver(receiver)
-            self._forge(receiver, delivered)
-            self._deliver_again(receiver, webhook, delivered)
+            self.owner.grant(self.user, CREDITS, reference=REFERENCE)
+            wait_for(lambda: bool(receiver.events), PATIENCE_SECONDS)
+            event = receiver.events[0]
+            payload = json.loads(event.body)
+            self.say(f"delivered: {payload['type']} {event.event_id}, signature verified")
+            self.equal("type of the event", payload["type"], "credits.granted")
+            self.equal("its credits", payload["data"]["credits"], CREDITS)
+            self.equal("its reference", payload["data"]["reference"], REFERENCE)
 
-    def _deliver(self, receiver: Receiver) -> Received:
-        reference = f"purchase-{uuid.uuid4()}"
-        grant = {"user_id": USER, "amount": CREDITS, "reference": reference}
-        with App(self._stack.api_url, self._stack.bearer("shop", admin=True)) as owner:
-            owner.post("/v1/admin/grants", grant)
-        wait_for(lambda: bool(receiver.events), PATIENCE_SECONDS)
-        event = receiver.events[0]
-        payload = event.payload or {}
-        self._screen.say(f"delivered: {payload.get('type')} {event.event_id}, signature verified")
-        self._checks.equal("type of the event", payload.get("type"), "credits.granted")
-        self._checks.equal("its credits", payload.get("data", {}).get("credits"), CREDITS)
-        self._checks.equal("its reference", payload.get("data", {}).get("reference"), reference)
-        return event
+            # An attacker calls the receiver with more credits, and a signature that was seen.
+            payload["data"]["credits"] = 1_000_000
+            headers = {name: event.headers[name] for name in SIGNATURE}
+            answer = public().post(receiver.url, content=json.dumps(payload), headers=headers)
+            self.say(f"rejected: a forged event, with {answer.status_code}")
+            self.equal("response to the forged event", answer.status_code, 401)
+            self.equal("accepted events", len(receiver.events), 1)
 
-    def _forge(self, receiver: Receiver, real: Received) -> None:
-        """An attacker calls the receiver with more credits, and a signature that was seen."""
-        payload = json.loads(real.body)
-        payload["data"]["credits"] = 1_000_000
-        names = ("webhook-id", "webhook-timestamp", "webhook-signature")
-        answer = httpx.post(
-            receiver.url,
-            content=json.dumps(payload),
-            headers={name: real.headers[name] for name in names},
-            trust_env=False,
-        )
-        self._screen.say(f"rejected: a forged event, with {answer.status_code}")
-        self._checks.equal("response to the forged event", answer.status_code, 401)
-        self._checks.equal("accepted events", len(receiver.events), 1)
+            path = f"/{webhook.webhook_id}/deliveries"
 
-    def _deliver_again(self, receiver: Receiver, webhook: Subscription, real: Received) -> None:
-        path = f"/{webhook.webhook_id}/deliveries"
+            def delivered() -> str:
+                """The id of the one delivery, once it is delivered."""
+                [delivery] = webhook.call("GET", path)["deliveries"]
+                return str(delivery["delivery_id"]) if delivery["status"] == "delivered" else ""
 
-        def first() -> dict[str, str]:
-            [delivery] = webhook.call("GET", path)["deliveries"]
-            found: dict[str, str] = delivery
-            return found
-
-        wait_for(lambda: first()["status"] == "delivered", PATIENCE_SECONDS)
-        webhook.call("POST", f"{path}/{first()['delivery_id']}/redeliver")
-        wait_for(lambda: len(receiver.events) > 1, PATIENCE_SECONDS)
-        again = receiver.events[1]
-        self._screen.say(f"delivered again: {again.event_id}, the same id and the same bytes")
-        self._checks.equal("id of the repeated event", again.event_id, real.event_id)
-        self._checks.equal("body of the repeated event", again.body, real.body)
+            delivery_id = wait_for(delivered, PATIENCE_SECONDS)
+            webhook.call("POST", f"{path}/{delivery_id}/redeliver")
+            wait_for(lambda: len(receiver.events) > 1, PATIENCE_SECONDS)
+            again = receiver.events[1]
+            self.say(f"delivered again: {again.event_id}, the same id and the same bytes")
+            self.equal("id of the repeated event", again.event_id, event.event_id)
+            self.equal("body of the repeated event", again.body, event.body)
