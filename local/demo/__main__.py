@@ -14,6 +14,7 @@ import av
 import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 
+from local.demo.act import Act
 from local.demo.checks import Checks
 from local.demo.fifth_act import FifthAct
 from local.demo.first_act import FirstAct, SideBySide
@@ -69,13 +70,14 @@ def _run(
     """``names`` are the providers of the first act; ``keys`` has the keys of the real ones."""
     began = time.monotonic()
     prompt, image_url, out = options.prompt, options.image_url, options.out
-    together = len(names) > 1
-    if together:
-        chosen = side_by_side(prompt)
+    acts: Sequence[type[Act]]
+    if len(names) > 1:
+        acts, chosen = [SideBySide], side_by_side(prompt)
     else:
+        # The other acts need the simulators of all three providers.
+        acts = [FirstAct] if keys else [FirstAct, SecondAct, ThirdAct, FourthAct, FifthAct]
         chosen = orders(names[0], prompt, image_url, real=bool(keys))
     _introduce(screen, chosen, names, keys)
-    # The second act needs all three providers: simulate those that the first act does not use.
     settings = {"generation_seconds": GENERATION_SECONDS, "fetch_inputs": image_url is not None}
     with Stack(
         simulate=tuple(NAMES),
@@ -83,18 +85,13 @@ def _run(
         settings=dict.fromkeys(NAMES, settings),
     ) as stack:
         screen.say(f"The stack is ready after {time.monotonic() - began:.1f} s: {stack.api_url}")
-        first = SideBySide if together else FirstAct
-        first(stack, screen, checks, out, chosen).run()
-        if keys and not together:
-            screen.heading("The other acts need the simulators, and are left out")
-        elif checks.wrong and not together:
-            screen.heading("The second act is left out, because the first went wrong")
-        elif not together:
-            for act in (SecondAct, ThirdAct, FourthAct, FifthAct):
-                act(stack, screen, checks, out).run()
-        if not checks.wrong:
-            screen.heading(f"Done in {time.monotonic() - began:.1f} s; {checks.made} checks passed")
-            screen.say(f"Videos, images and thumbnails are in {out.resolve()}")
+        for act in acts:
+            act(stack, screen, checks, out, chosen).run()
+            if checks.wrong:
+                screen.heading("What follows is left out, because this act went wrong")
+                return
+    screen.heading(f"Done in {time.monotonic() - began:.1f} s; {checks.made} checks passed")
+    screen.say(f"Videos, images and thumbnails are in {out.resolve()}")
 
 
 def _introduce(
@@ -126,7 +123,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--provider", choices=(*NAMES, "all"), default="fal", help="all: side by side")
     add("--prompt", metavar="TEXT", help="what the videos show")
-    add("--image-url", metavar="URL", help="public image that the second video starts from")
+    image = os.environ.get("DEMO_IMAGE_URL") or None
+    about_image = "public image that the second video starts from (default: $DEMO_IMAGE_URL)"
+    add("--image-url", metavar="URL", default=image, help=about_image)
     add("--out", metavar="DIR", type=Path, default=Path("out"), help="default: out")
     return parser.parse_args(arguments)
 

@@ -68,7 +68,7 @@ class Act:
     user = "demo"
 
     def __init__(
-        self, stack: Stack, screen: Screen, checks: Checks, out: Path, orders: Sequence[Order] = ()
+        self, stack: Stack, screen: Screen, checks: Checks, out: Path, orders: Sequence[Order]
     ) -> None:
         self.stack, self.screen, self.out, self.orders = stack, screen, out, orders
         self.heading, self.say, self.table = screen.heading, screen.say, screen.table
@@ -181,7 +181,7 @@ class Act:
         return paths
 
     def account(self, moment: str) -> None:
-        account = self.app.read("/v1/credits")
+        account = self.app.credits()
         found = (account["available"], account["held"])
         self.say("{}: {} available, {} held".format(moment, *found))
         self.equal(f"{moment}: account", found, (self.available, self.held))

@@ -51,6 +51,10 @@ class App(httpx.Client):
         """The JSON object at a path."""
         return dict(self.get(path, params=query).json())
 
+    def credits(self) -> dict[str, Any]:
+        """The user's account."""
+        return self.read("/v1/credits")
+
     def journal(self) -> list[dict[str, Any]]:
         """All entries of the user's account, oldest first."""
         page = self.read("/v1/credits/entries")

@@ -52,7 +52,7 @@ class FifthAct(Act):
         results = [self._report("checkout.session.completed", session, n) for n in (1, 2)]
         self.say(f"a payment, reported twice: {CREDITS} credits, once")
         self.equal("results of the two reports", results, [["applied"], ["known"]])
-        self.equal("credits that were bought", self._credits()["available"], CREDITS)
+        self.equal("credits that were bought", self.app.credits()["available"], CREDITS)
 
     def _promote(self) -> None:
         """Credits that end in some seconds."""
@@ -60,7 +60,7 @@ class FifthAct(Act):
         more = {"kind": "promo", "expires_at": ends.isoformat()}
         granted = self.owner.grant(self.user, PROMOTION, **more)
         self.equal("credits with the promotion", granted["available"], CREDITS + PROMOTION)
-        wait_for(lambda: self._credits()["available"] == CREDITS, PATIENCE_SECONDS, every=0.2)
+        wait_for(lambda: self.app.credits()["available"] == CREDITS, PATIENCE_SECONDS, every=0.2)
         self.say(f"a promotion of {PROMOTION} credits: gone after {PROMOTION_SECONDS} s")
         self.checks.that(datetime.now(UTC) >= ends, "the promotion was there until its end")
 
@@ -76,16 +76,13 @@ class FifthAct(Act):
     def _refund(self, spent: int) -> None:
         """The store refunds the whole payment, and reports it twice."""
         results = [self._report("charge.refunded", REFUND, number) for number in (3, 4)]
-        left = self._credits()
+        left = self.app.credits()
         self.say(f"refunded: {CREDITS} credits, of which {spent} were spent: a debt")
         self.equal("results of the two refunds", results, [["applied"], ["known"]])
         self.equal("credits after it", (left["available"], left["debt"]), (0, spent))
         kinds = [entry["kind"] for entry in self.app.journal()]
         expected = ["grant", "grant", "expire", "hold", "capture", "clawback"]
         self.equal("the journal", kinds, expected)
-
-    def _credits(self) -> dict[str, Any]:
-        return self.app.read("/v1/credits")
 
     def _report(self, kind: str, found: dict[str, Any], number: int) -> list[str]:
         """Send a signed event to the store's webhook. Returns what was done."""

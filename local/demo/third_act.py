@@ -28,28 +28,25 @@ class ThirdAct(Act):
     user = "demo-clients"
 
     def play(self) -> None:
-        playing = {name: client for name, client in clients().items() if self._can_play(client)}
-        if not playing:
-            return
         self.heading("Third act: clients of other services, with another host and a token")
-        with TemporaryDirectory() as folder, ThreadPoolExecutor(len(playing)) as pool:
+        playing = []
+        for client in clients().values():
+            if client.missing:
+                missing = ", ".join(client.missing)
+                self.say(f"{client.protocol} is left out: no {missing} here.")
+            else:
+                playing.append(client)
+        with TemporaryDirectory() as folder, ThreadPoolExecutor() as pool:
             given = self._prepare(Path(folder))
             began = time.monotonic()
-            runs = [
-                pool.submit(self._play, client, Path(folder), given) for client in playing.values()
-            ]
+            runs = [pool.submit(self._play, client, Path(folder), given) for client in playing]
             self.table(("protocol", "client", "video", "seconds"), [run.result() for run in runs])
         self.say(f"all at once in {time.monotonic() - began:.1f} s")
-        self.equal("holds of the clients", self.app.read("/v1/credits")["held"], 0)
+        self.equal("holds of the clients", self.app.credits()["held"], 0)
         kinds = [entry["kind"] for entry in self.app.journal()]
         # A scene has an image and a video; each client is charged once.
-        stages = len(playing) + ("scene-tasks" in playing)
+        stages = len(playing) + ("scene-tasks" in {client.protocol for client in playing})
         self.equal("charges of the clients", kinds.count("capture"), stages)
-
-    def _can_play(self, client: Client) -> bool:
-        if client.missing:
-            self.say(f"{client.protocol} is left out: no {', '.join(client.missing)} here.")
-        return not client.missing
 
     def _prepare(self, folder: Path) -> dict[str, str]:
         """What the clients need: credits, a scene, a project with frames, and an image."""
