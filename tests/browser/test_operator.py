@@ -59,10 +59,9 @@ def failed_job(user: Visitor) -> dict[str, Any]:
 def raise_alarm(stack: Stack, name: str) -> None:
     """Puts an alarm of the stack on. Only those that the local stack does not evaluate stay on."""
     alarms = stack.boto3("cloudwatch")
-    [found] = alarms.describe_alarms(AlarmNamePrefix=f"{stack.name}-{name}-")["MetricAlarms"]
-    alarms.set_alarm_state(
-        AlarmName=found["AlarmName"], StateValue="ALARM", StateReason="raised by a test"
-    )
+    names = [one["AlarmName"] for one in alarms.describe_alarms()["MetricAlarms"]]
+    [full_name] = [one for one in names if f"-{name}-" in one]
+    alarms.set_alarm_state(AlarmName=full_name, StateValue="ALARM", StateReason="raised by a test")
 
 
 def find(operator: Visitor, any_id: str) -> None:
