@@ -1,7 +1,8 @@
 """Lots: the credits of an account that are not purchased, by the time at which they end.
 
-A lot is what one grant of an allowance or of promotional credits has added. Purchased credits never
-end; they are one amount of the account and no lot. Everything here is pure.
+A lot is what grants of an allowance or of promotional credits with one end have added, or one
+payment alone. Purchased credits never end; they are one amount of the account and no lot.
+Everything here is pure.
 """
 
 from __future__ import annotations
@@ -33,13 +34,15 @@ class Lot:
     """Credits of one lot: all that are left of it, or the part of it that one entry moved.
 
     ``lot`` is the number of the journal entry that granted it. ``expires_at`` is the instant from
-    which the credits cannot be spent; None if they never end.
+    which the credits cannot be spent; None if they never end. ``own``: all of its credits are of
+    one payment, so what is spent and what expires of that payment is known.
     """
 
     lot: int
     kind: CreditKind
     credits: int
     expires_at: datetime | None = None
+    own: bool = False
 
     def is_due(self, now: datetime) -> bool:
         """Whether its credits have ended."""
@@ -97,6 +100,7 @@ def to_json(lots: Lots) -> str:
         [
             {"lot": lot.lot, "kind": lot.kind.value, "credits": lot.credits}
             | ({"expires_at": clock.iso(lot.expires_at)} if lot.expires_at else {})
+            | ({"own": True} if lot.own else {})
             for lot in lots
         ],
         separators=(",", ":"),
@@ -117,6 +121,7 @@ def from_json(text: str) -> Lots:
             kind=CreditKind(one["kind"]),
             credits=int(one["credits"]),
             expires_at=clock.from_iso(one["expires_at"]) if one.get("expires_at") else None,
+            own=bool(one.get("own")),
         )
         for one in json.loads(text)
     )

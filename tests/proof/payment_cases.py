@@ -131,11 +131,12 @@ OPENED = reported("dispute", dispute, "created", "needs_response")
 WON = reported("won", dispute, "closed", "won")
 LOST = reported("lost", dispute, "closed", "lost")
 INVOICE = reported("invoice", _month, "pi_1")
+ANOTHER_INVOICE = reported("invoice 2", _month, "pi_2")
 
 
-def refunded(part: int) -> Step:
+def refunded(part: int, payment: str = "pi_1") -> Step:
     """Stripe reports how much is refunded, all in all, in thousandths."""
-    return reported(f"refund of {part / 10:g} %", charge, part)
+    return reported(f"refund of {part / 10:g} %", charge, part, payment=payment)
 
 
 BOUGHT = reported("purchase", revenuecat)
@@ -269,6 +270,13 @@ CASES: tuple[Case, ...] = (
         (INVOICE, PERIOD_ENDS, refunded(1_000)),
         (0, 0, 0),
         in_order=2,
+    ),
+    Case(
+        STRIPE,
+        "two periods with one end; a job holds 120; the periods end; full refund of both",
+        (INVOICE, ANOTHER_INVOICE, job(), PERIOD_ENDS, refunded(1_000), refunded(1_000, "pi_2")),
+        (0, 120, 120),
+        in_order=4,
     ),
     Case(
         REVENUECAT,

@@ -381,6 +381,10 @@ def as_plain(now: Any) -> None:
         (entries(1, lots="[]"), "takes more from lot 1 than it had"),
         (entries(2, **lots(lot(2, "allowance", 21))), "which is more than its credits"),
         (entries(2, **lots(lot(2, "purchased", 20))), "has a lot of purchased credits"),
+        (
+            entries(2, **lots(lot(1, "promo", 10, at(8)) | {"own": True})),
+            "adds credits of  to lot 1 of None",
+        ),
         (entries(3, **lots(lot(2, "allowance", 12))), "spends {2: 12} of lots, and not {1: 10, 2:"),
         (entries(3, created_at=at(9)), "spends while {1: 10} have ended"),
         (entries(2, debt_after=1), "begins a job with a debt of 1"),

@@ -40,6 +40,8 @@ class LotBooks:
     debt: int = 0
     taken: dict[tuple[Any, Any], Parts] = field(default_factory=dict)
     """What each open hold took from lots."""
+    payments: dict[int, str | None] = field(default_factory=dict)
+    """The payment that each lot belongs to; None if grants share it."""
 
     def move(self, entry: Item) -> Iterator[str]:
         """Follow one entry, and yield what is wrong with it."""
@@ -59,6 +61,7 @@ class LotBooks:
 
     def _rules(self, kind: str) -> Any:
         return {
+            "grant": self._grant,
             "hold": self._hold,
             "expire": self._expire,
             "release": self._release,
@@ -67,6 +70,17 @@ class LotBooks:
 
     def _any(self, _entry: Item, _parts: Parts) -> Iterator[str]:
         return iter(())
+
+    def _grant(self, entry: Item, _parts: Parts) -> Iterator[str]:
+        """The lot of a payment gets what is granted for it or returned to it, and nothing else."""
+        what, _, name = str(entry.get("reference")).partition(":")
+        if what == "return":
+            name = name.rpartition(":")[0]  # without the number of the return
+        for one in _lots(entry):
+            of = name if one.get("own") else None
+            before = self.payments.setdefault(int(one["lot"]), of)
+            if before != of:
+                yield f"adds credits of {of} to lot {one['lot']} of {before}"
 
     def _hold(self, entry: Item, parts: Parts) -> Iterator[str]:
         if self._ended(entry):

@@ -1,14 +1,15 @@
 """One user's credits, counted one by one: what the ledger must have, without sums, lots or splits.
 
-Each credit is an object with a kind and an end. A hold moves objects, a release moves them back,
-and time removes them. This shares no code with the product, and computes in another way.
+Each credit is an object with a kind and an end, and perhaps a payment. A hold moves objects, a
+release moves them back, and time removes them. This shares no code with the product, and computes
+in another way.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 SPENT_FIRST = ("promo", "allowance", "purchased")
@@ -17,19 +18,22 @@ SPENT_FIRST = ("promo", "allowance", "purchased")
 
 @dataclass(frozen=True)
 class Credit:
-    """One credit. ``ends`` is None if it never does."""
+    """One credit. ``ends`` is None if it never does. ``payment``: the one whose refund takes it
+    first. ``age`` is the number of the grant that began its lot: the older one is spent first."""
 
     kind: str = "purchased"
     ends: datetime | None = None
+    payment: Hashable = None
+    age: int = field(default=0, compare=False)
 
     def has_ended(self, now: datetime) -> bool:
         return self.ends is not None and now >= self.ends
 
     @property
-    def turn(self) -> tuple[bool, float, int]:
+    def turn(self) -> tuple[bool, float, int, int]:
         """The credit with the smallest one is spent first."""
         ends = self.ends.timestamp() if self.ends else 0.0
-        return (self.ends is None, ends, SPENT_FIRST.index(self.kind))
+        return (self.ends is None, ends, SPENT_FIRST.index(self.kind), self.age)
 
 
 @dataclass
@@ -43,6 +47,7 @@ class Credits:
     used: int = 0
     ended: int = 0
     taken_back: int = 0
+    grants: int = 0
 
     def expire(self, now: datetime) -> bool:
         """Remove what has ended. Returns whether there was any."""
@@ -73,8 +78,12 @@ class Credits:
     def grant(self, now: datetime, amount: int, credit: Credit | None = None) -> None:
         self.expire(now)
         self.given += amount
+        self.grants += 1
+        credit = credit or Credit()
+        # Those that are equal and there already are one lot.
+        age = min((one.age for one in self.free if one == credit), default=self.grants)
         for _ in range(amount):
-            self._receive(credit or Credit(), now)
+            self._receive(replace(credit, age=age), now)
 
     def _receive(self, credit: Credit, now: datetime) -> None:
         if credit.has_ended(now):
@@ -91,8 +100,10 @@ class Credits:
         self.expire(now)
         self.on_hold[name] = [self._spend() for _ in range(amount)]
 
-    def _spend(self, first: str | None = None) -> Credit:
-        candidates = [credit for credit in self.free if credit.kind == first] or self.free
+    def _spend(self, first: str | None = None, payment: Hashable = None) -> Credit:
+        own = [credit for credit in self.free if payment and credit.payment == payment]
+        alike = [credit for credit in self.free if credit.kind == first]
+        candidates = own or alike or self.free
         chosen = min(candidates, key=lambda credit: credit.turn)
         self.free.remove(chosen)
         return chosen
@@ -105,13 +116,15 @@ class Credits:
         for credit in sorted(self.on_hold.pop(name), key=lambda one: one.turn):
             self._receive(credit, now)
 
-    def take_back(self, now: datetime, amount: int, kind: str | None) -> None:
-        """A refund of credits of a kind; a correction has none."""
+    def take_back(
+        self, now: datetime, amount: int, kind: str | None, payment: Hashable = None
+    ) -> None:
+        """A refund of credits of a kind, perhaps of a payment; a correction has neither."""
         self.expire(now)
         self.taken_back += amount
         for _ in range(amount):
             if self.free:
-                self._spend(kind)
+                self._spend(kind, payment)
             else:
                 self.debt += 1
 

@@ -112,9 +112,9 @@ def charge(refunded: int, *, of: int = 1_000, payment: str = "pi_1") -> Delivery
     return stripe("charge.refunded", found, event_id=f"evt_refund_{refunded}")
 
 
-def dispute(kind: str, status: str, dispute_id: str = "dp_1") -> Delivery:
+def dispute(kind: str, status: str, dispute_id: str = "dp_1", *, payment: str = "pi_1") -> Delivery:
     """A dispute of the charge."""
-    found = {"id": dispute_id, "charge": "ch_1", "payment_intent": "pi_1", "status": status}
+    found = {"id": dispute_id, "charge": "ch_1", "payment_intent": payment, "status": status}
     return stripe(f"charge.dispute.{kind}", found)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Literal
 
 from clipmint import clock
 from clipmint.api.timestamps import Timestamp
-from clipmint.lots import CreditKind
+from clipmint.lots import CreditKind, total
 from clipmint.schemas import Schema
 
 if TYPE_CHECKING:
@@ -33,7 +34,14 @@ class Credits(Schema):
 
     @classmethod
     def of(cls, account: Account) -> Credits:
-        lots = [CreditLot.model_validate(lot, from_attributes=True) for lot in account.lots]
+        # Several payments may end at the same time. Lots are sorted by their end and kind.
+        alike = itertools.groupby(account.lots, lambda lot: (lot.kind, lot.expires_at))
+        lots = [
+            CreditLot.model_validate(
+                {"kind": kind, "credits": total(found), "expires_at": expires_at}
+            )
+            for (kind, expires_at), found in alike
+        ]
         if account.purchased:  # they never end, so they are spent last
             purchased = CreditKind.PURCHASED
             lots.append(CreditLot(kind=purchased, credits=account.purchased, expires_at=None))

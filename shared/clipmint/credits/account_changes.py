@@ -27,8 +27,8 @@ from clipmint.lots import CreditKind, Lots
 SECONDS_PER_HOUR = 3_600
 
 MAX_LOTS = 32
-"""Lots of one account, so that its item stays small: every order writes it. Lots of the same kind
-and end are one lot."""
+"""Lots of one account, so that its item stays small: every order writes it. Grants of the same kind
+and end have one lot, except payments."""
 
 
 def hold_id(job_id: str, stage: str) -> str:
@@ -92,6 +92,7 @@ def grant(
     expires_at: datetime | None = None,
     job_id: str | None = None,
     reason: str | None = None,
+    lot: int | None = None,
     limited: bool = True,
 ) -> tuple[Account, list[Entry]]:
     """Add credits, of which the debt takes its part first.
@@ -105,6 +106,9 @@ def grant(
         The job that the credits are goodwill for.
     reason
         For the journal, which the user can read.
+    lot
+        The number of the payment's own lot: that of the entry that grants it. None: credits of the
+        same kind and end have one lot.
     limited
         Whether `MAX_LOTS` applies. It does not to credits that a store returns: those cannot wait.
 
@@ -124,10 +128,11 @@ def grant(
     added: Lots = ()
     if kind is not CreditKind.PURCHASED:
         if amount > repaid:
-            alike = (
-                one.lot for one in after.lots if (one.kind, one.expires_at) == (kind, expires_at)
-            )
-            added = (lots.Lot(next(alike, sequence), kind, amount - repaid, expires_at),)
+            terms = (kind, expires_at, False)
+            alike = (one.lot for one in after.lots if (one.kind, one.expires_at, one.own) == terms)
+            number = next(alike, sequence) if lot is None else lot
+            own = lot is not None
+            added = (lots.Lot(number, kind, amount - repaid, expires_at, own),)
         after = replace(after, plain=False)
     after = replace(
         after,
@@ -158,16 +163,22 @@ def grant(
 
 
 def claw_back(
-    account: Account, amount: int, reference: str, kind: CreditKind, now: datetime
+    account: Account,
+    amount: int,
+    reference: str,
+    kind: CreditKind,
+    now: datetime,
+    *,
+    lot: int | None = None,
 ) -> tuple[Account, list[Entry]]:
-    """Take credits back that were refunded: first credits of their kind, then others in the order
-    in which they are spent. What is not available becomes a debt. Credits on hold are not touched.
+    """Take credits back that were refunded: first those of the payment's own ``lot``, then credits
+    of their kind, then others, each in the order in which they are spent. What is not available
+    becomes a debt. Credits on hold are not touched.
     """
     after, entries = expire(account, now)
-    own = tuple(lot for lot in after.lots if lot.kind is kind)
-    others = tuple(lot for lot in after.lots if lot.kind is not kind)
+    nearest = sorted(after.lots, key=lambda one: (one.lot != lot, one.kind is not kind))
     from_purchased = min(after.purchased, amount) if kind is CreditKind.PURCHASED else 0
-    taken, left = lots.take((*own, *others), amount - from_purchased)
+    taken, left = lots.take(nearest, amount - from_purchased)
     after = _take(after, amount, left, plain=False)
     after = replace(after, sequence=after.sequence + 1)
     entry = _entry(after, "clawback", clawback_id(reference), amount, now, reference=reference)

@@ -14,7 +14,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TypeVar
 
 from pynamodb.exceptions import DoesNotExist
@@ -28,7 +27,7 @@ from clipmint.credits import account_changes
 from clipmint.credits.account import Account, Entry
 from clipmint.credits.ledger_items import AccountItem, EntryItem
 from clipmint.errors import try_again
-from clipmint.lots import CreditKind
+from clipmint.lots import CreditKind, Lot
 from clipmint.telemetry import CREDITS_EXPIRED, count
 
 MAX_ATTEMPTS = 8
@@ -141,8 +140,8 @@ def _entry(item: EntryItem) -> Entry:
     )
 
 
-def expired_of(user_id: str, kind: CreditKind, expires_at: datetime) -> int:
-    """How many credits of this kind and end the journal records as expired (strongly consistent).
+def expired_of(user_id: str, is_counted: Callable[[Lot], bool]) -> int:
+    """How many credits of such lots the journal records as expired (strongly consistent).
 
     Raises `TemporarilyUnavailable` if it cannot be read.
     """
@@ -153,7 +152,7 @@ def expired_of(user_id: str, kind: CreditKind, expires_at: datetime) -> int:
             lot.credits
             for item in EntryItem.query(user_id, ours, consistent_read=True)
             for lot in lots.from_json(item.lots or "[]")
-            if (lot.kind, lot.expires_at) == (kind, expires_at)
+            if is_counted(lot)
         )
 
     return unreadable.required(read, "entries", user_id)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
-from clipmint.lots import CreditKind
+from clipmint.lots import CreditKind, Lot
 from clipmint.purchases.pack import Store
 
 Reason = Literal["UNKNOWN_PRODUCT", "UNKNOWN_USER", "TOO_MANY_LOTS", "CONNECTED_TWICE"]
@@ -73,7 +73,9 @@ class Payment:
 
     ``taken`` is how many of its credits are taken back at the moment; ``elsewhere`` is the part of
     it that came from other credits of the user, or became a debt, and ``expired`` the part that was
-    not taken, because it had expired unspent. ``revision`` counts changes.
+    not taken, because it had expired unspent. ``lot`` is the number of the lot that has its credits
+    and no others; None if they are purchased, or were granted before payments had lots of their
+    own. ``revision`` counts changes.
     """
 
     store: Store
@@ -89,12 +91,19 @@ class Payment:
     taken: int = 0
     elsewhere: int = 0
     expired: int = 0
+    lot: int | None = None
     revision: int = 0
 
     @property
     def name(self) -> str:
         """Names it in references of the journal."""
         return f"{self.store}:{self.payment_id}"
+
+    def is_in(self, lot: Lot) -> bool:
+        """Whether a lot has the payment's credits."""
+        if self.lot is not None:
+            return lot.lot == self.lot
+        return (lot.kind, lot.expires_at, lot.own) == (self.kind, self.expires_at, False)
 
     @property
     def to_take(self) -> int:

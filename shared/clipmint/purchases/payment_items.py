@@ -37,6 +37,7 @@ class PaymentItem(Model):
     taken = NumberAttribute()
     elsewhere = NumberAttribute()
     expired = NumberAttribute()
+    lot = NumberAttribute(null=True)
     revision = NumberAttribute()
 
 
@@ -62,6 +63,7 @@ def to_item(payment: Payment) -> PaymentItem:
         taken=payment.taken,
         elsewhere=payment.elsewhere,
         expired=payment.expired,
+        lot=payment.lot,
         revision=payment.revision,
     )
 
@@ -85,6 +87,7 @@ def to_payment(item: PaymentItem) -> Payment:
         taken=int(item.taken),
         elsewhere=int(item.elsewhere),
         expired=int(item.expired),
+        lot=None if item.lot is None else int(item.lot),
         revision=int(item.revision),
     )
 

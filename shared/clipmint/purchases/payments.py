@@ -128,6 +128,9 @@ def _moved(
     entries and the payment."""
     now, entries = clock.now(), list[Entry]()
     if before.user_id is None:
+        account, entries = account_changes.expire(account, now)
+        if after.kind is not CreditKind.PURCHASED:
+            after = replace(after, lot=account.sequence + 1)
         account, more = account_changes.grant(
             account,
             after.credits,
@@ -135,6 +138,7 @@ def _moved(
             now,
             kind=after.kind,
             expires_at=after.expires_at,
+            lot=after.lot,
         )
         entries += more
     change = f"{after.name}:{after.revision}"
@@ -145,7 +149,7 @@ def _moved(
         after = replace(after, expired=after.expired + expired)
         if take > expired:
             account, [clawback] = account_changes.claw_back(
-                account, take - expired, f"refund:{change}", after.kind, now
+                account, take - expired, f"refund:{change}", after.kind, now, lot=after.lot
             )
             entries.append(clawback)
             elsewhere = after.elsewhere + clawback.credits - _own(after, clawback)
@@ -159,17 +163,17 @@ def _moved(
 def _expired(user_id: str, payment: Payment, new: list[Entry], now: datetime) -> int:
     """How many credits of a payment have expired, apart from those that `Payment.expired` counts.
 
-    Payments of the same kind and end have one lot, whose expiry counts for each of them.
+    Payments without a lot of their own share those of the same kind and end, whose expiry counts
+    for each of them.
     """
     if payment.expires_at is None or payment.expires_at > now:
         return 0
-    terms = (payment.kind, payment.expires_at)
-    expired = ledger.expired_of(user_id, *terms) + sum(
+    expired = ledger.expired_of(user_id, payment.is_in) + sum(
         lot.credits
         for entry in new
         if entry.kind == "expire"
         for lot in entry.lots
-        if (lot.kind, lot.expires_at) == terms
+        if payment.is_in(lot)
     )
     return max(0, min(expired, payment.credits) - payment.expired)
 
@@ -179,8 +183,7 @@ def _own(payment: Payment, clawback: Entry) -> int:
     alike and do not end."""
     if payment.kind is CreditKind.PURCHASED:
         return clawback.credits
-    terms = (payment.kind, payment.expires_at)
-    return sum(lot.credits for lot in clawback.lots if (lot.kind, lot.expires_at) == terms)
+    return sum(lot.credits for lot in clawback.lots if payment.is_in(lot))
 
 
 def _returned(
@@ -201,6 +204,7 @@ def _returned(
             now,
             kind=payment.kind,
             expires_at=payment.expires_at,
+            lot=payment.lot,
             limited=False,
         )
         entries += more

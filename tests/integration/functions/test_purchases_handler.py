@@ -11,6 +11,7 @@ import pytest
 
 from clipmint import aws as clients
 from clipmint import clock
+from clipmint.api.credit_responses import Credits
 from clipmint.credits import grants, ledger
 from clipmint.credits.account import Account
 from clipmint.lots import CreditKind
@@ -305,6 +306,47 @@ def test_a_refund_after_the_period_takes_only_what_was_spent(
     assert kinds() == ["grant", "grant", "hold", "expire", "clawback"]
 
 
+@pytest.mark.parametrize("order", [("pi_1", "pi_2"), ("pi_2", "pi_1")])
+def test_what_expired_of_two_payments_with_one_end_counts_for_one_of_them(
+    order: tuple[str, str], hands: Clock
+) -> None:
+    results(month(), month("pi_2"), checkout(payment_intent="pi_3"))
+    assert [(lot.credits, lot.own) for lot in account().lots] == [(300, True)] * 2
+    assert [lot.credits for lot in Credits.of(account()).lots] == [600, 500]
+    open_job("ada", credits_=420)
+    hands.forward(seconds=MONTH)
+    assert grants.expire("ada") == 180
+    taken = {}
+    for payment in order:
+        before = account().available
+        assert results(charge(1_000, payment=payment)) == ["applied"]
+        taken[payment] = before - account().available
+    assert sum(taken.values()) == 420
+    assert taken == {"pi_1": 300, "pi_2": 120}
+
+
+def test_a_refund_takes_the_credits_of_its_own_payment_first() -> None:
+    """So they return to it, with their end, and not to another payment."""
+    results(month(), month("pi_2"), dispute("created", "needs_response", payment="pi_2"))
+    [left] = account().lots
+    results(dispute("closed", "won", payment="pi_2"))
+    assert [lot.credits for lot in account().lots] == [300, 300]
+    assert account().lots[0] == left
+    assert account().purchased == 0
+
+
+def test_a_grant_by_hand_is_not_in_the_lot_of_a_payment(hands: Clock) -> None:
+    results(month())
+    ends = account().lots[0].expires_at
+    for number in range(2):
+        grants.grant("ada", 50, f"gift-{number}", kind=CreditKind.ALLOWANCE, expires_at=ends)
+    assert [(lot.credits, lot.own) for lot in account().lots] == [(300, True), (100, False)]
+    open_job("ada", credits_=310)
+    hands.forward(seconds=MONTH)
+    assert results(charge(1_000)) == ["applied"]
+    assert (account().available, account().debt) == (0, 300)
+
+
 def test_a_dispute_after_the_period_takes_and_returns_only_what_was_spent(hands: Clock) -> None:
     results(month(), checkout(payment_intent="pi_2"))
     open_job("ada", credits_=100)
@@ -333,10 +375,10 @@ def test_an_allowance_that_is_reported_and_refunded_after_its_period_leaves_no_d
 MONTH = 30 * 86_400
 
 
-def month() -> Delivery:
+def month(payment: str = "pi_1") -> Delivery:
     """The invoice of a period that begins now."""
     ends = int(clock.seconds()) + MONTH
-    return invoice(lines={"data": [wire.period(end=ends)]}, payment_intent="pi_1")
+    return invoice(lines={"data": [wire.period(end=ends)]}, payment_intent=payment)
 
 
 def test_a_lost_dispute_stays_taken_back() -> None:

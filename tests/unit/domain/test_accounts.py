@@ -23,14 +23,13 @@ from tests.support.single_credits import Credit, Credits
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 LIMITS = Limits(open_jobs=3, jobs_per_hour=5)
 
-kinds = st.one_of(
-    st.just((CreditKind.PURCHASED, None)),
-    st.tuples(
-        st.sampled_from([CreditKind.PROMO, CreditKind.ALLOWANCE]),
-        st.sampled_from([None, 0, 30, 30, 90, 240]),
-    ),
+with_ends = st.tuples(
+    st.sampled_from([CreditKind.PROMO, CreditKind.ALLOWANCE]),
+    st.sampled_from([None, 0, 30, 30, 90, 240]),
 )
 """A kind of credits, and when they end, in minutes after noon: often at the same time."""
+
+kinds = st.one_of(st.just((CreditKind.PURCHASED, None)), with_ends)
 
 prices = st.dictionaries(
     st.sampled_from(["image", "video"]), st.integers(1, 50), min_size=1, max_size=2
@@ -41,6 +40,7 @@ class Ledger(RuleBasedStateMachine):
     """Grants, holds, resolutions, refunds and corrections in any order, while time passes."""
 
     jobs = Bundle("jobs")
+    payments = Bundle("payments")
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,6 +70,36 @@ class Ledger(RuleBasedStateMachine):
         [entry] = self._changed(change)
         assert (entry.kind, entry.credits) == ("grant", amount)
         self.model.grant(self.now, amount, Credit(kind.value, ends))
+
+    @rule(target=payments, amount=st.integers(1, 100), credit=with_ends)
+    def pay(self, amount: int, credit: tuple[CreditKind, int | None]) -> object:
+        """A grant with a lot of its own."""
+        kind, minutes = credit
+        ends = None if minutes is None else NOON + timedelta(minutes=minutes)
+        self._changed(account_changes.expire(self.account, self.now))
+        number = self.account.sequence + 1
+        self._changed(
+            account_changes.grant(
+                self.account,
+                amount,
+                f"payment-{number}",
+                self.now,
+                kind=kind,
+                expires_at=ends,
+                lot=number,
+            )
+        )
+        self.model.grant(self.now, amount, Credit(kind.value, ends, number))
+        return number, kind
+
+    @rule(amount=st.integers(1, 60), payment=payments)
+    def refund(self, amount: int, payment: tuple[int, CreditKind]) -> None:
+        number, kind = payment
+        reference = f"refund-{len(self.journal)}"
+        self._changed(
+            account_changes.claw_back(self.account, amount, reference, kind, self.now, lot=number)
+        )
+        self.model.take_back(self.now, amount, kind.value, number)
 
     @rule(amount=st.integers(1, 60), kind=st.sampled_from(CreditKind))
     def claw_back(self, amount: int, kind: CreditKind) -> None:
@@ -160,7 +190,8 @@ class Ledger(RuleBasedStateMachine):
         )
         by_end: Counter[Credit] = Counter()
         for lot in account.lots:
-            by_end[Credit(lot.kind.value, lot.expires_at)] += lot.credits
+            of = lot.lot if lot.own else None
+            by_end[Credit(lot.kind.value, lot.expires_at, of)] += lot.credits
         by_end[Credit()] += account.purchased
         assert +by_end == model.by_end
         assert account.open_jobs == len(self.open)
