@@ -76,7 +76,7 @@ def _attribute(content: Any) -> Any:
 
 def _json(content: Any) -> str:
     # Unlike attributes, JSON keeps the None of a dataclass: earlier versions expect all its keys.
-    return json.dumps(content, default=_object)
+    return json.dumps(content, default=_object, separators=(",", ":"))
 
 
 def _object(content: Any) -> Any:

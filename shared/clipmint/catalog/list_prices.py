@@ -61,6 +61,14 @@ class ListPrice(StrictSchema):
         """The price as a job keeps it."""
         return self.model_copy(update={"source": "", "as_of": ""})
 
+    def for_settings(self, settings: Mapping[str, Value]) -> ListPrice:
+        """The price of generations with these settings: the one rate that applies to them, if it is
+        one. Their `cost` is the same."""
+        rates = [rate for rate in self.rates if rate.applies_to(settings)]
+        if len(rates) != 1:
+            return self
+        return self.model_copy(update={"rates": [ListRate(micros=rates[0].micros)]})
+
     def cost(self, settings: Mapping[str, Value]) -> Cost | None:
         """What one generation with these settings costs. None if not exactly one rate applies, or
         if the seconds are not stated."""

@@ -7,6 +7,7 @@ A route may state no body if its endpoint is one that this code has always known
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Literal, Self, TypeAlias
 
@@ -20,7 +21,7 @@ from pydantic import (
 
 from clipmint.catalog import templates
 from clipmint.catalog.list_prices import ListPrice
-from clipmint.catalog.templates import Unfit
+from clipmint.catalog.templates import Unfit, Value
 from clipmint.schemas import StrictSchema
 
 Kind: TypeAlias = Literal["text", "image", "frames"]
@@ -145,6 +146,13 @@ class Route(_Part):
             ignores=self._ignored(case),
             list_price=price,
         )
+
+    def for_settings(self, settings: Mapping[str, Value]) -> Route:
+        """The route for orders with these settings, without what only others need: DynamoDB bills
+        every write of a job by the job's size. The request and the list price are the same."""
+        price = self.list_price and self.list_price.for_settings(settings)
+        body = self.body and templates.for_settings(self.body, settings)
+        return self.model_copy(update={"body": body, "list_price": price})
 
     def _ignored(self, case: Case) -> list[str]:
         return [*dict.fromkeys([*self.ignores, *case.ignores])]

@@ -82,6 +82,26 @@ def render(template: Template, inputs: Mapping[str, Input], ignored: Sequence[st
     return _members(template, stated)
 
 
+def for_settings(template: Template, settings: Mapping[str, Value]) -> Body:
+    """The template of orders with these settings: of a vocabulary only what they need. It renders
+    the same body for such an order."""
+    return {name: _narrowed(content, settings) for name, content in template.items()}
+
+
+def _narrowed(content: JsonValue, settings: Mapping[str, Value]) -> JsonValue:
+    if isinstance(content, list):
+        return [_narrowed(one, settings) for one in content]
+    if not isinstance(content, dict):
+        return content
+    if "$" not in content:
+        return for_settings(content, settings)
+    vocabulary, names = content.get("map"), _names(content)
+    if not isinstance(vocabulary, dict) or not settings.keys() >= {*names}:
+        return content
+    key = " ".join(_as_text(settings[name]) for name in names)
+    return {**content, "map": {key: vocabulary[key]}} if key in vocabulary else content
+
+
 def names_in(template: JsonValue | Template) -> set[str]:
     """The names of all values that a template uses."""
     names = {name for _, reference in _references(template) for name in _names(reference)}

@@ -49,15 +49,19 @@ def new_stage(
     """A stage of a new job, with the model's routes on offer, or only the first of them.
 
     The stage keeps what its routes need for this ``kind`` of order, so that a change of the catalog
-    does not change it. ``of`` are the settings that it is made with: how often it is polled follows
-    from how long such generations take, if only one route can make it.
+    does not change it. ``of`` are the settings that it is made with, if they are not ``settings``:
+    its routes keep only what these need, and how often it is polled follows from how long such
+    generations take, if only one route can make it.
 
     Raises `ModelUnavailable`.
     """
+    made_with = of or settings
     routes = _routes_for(kind, offers.open_routes(model))[: None if fallback else 1]
+    if made_with is not None:
+        routes = [route.for_settings(made_with.stated()) for route in routes]
     if not routes:
         raise ModelUnavailable(f"{model.model_id} is not available at the moment")
-    estimate = model_store.estimate(model, routes[0].provider, of or settings or Settings())
+    estimate = model_store.estimate(model, routes[0].provider, made_with or Settings())
     return Stage(
         name=name,
         routes=tuple(routes),

@@ -153,7 +153,8 @@ def as_written_now(item: dict[str, Any], ordered: datetime) -> dict[str, Any]:
     """An item of the earlier version as this version writes it.
 
     That version wrote more, at a price per write: ``processing`` when a stage was sent, and the
-    deadline a day ahead when a file existed; and it kept the task token of a stored file's stage.
+    deadline a day ahead when a file existed; it kept the task token of a stored file's stage; and
+    its JSON has spaces, which mean nothing.
     If it reads an item of this version, a running job looks pending, and its sweep ends a job that
     is still being stored at its deadline.
     """
@@ -165,6 +166,10 @@ def as_written_now(item: dict[str, Any], ordered: datetime) -> dict[str, Any]:
     for stage in stages:
         if "asset" in stage:
             stage.pop("task_token", None)
+    for holder in (now, *stages):
+        for name in holder.keys() & {"settings", "routes", "picture"}:
+            text = json.dumps(json.loads(holder[name]["S"]), separators=(",", ":"))
+            holder[name] = {"S": text}
     if "orphans" in now:
         newest = now["orphans"]["L"][-1]["M"]
         now["newest_orphan"] = newest["request_id"]

@@ -7,11 +7,22 @@ import itertools
 import pytest
 
 from clipmint.api.catalog_responses import CatalogEntry
+from clipmint.catalog import templates
 from clipmint.catalog.defaults import DEFAULT_CATALOG
 from clipmint.catalog.families import FAMILIES
+from clipmint.catalog.known_endpoints import complete
 from clipmint.catalog.known_list_prices import KNOWN
 from clipmint.catalog.model import AllowedSettings, Model, Settings, utf16_units
 from clipmint.catalog.pricing import RatePrice
+from clipmint.catalog.route import Kind
+from clipmint.catalog.templates import render
+
+FRAME = "https://images.example/frame.png"
+IMAGES_OF: dict[Kind, tuple[str, ...]] = {
+    "text": (),
+    "image": (FRAME,),
+    "frames": (FRAME, FRAME),
+}
 
 CATALOG = {model.model_id: model for model in DEFAULT_CATALOG}
 
@@ -367,3 +378,19 @@ def test_no_default_model_is_sold_below_the_list_price_of_a_route(model: Model) 
 @pytest.mark.parametrize("model", FAMILIES, ids=lambda model: model.model_id)
 def test_a_family_has_two_providers_so_that_failover_is_possible(model: Model) -> None:
     assert len({route.provider for route in model.routes}) >= 2
+
+
+@pytest.mark.parametrize("model", DEFAULT_CATALOG, ids=lambda model: model.model_id)
+def test_what_a_job_keeps_of_its_routes_makes_the_same_request_and_list_price(model: Model) -> None:
+    for route, kind in itertools.product(model.routes, model.kinds()):
+        whole = complete(route).only(kind)
+        images = dict(zip(templates.IMAGES, IMAGES_OF[kind], strict=False))
+        for preset in (None, *model.presets):
+            settings = model.resolve(preset, None).stated()
+            kept = whole.for_settings(settings)
+            inputs = {**settings, **images, "prompt": "a fox"}
+            bodies = [render(one.body or {}, inputs, one.ignores) for one in (whole, kept)]
+            assert bodies[0] == bodies[1]
+            prices = [one.list_price and one.list_price.cost(settings) for one in (whole, kept)]
+            assert prices[0] == prices[1]
+            assert len(kept.model_dump_json()) <= len(whole.model_dump_json())

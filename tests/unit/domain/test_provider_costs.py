@@ -132,6 +132,15 @@ def test_a_job_keeps_the_list_price_of_its_route_without_the_notes() -> None:
         assert "source" not in kept.model_dump()
 
 
+def test_a_job_keeps_the_rate_of_its_settings() -> None:
+    whole = price(rates=[{"when": {"audio": on}, "micros": 1 + on} for on in (True, False)])
+    settings = {"audio": True, "duration": 4}
+    kept = whole.for_settings(settings)
+    assert kept.model_dump()["rates"] == [{"micros": 2}]
+    assert kept.cost(settings) == whole.cost(settings) is not None
+    assert whole.for_settings({"duration": 4}) == whole, "no rate applies"
+
+
 def one_stage(stage: Stage, **changes: Any) -> Job:
     return new_job(stages=(stage,), **changes)
 

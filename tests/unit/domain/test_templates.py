@@ -156,6 +156,20 @@ def test_a_job_keeps_the_one_case_that_it_needs(
     assert Route.model_validate_json(kept.model_dump_json()) == kept
 
 
+def test_a_job_keeps_what_its_own_settings_need_of_a_vocabulary() -> None:
+    def of(vocabulary: dict[str, Any]) -> Route:
+        width: Any = {"$": ["resolution", "aspect_ratio"], "map": vocabulary}
+        return Route(provider="fal", endpoint="x", body={"in": [{"w": width}], "n": {"$": "n"}})
+
+    route = of({"720p 16:9": 1280, "720p 1:1": 960})
+    kept = route.for_settings({"resolution": "720p", "aspect_ratio": "1:1", "n": 1})
+    assert kept == of({"720p 1:1": 960})
+    assert Route.model_validate_json(kept.model_dump_json()) == kept
+    # Without a counterpart, or without a value, the order fails as before, when it is sent.
+    assert route.for_settings({"resolution": "4k", "aspect_ratio": "1:1"}) == route
+    assert route.for_settings({"resolution": "720p"}) == route
+
+
 def test_an_endpoint_that_is_not_known_needs_a_body() -> None:
     with pytest.raises(Unfit, match="state its body"):
         complete(Route(provider="fal", endpoint="fal-ai/new"))
