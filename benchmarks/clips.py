@@ -126,8 +126,8 @@ class Customer:
     def _call(self, method: str, path: str, **how: Any) -> dict[str, Any]:
         answer = self._http.request(method, path, **how)
         answer.raise_for_status()
-        said: dict[str, Any] = answer.json()
-        return said
+        measured: dict[str, Any] = answer.json()
+        return measured
 
 
 def writes(runs: Sequence[Invocation]) -> list[Call]:
@@ -224,18 +224,21 @@ def _of(stack: Stack, clips: int) -> tuple[Batch, dict[str, Any]]:
 
 def figures(clips: int, provider_seconds: float, workers: int) -> list[Figure]:
     """The figures of a report."""
-    said = report(clips, provider_seconds, workers)
-    if said["paid_submissions"] != clips:
-        raise DoesNotAddUp(f"{said['paid_submissions']} submissions were paid, of {clips} clips")
-    one, many, books = said["one"], said["all"], said["all"]["books"]
+    measured = report(clips, provider_seconds, workers)
+    if measured["paid_submissions"] != clips:
+        raise DoesNotAddUp(
+            f"{measured['paid_submissions']} submissions were paid, of {clips} clips"
+        )
+    one, many, books = measured["one"], measured["all"], measured["all"]["books"]
     name = f"{clips} clips"
     return [
         Figure(
             f"{name}, time to the end of the last",
-            said["ratio"],
+            measured["ratio"],
             "x one clip",
-            note=f"{said['all_wall_seconds']} beside {said['one_wall_seconds']} s, of which the "
-            f"provider takes {provider_seconds:g}; answered after {said['answered_seconds']} s",
+            note=f"{measured['all_wall_seconds']} beside {measured['one_wall_seconds']} s, of "
+            f"which the provider takes {provider_seconds:g}; answered after "
+            f"{measured['answered_seconds']} s",
         ),
         Figure(
             f"{name}, state transitions of each",
@@ -259,7 +262,7 @@ def figures(clips: int, provider_seconds: float, workers: int) -> list[Figure]:
         ),
         Figure(
             f"{name}, submissions paid",
-            said["paid_submissions"],
+            measured["paid_submissions"],
             "submissions",
         ),
         Figure(

@@ -109,10 +109,10 @@ class Aws(BaseHTTPRequestHandler):
         self._answer(self.answers[self.path])
 
     def do_POST(self) -> None:
-        said = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        call = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         operation = self.headers["X-Amz-Target"].rpartition(".")[2]
         time.sleep(LATENCY_SECONDS)
-        self._answer(self.answers[" ".join(filter(None, (operation, said.get("TableName"))))])
+        self._answer(self.answers[" ".join(filter(None, (operation, call.get("TableName"))))])
 
     def _answer(self, document: Any) -> None:
         body = json.dumps(document).encode()

@@ -76,7 +76,7 @@ class Round:
 
     rate: float
     refused: Counter[str]
-    told_to_ask_again: int
+    asked_to_retry: int
 
 
 class Bench:
@@ -140,7 +140,7 @@ class Bench:
         return Round(
             2 * crowd.jobs / seconds,
             sum((shift.refused for shift in shifts), Counter()),
-            sum(shift.told_to_ask_again for shift in shifts),
+            sum(shift.asked_to_retry for shift in shifts),
         )
 
     def check(self, users: Sequence[str], jobs: int) -> None:
@@ -219,7 +219,7 @@ def figures(bench: Bench, crowd: Crowd) -> list[Figure]:
         sum((done.refused for done in kind), Counter[str]()) for kind in (ours, bare)
     )
     changes = 2 * crowd.jobs * crowd.rounds
-    gave_up = sum(done.told_to_ask_again for done in ours)
+    gave_up = sum(done.asked_to_retry for done in ours)
     reasons = ", ".join(f"{times} {reason}" for reason, times in sorted(refused.items()))
     return [
         Figure(f"{crowd.name}: holds and settlements", rates[0], "per second"),

@@ -72,7 +72,7 @@ class Shift:
     began: float
     ended: float = 0.0
     refused: Counter[str] = field(default_factory=Counter)
-    told_to_ask_again: int = 0
+    asked_to_retry: int = 0
 
 
 _sent: list[str] = []
@@ -127,7 +127,7 @@ def _until_accepted(shift: Shift, call: Callable[[], object]) -> None:
         with contextlib.suppress(TemporarilyUnavailable):
             call()
             return
-        shift.told_to_ask_again += 1
+        shift.asked_to_retry += 1
 
 
 def bare(start_at: float, users: Sequence[str], sent: Transactions) -> Shift:

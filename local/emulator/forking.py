@@ -121,13 +121,13 @@ class ForkServer:
         """Handle the server's messages until it ends."""
         with self._lines, suppress(ConnectionResetError):
             for line in self._lines:
-                said: dict[str, Any] = json.loads(line)
-                if "started" in said:
-                    process = Process(self, said["started"])
+                message: dict[str, Any] = json.loads(line)
+                if "started" in message:
+                    process = Process(self, message["started"])
                     self._processes[process.pid] = process
                     self._starting.popleft().set_result(process)
                 else:
-                    self._processes.pop(said["ended"]).end(said["status"])
+                    self._processes.pop(message["ended"]).end(message["status"])
         self._program.wait()
         with self._lock:
             self.lost = True

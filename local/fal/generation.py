@@ -35,7 +35,7 @@ IMAGE_LIMIT = 8 * 1024 * 1024
 """Bytes of an input image. assumption: 8 MB, as reported for Veo."""
 
 
-PICTURE_ERRORS: Mapping[Problem, str] = {
+IMAGE_ERRORS: Mapping[Problem, str] = {
     "unreachable": "file_download_error",
     "too_large": "file_too_large",
     "no_image": "image_load_error",
@@ -146,7 +146,7 @@ class Generator:
             fetch = self._settings.now.fetch_inputs
             return await read_image(url, limit=IMAGE_LIMIT, fetch=fetch)
         except UnusableImage as error:
-            raise InputRefused(PICTURE_ERRORS[error.problem], name) from error
+            raise InputRefused(IMAGE_ERRORS[error.problem], name) from error
 
 
 def _failure_of(fault: Fault, submitted: Any) -> Answer | None:

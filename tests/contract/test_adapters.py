@@ -293,9 +293,9 @@ def test_an_image_model_makes_a_png_of_the_requested_shape(
 ) -> None:
     outcome = bench.finished(bench.accepted(**changes))
     assert isinstance(outcome, Succeeded)
-    picture = httpx.get(outcome.media_url, trust_env=False).content
-    assert picture[:8] == b"\x89PNG\r\n\x1a\n"
-    assert tuple(int.from_bytes(picture[at : at + 4]) for at in (16, 20)) == size
+    image = httpx.get(outcome.media_url, trust_env=False).content
+    assert image[:8] == b"\x89PNG\r\n\x1a\n"
+    assert tuple(int.from_bytes(image[at : at + 4]) for at in (16, 20)) == size
 
 
 @pytest.mark.parametrize("bench", ["fal", "runway"], indirect=True)

@@ -114,16 +114,16 @@ class TestARequest:
         assert simulator.submissions()[0]["billed"] is True
 
     def test_is_followed_from_enqueueing_to_result_by_subscribe(self, client: Any) -> None:
-        told: list[Any] = []
+        updates: list[Any] = []
         result = client.subscribe(
             IMAGE,
             {"prompt": "waves", "image_url": "https://example.com/a.png", "duration": "4s"},
-            on_enqueue=told.append,
-            on_queue_update=lambda status: told.append(type(status).__name__),
+            on_enqueue=updates.append,
+            on_queue_update=lambda status: updates.append(type(status).__name__),
             with_logs=True,
         )
         assert result["video"]["url"].endswith(".mp4")
-        assert told[-1] == "Completed"
+        assert updates[-1] == "Completed"
 
     def test_of_a_sub_path_is_found_under_its_app_alone(
         self, client: Any, simulator: Simulator
@@ -192,9 +192,9 @@ class TestTheStatusStream:
     def test_reports_every_change_until_completed(self, client: Any) -> None:
         handle = client.submit(TEXT, {"prompt": "streamed", "duration": "4s"})
         with connect_sse(client._client, "GET", f"{handle.status_url}/stream?logs=1") as stream:
-            told = [json.loads(event.data)["status"] for event in stream.iter_sse()]
-        assert list(dict.fromkeys(told)) == ["IN_QUEUE", "IN_PROGRESS", "COMPLETED"]
-        assert told.count("COMPLETED") == 1
+            updates = [json.loads(event.data)["status"] for event in stream.iter_sse()]
+        assert list(dict.fromkeys(updates)) == ["IN_QUEUE", "IN_PROGRESS", "COMPLETED"]
+        assert updates.count("COMPLETED") == 1
 
 
 class TestTheStatusCode:
@@ -305,9 +305,9 @@ class TestErrors:
             ("who:knows", "No user found for Key ID and Secret"),
             ("malformed", "Invalid Key Authorization header format."),
         ):
-            stranger = fal_client.SyncClient(key=key)
-            error = refused(stranger.submit, TEXT, {"prompt": "x"})
-            stranger._client.close()
+            other_client = fal_client.SyncClient(key=key)
+            error = refused(other_client.submit, TEXT, {"prompt": "x"})
+            other_client._client.close()
             assert error.status_code == 401
             assert error.message.startswith(words)
         assert simulator.submissions() == []
@@ -379,9 +379,9 @@ class TestAWebhook:
         client.submit(TEXT, {"prompt": "bad #moderated"}, webhook_url=inbox.url)
         call = inbox.wait_for(1)[0]
         assert signed_by_fal(call, jwks)
-        said = json.loads(call.body)
-        assert (said["status"], said["error"]) == ("ERROR", "Invalid status code: 422")
-        assert said["payload"]["detail"][0]["type"] == "content_policy_violation"
+        delivered = json.loads(call.body)
+        assert (delivered["status"], delivered["error"]) == ("ERROR", "Invalid status code: 422")
+        assert delivered["payload"]["detail"][0]["type"] == "content_policy_violation"
 
     def test_with_a_changed_byte_is_no_longer_signed(
         self, client: Any, inbox: Inbox, jwks: dict[str, Any]

@@ -117,9 +117,9 @@ class TestASubmissionWhoseAnswerIsLost:
         fal.arm("submit_reset_after")
         with pytest.raises(httpx.ReadError):
             submit(http, inbox.url)
-        said = json.loads(inbox.wait_for(1)[0].body)
+        reply = json.loads(inbox.wait_for(1)[0].body)
         (paid,) = fal.submissions()
-        assert paid["request_id"] == said["request_id"]
+        assert paid["request_id"] == reply["request_id"]
         assert (paid["billed"], paid["faults"]) == (True, ["submit_reset_after"])
 
     def test_by_silence_is_paid_for(self, fal: Simulator, http: httpx.Client) -> None:
@@ -144,9 +144,9 @@ class TestASubmissionWhoseAnswerIsLost:
         self, fal: Simulator, http: httpx.Client
     ) -> None:
         fal.arm("submit_in_progress")
-        said = submit(http)
-        assert said["status"] == "IN_PROGRESS"
-        assert "queue_position" not in said
+        reply = submit(http)
+        assert reply["status"] == "IN_PROGRESS"
+        assert "queue_position" not in reply
 
 
 class TestARun:
@@ -311,17 +311,17 @@ class TestAWebhook:
     ) -> None:
         fal.arm("webhook_payload_null", payload_error="too large")
         submit(http, inbox.url)
-        said = json.loads(inbox.wait_for(1)[0].body)
-        assert (said["status"], said["payload"]) == ("OK", None)
-        assert said["payload_error"] == "too large"
+        reply = json.loads(inbox.wait_for(1)[0].body)
+        assert (reply["status"], reply["payload"]) == ("OK", None)
+        assert reply["payload_error"] == "too large"
 
     def test_can_carry_another_gateway_request_id(
         self, fal: Simulator, http: httpx.Client, inbox: Inbox
     ) -> None:
         fal.arm("webhook_gateway_retry")
         request = submit(http, inbox.url)
-        said = json.loads(inbox.wait_for(1)[0].body)
-        assert said["request_id"] == request["request_id"] != said["gateway_request_id"]
+        reply = json.loads(inbox.wait_for(1)[0].body)
+        assert reply["request_id"] == request["request_id"] != reply["gateway_request_id"]
 
     def test_is_sent_again_until_it_is_acknowledged(
         self, fal: Simulator, http: httpx.Client, inbox: Inbox
@@ -515,7 +515,7 @@ class TestTheControlEndpoint:
         assert [name for name in kinds if f'"{name}"' not in tests] == []
 
 
-class TestAnInputPicture:
+class TestAnInputImage:
     def test_is_taken_unread_from_the_internet_by_default(self, http: httpx.Client) -> None:
         document = {**FOX, "image_url": "https://example.com/in.png"}
         answer = http.post(f"{TEXT}/image-to-video", json=document)

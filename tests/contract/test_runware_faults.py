@@ -138,11 +138,11 @@ class TestARequest:
     ) -> None:
         good, bad, other = fox(), fox(width=100), fox(model="runware:0@0")
         answer = post(http, good, bad, {"taskType": "getResponse", "taskUUID": "x"}, other)
-        said = answer.json()
+        reply = answer.json()
         assert answer.status_code == 200
-        assert [item["taskUUID"] for item in said["data"]] == [good["taskUUID"]]
-        told = [(error["taskUUID"], error["code"]) for error in said["errors"]]
-        assert told == [
+        assert [item["taskUUID"] for item in reply["data"]] == [good["taskUUID"]]
+        reported = [(error["taskUUID"], error["code"]) for error in reply["errors"]]
+        assert reported == [
             (bad["taskUUID"], "invalidWidth"),
             (other["taskUUID"], "invalidModel"),
         ]
@@ -155,9 +155,9 @@ class TestARequest:
     def test_may_only_want_to_know_the_price(self, runware: Simulator, http: httpx.Client) -> None:
         task = clip(numberResults=2)
         answer = post(http, task, clip(duration=5), **{"X-Runware-Dry-Run": "1"})
-        said = answer.json()
-        assert said["data"][0]["cost"] == pytest.approx(2 * 4 * 0.20)
-        assert said["errors"][0]["code"] == "invalidDuration"
+        reply = answer.json()
+        assert reply["data"][0]["cost"] == pytest.approx(2 * 4 * 0.20)
+        assert reply["errors"][0]["code"] == "invalidDuration"
         assert runware.submissions() == []
         assert ask(http, task).json() == {"data": []}
 
@@ -186,8 +186,8 @@ class TestATaskUUID:
         self, runware: Simulator, http: httpx.Client
     ) -> None:
         task = fox()
-        said = post(http, task, task).json()
-        assert (len(said["data"]), said["errors"][0]["code"]) == (1, "conflictTaskUUID")
+        reply = post(http, task, task).json()
+        assert (len(reply["data"]), reply["errors"][0]["code"]) == (1, "conflictTaskUUID")
         assert len(runware.submissions()) == 1
 
     @pytest.mark.parametrize(
@@ -335,8 +335,8 @@ class TestAVideoTask:
             lite,
         ]
         tasks = [clip(**wish) for wish in wishes]
-        said = post(http, *tasks, **{"X-Runware-Dry-Run": "1"}).json()
-        costs = [item["cost"] for item in said["data"]]
+        reply = post(http, *tasks, **{"X-Runware-Dry-Run": "1"}).json()
+        costs = [item["cost"] for item in reply["data"]]
         assert costs == pytest.approx([0.80, 1.60, 3.20, 4.80, 2.40, 0.20])
 
     def test_is_an_mp4_and_has_the_sound_it_asks_for(self, http: httpx.Client) -> None:
@@ -365,8 +365,8 @@ class TestAVideoTask:
         task = clip(**FRAMED, resolution="720p", inputs={"frameImages": [uri]})
         body = httpx.get(finish(http, submit(http, task))["data"][0]["videoURL"]).content
         with av.open(io.BytesIO(body), "r") as found:
-            picture = found.streams.video[0]
-            assert (picture.width, picture.height) == expected
+            opened = found.streams.video[0]
+            assert (opened.width, opened.height) == expected
 
 
 class TestAnImageTask:
@@ -408,8 +408,8 @@ class TestAnImageTask:
         (item,) = post(http, task).json()["data"]
         assert "imageURL" not in item
         assert item["imageDataURI"] == f"data:image/webp;base64,{item['imageBase64Data']}"
-        with Image.open(io.BytesIO(base64.b64decode(item["imageBase64Data"]))) as picture:
-            assert (picture.format, picture.size) == ("WEBP", (256, 128))
+        with Image.open(io.BytesIO(base64.b64decode(item["imageBase64Data"]))) as opened:
+            assert (opened.format, opened.size) == ("WEBP", (256, 128))
 
     @pytest.mark.parametrize("form", ["data URI", "base64"])
     def test_is_made_from_the_image_it_starts_from(self, http: httpx.Client, form: str) -> None:
@@ -417,11 +417,11 @@ class TestAnImageTask:
         seed = f"data:image/png;base64,{text}" if form == "data URI" else text
         task = fox(inputs={"seedImage": seed}, outputFormat="PNG", deliveryMethod="sync")
         url = post(http, task).json()["data"][0]["imageURL"]
-        with Image.open(io.BytesIO(httpx.get(url).content)) as picture:
-            assert picture.convert("RGB").getpixel((255, 127)) == (255, 0, 0)
+        with Image.open(io.BytesIO(httpx.get(url).content)) as opened:
+            assert opened.convert("RGB").getpixel((255, 127)) == (255, 0, 0)
 
     @pytest.mark.parametrize(
-        ("picture", "code"),
+        ("opened", "code"),
         [
             ("http://127.0.0.1:9/in.png", "downloadFailed"),
             ("data:image/png;base64,AAAA", "invalidInputs"),
@@ -430,9 +430,9 @@ class TestAnImageTask:
         ],
     )
     def test_fails_when_an_image_cannot_be_read(
-        self, http: httpx.Client, picture: str, code: str
+        self, http: httpx.Client, opened: str, code: str
     ) -> None:
-        task = submit(http, fox(inputs={"seedImage": picture}))
+        task = submit(http, fox(inputs={"seedImage": opened}))
         assert finish(http, task)["errors"][0]["code"] == code
 
     def test_of_an_editing_model_shows_its_references(self, http: httpx.Client) -> None:
@@ -440,8 +440,8 @@ class TestAnImageTask:
         inputs = {"referenceImages": [uri, A]}
         task = fox(model="runware:106@1", width=512, height=512, inputs=inputs, outputFormat="PNG")
         url = finish(http, submit(http, task))["data"][0]["imageURL"]
-        with Image.open(io.BytesIO(httpx.get(url).content)) as picture:
-            colours = picture.convert("RGB").getcolors(1 << 20) or []
+        with Image.open(io.BytesIO(httpx.get(url).content)) as opened:
+            colours = opened.convert("RGB").getcolors(1 << 20) or []
         assert sum(count for count, colour in colours if colour == (0, 255, 0)) > 1000
 
 
@@ -520,8 +520,8 @@ class TestATaskThatIsTurnedAway:
         self, runware: Simulator, http: httpx.Client
     ) -> None:
         runware.arm("submit_503", prompt_contains="second")
-        said = post(http, fox(), fox(positivePrompt="second"), fox()).json()
-        assert (len(said["data"]), len(said["errors"])) == (2, 1)
+        reply = post(http, fox(), fox(positivePrompt="second"), fox()).json()
+        assert (len(reply["data"]), len(reply["errors"])) == (2, 1)
 
     def test_by_the_ingress_looks_like_nginx(self, runware: Simulator, http: httpx.Client) -> None:
         runware.arm("submit_502_html", status=504)
@@ -665,10 +665,10 @@ class TestAWebhook:
         self, http: httpx.Client, inbox: Inbox
     ) -> None:
         task = submit(http, fox(webhookURL=inbox.url, numberResults=2, includeCost=True))
-        told = bodies(inbox, 2)
+        reported = bodies(inbox, 2)
         items = finish(http, task)["data"]
         expected = [{n: v for n, v in item.items() if n != "status"} for item in items]
-        assert sorted(told, key=str) == sorted(expected, key=str)
+        assert sorted(reported, key=str) == sorted(expected, key=str)
         for call in inbox.calls:
             assert call.headers["content-type"] == "application/json"
             assert "authorization" not in call.headers
@@ -681,20 +681,20 @@ class TestAWebhook:
     ) -> None:
         runware.change(webhook_form="wrapped")
         task = submit(http, fox(webhookURL=inbox.url))
-        (told,) = bodies(inbox, 1)
-        assert [item["taskUUID"] for item in told["data"]] == [task["taskUUID"]]
+        (reported,) = bodies(inbox, 1)
+        assert [item["taskUUID"] for item in reported["data"]] == [task["taskUUID"]]
         submit(http, fox(webhookURL=inbox.url, positivePrompt="#moderated"))
-        told = bodies(inbox, 2)[1]
-        assert [error["code"] for error in told["errors"]] == ["invalidProviderContent"]
+        reported = bodies(inbox, 2)[1]
+        assert [error["code"] for error in reported["errors"]] == ["invalidProviderContent"]
 
     def test_reports_a_failure_too(
         self, runware: Simulator, http: httpx.Client, inbox: Inbox
     ) -> None:
         runware.arm("provider_timeout")
         task = submit(http, fox(webhookURL=inbox.url))
-        (told,) = bodies(inbox, 1)
-        assert (told["status"], told["code"]) == ("error", "timeoutProvider")
-        assert told["taskUUID"] == task["taskUUID"]
+        (reported,) = bodies(inbox, 1)
+        assert (reported["status"], reported["code"]) == ("error", "timeoutProvider")
+        assert reported["taskUUID"] == task["taskUUID"]
 
     def test_is_repeated_with_doubling_pauses_until_it_is_acknowledged(
         self, runware: Simulator, http: httpx.Client, inbox: Inbox

@@ -113,13 +113,13 @@ class TestTheSdk:
     ) -> None:
         simulator.change(generation_seconds=1.8)
         wish = video(includeCost=True, providerSettings={"google": {"generateAudio": True}})
-        (said,) = sdk(simulator, wish)
-        (item,) = said["result"]
+        (result,) = sdk(simulator, wish)
+        (item,) = result["result"]
         assert item["taskUUID"] == wish[1]["taskUUID"]
         assert item["cost"] == pytest.approx(4 * 0.40)
         assert plays(item["videoURL"]) == pytest.approx(4, abs=0.1)
-        assert said["progress"]
-        assert all(0 <= percent < 100 for percent in said["progress"])
+        assert result["progress"]
+        assert all(0 <= percent < 100 for percent in result["progress"])
         (paid,) = simulator.submissions()
         assert paid["input"] == {**wish[1], "deliveryMethod": "async"}
         assert (paid["billed"], simulator.media()["authorization_seen"]) == (True, False)
@@ -127,19 +127,19 @@ class TestTheSdk:
     def test_gets_images_of_every_format_at_once_or_later(
         self, simulator: Simulator, sdk: Sdk
     ) -> None:
-        said = sdk(
+        result = sdk(
             simulator,
             image(deliveryMethod="sync", outputFormat="PNG"),
             image(deliveryMethod="sync", outputFormat="JPG", numberResults=2),
             image(deliveryMethod="async", outputFormat="WEBP"),
         )
-        items = [item for one in said for item in one["result"]]
+        items = [item for one in result for item in one["result"]]
         assert len({item["imageUUID"] for item in items}) == 4
         found = []
         for item in items:
             answer = httpx.get(item["imageURL"])
-            with Image.open(io.BytesIO(answer.content)) as picture:
-                found.append((picture.format, picture.size, answer.headers["content-type"]))
+            with Image.open(io.BytesIO(answer.content)) as opened:
+                found.append((opened.format, opened.size, answer.headers["content-type"]))
         assert found == [
             ("PNG", (512, 768), "image/png"),
             ("JPEG", (512, 768), "image/jpeg"),
@@ -151,11 +151,11 @@ class TestTheSdk:
         frames = [{"image": f"https://example.com/{f}.png", "frame": f} for f in ("first", "last")]
         wish = video(resolution="720p", inputs={"frameImages": frames})
         del wish[1]["width"], wish[1]["height"]
-        (said,) = sdk(simulator, wish)
-        assert plays(said["result"][0]["videoURL"]) == pytest.approx(4, abs=0.1)
+        (result,) = sdk(simulator, wish)
+        assert plays(result["result"][0]["videoURL"]) == pytest.approx(4, abs=0.1)
 
     def test_gets_the_name_of_the_wrong_parameter(self, simulator: Simulator, sdk: Sdk) -> None:
-        said = sdk(
+        result = sdk(
             simulator,
             video(duration=5),
             video(aspectRatio="16:9"),
@@ -163,7 +163,7 @@ class TestTheSdk:
             video(model="google:99@9"),
             max_retries=0,
         )
-        errors = [one["error"] for one in said]
+        errors = [one["error"] for one in result]
         assert {error["code"] for error in errors} == {"validation"}
         parameters = ["duration", "aspectRatio", "resolution", "model"]
         assert [error["parameter"] for error in errors] == parameters
@@ -183,8 +183,8 @@ class TestTheSdk:
         self, simulator: Simulator, sdk: Sdk, kind: str, code: str, retryable: bool
     ) -> None:
         simulator.arm(kind)
-        (said,) = sdk(simulator, video(), max_retries=0)
-        assert (said["error"]["code"], said["error"]["retryable"]) == (code, retryable)
+        (result,) = sdk(simulator, video(), max_retries=0)
+        assert (result["error"]["code"], result["error"]["retryable"]) == (code, retryable)
         assert simulator.submissions() == []
 
     @pytest.mark.parametrize("failures_as", ["errors", "item"])
@@ -195,28 +195,28 @@ class TestTheSdk:
         simulator.arm("task_error", prompt_contains="broken", code="providerError")
         # Its own words for the documented timeoutProvider are "unknown": it looks for a capital T.
         simulator.arm("provider_timeout", prompt_contains="slow")
-        said = sdk(
+        result = sdk(
             simulator,
             video(positivePrompt="#moderated"),
             video(positivePrompt="broken"),
             video(positivePrompt="slow"),
             together=True,
         )
-        assert [one["error"]["code"] for one in said] == ["safety", "provider", "unknown"]
+        assert [one["error"]["code"] for one in result] == ["safety", "provider", "unknown"]
         assert [paid["billed"] for paid in simulator.submissions()] == [False] * 3
 
     def test_knows_success_by_its_url_where_no_status_is_given(
         self, simulator: Simulator, sdk: Sdk
     ) -> None:
         simulator.change(success_status=False)
-        (said,) = sdk(simulator, video())
-        assert "status" not in said["result"][0]
-        assert said["result"][0]["videoURL"].endswith(".mp4")
+        (result,) = sdk(simulator, video())
+        assert "status" not in result["result"][0]
+        assert result["result"][0]["videoURL"].endswith(".mp4")
 
     def test_with_a_wrong_key_gets_nowhere(self, simulator: Simulator, sdk: Sdk) -> None:
-        (said,) = sdk(simulator, video(), key="somebody-elses", max_retries=0)
-        assert said["error"]["code"] == "auth"
-        assert said["error"]["message"].startswith("Invalid API key")
+        (result,) = sdk(simulator, video(), key="somebody-elses", max_retries=0)
+        assert result["error"]["code"] == "auth"
+        assert result["error"]["message"].startswith("Invalid API key")
         assert simulator.submissions() == []
 
     def test_reads_what_was_archived_of_a_task(self, simulator: Simulator, sdk: Sdk) -> None:
@@ -231,9 +231,9 @@ class TestTheSdk:
 class TestALostAnswer:
     def test_is_a_conflict_to_the_sdk_and_paid_once(self, simulator: Simulator, sdk: Sdk) -> None:
         simulator.arm("submit_reset_after")
-        (said,) = sdk(simulator, video())
-        assert said["error"]["code"] == "validation"
-        assert said["error"]["status_code"] == 400
+        (result,) = sdk(simulator, video())
+        assert result["error"]["code"] == "validation"
+        assert result["error"]["status_code"] == 400
         (paid,) = simulator.submissions()
         assert (paid["faults"], paid["calls"]["conflict"]) == (["submit_reset_after"], 1)
 
@@ -242,8 +242,8 @@ class TestALostAnswer:
     ) -> None:
         simulator.arm("submit_502_html")
         simulator.arm("submit_503")
-        (said,) = sdk(simulator, image(deliveryMethod="sync"))
-        assert said["result"][0]["imageURL"]
+        (result,) = sdk(simulator, image(deliveryMethod="sync"))
+        assert result["result"][0]["imageURL"]
         assert len(simulator.submissions()) == 1
 
 
@@ -251,9 +251,9 @@ class TestAnAnswer:
     def test_errors_are_seen_in_a_200_as_well(self, simulator: Simulator, sdk: Sdk) -> None:
         simulator.change(errors_in_200=True)
         simulator.arm("submit_402")
-        (said,) = sdk(simulator, video())
-        assert (said["error"]["code"], said["error"]["status_code"]) == ("quota", None)
+        (result,) = sdk(simulator, video())
+        assert (result["error"]["code"], result["error"]["status_code"]) == ("quota", None)
 
     def test_an_unknown_task_is_no_item_and_no_error(self, simulator: Simulator, sdk: Sdk) -> None:
-        (said,) = sdk(simulator, ("get_response", {"taskUUID": str(uuid.uuid4())}))
-        assert said["result"] == []
+        (result,) = sdk(simulator, ("get_response", {"taskUUID": str(uuid.uuid4())}))
+        assert result["result"] == []

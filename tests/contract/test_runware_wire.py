@@ -335,5 +335,5 @@ def test_a_route_that_is_never_compared_is_detected() -> None:
     newer = veo.model_copy(update={"routes": routes})
     assert set(wishes_of([newer])) - COMPARED == {("google:4@1", False, False)}
     framed = [Route(provider="runware", endpoint="runware:101@1")]
-    picture = veo.model_copy(update={"routes": framed, "image": "required"})
-    assert set(wishes_of([picture])) - COMPARED == {("runware:101@1", True, False)}
+    with_image = veo.model_copy(update={"routes": framed, "image": "required"})
+    assert set(wishes_of([with_image])) - COMPARED == {("runware:101@1", True, False)}

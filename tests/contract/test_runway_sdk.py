@@ -33,7 +33,7 @@ from local.simulator.client import Simulator, start
 from tests.support.inbox import PATIENCE_SECONDS
 
 FAST = {"pending_seconds": 0.15, "generation_seconds": 0.4}
-PICTURE = "https://example.com/a.png"
+IMAGE_URL = "https://example.com/a.png"
 ENDED = {"SUCCEEDED", "FAILED", "CANCELLED"}
 
 
@@ -102,7 +102,7 @@ class Video(NamedTuple):
 VIDEOS = (
     Video(
         "image_to_video",
-        {"model": "gen4_turbo", "prompt_image": PICTURE, "ratio": "960:960", "duration": 2},
+        {"model": "gen4_turbo", "prompt_image": IMAGE_URL, "ratio": "960:960", "duration": 2},
         size=(960, 960),
         seconds=2,
         audio=False,
@@ -112,7 +112,7 @@ VIDEOS = (
         "image_to_video",
         {
             "model": "gen4.5",
-            "prompt_image": [{"uri": PICTURE, "position": "first"}],
+            "prompt_image": [{"uri": IMAGE_URL, "position": "first"}],
             "prompt_text": "waves",
             "ratio": "1584:672",
             "duration": 3,
@@ -126,7 +126,7 @@ VIDEOS = (
     ),
     Video(
         "image_to_video",
-        {"model": "veo3.1", "prompt_image": PICTURE, "ratio": "1280:720", "duration": 4},
+        {"model": "veo3.1", "prompt_image": IMAGE_URL, "ratio": "1280:720", "duration": 4},
         size=(1280, 720),
         seconds=4,
         audio=True,
@@ -136,7 +136,7 @@ VIDEOS = (
         "image_to_video",
         {
             "model": "veo3.1_fast",
-            "prompt_image": PICTURE,
+            "prompt_image": IMAGE_URL,
             "ratio": "720:1280",
             "duration": 4,
             "audio": False,
@@ -211,8 +211,8 @@ class TestCreating:
         with av.open(io.BytesIO(made(client, task)), "r") as video:
             frames = list(video.decode(video=0))
         first, last = (
-            ImageStat.Stat(picture.crop((1200, 20, 1270, 60))).mean
-            for picture in (frames[0].to_image(), frames[-1].to_image())  # type: ignore[no-untyped-call]
+            ImageStat.Stat(frame.crop((1200, 20, 1270, 60))).mean
+            for frame in (frames[0].to_image(), frames[-1].to_image())  # type: ignore[no-untyped-call]
         )
         assert (first[0] > 200, first[2] < 60) == (True, True)
         assert (last[2] > 200, last[0] < 60) == (True, True)
@@ -476,10 +476,12 @@ class TestWaiting:
 class TestErrors:
     def test_a_wrong_key_is_401(self, runway: Simulator) -> None:
         with (
-            runwayml.RunwayML(api_key="key_other", base_url=runway.url, max_retries=0) as stranger,
+            runwayml.RunwayML(
+                api_key="key_other", base_url=runway.url, max_retries=0
+            ) as other_client,
             pytest.raises(runwayml.AuthenticationError),
         ):
-            clip(stranger)
+            clip(other_client)
         assert runway.submissions() == []
 
     def test_another_version_is_400(self, client: runwayml.RunwayML, runway: Simulator) -> None:
@@ -563,9 +565,9 @@ class TestErrors:
     ) -> None:
         with pytest.raises(runwayml.BadRequestError) as error:
             clip(client, **members)
-        said: Any = error.value.body
-        assert said["error"] == "Validation of body failed"
-        assert [(issue["code"], issue["path"]) for issue in said["issues"]] == [(code, path)]
+        reply: Any = error.value.body
+        assert reply["error"] == "Validation of body failed"
+        assert [(issue["code"], issue["path"]) for issue in reply["issues"]] == [(code, path)]
         assert runway.submissions() == []
 
     def test_a_prompt_is_measured_as_javascript_does(self, client: runwayml.RunwayML) -> None:

@@ -91,7 +91,7 @@ FRAMES = Wish(
         "prompt_image": [{"uri": A, "position": "first"}, {"uri": B, "position": "last"}],
     },
 )
-PICTURE = Wish({"aspect_ratio": "1920:1080"}, {"ratio": "1920:1080"})
+TEXT_TO_IMAGE = Wish({"aspect_ratio": "1920:1080"}, {"ratio": "1920:1080"})
 REFERENCES = Wish(
     {"aspect_ratio": "1024:1024", "reference_image_urls": (A, B)},
     {"ratio": "1024:1024", "reference_images": [{"uri": A}, {"uri": B}]},
@@ -111,7 +111,7 @@ WISHES: Mapping[str, tuple[Wish, ...]] = {
     "text_to_video/gen4.5": (TEXT,),
     "text_to_video/veo3.1": (with_sound(TEXT),),
     "text_to_video/veo3.1_fast": (with_sound(TEXT),),
-    "text_to_image/gen4_image": (PICTURE, REFERENCES),
+    "text_to_image/gen4_image": (TEXT_TO_IMAGE, REFERENCES),
     "text_to_image/gen4_image_turbo": (REFERENCES,),
 }
 EVERY_WISH = [
@@ -127,7 +127,7 @@ PARAMS: Mapping[str, Any] = {
 }
 
 
-def said_by_us(*calls: Callable[[Runway], object], replies: list[httpx.Response]) -> Wire:
+def sent_by_us(*calls: Callable[[Runway], object], replies: list[httpx.Response]) -> Wire:
     wire = Wire([*replies])
     adapter = Runway(RunwaySettings(key=KEY), httpx.MockTransport(wire))
     for call in calls:
@@ -135,7 +135,7 @@ def said_by_us(*calls: Callable[[Runway], object], replies: list[httpx.Response]
     return wire
 
 
-def said_by_the_sdk(call: Callable[[Any], object], reply: httpx.Response) -> httpx.Request:
+def sent_by_the_sdk(call: Callable[[Any], object], reply: httpx.Response) -> httpx.Request:
     wire = Wire([reply])
     with runwayml.RunwayML(
         api_key=KEY, http_client=httpx.Client(transport=httpx.MockTransport(wire))
@@ -166,7 +166,7 @@ def our_submission(endpoint: str, wish: Wish) -> httpx.Request:
         "runway", task_id="a-task-of-ours", endpoint=endpoint, prompt=PROMPT, **wish.ours
     )
     answers: list[object] = []
-    wire = said_by_us(lambda adapter: answers.append(adapter.submit(task)), replies=[created()])
+    wire = sent_by_us(lambda adapter: answers.append(adapter.submit(task)), replies=[created()])
     assert answers == [Accepted(Handle(TASK_ID))]
     [request] = wire.requests
     return request
@@ -179,7 +179,7 @@ def sdk_submission(endpoint: str, wish: Wish) -> httpx.Request:
         create = getattr(client, resource).create
         assert create(model=model, prompt_text=PROMPT, **wish.sdk).id == TASK_ID
 
-    return said_by_the_sdk(call, created())
+    return sent_by_the_sdk(call, created())
 
 
 def assert_same(
@@ -295,16 +295,16 @@ def test_a_bare_model_goes_where_the_sdk_would_be_sent() -> None:
 
 
 def test_the_poll_for_a_task_equals_the_sdks() -> None:
-    ours = said_by_us(lambda adapter: adapter.poll(Handle(TASK_ID)), replies=[pending()])
-    sdk = said_by_the_sdk(lambda client: client.tasks.retrieve(TASK_ID), pending())
+    ours = sent_by_us(lambda adapter: adapter.poll(Handle(TASK_ID)), replies=[pending()])
+    sdk = sent_by_the_sdk(lambda client: client.tasks.retrieve(TASK_ID), pending())
     assert_same(ours.requests[0], sdk)
     assert ours.requests[0].content == sdk.content == b""
 
 
 def test_cancelling_a_task_equals_the_sdks_deletion_after_a_poll() -> None:
     gone = httpx.Response(204)
-    ours = said_by_us(lambda adapter: adapter.cancel(Handle(TASK_ID)), replies=[pending(), gone])
-    sdk = said_by_the_sdk(lambda client: client.tasks.delete(TASK_ID), httpx.Response(204))
+    ours = sent_by_us(lambda adapter: adapter.cancel(Handle(TASK_ID)), replies=[pending(), gone])
+    sdk = sent_by_the_sdk(lambda client: client.tasks.delete(TASK_ID), httpx.Response(204))
     question, deletion = ours.requests
     assert question.method == "GET"
     assert_same(deletion, sdk, besides=ON_DELETE)
@@ -335,7 +335,7 @@ def test_where_the_sdk_would_send_a_submission_again_and_pay_twice_we_do_not() -
         "runway", task_id="a-task-of-ours", endpoint="gen4.5", prompt=PROMPT, **TEXT.ours
     )
     answers: list[object] = []
-    ours = said_by_us(
+    ours = sent_by_us(
         lambda adapter: answers.append(adapter.submit(task)),
         replies=[httpx.Response(500, headers=at_once)],
     )

@@ -101,5 +101,5 @@ def test_a_changed_an_old_and_a_forged_call_are_rejected(verifier: Any) -> None:
 @pytest.mark.slow
 def test_the_official_package_for_node_judges_the_same(tmp_path: Path) -> None:
     [given_] = tampered()
-    said = node(str(CLIENTS / "webhooks.ts"), json.dumps(given_), cwd=tmp_path)
-    assert json.loads(said) == GENUINE
+    output = node(str(CLIENTS / "webhooks.ts"), json.dumps(given_), cwd=tmp_path)
+    assert json.loads(output) == GENUINE

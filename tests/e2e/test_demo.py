@@ -35,7 +35,7 @@ VIDEOS: Mapping[str, tuple[int, tuple[int, int]]] = {
     "afternoon-again": (4, (720, 1280)),
 }
 """Seconds and size of what it makes."""
-PICTURES = {
+IMAGES = {
     **dict.fromkeys(("dawn", "noon", "dusk", "night"), (720, 1280)),
     "scene": (1024, 1024),
 }
@@ -61,17 +61,17 @@ def test_it_checks_a_lot_and_finds_nothing_wrong(demo: Run) -> None:
 @pytest.mark.slow
 def test_it_leaves_videos_that_play_thumbnails_and_images_and_nothing_else(demo: Run) -> None:
     expected = {f"{name}{end}" for name in VIDEOS for end in (".mp4", ".jpg")}
-    assert {path.name for path in demo.out.iterdir()} == expected | {f"{n}.png" for n in PICTURES}
+    assert {path.name for path in demo.out.iterdir()} == expected | {f"{n}.png" for n in IMAGES}
     for name, (seconds, size) in VIDEOS.items():
         assert_plays(demo.out / f"{name}.mp4", seconds, size)
         with Image.open(demo.out / f"{name}.jpg") as thumbnail:
             assert (thumbnail.format, max(thumbnail.size)) == ("JPEG", 640), name
             dark, light = thumbnail.convert("L").getextrema()
             assert light - dark > 100, f"{name} shows nothing"  # type: ignore[operator]
-    for name, size in PICTURES.items():
-        with Image.open(demo.out / f"{name}.png") as picture:
-            picture.load()
-            assert (picture.format, picture.size) == ("PNG", size), name
+    for name, size in IMAGES.items():
+        with Image.open(demo.out / f"{name}.png") as image:
+            image.load()
+            assert (image.format, image.size) == ("PNG", size), name
 
 
 def assert_plays(file: Path, seconds: int, size: tuple[int, int]) -> None:
@@ -105,8 +105,8 @@ def test_it_shows_progress_prices_credits_and_what_happened_behind_the_scenes(de
     way = "4 state transitions: Submit → Migrate → NextStage → Settle"
     assert lines[0].strip() == way
     assert "clips in the end: total_clips 3, completed 3" in demo.text
-    told = [line.strip() for line in demo.section("How the scene went")]
-    assert told[2] == "journal: hold image 1, hold video 2, capture image 1, capture video 2"
+    printed = [line.strip() for line in demo.section("How the scene went")]
+    assert printed[2] == "journal: hold image 1, hold video 2, capture image 1, capture video 2"
 
 
 @pytest.mark.slow
@@ -152,9 +152,9 @@ def test_with_all_providers_one_that_is_down_costs_neither_the_video_nor_a_secon
     assert done.exit_code == 0, done.text + done.errors
     rows = [re.split(r" {2,}", row.strip()) for row in done.section("Side by side")[1:]]
     assert [row[0] for row in rows] == list(KEYS)
-    told = [line.strip() for line in done.section("How it went")]
-    assert re.fullmatch(r"refused: by fal, BUSY, at \S+", told[1])
-    assert told[2:] == [
+    printed = [line.strip() for line in done.section("How it went")]
+    assert re.fullmatch(r"refused: by fal, BUSY, at \S+", printed[1])
+    assert printed[2:] == [
         "journal: hold 16, capture 16",
         "paid submissions: fal 0, runway 0, runware 1",
     ]

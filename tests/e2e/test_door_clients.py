@@ -56,8 +56,8 @@ def test_every_protocol_has_a_client() -> None:
 def test_the_client_of_an_app_makes_a_video(
     stack: RunningStack, ada: Customer, tmp_path: Path
 ) -> None:
-    said = clients()["generate-video"].run(tmp_path, variables(stack, ada))
-    assert playable(said.strip(), tmp_path)
+    output = clients()["generate-video"].run(tmp_path, variables(stack, ada))
+    assert playable(output.strip(), tmp_path)
     assert ada.kinds() == ["grant", "hold", "capture"]
 
 
@@ -68,8 +68,8 @@ def test_the_client_of_tasks_makes_a_scenes_video(
     prompts = {"image_prompt": ada.word, "visual_prompt": ada.word, "duration": 4}
     made = ada.create_project(prompts, resolution="1280:720")
     given = variables(stack, ada) | {"SCENE_ID": made["scenes"][0]["scene_id"]}
-    said = clients()["scene-tasks"].run(tmp_path, given)
-    assert playable(said.strip(), tmp_path)
+    output = clients()["scene-tasks"].run(tmp_path, given)
+    assert playable(output.strip(), tmp_path)
     assert ada.kinds().count("capture") == 2
 
 
@@ -92,16 +92,16 @@ def test_the_client_of_images_makes_a_video(
     image = tmp_path / "frame.png"
     image.write_bytes(png(512))
     given = variables(stack, ada) | {"IMAGE": str(image)}
-    said = clients()["image-videos"].run(tmp_path, given)
-    assert playable(said.strip(), tmp_path)
+    output = clients()["image-videos"].run(tmp_path, given)
+    assert playable(output.strip(), tmp_path)
 
 
 def test_the_client_of_openai_makes_a_video(
     stack: RunningStack, ada: Customer, tmp_path: Path
 ) -> None:
     file = tmp_path / "video.mp4"
-    said = clients()["openai"].run(tmp_path, variables(stack, ada) | {"FILE": str(file)})
-    assert said.split()[1] == "completed"
+    output = clients()["openai"].run(tmp_path, variables(stack, ada) | {"FILE": str(file)})
+    assert output.split()[1] == "completed"
     assert playable(str(file), tmp_path)
     assert ada.kinds() == ["grant", "hold", "capture"]
 

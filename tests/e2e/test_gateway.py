@@ -82,9 +82,9 @@ def test_another_users_job_looks_like_an_unknown_job(
             eve.cancel(found),
             eve.http.delete(f"/v1/videos/{found}"),
         ):
-            said = answer.json()
-            assert (answer.status_code, said["code"]) == (404, "JOB_NOT_FOUND")
-            assert said["error"] == "There is no such video"
+            answered = answer.json()
+            assert (answer.status_code, answered["code"]) == (404, "JOB_NOT_FOUND")
+            assert answered["error"] == "There is no such video"
     assert eve.http.get("/v1/videos").json()["videos"] == []
     assert eve.kinds() == ["grant"]
     assert ada.until_ended(job_id)["status"] == "completed"
@@ -166,10 +166,10 @@ def test_bad_input_is_named_and_costs_nothing(ada: Customer) -> None:
             ada.post(**members),
             ada.http.post("/v1/videos/estimate", json=ada.body(**members)),
         ):
-            said = answer.json()
-            assert (answer.status_code, said["code"]) == (status, code), what
-            assert set(said) == {"error", "code", "details", "timestamp"}, what
-            assert named in (said["details"] or ""), what
+            answered = answer.json()
+            assert (answer.status_code, answered["code"]) == (status, code), what
+            assert set(answered) == {"error", "code", "details", "timestamp"}, what
+            assert named in (answered["details"] or ""), what
     assert ada.kinds() == ["grant"]
     assert ada.http.get("/v1/videos").json()["videos"] == []
 
@@ -199,9 +199,9 @@ def test_too_few_credits_are_refused_with_the_numbers(
     customer = new_customer(PRICE + 1)
     job_id = customer.order()
     refused = customer.post()
-    said = refused.json()
-    assert (refused.status_code, said["code"]) == (402, "INSUFFICIENT_CREDITS")
-    numbers = (said["current_credits"], said["held_credits"], said["required_credits"])
+    answered = refused.json()
+    assert (refused.status_code, answered["code"]) == (402, "INSUFFICIENT_CREDITS")
+    numbers = (answered["current_credits"], answered["held_credits"], answered["required_credits"])
     assert numbers == (1, PRICE, PRICE)
     assert customer.until_ended(job_id)["status"] == "completed"
     assert customer.credits() == {"available": 1, "held": 0}

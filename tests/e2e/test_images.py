@@ -20,7 +20,7 @@ from tests.support.plain_http import PLAIN
 MEGABYTE = 1024 * 1024
 
 
-def picture(form: str = "PNG") -> bytes:
+def image(form: str = "PNG") -> bytes:
     file = io.BytesIO()
     Image.effect_noise((96, 64), 50).convert("RGB").save(file, form)
     return file.getvalue()
@@ -51,7 +51,7 @@ def read(url: str) -> httpx.Response:
 def test_an_image_is_uploaded_by_a_form_and_read_through_the_distribution(
     stack: RunningStack, ada: Customer, form: str
 ) -> None:
-    content_type, data = f"image/{form.lower()}", picture(form)
+    content_type, data = f"image/{form.lower()}", image(form)
     asked = ask(ada, content_type)
     assert read(asked["image_url"]).status_code == 403
     assert post(asked["upload"], data) == (204, "")
@@ -93,7 +93,7 @@ def test_twenty_megabytes_are_taken(ada: Customer) -> None:
 
 def test_the_bucket_itself_is_closed(stack: RunningStack, ada: Customer) -> None:
     asked = ask(ada)
-    assert post(asked["upload"], picture()) == (204, "")
+    assert post(asked["upload"], image()) == (204, "")
     key = asked["upload"]["fields"]["key"]
     assert read(f"{stack.aws_endpoint}/{stack.buckets['ImagesBucket']}/{key}").status_code == 403
     assert read(f"{stack.aws_endpoint}/{stack.buckets['ImagesBucket']}").status_code == 403
@@ -101,7 +101,7 @@ def test_the_bucket_itself_is_closed(stack: RunningStack, ada: Customer) -> None
 
 def test_an_image_is_deleted_with_its_project(ada: Customer) -> None:
     asked = ask(ada)
-    assert post(asked["upload"], picture()) == (204, "")
+    assert post(asked["upload"], image()) == (204, "")
     assert ada.http.delete(f"/v1/projects/{asked['project_id']}").status_code == 204
     assert read(asked["image_url"]).status_code == 403
 
@@ -111,22 +111,22 @@ def test_a_video_is_made_from_an_uploaded_image(ada: Customer) -> None:
     read.
     """
     asked = ask(ada)
-    assert post(asked["upload"], picture()) == (204, "")
+    assert post(asked["upload"], image()) == (204, "")
     seen = ada.finish(model_id="quick-i2v", image_url=asked["image_url"])
     assert seen["status"] == "completed"
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "reason"),
     [
         (b"Dear provider, imagine a fox.", "PNG, JPEG and WebP are accepted"),
-        (picture()[:-200], "damaged or incomplete"),
-        (picture("JPEG"), "uploaded as image/png, but it is image/jpeg"),
+        (image()[:-200], "damaged or incomplete"),
+        (image("JPEG"), "uploaded as image/png, but it is image/jpeg"),
     ],
     ids=["text", "half a picture", "another type"],
 )
 def test_bytes_that_are_not_an_image_cost_nothing_and_may_be_posted_again(
-    ada: Customer, data: bytes, said: str
+    ada: Customer, data: bytes, reason: str
 ) -> None:
     asked, key = ask(ada), uuid.uuid4().hex
     assert post(asked["upload"], data) == (204, "")
@@ -134,9 +134,9 @@ def test_bytes_that_are_not_an_image_cost_nothing_and_may_be_posted_again(
     refused = ada.post(**order)
     assert (refused.status_code, refused.json()["code"]) == (400, "IMAGE_INVALID")
     assert asked["image_url"] in refused.json()["details"]
-    assert said in refused.json()["details"]
+    assert reason in refused.json()["details"]
     assert ada.kinds() == ["grant"]
-    assert post(asked["upload"], picture()) == (204, "")
+    assert post(asked["upload"], image()) == (204, "")
     assert ada.finish(**order)["status"] == "completed"
 
 
@@ -150,7 +150,7 @@ def test_another_users_upload_looks_like_an_unknown_one(
     ada: Customer, new_customer: Callable[[int], Customer]
 ) -> None:
     asked, eve = ask(ada), new_customer(PRICE)
-    assert post(asked["upload"], picture()) == (204, "")
+    assert post(asked["upload"], image()) == (204, "")
     refused = eve.post(model_id="quick-i2v", image_url=asked["image_url"])
     assert (refused.status_code, refused.json()["code"]) == (400, "IMAGE_NOT_UPLOADED")
 

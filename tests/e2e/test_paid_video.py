@@ -56,9 +56,9 @@ def test_a_paid_video_reaches_the_bucket_as_asked_for(
         assert file.duration / av.time_base == pytest.approx(4, abs=0.1)
         assert sum(1 for _ in file.decode(video=0)) == stream.frames
 
-    picture = httpx.get(ended["thumbnail_url"], trust_env=False)
-    assert picture.headers["Content-Type"] == "image/jpeg"
-    with Image.open(io.BytesIO(picture.content)) as image:
+    thumbnail = httpx.get(ended["thumbnail_url"], trust_env=False)
+    assert thumbnail.headers["Content-Type"] == "image/jpeg"
+    with Image.open(io.BytesIO(thumbnail.content)) as image:
         image.load()
         assert image.format == "JPEG"
         assert max(image.size) == 640
@@ -123,12 +123,12 @@ def test_progress_never_goes_backwards_and_includes_when_to_poll_again(
     seen: list[tuple[int, str, str]] = []
     while not seen or seen[-1][2] not in TERMINAL:
         answer = ada.http.get(f"/v1/videos/{job_id}")
-        said = answer.json()
-        seen.append((said["progress"], said["current_step"], said["status"]))
-        assert ("Retry-After" in answer.headers) == (said["status"] not in TERMINAL)
-        if said["status"] != "completed":
-            assert said["video_url"] is None
-            assert said["thumbnail_url"] is None
+        answered = answer.json()
+        seen.append((answered["progress"], answered["current_step"], answered["status"]))
+        assert ("Retry-After" in answer.headers) == (answered["status"] not in TERMINAL)
+        if answered["status"] != "completed":
+            assert answered["video_url"] is None
+            assert answered["thumbnail_url"] is None
 
     percents = [percent for percent, _, _ in seen]
     assert percents == sorted(percents)

@@ -392,7 +392,7 @@ def test_track_finds_a_finished_video_and_wakes_the_execution(
     assert run("track") == {"woken": True}
     assert wire.calls == [f"GET {BASE}/status", f"GET {BASE}"]
     assert now().stages[0].outcome == Succeeded(fal_wire.VIDEO, LISTED)
-    assert [told for told, _ in aws.executions.responses] == [token]
+    assert [used for used, _ in aws.executions.responses] == [token]
 
 
 def test_webhooks_believes_the_signed_event_at_the_time_it_was_signed(
@@ -406,7 +406,7 @@ def test_webhooks_believes_the_signed_event_at_the_time_it_was_signed(
     assert (answer.status, answer.body) == (200, {"result": "accepted"})
     sent_url = json.loads(read("webhooks")["body"])["payload"]["video"]["url"]
     assert now().stages[0].outcome == Succeeded(sent_url, LISTED)
-    assert [told for told, _ in aws.executions.responses] == ["task-token"]
+    assert [used for used, _ in aws.executions.responses] == ["task-token"]
 
 
 @pytest.mark.parametrize("fault", ["stale", "forged", "changed"])
@@ -457,8 +457,8 @@ def test_migrate_brings_the_video_and_a_thumbnail_into_the_bucket(
     assert stored["Body"].read() == video
     assert stored["ContentType"] == "video/mp4"
     assert asset.thumbnail_key
-    picture = aws.s3.get_object(Bucket=BUCKET, Key=asset.thumbnail_key)["Body"].read()
-    assert picture.startswith(b"\xff\xd8\xff")
+    thumbnail = aws.s3.get_object(Bucket=BUCKET, Key=asset.thumbnail_key)["Body"].read()
+    assert thumbnail.startswith(b"\xff\xd8\xff")
     # A second run, after a crash, finds the asset and fetches nothing.
     assert run("migrate") == {"more": False}
     assert len(origin.seen) == 1
@@ -565,16 +565,16 @@ def test_seed_fills_the_catalog_and_reports_to_cloudformation(
     run("seed", ResponseURL=url, RequestType="Delete", PhysicalResourceId="made-before")
     aws.dynamodb.delete_table(TableName="ModelsTable")
     run("seed", ResponseURL=url, RequestType="Update", PhysicalResourceId="made-before")
-    said = [report for _, report in reports]
+    bodies = [report for _, report in reports]
     event = read("seed")
     for name in ("StackId", "RequestId", "LogicalResourceId"):
-        assert {report[name] for report in said} == {event[name]}
-    assert [report["Status"] for report in said] == ["SUCCESS", "SUCCESS", "FAILED"]
-    assert said[0]["Data"] == {
+        assert {report[name] for report in bodies} == {event[name]}
+    assert [report["Status"] for report in bodies] == ["SUCCESS", "SUCCESS", "FAILED"]
+    assert bodies[0]["Data"] == {
         "Added": "veo-3.1",
         "Release": seed.release(read("seed")["ResourceProperties"]),
     }
-    assert [report["PhysicalResourceId"] for report in said[1:]] == ["made-before"] * 2
+    assert [report["PhysicalResourceId"] for report in bodies[1:]] == ["made-before"] * 2
     # S3 checks the presigned URL's signature, which covers an empty content type.
     assert {headers.get("content-type") for headers, _ in reports} == {""}
 

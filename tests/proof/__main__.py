@@ -56,7 +56,7 @@ def prove_matrix(asked: argparse.Namespace) -> int:
         processes=asked.processes,
         every=asked.every,
         twice=asked.twice,
-        tell=_tell,
+        report=_print_progress,
     )
     again = [run for run in matrix.twice if run.found]
     tables = [
@@ -153,7 +153,7 @@ def _complain(matrix: Matrix) -> None:
             print(f"        {line}")
 
 
-def _tell(run: Run, done: int, of: int) -> None:
+def _print_progress(run: Run, done: int, of: int) -> None:
     for sentence in run.found:
         print(f"✗ {run.scenario}: {sentence}", file=sys.stderr, flush=True)
     if done % 100 == 0 or done == of:

@@ -74,7 +74,7 @@ class Boundary:
     points: tuple[Point, ...] = ()
     effects: list[Effect] = field(default_factory=list)
     owners: list[int] = field(default_factory=list)
-    died: list[Point] = field(default_factory=list)
+    crashed: list[Point] = field(default_factory=list)
     _running: list[_Invocation] = field(default_factory=list)
     _invocations: int = 0
 
@@ -127,6 +127,6 @@ class Boundary:
     ) -> None:
         point = Point(number, effect, moment)
         if point in self.points:
-            self.died.append(point)
+            self.crashed.append(point)
             invocation.dead = True
             raise Death

@@ -233,14 +233,14 @@ def _writes_jobs(operation: str, params: dict[str, Any]) -> bool:
 
 
 def _conflict(operation: str, params: dict[str, Any], turns: Turns) -> ClientError:
-    code, said = "TransactionConflictException", dict[str, Any]()
+    code, response = "TransactionConflictException", dict[str, Any]()
     if operation not in CONFLICTING:
         code = "TransactionCanceledException"
         reasons = [{"Code": "None"} for _ in params["TransactItems"]]
         reasons[turns.random.randrange(len(reasons))]["Code"] = "TransactionConflict"
-        said["CancellationReasons"] = reasons
-    said["Error"] = {"Code": code, "Message": "Transaction is ongoing for the item"}
-    return ClientError(cast("Any", said), operation)
+        response["CancellationReasons"] = reasons
+    response["Error"] = {"Code": code, "Message": "Transaction is ongoing for the item"}
+    return ClientError(cast("Any", response), operation)
 
 
 @contextmanager
@@ -296,7 +296,7 @@ def _play_the_rest(patch: pytest.MonkeyPatch, account: Emulated) -> None:
     )
     patch.setattr(time, "sleep", sleep)
     patch.setattr(transfer, "copy_from_url", _copy)
-    patch.setattr(download, "read_all", lambda *_, **__: _picture())
+    patch.setattr(download, "read_all", lambda *_, **__: _image())
     patch.setattr(storage, "open_range", lambda *_: contextlib.nullcontext())
     facts = SimpleNamespace(width=1280, height=720, duration_seconds=4.0)
     patch.setattr(video_file, "probe", lambda _: facts)
@@ -304,7 +304,7 @@ def _play_the_rest(patch: pytest.MonkeyPatch, account: Emulated) -> None:
 
 
 @functools.cache
-def _picture() -> bytes:
+def _image() -> bytes:
     buffer = io.BytesIO()
     Image.new("RGB", (720, 1280)).save(buffer, "PNG")
     return buffer.getvalue()

@@ -53,14 +53,14 @@ class Sleep:
 
 
 @dataclass(frozen=True)
-class UntilTold:
+class UntilCallback:
     """Continue when the token is answered, or fail when the time is up."""
 
     token: str
     seconds: float
 
 
-Wait = Sleep | UntilTold
+Wait = Sleep | UntilCallback
 Steps = Generator[Wait, Any, Any]
 
 
@@ -96,12 +96,12 @@ class Machine:
         definition: State,
         timeline: Timeline,
         invoke: Callable[[str, Any], Any],
-        died: Callable[[Execution], None],
+        on_failure: Callable[[Execution], None],
     ) -> None:
         self.executions: dict[str, Execution] = {}
         self.throttles = 0
         self._definition, self._timeline = definition, timeline
-        self._invoke, self._died = invoke, died
+        self._invoke, self._on_failure = invoke, on_failure
         self._tokens: dict[str, tuple[Execution, list[Any]]] = {}
         self._numbers = itertools.count(1)
 
@@ -117,10 +117,10 @@ class Machine:
             case "StartExecution":
                 return self._start(params["name"], params["input"])
             case "SendTaskSuccess":
-                return self._tell(params["taskToken"], json.loads(params["output"]))
+                return self._call_back(params["taskToken"], json.loads(params["output"]))
             case "SendTaskFailure":
                 failure = FunctionFailed(params["error"], params.get("cause", ""))
-                return self._tell(params["taskToken"], failure)
+                return self._call_back(params["taskToken"], failure)
             case "StopExecution":
                 self.abort(params["executionArn"].rpartition(":")[2])
                 return {}
@@ -149,11 +149,11 @@ class Machine:
             raise Refused("ExecutionAlreadyExists")
         return {"executionArn": f"arn:aws:states:::execution:{name}"}
 
-    def _tell(self, token: str, told: Any) -> dict[str, Any]:
+    def _call_back(self, token: str, callback: Any) -> dict[str, Any]:
         execution, answers = self._tokens.get(token, (None, []))
         if execution is None or execution.status != "RUNNING" or answers:
             raise Refused("TaskTimedOut")
-        answers.append(told)
+        answers.append(callback)
         self._after(execution, 0, lambda: self._wake(execution, token))
         return {}
 
@@ -167,7 +167,7 @@ class Machine:
         for timer in execution.timers:
             timer.call_off()
         if status != "SUCCEEDED":
-            self._died(execution)
+            self._on_failure(execution)
 
     def _wake(self, execution: Execution, token: str) -> None:
         """Continue after a wait for this token, if the execution is waiting for it."""
@@ -179,13 +179,13 @@ class Machine:
         if execution.waiting_for == token:
             self._go_on(execution, FunctionFailed("States.Timeout"))
 
-    def _go_on(self, execution: Execution, told: Any = None) -> None:
+    def _go_on(self, execution: Execution, callback: Any = None) -> None:
         assert execution.steps
         if execution.waiting_for is not None:
             del self._tokens[execution.waiting_for]
             execution.waiting_for = None
         try:
-            wait = execution.steps.send(told)
+            wait = execution.steps.send(callback)
         except StopIteration:
             self._end(execution, "SUCCEEDED")
             return
@@ -287,10 +287,10 @@ class Machine:
             if not answers:
                 del self._tokens[token]
                 raise
-        told = yield UntilTold(token, seconds)
-        if isinstance(told, FunctionFailed):
-            raise told
-        return told
+        callback = yield UntilCallback(token, seconds)
+        if isinstance(callback, FunctionFailed):
+            raise callback
+        return callback
 
     def _value(self, execution: Execution, written: Any, states: Mapping[str, Any]) -> Any:
         """The value of a part of the definition now."""

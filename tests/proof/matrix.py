@@ -18,7 +18,7 @@ from typing import Any
 from clipmint import clock
 from tests.proof.boundary import Effect, Point
 from tests.proof.scenarios import SCENARIOS, Scenario
-from tests.proof.world import Told, World, new_world
+from tests.proof.world import CallerResponse, World, new_world
 from tests.support.moto_aws import Clients, functions_environment
 
 OF_OTHERS = ("/v1/admin/", "/webhooks/purchases/")
@@ -62,7 +62,7 @@ def play(scenario: Scenario, clients: Clients, points: tuple[Point, ...] = ()) -
     with new_world(clients, points, scenario.settings) as world:
         scenario.play(world)
         world.run()
-        found = [*world.found, *_not_as_told(scenario, world, points)]
+        found = [*world.found, *_false_responses(scenario, world, points)]
         return Run(
             scenario=scenario.name,
             points=points,
@@ -86,7 +86,7 @@ def _lifetime(job: Mapping[str, Any]) -> float:
     return (ended - began).total_seconds()
 
 
-def _not_as_told(scenario: Scenario, world: World, points: tuple[Point, ...]) -> Iterator[str]:
+def _false_responses(scenario: Scenario, world: World, points: tuple[Point, ...]) -> Iterator[str]:
     ends = tuple(sorted_ends(world))
     if not points and ends != scenario.ends:
         yield f"undisturbed, the jobs ended as {ends}"
@@ -94,14 +94,14 @@ def _not_as_told(scenario: Scenario, world: World, points: tuple[Point, ...]) ->
         if len(ends) != len(scenario.ends):
             yield f"there are {len(ends)} jobs, not {len(scenario.ends)}"
         yield from _untrue(world)
-    told = {(job_id, stage) for job_id, stage, made in world.billed() if made["deliveries"]}
+    with_webhook = {(job_id, stage) for job_id, stage, made in world.billed() if made["deliveries"]}
     by_id = {job["job_id"]: job for job in world.jobs()}
     for expected, job in zip(scenario.ends, world.jobs_in_order(), strict=False):
         # One crash must not cost a user the video. Exceptions: it cannot be known whether the video
         # was ordered (the provider's response is lost, and it sends no webhook), or the user
         # cancelled, and only because of the crash was the cancellation early enough.
         stage = "image" if "asset" not in job.get("image", {"asset": None}) else "video"
-        allowed = {"SUBMIT_UNKNOWN"} if (job["job_id"], stage) not in told else set()
+        allowed = {"SUBMIT_UNKNOWN"} if (job["job_id"], stage) not in with_webhook else set()
         if "cancel" in scenario.name:
             allowed.add("CANCELLED")
         source = by_id.get(job.get("source_job_id", ""))
@@ -113,35 +113,37 @@ def _not_as_told(scenario: Scenario, world: World, points: tuple[Point, ...]) ->
             and job.get("failure") not in allowed
         ):
             yield f"job {job['job_id']} would have completed: {job['status']} {job.get('failure')}"
-    if len(world.boundary.died) != len(points):
-        yield f"{len(world.boundary.died)} of {len(points)} deaths happened"
+    if len(world.boundary.crashed) != len(points):
+        yield f"{len(world.boundary.crashed)} of {len(points)} deaths happened"
 
 
 def _untrue(world: World) -> Iterator[str]:
     """Final responses to users that are not true."""
     jobs = {job["job_id"]: job for job in world.jobs()}
     # The scenario itself looks at the answers that the owner and stores get.
-    for told in (told for told in world.told if not told.path.startswith(OF_OTHERS)):
-        what, status = f"{told.method} {told.path}", told.answer.status
-        job = next((job for job_id, job in jobs.items() if job_id in told.path), None)
-        if told.path.endswith("/cancel") and job:
+    for response in (
+        response for response in world.responses if not response.path.startswith(OF_OTHERS)
+    ):
+        what, status = f"{response.method} {response.path}", response.answer.status
+        job = next((job for job_id, job in jobs.items() if job_id in response.path), None)
+        if response.path.endswith("/cancel") and job:
             if (status, job["status"] == "cancelled") not in {(200, True), (409, False)}:
                 yield f"{what} was answered {status}, and the job is {job['status']}"
-        elif told.method == "DELETE" and job:
+        elif response.method == "DELETE" and job:
             if (status, bool(job.get("deleted"))) not in {(204, True), (409, False)}:
                 yield f"{what} was answered {status}"
-        elif told.path == "/v1/images":
+        elif response.path == "/v1/images":
             if status != 201:
                 yield f"{what} was answered {status}"
-        elif told.method == "POST":
-            named, accepted = _named(told), 200 if told.path.startswith(DOORS) else 202
+        elif response.method == "POST":
+            named, accepted = _named(response), 200 if response.path.startswith(DOORS) else 202
             if status != accepted or not named <= jobs.keys():
                 yield f"{what} was answered {status}, naming {named}"
 
 
-def _named(told: Told) -> set[str]:
+def _named(response: CallerResponse) -> set[str]:
     """The jobs that the response to an order names."""
-    body = told.answer.body
+    body = response.answer.body
     clips = body.get("clips", [])
     ids = clips if isinstance(clips, dict) else [clip["job_id"] for clip in clips]
     return {*ids, *(body[name] for name in ("job_id", "task_id", "id") if name in body)}
@@ -189,7 +191,7 @@ def run_matrix(
     processes: int = 2,
     every: int = 1,
     twice: int = 0,
-    tell: Callable[[Run, int, int], None] = lambda _run, _done, _all: None,
+    report: Callable[[Run, int, int], None] = lambda _run, _done, _all: None,
 ) -> Matrix:
     """Rehearse these scenarios and crash them everywhere.
 
@@ -213,7 +215,7 @@ def run_matrix(
         runs = []
         for run in pool.imap(_work, tasks, chunksize=4):
             runs.append(run)
-            tell(run, len(runs), len(tasks))
+            report(run, len(runs), len(tasks))
         matrix = Matrix(rehearsals, runs)
         if twice:
             again = [

@@ -242,7 +242,7 @@ class Model:
             self._end(job, self._verdict(job))
         return (job.status,)
 
-    def execution_died(self, job: Job) -> Answer:
+    def execution_ended(self, job: Job) -> Answer:
         self._give_up(job, "INTERNAL")
         return (1,)
 

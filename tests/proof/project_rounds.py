@@ -108,14 +108,14 @@ def play_project(account: Emulated, seed: str, likely: float) -> tuple[Counter[s
         caller.begin(generate.handler, "POST", "/v1/videos", VIDEO, key)
     path = f"/v1/projects/{project.project_id}"
     changed = {"name": "Another name"}
-    for likelihood, method, where, said in (
+    for likelihood, method, where, content in (
         (0.6, "PATCH", path, changed),
         (0.4, "PATCH", f"{path}/scenes/{scene}", {"visual_prompt": "it boils over"}),
         (0.4, "DELETE", f"{path}/scenes/{chance.choice(project.scene_ids)}", None),
         (0.4, "DELETE", path, None),
     ):
         if chance.random() < likelihood:
-            caller.begin(project_calls, method, where, said)
+            caller.begin(project_calls, method, where, content)
     turns.run()
     account.conflicts, account.turns = 0.0, None
     found = _wrong_with(account, caller, project)
@@ -172,11 +172,11 @@ def _job_ids(body: Any) -> list[str]:
 
 def _twins(caller: Caller) -> list[str]:
     """Calls with one key got the same final response, if they got a final response."""
-    told: dict[str, set[str]] = {}
+    answered: dict[str, set[str]] = {}
     for called in caller.called:
         if called.key and called.last.status == 202:
-            told.setdefault(called.key, set()).add(" ".join(_job_ids(called.last.body)))
-    return [f"one key, two answers: {said}" for said in told.values() if len(said) > 1]
+            answered.setdefault(called.key, set()).add(" ".join(_job_ids(called.last.body)))
+    return [f"one key, two answers: {content}" for content in answered.values() if len(content) > 1]
 
 
 def _gone(account: Emulated, caller: Caller, project: Project, jobs: Any) -> list[str]:

@@ -202,7 +202,7 @@ class Execution:
             token = str(uuid.uuid4())
             executions.sleeping.add(token)
             try:
-                said = submit({"job_id": self.job_id, "task_token": token}, CONTEXT)
+                result = submit({"job_id": self.job_id, "task_token": token}, CONTEXT)
             except Exception as error:  # noqa: BLE001  (as the state machine does)
                 if token not in executions.responses:
                     executions.sleeping.discard(token)
@@ -212,7 +212,7 @@ class Execution:
                         return "settle"
                     continue
             else:
-                self._stage, self._turn_ = said["stage"], 0
+                self._stage, self._turn_ = result["stage"], 0
             self.turns.pause(partial(self._is_over, token))
             executions.sleeping.discard(token)
             response = executions.responses.get(token)
@@ -223,10 +223,10 @@ class Execution:
         return "settle"
 
     def _start_polling(self) -> str:
-        said = self._invoke(submit, {}, FINAL)
-        if said is None:
+        result = self._invoke(submit, {}, FINAL)
+        if result is None:
             return "settle"
-        self._stage, self._turn_ = said["stage"], 1
+        self._stage, self._turn_ = result["stage"], 1
         return "track"
 
     def _track(self) -> str:
@@ -260,11 +260,11 @@ class Execution:
         return self.stopped or token in self.account.executions.responses
 
     def _migrate(self) -> str:
-        said = self._invoke(migrate, {"stage": self._stage}, {"JobFinished", "MediaInvalid"})
-        if said is None:
+        result = self._invoke(migrate, {"stage": self._stage}, {"JobFinished", "MediaInvalid"})
+        if result is None:
             return "settle"
         self._error = ""
-        return "submit" if said["more"] else "settle"
+        return "submit" if result["more"] else "settle"
 
     def _settle(self) -> str:
         self._invoke(settle, {"error": self._error}, set())
@@ -427,8 +427,8 @@ def _abort(machine: Execution, running: Actor) -> None:
         running.doomed = True
     if turns.random.random() < 0.3:
         return  # its event is lost
-    died = {"source": "aws.states", "detail": {"name": machine.job_id, "status": "ABORTED"}}
-    _until_done(lambda: sweep(died, CONTEXT) is not None)
+    aborted = {"source": "aws.states", "detail": {"name": machine.job_id, "status": "ABORTED"}}
+    _until_done(lambda: sweep(aborted, CONTEXT) is not None)
 
 
 def judge(account: Emulated, this: Round, job: Job) -> None:
@@ -504,12 +504,12 @@ def _wrong_cancellation(answer: Answer, ended: Item, released: int) -> str | Non
 def _not_cancelled(this: Round, ended: Item) -> list[str]:
     """Reasons why a job must not have been cancelled."""
     found = []
-    told = [answer.status for answer in this.answers]
+    statuses = [answer.status for answer in this.answers]
     # Too late for the first of two stages may be early enough for the second.
-    after = told[told.index(409) :] if 409 in told else []
+    after = statuses[statuses.index(409) :] if 409 in statuses else []
     if after and not (ended.get("image") and 200 in after):
         found.append("cancel was answered 409, and the job is cancelled")
-    if not {200, 503} & {*told}:
+    if not {200, 503} & {*statuses}:
         found.append("the job is cancelled, and nobody did it")
     stages = stages_of(ended)
     current = next((name for name, stage in stages.items() if not stage.get("asset")), None)

@@ -452,7 +452,7 @@ def _(world: World) -> None:
 
 # ── Two stages, and many clips ───────────────────────────────────────────────────────────────────
 
-PICTURE, VIDEO = "runware:101@1", "google:3@2"
+IMAGE, VIDEO = "runware:101@1", "google:3@2"
 """Runware's names of the models that make a scene's image and its video."""
 
 
@@ -511,7 +511,7 @@ def _(world: World) -> None:
 
 @scenario("picture fails", "failed")
 def _(world: World) -> None:
-    world.network.arm("runware", "task_error", endpoint=PICTURE)
+    world.network.arm("runware", "task_error", endpoint=IMAGE)
     start_scene(world, **BY_RUNWARE)
 
 

@@ -255,7 +255,7 @@ class User:
     def _get_it_wrong(self) -> None:
         body = {"model_id": "veo-3.1", "prompt": "a fox"}
         key = uuid.uuid4().hex
-        somebody = self.random.choice(self.soak.users).orders[-1:]
+        orders_of_another = self.random.choice(self.soak.users).orders[-1:]
         wrongs: list[tuple[str, str, set[int], str | None, Any]] = [
             ("POST", "/v1/videos", {400}, None, body),
             ("POST", "/v1/videos", {400}, key, {"prompt": 3}),
@@ -264,8 +264,12 @@ class User:
             ("GET", "/v1/videos?cursor=nonsense", {400}, None, None),
             ("GET", f"/v1/videos/{uuid.uuid4()}", {404}, None, None),
         ]
-        if somebody and somebody[0] not in self.orders and somebody[0].job_ids:
-            theirs = f"/v1/videos/{somebody[0].job_ids[0]}"
+        if (
+            orders_of_another
+            and orders_of_another[0] not in self.orders
+            and orders_of_another[0].job_ids
+        ):
+            theirs = f"/v1/videos/{orders_of_another[0].job_ids[0]}"
             wrongs.append(("GET", theirs, {404}, None, None))
             wrongs.append(("POST", f"{theirs}/cancel", {404}, None, None))
             wrongs.append(("DELETE", theirs, {404}, None, None))

@@ -252,8 +252,8 @@ class Anything(RuleBasedStateMachine):
             body["kind"] = kind
         if ends:
             body["expires_at"] = ends.isoformat()
-        said = self._owner_says("grants", body, "available")
-        self._same("grant", said, self.model.grant(user, credits_, reference, kind, ends))
+        observed = self._call_as_owner("grants", body, "available")
+        self._same("grant", observed, self.model.grant(user, credits_, reference, kind, ends))
 
     @rule(
         user=users,
@@ -263,16 +263,16 @@ class Anything(RuleBasedStateMachine):
     )
     def refund(self, user: str, credits_: int, reference: str, kind: str) -> None:
         body = {"user_id": user, "amount": credits_, "reference": reference, "kind": kind}
-        said = self._owner_says("clawbacks", body, "available", "debt")
-        self._same("refund", said, self.model.take_back(user, credits_, reference, kind))
+        observed = self._call_as_owner("clawbacks", body, "available", "debt")
+        self._same("refund", observed, self.model.take_back(user, credits_, reference, kind))
 
     @rule(user=users, credits_=st.sampled_from([-20, 5, 20]), reference=references)
     def correct(self, user: str, credits_: int, reference: str) -> None:
         body = {"user_id": user, "amount": credits_, "reference": reference, "reason": "A mistake"}
-        said = self._owner_says("adjustments", body, "available", "debt")
-        self._same("correct", said, self.model.correct(user, credits_, reference))
+        observed = self._call_as_owner("adjustments", body, "available", "debt")
+        self._same("correct", observed, self.model.correct(user, credits_, reference))
 
-    def _owner_says(self, what: str, body: dict[str, Any], *members: str) -> tuple[object, ...]:
+    def _call_as_owner(self, what: str, body: dict[str, Any], *members: str) -> tuple[object, ...]:
         path = f"/v1/admin/{what}"
         answer = self._call(admin, "POST", path, user="admin", body=body, scope="clipmint/admin")
         if answer.status != 200:
@@ -290,9 +290,9 @@ class Anything(RuleBasedStateMachine):
             (one.kind, one.ends and one.ends.strftime("%Y-%m-%dT%H:%M:%S.000Z"))
             for one in expected.live(self.model.time)
         )
-        said = (200, lots, *(answer.body[name] for name in ("available", "held", "debt")))
+        observed = (200, lots, *(answer.body[name] for name in ("available", "held", "debt")))
         must = (200, live, live.total(), expected.held, expected.debt)
-        self._same("credits", said, must)
+        self._same("credits", observed, must)
 
     @rule(
         target=orders,
@@ -309,12 +309,12 @@ class Anything(RuleBasedStateMachine):
             body={"model_id": model_id, "prompt": f"a fox, {user}, {key}"},
             headers={"Idempotency-Key": key},
         )
-        said: tuple[object, ...] = (answer.status,)
+        observed: tuple[object, ...] = (answer.status,)
         if answer.status == 202:
             replayed = answer.headers.get("x-idempotent-replay") == "true"
-            said += (answer.body["credits_used"], answer.body["credits_remaining"], replayed)
+            observed += (answer.body["credits_used"], answer.body["credits_remaining"], replayed)
             assert self.ids.setdefault((user, key), answer.body["job_id"]) == answer.body["job_id"]
-        self._same("order", said, self.model.generate(user, key, model_id, PRICES[model_id]))
+        self._same("order", observed, self.model.generate(user, key, model_id, PRICES[model_id]))
         return (user, key) if answer.status == 202 else multiple()
 
     @rule(order=orders, own=mostly)
@@ -323,10 +323,10 @@ class Anything(RuleBasedStateMachine):
         if found := self._found(order):
             job_id, job = found
             answer = self._call(cancel, "POST", f"/v1/videos/{job_id}/cancel", user=caller)
-            said: tuple[object, ...] = (answer.status,)
+            observed: tuple[object, ...] = (answer.status,)
             if answer.status == 200:
-                said += (answer.body["credits_released"],)
-            self._same("cancel", said, self.model.cancel(job, caller))
+                observed += (answer.body["credits_released"],)
+            self._same("cancel", observed, self.model.cancel(job, caller))
 
     @rule(order=orders, own=mostly)
     def delete(self, order: Key, *, own: bool) -> None:
@@ -342,10 +342,10 @@ class Anything(RuleBasedStateMachine):
         if found := self._found(order):
             job_id, job = found
             answer = self._call(status, "GET", f"/v1/videos/{job_id}", user=caller)
-            said: tuple[object, ...] = (answer.status,)
+            observed: tuple[object, ...] = (answer.status,)
             if answer.status == 200:
-                said += (answer.body["status"], answer.body["credits_used"])
-            self._same("look", said, self.model.look(job, caller))
+                observed += (answer.body["status"], answer.body["credits_used"])
+            self._same("look", observed, self.model.look(job, caller))
 
     # ── The state machine ────────────────────────────────────────────────────────────────────────
 
@@ -355,8 +355,8 @@ class Anything(RuleBasedStateMachine):
             job_id, job = found
             self.fal.reply = reply
             moto_aws.forget_answers()  # a new process, also so that no circuit ever opens
-            said = self._state(submit, {"job_id": job_id}, "stage")
-            self._same("submit", said, self.model.submit(job, reply))
+            observed = self._state(submit, {"job_id": job_id}, "stage")
+            self._same("submit", observed, self.model.submit(job, reply))
 
     @rule(order=orders, turn=st.sampled_from([0, 1]))
     def track(self, order: Key, turn: int) -> None:
@@ -381,24 +381,24 @@ class Anything(RuleBasedStateMachine):
             job_id, job = found
             if patient and not (job.outcome or job.ended):
                 return
-            said = self._state(settle, {"job_id": job_id, "error": ""}, "status")
-            self._same("settle", said, self.model.settle(job))
+            observed = self._state(settle, {"job_id": job_id, "error": ""}, "status")
+            self._same("settle", observed, self.model.settle(job))
 
     @rule(order=orders, how=st.sampled_from(["FAILED", "TIMED_OUT", "ABORTED"]), spared=mostly)
-    def execution_dies(self, order: Key, how: str, *, spared: bool) -> None:
+    def execution_ends(self, order: Key, how: str, *, spared: bool) -> None:
         if (found := self._found(order)) and not spared:
             job_id, job = found
             event = {"source": "aws.states", "detail": {"name": job_id, "status": how}}
-            said = self._state(sweep, event, "settled")
-            self._same("execution dies", said, self.model.execution_died(job))
+            observed = self._state(sweep, event, "settled")
+            self._same("execution dies", observed, self.model.execution_ended(job))
 
     @precondition(lambda self: self.ids)
     @rule(spared=mostly)
     def sweep(self, *, spared: bool) -> None:
         if spared:
             return
-        said = self._state(sweep, SCHEDULE, "settled", "started")
-        self._same("sweep", said, self.model.sweep())
+        observed = self._state(sweep, SCHEDULE, "settled", "started")
+        self._same("sweep", observed, self.model.sweep())
         for user, account in self.model.accounts.items():
             # Its audit records what has ended of the accounts that are due in this minute.
             if ledger.account_of(user).available == len(account.credits.live(self.model.time)):
@@ -458,10 +458,10 @@ class Anything(RuleBasedStateMachine):
         if forgery == "other request" and job.sent != "yes":
             return  # the id of our request is unknown: the one in the signed webhook is believed
         result = self._webhook(job_id, request_id or str(uuid.uuid4()), forgery)
-        said: tuple[object, ...] = (result["statusCode"],)
+        observed: tuple[object, ...] = (result["statusCode"],)
         if result["statusCode"] == 200:
-            said += (json.loads(result["body"])["result"],)
-        self._same(f"webhook{forgery and ' forged'}", said, self.model.webhook(job, forgery))
+            observed += (json.loads(result["body"])["result"],)
+        self._same(f"webhook{forgery and ' forged'}", observed, self.model.webhook(job, forgery))
 
     @rule(seconds=st.sampled_from([20, 130, 300, 580, 700, 4_000, 90_000]))
     def time_passes(self, seconds: int) -> None:
@@ -471,7 +471,7 @@ class Anything(RuleBasedStateMachine):
     # ── Every step ───────────────────────────────────────────────────────────────────────────────
 
     @invariant()
-    def everybody_has_what_they_must_have(self) -> None:
+    def each_user_has_what_the_model_has(self) -> None:
         self.steps += 1
         for user, expected in self.model.accounts.items():
             account, credits_ = ledger.account_of(user), expected.credits
@@ -500,9 +500,9 @@ class Anything(RuleBasedStateMachine):
         job_id, job = self.ids.get(order), self.model.jobs.get(order)
         return (job_id, job) if job_id and job else None
 
-    def _same(self, what: str, said: tuple[object, ...], expected: tuple[object, ...]) -> None:
+    def _same(self, what: str, observed: tuple[object, ...], expected: tuple[object, ...]) -> None:
         """The response was the required one."""
-        assert said == expected, f"{what}: {said}, not {expected}"
+        assert observed == expected, f"{what}: {observed}, not {expected}"
         self.answers[f"{what}: {_kind(expected)}"] += 1
 
     def _call(self, handler: Handler, method: str, path: str, **parts: Any) -> Answer:

@@ -248,7 +248,7 @@ def twice(now: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("breakage", "said"),
+    ("breakage", "expected"),
     [
         (put_aside(ASIDE), []),
         (put_aside(None), []),
@@ -258,12 +258,12 @@ def twice(now: Any) -> None:
     ids=["it was kept", "it was declined", "nobody took it", "there was none"],
 )
 def test_paid_twice_is_right_only_where_the_job_knows_of_a_first_try(
-    breakage: Breakage, said: list[str]
+    breakage: Breakage, expected: list[str]
 ) -> None:
     now = copy.deepcopy(sound())
     twice(now)
     breakage(now)
-    assert violations(now) == said
+    assert violations(now) == expected
 
 
 def test_an_image_put_aside_is_charged_and_kept() -> None:

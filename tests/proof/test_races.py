@@ -129,11 +129,11 @@ def test_a_grant_reference_that_is_not_recorded_is_detected(
 ) -> None:
     """A deliberate mutation: a grant does not find its reference, so two can write it."""
 
-    def nobody(*_: Any, **__: Any) -> Any:
+    def never_found(*_: Any, **__: Any) -> Any:
         raise DoesNotExist
 
     monkeypatch.setattr(project_rounds, "GRANTS", 8)
-    monkeypatch.setattr(ReferenceItem, "get", nobody)
+    monkeypatch.setattr(ReferenceItem, "get", never_found)
     monkeypatch.setattr(ReferenceItem, "reference", EntryItem.reference)
     _, found = play_grants(account, "forgetful", 0.0)
     assert found
@@ -169,10 +169,10 @@ def test_a_refund_reference_that_is_not_recorded_is_detected(
 ) -> None:
     """A deliberate mutation: a refund is taken back as often as it is reported."""
 
-    def nobody(*_: Any, **__: Any) -> Any:
+    def never_found(*_: Any, **__: Any) -> Any:
         raise DoesNotExist
 
-    monkeypatch.setattr(ReferenceItem, "get", nobody)
+    monkeypatch.setattr(ReferenceItem, "get", never_found)
     monkeypatch.setattr(ReferenceItem, "reference", EntryItem.reference)
     monkeypatch.setattr(account_changes, "clawback_id", lambda _: f"CLAWBACK#{uuid.uuid4()}")
     assert any("taken back" in what for what in play_credits(account, "forgetful", 0.0)[1])

@@ -137,7 +137,7 @@ class _Context(Context):
 
 
 @dataclass(frozen=True)
-class Told:
+class CallerResponse:
     """A final response to a user."""
 
     method: str
@@ -157,7 +157,7 @@ class World:
     found: list[str] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
     users: list[str] = field(default_factory=list)
-    told: list[Told] = field(default_factory=list)
+    responses: list[CallerResponse] = field(default_factory=list)
     """The last response to each call that was repeated."""
 
     loses_events: bool = False
@@ -174,12 +174,12 @@ class World:
 
     _busy: int = 0
     _sweeps: int = 0
-    _last_told: Told | None = None
+    _last_response: CallerResponse | None = None
     _last_seen: dict[str, Snapshot] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._began = self.timeline.now()
-        self.machine = Machine(_definition(), self.timeline, self.invoke, self._execution_died)
+        self.machine = Machine(_definition(), self.timeline, self.invoke, self._execution_ended)
         self.receiver = Receiver()
         self.network = Network(self.timeline, self.settings, self._webhook, self.receiver.answer)
         self.timeline.after(SWEEP_SECONDS, self._sweep)
@@ -234,9 +234,9 @@ class World:
             answer = answer_of(self.invoke(function, event(method, path, user=user, **parts)))
         except FunctionFailed:
             answer = Answer(500, {}, {"message": "Internal Server Error"})
-        self._last_told = Told(method, path, answer)
-        said = answer.body if answer.status >= 400 else ""
-        what = f"{method} {path.partition('?')[0]}: {answer.status} {said}".rstrip()
+        self._last_response = CallerResponse(method, path, answer)
+        shown = answer.body if answer.status >= 400 else ""
+        what = f"{method} {path.partition('?')[0]}: {answer.status} {shown}".rstrip()
         self.log.append(f"{self.seconds:8.1f} {what}")
         return answer
 
@@ -252,8 +252,8 @@ class World:
             yield pause
         else:
             answer = call()
-        assert self._last_told is not None
-        self.told.append(self._last_told)
+        assert self._last_response is not None
+        self.responses.append(self._last_response)
         return answer
 
     def abort(self, job_id: str) -> None:
@@ -290,8 +290,8 @@ class World:
             self._note(memory.survivors())
             self._examine()
             raise FunctionFailed("Runtime.ExitError")
-        said = f": {error}" if error else ""
-        self.log.append(f"{self.seconds:8.1f} {function}{said}")
+        shown = f": {error}" if error else ""
+        self.log.append(f"{self.seconds:8.1f} {function}{shown}")
         if error is not None:
             raise error
         return result
@@ -302,7 +302,7 @@ class World:
             self.invoke("sweep", SCHEDULED)
         self.timeline.after(SWEEP_SECONDS, self._sweep)
 
-    def _execution_died(self, execution: Execution) -> None:
+    def _execution_ended(self, execution: Execution) -> None:
         self.log.append(
             f"{self.seconds:8.1f} execution {execution.status} {execution.error}".rstrip()
         )
@@ -310,7 +310,7 @@ class World:
             return
         detail = {"name": execution.name, "status": execution.status}
 
-        def tell() -> Script:
+        def deliver() -> Script:
             for pause in (*EVENT_RETRIES, None):
                 try:
                     self.invoke("sweep", {"source": "aws.states", "detail": detail})
@@ -320,7 +320,7 @@ class World:
                 else:
                     return
 
-        self.begin(tell(), in_seconds=1)
+        self.begin(deliver(), in_seconds=1)
 
     def _webhook(self, call: Call) -> httpx.Response:
         try:
@@ -513,10 +513,10 @@ class World:
                 for one in tries
                 if {"media_url", "cost"} & one.get("outcome", {}).keys()
             }
-            told = {orphan["request_id"] for orphan in job.get("orphans", [])}
+            recorded = {orphan["request_id"] for orphan in job.get("orphans", [])}
             # The response to our submission is lost, and no webhook arrived: we cannot know of it.
             known = job[name]["submission"].get("request_id") or submission["deliveries"]
-            if known and request_id not in made | told:
+            if known and request_id not in made | recorded:
                 yield f"{name} of job {job_id} was billed, not used, and the owner was not told"
             elif known and (found := _costs_of(job, request_id)) != [_billed_usd(submission)]:
                 yield f"{name} of job {job_id} has the costs {found} for what was billed"

@@ -23,7 +23,7 @@ _JWT = re.compile(r"eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}")
 _PRESIGNED = re.compile(r"X-Amz-(Signature|Credential|Security-Token)\W{1,6}\w{16}", re.IGNORECASE)
 _TELLING = 10
 _OF_USERS = ("ACCOUNT", "ENTRY#")
-_NOBODY = ("", "")
+_NO_JOB = ("", "")
 _SCENE_PROMPTS = ("image_prompt", "visual_prompt")
 _PROMPTS = ("prompt", "promptText", "positivePrompt")
 
@@ -44,7 +44,7 @@ class Auditor:
         """All checks for every user checked before: nothing of theirs has changed since."""
         self.check(*self._before)
 
-    def check_everybody(self) -> None:
+    def check_all(self) -> None:
         """All checks for all users, and that no job paid twice or leaked a key to the CDN.
 
         No job may be in progress: its submission might not be on its record yet.
@@ -53,7 +53,7 @@ class Auditor:
         users = {item["user_id"] for item in accounts if item["sk"].startswith(_OF_USERS)}
         assert {job["user_id"] for job in scan(self._stack, "JobsTable")} <= users
         paid = self._paid()
-        assert not paid[_NOBODY], "a provider was paid, and no job knows what became of it"
+        assert not paid[_NO_JOB], "a provider was paid, and no job knows what became of it"
         self._check(sorted(users), paid)
         for simulator in self._stack.simulators.values():
             assert not simulator.media()["authorization_seen"]
@@ -154,7 +154,7 @@ class Auditor:
                 elif submission["request_id"] in by_task:
                     paid[by_task[submission["request_id"]]] += 1
                 else:
-                    paid[given_up.get(_prompt(submission), _NOBODY)] += 1
+                    paid[given_up.get(_prompt(submission), _NO_JOB)] += 1
         return paid
 
     def _files(self) -> Iterator[tuple[str, str, str]]:
@@ -181,8 +181,8 @@ def _by_user(items: Iterable[Item]) -> defaultdict[str, list[Item]]:
 
 def _asked(job: Item, stage: Mapping[str, Any]) -> str:
     """The text that a stage must show; an image has its own prompt."""
-    picture = json.loads(stage["picture"]) if stage.get("picture") else job
-    return str(picture["prompt"])
+    order = json.loads(stage["picture"]) if stage.get("picture") else job
+    return str(order["prompt"])
 
 
 def _prompt(submission: dict[str, Any]) -> str:

@@ -149,9 +149,9 @@ def sweep(stack: RunningStack) -> dict[str, int]:
         FunctionName=stack.functions["SweepFunction"],
         Payload=json.dumps({"source": "aws.events", "detail-type": "Scheduled Event"}),
     )
-    said: dict[str, int] = json.loads(answer["Payload"].read())
-    assert "FunctionError" not in answer, said
-    return said
+    payload: dict[str, int] = json.loads(answer["Payload"].read())
+    assert "FunctionError" not in answer, payload
+    return payload
 
 
 def metric(
@@ -165,9 +165,9 @@ def metric(
     total = 0
     for line in lines:
         if f'"{name}"' in line and '"_aws"' in line:
-            said = json.loads(line)
-            if all(said.get(key) == value for key, value in dimensions.items()):
-                total += int(sum(said[name]))
+            payload = json.loads(line)
+            if all(payload.get(key) == value for key, value in dimensions.items()):
+                total += int(sum(payload[name]))
     return total
 
 

@@ -162,10 +162,10 @@ def _read_books(journal: Sequence[Item]) -> tuple[_Holds, list[str]]:
 
 
 def _balances(holds: _Holds, entry: Item) -> Iterator[str]:
-    if (said := int(entry["balance_after"])) != holds.available:
-        yield f"says {said} available after it, and it is {holds.available}"
-    if (said := int(entry["held_after"])) != holds.held:
-        yield f"says {said} held after it, and it is {holds.held}"
+    if (recorded := int(entry["balance_after"])) != holds.available:
+        yield f"says {recorded} available after it, and it is {holds.available}"
+    if (recorded := int(entry["held_after"])) != holds.held:
+        yield f"says {recorded} held after it, and it is {holds.held}"
     if holds.available < 0:
         yield f"leaves {holds.available} credits available"
     elif holds.available < sum(holds.lots.left.values()):
@@ -215,8 +215,8 @@ def _account_violations(now: Snapshot, holds: _Holds) -> Iterator[str]:
         yield f"last_sequence is {now.account['last_sequence']} of {len(now.entries)} lines"
     clips = [job.get("batch_id") is not None for job in now.jobs if job["status"] not in TERMINAL]
     for counter, open_ in (("open_jobs", clips.count(False)), ("open_clips", clips.count(True))):
-        if (said := int(now.account.get(counter) or 0)) != open_:
-            yield f"{counter} is {said}, and {open_} are open"
+        if (recorded := int(now.account.get(counter) or 0)) != open_:
+            yield f"{counter} is {recorded}, and {open_} are open"
 
 
 def _debt_and_lots(account: Item, holds: _Holds, available: int, debt: int) -> Iterator[str]:

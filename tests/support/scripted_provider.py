@@ -79,7 +79,7 @@ def scripted_providers() -> dict[str, ScriptedProvider]:
 
 
 def _next(script: Script[T], otherwise: T) -> T:
-    told = script.pop(0) if script else otherwise
-    if isinstance(told, BaseException):
-        raise told
-    return told() if callable(told) else told
+    answer = script.pop(0) if script else otherwise
+    if isinstance(answer, BaseException):
+        raise answer
+    return answer() if callable(answer) else answer

@@ -92,7 +92,7 @@ class SharedStack:
 
         auditor = Auditor(self._stack)
         try:
-            auditor.check_everybody()
+            auditor.check_all()
             auditor.check_all_logs()
         except AssertionError:
             return traceback.format_exc()

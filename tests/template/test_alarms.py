@@ -227,7 +227,7 @@ def entries() -> dict[str, str]:
 
 
 def test_every_alarm_has_an_entry_and_every_entry_an_alarm() -> None:
-    told = {
+    documented = {
         title: set(re.findall(r"`(\w+)`", text.strip().partition("\n")[0]))
         for title, text in entries().items()
     }
@@ -235,7 +235,7 @@ def test_every_alarm_has_an_entry_and_every_entry_an_alarm() -> None:
     for name, alarm in alarms().items():
         description = " ".join(alarm["AlarmDescription"].split())
         by_description.setdefault(description.rpartition("Runbook: ")[2], set()).add(name)
-    assert told == by_description
+    assert documented == by_description
 
 
 @pytest.mark.parametrize("title", entries())

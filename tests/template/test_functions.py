@@ -140,9 +140,9 @@ def test_the_xray_sdk_is_not_shipped() -> None:
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_function_gets_the_settings_it_needs_and_no_more(name: str) -> None:
-    told = environment(name)
-    assert {key: told.get(key) for key in POWERTOOLS} == POWERTOOLS
-    assert told.keys() - POWERTOOLS.keys() - {"POWERTOOLS_LOG_LEVEL", RELEASE} == set(
+    declared = environment(name)
+    assert {key: declared.get(key) for key in POWERTOOLS} == POWERTOOLS
+    assert declared.keys() - POWERTOOLS.keys() - {"POWERTOOLS_LOG_LEVEL", RELEASE} == set(
         VARIABLES[name].split()
     )
 
@@ -171,8 +171,8 @@ def test_what_the_code_reads_and_what_the_template_sets_are_the_same() -> None:
     for folder in ("shared/clipmint", "functions"):
         for path in (ROOT / folder).rglob("*.py"):
             read |= set(direct.findall(path.read_text()))
-    told = {variable for name in FUNCTIONS for variable in environment(name)} - {RELEASE}
-    assert {name for name in told if not name.startswith("POWERTOOLS_")} == read
+    declared = {variable for name in FUNCTIONS for variable in environment(name)} - {RELEASE}
+    assert {name for name in declared if not name.startswith("POWERTOOLS_")} == read
 
 
 def test_no_default_address_of_a_provider_is_in_the_template() -> None:

@@ -8,7 +8,7 @@ from clipmint.api import http_api
 from tests.support.gateway import Context, answer_of, event
 
 
-class Told(BaseModel):
+class Answer(BaseModel):
     number: int
 
 
@@ -16,7 +16,7 @@ def test_an_answer_that_is_not_as_documented_is_our_fault_and_not_the_callers() 
     app = http_api.resolver()
 
     @app.get("/v1/credits")
-    def broken() -> Told:
+    def broken() -> Answer:
         return {"number": "many"}  # type: ignore[return-value]
 
     answer = answer_of(http_api.resolve(app, event("GET", "/v1/credits"), Context()))
@@ -28,8 +28,8 @@ def test_a_parameter_that_is_not_as_documented_is_the_callers_fault() -> None:
     app = http_api.resolver()
 
     @app.get("/v1/credits")
-    def count(limit: int) -> Told:
-        return Told(number=limit)
+    def count(limit: int) -> Answer:
+        return Answer(number=limit)
 
     asked = event("GET", "/v1/credits", query={"limit": "many"})
     answer = answer_of(http_api.resolve(app, asked, Context()))

@@ -45,11 +45,11 @@ def test_the_document_in_the_repository_has_short_cells() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "shown"),
     [(0, "0"), (5.0, "5"), (1024, "1024"), (0.0123456, "0.0123"), (1.75, "1.75"), (352.6, "353")],
 )
-def test_a_number_has_as_many_digits_as_mean_something(value: float, said: str) -> None:
-    assert number(value) == said
+def test_a_number_has_as_many_digits_as_mean_something(value: float, shown: str) -> None:
+    assert number(value) == shown
 
 
 def test_the_document_names_the_computer_and_the_command() -> None:

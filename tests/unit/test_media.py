@@ -16,7 +16,7 @@ from clipmint.media.video_file import probe, thumbnail
 from tests.support.mp4 import write_mp4
 
 
-def picture(jpeg: bytes) -> Image.Image:
+def opened(jpeg: bytes) -> Image.Image:
     image = Image.open(io.BytesIO(jpeg))
     image.load()
     assert image.format == "JPEG"
@@ -42,7 +42,7 @@ def test_any_codec_that_decodes_is_playable(tmp_path: Path, codec: str, name: st
 def test_the_place_of_the_index_does_not_matter(tmp_path: Path, movflags: str) -> None:
     clip = write_mp4(tmp_path / "a.mp4", seconds=4, movflags=movflags)
     assert probe(io.BytesIO(clip)).duration_seconds == pytest.approx(4.0, abs=0.05)
-    assert picture(thumbnail(io.BytesIO(clip))).size == (320, 180)
+    assert opened(thumbnail(io.BytesIO(clip))).size == (320, 180)
 
 
 @pytest.mark.parametrize("movflags", ["", "faststart", "frag_keyframe+empty_moov"])
@@ -93,7 +93,7 @@ def test_an_end_overwritten_with_noise_does_not_pass(tmp_path: Path) -> None:
     clip = bytearray(write_mp4(tmp_path / "a.mp4", seconds=12, movflags="faststart", codec="mpeg4"))
     half = clip.index(b"mdat") + (len(clip) - clip.index(b"mdat")) // 3
     clip[half:] = b"\xa5" * (len(clip) - half)
-    assert picture(thumbnail(io.BytesIO(clip))).size == (320, 180)  # the beginning is sound
+    assert opened(thumbnail(io.BytesIO(clip))).size == (320, 180)  # the beginning is sound
     with pytest.raises(MediaInvalid):
         probe(io.BytesIO(clip))
 
@@ -117,7 +117,7 @@ def test_a_title_in_another_encoding_is_no_reason_to_refuse(tmp_path: Path) -> N
     clip = write_mp4(tmp_path / "a.mp4", seconds=1).replace(b"VideoHandler", b"Vid\xe9oHandler")
     assert b"\xe9" in clip
     assert probe(io.BytesIO(clip)).frames == 24
-    assert picture(thumbnail(io.BytesIO(clip))).size == (320, 180)
+    assert opened(thumbnail(io.BytesIO(clip))).size == (320, 180)
 
 
 @pytest.mark.parametrize("movflags", ["", "faststart", "frag_keyframe+empty_moov"])
@@ -146,7 +146,7 @@ def test_however_a_file_is_damaged_the_answer_is_facts_or_a_refusal(
 def test_a_single_frame_is_still_playable_and_shown(tmp_path: Path) -> None:
     clip = write_mp4(tmp_path / "a.mp4", seconds=1 / 24)
     assert probe(io.BytesIO(clip)).frames == 1
-    assert picture(thumbnail(io.BytesIO(clip))).size == (320, 180)
+    assert opened(thumbnail(io.BytesIO(clip))).size == (320, 180)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_a_thumbnail_fits_640_and_keeps_its_shape(
 ) -> None:
     clip = write_mp4(tmp_path / "a.mp4", seconds=1, width=size[0], height=size[1])
     jpeg = thumbnail(io.BytesIO(clip))
-    assert picture(jpeg).size == shown
+    assert opened(jpeg).size == shown
     assert len(jpeg) < 100_000
 
 
@@ -166,12 +166,12 @@ def test_a_thumbnail_shows_the_first_second_and_not_the_first_frame(tmp_path: Pa
     clip = write_mp4(tmp_path / "a.mp4", seconds=4)
 
     def brightness(at_seconds: float) -> int:
-        shown = picture(thumbnail(io.BytesIO(clip), at_seconds=at_seconds)).convert("L")
+        shown = opened(thumbnail(io.BytesIO(clip), at_seconds=at_seconds)).convert("L")
         return cast("int", shown.getpixel((160, 90)))
 
     # The clip brightens by 60 of 219 luma steps a second, which full-range JPEG stretches.
     assert brightness(1.0) - brightness(0.0) == pytest.approx(60 * 255 / 219, abs=6)
-    default = picture(thumbnail(io.BytesIO(clip))).convert("L").getpixel((160, 90))
+    default = opened(thumbnail(io.BytesIO(clip))).convert("L").getpixel((160, 90))
     assert default == pytest.approx(brightness(1.0), abs=2)
 
 

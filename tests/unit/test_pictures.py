@@ -21,7 +21,7 @@ FORMATS = sorted(TYPES)
 MANY_SCANS = 101
 
 
-def picture(width: int = 64, height: int = 48, mode: str = "RGB") -> Image.Image:
+def pixels(width: int = 64, height: int = 48, mode: str = "RGB") -> Image.Image:
     """Noise, so that no format can do without most of its bytes."""
     noise = random.Random(1).randbytes(width * height * 3)
     return Image.frombytes("RGB", (width, height), noise).convert(mode)
@@ -29,12 +29,12 @@ def picture(width: int = 64, height: int = 48, mode: str = "RGB") -> Image.Image
 
 def encoded(form: str, image: Image.Image | None = None, **options: Any) -> bytes:
     file = io.BytesIO()
-    (image or picture()).save(file, form, **options)
+    (image or pixels()).save(file, form, **options)
     return file.getvalue()
 
 
 def animated(form: str) -> bytes:
-    frames = [picture(), picture().rotate(180)]
+    frames = [pixels(), pixels().rotate(180)]
     return encoded(form, frames[0], save_all=True, append_images=frames[1:], duration=100)
 
 
@@ -83,12 +83,12 @@ def test_an_image_type_is_detected_from_its_bytes(form: str) -> None:
     ],
 )
 def test_every_variety_of_a_format_passes(form: str, mode: str, options: dict[str, Any]) -> None:
-    image = picture(mode="L").convert(mode) if mode == "I;16" else picture(mode=mode)
+    image = pixels(mode="L").convert(mode) if mode == "I;16" else pixels(mode=mode)
     assert image_file.check(encoded(form, image, **options)).content_type == TYPES[form]
 
 
 def test_a_phone_photo_of_several_parts_passes_as_jpeg() -> None:
-    parts = encoded("MPO", picture(), save_all=True, append_images=[picture(32, 32)])
+    parts = encoded("MPO", pixels(), save_all=True, append_images=[pixels(32, 32)])
     assert image_file.check(parts) == ImageFacts("image/jpeg", 64, 48)
 
 
@@ -130,7 +130,7 @@ def test_one_wrong_bit_of_a_png_is_noticed() -> None:
 @pytest.mark.parametrize("form", FORMATS)
 def test_no_damage_leads_to_any_other_error(form: str) -> None:
     chance = random.Random(7)
-    sound = encoded(form, picture(40, 30))
+    sound = encoded(form, pixels(40, 30))
     refused = 0
     for _ in range(600):
         data = bytearray(sound)
@@ -155,15 +155,15 @@ def test_an_animated_image_is_refused(form: str) -> None:
 @pytest.mark.parametrize(("width", "height"), [(15, 64), (64, 15)])
 def test_a_side_below_the_least_is_refused(form: str, width: int, height: int) -> None:
     with pytest.raises(ImageFileInvalid, match=f"{width} x {height} pixels.*at least 16"):
-        image_file.check(encoded(form, picture(width, height)))
-    assert image_file.check(encoded(form, picture(16, 16))).width == 16
+        image_file.check(encoded(form, pixels(width, height)))
+    assert image_file.check(encoded(form, pixels(16, 16))).width == 16
 
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_side_above_the_most_is_refused(form: str) -> None:
     with pytest.raises(ImageFileInvalid, match=r"8193 x 16 pixels.*at most 8192"):
-        image_file.check(encoded(form, picture(8193, 16)))
-    assert image_file.check(encoded(form, picture(8192, 16))).width == 8192
+        image_file.check(encoded(form, pixels(8193, 16)))
+    assert image_file.check(encoded(form, pixels(8192, 16))).width == 8192
 
 
 @pytest.mark.parametrize("form", FORMATS)

@@ -98,10 +98,10 @@ def test_an_attempt_that_could_leave_its_folder_is_refused(attempt: str) -> None
             key("alice", JOB, attempt)
 
 
-PICTURE_KEYS = [(upload_key, upload_prefix), (generated_key, generated_prefix)]
+IMAGE_KEYS = [(upload_key, upload_prefix), (generated_key, generated_prefix)]
 
 
-@pytest.mark.parametrize(("key", "prefix"), PICTURE_KEYS)
+@pytest.mark.parametrize(("key", "prefix"), IMAGE_KEYS)
 @given(SUBJECTS)
 def test_an_image_key_is_safe_in_a_url_and_does_not_reveal_its_user(
     key: Callable[..., str], prefix: Callable[..., str], user_id: str
@@ -113,7 +113,7 @@ def test_an_image_key_is_safe_in_a_url_and_does_not_reveal_its_user(
     assert named.startswith(prefix(user_id, JOB))
 
 
-@pytest.mark.parametrize(("key", "prefix"), PICTURE_KEYS)
+@pytest.mark.parametrize(("key", "prefix"), IMAGE_KEYS)
 @given(SUBJECTS, SUBJECTS)
 def test_no_file_of_another_user_has_an_image_keys_prefix(
     key: Callable[..., str], prefix: Callable[..., str], one: str, other: str

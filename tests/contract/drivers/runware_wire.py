@@ -43,11 +43,11 @@ def published_type(slug: str) -> dict[str, Any]:
 
 def violations(slug: str, params: dict[str, Any]) -> list[str]:
     """What the parameters of a wish violate of the model's published type."""
-    said = {**params, "model": slug, "taskType": "", "taskUUID": ""}  # the SDK sets these itself
+    stated = {**params, "model": slug, "taskType": "", "taskUUID": ""}  # the SDK sets these itself
     found = []
     for name, kind in published_type(slug).items():
         optional = get_origin(kind) is NotRequired
-        if name not in said:
+        if name not in stated:
             found += [] if optional else [f"{name} is missing"]
         elif name in params:
             plain = get_args(kind)[0] if optional else kind

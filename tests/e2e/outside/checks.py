@@ -57,8 +57,8 @@ def nothing_of_the_insides(ctx: CheckContext, response: Response, case: Case[Any
     """Neither body nor headers of an error reveal its internal cause."""
     if response.status_code < 400:
         return
-    said = [response.text, *(value for values in response.headers.values() for value in values)]
-    found = INSIDES.search("\n".join(said))
+    answered = [response.text, *(value for values in response.headers.values() for value in values)]
+    found = INSIDES.search("\n".join(answered))
     # A response may repeat what was sent, as in: there is no such model.
     if found and found[0] not in repr((case.body, case.path_parameters, case.query)):
         raise AssertionError(f"an error names {found[0]!r}")
@@ -73,9 +73,9 @@ def what_follows_the_document_is_valid(
         return
     if response.status_code != 400:
         return
-    said = response.json()
-    if said["error"] != "The request is not valid":
+    answered = response.json()
+    if answered["error"] != "The request is not valid":
         return
-    problems = said["details"].split("; ")
+    problems = answered["details"].split("; ")
     if not all(BEYOND_A_SCHEMA.match(problem) for problem in problems):
-        raise AssertionError(f"the document allows it, we do not: {said['details']}")
+        raise AssertionError(f"the document allows it, we do not: {answered['details']}")

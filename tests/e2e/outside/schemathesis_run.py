@@ -131,15 +131,15 @@ def run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
     assert report.exists(), done.stdout + done.stderr
-    said = json.loads(report.read_text())
+    summary = json.loads(report.read_text())
     return Run(
-        operations=said["operations"]["selected"],
-        tested=said["operations"]["tested"],
-        cases=said["test_cases"]["generated"],
-        failures=said["failures"],
-        errors=said["errors"],
-        phases={name: phase["status"] for name, phase in said["phases"].items()},
-        complete=said["complete"],
+        operations=summary["operations"]["selected"],
+        tested=summary["operations"]["tested"],
+        cases=summary["test_cases"]["generated"],
+        failures=summary["failures"],
+        errors=summary["errors"],
+        phases={name: phase["status"] for name, phase in summary["phases"].items()},
+        complete=summary["complete"],
         answers=_answers(folder / ANSWERS),
         output=done.stdout,
     )

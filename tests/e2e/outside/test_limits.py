@@ -88,7 +88,7 @@ def put_models(owner: Owner) -> None:
 def auditor(stack: Stack) -> Iterator[Auditor]:
     auditor = Auditor(stack)
     yield auditor
-    auditor.check_everybody()
+    auditor.check_all()
     auditor.check_all_logs()
 
 

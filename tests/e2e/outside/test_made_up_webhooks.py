@@ -70,8 +70,8 @@ def status_of(address: tuple[str, int], made: Made) -> tuple[int, bytes]:
     with socket.create_connection(address, timeout=60) as connection:
         connection.sendall("\r\n".join(head).encode("latin-1") + body)
         with connection.makefile("rb") as answer:
-            said = answer.read()
-    return int(said.split(b" ", 2)[1]), said.partition(b"\r\n\r\n")[2]
+            raw = answer.read()
+    return int(raw.split(b" ", 2)[1]), raw.partition(b"\r\n\r\n")[2]
 
 
 @pytest.mark.parametrize("model_id", ["patient-t2v", "runware-veo-3.1"])

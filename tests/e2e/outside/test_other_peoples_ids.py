@@ -23,7 +23,7 @@ from tests.support.catalog import PRICE
 from tests.support.customer import Customer
 
 DOCUMENT = json.loads((ROOT / "docs" / "openapi.json").read_text(encoding="utf-8"))
-OF_EVERYBODY = {"model_id", "image_model_id"}
+OF_ALL_USERS = {"model_id", "image_model_id"}
 """Ids in the document that belong to no user."""
 NAMES = ("job_id", "project_id", "scene_id")
 ID = re.compile(r"(_id|Id)s?$")
@@ -70,15 +70,17 @@ class Operation:
 def operations() -> Iterator[Operation]:
     schemas = DOCUMENT["components"]["schemas"]
     for path, methods in DOCUMENT["paths"].items():
-        for method, said in methods.items():
-            asked = said.get("requestBody", {}).get("content", {}).get("application/json", {})
+        for method, described in methods.items():
+            asked = described.get("requestBody", {}).get("content", {}).get("application/json", {})
             name = asked.get("schema", {}).get("$ref", "").rpartition("/")[2]
-            parameters = {(p["in"], p["name"]): p["schema"] for p in said.get("parameters", [])}
+            parameters = {
+                (p["in"], p["name"]): p["schema"] for p in described.get("parameters", [])
+            }
             yield Operation(method.upper(), path, parameters, schemas[name] if name else None)
 
 
 USERS = [operation for operation in operations() if "/admin/" not in operation.path]
-IN_PATHS = [one for one in USERS if set(one.names("path")) - OF_EVERYBODY]
+IN_PATHS = [one for one in USERS if set(one.names("path")) - OF_ALL_USERS]
 IN_QUERIES = [
     (one, name)
     for one in USERS
@@ -92,7 +94,7 @@ IN_BODIES = [
     for one in USERS
     if one.body
     for name in one.body.get("properties", {})
-    if ID.search(name) and name not in {*OF_EVERYBODY, "theme_id", "user_id"}
+    if ID.search(name) and name not in {*OF_ALL_USERS, "theme_id", "user_id"}
 ]
 
 
@@ -119,7 +121,7 @@ def belongings(stack: RunningStack, customer: Customer) -> list[Any]:
     return [*sorted(own, key=str), *ledger_items(stack, customer.user_id)]
 
 
-def said(answer: httpx.Response) -> tuple[int, dict[str, Any]]:
+def status_and_body(answer: httpx.Response) -> tuple[int, dict[str, Any]]:
     return answer.status_code, {k: v for k, v in answer.json().items() if k != "timestamp"}
 
 
@@ -144,7 +146,9 @@ def test_another_users_id_in_a_path_is_treated_as_unknown(
         answer = operation.send(eve.http, things)
         assert answer.status_code == 404, f"{operation}: {answer.text}"
         # Not even the messages differ.
-        assert said(answer) == said(operation.send(eve.http, nothing)), str(operation)
+        assert status_and_body(answer) == status_and_body(operation.send(eve.http, nothing)), str(
+            operation
+        )
     assert (belongings(stack, ada), belongings(stack, eve)) == before
     # To their owner they are all there; what deletes comes last, and the innermost first.
     for operation in sorted(
@@ -180,7 +184,7 @@ def test_another_users_id_as_a_querys_subject_is_treated_as_unknown(
         answer = operation.send(eve.http, things, query={name: things[name]})
         assert answer.status_code == 404, f"{operation}: {answer.text}"
         unknown = operation.send(eve.http, things, query={name: str(uuid.uuid4())})
-        assert said(answer) == said(unknown), str(operation)
+        assert status_and_body(answer) == status_and_body(unknown), str(operation)
 
 
 def test_another_users_id_in_a_body_is_treated_as_unknown(
@@ -199,6 +203,6 @@ def test_another_users_id_in_a_body_is_treated_as_unknown(
 
         answer = ask(theirs)
         assert answer.status_code == 404, f"{operation} {name}: {answer.text}"
-        text = json.dumps(said(ask(nobodys))).replace(nobodys, theirs)
-        assert json.dumps(said(answer)) == text, f"{operation} {name}"
+        text = json.dumps(status_and_body(ask(nobodys))).replace(nobodys, theirs)
+        assert json.dumps(status_and_body(answer)) == text, f"{operation} {name}"
     assert (belongings(stack, ada), belongings(stack, eve)) == before

@@ -87,7 +87,7 @@ def read(url: str) -> httpx.Response:
         return http.get(url)
 
 
-def picture_at(url: str) -> Image.Image:
+def image_at(url: str) -> Image.Image:
     answer = read(url)
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "image/png"
@@ -108,10 +108,10 @@ def first_frame_of(url: str, size: tuple[int, int]) -> Image.Image:
     return first
 
 
-def colours(picture: Image.Image) -> list[float]:
+def colours(rendered: Image.Image) -> list[float]:
     """The mean colour of a strip in which the simulators write nothing."""
-    width, height = picture.size
-    return ImageStat.Stat(picture.crop((0, height // 8, width, height // 4))).mean
+    width, height = rendered.size
+    return ImageStat.Stat(rendered.crop((0, height // 8, width, height // 4))).mean
 
 
 def way(stack: RunningStack, job_id: str) -> list[str]:
@@ -157,13 +157,13 @@ def test_a_scene_becomes_a_public_image_and_then_the_video_that_starts_with_it(
 
     assert seen["image_url"].startswith(f"{stack.images_url}/generated_images/")
     assert ada.user_id not in seen["image_url"]
-    picture = picture_at(seen["image_url"])
-    assert picture.width / picture.height == pytest.approx(9 / 16, rel=0.04)
+    rendered = image_at(seen["image_url"])
+    assert rendered.width / rendered.height == pytest.approx(9 / 16, rel=0.04)
     (ordered,) = submissions(stack, job_id, "video")
     assert (ordered["endpoint"], ordered["input"]["image_url"]) == (I2V, seen["image_url"])
     first = first_frame_of(seen["video_url"], (720, 1280))
     # The provider fetched it: no other image has these colours, which follow from its prompt.
-    assert colours(first) == pytest.approx(colours(picture), abs=8)
+    assert colours(first) == pytest.approx(colours(rendered), abs=8)
 
     scene = ada.scene(project_id, scene_id)
     assert (scene["status"], scene["job_id"], scene["progress"]) == ("completed", job_id, 100)
@@ -194,7 +194,7 @@ def test_a_scene_that_names_no_models_is_made_by_runway_from_its_reference_image
     (moved,) = submissions(stack, job_id, "video")
     assert (moved["endpoint"], moved["input"]["ratio"]) == ("image_to_video/gen4_turbo", "720:1280")
     assert seen["image_url"] in str(moved["input"]["promptImage"])
-    assert picture_at(seen["image_url"]).size == (1080, 1920)
+    assert image_at(seen["image_url"]).size == (1080, 1920)
 
 
 def test_every_step_is_visible_to_a_poll_at_the_right_moment(
@@ -242,7 +242,7 @@ def test_when_a_video_fails_the_image_is_kept_and_the_next_call_starts_from_it(
     assert entries(ada) == ONLY_THE_IMAGE
     scene = ada.scene(project_id, scene_id)
     assert (scene["status"], scene["image_url"]) == ("failed", seen["image_url"])
-    picture_at(seen["image_url"])
+    image_at(seen["image_url"])
 
     again = ada.post_scene(scene_id, **BY_WEBHOOK)
     assert again.json()["prices"] == {"generate_scene": VIDEO}
@@ -295,7 +295,7 @@ def test_deleting_the_job_deletes_its_public_image(stack: RunningStack, ada: Cus
     project_id, scene_id = new_scene(ada)
     job_id = ada.render(scene_id, **BY_WEBHOOK)
     seen, _ = watch(ada, job_id)
-    picture_at(seen["image_url"])
+    image_at(seen["image_url"])
     assert ada.http.delete(f"/v1/videos/{job_id}").status_code == 204
     assert read(seen["image_url"]).status_code == 403
     assert files_of(stack, job_id) == []
@@ -399,7 +399,7 @@ def test_a_video_declined_twice_is_given_up_with_one_image_charged(
         ("release", "video"),
     ]
     assert ada.credits() == {"available": 2 * VIDEO, "held": 0}
-    picture_at(seen["image_url"])
+    image_at(seen["image_url"])
 
 
 def test_the_first_image_is_kept_if_the_second_cannot_be_made(
@@ -416,7 +416,7 @@ def test_the_first_image_is_kept_if_the_second_cannot_be_made(
     assert entries(ada) == ONLY_THE_IMAGE
     (first,) = job_item(stack, job_id)["image"]["earlier"]
     assert seen["image_url"] == f"{stack.images_url}/{first['asset']['key']}"
-    picture_at(seen["image_url"])
+    image_at(seen["image_url"])
 
 
 # ── Lost and found ───────────────────────────────────────────────────────────────────────────────
@@ -435,7 +435,7 @@ def abort(stack: RunningStack, job_id: str) -> None:
     stack.boto3("stepfunctions").stop_execution(executionArn=stack.execution_arn(job_id))
 
 
-def assert_the_picture_alone_is_charged(
+def assert_only_the_image_is_charged(
     stack: RunningStack, customer: Customer, job_id: str, code: str
 ) -> None:
     ended = customer.until_ended(job_id)
@@ -450,7 +450,7 @@ def test_a_scene_aborted_between_its_stages_is_settled_by_the_event(
 ) -> None:
     job_id = between_the_stages(stack, ada)
     abort(stack, job_id)
-    assert_the_picture_alone_is_charged(stack, ada, job_id, "INTERNAL")
+    assert_only_the_image_is_charged(stack, ada, job_id, "INTERNAL")
 
 
 @pytest.mark.alone
@@ -465,4 +465,4 @@ def test_a_scene_aborted_between_its_stages_without_an_event_ends_with_the_sweep
         assert ada.video(job_id)["status"] == "processing"
         pass_the_deadline(stack, job_id)
         sweep(stack)
-        assert_the_picture_alone_is_charged(stack, ada, job_id, "DEADLINE_EXCEEDED")
+        assert_only_the_image_is_charged(stack, ada, job_id, "DEADLINE_EXCEEDED")

@@ -122,8 +122,8 @@ def test_each_provider_makes_what_was_asked_for_and_is_paid_once(
 
     body = httpx.get(ended["video_url"], trust_env=False).content
     with av.open(io.BytesIO(body), mode="r") as file:
-        picture = file.streams.video[0].codec_context
-        assert (picture.name, picture.width, picture.height) == ("h264", *wish.size)
+        track = file.streams.video[0].codec_context
+        assert (track.name, track.width, track.height) == ("h264", *wish.size)
         assert bool(file.streams.audio) == wish.sound
         assert file.duration is not None
         seconds = wish.order["settings"]["duration"]
@@ -257,7 +257,7 @@ def test_an_unverified_webhook_about_a_runware_task_changes_nothing(
     job_id = ada.order(**UNWATCHED)
     before = until_tracked(stack, job_id)
     (paid,) = submissions(stack, job_id)
-    lie = {
+    forged = {
         "taskType": "videoInference",
         "taskUUID": paid["request_id"],
         "status": "success",
@@ -266,11 +266,11 @@ def test_an_unverified_webhook_about_a_runware_task_changes_nothing(
     path = paid["webhook_url"]
     # A sender that knows the secret URL is not believed either: Runware itself reports the task as
     # running.
-    said = httpx.post(path, json=lie, trust_env=False, timeout=60)
-    assert (said.status_code, said.json()["result"]) == (200, "ignored")
+    answer = httpx.post(path, json=forged, trust_env=False, timeout=60)
+    assert (answer.status_code, answer.json()["result"]) == (200, "ignored")
     wrong = f"{path[:-4]}{'aaaa' if path[-4:] != 'aaaa' else 'bbbb'}"
-    assert httpx.post(wrong, json=lie, trust_env=False, timeout=60).status_code == 404
-    foreign = lie | {"taskUUID": "11111111-2222-4333-8444-555555555555"}
+    assert httpx.post(wrong, json=forged, trust_env=False, timeout=60).status_code == 404
+    foreign = forged | {"taskUUID": "11111111-2222-4333-8444-555555555555"}
     assert httpx.post(path, json=foreign, trust_env=False, timeout=60).status_code == 401
     assert job_item(stack, job_id) == before
     assert ada.until_ended(job_id)["status"] == "completed"

@@ -207,7 +207,7 @@ def test_an_impossible_upload_url_is_refused_without_a_call_of_s3(
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "reason"),
     [
         (b"<html>", "PNG, JPEG and WebP are accepted"),
         (encoded()[:-20], "damaged or incomplete"),
@@ -216,14 +216,14 @@ def test_an_impossible_upload_url_is_refused_without_a_call_of_s3(
     ],
 )
 def test_what_is_not_an_image_is_refused_by_name_and_may_be_posted_again(
-    aws: Aws, data: bytes, said: str
+    aws: Aws, data: bytes, reason: str
 ) -> None:
     url = uploaded(aws, data)
     for _ in range(2):
         with pytest.raises(ImageInvalid) as refused:
             uploads.require_usable(ADA, [url])
         assert str(refused.value.details).startswith(f"{url}: ")
-        assert said in str(refused.value.details)
+        assert reason in str(refused.value.details)
         assert notes(aws) == []
     put(aws, url.removeprefix(f"{IMAGES_URL}/"), encoded())
     uploads.require_usable(ADA, [url])

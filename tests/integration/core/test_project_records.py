@@ -44,7 +44,7 @@ from tests.support.moto_aws import IMAGES_BUCKET, Aws, client_of, hooked
 
 USER = "user-1"
 FAILED = Verdict(JobStatus.FAILED, FailureCode.PROVIDER_ERROR)
-PICTURE = "https://example.com/picture.png"
+IMAGE_URL = "https://example.com/picture.png"
 
 
 @pytest.fixture(autouse=True)
@@ -100,17 +100,17 @@ def test_a_project_is_read_as_it_was_created_its_scenes_in_order() -> None:
     whole = NewScene(
         image_prompt="a fox",
         visual_prompt="it runs",
-        product_reference_image_url=PICTURE,
+        product_reference_image_url=IMAGE_URL,
         duration=8,
-        first_frame=PICTURE,
-        last_frame=PICTURE,
-        image_url=PICTURE,
+        first_frame=IMAGE_URL,
+        last_frame=IMAGE_URL,
+        image_url=IMAGE_URL,
         model_id="veo-3.1",
     )
     asked = NewProject(
         name="Foxes",
         resolution="960:960",
-        image_url=PICTURE,
+        image_url=IMAGE_URL,
         scenes=[whole, NewScene(), *(NewScene(image_prompt=str(n)) for n in range(48))],
     )
     project, scenes = project_store.create(USER, asked)
@@ -118,7 +118,7 @@ def test_a_project_is_read_as_it_was_created_its_scenes_in_order() -> None:
     assert project == project_store.get(USER, project.project_id)
     assert project.scene_ids == tuple(scene.scene_id for scene in scenes)
     assert [scene.image_prompt for scene in scenes] == ["a fox", None, *map(str, range(48))]
-    assert (project.name, project.resolution, project.image_url) == ("Foxes", "960:960", PICTURE)
+    assert (project.name, project.resolution, project.image_url) == ("Foxes", "960:960", IMAGE_URL)
     assert (
         NewScene.model_validate({name: getattr(scenes[0], name) for name in whole.model_dump()})
         == whole
@@ -169,7 +169,7 @@ def test_a_scene_is_found_in_whichever_project_it_is() -> None:
 
 
 def test_a_change_changes_what_it_names_and_null_clears() -> None:
-    asked = NewProject(name="Foxes", resolution="960:960", image_url=PICTURE)
+    asked = NewProject(name="Foxes", resolution="960:960", image_url=IMAGE_URL)
     project, _ = project_store.create(USER, asked)
 
     def changed(body: dict[str, Any]) -> Project:
@@ -289,11 +289,11 @@ def test_a_deleted_project_leaves_nothing_but_its_jobs(account: Aws) -> None:
 
 
 @pytest.mark.parametrize("told_by", ["its render", "the list of jobs"])
-def test_a_project_is_not_deleted_while_a_job_of_it_runs(told_by: str, account: Aws) -> None:
+def test_a_project_is_not_deleted_while_a_job_of_it_runs(known_by: str, account: Aws) -> None:
     project = project_of("a fox", "a hen")
     fox, hen = project.scene_ids
     key = upload(project)
-    if told_by == "its render":
+    if known_by == "its render":
         job = open_job()
         project = render(project, fox, job.job_id)
     else:

@@ -122,18 +122,18 @@ def fresh_token_per_attempt(stack: Stack) -> Any:
     """Each attempt of a task has a token of its own."""
     mark = uuid.uuid4().hex
     retry = [{"ErrorEquals": ["States.Timeout"], "IntervalSeconds": 1, "MaxAttempts": 1}]
-    wait = task(stack, said_token(mark), callback=True, TimeoutSeconds=1, Retry=retry)
+    wait = task(stack, logged_token(mark), callback=True, TimeoutSeconds=1, Retry=retry)
     run(stack, {"Wait": wait})
-    tokens = tokens_said(stack, mark)
+    tokens = logged_tokens(stack, mark)
     return len(tokens), len(set(tokens))
 
 
-def said_token(mark: str) -> Any:
+def logged_token(mark: str) -> Any:
     """A wish that prints its token behind a mark."""
     return {"do": "shout", "words": f"{{% '{mark} ' & $states.context.Task.Token %}}"}
 
 
-def tokens_said(stack: Stack, mark: str) -> list[str]:
+def logged_tokens(stack: Stack, mark: str) -> list[str]:
     lines = [line for line in stack.logs("Act") if line.startswith(mark)]
     return [line.split()[1] for line in lines]
 
@@ -229,8 +229,8 @@ def start_again(stack: Stack, first: Any, second: Any) -> Any:
 def spent_token(stack: Stack) -> Any:
     """A token that timed out answers TaskTimedOut."""
     mark = uuid.uuid4().hex
-    run(stack, {"Wait": task(stack, said_token(mark), callback=True, TimeoutSeconds=1)})
-    return code_of_success(stack, tokens_said(stack, mark)[0], "{}")
+    run(stack, {"Wait": task(stack, logged_token(mark), callback=True, TimeoutSeconds=1)})
+    return code_of_success(stack, logged_tokens(stack, mark)[0], "{}")
 
 
 def invented_token(stack: Stack) -> Any:

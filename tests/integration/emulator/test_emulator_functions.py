@@ -157,8 +157,8 @@ def test_the_journal_holds_each_call_of_an_invocation(stack: Stack) -> None:
 
 def test_a_planned_crash_strikes_after_the_call_it_names_and_once(stack: Stack) -> None:
     stack.crash("Act", "PutItem", nth=2)
-    died = act(stack, {"do": "write", "id": "crash-test"})
-    assert died["errorType"] == "Runtime.ExitError"
+    crashed = act(stack, {"do": "write", "id": "crash-test"})
+    assert crashed["errorType"] == "Runtime.ExitError"
     assert stack.planned_crashes() == 0
     (invocation,) = stack.invocations(about="crash-test")
     assert not invocation.ended

@@ -18,7 +18,7 @@ from local.stack import Stack
 TYPE = "image/png"
 FIXED = {"Content-Type": TYPE, "Cache-Control": "no-cache"}
 LARGEST = 1_000
-PICTURE = b"not really a picture"
+IMAGE = b"not really a picture"
 
 
 def form(stack: Stack, *, seconds: int = 60) -> tuple[str, dict[str, str]]:
@@ -36,7 +36,7 @@ def form(stack: Stack, *, seconds: int = 60) -> tuple[str, dict[str, str]]:
     return made["url"], made["fields"]
 
 
-def post(url: str, fields: Mapping[str, str], data: bytes = PICTURE) -> tuple[int, str]:
+def post(url: str, fields: Mapping[str, str], data: bytes = IMAGE) -> tuple[int, str]:
     """The status of a posted form, and the code and message of S3's refusal."""
     with httpx.Client(trust_env=False, timeout=60) as http:
         answer = http.post(url, data=fields, files={"file": ("a.png", data, TYPE)})
@@ -53,30 +53,30 @@ def test_a_posted_image_is_read_where_iam_is_not_enforced(stack: Stack) -> None:
     url, fields = form(stack)
     assert post(url, fields) == (204, "")
     answer = read(stack.images_url, fields["key"])
-    assert (answer.status_code, answer.content) == (200, PICTURE)
+    assert (answer.status_code, answer.content) == (200, IMAGE)
 
 
 def test_a_posted_image_is_read_through_the_distribution(guarded: Stack) -> None:
     url, fields = form(guarded)
     assert post(url, fields) == (204, "")
     answer = read(guarded.images_url, fields["key"])
-    assert (answer.status_code, answer.content) == (200, PICTURE)
+    assert (answer.status_code, answer.content) == (200, IMAGE)
     assert answer.headers["content-type"] == TYPE
     assert answer.headers["cache-control"] == "no-cache"
     # From the header policy that the template names.
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert "max-age" in answer.headers["strict-transport-security"]
     head = read(guarded.images_url, fields["key"], "HEAD")
-    assert (head.status_code, head.headers["content-length"]) == (200, str(len(PICTURE)))
+    assert (head.status_code, head.headers["content-length"]) == (200, str(len(IMAGE)))
     unchanged = read(guarded.images_url, fields["key"], **{"If-None-Match": answer.headers["etag"]})
     assert unchanged.status_code == 304
 
 
 @pytest.mark.parametrize("length", [0, LARGEST + 1])
 def test_a_file_of_a_wrong_size_is_refused(guarded: Stack, length: int) -> None:
-    status, said = post(*form(guarded), bytes(length))
+    status, message = post(*form(guarded), bytes(length))
     code = "EntityTooLarge" if length else "EntityTooSmall"
-    assert (status, said.split()[0]) == (400, code)
+    assert (status, message.split()[0]) == (400, code)
 
 
 @pytest.mark.parametrize("length", [1, LARGEST])
@@ -94,9 +94,9 @@ def test_the_smallest_and_the_largest_file_are_taken(guarded: Stack, length: int
 )
 def test_a_changed_form_is_refused(guarded: Stack, changes: dict[str, str], problem: str) -> None:
     url, fields = form(guarded)
-    status, said = post(url, fields | changes)
+    status, message = post(url, fields | changes)
     assert status == 403
-    assert said.startswith(f"AccessDenied Invalid according to Policy: {problem}")
+    assert message.startswith(f"AccessDenied Invalid according to Policy: {problem}")
     assert read(guarded.images_url, fields["key"]).status_code == 403
 
 
@@ -107,15 +107,15 @@ def test_a_form_that_leaves_its_type_out_is_refused(guarded: Stack) -> None:
 
 
 def test_a_form_expires(guarded: Stack) -> None:
-    status, said = post(*form(guarded, seconds=-1))
-    assert (status, said) == (403, "AccessDenied Invalid according to Policy: Policy expired.")
+    status, message = post(*form(guarded, seconds=-1))
+    assert (status, message) == (403, "AccessDenied Invalid according to Policy: Policy expired.")
 
 
 def test_a_forged_form_is_refused(guarded: Stack) -> None:
     url, fields = form(guarded)
     _, others = form(guarded)
-    status, said = post(url, fields | {"policy": others["policy"], "key": others["key"]})
-    assert (status, said.split()[0]) == (403, "SignatureDoesNotMatch")
+    status, message = post(url, fields | {"policy": others["policy"], "key": others["key"]})
+    assert (status, message.split()[0]) == (403, "SignatureDoesNotMatch")
 
 
 def test_no_client_reads_or_writes_the_bucket_directly(guarded: Stack) -> None:

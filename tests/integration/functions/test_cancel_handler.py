@@ -81,8 +81,12 @@ def test_a_job_in_the_providers_queue_is_withdrawn_and_its_execution_ended(
     assert cancel(call, job).status == 200
     assert is_free(job)
     assert provider.cancelled == [HANDLE]
-    [(token, told)] = aws.executions.responses
-    assert (token, told["error"], told["cause"]) == ("task-token", "GenerationFailed", "CANCELLED")
+    [(token, callback)] = aws.executions.responses
+    assert (token, callback["error"], callback["cause"]) == (
+        "task-token",
+        "GenerationFailed",
+        "CANCELLED",
+    )
 
 
 def test_a_job_the_provider_has_begun_runs_on(call: Caller, provider: ScriptedProvider) -> None:

@@ -29,7 +29,7 @@ from tests.support.jobs import assert_adds_up, begin_sending, journal
 from tests.support.moto_aws import BUCKET, IMAGES_BUCKET, IMAGES_URL, Aws
 from tests.support.scripted_provider import ScriptedProvider
 
-USER, STRANGER = "user-1", "user-2"
+USER, OTHER_USER = "user-1", "user-2"
 FOX = {"model_id": "veo-3.1", "prompt": "a fox in the snow", "settings": {"duration": 4}}
 APP_MODEL = "0f8b6c2e-5d1a-4c3b-9e7f-1a2b3c4d5e6f"
 FRAMES = {"first_frame": "https://example.com/1.png", "last_frame": "https://example.com/2.png"}
@@ -164,8 +164,8 @@ def test_what_is_refused_holds_nothing(
 
 
 def test_insufficient_credits_are_told_as_in_the_document(call: Caller) -> None:
-    grants.grant(STRANGER, 2, "purchase-2")
-    call.user = STRANGER
+    grants.grant(OTHER_USER, 2, "purchase-2")
+    call.user = OTHER_USER
     answer = start(call)
     assert error_of(answer) == (402, "INSUFFICIENT_CREDITS")
     assert answer.body["error"] == "Insufficient credits"
@@ -218,7 +218,7 @@ def test_jobs_are_listed_by_offset_and_deleted(call: Caller) -> None:
     assert listed(user_id=USER) == ids[::-1]
     assert listed(limit="1", offset="1") == [ids[1]]
     assert listed(offset="3") == []
-    refused = call("GET", "/functions/v1/get-video-jobs", query={"user_id": STRANGER})
+    refused = call("GET", "/functions/v1/get-video-jobs", query={"user_id": OTHER_USER})
     assert error_of(refused) == (403, "USER_MISMATCH")
     running = call("POST", "/functions/v1/delete-video-job", body={"job_id": ids[0]})
     assert error_of(running) == (409, "JOB_RUNNING")
@@ -346,15 +346,15 @@ def test_a_task_is_cancelled_and_then_has_failed(call: Caller) -> None:
 
 
 def test_foreign_scenes_and_tasks_are_unknown(call: Caller) -> None:
-    [scene_id] = project_with(drawn(), user=STRANGER).scene_ids
+    [scene_id] = project_with(drawn(), user=OTHER_USER).scene_ids
     assert error_of(generate_scene(call, scene_id)) == (404, "SCENE_NOT_FOUND")
     assert error_of(generate_scene(call, "no-uuid")) == (404, "SCENE_NOT_FOUND")
     [mine] = project_with(drawn()).scene_ids
     task_id = generate_scene(call, mine).body["task_id"]
-    stranger = Caller(app.handler, user=STRANGER, context=call.context)
-    assert error_of(task(stranger, task_id)) == (404, "JOB_NOT_FOUND")
-    assert error_of(task(stranger, task_id, "DELETE")) == (404, "JOB_NOT_FOUND")
-    body = {"scene_id": mine, "user_id": STRANGER}
+    other_user = Caller(app.handler, user=OTHER_USER, context=call.context)
+    assert error_of(task(other_user, task_id)) == (404, "JOB_NOT_FOUND")
+    assert error_of(task(other_user, task_id, "DELETE")) == (404, "JOB_NOT_FOUND")
+    body = {"scene_id": mine, "user_id": OTHER_USER}
     assert error_of(call("POST", "/api/video/generate", body=body)) == (403, "USER_MISMATCH")
 
 
@@ -413,7 +413,7 @@ def test_the_clips_of_a_project_are_made(call: Caller, hands: Clock) -> None:
 
 def test_errors_of_clips_say_so(call: Caller) -> None:
     for name in ("generate-clips", "check-clips-status"):
-        foreign = project_with(framed(), user=STRANGER)
+        foreign = project_with(framed(), user=OTHER_USER)
         answer = clips(call, name, foreign.project_id)
         assert answer.status == 404
         assert answer.body["success"] is False
@@ -527,12 +527,12 @@ def test_a_form_that_is_not_one_image_is_refused(call: Caller, parts: dict[str, 
 
 
 def test_a_foreign_project_or_generation_is_unknown(call: Caller) -> None:
-    foreign = project_with(user=STRANGER)
+    foreign = project_with(user=OTHER_USER)
     for project_id in (foreign.project_id, "no-uuid"):
         assert error_of(from_image(call, project_id)) == (404, "PROJECT_NOT_FOUND")
     generation_id = from_image(call, upload(call).body["projectId"]).body["generationId"]
-    stranger = Caller(app.handler, user=STRANGER)
-    answer = stranger("GET", f"/api/videos/status/{generation_id}")
+    other_user = Caller(app.handler, user=OTHER_USER)
+    answer = other_user("GET", f"/api/videos/status/{generation_id}")
     assert error_of(answer) == (404, "JOB_NOT_FOUND")
 
 

@@ -419,10 +419,10 @@ def test_what_the_catalog_does_not_have_is_refused(
     refusal: tuple[int, str, str | None],
 ) -> None:
     answer = call("POST", path, body=FOX | change, headers={"Idempotency-Key": "key-1"})
-    status, code, said = refusal
+    status, code, details = refusal
     assert (answer.status, answer.code) == (status, code)
-    if said:
-        assert said in answer.body["details"]
+    if details:
+        assert details in answer.body["details"]
     assert untouched(aws)
 
 

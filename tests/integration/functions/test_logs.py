@@ -100,8 +100,8 @@ def test_at_debug_no_line_has_a_key_a_token_or_a_prompt(
     grants.grant("user-1", 100, "purchase-1")
     secrets = one_generation(aws, fal, "key-1")
     logging.getLogger("some.module").debug("is logged")
-    told = capfd.readouterr()
-    everything = "\n".join([*log.lines, told.out, told.err])
+    printed = capfd.readouterr()
+    everything = "\n".join([*log.lines, printed.out, printed.err])
     for logged in ("some.module: is logged", "webhook rejected", "job ended", "SubmissionAccepted"):
         assert logged in everything
     assert [secret for secret in secrets if secret in everything] == []
@@ -128,8 +128,8 @@ def test_a_failure_between_is_logged_without_them_too(
     registry.forget()
     with pytest.raises(ProviderBusy):
         submit({"job_id": answer.body["job_id"]}, Context())
-    told = capfd.readouterr()
-    everything = "\n".join([*log.lines, told.out, told.err])
+    printed = capfd.readouterr()
+    everything = "\n".join([*log.lines, printed.out, printed.err])
     assert "unexpected error" in everything
     assert "execution not started" in everything
     assert "submission not accepted" in everything

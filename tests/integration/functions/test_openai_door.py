@@ -25,7 +25,7 @@ from tests.support.jobs import assert_adds_up, begin_sending
 from tests.support.moto_aws import IMAGES_BUCKET, IMAGES_URL, Aws
 from tests.support.scripted_provider import ScriptedProvider
 
-USER, STRANGER = "user-1", "user-2"
+USER, OTHER_USER = "user-1", "user-2"
 FOX = {"model": "veo-3.1", "prompt": "a fox in the snow", "seconds": "4", "size": "1280x720"}
 VIDEOS = "/openai/v1/videos"
 
@@ -226,7 +226,7 @@ def test_errors_have_this_protocols_types(call: Caller, monkeypatch: pytest.Monk
     def kind(answer: Answer) -> tuple[int, str]:
         return answer.status, answer.body["error"]["type"]
 
-    call.user = STRANGER
+    call.user = OTHER_USER
     assert kind(create(call)) == (402, "insufficient_quota")
     assert kind(call("GET", f"{VIDEOS}/no-such")) == (404, "invalid_request_error")
     assert kind(call("POST", VIDEOS, body="{")) == (400, "invalid_request_error")
@@ -285,11 +285,11 @@ def test_videos_are_listed_page_by_page_and_deleted(call: Caller, hands: Clock) 
 
 def test_foreign_videos_are_unknown(call: Caller) -> None:
     video_id = create(call).body["id"]
-    stranger = Caller(app.handler, user=STRANGER)
+    other_user = Caller(app.handler, user=OTHER_USER)
     for method, path in (("GET", ""), ("DELETE", ""), ("GET", "/content")):
-        answer = stranger(method, f"{VIDEOS}/{video_id}{path}")
+        answer = other_user(method, f"{VIDEOS}/{video_id}{path}")
         assert error_of(answer)[:2] == (404, "job_not_found")
-    answer = stranger("GET", VIDEOS, query={"after": video_id})
+    answer = other_user("GET", VIDEOS, query={"after": video_id})
     assert error_of(answer)[:2] == (404, "job_not_found")
 
 

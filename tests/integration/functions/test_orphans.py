@@ -54,25 +54,25 @@ def sent(provider: str = "fal", **changes: Any) -> Job:
 
 
 @pytest.fixture
-def rung(capsys: pytest.CaptureFixture[str]) -> Callable[[], list[tuple[float, float]]]:
+def alarms(capsys: pytest.CaptureFixture[str]) -> Callable[[], list[tuple[float, float]]]:
     """Orphans counted since the last time, and what they cost."""
 
     def since() -> list[tuple[float, float]]:
         lines = [line for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
-        said = [json.loads(line) for line in lines if '"PaidOrphan"' in line]
-        return [(line["PaidOrphan"][0], line["PaidOrphanCredits"][0]) for line in said]
+        metrics = [json.loads(line) for line in lines if '"PaidOrphan"' in line]
+        return [(line["PaidOrphan"][0], line["PaidOrphanCredits"][0]) for line in metrics]
 
     return since
 
 
-Rung = Callable[[], list[tuple[float, float]]]
+Alarms = Callable[[], list[tuple[float, float]]]
 
 
 @pytest.mark.parametrize("name", ["fal", "runware"])
 def test_a_video_finished_after_the_job_ended_is_reported_once(
     aws: Aws,
     providers: dict[str, ScriptedProvider],
-    rung: Rung,
+    alarms: Alarms,
     caplog: pytest.LogCaptureFixture,
     name: str,
 ) -> None:
@@ -81,7 +81,7 @@ def test_a_video_finished_after_the_job_ended_is_reported_once(
     item = aws.job_item(job.job_id)
     results = [deliver(job, providers[name], VIDEO) for _ in range(3)]
     assert results == ["late", "duplicate", "duplicate"]
-    assert rung() == [(1, 32)]
+    assert alarms() == [(1, 32)]
     [orphan] = as_stored(job).orphans
     request_id = TASK_ID if name == "runware" else HANDLE.request_id
     assert (orphan.stage, orphan.provider, orphan.credits) == ("video", name, 32)
@@ -99,7 +99,7 @@ def test_a_video_finished_after_the_job_ended_is_reported_once(
 
 @pytest.mark.parametrize("name", ["fal", "runware"])
 def test_a_video_finished_while_the_job_is_ending_is_reported_too(
-    aws: Aws, providers: dict[str, ScriptedProvider], rung: Rung, name: str
+    aws: Aws, providers: dict[str, ScriptedProvider], alarms: Alarms, name: str
 ) -> None:
     job = sent(name)
     job_store.record_outcome(job.job_id, "video", Failed(FailureCode.DEADLINE_EXCEEDED))
@@ -107,24 +107,24 @@ def test_a_video_finished_while_the_job_is_ending_is_reported_too(
     assert as_stored(job).stages[0].outcome == Failed(FailureCode.DEADLINE_EXCEEDED)
     settle({"job_id": job.job_id, "error": "GenerationFailed"}, Context())
     assert deliver(job, providers[name], VIDEO) == "duplicate"
-    assert rung() == [(1, 32)]
+    assert alarms() == [(1, 32)]
     assert len(as_stored(job).orphans) == 1
 
 
 @pytest.mark.parametrize("name", ["fal", "runware"])
 @pytest.mark.parametrize("outcome", [Failed(FailureCode.PROVIDER_ERROR), Running()])
 def test_what_failed_or_goes_on_is_no_orphan(
-    aws: Aws, providers: dict[str, ScriptedProvider], rung: Rung, name: str, outcome: Any
+    aws: Aws, providers: dict[str, ScriptedProvider], alarms: Alarms, name: str, outcome: Any
 ) -> None:
     job = sent(name)
     holds.settle(job.job_id, lambda _: GIVEN_UP)
     deliver(job, providers[name], outcome)
-    assert (rung(), as_stored(job).orphans) == ([], ())
+    assert (alarms(), as_stored(job).orphans) == ([], ())
 
 
 @pytest.mark.parametrize("name", ["fal", "runware"])
 def test_the_video_of_a_completed_job_is_no_orphan(
-    aws: Aws, providers: dict[str, ScriptedProvider], rung: Rung, name: str
+    aws: Aws, providers: dict[str, ScriptedProvider], alarms: Alarms, name: str
 ) -> None:
     job = sent(name)
     assert deliver(job, providers[name], VIDEO) == "accepted"
@@ -133,11 +133,11 @@ def test_the_video_of_a_completed_job_is_no_orphan(
     polls = len(providers[name].polled)
     assert deliver(job, providers[name], VIDEO) == "duplicate"
     assert len(providers[name].polled) == polls
-    assert (rung(), as_stored(job).orphans) == ([], ())
+    assert (alarms(), as_stored(job).orphans) == ([], ())
 
 
 def test_a_delivery_that_crashed_before_its_write_is_recorded_by_the_next(
-    provider: ScriptedWebhookSender, rung: Rung
+    provider: ScriptedWebhookSender, alarms: Alarms
 ) -> None:
     job = sent()
     holds.settle(job.job_id, lambda _: GIVEN_UP)
@@ -152,15 +152,15 @@ def test_a_delivery_that_crashed_before_its_write_is_recorded_by_the_next(
     ):
         deliver(job, provider, VIDEO)
     assert deliver(job, provider, VIDEO) == "late"
-    assert rung() == [(1, 32)] * 2, "rather twice than never"
+    assert alarms() == [(1, 32)] * 2, "rather twice than never"
     assert len(as_stored(job).orphans) == 1
 
 
-def test_a_recorded_orphan_raises_no_second_alarm(aws: Aws, rung: Rung) -> None:
+def test_a_recorded_orphan_raises_no_second_alarm(aws: Aws, alarms: Alarms) -> None:
     job = sent()
     for expected in ([(1, 32)], []):
         orphans.record(as_stored(job), job.stages[0], "first")
-        assert rung() == expected
+        assert alarms() == expected
 
 
 def test_two_orphans_reported_at_once_are_both_kept(aws: Aws) -> None:
@@ -184,7 +184,7 @@ def cancelled_meanwhile(job: Job) -> Callable[[], Submitted]:
 
 @pytest.mark.parametrize("cancellation", [True, False, ProviderUnavailable("timed out")])
 def test_what_was_accepted_for_an_ended_job_is_cancelled_or_reported(
-    provider: ScriptedWebhookSender, rung: Rung, cancellation: Any
+    provider: ScriptedWebhookSender, alarms: Alarms, cancellation: Any
 ) -> None:
     job = open_job()
     provider.submissions = [cancelled_meanwhile(job)]
@@ -192,15 +192,17 @@ def test_what_was_accepted_for_an_ended_job_is_cancelled_or_reported(
     with pytest.raises(JobFinished):
         submit({"job_id": job.job_id}, Context())
     assert provider.cancelled == [HANDLE]
-    told = [] if cancellation is True else [(1, 32)]
-    assert rung() == told
-    assert [orphan.request_id for orphan in as_stored(job).orphans] == ["request-1"] * len(told)
+    expected_alarms = [] if cancellation is True else [(1, 32)]
+    assert alarms() == expected_alarms
+    assert [orphan.request_id for orphan in as_stored(job).orphans] == ["request-1"] * len(
+        expected_alarms
+    )
     assert assert_adds_up("user-1").held == 0
 
 
 @pytest.mark.parametrize("cancellation", [True, False])
 def test_what_was_accepted_for_an_attempt_presumed_crashed_is_cancelled_or_reported(
-    providers: dict[str, ScriptedProvider], rung: Rung, cancellation: bool
+    providers: dict[str, ScriptedProvider], alarms: Alarms, cancellation: bool
 ) -> None:
     job = open_job(providers=["runway"])
 
@@ -215,13 +217,15 @@ def test_what_was_accepted_for_an_attempt_presumed_crashed_is_cancelled_or_repor
     submit({"job_id": job.job_id}, Context())
     assert len(providers["runway"].tasks) == 1
     assert providers["runway"].cancelled == [HANDLE]
-    told = [] if cancellation else [(1, 32)]
-    assert rung() == told
-    assert [orphan.request_id for orphan in as_stored(job).orphans] == ["request-1"] * len(told)
+    expected_alarms = [] if cancellation else [(1, 32)]
+    assert alarms() == expected_alarms
+    assert [orphan.request_id for orphan in as_stored(job).orphans] == ["request-1"] * len(
+        expected_alarms
+    )
 
 
 def test_a_job_its_webhook_completed_before_the_answer_was_noted_has_no_orphan(
-    provider: ScriptedWebhookSender, rung: Rung
+    provider: ScriptedWebhookSender, alarms: Alarms
 ) -> None:
     job = open_job()
 
@@ -234,11 +238,11 @@ def test_a_job_its_webhook_completed_before_the_answer_was_noted_has_no_orphan(
     provider.submissions = [overtaken]
     with pytest.raises(JobFinished):
         submit({"job_id": job.job_id}, Context())
-    assert (provider.cancelled, rung(), as_stored(job).orphans) == ([], [], ())
+    assert (provider.cancelled, alarms(), as_stored(job).orphans) == ([], [], ())
 
 
 def test_a_failure_that_its_webhook_reported_before_the_answer_was_noted_is_no_orphan(
-    provider: ScriptedWebhookSender, rung: Rung
+    provider: ScriptedWebhookSender, alarms: Alarms
 ) -> None:
     # The webhook resumes the execution, which ends the job while Submit still runs.
     job = open_job()
@@ -252,11 +256,11 @@ def test_a_failure_that_its_webhook_reported_before_the_answer_was_noted_is_no_o
     provider.submissions = [overtaken]
     with pytest.raises(JobFinished):
         submit({"job_id": job.job_id}, Context())
-    assert (provider.cancelled, rung(), as_stored(job).orphans) == ([], [], ())
+    assert (provider.cancelled, alarms(), as_stored(job).orphans) == ([], [], ())
 
 
 def test_what_was_accepted_for_a_job_that_was_given_up_meanwhile_is_an_orphan(
-    provider: ScriptedWebhookSender, rung: Rung
+    provider: ScriptedWebhookSender, alarms: Alarms
 ) -> None:
     job = open_job()
 
@@ -268,11 +272,11 @@ def test_what_was_accepted_for_a_job_that_was_given_up_meanwhile_is_an_orphan(
     provider.submissions = [overtaken]
     with pytest.raises(JobFinished):
         submit({"job_id": job.job_id}, Context())
-    assert (provider.cancelled, rung()) == ([HANDLE], [(1, 32)])
+    assert (provider.cancelled, alarms()) == ([HANDLE], [(1, 32)])
 
 
 @pytest.mark.parametrize(
-    ("name", "withdrawn", "told"),
+    ("name", "withdrawn", "expected_alarms"),
     [
         ("runway", False, 1),
         ("runway", True, 0),
@@ -285,16 +289,20 @@ def test_what_was_accepted_for_a_job_that_was_given_up_meanwhile_is_an_orphan(
 )
 @pytest.mark.usefixtures("hands")
 def test_a_task_that_has_begun_is_reported_when_it_is_given_up(
-    providers: dict[str, ScriptedProvider], rung: Rung, name: str, withdrawn: Any, told: int
+    providers: dict[str, ScriptedProvider],
+    alarms: Alarms,
+    name: str,
+    withdrawn: Any,
+    expected_alarms: int,
 ) -> None:
     job = sent(name, deadline_in=0)
     providers[name].cancellations = [withdrawn, withdrawn]
     event = {"job_id": job.job_id, "stage": "video", "turn": 1, "task_token": "sleeper"}
     track(event, Context())
-    assert len(rung()) == len(as_stored(job).orphans) == told
+    assert len(alarms()) == len(as_stored(job).orphans) == expected_alarms
     assert as_stored(job).stages[0].outcome == Failed(FailureCode.DEADLINE_EXCEEDED)
     # An attempt that is repeated after a crash, and the webhook of the finished task, add nothing.
     track(event | {"turn": 2}, Context())
-    if told and name != "runway":
+    if expected_alarms and name != "runway":
         assert deliver(job, providers[name], VIDEO) == "duplicate"
-    assert len(as_stored(job).orphans) == told
+    assert len(as_stored(job).orphans) == expected_alarms

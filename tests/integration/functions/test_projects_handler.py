@@ -28,8 +28,8 @@ from tests.support.jobs import ROUTES, TASK_ID, begin_sending, open_job
 from tests.support.moto_aws import BUCKET, Aws
 from tests.support.scripted_provider import HANDLE
 
-USER, STRANGER = "user-1", "user-2"
-PICTURE = "https://example.com/picture.png"
+USER, OTHER_USER = "user-1", "user-2"
+IMAGE_URL = "https://example.com/picture.png"
 NOWHERE = "3d0b9c52-6f1e-4b7a-8f0e-9a4c2d7e5b18"
 
 
@@ -126,7 +126,7 @@ def test_a_project_comes_with_its_scenes_in_their_order(call: Caller, project: A
 def test_projects_are_listed_page_by_page_without_their_scenes(call: Caller, project: Any) -> None:
     for n in range(3):
         call("POST", "/v1/projects", body={"name": str(n)})
-    call("POST", "/v1/projects", body={}, user=STRANGER)
+    call("POST", "/v1/projects", body={}, user=OTHER_USER)
     first = call("GET", "/v1/projects", query={"limit": "3"})
     assert [found["name"] for found in first.body["projects"]] == ["2", "1", "0"]
     query = {"limit": "3", "cursor": first.body["cursor"]}
@@ -145,11 +145,11 @@ def test_a_page_that_cannot_be_is_refused(call: Caller, query: dict[str, str]) -
 def test_a_patch_keeps_what_it_leaves_out_and_clears_what_is_null(
     call: Caller, project: Any
 ) -> None:
-    changed = call("PATCH", path(project), body={"image_url": PICTURE, "resolution": "960:960"})
+    changed = call("PATCH", path(project), body={"image_url": IMAGE_URL, "resolution": "960:960"})
     assert changed.status == 200
-    assert (changed.body["name"], changed.body["image_url"]) == ("Animals", PICTURE)
+    assert (changed.body["name"], changed.body["image_url"]) == ("Animals", IMAGE_URL)
     cleared = call("PATCH", path(project), body={"name": None, "resolution": None})
-    assert (cleared.body["name"], cleared.body["image_url"]) == (None, PICTURE)
+    assert (cleared.body["name"], cleared.body["image_url"]) == (None, IMAGE_URL)
     assert cleared.body["resolution"] == "720:1280"
     assert call("PATCH", path(project), body={}).body == cleared.body
     assert cleared.body["scenes"] == project["scenes"]
@@ -157,16 +157,16 @@ def test_a_patch_keeps_what_it_leaves_out_and_clears_what_is_null(
 
 def test_a_scenes_patch_does_likewise(call: Caller, project: Any) -> None:
     scene = project["scenes"][0]
-    changed = call("PATCH", path(project, scene), body={"duration": 8, "first_frame": PICTURE})
+    changed = call("PATCH", path(project, scene), body={"duration": 8, "first_frame": IMAGE_URL})
     assert changed.status == 200
     assert changed.body == scene | {
         "duration": 8,
-        "first_frame": PICTURE,
+        "first_frame": IMAGE_URL,
         "updated_at": changed.body["updated_at"],
     }
     cleared = call("PATCH", path(project, scene), body={"duration": None, "image_prompt": None})
     assert (cleared.body["duration"], cleared.body["image_prompt"]) == (5, None)
-    assert cleared.body["first_frame"] == PICTURE
+    assert cleared.body["first_frame"] == IMAGE_URL
     assert call("GET", path(project, scene)).body == cleared.body
 
 
@@ -239,7 +239,7 @@ def test_the_51st_scene_is_refused(call: Caller) -> None:
 def test_the_largest_project_fits_into_an_answer(call: Caller) -> None:
     scene = dict.fromkeys(("image_prompt", "visual_prompt"), "🦊" * 5_000)
     urls = ("first_frame", "last_frame", "image_url", "product_reference_image_url")
-    scene |= dict.fromkeys(urls, f"{PICTURE}?{'x' * 2_000}")
+    scene |= dict.fromkeys(urls, f"{IMAGE_URL}?{'x' * 2_000}")
     created = call("POST", "/v1/projects", body={"scenes": [scene] * MAX_SCENES})
     assert created.status == 201
     result = call.handler(event("GET", path(created.body)), call.context)
@@ -268,17 +268,17 @@ def test_another_users_project_and_an_unknown_project_get_the_same_response(
     before = aws.items("PROJECTS_TABLE")
     (scene, *_) = project["scenes"]
     asked = [
-        *((STRANGER, route) for route in every_route(project, scene)),
+        *((OTHER_USER, route) for route in every_route(project, scene)),
         *((USER, route) for route in every_route({"project_id": NOWHERE}, scene)),
         *((USER, route) for route in every_route({"project_id": "nowhere"}, scene)),
     ]
     assert len(asked) == 33
-    said = set()
+    errors = set()
     for user, (method, where, body) in asked:
         answer = call(method, where, body=body, user=user)
         assert (answer.status, answer.code) == (404, "PROJECT_NOT_FOUND"), (method, where)
-        said.add((answer.body["error"], answer.body["details"]))
-    assert len(said) == 1
+        errors.add((answer.body["error"], answer.body["details"]))
+    assert len(errors) == 1
     assert aws.items("PROJECTS_TABLE") == before
 
 
@@ -397,10 +397,10 @@ def test_the_image_is_the_users_own_until_a_job_has_made_one(
     call: Caller, project: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scene = project["scenes"][0]
-    shown = call("PATCH", path(project, scene), body={"image_url": PICTURE}).body
-    assert shown["image_url"] == PICTURE
+    shown = call("PATCH", path(project, scene), body={"image_url": IMAGE_URL}).body
+    assert shown["image_url"] == IMAGE_URL
     job = rendered(project, scene)
-    assert call("GET", path(project, scene)).body["image_url"] == PICTURE
+    assert call("GET", path(project, scene)).body["image_url"] == IMAGE_URL
     asset = Asset(BUCKET, "generated_images/1.png", "image/png", 9, "0" * 64, 1_080, 1_920, 0.0)
     route = ROUTES["runway"]
     image = Stage("image", (route,), "runway", route.endpoint, 5, (15,), 600, asset=asset)

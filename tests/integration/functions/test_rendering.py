@@ -27,7 +27,7 @@ from tests.support.moto_aws import IMAGES_BUCKET, IMAGES_URL, Aws
 from tests.support.scripted_provider import ScriptedProvider
 
 FIRST, LAST = "https://example.com/first.png", "https://example.com/last.png"
-USER, STRANGER = "user-1", "user-2"
+USER, OTHER_USER = "user-1", "user-2"
 
 
 @pytest.fixture(autouse=True)
@@ -298,7 +298,7 @@ def test_an_estimate_refuses_what_an_order_refuses(aws: Aws, call: Caller) -> No
 
 
 @pytest.mark.parametrize(
-    ("scene", "body", "code", "says"),
+    ("scene", "body", "code", "details"),
     [
         ({"image_prompt": None}, {}, "PROMPT_REQUIRED", "image_prompt"),
         ({"visual_prompt": None}, {}, "PROMPT_REQUIRED", "visual_prompt"),
@@ -317,18 +317,18 @@ def test_an_estimate_refuses_what_an_order_refuses(aws: Aws, call: Caller) -> No
     ],
 )
 def test_what_a_scene_lacks_is_reported_before_anything_is_held(  # noqa: PLR0917
-    aws: Aws, call: Caller, scene: dict[str, Any], body: dict[str, Any], code: str, says: str
+    aws: Aws, call: Caller, scene: dict[str, Any], body: dict[str, Any], code: str, details: str
 ) -> None:
     rich(100)
     [scene_id] = project_of(drawn(**scene)).scene_ids
     answer = scene_video(call, scene_id, **body)
     assert answer.code == code
-    assert says in (answer.body["details"] or "")
+    assert details in (answer.body["details"] or "")
     assert assert_adds_up(USER).held == 0
 
 
 def test_a_scene_of_another_user_does_not_exist(aws: Aws, call: Caller) -> None:
-    [scene_id] = project_of(drawn(), user=STRANGER).scene_ids
+    [scene_id] = project_of(drawn(), user=OTHER_USER).scene_ids
     for unknown in (scene_id, str(uuid.uuid4()), "not-an-id"):
         answer = scene_video(call, unknown)
         assert (answer.status, answer.code) == (404, "SCENE_NOT_FOUND")
@@ -339,8 +339,8 @@ def test_a_body_that_names_another_user_renders_nothing(aws: Aws, call: Caller) 
     project = project_of(framed(duration=4), drawn())
     scene_id = project.scene_ids[1]
     for answer in (
-        scene_video(call, scene_id, user_id=STRANGER),
-        clips(call, project, user_id=STRANGER),
+        scene_video(call, scene_id, user_id=OTHER_USER),
+        clips(call, project, user_id=OTHER_USER),
     ):
         assert (answer.status, answer.code) == (403, "USER_MISMATCH")
     assert assert_adds_up(USER).held == 0
@@ -538,7 +538,7 @@ def test_a_batch_meets_a_busy_account_a_changed_project_and_goes_on(aws: Aws, ca
 
 
 @pytest.mark.parametrize(
-    ("scene", "code", "says"),
+    ("scene", "code", "details"),
     [
         ({"last_frame": None}, "FRAMES_REQUIRED", "last_frame"),
         ({"first_frame": None, "last_frame": None}, "FRAMES_REQUIRED", "first_frame, last_frame"),
@@ -548,7 +548,7 @@ def test_a_batch_meets_a_busy_account_a_changed_project_and_goes_on(aws: Aws, ca
     ],
 )
 def test_a_scene_that_cannot_become_a_clip_is_named_and_nothing_is_started(
-    aws: Aws, call: Caller, scene: dict[str, Any], code: str, says: str
+    aws: Aws, call: Caller, scene: dict[str, Any], code: str, details: str
 ) -> None:
     rich(1_000)
     project = project_of(framed(), framed(**scene))
@@ -556,7 +556,7 @@ def test_a_scene_that_cannot_become_a_clip_is_named_and_nothing_is_started(
     assert answer.code == code
     if code != "MODEL_NOT_FOUND":
         assert project.scene_ids[1] in answer.body["details"]
-        assert says in answer.body["details"]
+        assert details in answer.body["details"]
     assert assert_adds_up(USER).held == 0
     assert aws.executions.started() == []
 
@@ -598,7 +598,7 @@ def test_more_than_forty_five_named_scenes_are_refused(aws: Aws, call: Caller) -
 
 
 def test_clips_of_unknown_projects_and_scenes_are_not_found(aws: Aws, call: Caller) -> None:
-    theirs = project_of(framed(), user=STRANGER)
+    theirs = project_of(framed(), user=OTHER_USER)
     assert clips(call, theirs).code == "PROJECT_NOT_FOUND"
     assert clips(call, replace(theirs, project_id="x")).code == "PROJECT_NOT_FOUND"
     own = project_of(framed())
@@ -669,7 +669,7 @@ def test_a_project_without_an_image_is_refused_where_one_is_needed(aws: Aws, cal
 
 def test_a_video_of_an_unknown_project_is_not_found(aws: Aws, call: Caller) -> None:
     rich(100)
-    theirs = project_of(image_url=FIRST, user=STRANGER)
+    theirs = project_of(image_url=FIRST, user=OTHER_USER)
     for project_id in (theirs.project_id, str(uuid.uuid4()), "x"):
         answer = post(call, "/v1/videos", I2V | {"project_id": project_id})
         assert (answer.status, answer.code) == (404, "PROJECT_NOT_FOUND")

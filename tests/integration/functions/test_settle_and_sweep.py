@@ -37,7 +37,7 @@ pytestmark = pytest.mark.usefixtures("providers")  # the providers that a sweep 
 SCHEDULE = {"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}
 
 
-def died(job: Job, status: str) -> dict[str, object]:
+def execution_event(job: Job, status: str) -> dict[str, object]:
     return {
         "source": "aws.states",
         "detail-type": "Step Functions Execution Status Change",
@@ -55,9 +55,9 @@ def counters(capsys: pytest.CaptureFixture[str]) -> dict[str, list[float]]:
     counted: dict[str, list[float]] = {}
     for line in capsys.readouterr().out.splitlines():
         if '"_aws"' in line:
-            said = json.loads(line)
-            for metric in said["_aws"]["CloudWatchMetrics"][0]["Metrics"]:
-                counted.setdefault(metric["Name"], []).extend(said[metric["Name"]])
+            logged = json.loads(line)
+            for metric in logged["_aws"]["CloudWatchMetrics"][0]["Metrics"]:
+                counted.setdefault(metric["Name"], []).extend(logged[metric["Name"]])
     return counted
 
 
@@ -124,7 +124,7 @@ def test_what_a_job_came_to_is_counted_once_in_credits_and_seconds(
     capsys.readouterr()
     for _ in range(2):
         if by_the_sweep:
-            sweep(died(stored, "ABORTED"), Context())
+            sweep(execution_event(stored, "ABORTED"), Context())
             sweep(SCHEDULE, Context())
         else:
             settle({"job_id": stored.job_id, "error": ""}, Context())
@@ -246,8 +246,8 @@ def test_a_job_past_its_deadline_is_refunded_and_its_execution_ended(
     assert sweep(SCHEDULE, Context()) == {"settled": 1, "started": 0, "failed": 0}
     assert end_of(late) == (JobStatus.FAILED, FailureCode.DEADLINE_EXCEEDED)
     assert end_of(on_time) == (JobStatus.PROCESSING, None)
-    [(token, told)] = aws.executions.responses
-    assert (token, told["cause"]) == ("task-token", "DEADLINE_EXCEEDED")
+    [(token, reported)] = aws.executions.responses
+    assert (token, reported["cause"]) == ("task-token", "DEADLINE_EXCEEDED")
     assert sweep(SCHEDULE, Context()) == {"settled": 0, "started": 0, "failed": 0}
     assert assert_adds_up("user-1").held == 32
 
@@ -290,8 +290,8 @@ def test_one_broken_job_does_not_keep_the_others_waiting(
         assert printed.count('"SweepFailed":[1.0]') == 1
         assert ('"JobSwept":[1.0]' in printed) is settles_the_late_one
         errors = [record for record in caplog.records if record.levelname == "ERROR"]
-        [said] = [record for record in errors if record.getMessage() != "paid orphan"]
-        assert vars(said)["job_id"] == broken.job_id
+        [logged] = [record for record in errors if record.getMessage() != "paid orphan"]
+        assert vars(logged)["job_id"] == broken.job_id
 
 
 def test_an_execution_started_by_hand_belongs_to_no_job(aws: Aws) -> None:
@@ -351,7 +351,7 @@ def test_a_job_whose_execution_was_never_started_is_started(aws: Aws, hands: Clo
 def test_a_job_whose_execution_failed_is_refunded_at_once(aws: Aws, status: str) -> None:
     job = sent()
     for settled in (1, 1):
-        assert sweep(died(job, status), Context()) == {"settled": settled}
+        assert sweep(execution_event(job, status), Context()) == {"settled": settled}
     assert end_of(job) == (JobStatus.FAILED, FailureCode.INTERNAL)
     assert [entry.kind for entry in journal("user-1")] == ["grant", "hold", "release"]
 
@@ -359,7 +359,7 @@ def test_a_job_whose_execution_failed_is_refunded_at_once(aws: Aws, status: str)
 def test_a_stored_video_survives_the_failure_of_its_execution(aws: Aws) -> None:
     job = sent()
     job_store.record_asset(job.job_id, "video", ASSET)
-    sweep(died(job, "ABORTED"), Context())
+    sweep(execution_event(job, "ABORTED"), Context())
     assert end_of(job) == (JobStatus.COMPLETED, None)
 
 
@@ -419,7 +419,7 @@ def test_what_a_provider_has_is_cancelled_or_reported_to_the_owner(
     case: tuple[str, Any, bool, list[str]],
     event: str,
 ) -> None:
-    name, polled, withdrawn, told = case
+    name, polled, withdrawn, reported = case
     job = begin_sending(open_job(providers=[name], deadline_in=60), provider=name)
     job = job_store.mark_sent(job.job_id, "video", TASK_ID, HANDLE)
     recorded: list[Any] = []
@@ -434,12 +434,12 @@ def test_what_a_provider_has_is_cancelled_or_reported_to_the_owner(
         hands.forward(seconds=61 + DEADLINE_GRACE.total_seconds())
     code = FailureCode.DEADLINE_EXCEEDED if event == "late" else FailureCode.INTERNAL
     for _ in range(2):
-        sweep(SCHEDULE if event == "late" else died(job, "ABORTED"), Context())
+        sweep(SCHEDULE if event == "late" else execution_event(job, "ABORTED"), Context())
     # Polled once it is recorded that no job waits: a webhook of the cancellation adds nothing.
     [asked] = recorded
     assert (asked.is_terminal, asked.stages[0].outcome) == (False, Failed(code))
     assert end_of(job) == (JobStatus.FAILED, code)
-    assert orphans_of(job) == told
+    assert orphans_of(job) == reported
     assert assert_adds_up("user-1").held == 0
 
 

@@ -30,7 +30,7 @@ from tests.support.jobs import TASK_ID, begin_sending, open_job
 from tests.support.moto_aws import BUCKET, KEYS, Aws, client_of, hooked, publish_keys
 from tests.support.scripted_provider import HANDLE
 
-STRANGER = "user-2"
+OTHER_USER = "user-2"
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_a_file_that_is_stored_is_not_handed_out_before_it_is_paid(call: Caller)
 
 
 def test_another_users_job_and_an_unknown_job_get_the_same_response(call: Caller) -> None:
-    theirs, gone = open_job(STRANGER), failed()
+    theirs, gone = open_job(OTHER_USER), failed()
     job_store.hide(gone.job_id)
     answers = [
         call("GET", f"/v1/videos/{job_id}")
@@ -157,7 +157,7 @@ def test_the_list_shows_ones_own_jobs_newest_first_in_pages(call: Caller, hands:
     for _ in range(5):
         hands.forward(minutes=1)
         made.append(open_job().job_id)
-    open_job(STRANGER)
+    open_job(OTHER_USER)
     first = call("GET", "/v1/videos", query={"limit": "2"}).body
     second = call("GET", "/v1/videos", query={"limit": "2", "cursor": first["cursor"]}).body
     third = call("GET", "/v1/videos", query={"limit": "2", "cursor": second["cursor"]}).body
@@ -372,7 +372,7 @@ def test_credits_are_what_is_available_and_what_is_held(call: Caller) -> None:
         "debt": 0,
         "lots": [{"kind": "purchased", "credits": 68, "expires_at": None}],
     }
-    assert call("GET", "/v1/credits", user=STRANGER).body == nothing
+    assert call("GET", "/v1/credits", user=OTHER_USER).body == nothing
 
 
 def test_credits_are_shown_in_the_order_in_which_they_are_spent_until_they_end(
@@ -426,7 +426,7 @@ def test_the_journal_is_paged_and_ones_own(call: Caller) -> None:
     assert first["entries"][0]["job_id"] == job.job_id
     assert first["entries"][0]["balance_after"] == 100
     assert rest["entries"][0]["reference"] == "purchase-1"
-    theirs = call("GET", "/v1/credits/entries", user=STRANGER, query={"cursor": first["cursor"]})
+    theirs = call("GET", "/v1/credits/entries", user=OTHER_USER, query={"cursor": first["cursor"]})
     assert theirs.body == {"entries": [], "cursor": None}
 
 

@@ -61,14 +61,14 @@ def send(job: Job) -> dict[str, Any]:
     return submit({"job_id": job.job_id}, Context())
 
 
-def died_sending(provider: str, **changes: Any) -> Job:
+def crashed_sending(provider: str, **changes: Any) -> Job:
     """A job with another route left; its first attempt crashed around the call."""
     others = [name for name in PROVIDERS if name != provider]
     return begin_sending(open_job(providers=[provider, *others], **changes), provider=provider)
 
 
 def test_fal_is_waited_for(providers: Providers) -> None:
-    job = died_sending("fal")
+    job = crashed_sending("fal")
     for _ in range(2):
         assert send(job)["stage"] == "video"
         assert (state_of(job), stage_of(job).outcome) == (SubmissionState.UNKNOWN, None)
@@ -76,7 +76,7 @@ def test_fal_is_waited_for(providers: Providers) -> None:
 
 
 def test_runway_is_given_up_for_the_owner_to_pay_and_not_the_user(providers: Providers) -> None:
-    job = died_sending("runway")
+    job = crashed_sending("runway")
     for _ in range(2):
         with pytest.raises(SubmissionRejected, match="SUBMIT_UNKNOWN"):
             send(job)
@@ -89,7 +89,7 @@ def test_runway_is_given_up_for_the_owner_to_pay_and_not_the_user(providers: Pro
 
 
 def test_runware_is_sent_the_same_task_again(providers: Providers) -> None:
-    job = died_sending("runware")
+    job = crashed_sending("runware")
     providers["runware"].submissions = [Accepted(HANDLE)]
     assert send(job)["stage"] == "video"
     [task] = providers["runware"].tasks
@@ -109,7 +109,7 @@ def test_runware_is_sent_the_same_task_again(providers: Providers) -> None:
 
 @pytest.mark.parametrize("answer", [Busy("429"), Busy("503"), Unanswered("timed out")])
 def test_what_does_not_settle_the_doubt_leaves_it(providers: Providers, answer: Submitted) -> None:
-    job = died_sending("runware")
+    job = crashed_sending("runware")
     before = stage_of(job)
     providers["runware"].submissions = [answer] * 6
     for _ in range(6):
@@ -161,7 +161,7 @@ def test_after_a_lost_first_response_the_same_task_is_sent_again(
 
 
 def test_a_certain_refusal_of_the_second_submission_ends_it(providers: Providers) -> None:
-    job = died_sending("runware")
+    job = crashed_sending("runware")
     refusal = Failed(FailureCode.PROVIDER_ERROR, "no such model")
     providers["runware"].submissions = [Rejected(refusal)]
     for _ in range(2):
@@ -174,7 +174,7 @@ def test_a_certain_refusal_of_the_second_submission_ends_it(providers: Providers
 def test_a_job_still_in_doubt_when_its_execution_gives_up_is_refunded_as_such(
     providers: Providers,
 ) -> None:
-    job = died_sending("runware")
+    job = crashed_sending("runware")
     settle({"job_id": job.job_id, "error": "SubmissionInDoubt"}, Context())
     found = job_store.get(job.job_id)
     assert found
@@ -185,7 +185,7 @@ def test_a_job_still_in_doubt_when_its_execution_gives_up_is_refunded_as_such(
 def test_when_it_is_too_late_to_send_again_the_task_is_still_polled(
     providers: Providers, hands: Clock
 ) -> None:
-    job = died_sending("runware", deadline_in=600)
+    job = crashed_sending("runware", deadline_in=600)
     hands.forward(seconds=600)
     assert send(job)["stage"] == "video"
     runware = providers["runware"]
@@ -197,7 +197,7 @@ def test_when_it_is_too_late_to_send_again_the_task_is_still_polled(
 
 
 def test_what_is_asked_for_and_there_is_not_sent_again(providers: Providers) -> None:
-    job = died_sending("runware")
+    job = crashed_sending("runware")
     providers["runware"].polls = [VIDEO]
     assert send(job)["stage"] == "video"
     recorded = replace(VIDEO, cost=LISTED)
@@ -207,7 +207,7 @@ def test_what_is_asked_for_and_there_is_not_sent_again(providers: Providers) -> 
 def test_a_webhook_that_comes_while_the_question_is_repeated_is_not_overruled(
     providers: Providers,
 ) -> None:
-    job = died_sending("runware")
+    job = crashed_sending("runware")
 
     def the_webhook_first() -> Submitted:
         job_store.record_outcome(job.job_id, "video", VIDEO, handle=HANDLE)
@@ -366,7 +366,7 @@ def test_a_video_that_is_there_at_the_deadline_is_not_cancelled(
 def test_at_the_deadline_an_unconfirmed_submission_has_nothing_to_cancel(
     providers: Providers, hands: Clock
 ) -> None:
-    job = died_sending("fal", deadline_in=600)
+    job = crashed_sending("fal", deadline_in=600)
     send(job)
     hands.forward(seconds=600)
     look(job)
@@ -383,7 +383,7 @@ def test_a_call_that_could_be_cut_short_is_not_begun(providers: Providers) -> No
 
 
 def test_an_answer_is_recorded_only_for_the_submission_it_is_about(providers: Providers) -> None:
-    job = died_sending("fal")
+    job = crashed_sending("fal")
     with pytest.raises(JobMoved):
         job_store.mark_sent(job.job_id, "video", "another-task", HANDLE)
     with pytest.raises(JobMoved):
@@ -394,7 +394,7 @@ def test_an_answer_is_recorded_only_for_the_submission_it_is_about(providers: Pr
 
 
 def test_nothing_is_sent_for_a_stage_that_has_come_out(providers: Providers) -> None:
-    job = died_sending("fal")
+    job = crashed_sending("fal")
     job_store.record_outcome(job.job_id, "video", VIDEO)
     with pytest.raises(JobMoved):
         begin_sending(job, "another-token")
@@ -404,16 +404,16 @@ def test_nothing_is_sent_for_a_stage_that_has_come_out(providers: Providers) -> 
 def test_what_a_webhook_reports_during_failed_polls_is_not_sent_again(
     providers: Providers, state: SubmissionState
 ) -> None:
-    job = died_sending("runware")
+    job = crashed_sending("runware")
     if state is SubmissionState.UNKNOWN:
         job_store.mark_unknown(job.job_id, "video", task_id_of(TOKEN))
 
-    def the_webhook_tells() -> Outcome:
+    def the_webhook_arrives() -> Outcome:
         handle = Handle(task_id_of(TOKEN))
         job_store.record_outcome(job.job_id, "video", VIDEO, handle=handle)
         raise ProviderUnavailable("timed out")
 
-    providers["runware"].polls = [the_webhook_tells]
+    providers["runware"].polls = [the_webhook_arrives]
     assert send(job)["stage"] == "video"
     assert providers["runware"].tasks == []
     assert (stage_of(job).outcome, state_of(job)) == (VIDEO, SubmissionState.SENT)

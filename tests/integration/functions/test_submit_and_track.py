@@ -350,8 +350,8 @@ def test_a_lost_webhook_is_found_by_the_next_poll(
     provider.polls = [VIDEO]
     assert look(sent, 1, "second-token")
     assert as_stored(sent).stages[0].outcome == replace(VIDEO, cost=LISTED)
-    [(token, told)] = aws.executions.responses
-    assert (token, json.loads(told["output"])) == ("second-token", {"stage": "video"})
+    [(token, callback)] = aws.executions.responses
+    assert (token, json.loads(callback["output"])) == ("second-token", {"stage": "video"})
 
 
 def test_a_polled_failure_ends_the_wait_with_its_code(
@@ -359,8 +359,8 @@ def test_a_polled_failure_ends_the_wait_with_its_code(
 ) -> None:
     provider.polls = [DECLINED]
     assert look(sent, 1)
-    [(_, told)] = aws.executions.responses
-    assert told == {"error": "GenerationFailed", "cause": "CONTENT_POLICY"}
+    [(_, callback)] = aws.executions.responses
+    assert callback == {"error": "GenerationFailed", "cause": "CONTENT_POLICY"}
 
 
 def test_an_outcome_that_came_before_the_token_wakes_at_once(

@@ -157,14 +157,17 @@ def test_the_image_is_ordered_as_the_scene_describes_and_the_video_starts_from_i
     job = scene_job()
     make_image(job, origin)
     send(job)
-    picture, video = provider.tasks
-    assert (picture.prompt, picture.settings) == ("a red kettle", {"aspect_ratio": "1080:1920"})
-    assert picture.reference_image_urls == ("https://example.com/kettle.png",)
-    assert picture.image_url is None
+    image_task, video = provider.tasks
+    assert (image_task.prompt, image_task.settings) == (
+        "a red kettle",
+        {"aspect_ratio": "1080:1920"},
+    )
+    assert image_task.reference_image_urls == ("https://example.com/kettle.png",)
+    assert image_task.image_url is None
     assert (video.prompt, video.reference_image_urls) == ("it boils", ())
     assert video.image_url == as_stored(job).image_url
-    assert picture.task_id != video.task_id
-    assert (picture.webhook_url or "").split("/")[-2] == "image"
+    assert image_task.task_id != video.task_id
+    assert (image_task.webhook_url or "").split("/")[-2] == "image"
 
 
 def test_the_image_is_public_under_a_key_that_reveals_nothing_about_its_user(
@@ -409,8 +412,8 @@ def test_a_sleeping_track_is_woken_for_the_stage_it_waits_for(
     event = {"job_id": job.job_id, "stage": "image", "turn": 0, "task_token": "sleeper"}
     aws.executions.sleeping.add("sleeper")
     assert track(event, Context()) == {"woken": True}
-    [(token, told)] = aws.executions.responses
-    assert (token, json.loads(told["output"])) == ("sleeper", {"stage": "image"})
+    [(token, callback)] = aws.executions.responses
+    assert (token, json.loads(callback["output"])) == ("sleeper", {"stage": "image"})
 
 
 def test_a_job_with_two_stages_is_settled_in_one_transaction(

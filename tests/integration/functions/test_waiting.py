@@ -60,8 +60,8 @@ def deliver(provider: ScriptedWebhookSender, job: Job, outcome: Any) -> str:
 def resumed(aws: Aws) -> list[tuple[str, Any]]:
     """Tokens that were used, with the output or the error they were used for."""
     return [
-        (token, json.loads(told["output"]) if "output" in told else told["error"])
-        for token, told in aws.executions.responses
+        (token, json.loads(callback["output"]) if "output" in callback else callback["error"])
+        for token, callback in aws.executions.responses
     ]
 
 
@@ -228,8 +228,10 @@ def test_a_cancelled_job_is_not_waited_for(aws: Aws, provider: ScriptedWebhookSe
 
 def handed_over(aws: Aws) -> list[dict[str, Any]]:
     """The plans that Submit handed over."""
-    ended = [told for _, told in aws.executions.responses]
-    return [json.loads(told["cause"]) for told in ended if told["error"] == "PollNeeded"]
+    ended = [callback for _, callback in aws.executions.responses]
+    return [
+        json.loads(callback["cause"]) for callback in ended if callback["error"] == "PollNeeded"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -390,7 +390,7 @@ def test_no_result_of_a_running_task_is_believed(
 
 @fuzz
 @given(
-    poll=values.filter(lambda said: "videoURL" not in json.dumps(said))
+    poll=values.filter(lambda reported: "videoURL" not in json.dumps(reported))
     | st.just({"data": [{"taskUUID": "another", "videoURL": RUNWARE_VIDEO}]})
     | st.just({"data": [{"videoURL": RUNWARE_VIDEO}]})
 )

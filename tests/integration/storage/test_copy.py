@@ -373,12 +373,12 @@ def test_a_bucket_error_is_raised_unchanged_and_leaves_nothing(
         if operation != "UploadPart" or calls == 3:
             raise ClientError({"Error": {"Code": "SlowDown", "Message": "slow down"}}, operation)
 
-    unwell = new_s3()
-    unwell.meta.events.register(f"before-call.s3.{operation}", refuse)
+    failing = new_s3()
+    failing.meta.events.register(f"before-call.s3.{operation}", refuse)
     origin.replies["/a"] = serve.whole(LARGE)
     with pytest.raises(ClientError, match="SlowDown"):
-        copy("/a", s3=unwell)
-    unwell.close()
+        copy("/a", s3=failing)
+    failing.close()
 
 
 @pytest.mark.usefixtures("nothing_stored", "aws")

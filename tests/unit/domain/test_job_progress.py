@@ -142,15 +142,15 @@ def test_progress_never_goes_backwards_in_any_order_of_facts(stages: tuple[str, 
 def test_a_one_stage_job_shows_the_documented_numbers_without_the_image_steps() -> None:
     one = job("video")
     [stage] = one.stages
-    told = [progress(one)]
+    shown = [progress(one)]
     for state in (SubmissionState.SENDING, SubmissionState.SENT):
         stage = replace(stage, submission=Submission(state, "token", TASK_ID))
-        told.append(progress(with_stage(one, stage)))
+        shown.append(progress(with_stage(one, stage)))
     stage = replace(stage, outcome=VIDEO)
-    told.append(progress(with_stage(one, stage)))
+    shown.append(progress(with_stage(one, stage)))
     stored = with_stage(one, replace(stage, asset=ASSET))
-    told += [progress(stored), progress(replace(stored, status=JobStatus.COMPLETED))]
-    assert told == [
+    shown += [progress(stored), progress(replace(stored, status=JobStatus.COMPLETED))]
+    assert shown == [
         (5, "Initializing"),
         (15, "Submitting"),
         (70, "Generating video"),
@@ -162,7 +162,7 @@ def test_a_one_stage_job_shows_the_documented_numbers_without_the_image_steps() 
 
 def test_a_two_stage_job_shows_the_image_steps_as_well() -> None:
     one = replace(job("image", "video"), project_id="project", scene_id="scene")
-    told = [progress(one)]
+    shown = [progress(one)]
     for name in ("image", "video"):
         for change in (
             {"submission": Submission(SubmissionState.SENDING, "token", TASK_ID)},
@@ -173,8 +173,8 @@ def test_a_two_stage_job_shows_the_image_steps_as_well() -> None:
             stage = one.stage(name)
             assert stage
             one = with_stage(one, replace(stage, **change))
-            told.append(progress(one))
-    assert told == [
+            shown.append(progress(one))
+    assert shown == [
         (5, "Initializing"),
         (15, "Fetching scene configuration"),
         (35, "Generating image"),

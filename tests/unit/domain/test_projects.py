@@ -34,7 +34,7 @@ from clipmint.projects.project import (
 from clipmint.projects.project_requests import NewProject, NewScene, ProjectChanges, SceneChanges
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
-PICTURE = "https://example.com/picture.png"
+IMAGE_URL = "https://example.com/picture.png"
 SCENE = Scene(
     scene_id="scene-1",
     project_id="project-1",
@@ -45,7 +45,7 @@ SCENE = Scene(
     duration=None,
     first_frame=None,
     last_frame=None,
-    image_url=PICTURE,
+    image_url=IMAGE_URL,
     model_id=None,
     created_at=NOON,
     updated_at=NOON,
@@ -118,7 +118,7 @@ def test_another_resolution_is_refused_with_those_there_are(resolution: str) -> 
         {"product_reference_image_url": "https://bücher.example/a.png"},
         {"model_id": "x" * 65},
         {"status": "completed"},
-        {"video_url": PICTURE},
+        {"video_url": IMAGE_URL},
     ],
 )
 def test_a_scene_like_this_is_refused(of: type[SceneChanges], body: dict[str, Any]) -> None:
@@ -282,7 +282,7 @@ def test_a_scene_shows_its_newest_job_and_what_there_is(history: list[Job]) -> N
         assert (state.job, state.status) == (None, JobStatus.PENDING)
     images = [image for job in visible if (image := image_of(job))]
     with_video = [job for job in visible if video_of(job)]
-    assert state.image_url == [PICTURE, *images][-1]
+    assert state.image_url == [IMAGE_URL, *images][-1]
     assert state.completed is (with_video[-1] if with_video else None)
 
 
@@ -301,7 +301,7 @@ def test_a_scene_never_rendered_is_pending_and_shows_the_users_own_image() -> No
     assert (state.job, state.status, state.image_url, state.completed) == (
         None,
         JobStatus.PENDING,
-        PICTURE,
+        IMAGE_URL,
         None,
     )
 
@@ -324,9 +324,9 @@ def test_a_job_that_completes_after_the_next_one_was_opened_shows_its_video() ->
         )
         for n, job_id in enumerate(("first", "second", "third"))
     )
-    picture_only = replace(second, status=JobStatus.PROCESSING, stages=(stage("image", True),))
+    image_only = replace(second, status=JobStatus.PROCESSING, stages=(stage("image", True),))
     render = next_scene_jobs(next_scene_jobs(None, "first", {}), "second", by_id([first]))
-    render = next_scene_jobs(render, "third", by_id([first, picture_only]))
+    render = next_scene_jobs(render, "third", by_id([first, image_only]))
     assert render == SceneJobs("third", image_job_id="second", video_job_id="first")
     running = replace(third, status=JobStatus.PROCESSING, stages=(stage("video", False),))
     state = state_of(SCENE, render, by_id([first, second, running]))

@@ -350,10 +350,10 @@ def test_an_ipv4_address_is_refused_in_every_notation(
 
 def test_a_refusal_never_repeats_what_was_sent() -> None:
     for url in itertools.chain(CREDENTIALS, PORTS):
-        said = refusal("image_url", url)
-        assert said
-        assert url not in said
-        assert "password" not in said
+        message = refusal("image_url", url)
+        assert message
+        assert url not in message
+        assert "password" not in message
 
 
 def test_our_own_images_are_accepted_wherever_they_are_read() -> None:

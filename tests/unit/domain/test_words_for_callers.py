@@ -135,9 +135,9 @@ def test_every_error_has_the_same_shape(kind: type[ClipmintError]) -> None:
         kind.code,
         "More of it",
     )
-    said_at = clock.from_iso(body["timestamp"])
+    made_at = clock.from_iso(body["timestamp"])
     assert body["timestamp"].endswith("Z")
-    assert abs((clock.now() - said_at).total_seconds()) < 5
+    assert abs((clock.now() - made_at).total_seconds()) < 5
 
 
 def test_extras_come_after_the_shape_and_headers_stay_outside() -> None:

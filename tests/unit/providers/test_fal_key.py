@@ -44,8 +44,8 @@ def test_neither_key_nor_webhook_token_reaches_a_log_or_a_message(
         httpx.LocalProtocolError(f"Illegal header value b'Key {KEY}'"),
         httpx.ReadTimeout("timed out"),
     )
-    told = [repr(adapter.submit(task(webhook_url=WEBHOOK))) for _ in range(3)]
-    everything = caplog.text + "".join(told) + repr(FalSettings(key=KEY))
+    answers = [repr(adapter.submit(task(webhook_url=WEBHOOK))) for _ in range(3)]
+    everything = caplog.text + "".join(answers) + repr(FalSettings(key=KEY))
     assert "key-secret" not in everything
     assert "s3cret" not in everything
 

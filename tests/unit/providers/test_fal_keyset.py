@@ -106,6 +106,6 @@ def test_old_keys_outlive_a_failed_refresh() -> None:
 
 
 def test_keys_of_other_kinds_in_the_set_do_not_matter() -> None:
-    strangers: list[object] = [{"kty": "RSA", "n": "x"}, None, {"kty": "OKP", "crv": "Ed448"}]
-    adapter, _ = fal(answer(200, {"keys": [*strangers, {**SIGNER.jwk, "kid": "1", "use": "sig"}]}))
+    other_keys: list[object] = [{"kty": "RSA", "n": "x"}, None, {"kty": "OKP", "crv": "Ed448"}]
+    adapter, _ = fal(answer(200, {"keys": [*other_keys, {**SIGNER.jwk, "kid": "1", "use": "sig"}]}))
     assert adapter.read_webhook(SIGNER.call(OK), ENDPOINT).handle.request_id == REQUEST_ID

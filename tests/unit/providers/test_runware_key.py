@@ -44,11 +44,11 @@ def test_neither_key_nor_webhook_token_reaches_a_log_or_a_message(
         httpx.LocalProtocolError(f"Illegal header value b'Bearer {KEY}'"),
         answer(200, quoting),
     )
-    told = [repr(adapter.submit(task(webhook_url=WEBHOOK))) for _ in range(4)]
-    told.append(repr(adapter.poll(HANDLE)))
-    everything = caplog.text + "".join(told) + repr(RunwareSettings(key=KEY)) + repr(adapter)
+    answers = [repr(adapter.submit(task(webhook_url=WEBHOOK))) for _ in range(4)]
+    answers.append(repr(adapter.poll(HANDLE)))
+    everything = caplog.text + "".join(answers) + repr(RunwareSettings(key=KEY)) + repr(adapter)
     assert KEY[:12] not in everything
-    assert "s3cret" not in "".join(told[:4])
+    assert "s3cret" not in "".join(answers[:4])
 
 
 def test_a_failed_poll_has_no_key_in_its_traceback() -> None:

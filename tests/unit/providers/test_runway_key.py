@@ -34,9 +34,9 @@ def test_the_key_reaches_neither_a_log_nor_a_message(caplog: pytest.LogCaptureFi
         answer(401, {"error": f"The key {KEY} is not valid"}),
         answer(503, {"error": f"{KEY} has to wait"}),
     )
-    told = [repr(adapter.submit(task())) for _ in range(5)]
-    assert "[key]" in told[3]
-    assert KEY not in caplog.text + "".join(told) + repr(RunwaySettings(key=KEY))
+    answers = [repr(adapter.submit(task())) for _ in range(5)]
+    assert "[key]" in answers[3]
+    assert KEY not in caplog.text + "".join(answers) + repr(RunwaySettings(key=KEY))
 
 
 @pytest.mark.parametrize(

@@ -49,9 +49,9 @@ def test_every_poll_of_a_finished_task_has_its_url_afresh() -> None:
 
 
 def test_an_image_succeeds_as_a_video_does() -> None:
-    picture = VIDEO.replace(".mp4", ".png")
-    adapter, _ = runway(task_answer("SUCCEEDED", output=[picture]))
-    assert adapter.poll(HANDLE) == Succeeded(picture)
+    url = VIDEO.replace(".mp4", ".png")
+    adapter, _ = runway(task_answer("SUCCEEDED", output=[url]))
+    assert adapter.poll(HANDLE) == Succeeded(url)
 
 
 @pytest.mark.parametrize(

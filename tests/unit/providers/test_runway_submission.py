@@ -229,7 +229,7 @@ def test_once_a_byte_may_have_left_nothing_is_known_and_nothing_sent_again(
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "said"),
+    ("status", "body", "described"),
     [
         (429, {"message": "Too Many Requests"}, "Too Many Requests"),
         (
@@ -240,9 +240,9 @@ def test_once_a_byte_may_have_left_nothing_is_known_and_nothing_sent_again(
         (503, b"<html>Service Unavailable</html>", ""),
     ],
 )
-def test_a_quota_or_shed_load_means_busy(status: int, body: object, said: str) -> None:
+def test_a_quota_or_shed_load_means_busy(status: int, body: object, described: str) -> None:
     adapter, _ = runway(answer(status, body))
-    assert adapter.submit(task()) == Busy(f"HTTP {status}: {said}")
+    assert adapter.submit(task()) == Busy(f"HTTP {status}: {described}")
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ def drawn(spec: ImageSpec) -> Image.Image:
         return opened.convert("RGB")
 
 
-def picture(colour: str) -> bytes:
+def plain_image(colour: str) -> bytes:
     out = io.BytesIO()
     Image.new("RGB", (300, 200), colour).save(out, "PNG")
     return out.getvalue()
@@ -49,18 +49,18 @@ def test_the_prompt_is_drawn_in_the_image() -> None:
 
 
 def test_a_background_fills_the_image() -> None:
-    red = ImageStat.Stat(drawn(spec(background=picture("red"))).crop((1200, 20, 1270, 60))).mean
+    red = ImageStat.Stat(drawn(spec(background=plain_image("red"))).crop((1200, 20, 1270, 60))).mean
     assert red[0] > 200
     assert max(red[1:]) < 60
 
 
 def test_every_reference_is_shown_with_its_label() -> None:
-    references = (Reference("@hero", picture("red")), Reference("@place", picture("blue")))
+    references = (Reference("@hero", plain_image("red")), Reference("@place", plain_image("blue")))
     shown = drawn(spec(references=references))
     area = {colour: count for count, colour in shown.getcolors(1 << 20) or ()}
     assert area[255, 0, 0] > 100 * 100
     assert area[0, 0, 255] > 100 * 100
-    renamed = drawn(spec(references=(Reference("@villain", picture("red")), references[1])))
+    renamed = drawn(spec(references=(Reference("@villain", plain_image("red")), references[1])))
     changed = ImageChops.difference(shown, renamed).getbbox()
     assert changed is not None
     assert changed[1] > 600, "the label is written below its picture"
@@ -71,7 +71,7 @@ def test_a_reference_that_was_not_read_is_shown_as_a_crossed_out_box() -> None:
 
 
 def test_three_references_fit_into_the_narrowest_image() -> None:
-    references = tuple(Reference(f"@number_{n}", picture("lime")) for n in range(3))
+    references = tuple(Reference(f"@number_{n}", plain_image("lime")) for n in range(3))
     shown = drawn(spec(720, 1280, references=references))
     edge = shown.crop((shown.width - 10, 0, shown.width, shown.height))
     assert (0, 255, 0) not in {colour for _, colour in edge.getcolors(1 << 16) or ()}

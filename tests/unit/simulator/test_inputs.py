@@ -24,7 +24,7 @@ def png() -> bytes:
     return out.getvalue()
 
 
-class Pictures(BaseHTTPRequestHandler):
+class Images(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         found = {"/red.png": png(), "/notes.txt": b"no picture", "/large.png": bytes(LIMIT + 1)}
         moved = self.path == "/moved.png"
@@ -38,8 +38,8 @@ class Pictures(BaseHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def pictures() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Pictures) as server:
+def images() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Images) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}"
@@ -57,8 +57,8 @@ def problem(url: str, *, redirects: bool = True) -> str:
     return caught.value.problem
 
 
-def test_an_image_on_loopback_is_read_with_any_settings(pictures: str) -> None:
-    assert read(f"{pictures}/red.png") == png()
+def test_an_image_on_loopback_is_read_with_any_settings(images: str) -> None:
+    assert read(f"{images}/red.png") == png()
     assert read(f"data:image/png;base64,{base64.b64encode(png()).decode()}") == png()
     assert read(f"data:image/png,{quote(png())}") == png()
 
@@ -68,9 +68,9 @@ def test_a_remote_image_is_accepted_unread_unless_fetching_is_on() -> None:
     assert problem("https://pictures.invalid/red.png") == "unreachable"
 
 
-def test_a_redirect_is_followed_only_where_the_provider_does(pictures: str) -> None:
-    assert read(f"{pictures}/moved.png") == png()
-    assert problem(f"{pictures}/moved.png", redirects=False) == "unreachable"
+def test_a_redirect_is_followed_only_where_the_provider_does(images: str) -> None:
+    assert read(f"{images}/moved.png") == png()
+    assert problem(f"{images}/moved.png", redirects=False) == "unreachable"
 
 
 @pytest.mark.parametrize(
@@ -82,9 +82,9 @@ def test_a_redirect_is_followed_only_where_the_provider_does(pictures: str) -> N
     ],
 )
 def test_what_cannot_be_used_is_refused_with_its_reason(
-    pictures: str, path: str, expected: str
+    images: str, path: str, expected: str
 ) -> None:
-    assert problem(f"{pictures}{path}") == expected
+    assert problem(f"{images}{path}") == expected
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ def spec(width: int = 1280, height: int = 720, seconds: int = 2, **more: object)
     return VideoSpec(width=width, height=height, seconds=seconds, **members)  # type: ignore[arg-type]
 
 
-def pictures(body: bytes) -> list[Image.Image]:
+def frames_of(body: bytes) -> list[Image.Image]:
     with av.open(io.BytesIO(body), "r") as clip:
         return [
             frame.to_image()  # type: ignore[no-untyped-call]
@@ -57,7 +57,7 @@ def test_a_clip_can_be_played_before_it_has_all_arrived() -> None:
 
 
 def test_the_prompt_is_drawn_in_the_frame() -> None:
-    drawn, undrawn = (pictures(render(spec(prompt=text)))[0] for text in (PROMPT, "."))
+    drawn, undrawn = (frames_of(render(spec(prompt=text)))[0] for text in (PROMPT, "."))
     # Another prompt has another background: compare what white text adds, not the whole frame.
     area = (100, 230, 1180, 330)
     white = [sum(p.crop(area).convert("L").histogram()[230:]) for p in (drawn, undrawn)]
@@ -67,14 +67,14 @@ def test_the_prompt_is_drawn_in_the_frame() -> None:
 
 def test_a_prompt_of_any_length_and_script_fits_into_the_frame() -> None:
     for prompt in ("word " * 1_000, "endless" * 700, "雪の中の狐 🦊 лиса", ""):
-        picture = pictures(render(spec(prompt=prompt, seconds=1)))[0]
+        image = frames_of(render(spec(prompt=prompt, seconds=1)))[0]
         for margin in ((0, 0, 40, 540), (1240, 0, 1280, 540), (200, 600, 1280, 690)):
-            edge = picture.crop(margin).convert("L").histogram()
+            edge = image.crop(margin).convert("L").histogram()
             assert sum(edge[230:]) == 0
 
 
 def test_something_moves() -> None:
-    frames = pictures(render(spec()))
+    frames = frames_of(render(spec()))
     changes = [
         ImageStat.Stat(ImageChops.difference(a, b).convert("L")).mean[0]
         for a, b in pairwise(frames)
@@ -93,11 +93,11 @@ def test_sound_is_there_unless_it_was_declined() -> None:
 
 
 def test_the_first_image_turns_into_the_last() -> None:
-    frames = pictures(render(spec(first=png("red"), last=png("blue"))))
+    frames = frames_of(render(spec(first=png("red"), last=png("blue"))))
     corner = (1200, 20, 1270, 60)
 
-    def colour(picture: Image.Image) -> list[float]:
-        return ImageStat.Stat(picture.crop(corner)).mean
+    def colour(image: Image.Image) -> list[float]:
+        return ImageStat.Stat(image.crop(corner)).mean
 
     red, blue = colour(frames[0]), colour(frames[-1])
     assert (red[0] > 200, red[2] < 60) == (True, True)
