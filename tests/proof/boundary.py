@@ -7,11 +7,17 @@ provider. A run without a crash records them all. Then a run can crash at each o
 The crash is an exception that no code of ours catches (`Death` is no `Exception`). A killed process
 cleans nothing up, so everything that the crashed invocation still attempts, for example in a
 ``finally``, is refused.
+
+A crash after one side effect of an invocation and a crash before its next one are the same crash,
+because only memory changes between the two. So a run has one point before each side effect, one
+after the last of an invocation (at its end, before its result is returned), and one after a side
+effect during which other invocations had side effects of their own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
@@ -62,16 +68,20 @@ class _Invocation:
     function: str
     number: int
     dead: bool = False
+    last: tuple[int, Effect] | None = None
+    """Its last side effect so far, unless the point after it has been reached."""
 
 
 @dataclass
 class Boundary:
     """Records side effects, and crashes the invocation at some of them.
 
-    ``owners`` number the invocation of each of the ``effects``.
+    ``owners`` number the invocation of each of the ``effects``. ``reached`` is called at each point
+    where a run can crash, and returns whether to crash there although it is none of the ``points``.
     """
 
     points: tuple[Point, ...] = ()
+    reached: Callable[[Point], bool] = lambda _: False
     effects: list[Effect] = field(default_factory=list)
     owners: list[int] = field(default_factory=list)
     crashed: list[Point] = field(default_factory=list)
@@ -83,13 +93,27 @@ class Boundary:
         """Whether one of our functions is running, and not the test that inspects the result."""
         return bool(self._running)
 
+    @contextmanager
+    def outside(self) -> Iterator[None]:
+        """What the test itself does here is no side effect of the function that runs."""
+        running, self._running = self._running, []
+        try:
+            yield
+        finally:
+            self._running = running
+
     def begin(self, function: str) -> None:
         self._invocations += 1
         self._running.append(_Invocation(function, self._invocations))
 
     def end(self) -> bool:
         """Whether the invocation that ends here was crashed."""
-        return self._running.pop().dead
+        invocation = self._running[-1]
+        if invocation.last is not None and not invocation.dead:
+            with suppress(Death):
+                self._reach(invocation, Point(*invocation.last, "after"))
+        self._running.pop()
+        return invocation.dead
 
     def aws(self, service: str, operation: str, call: Callable[[], T]) -> T:
         """A call of an AWS service."""
@@ -111,22 +135,29 @@ class Boundary:
         self.effects.append(effect)
         self.owners.append(invocation.number)
         number = len(self.effects)
-        self._die_if_planned(invocation, number, effect, "before")
+        self._reach(invocation, Point(number, effect, "before"))
+        invocation.last = number, effect
         try:
             return call()
         finally:
-            self._die_if_planned(invocation, number, effect, "after")
+            after = Point(number, effect, "after")
+            following = self.owners[number : number + 1]
+            if following not in ([], [invocation.number]):  # another invocation's, during this one
+                invocation.last = None
+                self._reach(invocation, after)
+            elif after in self.points:
+                self._die(invocation, after)
 
     def _alive(self, call: Callable[[], T]) -> T:
         if self._running and self._running[-1].dead:
             raise Death
         return call()
 
-    def _die_if_planned(
-        self, invocation: _Invocation, number: int, effect: Effect, moment: Moment
-    ) -> None:
-        point = Point(number, effect, moment)
-        if point in self.points:
-            self.crashed.append(point)
-            invocation.dead = True
-            raise Death
+    def _reach(self, invocation: _Invocation, point: Point) -> None:
+        if point in self.points or self.reached(point):
+            self._die(invocation, point)
+
+    def _die(self, invocation: _Invocation, point: Point) -> None:
+        self.crashed.append(point)
+        invocation.dead = True
+        raise Death

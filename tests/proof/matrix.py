@@ -1,14 +1,21 @@
 """The crash matrix: every side effect of every scenario, with a crash before and after it.
 
-A scenario is run once to record its side effects. Then it is run again for each of them and each
-side, in a new world, identically up to that point. There the function crashes, and production
-continues. What is broken afterwards, or right after the crash, is a violation.
+A scenario is run once. At each point where it can crash, the process is copied (`os.fork`): in the
+copy the function crashes, and production continues. What is broken afterwards, or right after the
+crash, is a violation. So a run with a crash is identical to the undisturbed one up to its crash,
+and does not have to repeat it.
 """
 
 from __future__ import annotations
 
+import functools
+import gc
 import math
 import multiprocessing
+import os
+import pickle
+import threading
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -60,19 +67,112 @@ class Matrix:
 def play(scenario: Scenario, clients: Clients, points: tuple[Point, ...] = ()) -> Run:
     """Run a scenario with crashes at these points."""
     with new_world(clients, points, scenario.settings) as world:
-        scenario.play(world)
-        world.run()
-        found = [*world.found, *_false_responses(scenario, world, points)]
-        return Run(
-            scenario=scenario.name,
-            points=points,
-            ends=tuple(sorted_ends(world)),
-            found=tuple(found),
-            effects=tuple(world.boundary.effects),
-            owners=tuple(world.boundary.owners),
-            log=tuple(world.log) if found else (),
-            seconds=max(map(_lifetime, world.jobs()), default=0.0),
-        )
+        return _played(scenario, world)
+
+
+def _played(scenario: Scenario, world: World) -> Run:
+    """Run a scenario in this world."""
+    scenario.play(world)
+    world.run()
+    points = world.boundary.points
+    found = [*world.found, *_false_responses(scenario, world, points)]
+    return Run(
+        scenario=scenario.name,
+        points=points,
+        ends=tuple(sorted_ends(world)),
+        found=tuple(found),
+        effects=tuple(world.boundary.effects),
+        owners=tuple(world.boundary.owners),
+        log=tuple(world.log) if found else (),
+        seconds=max(map(_lifetime, world.jobs()), default=0.0),
+    )
+
+
+def play_with_crashes(
+    scenario: Scenario, clients: Clients, *, every: int = 1, first: int = 0
+) -> tuple[Run, list[Run]]:
+    """Run a scenario undisturbed, and crash it at every n-th of its points from ``first`` on.
+
+    The first result is the undisturbed run. The process may have no other thread now: a copy of it
+    would not have it. At a point where the scenario itself has threads (an upload in parts) no copy
+    is made, and the scenario is run again with the crash.
+    """
+    copies = _Copies(every, first)
+    try:
+        with new_world(clients, (), scenario.settings) as world:
+            world.boundary.reached = functools.partial(copies.crash_at, world)
+            rehearsal = _played(scenario, world)
+            copies.finish(rehearsal)
+    except BaseException:
+        copies.fail()
+        raise
+    expected = {*points_of(rehearsal)}
+    assert {*copies.reached} == expected, {*copies.reached} ^ expected
+    again = [play(scenario, clients, (point,)) for point in copies.left]
+    return rehearsal, [*copies.runs, *again]
+
+
+@dataclass
+class _Copies:
+    """The copies of a process that runs a scenario, each of which crashes at another point.
+
+    ``left`` are the points where no copy could be made.
+    """
+
+    every: int
+    first: int
+    reached: list[Point] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
+    left: list[Point] = field(default_factory=list)
+    _output: int | None = None
+    """In a copy, where its result goes."""
+
+    def crash_at(self, world: World, point: Point) -> bool:
+        """Whether to crash here. Returns twice where a copy is made: in the copy it is true."""
+        if self._output is not None:
+            return False  # a copy has crashed once
+        chosen = (len(self.reached) - self.first) % self.every == 0
+        self.reached.append(point)
+        if not chosen:
+            return False
+        if threading.active_count() > 1:
+            self.left.append(point)
+            return False
+        reading, writing = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.close(reading)
+            # A collection would touch, and so copy, the memory of all that is loaded.
+            gc.disable()
+            self._output = writing
+            world.boundary.points = (point,)
+            return True
+        os.close(writing)
+        with os.fdopen(reading, "rb") as result:
+            sent = result.read()
+        os.waitpid(pid, 0)
+        run: Run | str = pickle.loads(sent) if sent else "nothing came"  # noqa: S301 - our own copy
+        if isinstance(run, str):
+            raise RuntimeError(f"the copy that crashed at {point}: {run}")  # noqa: TRY004
+        self.runs.append(run)
+        return False
+
+    def finish(self, run: Run) -> None:
+        """In a copy: send its run, and end it."""
+        self._send(run)
+
+    def fail(self) -> None:
+        """In a copy: send the exception that is being handled, and end it."""
+        self._send(traceback.format_exc())
+
+    def _send(self, result: Run | str) -> None:
+        if self._output is None:
+            return
+        try:
+            with os.fdopen(self._output, "wb") as output:
+                pickle.dump(result, output)
+        finally:
+            os._exit(0)
 
 
 def sorted_ends(world: World) -> Iterator[str]:
@@ -150,11 +250,7 @@ def _named(response: CallerResponse) -> set[str]:
 
 
 def points_of(rehearsal: Run) -> Iterator[Point]:
-    """The points at which a scenario can crash.
-
-    A crash after one side effect of an invocation and a crash before its next one are the same
-    crash, because only memory changes between the two. It is played once.
-    """
+    """The points at which a scenario can crash (see `tests.proof.boundary`)."""
     nexts = (*rehearsal.owners[1:], None)
     for number, (effect, owner, following) in enumerate(
         zip(rehearsal.effects, rehearsal.owners, nexts, strict=True), start=1
@@ -179,6 +275,12 @@ def _enter() -> None:
     _clients = _stack.enter_context(functions_environment())
 
 
+def _crash_everywhere(task: tuple[str, int, int]) -> tuple[Run, list[Run]]:
+    assert _clients is not None
+    name, every, first = task
+    return play_with_crashes(SCENARIOS[name], _clients, every=every, first=first)
+
+
 def _work(task: tuple[str, tuple[Point, ...]]) -> Run:
     assert _clients is not None
     name, points = task
@@ -191,36 +293,32 @@ def run_matrix(
     processes: int = 2,
     every: int = 1,
     twice: int = 0,
-    report: Callable[[Run, int, int], None] = lambda _run, _done, _all: None,
+    report: Callable[[Run, int], None] = lambda _run, _done: None,
 ) -> Matrix:
-    """Rehearse these scenarios and crash them everywhere.
+    """Run these scenarios undisturbed, and crash them everywhere.
 
     Parameters
     ----------
     every
-        Crash at each n-th point only.
+        Crash at each n-th point only; in each scenario the first one is another.
     twice
         Crash each n-th of these runs again, at some later point; 0 for none.
-    tell
-        Called with each run with a crash, its number, and the number of runs.
+    report
+        Called with each run with a crash, and its number.
     """
     context = multiprocessing.get_context("spawn")
+    tasks = [(name, every, number % every) for number, name in enumerate(names)]
+    matrix = Matrix([], [])
     with context.Pool(processes, initializer=_enter) as pool:
-        rehearsals = pool.map(_work, [(name, ()) for name in names], chunksize=1)
-        tasks = [
-            (rehearsal.scenario, (point,))
-            for rehearsal in rehearsals
-            for point in points_of(rehearsal)
-        ][::every]
-        runs = []
-        for run in pool.imap(_work, tasks, chunksize=4):
-            runs.append(run)
-            report(run, len(runs), len(tasks))
-        matrix = Matrix(rehearsals, runs)
+        for rehearsal, runs in pool.imap(_crash_everywhere, tasks):
+            matrix.rehearsals.append(rehearsal)
+            for run in runs:
+                matrix.runs.append(run)
+                report(run, len(matrix.runs))
         if twice:
             again = [
                 (run.scenario, (*run.points, *_one_of(later_points(run), number)))
-                for number, run in enumerate(runs[::twice])
+                for number, run in enumerate(matrix.runs[::twice])
             ]
             matrix.twice += pool.imap(_work, again, chunksize=4)
     return matrix

@@ -23,7 +23,7 @@ from clipmint.usage import counting
 from tests.proof import memory
 from tests.proof.__main__ import write
 from tests.proof.boundary import Effect, Point
-from tests.proof.matrix import Matrix, Run, effects_table, play, points_of, table
+from tests.proof.matrix import Matrix, Run, effects_table, play, points_of, run_matrix, table
 from tests.proof.scenarios import SCENARIOS
 from tests.support import moto_aws
 
@@ -220,6 +220,17 @@ def test_a_crash_after_one_side_effect_equals_a_crash_before_the_next() -> None:
         (3, "before"),
         (3, "after"),
     ]
+
+
+@pytest.mark.slow
+def test_a_crash_in_a_copy_of_the_process_equals_one_in_a_run_of_its_own(
+    aws_clients: moto_aws.Clients,
+) -> None:
+    name = "a payment, three events"
+    matrix = run_matrix([name], processes=1)
+    [whole] = matrix.rehearsals
+    assert {point for run in matrix.runs for point in run.points} == {*points_of(whole)}
+    assert matrix.runs == [play(SCENARIOS[name], aws_clients, run.points) for run in matrix.runs]
 
 
 EFFECT = Effect("settle", "DynamoDB TransactWriteItems")

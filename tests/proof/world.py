@@ -356,7 +356,9 @@ class World:
 
     def _put_events(self, params: Mapping[str, Any]) -> dict[str, Any]:
         sources = {job["job_id"]: job.get("source_job_id", job["job_id"]) for job in self.jobs()}
-        self.outgoing.put(params["Entries"], records.files(self.aws), sources)
+        with self.boundary.outside():
+            files = records.files(self.aws)
+        self.outgoing.put(params["Entries"], files, sources)
         return {"FailedEntryCount": 0, "Entries": [{} for _ in params["Entries"]]}
 
     def _read_streams(self) -> None:
