@@ -51,11 +51,15 @@ class Invocation:
 
     def mentions(self, text: str) -> bool:
         """Whether its event or its result contains `text`, such as a job id."""
-        return text in self._event_text or (self.ended and text in json.dumps(self.result))
+        return text in self._event_text or (self.ended and text in self._result_text)
 
     @cached_property
     def _event_text(self) -> str:
         return json.dumps(self.event)
+
+    @cached_property
+    def _result_text(self) -> str:
+        return json.dumps(self.result)
 
 
 class Journal:

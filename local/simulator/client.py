@@ -67,9 +67,9 @@ class Simulator:
     def faults(self) -> list[dict[str, Any]]:
         return list(self._call("GET", "/faults")["faults"])
 
-    def submissions(self) -> list[dict[str, Any]]:
-        """All accepted submissions, in the order of acceptance."""
-        return list(self._call("GET", "/submissions")["submissions"])
+    def submissions(self, *, first: int = 0) -> list[dict[str, Any]]:
+        """All accepted submissions, in the order of acceptance, without the ``first`` ones."""
+        return list(self._call("GET", f"/submissions?first={first}")["submissions"])
 
     def media(self) -> dict[str, Any]:
         """Files and their GETs. ``authorization_seen`` is True if a GET had an Authorization."""

@@ -6,7 +6,7 @@
     GET    /control/faults        the armed rules, with how often each was seen and fired
     POST   /control/faults        arm {"match": {...}, "times": 1, "fault": {"kind": ..., ...}}
     DELETE /control/faults[/id]   disarm all, or one
-    GET    /control/submissions   all accepted submissions, in order
+    GET    /control/submissions   all accepted submissions, in order; ?first=N leaves out N of them
     GET    /control/media         the files and every GET of them
     GET    /control/settings      PATCH changes the given members from now on
     POST   /control/reset         remove all of these and return to the settings of the start
@@ -109,8 +109,9 @@ class Control:
         removed = self.faults.disarm(rule_id)
         return Response(status_code=404 if rule_id is not None and not removed else 204)
 
-    async def _submissions(self, _: Request) -> Response:
-        return JSONResponse({"submissions": self.submissions()})
+    async def _submissions(self, request: Request) -> Response:
+        first = int(request.query_params.get("first", 0))
+        return JSONResponse({"submissions": self.submissions()[first:]})
 
     async def _media(self, _: Request) -> Response:
         return JSONResponse(self.media.as_json())

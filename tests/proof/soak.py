@@ -20,7 +20,7 @@ import sys
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import date
@@ -343,10 +343,10 @@ class Soak:
 class _Auditor(Auditor):
     """Finds a submission whose response was lost by its prompt, which no two orders share."""
 
-    def _paid(self) -> Counter[tuple[str, str]]:
+    def _paid(self, jobs: Iterable[Item]) -> Counter[tuple[str, str]]:
         by_task: dict[str, tuple[str, str]] = {}
         unanswered: dict[str, list[tuple[str, str]]] = {}
-        for job in scan(self._stack, "JobsTable"):
+        for job in jobs:
             for name, stage in stages_of(job).items():
                 where = (job["job_id"], name)
                 for one in (stage.get("submission", {}), *stage.get("earlier", ())):

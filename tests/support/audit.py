@@ -11,11 +11,13 @@ import hashlib
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import product
 from typing import Any
 
+from clipmint.media.storage import generated_prefix, job_prefix
 from local.running import RunningStack
-from tests.support.backstage import Item, ledger_items, scan
+from tests.support.backstage import Item, jobs_of, ledger_items, projects_of, scan
 from tests.support.invariants import Snapshot, left_behind, stages_of, tries_of, violations
 
 _JWT = re.compile(r"eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}")
@@ -35,14 +37,27 @@ class Auditor:
         self._stack = stack
         self._before: dict[str, Snapshot] = {}
         self._digests: dict[tuple[str, str, str], str] = {}
+        self._submitted = defaultdict[str, list[dict[str, Any]]](list)
 
     def check(self, *user_ids: str) -> None:
-        """All checks for these users. Raises AssertionError."""
-        self._check(user_ids, self._paid())
+        """All checks for these users, by what is stored under their ids. Raises AssertionError.
+
+        Each test ends with this, so it does not read what other users have. `check_again` and
+        `check_all` read everything.
+        """
+        jobs = [job for user_id in user_ids for job in jobs_of(self._stack, user_id)]
+        projects = [one for user_id in user_ids for one in projects_of(self._stack, user_id)]
+        prefixes = [
+            prefix(job["user_id"], job["job_id"])
+            for job in jobs
+            for prefix in (job_prefix, generated_prefix)
+        ]
+        self._check(user_ids, jobs, projects, self._paid(jobs), self._files(prefixes))
 
     def check_again(self) -> None:
         """All checks for every user checked before: nothing of theirs has changed since."""
-        self.check(*self._before)
+        if self._before:
+            self._check_with_all(list(self._before))
 
     def check_all(self) -> None:
         """All checks for all users, and that no job paid twice or leaked a key to the CDN.
@@ -51,19 +66,32 @@ class Auditor:
         """
         accounts = scan(self._stack, "LedgerTable")
         users = {item["user_id"] for item in accounts if item["sk"].startswith(_OF_USERS)}
-        assert {job["user_id"] for job in scan(self._stack, "JobsTable")} <= users
-        paid = self._paid()
+        jobs, paid = self._check_with_all(sorted(users))
+        assert {job["user_id"] for job in jobs} <= users
         assert not paid[_NO_JOB], "a provider was paid, and no job knows what became of it"
-        self._check(sorted(users), paid)
         for simulator in self._stack.simulators.values():
             assert not simulator.media()["authorization_seen"]
 
-    def _check(self, user_ids: Collection[str], paid: Counter[tuple[str, str]]) -> None:
-        if not user_ids:
-            return
-        jobs = _by_user(scan(self._stack, "JobsTable"))
-        projects = _by_user(scan(self._stack, "ProjectsTable"))
-        files = list(self._files())
+    def _check_with_all(
+        self, user_ids: Sequence[str]
+    ) -> tuple[list[Item], Counter[tuple[str, str]]]:
+        """All checks for these users, by whole tables and buckets. Returns all jobs, and what was
+        paid for.
+        """
+        jobs, projects = (scan(self._stack, table) for table in ("JobsTable", "ProjectsTable"))
+        paid = self._paid(jobs)
+        self._check(user_ids, jobs, projects, paid, self._files([""]))
+        return jobs, paid
+
+    def _check(
+        self,
+        user_ids: Sequence[str],
+        all_jobs: Iterable[Item],
+        all_projects: Iterable[Item],
+        paid: Counter[tuple[str, str]],
+        all_files: Iterable[tuple[str, str, str]],
+    ) -> None:
+        jobs, projects, files = _by_user(all_jobs), _by_user(all_projects), list(all_files)
         found: list[str] = []
         for user_id in user_ids:
             items = ledger_items(self._stack, user_id)
@@ -124,15 +152,14 @@ class Auditor:
                 yield stage.get("task_token"), "a task token"
                 yield (stage.get("submission") or {}).get("webhook_token"), "a webhook token"
 
-    def _paid(self) -> Counter[tuple[str, str]]:
+    def _paid(self, jobs: Iterable[Item]) -> Counter[tuple[str, str]]:
         """Paid submissions by job and stage, all tries of it, whichever provider took them.
 
         A webhook URL names its job. A provider without webhooks is known to the job by its task id,
         unless the answer was lost: then the prompt identifies the job, which must have been given
-        up. `_NOBODY` stands for a submission that no job knows: its job is in progress, or it is
-        lost.
+        up. `_NO_JOB` stands for a submission that none of these jobs knows: its job is in progress,
+        or it is lost.
         """
-        jobs = scan(self._stack, "JobsTable")
         stages = [(job, *named) for job in jobs for named in stages_of(job).items()]
         by_task = {
             one["request_id"]: (job["job_id"], name)
@@ -146,8 +173,11 @@ class Auditor:
             if job.get("failure") == "SUBMIT_UNKNOWN"
         }
         paid = Counter[tuple[str, str]]()
-        for simulator in self._stack.simulators.values():
-            for submission in simulator.submissions():
+        for name, simulator in self._stack.simulators.items():
+            # What is read of a submission never changes, so each is fetched once.
+            submitted = self._submitted[name]
+            submitted += simulator.submissions(first=len(submitted))
+            for submission in submitted:
                 if submission["webhook_url"]:
                     *_, job_id, stage, _token = submission["webhook_url"].split("/")
                     paid[job_id, stage] += 1
@@ -157,11 +187,11 @@ class Auditor:
                     paid[given_up.get(_prompt(submission), _NO_JOB)] += 1
         return paid
 
-    def _files(self) -> Iterator[tuple[str, str, str]]:
-        """Bucket, key and ETag of every object."""
+    def _files(self, prefixes: Iterable[str]) -> Iterator[tuple[str, str, str]]:
+        """Bucket, key and ETag of every object whose key begins with one of these."""
         pages = self._stack.boto3("s3").get_paginator("list_objects_v2")
-        for bucket in self._stack.buckets.values():
-            for page in pages.paginate(Bucket=bucket):
+        for bucket, prefix in product(self._stack.buckets.values(), prefixes):
+            for page in pages.paginate(Bucket=bucket, Prefix=prefix):
                 for found in page.get("Contents", []):
                     yield bucket, found["Key"], found["ETag"]
 

@@ -61,13 +61,23 @@ def jobs_of(stack: RunningStack, user_id: str) -> list[Item]:
 
 def ledger_items(stack: RunningStack, user_id: str) -> list[Item]:
     """A user's account and journal as recorded."""
-    answer = stack.boto3("dynamodb").query(
-        TableName=stack.tables["LedgerTable"],
+    return _items_of(stack, "LedgerTable", user_id)
+
+
+def projects_of(stack: RunningStack, user_id: str) -> list[Item]:
+    """A user's projects and scenes as recorded."""
+    return _items_of(stack, "ProjectsTable", user_id)
+
+
+def _items_of(stack: RunningStack, table: str, user_id: str) -> list[Item]:
+    pages = stack.boto3("dynamodb").get_paginator("query")
+    found = pages.paginate(
+        TableName=stack.tables[table],
         KeyConditionExpression="user_id = :user",
         ExpressionAttributeValues={":user": {"S": user_id}},
         ConsistentRead=True,
     )
-    return [plain(item) for item in answer["Items"]]
+    return [plain(item) for page in found for item in page["Items"]]
 
 
 def until_tracked(stack: RunningStack, job_id: str, stage: str = "video") -> Item:

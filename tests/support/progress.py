@@ -47,8 +47,9 @@ def until_idle(
     what: str = "",
 ) -> Answer:
     """The first true answer of ``condition()``; TimeoutError when ``progress()`` stays the same."""
-    seen, since = progress(), time.monotonic()
-    looked = since
+    # Most conditions are true before the first look.
+    seen: object = None
+    since = looked = time.monotonic()
     while not (answer := condition()):
         time.sleep(every)
         now = time.monotonic()
