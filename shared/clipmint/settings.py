@@ -4,8 +4,6 @@ A missing variable raises an error that names it, when a function first needs th
 when a module is imported.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from typing import Annotated, Any, Self

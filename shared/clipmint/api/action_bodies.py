@@ -1,7 +1,5 @@
 """The bodies of the owner's actions on a job, and of the audit trail."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, JsonValue, StringConstraints

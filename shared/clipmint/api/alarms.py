@@ -1,8 +1,6 @@
 """The CloudWatch alarms of this stack, for the owner: read from CloudWatch at each request, never
 kept."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, Self

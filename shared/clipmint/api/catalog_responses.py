@@ -1,7 +1,5 @@
 """Response bodies for the models that users can choose."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
@@ -50,7 +48,7 @@ class CatalogEntry(Schema):
     )
 
     @classmethod
-    def of(cls, model: Model, expected_seconds: int | None = None) -> CatalogEntry:
+    def of(cls, model: Model, expected_seconds: int | None = None) -> "CatalogEntry":
         entry = model.model_dump(exclude=_OF_THE_OWNER)
         return cls.model_validate(
             {

@@ -1,7 +1,5 @@
 """Response bodies for credits: balances, the journal, the owner's changes, packs and purchases."""
 
-from __future__ import annotations
-
 import itertools
 from typing import TYPE_CHECKING, Literal
 
@@ -33,7 +31,7 @@ class Credits(Schema):
     lots: list[CreditLot]
 
     @classmethod
-    def of(cls, account: Account) -> Credits:
+    def of(cls, account: "Account") -> "Credits":
         # Several payments may end at the same time. Lots are sorted by their end and kind.
         alike = itertools.groupby(account.lots, lambda lot: (lot.kind, lot.expires_at))
         lots = [
@@ -70,7 +68,7 @@ class JournalEntry(Schema):
     reason: str | None
 
     @classmethod
-    def of(cls, entry: Entry) -> JournalEntry:
+    def of(cls, entry: "Entry") -> "JournalEntry":
         shown = cls.model_validate(entry, from_attributes=True)
         if shown.credit_kind is None and shown.kind in {"grant", "clawback"}:
             return shown.model_copy(update={"credit_kind": CreditKind.PURCHASED})
@@ -149,7 +147,7 @@ class PurchaseAnswer(Schema):
     received_at: Timestamp
 
     @classmethod
-    def of(cls, purchase: Purchase) -> PurchaseAnswer:
+    def of(cls, purchase: "Purchase") -> "PurchaseAnswer":
         paid, report = purchase.paid, purchase.report
         return cls(
             purchase_id=purchase.purchase_id,

@@ -3,8 +3,6 @@
 They never contain the secret part of a webhook's URL, or a provider's message.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Literal, Self
 
 from pydantic import Field
@@ -52,7 +50,7 @@ class JobRow(Schema):
     deleted: bool
 
     @classmethod
-    def of(cls, job: Job) -> JobRow:
+    def of(cls, job: Job) -> "JobRow":
         return JobRow(
             job_id=job.job_id,
             user_id=job.user_id,
@@ -156,7 +154,7 @@ class OutcomeAnswer(Schema):
     failure_code: FailureCode | None
 
     @classmethod
-    def of(cls, outcome: Finished | None) -> OutcomeAnswer | None:
+    def of(cls, outcome: Finished | None) -> "OutcomeAnswer | None":
         if outcome is None:
             return None
         if isinstance(outcome, Failed):
@@ -178,7 +176,7 @@ class FileAnswer(Schema):
     duration_seconds: float
 
     @classmethod
-    def of(cls, asset: Asset | None) -> FileAnswer | None:
+    def of(cls, asset: Asset | None) -> "FileAnswer | None":
         if asset is None:
             return None
         return cls.model_validate(asset, from_attributes=True)

@@ -3,8 +3,6 @@
 They never contain a key.
 """
 
-from __future__ import annotations
-
 from typing import Literal, Self
 
 from clipmint import clock

@@ -1,7 +1,5 @@
 """Response bodies for orders of videos, scenes and clips, and for their cancellation."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Self
 
 from pydantic import Field
@@ -85,7 +83,7 @@ class ClipsAccepted(Schema):
     remaining: int
 
     @classmethod
-    def of(cls, batch: ClipBatch) -> ClipsAccepted:
+    def of(cls, batch: "ClipBatch") -> "ClipsAccepted":
         return cls(
             project_id=batch.project_id,
             clips=[

@@ -1,7 +1,5 @@
 """The response bodies of the owner's calls about models."""
 
-from __future__ import annotations
-
 import dataclasses
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -26,7 +24,7 @@ class ModelVersion(Schema):
     model: Model
 
     @classmethod
-    def of(cls, version: Version) -> Self:
+    def of(cls, version: "Version") -> Self:
         return cls.model_validate(version, from_attributes=True)
 
 
@@ -36,7 +34,7 @@ class OwnedModel(ModelVersion):
     history: list[ModelVersion]
 
     @classmethod
-    def of_versions(cls, versions: list[Version]) -> OwnedModel:
+    def of_versions(cls, versions: "list[Version]") -> "OwnedModel":
         now, *before = versions
         return cls(
             **ModelVersion.of(now).model_dump(exclude={"model"}),
@@ -71,7 +69,7 @@ class CheckedModel(Schema):
     orders: list[CheckedOrder]
 
     @classmethod
-    def of(cls, checked: Checked) -> CheckedModel:
+    def of(cls, checked: "Checked") -> "CheckedModel":
         return cls(
             problems=list(checked.problems),
             orders=[

@@ -1,7 +1,5 @@
 """Response bodies for projects, scenes, their clips and uploads."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
@@ -50,14 +48,14 @@ class SceneAnswer(Schema):
     updated_at: Timestamp
 
     @classmethod
-    def of_new(cls, scene: Scene) -> SceneAnswer:
+    def of_new(cls, scene: Scene) -> "SceneAnswer":
         """A scene that no job has rendered."""
         return cls.of(scene, state_of(scene, None, {}), None, None)
 
     @classmethod
     def of(
         cls, scene: Scene, state: SceneState, video_url: str | None, thumbnail_url: str | None
-    ) -> SceneAnswer:
+    ) -> "SceneAnswer":
         job = state.job
         percent, step = progress(job) if job else (0, None)
         failure = job.failure if job else None
@@ -109,7 +107,7 @@ class ProjectSummary(Schema):
     updated_at: Timestamp
 
     @classmethod
-    def of(cls, project: Project) -> ProjectSummary:
+    def of(cls, project: Project) -> "ProjectSummary":
         return cls(
             project_id=project.project_id,
             name=project.name,
@@ -135,7 +133,7 @@ class ProjectAnswer(ProjectSummary):
     scenes: list[SceneAnswer]
 
     @classmethod
-    def with_scenes(cls, project: Project, scenes: list[SceneAnswer]) -> ProjectAnswer:
+    def with_scenes(cls, project: Project, scenes: list[SceneAnswer]) -> "ProjectAnswer":
         return cls(**ProjectSummary.of(project).model_dump(), scenes=scenes)
 
 
@@ -147,7 +145,7 @@ class UploadForm(Schema):
     expires_at: Timestamp
 
     @classmethod
-    def of(cls, upload: Upload) -> UploadForm:
+    def of(cls, upload: "Upload") -> "UploadForm":
         return cls(url=upload.url, fields=upload.fields, expires_at=clock.iso(upload.expires_at))
 
 
@@ -191,7 +189,7 @@ class ClipsSummary(Schema):
     clips: list[Clip]
 
     @classmethod
-    def of(cls, scenes: list[SceneAnswer]) -> ClipsSummary:
+    def of(cls, scenes: list[SceneAnswer]) -> "ClipsSummary":
         clips = [
             Clip.model_validate(scene.model_dump(include=set(Clip.model_fields)))
             for scene in scenes

@@ -1,7 +1,5 @@
 """The response body of a report of usage."""
 
-from __future__ import annotations
-
 from datetime import date
 from typing import Annotated, Any, Self
 

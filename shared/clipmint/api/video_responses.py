@@ -1,7 +1,5 @@
 """Response bodies for jobs."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import Annotated
 
@@ -67,7 +65,7 @@ class Video(Schema):
         video_url: str | None,
         thumbnail_url: str | None,
         video_expires_at: datetime | None,
-    ) -> Video:
+    ) -> "Video":
         percent, step = progress(job)
         return cls(
             job_id=job.job_id,

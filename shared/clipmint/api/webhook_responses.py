@@ -1,7 +1,5 @@
 """Response bodies for outgoing webhooks and their deliveries."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field
@@ -29,7 +27,7 @@ class Webhook(Schema):
     updated_at: Timestamp
 
     @classmethod
-    def of(cls, endpoint: Endpoint, **more: str) -> Self:
+    def of(cls, endpoint: "Endpoint", **more: str) -> Self:
         values = {
             "webhook_id": endpoint.endpoint_id,
             "url": endpoint.url,
@@ -84,7 +82,7 @@ class WebhookDelivery(Schema):
     created_at: Timestamp
 
     @classmethod
-    def of(cls, delivery: Delivery) -> Self:
+    def of(cls, delivery: "Delivery") -> Self:
         return cls.model_validate(delivery, from_attributes=True)
 
 

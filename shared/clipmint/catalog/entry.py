@@ -3,8 +3,6 @@
 `clipmint.catalog.model` defines what can be done with an entry.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, Self

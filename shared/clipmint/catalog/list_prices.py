@@ -4,8 +4,6 @@ A route may state its list price. For an endpoint of the default catalog that st
 `clipmint.catalog.known_list_prices` has it. It is used where the provider does not report a cost.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
@@ -57,11 +55,11 @@ class ListPrice(StrictSchema):
         """The names of the choices that some rate names."""
         return sorted({name for rate in self.rates for name in rate.when})
 
-    def without_notes(self) -> ListPrice:
+    def without_notes(self) -> "ListPrice":
         """The price as a job keeps it."""
         return self.model_copy(update={"source": "", "as_of": ""})
 
-    def for_settings(self, settings: Mapping[str, Value]) -> ListPrice:
+    def for_settings(self, settings: Mapping[str, Value]) -> "ListPrice":
         """The price of generations with these settings: the one rate that applies to them, if it is
         one. Their `cost` is the same."""
         rates = [rate for rate in self.rates if rate.applies_to(settings)]

@@ -4,8 +4,6 @@ Names with a fixed meaning have a fixed type (`STANDARD`), so that an app can re
 may declare any others. `as_schema` describes a parameter in the terms of JSON Schema, for a form.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, Self, TypeAlias
 

@@ -4,8 +4,6 @@ The client never states a price. The estimate, the hold and the capture use the 
 may be in thousandths of a credit; they are rounded up once, at the end.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeAlias
 

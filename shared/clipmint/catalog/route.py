@@ -4,8 +4,6 @@ A route may state no body if its endpoint is one that this code has always known
 (`clipmint.catalog.known_endpoints`): the models and jobs of earlier versions have such routes.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from datetime import date
@@ -120,7 +118,7 @@ class Route(_Part):
         """Whether it takes no new orders on this day (``2026-11-29``)."""
         return self.retires_on is not None and self.retires_on <= today
 
-    def only(self, kind: Kind) -> Route:
+    def only(self, kind: Kind) -> "Route":
         """The route for orders of one kind, as a job keeps it: without the cases of the others, and
         without the notes of its list price.
 
@@ -147,7 +145,7 @@ class Route(_Part):
             list_price=price,
         )
 
-    def for_settings(self, settings: Mapping[str, Value]) -> Route:
+    def for_settings(self, settings: Mapping[str, Value]) -> "Route":
         """The route for orders with these settings, without what only others need: DynamoDB bills
         every write of a job by the job's size. The request and the list price are the same."""
         price = self.list_price and self.list_price.for_settings(settings)

@@ -1,7 +1,5 @@
 """What a delivered video may differ by from its order, as data of a model. Pure."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field

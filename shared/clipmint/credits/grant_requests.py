@@ -1,7 +1,5 @@
 """The bodies of the requests that grant credits, take them back and correct them."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import Annotated, Any, Self
 

@@ -1,7 +1,5 @@
 """What the protocols have in common: the caller, one job per order, and errors."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar

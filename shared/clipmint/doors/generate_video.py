@@ -14,8 +14,6 @@ get-user-credits      the account
 The Idempotency-Key is required. The header ``apikey`` is ignored.
 """
 
-from __future__ import annotations
-
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -80,7 +78,7 @@ class GenerateVideo(Body):
     )
 
     @model_validator(mode="after")
-    def _one_model(self) -> GenerateVideo:
+    def _one_model(self) -> "GenerateVideo":
         if (self.model_id is None) == (self.theme_id is None):
             raise ValueError("either model_id or theme_id is required")
         return self
@@ -127,7 +125,7 @@ class ListedJob(JobState):
     credits_used: int
 
     @classmethod
-    def of(cls, job: Job) -> ListedJob:
+    def of(cls, job: Job) -> "ListedJob":
         video = videos.answer(job).model_dump(include=set(cls.model_fields))
         return cls(**video | JobState.values(job))
 
@@ -154,7 +152,7 @@ class AppModel(CatalogEntry):
     cost_per_generation: int
 
     @classmethod
-    def of(cls, model: Model, expected_seconds: int | None = None) -> AppModel:
+    def of(cls, model: Model, expected_seconds: int | None = None) -> "AppModel":
         return cls(
             **CatalogEntry.of(model, expected_seconds).model_dump(),
             id=next(iter(model.aliases), model.model_id),

@@ -11,8 +11,6 @@ GET /api/videos/status/{generation}     the job
 No Idempotency-Key is sent. The model is the template's parameter ``ImageVideoModel``.
 """
 
-from __future__ import annotations
-
 from http import HTTPStatus
 from typing import Annotated, Literal
 
@@ -67,7 +65,7 @@ class UploadImage(Body):
     contentType: Literal["image/png", "image/jpeg", "image/webp"] | None = None  # noqa: N815
 
     @model_validator(mode="after")
-    def _one_image(self) -> UploadImage:
+    def _one_image(self) -> "UploadImage":
         if [self.file, self.image, self.contentType].count(None) != 2:  # noqa: PLR2004
             raise ValueError("one of file, image and contentType is required")
         return self

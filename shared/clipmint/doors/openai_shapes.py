@@ -1,7 +1,5 @@
 """The responses and errors of the protocol ``openai``."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -73,7 +71,7 @@ class VideoObject(Schema):
     remixed_from_video_id: None = None
 
     @classmethod
-    def of_new(cls, job: Job) -> VideoObject:
+    def of_new(cls, job: Job) -> "VideoObject":
         """The first response about a job, and that of a retry."""
         return cls.of(job).model_copy(
             update={
@@ -86,7 +84,7 @@ class VideoObject(Schema):
         )
 
     @classmethod
-    def of(cls, job: Job) -> VideoObject:
+    def of(cls, job: Job) -> "VideoObject":
         video, expires_at = videos.answer(job), videos.expiry_of(job)
         failed = VideoError(
             code=(video.error_code or "").lower(), message=video.error_message or ""
@@ -114,7 +112,7 @@ class VideoList(Schema):
     has_more: bool
 
     @classmethod
-    def of(cls, jobs: Sequence[Job], *, has_more: bool) -> VideoList:
+    def of(cls, jobs: Sequence[Job], *, has_more: bool) -> "VideoList":
         return cls(
             data=[VideoObject.of(job) for job in jobs],
             first_id=jobs[0].job_id if jobs else None,

@@ -10,8 +10,6 @@ check-clips-status    the progress of a project's clips
 No Idempotency-Key is sent. Errors have ``success: false``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Annotated, Any, Self

@@ -12,8 +12,6 @@ DELETE /api/video/generate/tasks/{task}    the cancellation of a job
 No Idempotency-Key is sent. Clients poll until a task is ``completed`` or ``failed``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Annotated
@@ -101,7 +99,7 @@ class Task(NewTask):
     updated_at: Timestamp
 
     @classmethod
-    def of(cls, job: Job) -> Task:
+    def of(cls, job: Job) -> "Task":
         video = videos.answer(job)
         step = STEPS.get(video.current_step, video.current_step.value)
         message = video.error_message or step

@@ -1,7 +1,5 @@
 """The bodies of requests about webhooks, and which URLs are accepted."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 

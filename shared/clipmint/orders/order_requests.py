@@ -3,8 +3,6 @@
 A fingerprint of the body distinguishes a retry from a key that is reused for another request.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """The environment of functions that start jobs."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from pydantic import Field

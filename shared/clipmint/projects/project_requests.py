@@ -1,7 +1,5 @@
 """The bodies of requests about projects, scenes and uploaded images."""
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints

@@ -4,8 +4,6 @@ Each provider's package has a subclass, which is the only place of its default a
 can override every field except the key, with the template's parameter ``ProviderOverrides``.
 """
 
-from __future__ import annotations
-
 import re
 from typing import Annotated, ClassVar
 

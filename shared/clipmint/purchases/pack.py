@@ -1,8 +1,6 @@
 """A pack: what a product of a store contains. It determines the credits of a payment; the report of
 the store never does."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, StringConstraints, model_validator

@@ -1,7 +1,5 @@
 """The body of the request that credits a purchase."""
 
-from __future__ import annotations
-
 from clipmint.credits.grant_requests import UserId
 from clipmint.purchases.pack import ProductId
 from clipmint.schemas import StrictSchema

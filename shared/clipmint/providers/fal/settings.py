@@ -1,7 +1,5 @@
 """fal's default addresses, and the syntax of its keys."""
 
-from __future__ import annotations
-
 import re
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """Runware's default address, and the syntax of its keys."""
 
-from __future__ import annotations
-
 import re
 from typing import ClassVar
 

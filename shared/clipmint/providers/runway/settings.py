@@ -1,7 +1,5 @@
 """Runway's default address, the syntax of its keys, and the version of the API that we use."""
 
-from __future__ import annotations
-
 import re
 from typing import ClassVar
 
