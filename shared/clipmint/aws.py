@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.config import Config
+from botocore.session import Session, get_session
 from pynamodb.connection import TableConnection
 from pynamodb.exceptions import (
     PynamoDBException,
@@ -102,12 +103,14 @@ def forget() -> None:
         model._connection = None  # noqa: SLF001  (PynamoDB keeps one per model and has no way to close it)
 
 
-def _client(service: str, config: Config) -> Any:
-    # Imported here because a request for a running job uses no client of boto3, whose import is a
-    # tenth of that function's cold start.
-    import boto3  # noqa: PLC0415
+@once
+def _session() -> Session:
+    # Not boto3: its client is botocore's, and importing boto3 takes a tenth of a cold start.
+    return get_session()
 
-    return boto3.client(service, config=config)  # type: ignore[call-overload]
+
+def _client(service: str, config: Config) -> Any:
+    return _session().create_client(service, config=config)
 
 
 @once

@@ -11,8 +11,6 @@ from collections.abc import Callable, Mapping
 from enum import Enum, auto
 from typing import Any
 
-import boto3  # noqa: F401  (at import time: every caller of this module uses AWS)
-
 from clipmint import aws
 from clipmint.jobs.job import Stage
 from clipmint.jobs.outcomes import Failed
