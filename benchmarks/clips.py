@@ -244,7 +244,7 @@ def figures(clips: int, provider_seconds: float, workers: int) -> list[Figure]:
             f"{name}, state transitions of each",
             many["transitions_per_clip"],
             "states",
-            budget=6,
+            budget=4,
             note=f"{one['transitions_per_clip']:g} of one clip",
         ),
         Figure(
