@@ -1,4 +1,4 @@
-"""What the OpenAPI document says about the compatible endpoints: examples, errors, forms, links."""
+"""The compatible endpoints in the OpenAPI document: examples, errors, forms, links."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def take(visitor: Visitor, name: str, folder: Path = FOLDER) -> None:
 
 
 def still(red: int, green: int, blue: int) -> bytes:
-    """A picture of one colour that becomes darker to its end."""
+    """An image of one colour that becomes darker to its end."""
     shade = Image.linear_gradient("L").resize((640, 360)).point(lambda value: 255 - value // 2)
     file = io.BytesIO()
     Image.composite(

@@ -154,7 +154,7 @@ def test_an_operator_key_is_sent_with_the_code_and_not_kept(
     page.get_by_text("Your session has ended.").wait_for()
 
 
-def test_an_operator_cancels_a_job_and_the_audit_says_why(
+def test_an_operator_cancels_a_job_and_the_audit_has_the_reason(
     stack: Stack, ada: Visitor, new_operator: Callable[..., Visitor]
 ) -> None:
     stack.fal.change(queue_seconds=60)

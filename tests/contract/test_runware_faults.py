@@ -611,7 +611,7 @@ class TestARunningTask:
         assert finish(http, submit(http, fox()))["data"][0]["status"] == "success"
         assert time.monotonic() - begun >= 0.7
 
-    def test_can_be_paid_for_and_never_heard_of_again(
+    def test_can_be_paid_for_and_never_report_a_result(
         self, runware: Simulator, http: httpx.Client
     ) -> None:
         runware.arm("forgotten")

@@ -1,8 +1,8 @@
 """The official Runware SDK, unchanged, drives the simulated Runware over REST.
 
 It lives in an interpreter of its own (``make`` builds it) and is driven by a script in
-``drivers/``. What it accepts here is what the real service would have to say. Its other transport
-is a WebSocket, which we do not use and do not simulate.
+``drivers/``. The simulator returns here what the SDK requires of the real service. The SDK's other
+transport is a WebSocket, which we do not use and do not simulate.
 """
 
 from __future__ import annotations

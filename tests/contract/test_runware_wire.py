@@ -3,7 +3,7 @@
 Both call one recorder, on a real wire. The wishes are written twice, by hand: in our terms, and as
 the SDK's documentation has its users write them, the model named by its slug, so that the SDK finds
 the model's id and the task's type itself. The bodies are then equal to the last member; there are
-no differences to list. The headers differ where `HEADERS_OF_OUR_OWN` says so.
+no differences to list. The headers differ where `HEADERS_OF_OUR_OWN` lists it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The official runwayml package, unchanged, drives the simulated Runway.
 
-What the package accepts here, and which of its errors it raises, is what the real service would
-have to say. Its typed bodies are the reference for what the simulator takes.
+The simulator returns here what the package requires of the real service, also each of its errors.
+Its typed bodies are the reference for what the simulator takes.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ def assert_too_late(answer: httpx.Response) -> None:
 
 @pytest.mark.alone
 @pytest.mark.usefixtures("crowded")
-def test_a_job_in_the_providers_queue_is_withdrawn(stack: RunningStack, ada: Customer) -> None:
+def test_a_job_in_the_providers_queue_is_cancelled(stack: RunningStack, ada: Customer) -> None:
     job_id = ada.order(model_id="patient-t2v")
     until_tracked(stack, job_id)
     answer = ada.cancel(job_id)

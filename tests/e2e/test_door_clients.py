@@ -237,7 +237,7 @@ def test_the_official_package_raises_its_own_errors(
 def test_a_request_that_the_official_package_repeats_is_charged_once(
     stack: RunningStack, ada: Customer, operation: str
 ) -> None:
-    """The function dies behind its first write, the order, or the start: the package retries."""
+    """The function crashes after its first write, the order, or the start: the package retries."""
     ada.crash("DoorsFunction", operation)
     [made] = openai_calls(
         stack, ada, ["create_and_poll", {"model": "quick-t2v", "prompt": ada.body()["prompt"]}]

@@ -62,7 +62,7 @@ def test_another_body_under_the_same_key_is_refused(stack: RunningStack, ada: Cu
     assert ada.credits() == {"available": 9 * PRICE, "held": 0}
 
 
-def test_a_key_whose_record_has_expired_still_meets_its_job(
+def test_a_key_whose_record_has_expired_still_finds_its_job(
     stack: RunningStack, ada: Customer
 ) -> None:
     first = ada.post("tomorrow")
@@ -75,7 +75,7 @@ def test_a_key_whose_record_has_expired_still_meets_its_job(
     assert len(submissions(stack, job_id)) == 1
 
 
-def test_an_expired_key_meets_its_job_even_when_nothing_could_be_bought_any_more(
+def test_an_expired_key_finds_its_job_also_without_credits_for_another(
     stack: RunningStack, new_customer: Callable[[int], Customer]
 ) -> None:
     customer = new_customer(PRICE)

@@ -1,4 +1,4 @@
-"""What docs/sign-in.md says about tokens, with the local issuer."""
+"""The rules of docs/sign-in.md for tokens, with the local issuer."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ def test_missing_funds_are_reported_to_the_owner_and_not_to_the_user(
 
 
 @pytest.mark.alone
-def test_a_burst_beyond_the_providers_capacity_is_worked_off(
+def test_all_jobs_of_a_burst_beyond_the_providers_capacity_end(
     stack: RunningStack, new_customer: Callable[[int], Customer]
 ) -> None:
     customer = new_customer(4 * PRICE)

@@ -42,7 +42,7 @@ def test_an_aborted_execution_is_settled_by_its_event(stack: RunningStack, ada: 
     assert ada.kinds() == ["grant", "hold", "release"]
 
 
-def test_an_execution_aborted_when_all_was_done_but_the_settling_still_completes(
+def test_an_execution_aborted_before_settle_still_completes_its_job(
     stack: RunningStack, ada: Customer
 ) -> None:
     # The video is in the owner's bucket: the user gets it, and is charged for it.

@@ -61,7 +61,7 @@ def test_a_late_webhook_changes_nothing_about_a_finished_job(
     assert [sent["status"] for sent in deliveries(stack, job_id)] == [200]
 
 
-def test_a_webhook_for_a_job_that_was_given_up_neither_revives_nor_charges_it(
+def test_a_webhook_for_a_job_that_was_given_up_neither_continues_nor_charges_it(
     stack: RunningStack, ada: Customer
 ) -> None:
     # Enough time to give the job up before, also on a busy computer.

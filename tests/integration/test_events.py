@@ -395,7 +395,7 @@ def test_track_finds_a_finished_video_and_wakes_the_execution(
     assert [used for used, _ in aws.executions.responses] == [token]
 
 
-def test_webhooks_believes_the_signed_event_at_the_time_it_was_signed(
+def test_webhooks_accepts_the_signed_event_at_the_time_it_was_signed(
     aws: Aws, sent: Job, fal: Callable[..., Wire]
 ) -> None:
     job_store.store_task_token(JOB_ID, "video", "task-token")
@@ -466,13 +466,13 @@ def test_migrate_brings_the_video_and_a_thumbnail_into_the_bucket(
     assert [entry.kind for entry in journal(USER)] == ["grant", "hold", "capture"]
 
 
-def test_settle_refunds_a_job_that_came_to_nothing(sent: Job) -> None:
+def test_settle_refunds_a_job_that_failed(sent: Job) -> None:
     assert run("settle-failed") == {"status": "failed"}
     assert run("settle") == {"status": "failed"}
     assert assert_adds_up(USER).available == 100
 
 
-def test_sweep_starts_what_was_left_and_ends_what_crashed(aws: Aws) -> None:
+def test_sweep_starts_unstarted_jobs_and_ends_those_whose_execution_failed(aws: Aws) -> None:
     ask("admin")
     aws.executions.broken = 10
     ask("generate")

@@ -87,7 +87,7 @@ class Machine:
     ----------
     invoke
         Calls a Lambda function by name with an event; raises `FunctionFailed`.
-    died
+    on_failure
         Called with every execution that did not succeed.
     """
 

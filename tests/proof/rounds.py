@@ -173,7 +173,7 @@ class Execution:
 
     It may have been ``stopped``: a function that runs then continues to its end, because Lambda is
     not notified, but no state follows. It ``gave_up`` on a function that failed too often; that is
-    sooner than `statemachine/` says.
+    sooner than `statemachine/` defines.
     """
 
     account: Emulated

@@ -578,7 +578,7 @@ def try_anything(
     Raises
     ------
     AssertionError
-        An answer was not the one that must be given; its notes say how that came about.
+        An answer was not the expected one; its notes list the steps before it.
     """
     Anything.clients, Anything.answers = clients, Counter()
     with tempfile.TemporaryDirectory() as folder:

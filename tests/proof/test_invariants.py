@@ -237,7 +237,7 @@ VIDEO = ("videos", "videos/u-ada/done/a/video")
         (of_job(3, video={"credits": 9}), "batch batch-1: 10 credits for clip, which costs 9"),
     ],
 )
-def test_what_is_broken_is_named(breakage: Breakage, sentence: str) -> None:
+def test_each_broken_invariant_is_reported(breakage: Breakage, sentence: str) -> None:
     now = copy.deepcopy(sound())
     breakage(now)
     assert any(sentence in found for found in violations(now)), violations(now)
@@ -257,7 +257,7 @@ def twice(now: Any) -> None:
     ],
     ids=["it was kept", "it was declined", "nobody took it", "there was none"],
 )
-def test_paid_twice_is_right_only_where_the_job_knows_of_a_first_try(
+def test_a_stage_is_paid_twice_only_if_its_job_records_a_first_run(
     breakage: Breakage, expected: list[str]
 ) -> None:
     now = copy.deepcopy(sound())
@@ -266,7 +266,7 @@ def test_paid_twice_is_right_only_where_the_job_knows_of_a_first_try(
     assert violations(now) == expected
 
 
-def test_an_image_put_aside_is_charged_and_kept() -> None:
+def test_the_image_of_a_first_run_is_charged_and_kept() -> None:
     now = copy.deepcopy(sound())
     twice(now)
     put_aside(ASIDE)(now)
@@ -293,17 +293,17 @@ def test_an_image_put_aside_is_charged_and_kept() -> None:
         (of_job(0, status="failed"), "job done had ended as completed and is failed now"),
     ],
 )
-def test_what_was_written_stays_written(breakage: Breakage, sentence: str) -> None:
+def test_a_journal_that_was_changed_is_reported(breakage: Breakage, sentence: str) -> None:
     now = copy.deepcopy(sound())
     breakage(now)
     assert any(sentence in found for found in violations(now, sound())), violations(now, sound())
 
 
-def test_money_and_jobs_without_an_account_are_named() -> None:
+def test_entries_and_jobs_without_an_account_are_reported() -> None:
     assert "12 entries and 4 jobs, but no account" in violations(replace(sound(), account=None))[0]
 
 
-def test_what_a_deletion_leaves_is_named() -> None:
+def test_files_that_a_deletion_leaves_are_reported() -> None:
     now = copy.deepcopy(sound())
     now.jobs[0]["deleted"] = True  # type: ignore[index]
     assert violations(now) == []
@@ -311,7 +311,7 @@ def test_what_a_deletion_leaves_is_named() -> None:
     assert left_behind(sound()) == []
 
 
-def test_a_job_that_never_ends_is_named() -> None:
+def test_a_job_that_never_ends_is_reported() -> None:
     assert unfinished(sound()) == [
         "ada: job open is processing for ever",
         "ada: job clip is processing for ever",
@@ -400,7 +400,7 @@ def as_plain(now: Any) -> None:
         (entries(7, **lots(lot(2, "allowance", 0))), "moves [{'lot': 2"),
     ],
 )
-def test_what_is_wrong_with_lots_is_named(breakage: Breakage, sentence: str) -> None:
+def test_errors_of_lots_are_reported(breakage: Breakage, sentence: str) -> None:
     now = copy.deepcopy(with_lots())
     assert violations(now) == []
     breakage(now)

@@ -423,7 +423,7 @@ class World:
         return {"MessageId": str(self._queued)}
 
     def _start(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Lambda starts a function that nobody waits for, once."""
+        """Lambda starts a function, once, and no caller waits for it."""
         assert (params["InvocationType"], params["FunctionName"]) == ("Event", moto_aws.MIGRATE)
 
         def run() -> Script:

@@ -75,7 +75,7 @@ class Customer:
             self.stack.call_off_crashes(about)
 
     def body(self, **members: Any) -> dict[str, Any]:
-        """A request body: a quick text-to-video job unless ``members`` say otherwise."""
+        """A request body: a quick text-to-video job unless ``members`` change it."""
         about = members.pop("about", "a fox")
         return {"model_id": "quick-t2v", "prompt": f"{about} {self.word} in the snow", **members}
 

@@ -55,7 +55,7 @@ class Snapshot:
         count them. None where no provider is there to ask.
     projects
         The user's items of the Projects table: projects, scenes, images, calls for clips. None
-        where nobody looked.
+        where they were not read.
     """
 
     user_id: str

@@ -93,7 +93,7 @@ def _parsed(text: str) -> dict[str, Any]:
 def transformed() -> dict[str, dict[str, Any]]:
     """Resources by logical id after the SAM transform, parameters at their defaults.
 
-    With all resources, whatever their conditions, and with unresolved intrinsics.
+    With all resources, also those with a condition, and with unresolved intrinsics.
     """
     resources = _translated(TEMPLATE.read_text(), ())["Resources"]
     assert isinstance(resources, dict)

@@ -136,7 +136,7 @@ def test_every_metric_is_sent_with_its_own_dimensions() -> None:
     assert len(BY_NAME) == len(METRICS)
 
 
-def test_no_dimension_names_a_job_a_user_or_anything_else_there_is_no_end_of() -> None:
+def test_no_dimension_has_an_unlimited_number_of_values() -> None:
     few = {"provider", "outcome", "status", "reason", "store", "to"}
     assert {name for metric in BY_NAME.values() for name in metric.dimensions} <= few
 
@@ -144,7 +144,7 @@ def test_no_dimension_names_a_job_a_user_or_anything_else_there_is_no_end_of() -
 @pytest.mark.parametrize(
     "drawn", [*of_alarms(), *of_dashboard()], ids=lambda drawn: str(drawn.name)
 )
-def test_what_is_watched_is_sent(drawn: Drawn) -> None:
+def test_alarms_and_widgets_read_metrics_as_they_are_emitted(drawn: Drawn) -> None:
     if drawn.namespace in TAKEN_ELSEWHERE:
         return
     assert drawn.namespace == "Clipmint"
@@ -152,7 +152,7 @@ def test_what_is_watched_is_sent(drawn: Drawn) -> None:
     assert drawn.dimensions == {*BY_NAME[drawn.name].dimensions, "service"}, drawn.where
 
 
-def test_what_is_sent_is_drawn() -> None:
+def test_every_metric_is_on_the_dashboard() -> None:
     assert {drawn.name for drawn in of_dashboard() if drawn.namespace == "Clipmint"} == set(BY_NAME)
 
 
@@ -167,7 +167,7 @@ def test_an_alarm_belongs_to_this_stack_and_notifies_the_topic() -> None:
                 assert SERVICE in metric["Dimensions"], name
 
 
-def test_a_reason_an_alarm_waits_for_is_one_there_is() -> None:
+def test_an_alarm_filters_by_reasons_that_exist() -> None:
     from clipmint.errors import WebhookNotProven
 
     reasons = {
@@ -181,7 +181,7 @@ def test_a_reason_an_alarm_waits_for_is_one_there_is() -> None:
     assert reasons["JobFailed"] <= {code.value for code in FailureCode}
 
 
-def test_metric_math_names_metrics_that_are_there() -> None:
+def test_metric_math_names_existing_metrics() -> None:
     for name, alarm in alarms().items():
         parts = {part["Id"]: part for part in alarm.get("Metrics", [])}
         returned = [part for part in parts.values() if part.get("ReturnData", True)]

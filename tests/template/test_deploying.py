@@ -1,4 +1,4 @@
-"""`make deploy` states where it deploys to, and region and parameters mean what they say."""
+"""`make deploy` states where it deploys to, and uses the region and the parameters it was given."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ def test_a_job_that_must_be_polled_is_polled_until_it_is_made() -> None:
     assert turns == [0, 1, 2]
 
 
-def test_a_wait_in_vain_leads_to_polling() -> None:
+def test_a_wait_without_a_webhook_leads_to_polling() -> None:
     plan = {"stage": "video", "poll_seconds": [60], "deadline": int(time.time()) + AN_HOUR}
     status, entered, calls = executed(
         scripted(Submit=[None, plan], Track=[made()], Migrate=[STORED])

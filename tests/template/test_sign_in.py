@@ -58,7 +58,7 @@ def test_the_cheapest_plan_is_the_default() -> None:
     assert parameter("SignInTier")["Default"] == "LITE"
 
 
-def test_nothing_needs_a_dearer_plan() -> None:
+def test_nothing_needs_a_more_expensive_plan() -> None:
     # What AWS lists as features of the other plans (feature-plans-deactivate in its guide).
     assert {
         "LambdaConfig",

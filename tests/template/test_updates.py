@@ -29,7 +29,7 @@ KEPT = {
 }
 # Values that CloudFormation writes over the owner's whenever their text changes.
 SECRET_VALUES = ("SecretString", "GenerateSecretString")
-# Cognito's schema in the registry does not say so, its reference does:
+# Cognito's schema in the registry does not state this, its reference does:
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-cognito-userpool.html
 ALSO_CREATE_ONLY = {
     "AWS::Cognito::UserPool": ["AliasAttributes", "UsernameAttributes", "UsernameConfiguration"],

@@ -48,7 +48,7 @@ def test_the_document_in_the_repository_has_short_cells() -> None:
     ("value", "shown"),
     [(0, "0"), (5.0, "5"), (1024, "1024"), (0.0123456, "0.0123"), (1.75, "1.75"), (352.6, "353")],
 )
-def test_a_number_has_as_many_digits_as_mean_something(value: float, shown: str) -> None:
+def test_a_number_has_only_significant_digits(value: float, shown: str) -> None:
     assert number(value) == shown
 
 
@@ -81,6 +81,6 @@ def test_the_last_line_counts_what_is_over_and_only_strict_fails_for_it(
 
 @pytest.mark.usefixtures("fast")
 @pytest.mark.parametrize("less", [["--quick"], ["--only", "ledger"]])
-def test_only_a_whole_run_in_earnest_is_written_down(less: list[str]) -> None:
+def test_only_a_complete_run_writes_the_document(less: list[str]) -> None:
     with pytest.raises(SystemExit):
         bench.main(["--write", *less])

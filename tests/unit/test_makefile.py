@@ -75,7 +75,7 @@ def test_an_interpreter_in_the_environment_counts(clone: Path) -> None:
 @pytest.mark.skipif(
     not Path("/etc/ssl/certs/ca-certificates.crt").exists(), reason="no store of certificates"
 )
-def test_uv_uses_the_certificates_of_the_system_unless_the_user_says_otherwise(
+def test_uv_uses_the_certificates_of_the_system_unless_the_user_chooses_others(
     clone: Path,
 ) -> None:
     (clone / "Makefile").write_text(

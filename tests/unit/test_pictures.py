@@ -128,7 +128,7 @@ def test_one_wrong_bit_of_a_png_is_noticed() -> None:
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_no_damage_leads_to_any_other_error(form: str) -> None:
+def test_a_damaged_image_raises_only_the_error_for_images(form: str) -> None:
     chance = random.Random(7)
     sound = encoded(form, pixels(40, 30))
     refused = 0

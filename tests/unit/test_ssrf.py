@@ -89,7 +89,7 @@ def redirecting(*locations: str) -> Answer:
     return answer
 
 
-def test_a_hostile_url_is_not_even_looked_up() -> None:
+def test_the_name_of_a_hostile_url_is_not_resolved() -> None:
     for url in (*hostile_urls(), *formatted(OTHER_HOSTS)):
         internet = Internet()
         with pytest.raises(SourceNotAllowed):

@@ -23,7 +23,7 @@ INSIDES = re.compile(
 BEYOND_A_SCHEMA = re.compile(
     # An integer with a fraction of zero is an integer to a JSON schema, and not to us.
     r"^[\w.]+: Input should be a valid integer$"
-    # What the parts of a model say about each other.
+    # What the parts of a model require of each other.
     r"|^(body|(parameters|routes|price)[\w.]*): Value error, "
     # A schema counts characters, and its patterns cannot name all invisible ones.
     r"|^[\w.]+: Value error, must contain a visible character$"

@@ -5,7 +5,7 @@ All of its checks but three:
 - *unsupported_method*, *allow_header_conformance*: the gateway answers 404 to a method that no
   route has, and never 405.
 - *positive_data_acceptance*: what follows the document can still mean nothing, such as a preset
-  that a model lacks, and is a 400. `checks.what_follows_the_document_is_valid` says when not.
+  that a model lacks, and is a 400. `checks.what_follows_the_document_is_valid` decides.
 """
 
 from __future__ import annotations

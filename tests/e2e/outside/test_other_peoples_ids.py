@@ -125,7 +125,7 @@ def status_and_body(answer: httpx.Response) -> tuple[int, dict[str, Any]]:
     return answer.status_code, {k: v for k, v in answer.json().items() if k != "timestamp"}
 
 
-def test_the_document_has_all_the_places() -> None:
+def test_all_ids_in_the_document_are_tested() -> None:
     # Three kinds of ids; a fourth must be added here.
     named = {name for one in USERS for name in one.names("path")}
     assert named == {*NAMES, "model_id"}

@@ -23,7 +23,7 @@ def signature(url: str) -> str:
     return found
 
 
-def test_nothing_a_caller_was_given_is_in_a_log(
+def test_no_secret_of_a_caller_is_in_a_log(
     stack: RunningStack, auditor: Auditor, new_customer: Callable[[int], Customer]
 ) -> None:
     ada = new_customer(1_000)

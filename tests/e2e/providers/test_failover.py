@@ -94,7 +94,7 @@ def test_the_second_provider_delivers_what_the_first_did_not_accept(
     assert refusals(stack, job_id) == [(first, reason)]
 
 
-def test_a_provider_that_knows_the_owners_key_no_more_is_passed_over(
+def test_a_provider_that_rejects_the_owners_key_is_skipped(
     stack: RunningStack, ada: Customer
 ) -> None:
     stack.fal.change(key="another-id:another-secret")
@@ -152,7 +152,7 @@ def test_without_fallback_a_refusal_is_final_and_free(stack: RunningStack, ada: 
     assert not paid_for(stack, ada)
 
 
-def test_an_answer_lost_at_the_first_provider_is_not_made_up_for_at_the_second(
+def test_after_an_answer_is_lost_at_the_first_provider_the_second_is_not_tried(
     stack: RunningStack, ada: Customer
 ) -> None:
     stack.fal.arm("submit_reset_after", prompt_contains=ada.word)

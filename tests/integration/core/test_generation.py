@@ -108,7 +108,7 @@ def test_a_crash_after_everything_is_answered_as_before(aws: Aws) -> None:
     one_job_one_hold(aws)
 
 
-def test_a_retry_after_the_catalog_changed_meets_its_own_job_at_its_own_price(aws: Aws) -> None:
+def test_a_retry_after_the_catalog_changed_finds_its_own_job_at_its_own_price(aws: Aws) -> None:
     grants.grant("user-1", 100, "purchase-1")
     start()
     veo = model_store.find("veo-3.1")
@@ -122,7 +122,7 @@ def test_a_retry_after_the_catalog_changed_meets_its_own_job_at_its_own_price(aw
     one_job_one_hold(aws)
 
 
-def test_a_retry_whose_own_hold_emptied_the_account_meets_its_own_job(aws: Aws) -> None:
+def test_a_retry_whose_own_hold_emptied_the_account_finds_its_own_job(aws: Aws) -> None:
     grants.grant("user-1", 32, "purchase-1")
     start()
     job, replayed = start()
@@ -130,7 +130,7 @@ def test_a_retry_whose_own_hold_emptied_the_account_meets_its_own_job(aws: Aws) 
     one_job_one_hold(aws)
 
 
-def test_a_retry_that_would_exceed_the_limits_meets_its_own_job(aws: Aws) -> None:
+def test_a_retry_that_would_exceed_the_limits_finds_its_own_job(aws: Aws) -> None:
     grants.grant("user-1", 100, "purchase-1")
     limits = Limits(open_jobs=1, jobs_per_hour=1)
     start(limits)
@@ -138,7 +138,7 @@ def test_a_retry_that_would_exceed_the_limits_meets_its_own_job(aws: Aws) -> Non
     one_job_one_hold(aws)
 
 
-def test_a_retry_of_a_busy_moment_meets_its_own_job(
+def test_a_retry_after_a_conflict_finds_its_own_job(
     aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     grants.grant("user-1", 100, "purchase-1")

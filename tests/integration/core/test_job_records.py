@@ -213,7 +213,7 @@ def test_a_new_turn_replaces_the_token(aws: Aws) -> None:
     assert stage.task_token == "second"
 
 
-def test_the_first_outcome_stands(aws: Aws) -> None:
+def test_the_first_outcome_is_kept(aws: Aws) -> None:
     job = in_state(SubmissionState.SENT)
     job_store.record_outcome(job.job_id, "video", VIDEO)
     for later in (Failed(FailureCode.PROVIDER_ERROR), Succeeded("https://elsewhere.example/")):
@@ -273,7 +273,7 @@ def test_a_stored_file_needs_no_task_token_any_more(aws: Aws) -> None:
     assert (stage.asset, stage.task_token) == (ASSET, None)
 
 
-def test_a_provider_that_talks_too_much_is_cut_short(aws: Aws) -> None:
+def test_a_long_detail_of_a_failure_is_truncated(aws: Aws) -> None:
     job = in_state(SubmissionState.SENT)
     novel = Failed(FailureCode.PROVIDER_ERROR, "long " * 100_000)
     outcome = job_store.record_outcome(job.job_id, "video", novel).stages[0].outcome
@@ -281,7 +281,7 @@ def test_a_provider_that_talks_too_much_is_cut_short(aws: Aws) -> None:
     assert len(outcome.detail) == 1_000
 
 
-def test_the_first_asset_stands(aws: Aws) -> None:
+def test_the_first_asset_is_kept(aws: Aws) -> None:
     job = in_state(SubmissionState.SENT)
     job_store.record_outcome(job.job_id, "video", VIDEO)
     first = job_store.record_asset(job.job_id, "video", ASSET)
@@ -440,7 +440,7 @@ def listed(
     return [job.job_id for job in page.jobs], page.cursor
 
 
-def test_pages_stay_put_while_new_jobs_arrive(aws: Aws) -> None:
+def test_pages_do_not_move_while_new_jobs_arrive(aws: Aws) -> None:
     known = some_jobs(7)
     first, cursor = listed(limit=3)
     newer = open_job(created_at=NOON + timedelta(hours=1))
@@ -463,7 +463,7 @@ def test_a_list_longer_than_one_answer_of_dynamodb_is_complete(aws: Aws) -> None
     assert first + listed(limit=40, cursor=cursor)[0] == known
 
 
-def test_filtered_and_hidden_jobs_leave_no_holes(aws: Aws) -> None:
+def test_filtered_and_hidden_jobs_shorten_no_page(aws: Aws) -> None:
     known = some_jobs(9)
     failed = known[::2]
     for job_id in failed:
@@ -488,7 +488,7 @@ def test_two_jobs_of_one_millisecond_are_both_listed(aws: Aws) -> None:
     assert set(seen) == made
 
 
-def test_a_forged_cursor_moves_only_within_the_forgers_own_jobs(aws: Aws) -> None:
+def test_a_forged_cursor_lists_only_the_callers_own_jobs(aws: Aws) -> None:
     mine = some_jobs(2, "user-1")
     theirs = some_jobs(3, "user-2")
     _, cursor = listed("user-2", limit=1)

@@ -172,7 +172,7 @@ def test_commands_find_a_stack_by_its_variable_and_print_what_scripts_need(
     assert "START RequestId" in logged
 
 
-def test_a_token_says_how_long_it_is_valid_and_may_be_valid_for_longer(
+def test_a_token_is_printed_with_its_lifetime_which_can_be_longer(
     asked: dict[str, Any],
 ) -> None:
     for_an_hour = local("token", "--user", "ada", "--stack", "asked")

@@ -464,7 +464,7 @@ def test_no_response_but_the_first_contains_a_secret(
 # ── Test, and deliver again ──────────────────────────────────────────────────────────────────────
 
 
-def test_a_test_event_is_sent_to_one_webhook_whatever_its_types(
+def test_a_test_event_is_sent_to_one_webhook_of_any_types(
     queue: Queue, receiver: Receiver, call: Caller, hands: Clock
 ) -> None:
     created = call("POST", WEBHOOKS, body={"url": receiver.url, "types": ["clips.finished"]}).body

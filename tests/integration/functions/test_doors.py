@@ -163,7 +163,7 @@ def test_what_is_refused_holds_nothing(
     assert aws.items("JOBS_TABLE") == []
 
 
-def test_insufficient_credits_are_told_as_in_the_document(call: Caller) -> None:
+def test_insufficient_credits_have_the_response_of_the_document(call: Caller) -> None:
     grants.grant(OTHER_USER, 2, "purchase-2")
     call.user = OTHER_USER
     answer = start(call)
@@ -411,7 +411,7 @@ def test_the_clips_of_a_project_are_made(call: Caller, hands: Clock) -> None:
     assert (done["all_complete"], done["completed"]) == (True, 3)
 
 
-def test_errors_of_clips_say_so(call: Caller) -> None:
+def test_errors_of_clips_have_success_false_and_a_code(call: Caller) -> None:
     for name in ("generate-clips", "check-clips-status"):
         foreign = project_with(framed(), user=OTHER_USER)
         answer = clips(call, name, foreign.project_id)

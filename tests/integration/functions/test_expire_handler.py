@@ -85,7 +85,7 @@ def test_a_form_that_was_not_used_leaves_nothing_after_a_day(
     assert call("GET", "/v1/projects").body["projects"] == []
 
 
-def test_an_image_that_nobody_used_is_deleted_at_the_date_the_api_shows(
+def test_an_unused_image_is_deleted_at_the_date_the_api_shows(
     aws: Aws, call: Caller, hands: Clock
 ) -> None:
     made = form(call)

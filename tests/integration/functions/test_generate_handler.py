@@ -200,7 +200,7 @@ def test_without_enough_credits_the_response_shows_how_many_there_are(
     assert generate(call, key="key-4").status == 202
 
 
-def test_beyond_the_limits_the_response_tells_when_to_retry(
+def test_beyond_the_limits_the_response_states_when_to_retry(
     call: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MAX_OPEN_JOBS", "1")

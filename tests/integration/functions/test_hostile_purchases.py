@@ -136,7 +136,7 @@ def test_a_report_that_is_sent_again_moves_no_credits(store: str) -> None:
         lambda text: appstore(appAccountToken=text),
     ],
 )
-def test_a_text_that_cannot_be_part_of_a_key_credits_nobody(
+def test_a_text_that_cannot_be_part_of_a_key_credits_no_user(
     delivery: Callable[[str], Delivery], long: str, aws: Aws
 ) -> None:
     assert deliver(delivery(long)).status in {200, 400}

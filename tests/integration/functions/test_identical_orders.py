@@ -268,7 +268,7 @@ def test_an_order_that_expects_the_full_price_learns_the_new_one() -> None:
     assert (refused.status, refused.code, refused.body["credits"]) == (409, "PRICE_CHANGED", 2)
 
 
-def test_the_second_job_shows_the_same_file_and_says_so() -> None:
+def test_the_second_job_shows_the_same_file_and_is_marked_as_cached() -> None:
     first = complete(order())
     second = finish(order())
     assert second.stages[0].asset == first.stages[0].asset
@@ -389,7 +389,7 @@ def test_two_simultaneous_orders_are_one_generation(monkeypatch: pytest.MonkeyPa
     assert (job.source_job_id, others[0].source_job_id) == (others[0].job_id, None)
 
 
-def test_an_order_that_always_comes_second_is_told_to_try_again(
+def test_an_order_that_always_meets_a_faster_one_gets_503(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     stale = identical_orders.Identical("identical#6:user-1#0", 7, seen="another-job")

@@ -352,7 +352,7 @@ def test_a_video_that_is_not_as_ordered_is_kept_and_charged_with_an_alarm(
 
 
 @pytest.mark.usefixtures("provider")
-def test_a_video_that_is_not_as_ordered_fails_its_job_if_the_model_says_so(
+def test_a_video_that_is_not_as_ordered_fails_its_job_if_the_model_requires_it(
     aws: Aws, origin: Origin, capsys: pytest.CaptureFixture[str]
 ) -> None:
     job = ordered(origin, 8, "fail")

@@ -203,7 +203,7 @@ def test_an_order_with_another_price_than_expected_holds_nothing(
     assert order(call, expected_credits=9).status == 202
 
 
-def test_a_retry_of_an_accepted_order_is_answered_from_the_job_whatever_the_price_is_now(
+def test_a_retry_of_an_accepted_order_is_answered_from_the_job_after_a_change_of_the_price(
     owner: Caller, call: Caller, aws: Aws
 ) -> None:
     put(owner)

@@ -241,7 +241,7 @@ def test_errors_have_this_protocols_types(call: Caller, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("path", ["{id}/remix", "edits", "extensions"])
-def test_what_no_model_does_is_said_clearly(call: Caller, path: str) -> None:
+def test_what_no_model_supports_is_a_clear_error(call: Caller, path: str) -> None:
     video_id = create(call).body["id"]
     answer = call("POST", f"{VIDEOS}/{path.format(id=video_id)}", body={"prompt": "again"})
     assert error_of(answer)[:2] == (404, "not_found")

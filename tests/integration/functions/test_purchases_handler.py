@@ -56,7 +56,9 @@ def kinds(user_id: str = "ada") -> list[str]:
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
-def test_a_payment_is_credited_once_whatever_events_report_it(order: tuple[int, ...]) -> None:
+def test_a_payment_is_credited_once_by_any_number_and_kind_of_events(
+    order: tuple[int, ...],
+) -> None:
     events = [checkout(), checkout("async_payment_succeeded"), intent()]
     deliveries = [events[number] for number in order]
     assert results(*deliveries, *deliveries) == ["applied", *["known"] * 5]

@@ -114,7 +114,7 @@ def test_how_a_job_ended_is_counted_by_status_and_reason(
 
 
 @pytest.mark.parametrize("by_the_sweep", [True, False])
-def test_what_a_job_came_to_is_counted_once_in_credits_and_seconds(
+def test_the_end_of_a_job_is_counted_once_in_credits_and_seconds(
     aws: Aws, hands: Clock, capsys: pytest.CaptureFixture[str], by_the_sweep: bool
 ) -> None:
     stored, given_up = sent(), sent(deadline_in=60)
@@ -150,7 +150,7 @@ def test_a_batch_of_starts_and_grants_is_counted_in_credits(
     }
 
 
-def test_a_sweep_reports_the_age_of_open_holds_and_that_the_books_agree(
+def test_a_sweep_reports_the_age_of_open_holds_and_the_drift_of_accounts(
     aws: Aws, hands: Clock, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sweep(SCHEDULE, Context())
@@ -197,7 +197,7 @@ def test_a_sweep_audits_the_slice_of_its_minute_and_reports_drift(
     assert sweep({"audit": "nobody"}, Context()) == {"drift": 0}
 
 
-def test_books_that_cannot_be_read_keep_no_job_waiting(
+def test_an_audit_that_fails_delays_no_job(
     aws: Aws, hands: Clock, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unreadable(*_: object) -> audit.Audit:
@@ -252,7 +252,7 @@ def test_a_job_past_its_deadline_is_refunded_and_its_execution_ended(
     assert assert_adds_up("user-1").held == 32
 
 
-def test_track_has_a_while_to_ask_once_more_before_the_sweep_gives_a_job_up(
+def test_track_has_time_for_one_more_poll_before_the_sweep_ends_a_job(
     aws: Aws, hands: Clock
 ) -> None:
     job = sent(deadline_in=60)
@@ -264,7 +264,7 @@ def test_track_has_a_while_to_ask_once_more_before_the_sweep_gives_a_job_up(
     assert end_of(job) == (JobStatus.FAILED, FailureCode.DEADLINE_EXCEEDED)
 
 
-def test_one_broken_job_does_not_keep_the_others_waiting(
+def test_one_broken_job_does_not_delay_the_others(
     aws: Aws,
     hands: Clock,
     capsys: pytest.CaptureFixture[str],
@@ -482,7 +482,7 @@ def test_each_sweep_goes_on_where_the_one_before_ran_out_of_time(aws: Aws, hands
     assert all(ended)
 
 
-def test_jobs_that_cannot_be_swept_keep_no_other_job_waiting(
+def test_jobs_that_cannot_be_swept_delay_no_other_job(
     aws: Aws, hands: Clock, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # As many with an earlier deadline as a sweep has time for, and more.

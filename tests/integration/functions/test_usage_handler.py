@@ -445,7 +445,7 @@ def test_a_recount_after_a_restore_counts_again_from_nothing(
     assert_counted(aws, owner, **days)
 
 
-def test_a_recount_of_an_unknown_installation_says_what_there_is(
+def test_a_recount_of_an_unknown_installation_lists_the_known_ones(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     days = ["--first", "2026-11-01", "--last", "2026-11-02"]
@@ -453,7 +453,9 @@ def test_a_recount_of_an_unknown_installation_says_what_there_is(
     assert "ENV can be: dev, prod" in capsys.readouterr().err
 
 
-def test_a_recount_that_the_function_fails_on_says_why(aws: Aws, function: Lambda) -> None:
+def test_a_recount_during_which_the_function_fails_prints_the_reason(
+    aws: Aws, function: Lambda
+) -> None:
     end()
 
     def refuse(**_: Any) -> Any:

@@ -152,7 +152,7 @@ def test_killed_around_a_write_the_next_attempt_waits_with_its_own_token(
     monkeypatch.setattr(job_store, write, kill)
     with pytest.raises(Killed):
         wait(aws, job)
-    aws.executions.sleeping.discard("token-1")  # a token dies with its attempt
+    aws.executions.sleeping.discard("token-1")  # a token ends with its attempt
     wait(aws, job, 2)
     assert len(provider.tasks) == (0 if (write, written) == ("mark_sending", True) else 1)
     assert as_stored(job).stages[0].task_token == "token-2"

@@ -60,7 +60,7 @@ def outcome_of(job: Job) -> object:
 
 
 @pytest.mark.parametrize("outcome", [VIDEO, DECLINED])
-def test_a_proven_webhook_is_recorded_and_wakes_the_sleeper(
+def test_a_verified_webhook_is_recorded_and_resumes_the_execution(
     aws: Aws, call: Caller, provider: ScriptedWebhookSender, outcome: Succeeded | Failed
 ) -> None:
     job = submitted()
@@ -97,7 +97,7 @@ def test_a_webhook_carries_the_id_of_a_submission_whose_response_was_lost(
     assert (submission.state, submission.request_id) == (SubmissionState.SENT, "told-by-webhook")
 
 
-def test_a_repeated_webhook_changes_nothing_but_wakes_again(
+def test_a_repeated_webhook_changes_nothing_and_resumes_the_execution_again(
     aws: Aws, call: Caller, provider: ScriptedWebhookSender
 ) -> None:
     job = submitted()

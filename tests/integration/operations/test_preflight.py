@@ -89,7 +89,7 @@ def aws() -> Iterator[Aws]:
 
 
 def levels(found: Iterable[Finding]) -> list[Level]:
-    """The levels; whatever is not in order has a remedy."""
+    """The levels; each finding that is not in order has a remedy."""
     listed = list(found)
     for each in listed:
         assert bool(each.remedy) == (each.level is not OK), each

@@ -136,7 +136,7 @@ def test_a_second_copy_replaces_the_first(
     assert [(item["Key"], item["Size"]) for item in listed] == [(KEY, len(SMALL))]
 
 
-def test_nothing_about_us_goes_to_the_source(copy: Copy, origin: Origin) -> None:
+def test_the_source_gets_no_credentials_and_no_other_headers(copy: Copy, origin: Origin) -> None:
     origin.replies["/a"] = serve.redirect("/b")
     origin.replies["/b"] = serve.whole(SMALL)
     with httpx.Client(
@@ -349,7 +349,9 @@ def test_a_file_larger_than_allowed_is_not_stored(
     ],
     ids=["body", "first-bytes", "undeclared", "second-part", "headers", "silence"],
 )
-def test_a_slow_drip_ends_at_the_deadline(copy: Copy, origin: Origin, reply: serve.Reply) -> None:
+def test_a_copy_from_a_slow_source_ends_at_the_deadline(
+    copy: Copy, origin: Origin, reply: serve.Reply
+) -> None:
     origin.replies["/a"] = reply
     started = time.monotonic()
     with pytest.raises(SourceUnavailable, match=r"within 0\.7 s"):

@@ -69,7 +69,7 @@ def test_on_aws_urls_are_signed_for_the_bucket_in_its_own_region(
     assert f"/{region}/s3/" in parse_qs(url.query)["X-Amz-Credential"][0]
 
 
-def test_removing_twice_is_as_good_as_once(s3: S3Client, bucket: str) -> None:
+def test_a_repeated_removal_changes_nothing(s3: S3Client, bucket: str) -> None:
     s3.put_object(Bucket=bucket, Key=KEY, Body=b"clip")
     s3.put_object(Bucket=bucket, Key="other", Body=b"clip")
     for _ in range(2):

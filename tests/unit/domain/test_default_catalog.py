@@ -197,7 +197,7 @@ def test_a_default_model_needs_the_images_its_providers_models_need(model: Model
     assert [f"{route.provider} {route.endpoint}" for route in model.routes] == routes
 
 
-def test_what_fals_four_models_allow_is_what_it_always_was() -> None:
+def test_fals_four_models_still_allow_the_same_settings() -> None:
     allowed = {
         model.model_id: model.allowed
         for model in DEFAULT_CATALOG

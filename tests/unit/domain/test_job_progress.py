@@ -190,7 +190,7 @@ def test_a_two_stage_job_shows_the_image_steps_as_well() -> None:
 @pytest.mark.parametrize(
     ("status", "word"), [(JobStatus.FAILED, "Failed"), (JobStatus.CANCELLED, "Cancelled")]
 )
-def test_a_job_that_ended_early_keeps_its_bar_where_it_was(status: JobStatus, word: str) -> None:
+def test_a_job_that_ended_early_keeps_its_progress(status: JobStatus, word: str) -> None:
     sent = submitted(SubmissionState.SENT)
     assert progress(replace(sent, status=status)) == (progress(sent)[0], word)
 

@@ -75,7 +75,7 @@ REQUESTS = st.lists(
 def test_a_request_belongs_to_the_order_of_one_that_ended_within_the_window(
     requests: list[Request],
 ) -> None:
-    """Whatever ends, crashes and overlaps. The model knows when each request of an order ended."""
+    """Requests end, crash and overlap. The model knows when each request of an order ended."""
     window: OrderWindow | None = None
     now = 0
     order: dict[str, tuple[int, int, bool]] = {}  # arrival, end and crash by request

@@ -1,4 +1,4 @@
-"""A payment ends the same whatever its reports' order, and however often each arrives."""
+"""A payment ends the same for each order of its reports, however often each arrives."""
 
 from __future__ import annotations
 

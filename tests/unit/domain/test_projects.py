@@ -306,7 +306,7 @@ def test_a_scene_never_rendered_is_pending_and_shows_the_users_own_image() -> No
     )
 
 
-def test_a_job_that_is_not_there_counts_as_if_it_had_never_been() -> None:
+def test_a_missing_job_is_ignored() -> None:
     assert state_of(SCENE, SceneJobs("job-1", "job-2", "job-3"), {}).job is None
 
 

@@ -59,7 +59,7 @@ def test_an_empty_overlong_or_unprintable_key_is_invalid(header: str) -> None:
     assert refused.value.code == "IDEMPOTENCY_KEY_INVALID"
 
 
-def test_no_key_is_asked_for_rather_than_made_up() -> None:
+def test_a_missing_key_is_an_error_and_none_is_invented() -> None:
     with pytest.raises(IdempotencyKeyRequired):
         parse_idempotency_key(None)
 
@@ -69,7 +69,7 @@ def test_no_key_is_asked_for_rather_than_made_up() -> None:
 names = st.text(st.characters(codec="utf-8", categories=["L", "N", "P"]), max_size=12)
 
 
-def test_a_retry_meets_its_own_job_on_any_machine_at_any_time() -> None:
+def test_a_retry_derives_the_same_job_id_on_any_machine_at_any_time() -> None:
     # Written down: if this id ever changed, retries across a deployment would pay twice.
     assert job_id_for("user-1", "key-1") == "e26d1b1f-be04-5deb-967e-0193ee8a4cd3"
     assert uuid.UUID(job_id_for("user-1", "key-1")).version == 5
@@ -127,7 +127,7 @@ def test_every_part_of_a_request_counts() -> None:
     assert len(set(prints)) == len(variants)
 
 
-def test_naming_oneself_or_spelling_out_a_null_changes_nothing() -> None:
+def test_the_callers_own_user_id_or_an_explicit_null_changes_nothing() -> None:
     assert request(user_id="user-1").fingerprint() == request().fingerprint()
     assert request(image_url=None).fingerprint() == request().fingerprint()
 
@@ -169,7 +169,7 @@ def test_a_body_may_name_the_caller_and_no_other_user() -> None:
         ({"preset": ["draft"]}, "preset"),
     ],
 )
-def test_a_body_that_is_not_as_agreed_is_refused_by_field(
+def test_an_invalid_body_is_rejected_with_the_name_of_the_field(
     changes: dict[str, Any], field: str
 ) -> None:
     with pytest.raises(ValidationError) as refused:

@@ -44,7 +44,7 @@ def test_a_failures_name_is_its_value() -> None:
     }
 
 
-def test_the_owners_empty_account_is_not_the_users_business() -> None:
+def test_no_message_to_a_user_mentions_the_owners_account() -> None:
     assert not re.search(
         r"account|fund|balance|credit|key|pay",
         USER_MESSAGES[FailureCode.OWNER_ACCOUNT],
@@ -121,7 +121,7 @@ def test_the_table_of_statuses_is_the_documented_one() -> None:
     }
 
 
-def test_the_errors_are_drawn_in_their_modules_tree() -> None:
+def test_the_tree_in_the_docstring_of_errors_has_all_of_them() -> None:
     drawn = re.findall(r"[├└]── (\w+)", errors.__doc__ or "")
     assert sorted(drawn) == [kind.__name__ for kind in KINDS]
 

@@ -70,7 +70,9 @@ def test_a_fal_result_refused_for_the_account_is_reported_as_such() -> None:
         (403, b"forbidden"),
     ],
 )
-def test_a_doubt_that_the_account_keeps_open_is_reported_as_such(status: int, body: Any) -> None:
+def test_a_doubt_that_lasts_because_of_the_account_is_reported_as_such(
+    status: int, body: Any
+) -> None:
     adapter, _ = runware_wire.runware(runware_wire.answer(status, body))
     answer = adapter.submit(runware_wire.task(resent=True))
     assert isinstance(answer, Unanswered)

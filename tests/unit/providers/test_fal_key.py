@@ -27,7 +27,7 @@ WEBHOOK = "https://api.example.com/webhooks/fal/job-1/video/s3cret?x=1&y=ü"
 
 
 @pytest.mark.parametrize("key", ["", "no-colon", "two words:secret", "id:sec\nret", "id:sécret"])
-def test_without_a_usable_key_nothing_is_sent_and_the_owner_is_to_blame(key: str) -> None:
+def test_without_a_usable_key_nothing_is_sent_and_the_failure_is_the_owners(key: str) -> None:
     adapter, wire = fal(key=key)
     submitted = adapter.submit(task())
     assert isinstance(submitted, Rejected)

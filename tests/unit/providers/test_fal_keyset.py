@@ -59,7 +59,7 @@ def test_a_rotated_key_is_found_by_fetching_the_set_again() -> None:
     assert len(wire.requests) == 2
 
 
-def test_a_flood_of_forgeries_asks_fal_for_its_keys_once_a_minute() -> None:
+def test_forged_webhooks_fetch_the_key_set_at_most_once_a_minute() -> None:
     clock = Clock()
     adapter, wire = fal(*[jwks(SIGNER) for _ in range(10)], now=clock)
     for _ in range(180):
@@ -85,7 +85,7 @@ def test_a_flood_of_forgeries_asks_fal_for_its_keys_once_a_minute() -> None:
         answer(200, {"keys": [{"kty": "OKP", "crv": "X25519", "x": "A" * 43}]}),
     ],
 )
-def test_without_a_key_set_nothing_is_believed_and_fal_must_deliver_again(
+def test_without_a_key_set_webhooks_are_rejected_and_delivered_again(
     reply: httpx.Response | Exception,
 ) -> None:
     adapter, wire = fal(reply)
@@ -95,7 +95,7 @@ def test_without_a_key_set_nothing_is_believed_and_fal_must_deliver_again(
     assert len(wire.requests) == 1, "not asked again within the minute"
 
 
-def test_old_keys_outlive_a_failed_refresh() -> None:
+def test_known_keys_stay_valid_after_a_failed_refresh() -> None:
     clock = Clock()
     adapter, _ = fal(jwks(SIGNER), answer(503, b""), now=clock)
     adapter.read_webhook(SIGNER.call(OK), ENDPOINT)

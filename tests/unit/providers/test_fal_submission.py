@@ -60,7 +60,7 @@ def test_a_202_or_a_runner_so_fast_that_there_is_no_position_is_accepted_too() -
     assert isinstance(adapter.submit(task()), Accepted)
 
 
-def test_the_request_names_who_pays_and_protects_their_money() -> None:
+def test_the_request_has_the_owners_key_and_the_headers_against_double_payment() -> None:
     adapter, wire = fal(answer(200, submission_answer()))
     adapter.submit(task(start_within_seconds=900, webhook_url=WEBHOOK))
     [request] = wire.requests
@@ -184,7 +184,7 @@ def test_a_task_that_does_not_fit_its_endpoint_is_never_sent(
     [httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout],
     ids=lambda e: e.__name__,
 )
-def test_before_a_byte_has_left_a_broken_connection_only_means_busy(
+def test_a_connection_that_breaks_before_a_byte_is_sent_means_busy(
     broken: type[httpx.TransportError],
 ) -> None:
     adapter, wire = fal(broken("[Errno 111] Connection refused"))
@@ -208,7 +208,7 @@ def test_before_a_byte_has_left_a_broken_connection_only_means_busy(
     ],
     ids=lambda e: e.__name__,
 )
-def test_once_a_byte_may_have_left_a_broken_connection_proves_nothing(
+def test_a_connection_that_breaks_after_a_byte_may_be_sent_leaves_a_doubt(
     broken: type[httpx.RequestError],
 ) -> None:
     adapter, wire = fal(broken("broken"))
@@ -216,7 +216,7 @@ def test_once_a_byte_may_have_left_a_broken_connection_proves_nothing(
     assert len(wire.requests) == 1, "a submission is sent once"
 
 
-def test_every_way_httpx_can_fail_to_send_has_been_thought_about() -> None:
+def test_every_error_of_httpx_is_classified() -> None:
     def leaves(kind: type[Exception]) -> set[str]:
         # Its own: other libraries, loaded by other tests, add to the tree.
         own = [child for child in kind.__subclasses__() if child.__module__ == "httpx"]
@@ -296,7 +296,7 @@ LOCKED = (
         ),
     ],
 )
-def test_any_other_4xx_is_a_refusal_for_good(status: int, body: object, code: FailureCode) -> None:
+def test_any_other_4xx_is_a_final_rejection(status: int, body: object, code: FailureCode) -> None:
     adapter, _ = fal(answer(status, body))
     submitted = adapter.submit(task())
     assert isinstance(submitted, Rejected)

@@ -59,12 +59,12 @@ def test_every_code_the_sdk_names_has_its_meaning_in_any_case(code: FailureCode,
         assert meaning(spelling, 200).code is code
 
 
-def test_a_time_out_is_one_even_where_the_sdk_misses_it() -> None:
+def test_a_time_out_is_recognised_also_where_the_sdk_does_not() -> None:
     assert meaning("timeoutProvider", 200).kind is Kind.TIMEOUT
     assert meaning("timeoutProvider", 200).transient
 
 
-def test_what_comes_first_in_the_order_wins() -> None:
+def test_the_first_rule_that_matches_decides() -> None:
     assert meaning("invalidApiKey", 200).kind is Kind.ACCESS
     assert meaning("providerQuotaExceeded", 200).kind is Kind.FUNDS
     assert meaning("authTimeout", 200).kind is Kind.ACCESS
@@ -76,11 +76,11 @@ def test_what_comes_first_in_the_order_wins() -> None:
 @pytest.mark.parametrize(
     "parameter", ["inputs", "inputs.frameImages", "inputs.frameImages[0].image"]
 )
-def test_unreadable_images_are_the_users_to_correct(code: str, parameter: str) -> None:
+def test_an_unreadable_image_is_an_error_of_the_user(code: str, parameter: str) -> None:
     assert meaning(code, 400, parameter).code is FailureCode.INPUT_UNREADABLE
 
 
-def test_a_download_that_fails_elsewhere_is_runwares_own_trouble() -> None:
+def test_another_failed_download_is_an_error_of_runware() -> None:
     assert meaning("downloadFailed", 500).code is FailureCode.PROVIDER_ERROR
     assert meaning("unsupportedParameter", 400, "inputs.seedImage").kind is Kind.INVALID
 
@@ -102,7 +102,7 @@ def test_every_kind_has_a_rule() -> None:
     assert {rule.meaning.kind for rule in RULES} == set(Kind) - {Kind.UNKNOWN}
 
 
-def test_only_what_passes_by_itself_is_called_passing() -> None:
+def test_only_an_error_that_ends_by_itself_is_transient() -> None:
     passing = {rule.meaning.code for rule in RULES if rule.meaning.transient}
     assert passing == {
         FailureCode.PROVIDER_ERROR,
@@ -112,5 +112,5 @@ def test_only_what_passes_by_itself_is_called_passing() -> None:
 
 
 @given(st.text(max_size=40), st.integers(100, 599))
-def test_any_code_at_all_means_something(code: str, status: int) -> None:
+def test_every_code_has_a_meaning(code: str, status: int) -> None:
     assert isinstance(meaning(code, status).code, FailureCode)

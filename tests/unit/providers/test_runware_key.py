@@ -21,7 +21,7 @@ WEBHOOK = "https://api.example.com/webhooks/runware/job-1/video/s3cret"
 
 
 @pytest.mark.parametrize("key", ["", "two words", "sec\nret", "sécret", "a:b", "="])
-def test_without_a_usable_key_nothing_is_sent_and_the_owner_is_to_blame(key: str) -> None:
+def test_without_a_usable_key_nothing_is_sent_and_the_failure_is_the_owners(key: str) -> None:
     adapter, wire = runware(key=key)
     submitted = adapter.submit(task())
     assert isinstance(submitted, Rejected)

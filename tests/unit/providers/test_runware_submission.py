@@ -259,7 +259,7 @@ def test_a_conflict_of_another_task_decides_nothing_about_ours() -> None:
     [httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout],
     ids=lambda e: e.__name__,
 )
-def test_before_a_byte_has_left_a_broken_connection_only_means_busy(
+def test_a_connection_that_breaks_before_a_byte_is_sent_means_busy(
     broken: type[httpx.TransportError],
 ) -> None:
     adapter, wire = runware(broken("refused"))
@@ -272,7 +272,7 @@ def test_before_a_byte_has_left_a_broken_connection_only_means_busy(
     [httpx.WriteTimeout, httpx.ReadTimeout, httpx.ReadError, httpx.RemoteProtocolError],
     ids=lambda e: e.__name__,
 )
-def test_once_a_byte_may_have_left_a_broken_connection_proves_nothing(
+def test_a_connection_that_breaks_after_a_byte_may_be_sent_leaves_a_doubt(
     broken: type[httpx.TransportError],
 ) -> None:
     adapter, wire = runware(broken("broken"))
@@ -364,9 +364,7 @@ def test_an_answer_without_end_is_no_answer() -> None:
         ),
     ],
 )
-def test_any_other_error_is_a_refusal_for_good(
-    status: int, body: object, code: FailureCode
-) -> None:
+def test_any_other_error_is_a_final_rejection(status: int, body: object, code: FailureCode) -> None:
     adapter, _ = runware(answer(status, body))
     submitted = adapter.submit(task())
     assert isinstance(submitted, Rejected)
@@ -409,7 +407,7 @@ def test_what_stops_a_second_attempt_decides_nothing_about_the_first(
     assert isinstance(adapter.submit(task(resent=True)), Unanswered)
 
 
-def test_a_key_that_is_gone_reveals_nothing_about_the_first_attempt() -> None:
+def test_a_revoked_key_leaves_the_first_attempt_in_doubt() -> None:
     adapter, wire = runware(key="")
     assert isinstance(adapter.submit(task(resent=True)), Unanswered)
     assert wire.requests == []

@@ -15,7 +15,7 @@ from tests.support.runway_wire import HANDLE, KEY, accepted, answer, runway, tas
 
 
 @pytest.mark.parametrize("key", ["", "two words", "key_\nx", "key_é", "key_\x00"])
-def test_without_a_usable_key_nothing_is_sent_and_the_owner_is_to_blame(key: str) -> None:
+def test_without_a_usable_key_nothing_is_sent_and_the_failure_is_the_owners(key: str) -> None:
     adapter, wire = runway(key=key)
     submitted = adapter.submit(task())
     assert isinstance(submitted, Rejected)

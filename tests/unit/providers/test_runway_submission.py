@@ -207,7 +207,7 @@ def test_a_task_that_does_not_fit_its_endpoint_is_never_sent(
     [httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout],
     ids=lambda e: e.__name__,
 )
-def test_before_a_byte_has_left_a_broken_connection_only_means_busy(
+def test_a_connection_that_breaks_before_a_byte_is_sent_means_busy(
     broken: type[httpx.TransportError],
 ) -> None:
     adapter, wire = runway(broken("[Errno 111] Connection refused"))
@@ -220,7 +220,7 @@ def test_before_a_byte_has_left_a_broken_connection_only_means_busy(
     [httpx.WriteTimeout, httpx.ReadTimeout, httpx.ReadError, httpx.RemoteProtocolError],
     ids=lambda e: e.__name__,
 )
-def test_once_a_byte_may_have_left_nothing_is_known_and_nothing_sent_again(
+def test_a_task_is_not_sent_again_after_a_byte_of_it_may_be_sent(
     broken: type[httpx.RequestError],
 ) -> None:
     adapter, wire = runway(broken("broken"))
@@ -287,7 +287,7 @@ def test_an_inconclusive_response_counts_as_no_response(status: int, body: objec
         (418, b"", FailureCode.PROVIDER_ERROR),
     ],
 )
-def test_any_other_4xx_is_a_refusal_for_good(status: int, body: object, code: FailureCode) -> None:
+def test_any_other_4xx_is_a_final_rejection(status: int, body: object, code: FailureCode) -> None:
     adapter, wire = runway(answer(status, body))
     submitted = adapter.submit(task())
     assert isinstance(submitted, Rejected)
