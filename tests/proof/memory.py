@@ -48,6 +48,7 @@ STAYS: Mapping[str, str] = {
     "clipmint.api.replays.powertools": "a client and settings; its local cache is off",
     "clipmint.orders.placing.STARTS_AT_ONCE": _WORLD,
     "clipmint.api.http_api._reject_unknown_parameters": "derived from the code alone",
+    "clipmint.api.http_api._require_admin": "derived from the code alone",
     "clipmint.api.audit_trail.record": "derived from the code alone",
     "clipmint.doors.table.reject_closed": "derived from the code alone",
     "clipmint.records._fields": "fields of dataclasses, derived from the code alone",
