@@ -177,23 +177,18 @@ _KLING_SIZES = {
 def _kling(tier: str, resolution: str, silent: float, sound: float, source: str) -> Model:
     """Kling 3.0. The tier, which is a part of the endpoint, determines the resolution."""
     sizes = {resolution: _KLING_SIZES[resolution]}
-    base = f"fal-ai/kling-video/v3/{tier}"
     at_fal = fal(
-        f"{base}/text-to-video",
-        f"{base}/image-to-video",
+        f"fal-ai/kling-video/v3/{tier}",
         {"duration": SECONDS_AS_TEXT, "generate_audio": SOUND},
-        only_text={"aspect_ratio": RATIO},
+        shape_of_image=True,
         first="start_image_url",
-        ignores=["aspect_ratio"],
     )
-    at_runway = runway(
-        f"kling3.0_{tier}",
-        {"ratio": ratio(sizes, _SQUARE), "duration": SECONDS, "audio": SOUND},
-    )
+    at_runway = runway(f"kling3.0_{tier}", {"ratio": ratio(sizes, _SQUARE), "audio": SOUND})
     at_runware = runware(
         f"klingai:kling-video@3-{tier}",
         {"providerSettings": {"klingai": {"sound": SOUND}}},
         width_and_height(sizes, _SQUARE),
+        framed={},
         ignores=["resolution", "aspect_ratio"],
     )
     typed = [at_fal | {"ignores": ["resolution"]}] if tier != "4k" else []
@@ -211,7 +206,6 @@ def _kling(tier: str, resolution: str, silent: float, sound: float, source: str)
 
 def _kling_o3(tier: str, resolution: str, silent: float, sound: float) -> Model:
     sizes = {resolution: _KLING_SIZES[resolution]}
-    base = f"fal-ai/kling-video/o3/{tier}"
     return _entry(
         f"kling-o3-{tier}",
         f"Kling O3 {tier.capitalize()}",
@@ -223,22 +217,16 @@ def _kling_o3(tier: str, resolution: str, silent: float, sound: float) -> Model:
         seconds=_seconds(3, 15),
         routes=[
             fal(
-                f"{base}/text-to-video",
-                f"{base}/image-to-video",
+                f"fal-ai/kling-video/o3/{tier}",
                 {"duration": SECONDS_AS_TEXT, "generate_audio": SOUND},
-                only_text={"aspect_ratio": RATIO},
-                ignores=["aspect_ratio"],
+                shape_of_image=True,
             )
             | {"ignores": ["resolution"]},
-            runway(
-                f"klingO3_{tier}",
-                {"ratio": ratio(sizes, _SQUARE), "duration": SECONDS, "audio": SOUND},
-            ),
+            runway(f"klingO3_{tier}", {"ratio": ratio(sizes, _SQUARE), "audio": SOUND}),
             runware(
                 f"klingai:kling-video@o3-{tier}",
                 {"providerSettings": {"klingai": {"sound": SOUND}}},
                 width_and_height(sizes, _SQUARE),
-                framed={"resolution": RESOLUTION},
             ),
         ],
     )
@@ -265,15 +253,13 @@ def _kling_4() -> Model:
         listed=["fal"],
         routes=[
             fal(
-                "kling/v4/text-to-video",
-                "kling/v4/image-to-video",
+                "kling/v4",
                 {"duration": SECONDS_AS_TEXT, "resolution": RESOLUTION},
-                only_text={"aspect_ratio": RATIO},
-                ignores=["aspect_ratio"],
+                shape_of_image=True,
             ),
             runway(
                 "kling_4",
-                {"duration": SECONDS},
+                {},
                 only_text={"ratio": ratio(sizes, ratios)},
                 only_image={"ratio": renamed({"720p": "auto_720p", "1080p": "auto_1080p"})},
                 ignores=["aspect_ratio"],
@@ -297,7 +283,6 @@ def _seedance(
 ) -> Model:
     """Its sound costs nothing."""
     sizes = {resolution: sizes[resolution] for resolution in usd}
-    base = f"bytedance/seedance-{version}{f'/{variant}' if variant else ''}"
     suffix = f"-{variant}" if variant else ""
     at_runway = "seedance" + version.removesuffix(".0").replace(".", "_")
     return _entry(
@@ -311,8 +296,7 @@ def _seedance(
         listed=["fal"],
         routes=[
             fal(
-                f"{base}/text-to-video",
-                f"{base}/image-to-video",
+                f"bytedance/seedance-{version}{f'/{variant}' if variant else ''}",
                 {
                     "resolution": RESOLUTION,
                     "aspect_ratio": RATIO,
@@ -322,13 +306,12 @@ def _seedance(
             ),
             runway(
                 f"{at_runway}{suffix.replace('-', '_')}",
-                {"ratio": ratio(sizes, _SIX), "duration": SECONDS, "audio": SOUND},
+                {"ratio": ratio(sizes, _SIX), "audio": SOUND},
             ),
             runware(
                 f"bytedance:seedance@{version}{suffix}",
                 {"settings": {"audio": SOUND}},
                 width_and_height(sizes, _SIX),
-                framed={"resolution": RESOLUTION},
             ),
         ],
     )
@@ -367,15 +350,11 @@ def _h3_max() -> Model:
         listed=["fal"],
         routes=[
             fal(
-                "minimax/h3-max/text-to-video",
-                "minimax/h3-max/image-to-video",
+                "minimax/h3-max",
                 {"duration": SECONDS, "resolution": words, "prompt_expansion_mode": mode},
                 only_text={"aspect_ratio": "16:9"},
             ),
-            runway(
-                "h3_max",
-                {"duration": SECONDS, "resolution": RESOLUTION, "promptExpansionMode": mode},
-            ),
+            runway("h3_max", {"resolution": RESOLUTION, "promptExpansionMode": mode}),
         ],
     )
 
@@ -394,14 +373,13 @@ def _hailuo_3() -> Model:
         standard=8,
         routes=[
             fal(
-                "minimax/h3/text-to-video",
-                "minimax/h3/image-to-video",
+                "minimax/h3",
                 {"duration": SECONDS, "resolution": renamed({"768p": "768P", "2k": "2K"})},
                 only_text={"aspect_ratio": "16:9"},
             ),
             runway(
                 "hailuo3",
-                {"duration": SECONDS, "resolution": RESOLUTION},
+                {"resolution": RESOLUTION},
                 only_text={"ratio": "16:9"},
                 only_image={"ratio": "adaptive"},
             ),
@@ -409,6 +387,7 @@ def _hailuo_3() -> Model:
                 "minimax:h3@0",
                 {"resolution": renamed({"768p": "768p", "2k": "1440p"})},
                 {},
+                framed={},
                 ignores=[],
             ),
         ],
@@ -427,12 +406,10 @@ _WAN_SIZES = {
 def _wan(variant: str, usd: Usd, source: str) -> Model:
     suffix = f"-{variant}" if variant else ""
     at_fal = fal(
-        "alibaba/wan-3.0/text-to-video",
-        "alibaba/wan-3.0/image-to-video",
+        "alibaba/wan-3.0",
         {"resolution": RESOLUTION, "duration": SECONDS, "audio": SOUND},
-        only_text={"aspect_ratio": RATIO},
+        shape_of_image=True,
         first="start_image_url",
-        ignores=["aspect_ratio"],
     )
     return _entry(
         f"wan-3.0{suffix}",
@@ -447,13 +424,12 @@ def _wan(variant: str, usd: Usd, source: str) -> Model:
             *([] if variant else [at_fal]),
             runway(
                 f"wan3{suffix.replace('-', '_')}",
-                {"ratio": ratio(_WAN_SIZES, _FIVE), "duration": SECONDS, "audio": SOUND},
+                {"ratio": ratio(_WAN_SIZES, _FIVE), "audio": SOUND},
             ),
             runware(
                 f"alibaba:wan@3.0{suffix}",
                 {"settings": {"audio": SOUND}},
                 width_and_height(_WAN_SIZES, _FIVE),
-                framed={"resolution": RESOLUTION},
             ),
         ],
     )
@@ -479,18 +455,14 @@ def _happyhorse() -> Model:
         routes=[
             runway(
                 "happyhorse_1_0",
-                {"duration": SECONDS},
+                {},
                 only_text={"ratio": ratio(sizes, _FIVE)},
                 only_image={"resolution": RESOLUTION},
                 with_frames=False,
                 ignores=["aspect_ratio"],
             ),
             runware(
-                "alibaba:happyhorse@1.0",
-                {},
-                width_and_height(sizes, _FIVE),
-                framed={"resolution": RESOLUTION},
-                with_frames=False,
+                "alibaba:happyhorse@1.0", {}, width_and_height(sizes, _FIVE), with_frames=False
             ),
         ],
     )
@@ -504,7 +476,6 @@ def _omni_flash() -> Model:
         "4k": ["3840:2160", "2160:3840"],
     }
     same = {resolution: resolution for resolution in ("360p", "720p", "1080p")}
-    base = "google/gemini-omni-flash/v1.1"
     return _entry(
         "gemini-omni-flash-1.1",
         "Gemini Omni Flash 1.1",
@@ -518,11 +489,10 @@ def _omni_flash() -> Model:
         default="720p",
         routes=[
             fal(
-                f"{base}/text-to-video",
-                f"{base}/image-to-video",
+                "google/gemini-omni-flash/v1.1",
                 {"resolution": RESOLUTION, "aspect_ratio": RATIO, "duration": SECONDS},
             ),
-            runway("gemini_omni_flash_1.1", {"ratio": ratio(sizes, _WIDE), "duration": SECONDS}),
+            runway("gemini_omni_flash_1.1", {"ratio": ratio(sizes, _WIDE)}),
             runware(
                 "google:gemini@omni-flash-1.1",
                 {},
@@ -551,7 +521,7 @@ def _grok_lite() -> Model:
         routes=[
             runway(
                 "grok_imagine_1_5_lite",
-                {"duration": SECONDS},
+                {},
                 only_text={"ratio": ratio(sizes, _FIVE)},
                 only_image={"ratio": renamed({"480p": "auto_480p"})},
                 with_frames=False,
@@ -561,7 +531,6 @@ def _grok_lite() -> Model:
                 "xai:grok-imagine@video-1.5-lite",
                 {},
                 width_and_height(sizes, _FIVE),
-                framed={"resolution": RESOLUTION},
                 with_frames=False,
             ),
         ],
@@ -579,7 +548,6 @@ def _veo(
     """``name``, ``fals``, ``runways`` and ``runwares`` are its names here and there."""
     at_fal = fal(
         fals,
-        f"{fals}/image-to-video",
         {
             "duration": {"$": "duration", "format": "{}s"},
             "resolution": RESOLUTION,
@@ -589,6 +557,7 @@ def _veo(
             "safety_tolerance": "4",
             "seed": SEED,
         },
+        text=fals,
         frames=f"{fals}/first-last-frame-to-video",
         # A refused prompt may be billed; this rewrites it. With images no default is documented.
         only_text={"auto_fix": True},
@@ -596,19 +565,12 @@ def _veo(
         last="last_frame_url",
     )
     at_runway = runway(
-        runways or "",
-        {
-            "ratio": ratio(_VEO_SIZES, _WIDE),
-            "duration": SECONDS,
-            "audio": SOUND,
-            "seed": SEED,
-        },
+        runways or "", {"ratio": ratio(_VEO_SIZES, _WIDE), "audio": SOUND, "seed": SEED}
     )
     at_runware = runware(
         runwares,
         {"providerSettings": {"google": {"generateAudio": SOUND}}, "seed": SEED},
         width_and_height(_VEO_SIZES, _WIDE),
-        framed={"resolution": RESOLUTION},
     )
     return _entry(
         f"veo-3.1-{name}",
@@ -643,12 +605,8 @@ def _gen_45() -> Model:
         last_image="none",
         standard=8,
         routes=[
-            runway(
-                "gen4.5",
-                {"ratio": ratio(sizes, _WIDE), "duration": SECONDS},
-                with_frames=False,
-            ),
-            runware("runway:1@2", size, {}, with_frames=False, ignores=[]),
+            runway("gen4.5", {"ratio": ratio(sizes, _WIDE)}, with_frames=False),
+            runware("runway:1@2", size, {}, framed={}, with_frames=False, ignores=[]),
         ],
     )
 
@@ -673,23 +631,14 @@ def _pixverse() -> Model:
         listed=["fal"],
         routes=[
             fal(
-                f"{base}/text-to-video",
-                f"{base}/image-to-video",
-                {
-                    "resolution": RESOLUTION,
-                    "duration": SECONDS,
-                    "generate_audio_switch": SOUND,
-                },
+                base,
+                {"resolution": RESOLUTION, "duration": SECONDS, "generate_audio_switch": SOUND},
                 frames=f"{base}/transition",
-                only_text={"aspect_ratio": RATIO},
+                shape_of_image=True,
                 first_of_frames="first_image_url",
-                ignores=["aspect_ratio"],
             ),
             runware(
-                "pixverse:1@8",
-                {"settings": {"audio": SOUND}},
-                width_and_height(sizes, _SQUARE),
-                framed={"resolution": RESOLUTION},
+                "pixverse:1@8", {"settings": {"audio": SOUND}}, width_and_height(sizes, _SQUARE)
             ),
         ],
     )
@@ -698,7 +647,6 @@ def _pixverse() -> Model:
 def _ltx() -> Model:
     """Runware requires the size also for a video from frames."""
     sizes = {"1080p": ["1920:1080", "1080:1920"]}
-    base = "fal-ai/ltx-2.3"
     size = width_and_height(sizes, _WIDE)
     return _entry(
         "ltx-2.3",
@@ -712,8 +660,7 @@ def _ltx() -> Model:
         standard=8,
         routes=[
             fal(
-                f"{base}/text-to-video",
-                f"{base}/image-to-video",
+                "fal-ai/ltx-2.3",
                 {
                     "resolution": RESOLUTION,
                     "aspect_ratio": RATIO,
@@ -721,7 +668,13 @@ def _ltx() -> Model:
                     "generate_audio": SOUND,
                 },
             ),
-            runware("lightricks:ltx@2.3", {**size, "settings": {"audio": SOUND}}, {}, ignores=[]),
+            runware(
+                "lightricks:ltx@2.3",
+                {**size, "settings": {"audio": SOUND}},
+                {},
+                framed={},
+                ignores=[],
+            ),
         ],
     )
 

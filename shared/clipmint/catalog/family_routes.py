@@ -20,35 +20,44 @@ FIRST, LAST = {"$": "image_url"}, {"$": "last_image_url"}
 RESOLUTION, RATIO, SOUND = {"$": "resolution"}, {"$": "aspect_ratio"}, {"$": "audio"}
 SECONDS, SEED = {"$": "duration"}, {"$": "seed", "optional": True}
 SECONDS_AS_TEXT = {"$": "duration", "format": "{}"}
+BY_RESOLUTION = {"resolution": RESOLUTION}
+"""The size of a video from frames: the resolution, with the shape of the frames."""
 
 
 def fal(
-    text: str,
-    image: str,
+    base: str,
     shared: Json,
     *,
+    text: str | None = None,
     frames: str | None = None,
     only_text: Json | None = None,
-    only_image: Json | None = None,
+    shape_of_image: bool = False,
     first: str = "image_url",
-    last: str | None = "end_image_url",
+    last: str = "end_image_url",
     first_of_frames: str | None = None,
-    ignores: Sequence[str] = (),
 ) -> Json:
-    """The endpoints ``text``, ``image`` and ``frames`` (as for an image, if None).
+    """The endpoints ``text-to-video`` and ``image-to-video`` below ``base``.
 
-    ``ignores`` are parameters that the endpoints for images do not have.
+    Parameters
+    ----------
+    text
+        Another endpoint for a video from text.
+    frames
+        Another endpoint than that for an image, for a video from two frames.
+    shape_of_image
+        Whether the endpoints for images have no aspect ratio.
     """
-    left_out = {"ignores": [*ignores]} if ignores else {}
-    extra = only_image or {}
+    image = f"{base}/image-to-video"
+    left_out = {"ignores": ["aspect_ratio"]} if shape_of_image else {}
+    own = {**({"aspect_ratio": RATIO} if shape_of_image else {}), **(only_text or {})}
+    both = {first_of_frames or first: FIRST, last: LAST}
     cases: Json = {
-        "text": {"body": only_text} if only_text else {},
-        "image": {"endpoint": image, "body": {first: FIRST, **extra}, **left_out},
+        "text": {"body": own} if own else {},
+        "image": {"endpoint": image, "body": {first: FIRST}, **left_out},
+        "frames": {"endpoint": frames or image, "body": both, **left_out},
     }
-    if last:
-        both = {first_of_frames or first: FIRST, last: LAST, **extra}
-        cases["frames"] = {"endpoint": frames or image, "body": both, **left_out}
-    return _route("fal", text, {"prompt": PROMPT, **shared}, cases)
+    endpoint = text or f"{base}/text-to-video"
+    return _route("fal", endpoint, {"prompt": PROMPT, **shared}, cases)
 
 
 def runway(
@@ -72,7 +81,8 @@ def runway(
     for kind, image in images.items():
         body = {"promptImage": image, **(only_image or {})}
         cases[kind] = {"endpoint": f"image_to_video/{model}", "body": body, **left_out}
-    return _route("runway", f"text_to_video/{model}", {"promptText": PROMPT, **shared}, cases)
+    body = {"promptText": PROMPT, "duration": SECONDS, **shared}
+    return _route("runway", f"text_to_video/{model}", body, cases)
 
 
 def runware(
@@ -80,7 +90,7 @@ def runware(
     shared: Json,
     sizes: Json,
     *,
-    framed: Json | None = None,
+    framed: Json = BY_RESOLUTION,
     with_frames: bool = True,
     ignores: Sequence[str] = ("aspect_ratio",),
 ) -> Json:
@@ -93,7 +103,7 @@ def runware(
     left_out = {"ignores": [*ignores]} if ignores else {}
     cases: Json = {"text": {"body": sizes}}
     for kind, images in frames.items():
-        body = {"inputs": {"frameImages": images}, **(framed or {})}
+        body = {"inputs": {"frameImages": images}, **framed}
         cases[kind] = {"body": body, **left_out}
     body = {"positivePrompt": PROMPT, "outputFormat": "MP4", "duration": SECONDS, **shared}
     return _route("runware", air, body, cases)
