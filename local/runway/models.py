@@ -178,9 +178,9 @@ class Gen4ImageTurbo(Still):
         return self._spec(self.model, self.referenceImages)
 
 
-AnyBody = Gen4Turbo | Gen45Text | Gen45Image | VeoText | VeoImage | Gen4Image | Gen4ImageTurbo
+TaskBody = Gen4Turbo | Gen45Text | Gen45Image | VeoText | VeoImage | Gen4Image | Gen4ImageTurbo
 
-ENDPOINTS: Mapping[str, Mapping[str, type[AnyBody]]] = {
+ENDPOINTS: Mapping[str, Mapping[str, type[TaskBody]]] = {
     "image_to_video": {
         "gen4_turbo": Gen4Turbo,
         "gen4.5": Gen45Image,
@@ -272,7 +272,7 @@ class Typed(Body):
 
 
 @cache
-def body_of(endpoint: str, model: str) -> type[AnyBody | Typed]:
+def body_of(endpoint: str, model: str) -> type[TaskBody | Typed]:
     """The body of one of the `MODELS`."""
     if written := ENDPOINTS[endpoint].get(model):
         return written

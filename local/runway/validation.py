@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from local.runway.models import MODELS, AnyBody, TaskSpec, Typed, body_of
+from local.runway.models import MODELS, TaskBody, TaskSpec, Typed, body_of
 
 DOCS_URL = "https://docs.dev.runwayml.com/api"
 Issue = dict[str, Any]
@@ -75,7 +75,7 @@ def _null(path: tuple[str | int, ...]) -> Issue:
     return {"code": "invalid_type", "path": list(path), "message": message}
 
 
-def _issues(body: type[AnyBody | Typed], error: ValidationError) -> list[Issue]:
+def _issues(body: type[TaskBody | Typed], error: ValidationError) -> list[Issue]:
     issues: list[Issue] = []
     unknown: dict[tuple[str | int, ...], list[str]] = {}
     for found in error.errors(include_url=False):
@@ -96,7 +96,10 @@ def _issues(body: type[AnyBody | Typed], error: ValidationError) -> list[Issue]:
 
 
 def _issue(
-    body: type[AnyBody | Typed], kind: str, path: tuple[str | int, ...], found: Mapping[str, Any]
+    body: type[TaskBody | Typed],
+    kind: str,
+    path: tuple[str | int, ...],
+    found: Mapping[str, Any],
 ) -> Issue:
     context = found.get("ctx", {})
     if kind == "missing":
@@ -126,7 +129,7 @@ def _issue(
     return {**issue, "path": list(path)}
 
 
-def _missing(body: type[AnyBody | Typed], path: tuple[str | int, ...]) -> Issue:
+def _missing(body: type[TaskBody | Typed], path: tuple[str | int, ...]) -> Issue:
     if len(path) > 1:  # `uri` or `position` of an image
         return _wrong_type(path, "string", None)
     schema = body.model_json_schema()["properties"][path[0]]
