@@ -1,8 +1,8 @@
 """The audit trail: what was done with the scope of the owner, by whom, when and why.
 
-An entry is written before its action begins, and completed after it. So no crash loses one: it
-stays ``begun``, which means that the action may have happened. A repeated call is an entry of its
-own. Requests that are not valid, or have not the scope, begin nothing.
+An entry is written before its action begins, and completed after it. So no crash loses an entry: it
+stays ``begun``, which means that the action may have happened. A repeated call has an entry of its
+own. A request that is not valid, or lacks the scope, has none.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def record(app: APIGatewayHttpResolver, next_middleware: http_api.NextMiddleware
     try:
         response = next_middleware(app)
     except TemporarilyUnavailable:
-        raise  # it may have happened in part
+        raise  # a part of the action may have happened, so the entry stays begun
     except ClipmintError as refused:
         _complete(item, REFUSED, refused.code)
         raise

@@ -45,8 +45,8 @@ LONGEST_POLL_SECONDS = 30
 
 
 def poll_later(expected_seconds: int | None, age_seconds: float) -> Mapping[str, str]:
-    """Headers of a response about one running job: half of the time that it is expected to take
-    yet, between the interval of `POLL_LATER` and half a minute."""
+    """Headers of a response about one running job: half of its expected remaining time, between
+    the interval of `POLL_LATER` and half a minute."""
     shortest = int(POLL_LATER["Retry-After"])
     left = 0 if expected_seconds is None else (expected_seconds - age_seconds) / 2
     return {"Retry-After": str(min(max(shortest, int(left)), LONGEST_POLL_SECONDS))}
@@ -248,7 +248,8 @@ def json_response(
 
 
 def cacheable_response(body: Schema, seconds: int, if_none_match: str | None) -> Response[Any]:
-    """A 200 that the client may keep for so long, or a 304 if it has this very body already."""
+    """A 200 that the client may keep for so many seconds, or a 304 if the client has this body
+    already."""
     etag = f'"{hashlib.sha256(body.model_dump_json().encode()).hexdigest()[:32]}"'
     headers = {"ETag": etag, "Cache-Control": f"private, max-age={seconds}"}
     known = {tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")}

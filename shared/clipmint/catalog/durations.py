@@ -1,6 +1,6 @@
-"""How long generations take, as recent ones show, and when to poll for the next. Pure.
+"""How long recent generations took, and when to poll for the next one. Pure.
 
-An estimate is of one model with one provider and the settings that matter most. Only polls
+An estimate is about one model with one provider and the settings that matter most. Only polls
 change it: a provider without webhooks does not report when it finished.
 """
 

@@ -189,9 +189,9 @@ def _own(payment: Payment, clawback: Entry) -> int:
 def _returned(
     account: Account, amount: int, payment: Payment, reference: str, now: datetime
 ) -> tuple[Account, list[Entry], Payment]:
-    """Return what was taken elsewhere first, as purchased credits, of which the debt takes its
-    part; so a debt of the clawback is repaid even if the payment's own credits have ended. What had
-    expired was not taken."""
+    """Return credits of a payment: first those that were taken elsewhere, as purchased credits, of
+    which the debt takes its part. So a debt of the clawback is repaid even if the payment's own
+    credits have ended. Credits that had expired were not taken, and do not return."""
     entries = list[Entry]()
     if elsewhere := min(amount, payment.elsewhere):
         account, entries = account_changes.grant(account, elsewhere, f"{reference}:elsewhere", now)

@@ -1,7 +1,7 @@
 """RevenueCat's webhooks: https://www.revenuecat.com/docs/integrations/webhooks/event-types-and-fields.
 
-They prove themselves by the value of the header ``Authorization`` that the owner has chosen. A
-payment is a transaction of the store; the user is ``app_user_id``.
+RevenueCat authenticates its calls by the header ``Authorization``; the owner has chosen its value.
+A payment is a transaction of the store; the user is ``app_user_id``.
 """
 
 from __future__ import annotations

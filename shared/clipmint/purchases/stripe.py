@@ -91,10 +91,10 @@ def _checkout(session: Mapping[str, Any]) -> Facts:
         metadata = objects(session, "metadata")
         user = text(metadata, "clipmint_user")
         if not user and not session.get("payment_link"):
-            # The buyer writes that of a payment link, into its URL.
+            # In the URL of a payment link, the buyer can write any client_reference_id.
             user = text(session, "client_reference_id")
         product = text(metadata, "clipmint_product")
-        if user or product:  # else it is of another business of the owner's
+        if user or product:  # otherwise it belongs to another business of the owner
             yield _payment_of(session), Paid(product or None, user or None)
 
 

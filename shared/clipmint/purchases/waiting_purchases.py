@@ -70,7 +70,8 @@ def keep(report: Report, reason: Reason) -> None:
         received_at=clock.iso(now),
         sequence=_milliseconds(now),
     )
-    # Emit the metric first: after a crash the store delivers again, and the item is missing still.
+    # Emit the metric before writing the item. If we crash in between, the store delivers again, and
+    # the metric is emitted twice. In the other order it could be lost.
     count(PURCHASE_WAITING, store=report.store)
     logger.warning("purchase waits", extra={"purchase_id": purchase_id, "reason": reason})
     try:
@@ -84,8 +85,8 @@ def keep(report: Report, reason: Reason) -> None:
 
 
 def no_longer(report: Report) -> None:
-    """A payment is credited. If it was kept, because another event about it did not name the
-    product or the user, it waits no more."""
+    """End the wait of a purchase whose payment was credited by another event: one that named the
+    missing product or user."""
     try:
         item = WaitingItem.get(WAITING, _sk(_id_of(report)), consistent_read=True)
     except DoesNotExist:
