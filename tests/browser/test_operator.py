@@ -285,6 +285,14 @@ def test_every_page_is_accessible_and_fits_its_window(
     assert "CloudWatch: raised by a test" in on.inner_text()
     alarms.get_by_text("alarms are OK").click()
     look("alarms")
+    full_page = {"jobs": operator.http("GET", "/v1/admin/jobs?limit=1")["jobs"] * 100}
+    page.route(
+        "**/v1/admin/jobs?limit=100&from=*",
+        lambda route: route.fulfill(json=full_page | {"next_cursor": "more"}, headers=ANYWHERE),
+    )
+    page.get_by_label("24 hours").check()
+    page.get_by_text("Both charts show only the newest 500, so").wait_for()
+    look("more jobs than are read")
     find(operator, job["job_id"])
     page.get_by_role("heading", level=1, name="Job").wait_for()
     look("job")
