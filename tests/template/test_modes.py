@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.reading import deployed, of_type, written
+from tests.support.reading import RESOLVED, TEMPLATE, deployed, of_type, translations, written
 
 ISSUER = {"JwtIssuer": "https://issuer.example.com", "JwtAudience": "app"}
 DOMAIN = {
@@ -75,6 +75,20 @@ def references(part: Any) -> Iterator[str]:
 
 def by_type(mode: str, kind: str) -> set[str]:
     return set(of_type(resources(mode), kind))
+
+
+def test_the_transform_resolves_no_other_parameter() -> None:
+    # So modes that differ in others share a translation.
+    text = TEMPLATE.read_text(encoding="utf-8")
+    resolved = {
+        mode: tuple((name, value) for name, value in changed.items() if name in RESOLVED)
+        for mode, changed in MODES.items()
+    }
+    distinct = [*dict.fromkeys(resolved.values())]
+    made = translations(text, *MODES.values(), *map(dict, distinct))
+    shared = dict(zip(distinct, made[len(MODES) :], strict=True))
+    pairs = zip(resolved.items(), made, strict=False)
+    assert [mode for (mode, values), one in pairs if one != shared[values]] == []
 
 
 @EACH
