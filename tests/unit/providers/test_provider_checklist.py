@@ -304,8 +304,8 @@ def test_every_order_the_catalog_allows_is_one_the_adapter_can_send(
         return httpx.Response(503)
 
     made = adapter(route.provider, httpx.MockTransport(overloaded))
-    every = list(orders(model))
-    for settings, image, last_image in every:
+    kinds = set()
+    for settings, image, last_image in orders(model):
         task = Task(
             task_id="17f20503-6c24-4c16-946b-35dbbce2af2f",
             route=route,
@@ -314,8 +314,12 @@ def test_every_order_the_catalog_allows_is_one_the_adapter_can_send(
             last_image_url=last_image,
             settings=settings.stated(),
         )
-        assert not isinstance(made.submit(task), Rejected), task
-    assert len(sent) == len(every)
+        # Raises `UnfitTask`. Sending takes ten times as long, so one of each kind is sent.
+        json.dumps(made.request(task))
+        if (image, last_image) not in kinds:
+            kinds.add((image, last_image))
+            assert not isinstance(made.submit(task), Rejected), task
+    assert len(sent) == len(kinds) > 0
 
 
 @each_provider
