@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.support import garbage
+from tests.support import botocore_data, garbage
 from tests.support.shared_stack import SharedStack, attach
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ _FOLDER = "clipmint_shared_stack"
 
 def pytest_configure(config: pytest.Config) -> None:
     garbage.collect_seldom()
+    patch = pytest.MonkeyPatch()
+    config.add_cleanup(patch.undo)
+    botocore_data.read_once(patch)
     if not hasattr(config, "workerinput"):
         config.stash[_OWNED] = SharedStack()
 
