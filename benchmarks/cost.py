@@ -10,7 +10,7 @@ the video; Runway has no webhooks and is polled.
 **Counted exactly**, from the journal of AWS calls that botocore makes: calls by operation,
 DynamoDB's capacity units (the emulator computes them by DynamoDB's published rules, including
 indexes and transactions; a read of more than 4 KB is scaled up here, which the emulator does not
-do; a refused write counts as one unit), requests, transitions from the executions' histories
+do; a refused write counts as ten units), requests, transitions from the executions' histories
 (including retries), log lines.
 
 Every request to a traced function counts as a trace. X-Ray keeps the first request of each second
@@ -53,8 +53,18 @@ from dataclasses import dataclass
 import httpx
 
 from benchmarks import imports
-from benchmarks.prices import NotCounted, Usage, cached, called, dollars, lambda_run
+from benchmarks.prices import (
+    REFUSED_UNITS,
+    WRITES,
+    NotCounted,
+    Usage,
+    cached,
+    called,
+    dollars,
+    lambda_run,
+)
 from benchmarks.results import Figure
+from benchmarks.write_units import WRITE_UNITS
 from local.deploy import ROOT, load_template
 from local.journal import Invocation
 from local.stack import Stack, wait_for
@@ -132,11 +142,31 @@ class Generation:
     def of(self, kind: str) -> list[Invocation]:
         return [run for run in self.runs if kind_of(run) == kind]
 
+    def writes(self) -> dict[str, dict[str, float]]:
+        """DynamoDB write units by function, and by table or index."""
+        units = defaultdict[str, defaultdict[str, float]](lambda: defaultdict(float))
+        for run in self.runs:
+            for call in run.calls:
+                if call.operation in WRITES:
+                    for place, used in (call.units or {"refused": REFUSED_UNITS}).items():
+                        # A table is named ``stack-JobsTable-123``, an index ``table/by_user``.
+                        table, _, index = place.partition("/")
+                        parts = (part for part in table.split("-") if part.endswith("Table"))
+                        name = index or next(parts, table)
+                        units[kind_of(run)][name] += used * share_of(run)
+        return {kind: dict(used) for kind, used in units.items()}
+
 
 def kind_of(run: Invocation) -> str:
     """The function, and for Track whether this turn polls the provider."""
     name = run.function.removesuffix("Function").lower()
     return f"{name}, asking" if name == "track" and run.event["turn"] else name
+
+
+def share_of(run: Invocation) -> float:
+    """The part of a run that is for one job: a batch of a stream may have the records of others."""
+    keys = [record["dynamodb"]["Keys"] for record in run.event.get("Records", [])]
+    return 1 / len({json.dumps(key) for key in keys} or {""})
 
 
 def function_of(kind: str) -> str:
@@ -276,7 +306,7 @@ class Model:
         """The whole usage of a generation."""
         usage = Usage({"state transitions": generation.transitions})
         for run in generation.runs:
-            usage += self.run(kind_of(run)) + called(run.calls)
+            usage += (self.run(kind_of(run)) + called(run.calls)) * share_of(run)
         return usage
 
 
@@ -404,13 +434,10 @@ def _counts(found: Mapping[Way, Sequence[Generation]], warm: Sequence[Invocation
 
 def _calls(jobs: Sequence[Generation]) -> str:
     """Calls per job by operation, without those of the app's polls."""
-    made = Counter(
-        call.operation
-        for job in jobs
-        for run in job.runs
-        if kind_of(run) != "status"
-        for call in run.calls
-    )
+    made = defaultdict[str, float](float)
+    for run in (run for job in jobs for run in job.runs if kind_of(run) != "status"):
+        for call in run.calls:
+            made[call.operation] += share_of(run)
     return ", ".join(f"{name} {n / len(jobs):g}" for name, n in sorted(made.items()))
 
 
@@ -421,17 +448,32 @@ def _capacity(found: Mapping[Way, Sequence[Generation]]) -> list[Figure]:
         for job in jobs:
             for run in job.runs:
                 if kind_of(run) != "status":
-                    usage += called(run.calls)
+                    usage += called(run.calls) * share_of(run)
         figures += [
             Figure(
-                f"{unit}, {way.name}",
-                round(usage[unit] / len(jobs), 1),
+                f"DynamoDB write units, {way.name}",
+                round(usage["DynamoDB write units"] / len(jobs), 1),
+                "units",
+                budget=sum(WRITE_UNITS.values()) if way is WEBHOOK else None,
+                note=f"per job, indexes included; of one job: {_writes(jobs[0])}",
+            ),
+            Figure(
+                f"DynamoDB read units, {way.name}",
+                round(usage["DynamoDB read units"] / len(jobs), 1),
                 "units",
                 note="per job, indexes included, without the app's looks",
-            )
-            for unit in ("DynamoDB write units", "DynamoDB read units")
+            ),
         ]
     return figures
+
+
+def _writes(job: Generation) -> str:
+    """The write units of a job by function, table and index."""
+    parts = []
+    for kind, used in job.writes().items():
+        places = ", ".join(f"{name} {units:g}" for name, units in sorted(used.items()))
+        parts.append(f"{kind} {sum(used.values()):g} ({places})")
+    return "; ".join(parts)
 
 
 def _prices(

@@ -13,7 +13,7 @@ from typing import Any
 @dataclass(frozen=True)
 class Call:
     """One AWS call. `resource` is the name of the table, bucket, and so on; `error` the AWS error
-    code, `capacity` DynamoDB's units."""
+    code, `capacity` DynamoDB's units, and `units` the same by table and index (`table/index`)."""
 
     at: float
     service: str
@@ -26,6 +26,7 @@ class Call:
     retries: int | None
     error: str | None
     capacity: float | None
+    units: dict[str, float] | None
 
 
 @dataclass

@@ -4,16 +4,18 @@ Every invocation and every AWS call becomes one line of JSON appended to the sta
 
     {"kind": "begin", "function", "request_id", "at", "cold", "event", "pid"}
     {"kind": "call", "function", "request_id", "at", "milliseconds", "service", "operation",
-     "resource", "request_bytes", "response_bytes", "capacity", "status", "retries", "error"}
+     "resource", "request_bytes", "response_bytes", "capacity", "units", "status", "retries",
+     "error"}
     {"kind": "end", "function", "request_id", "at", "milliseconds", "cpu_milliseconds",
      "peak_megabytes", "result", "error"}
 
 `at` is in epoch seconds, `resource` the table, bucket, function, secret or state machine called (a
 transaction names its tables, comma separated), `error` the AWS error code or null. `capacity` is
-the capacity that DynamoDB reports for the call, indexes included, in units; null if it reports
-none. The observer adds the parameter that requests the report to every call. `peak_megabytes` is
-the most memory this worker ever had, including the memory it was forked with (a stack without
-`preload` forks workers that have imported nothing); null if the system does not report it.
+the capacity that DynamoDB reports for the call, indexes included, in units, and `units` the same by
+table and by index (`table/index`); null if it reports none. The observer adds the parameter that
+requests the report to every call. `peak_megabytes` is the most memory this worker ever had,
+including the memory it was forked with (a stack without `preload` forks workers that have imported
+nothing); null if the system does not report it.
 An invocation that crashed has a `begin` and no `end`.
 
 A crash is a file in the stack's crash folder, {"function", "operation", "resource", "moment",
@@ -115,7 +117,7 @@ class Observer:
         }
         if ASK_CAPACITY not in getattr(model.input_shape, "members", {}):
             return None
-        return {ASK_CAPACITY: "TOTAL", **params}
+        return {**params, ASK_CAPACITY: "INDEXES"}
 
     def on_before(self, params: dict[str, Any], context: Any, **_: Any) -> None:
         call = context[CALL]
@@ -127,6 +129,7 @@ class Observer:
         self, http_response: Any, parsed: dict[str, Any], model: Any, context: Any, **_: Any
     ) -> None:
         call = context[CALL]
+        units = units_of(parsed)
         self._write(
             call
             | {
@@ -134,7 +137,8 @@ class Observer:
                 "status": http_response.status_code,
                 "retries": parsed.get("ResponseMetadata", {}).get("RetryAttempts", 0),
                 "error": parsed.get("Error", {}).get("Code"),
-                "capacity": capacity_of(parsed),
+                "capacity": sum(units.values()) if units else None,
+                "units": units,
                 # A stream has not been read yet, and only the handler may read it.
                 "response_bytes": None
                 if model.has_streaming_output
@@ -152,6 +156,7 @@ class Observer:
                 "retries": None,
                 "error": type(exception).__name__,
                 "capacity": None,
+                "units": None,
                 "response_bytes": 0,
             }
         )
@@ -211,13 +216,20 @@ def resource_of(service: str, params: dict[str, Any]) -> str:
     return str(params.get(RESOURCE_PARAMETERS.get(service, ""), ""))
 
 
-def capacity_of(parsed: dict[str, Any]) -> float | None:
-    """The capacity units that a response of DynamoDB reports, the sum of all its tables."""
+def units_of(parsed: dict[str, Any]) -> dict[str, float] | None:
+    """The capacity units that a response of DynamoDB reports, by table and by index."""
     consumed = parsed.get("ConsumedCapacity")
     if not consumed:
         return None
-    tables = consumed if isinstance(consumed, list) else [consumed]
-    return float(sum(table["CapacityUnits"] for table in tables))
+    units = {}
+    for table in consumed if isinstance(consumed, list) else [consumed]:
+        name, rest = table["TableName"], float(table["CapacityUnits"])
+        for kind in ("GlobalSecondaryIndexes", "LocalSecondaryIndexes"):
+            for index, used in table.get(kind, {}).items():
+                units[f"{name}/{index}"] = float(used["CapacityUnits"])
+                rest -= used["CapacityUnits"]
+        units[name] = rest
+    return units
 
 
 def _tables(params: dict[str, Any]) -> list[str]:

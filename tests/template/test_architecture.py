@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.write_units import WRITE_UNITS
 from tests.support.reading import ROOT, of_type, written
 
 PAGE = (ROOT / "docs" / "architecture.md").read_text()
@@ -154,3 +155,16 @@ def test_the_readme_lists_every_package_and_no_missing_folder() -> None:
 def test_a_wrong_name_is_found(text: str, missing_file: bool, missing_name: bool) -> None:
     assert any(not (ROOT / name).exists() for name in named_files(text)) == missing_file
     assert any(not is_defined(name) for name in named_objects(text)) == missing_name
+
+
+def test_the_writes_of_a_job_take_the_units_of_the_budget() -> None:
+    units = Counter[str]()
+    section = PAGE.partition("## What a job writes")[2].partition("\n## ")[0]
+    for line in section.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) == 6 and cells[2].isdigit():
+            indexes = sum(map(int, re.findall(r" (\d)", cells[3])))
+            assert int(cells[4]) == int(cells[2]) + indexes, line
+            units[cells[0]] += int(cells[4])
+    assert units == WRITE_UNITS
+    assert f"The sum is {units.total()}." in PAGE

@@ -148,6 +148,7 @@ def test_the_journal_holds_each_call_of_an_invocation(stack: Stack) -> None:
     ]
     assert {call.status for call in invocation.calls} == {200}
     assert [call.capacity for call in invocation.calls] == [1, 1, None]
+    assert [call.units for call in invocation.calls] == [{table: 1}, {table: 1}, None]
     assert invocation.ended
     assert invocation.milliseconds is not None
     assert 0 < (invocation.cpu_milliseconds or 0) < invocation.milliseconds
