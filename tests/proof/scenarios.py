@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from PIL import Image
@@ -154,6 +155,35 @@ def start(world: World, *providers: str, **changes: Any) -> None:
     world.begin(order(world, made.model_id))
 
 
+def fault(
+    name: str,
+    end: str,
+    provider: str,
+    kind: str,
+    *others: str,
+    armed: Mapping[str, Any] = MappingProxyType({}),
+    **changes: Any,
+) -> None:
+    """Register an order of one video, at a provider with a fault, as a scenario.
+
+    Parameters
+    ----------
+    end
+        The status with which the job ends.
+    others
+        Further providers of the model.
+    armed
+        When the fault happens, and its parameters.
+    changes
+        Of the model.
+    """
+
+    @scenario(name, end)
+    def _(world: World) -> None:
+        world.network.arm(provider, kind, **armed)
+        start(world, provider, *others, **changes)
+
+
 # ── Events to an endpoint of the owner's ─────────────────────────────────────────────────────────
 
 
@@ -211,13 +241,8 @@ def _(world: World) -> None:
     start(world, "fal")
 
 
-@scenario("fal, webhook lost", "completed")
-def _(world: World) -> None:
-    """Submit waits in vain, and Track finds the video."""
-    world.network.arm("fal", "webhook_lost")
-    start(world, "fal")
-
-
+# Submit waits in vain, and Track finds the video.
+fault("fal, webhook lost", "completed", "fal", "webhook_lost")
 SOON = [30, 20]
 """Polls of a model whose jobs do not wait in Submit."""
 
@@ -228,10 +253,7 @@ def _(world: World) -> None:
     start(world, "fal", poll_seconds=SOON)
 
 
-@scenario("fal, polled soon", "completed")
-def _(world: World) -> None:
-    world.network.arm("fal", "webhook_lost")
-    start(world, "fal", poll_seconds=SOON)
+fault("fal, polled soon", "completed", "fal", "webhook_lost", poll_seconds=SOON)
 
 
 @scenario("longer than Submit waits", "completed", fal={"generation_seconds": 200})
@@ -250,19 +272,11 @@ def _(world: World) -> None:
     start(world, "runware")
 
 
-@scenario("Runware, webhook lost", "completed")
-def _(world: World) -> None:
-    world.network.arm("runware", "webhook_lost")
-    start(world, "runware")
-
-
+fault("Runware, webhook lost", "completed", "runware", "webhook_lost")
 # ── What a provider may do to us ─────────────────────────────────────────────────────────────────
 
 
-@scenario("webhook twice", "completed")
-def _(world: World) -> None:
-    world.network.arm("fal", "webhook_duplicate")
-    start(world, "fal")
+fault("webhook twice", "completed", "fal", "webhook_duplicate")
 
 
 @scenario("webhook first", "completed", fal={"queue_seconds": 0, "generation_seconds": 0})
@@ -272,66 +286,29 @@ def _(world: World) -> None:
     start(world, "fal")
 
 
-@scenario("generation fails", "failed")
-def _(world: World) -> None:
-    world.network.arm("fal", "runner_error")
-    start(world, "fal")
-
-
-@scenario("content refused", "failed")
-def _(world: World) -> None:
-    world.network.arm("runware", "moderation")
-    start(world, "runware")
-
-
-@scenario("busy, next route", "completed")
-def _(world: World) -> None:
-    world.network.arm("fal", "submit_503")
-    start(world, "fal", "runware")
-
-
-@scenario("fal's answer lost", "completed")
-def _(world: World) -> None:
-    world.network.arm("fal", "submit_reset_after")
-    start(world, "fal")
-
-
-@scenario("Runway's answer lost", "failed")
-def _(world: World) -> None:
-    world.network.arm("runway", "submit_reset_after")
-    start(world, "runway")
-
-
-@scenario("Runware's answer lost", "completed")
-def _(world: World) -> None:
-    world.network.arm("runware", "submit_reset_after")
-    start(world, "runware")
-
-
-@scenario("URL expired", "completed")
-def _(world: World) -> None:
-    world.network.arm("fal", "media_expired")
-    start(world, "fal")
-
-
-@scenario("file in parts", "completed")
-def _(world: World) -> None:
-    world.network.arm("fal", "media_oversized", times=None, bytes=20_000_000)
-    start(world, "fal")
-
-
-@scenario("never finished", "failed")
-def _(world: World) -> None:
-    world.network.arm("fal", "stuck")
-    start(world, "fal", deadline_seconds=120, poll_seconds=[30, 60])
-
-
-@scenario("never finished at Runway", "failed")
-def _(world: World) -> None:
-    world.network.arm("runway", "stuck")
-    start(world, "runway", deadline_seconds=120, poll_seconds=[30, 60])
-
-
+fault("generation fails", "failed", "fal", "runner_error")
+fault("content refused", "failed", "runware", "moderation")
+fault("busy, next route", "completed", "fal", "submit_503", "runware")
+fault("fal's answer lost", "completed", "fal", "submit_reset_after")
+fault("Runway's answer lost", "failed", "runway", "submit_reset_after")
+fault("Runware's answer lost", "completed", "runware", "submit_reset_after")
+fault("URL expired", "completed", "fal", "media_expired")
+fault(
+    "file in parts",
+    "completed",
+    "fal",
+    "media_oversized",
+    armed={"times": None, "bytes": 20_000_000},
+)
+fault("never finished", "failed", "fal", "stuck", deadline_seconds=120, poll_seconds=[30, 60])
+fault(
+    "never finished at Runway",
+    "failed",
+    "runway",
+    "stuck",
+    deadline_seconds=120,
+    poll_seconds=[30, 60],
+)
 # ── What the user may do ─────────────────────────────────────────────────────────────────────────
 
 
@@ -354,30 +331,26 @@ def _(world: World) -> None:
     world.begin(act(world, *CANCEL), in_seconds=10)
 
 
-@scenario("another video than ordered, kept", "completed")
-def _(world: World) -> None:
-    """It is charged; the owner's alarm is all that differs."""
-    world.network.arm("fal", "media_other", times=None)
-    start(world, "fal")
-
-
-@scenario("another video than ordered, released", "failed")
-def _(world: World) -> None:
-    world.network.arm("fal", "media_other", times=None)
-    start(world, "fal", tolerance={"otherwise": "fail"})
-
-
-@scenario("declined by Runway and billed", "failed")
-def _(world: World) -> None:
-    """The owner pays for a refused input; the record on the job shows it once."""
-    world.network.arm("runway", "moderation")
-    start(world, "runway")
-
-
-@scenario("declined by Runway, billed after the deadline", "failed")
-def _(world: World) -> None:
-    world.network.arm("runway", "moderation")
-    start(world, "runway", deadline_seconds=60, poll_seconds=[30, 60])
+# It is charged; the owner's alarm is all that differs.
+fault("another video than ordered, kept", "completed", "fal", "media_other", armed={"times": None})
+fault(
+    "another video than ordered, released",
+    "failed",
+    "fal",
+    "media_other",
+    armed={"times": None},
+    tolerance={"otherwise": "fail"},
+)
+# The owner pays for a refused input; the record on the job shows it once.
+fault("declined by Runway and billed", "failed", "runway", "moderation")
+fault(
+    "declined by Runway, billed after the deadline",
+    "failed",
+    "runway",
+    "moderation",
+    deadline_seconds=60,
+    poll_seconds=[30, 60],
+)
 
 
 @scenario("cancelled too late", "completed")
@@ -509,13 +482,13 @@ def _(world: World) -> None:
     start_scene(world, image_model_id="runware-image", model_id="veo-3.1-i2v")
 
 
-@scenario("picture fails", "failed")
+@scenario("image fails", "failed")
 def _(world: World) -> None:
     world.network.arm("runware", "task_error", endpoint=IMAGE)
     start_scene(world, **BY_RUNWARE)
 
 
-@scenario("picture kept, video fails", "failed")
+@scenario("image kept, video fails", "failed")
 def _(world: World) -> None:
     world.network.arm("runware", "task_error", endpoint=LITE)
     start_scene(world, **BY_RUNWARE)
