@@ -42,7 +42,7 @@ __all__ = ["Stack", "wait_for"]
 
 REGION = "us-east-1"
 STACK_NAME = "clipmint"
-START_PATIENCE_SECONDS = 60
+START_PATIENCE_SECONDS = 180
 ALIAS = "live"
 """The alias of the template's functions."""
 # The value of the template's WebhookBaseUrl if no provider can reach this computer.

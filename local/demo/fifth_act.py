@@ -19,7 +19,7 @@ from local.stack import wait_for
 
 PACK, CREDITS, PAYMENT = "demo-credits-50", 50, "pi_demo"
 PROMOTION, PROMOTION_SECONDS = 20, 3
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 180
 ORDER = {"model_id": "veo-3.1", "prompt": "A shop window at night", "preset": "draft"}
 REFUND = {"id": "ch_demo", "payment_intent": PAYMENT} | dict.fromkeys(
     ("amount", "amount_captured", "amount_refunded"), 1_000

@@ -14,7 +14,7 @@ from local.receiver import Receiver, Subscription
 from local.stack import wait_for
 
 CREDITS, REFERENCE = 25, "purchase-with-an-event"
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 180
 SIGNATURE = ("webhook-id", "webhook-timestamp", "webhook-signature")
 
 

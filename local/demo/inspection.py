@@ -15,7 +15,7 @@ from boto3.dynamodb.types import TypeDeserializer
 from local.journal import Call
 from local.stack import Stack, wait_for
 
-END_PATIENCE_SECONDS = 10
+END_PATIENCE_SECONDS = 60
 
 _reader = TypeDeserializer()
 

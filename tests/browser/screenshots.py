@@ -122,7 +122,7 @@ def operators_things(stack: Stack, owner: Visitor) -> None:
     owner.http("POST", "/v1/admin/webhooks", **hook)
     prompt = "A city at night, seen from a train #moderated"
     failed = owner.http("POST", "/v1/videos", model_id="gen4.5", prompt=prompt)["job_id"]
-    wait_for(lambda: owner.http("GET", f"/v1/videos/{failed}")["completed_at"], 60, every=0.2)
+    wait_for(lambda: owner.http("GET", f"/v1/videos/{failed}")["completed_at"], 120, every=0.2)
     stack.fal.change(queue_seconds=600)
     late = owner.http("POST", "/v1/videos", model_id="veo-3.1", prompt=PROMPTS[1])["job_id"]
     reason = "The user asked for it, support case 4711"

@@ -316,7 +316,7 @@ def test_a_scene_becomes_an_image_and_then_a_video(ada: Visitor) -> None:
     # With its image, the same scene costs the video alone.
     scene.get_by_role("button", name="Render again").click()
     scene.get_by_role("button", name=re.compile(r"^Render again · \d+ credits$")).click()
-    wait_for(lambda: len(ada.http("GET", "/v1/videos")["videos"]) == 2, 60, every=0.2)
+    wait_for(lambda: len(ada.http("GET", "/v1/videos")["videos"]) == 2, 120, every=0.2)
     again = ada.http("GET", "/v1/videos")["videos"][0]
     assert [stage["name"] for stage in again["stages"]] == ["video"]
     assert again["credits_used"] < both

@@ -51,7 +51,7 @@ def failed_job(user: Visitor) -> dict[str, Any]:
     """A job that a provider has declined, as the operator API shows it."""
     order = {"model_id": "veo-3.1", "prompt": "A fox #moderated"}
     job_id = user.http("POST", "/v1/videos", **order)["job_id"]
-    wait_for(lambda: user.http("GET", f"/v1/videos/{job_id}")["completed_at"], 60, every=0.2)
+    wait_for(lambda: user.http("GET", f"/v1/videos/{job_id}")["completed_at"], 120, every=0.2)
     job: dict[str, Any] = user.http("GET", f"/v1/admin/jobs/{job_id}")
     return job
 

@@ -45,7 +45,7 @@ def restart(stack: RunningStack) -> None:
     killed = {pid for function in READERS for pid in stack.workers(function)}
     for function in READERS:
         stack.kill_workers(function)
-    wait_for(lambda: not killed.intersection(stack.workers()), 30)
+    wait_for(lambda: not killed.intersection(stack.workers()), 120)
 
 
 @pytest.mark.alone

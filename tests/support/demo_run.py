@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_SECONDS = 180
+PATIENCE_SECONDS = 600
 KEYS = {"fal": "FAL_KEY", "runway": "RUNWAYML_API_SECRET", "runware": "RUNWARE_API_KEY"}
 JOURNAL_LINE = re.compile(r" +(\d+)  (\w+) +(\d+) +(\d+) +(\d+)  (\S.*)")
 PROGRESS_LINE = re.compile(r" +[\d.]+ s  (\S+) +(\d+) %  (.+)")

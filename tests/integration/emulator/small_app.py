@@ -37,7 +37,7 @@ def act(stack: Stack, wish: dict[str, Any], function: str = "Act") -> Any:
 
 def request(stack: Stack, method: str, path: str, **options: Any) -> httpx.Response:
     """A request to the HTTP API."""
-    return httpx.request(method, stack.api_url + path, timeout=20, **options)
+    return httpx.request(method, stack.api_url + path, timeout=120, **options)
 
 
 def run(

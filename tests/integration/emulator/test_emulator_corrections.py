@@ -306,7 +306,7 @@ def alarm_on_metric_math(stack: Stack) -> Any:
     def status() -> str:
         return str(client.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"])
 
-    wait_for(lambda: not status().endswith("_IN_PROGRESS"), 30)
+    wait_for(lambda: not status().endswith("_IN_PROGRESS"), 120)
     return status()
 
 
@@ -340,7 +340,7 @@ def alarms_on_a_printed_metric(stack: Stack) -> Any:
         found = alarms.describe_alarms(AlarmNamePrefix=name)["MetricAlarms"]
         return {one["AlarmName"].split("-")[1]: one["StateValue"] for one in found}
 
-    wait_for(lambda: len(states()) == len(changes), 30)
+    wait_for(lambda: len(states()) == len(changes), 120)
     print_metric(stack, name, [2], 1)
     return states()
 
@@ -444,7 +444,7 @@ def deploy_secret(
         found: dict[str, Any] = client.describe_stacks(StackName=name)["Stacks"][0]
         return found
 
-    wait_for(lambda: not described()["StackStatus"].endswith("_IN_PROGRESS"), 30)
+    wait_for(lambda: not described()["StackStatus"].endswith("_IN_PROGRESS"), 120)
     return str(described()["Outputs"][0]["OutputValue"])
 
 
@@ -476,7 +476,7 @@ def import_of_a_secret(stack: Stack) -> Any:
     def status() -> str:
         return str(cloudformation.describe_stacks(**wanted)["Stacks"][0]["StackStatus"])
 
-    wait_for(lambda: not status().endswith("_IN_PROGRESS"), 30)
+    wait_for(lambda: not status().endswith("_IN_PROGRESS"), 120)
     return status()
 
 
@@ -502,7 +502,7 @@ def records_that_failed(stack: Stack) -> Any:
     def passed() -> int:
         return len(times.read_text(encoding="utf-8").splitlines()) if times.exists() else 0
 
-    wait_for(lambda: passed() > 0, 30)
+    wait_for(lambda: passed() > 0, 120)
     with contextlib.suppress(TimeoutError):
         wait_for(lambda: passed() > 1, 6)
     stack.boto3("lambda").delete_event_source_mapping(UUID=mapping["UUID"])

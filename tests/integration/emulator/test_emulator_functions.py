@@ -198,5 +198,5 @@ def test_a_worker_killed_from_outside_is_replaced(stack: Stack) -> None:
     before = act(stack, {"do": "sleep", "seconds": 0})
     assert before in stack.workers("Act")
     assert stack.kill_workers("Act") >= 1
-    wait_for(lambda: before not in stack.workers("Act"), 5)
+    wait_for(lambda: before not in stack.workers("Act"), 120)
     assert act(stack, {"do": "sleep", "seconds": 0}) != before

@@ -237,7 +237,7 @@ def test_an_aborted_execution_stops_waiting_and_its_event_is_delivered(play: Pla
     token = play.turn("Submit", 1)["task_token"]
     client = play.stack.boto3("stepfunctions")
     client.stop_execution(executionArn=play.stack.execution_arn(play.job_id))
-    detail = wait_for(lambda: play.event(f"witness/{play.job_id}"), 10)
+    detail = wait_for(lambda: play.event(f"witness/{play.job_id}"), 120)
     assert (detail["status"], detail["name"]) == ("ABORTED", play.job_id)
     with pytest.raises(ClientError, match="TaskTimedOut"):
         client.send_task_success(taskToken=token, output="{}")

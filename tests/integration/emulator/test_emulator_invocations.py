@@ -52,7 +52,7 @@ def busy(narrow: Stack, in_use: Path) -> Iterator[Stack]:
         wish = {"do": "occupy", "file": str(in_use)}
         calls = [pool.submit(act, narrow, wish, "ActWithMedia") for _ in range(SLOTS)]
         try:
-            wait_for(lambda: len(narrow.invocations(about=str(in_use))) == SLOTS, 30)
+            wait_for(lambda: len(narrow.invocations(about=str(in_use))) == SLOTS, 120)
             yield narrow
         finally:
             in_use.unlink(missing_ok=True)
@@ -121,7 +121,7 @@ def test_a_throttled_event_is_delivered_later_without_using_up_a_retry(
     busy = busy_for_a_second
     word = uuid.uuid4().hex
     put_event(busy, {"do": "tell", "word": word})
-    runs = wait_for(lambda: busy.invocations(function="Published", about=word), 30)
+    runs = wait_for(lambda: busy.invocations(function="Published", about=word), 120)
     assert len(runs) == 1
 
 
@@ -169,7 +169,7 @@ def test_an_update_moves_the_alias_and_a_failed_one_moves_it_back(own: Stack) ->
         word = uuid.uuid4().hex
         wish = {"do": "sleep", "seconds": 3, "word": word}
         running = pool.submit(act, own, wish, "Published")
-        (begun,) = wait_for(lambda: own.invocations(about=word), 30)
+        (begun,) = wait_for(lambda: own.invocations(about=word), 120)
 
         own.update(template=APP / "template.yaml", layers=LAYERS, parameters={"Word": "second"})
 
@@ -203,7 +203,7 @@ def test_a_functions_policy_must_name_the_alias_that_is_invoked(guarded: Stack) 
     assert over_http(guarded) == "1"
     word = uuid.uuid4().hex
     put_event(guarded, {"do": "tell", "word": word})
-    wait_for(lambda: guarded.invocations(function="Published", about=word), 30)
+    wait_for(lambda: guarded.invocations(function="Published", about=word), 120)
     client = guarded.boto3("lambda")
     name, _, qualifier = guarded.functions["Published"].rpartition(":")
     policy = json.loads(client.get_policy(FunctionName=name, Qualifier=qualifier)["Policy"])

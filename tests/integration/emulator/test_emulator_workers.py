@@ -18,7 +18,7 @@ from local.runtime import bootstrap
 from local.stack import Stack, wait_for
 from tests.integration.emulator.small_app import act, small_app
 
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 180
 
 
 def at_once(stack: Stack, wish: dict[str, Any]) -> tuple[Any, Any]:

@@ -18,7 +18,7 @@ from local.deploy import ROOT, DeployFailedError
 from local.running import running_stack, wait_for
 from local.stack import Stack
 
-PATIENCE_SECONDS = 90
+PATIENCE_SECONDS = 180
 
 
 @contextmanager
@@ -55,7 +55,7 @@ def token(stack: str, *arguments: str) -> str:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=True,
     )
     return done.stdout.strip()
@@ -90,7 +90,7 @@ def test_a_stopped_stack_leaves_no_process_and_no_file(stop: signal.Signals) -> 
         assert process.wait(PATIENCE_SECONDS) == 0
         assert process.stdout is not None
         assert process.stdout.read() == ""  # one line, no more
-        wait_for(lambda: not any(is_alive(pid) for pid in pids), 10)
+        wait_for(lambda: not any(is_alive(pid) for pid in pids), 120)
         assert not Path(stack["state_dir"]).exists()
 
 
@@ -100,7 +100,7 @@ def test_a_killed_stack_takes_its_processes_along_and_the_next_removes_its_files
         pids = [*stack["pids"].values(), *workers(stack)]
         process.kill()
         process.wait(PATIENCE_SECONDS)
-        wait_for(lambda: not any(is_alive(pid) for pid in pids), 15)
+        wait_for(lambda: not any(is_alive(pid) for pid in pids), 120)
     with up():
         assert not Path(stack["state_dir"]).exists()
 
@@ -113,7 +113,7 @@ def test_two_stacks_run_side_by_side_and_share_nothing() -> None:
             f"{one['api_url']}/v1/admin/grants",
             json=grant,
             headers={"Authorization": f"Bearer {for_one}"},
-            timeout=30,
+            timeout=120,
         )
         assert granted.status_code in {200, 201}, granted.text
         assert balance(one, for_one).json()["available"] == 7
@@ -156,7 +156,7 @@ def local(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]
         env={"PATH": os.environ["PATH"], **variables},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=True,
     )
 
@@ -190,7 +190,7 @@ def test_a_token_without_a_stack_explains_how_to_start_one() -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
     )
     assert done.returncode == 1

@@ -19,7 +19,7 @@ import httpx
 from local.deploy import ROOT
 from local.running import running_stack
 
-PATIENCE_SECONDS = 90
+PATIENCE_SECONDS = 180
 NAME = "in-a-terminal"
 
 
@@ -79,7 +79,7 @@ def test_people_see_a_table_and_then_each_request_and_job() -> None:
         assert max(map(len, table.splitlines())) < 130
         stack = running_stack(NAME)
         assert stack.api_url == f"http://127.0.0.1:{port}"
-        with httpx.Client(base_url=stack.api_url, timeout=30) as http:
+        with httpx.Client(base_url=stack.api_url, timeout=120) as http:
             http.get("/v1/credits")
             grant = {"user_id": "ada", "amount": 100, "reference": "terminal"}
             http.post("/v1/admin/grants", json=grant, headers=stack.bearer("shop", admin=True))

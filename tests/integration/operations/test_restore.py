@@ -28,7 +28,7 @@ RESTORED = ("Ledger", "Jobs", "Projects", "Idempotency")
 
 MODEL = {"model_id": "veo-3.1", "preset": "draft"}
 PRICE = 16
-PATIENCE_SECONDS = 120
+PATIENCE_SECONDS = 180
 
 
 @pytest.fixture(scope="module")
