@@ -11,7 +11,8 @@ import hashlib
 import json
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -99,17 +100,26 @@ def pass_the_deadline(stack: RunningStack, job_id: str, *, at: float = 1) -> Non
 
 
 def age(stack: RunningStack, job_id: str) -> None:
-    """As if the job had been accepted in 2026's first hour: past every grace."""
-    _edit(stack, job_id, "created_at", {"S": "2026-01-01T00:00:00.000Z"})
+    """As if the job had been accepted an hour ago: past every grace.
+
+    A job that has ended is left as it is: its duration is counted already.
+    """
+    accepted = datetime.now(UTC) - timedelta(hours=1)
+    text = accepted.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    with suppress(stack.boto3("dynamodb").exceptions.ConditionalCheckFailedException):
+        _edit(stack, job_id, "created_at", {"S": text}, where="open")
 
 
-def _edit(stack: RunningStack, job_id: str, attribute: str, value: dict[str, str]) -> None:
+def _edit(
+    stack: RunningStack, job_id: str, attribute: str, value: dict[str, str], where: str = "job_id"
+) -> None:
+    """Set an attribute of a job that has the attribute ``where``."""
     stack.boto3("dynamodb").update_item(
         TableName=stack.tables["JobsTable"],
         Key={"job_id": {"S": job_id}},
         UpdateExpression="SET #a = :value",
-        ConditionExpression="attribute_exists(job_id)",
-        ExpressionAttributeNames={"#a": attribute},
+        ConditionExpression="attribute_exists(#where)",
+        ExpressionAttributeNames={"#a": attribute, "#where": where},
         ExpressionAttributeValues={":value": value},
     )
 
