@@ -79,6 +79,7 @@ def test_what_was_available_only_within_a_transaction_is_no_event(
     assert play(SCENARIOS["a full refund before its payment"], aws_clients).found == ()
 
 
+@pytest.mark.slow
 def test_a_submit_that_calls_before_it_records_is_detected(
     aws_clients: moto_aws.Clients, rehearsals: dict[str, Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,6 +109,7 @@ def _untrue(event: Event) -> Event:
     return replace(event, type="video.failed")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("mutation", "found"),
     [
@@ -139,6 +141,7 @@ def test_events_that_differ_from_what_was_committed_are_detected(
     assert any(found in sentence for sentence in run.found), run.found
 
 
+@pytest.mark.slow
 def test_a_job_that_is_not_found_by_its_ids_is_detected(
     aws_clients: moto_aws.Clients, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,6 +152,7 @@ def test_a_job_that_is_not_found_by_its_ids_is_detected(
     assert any("is not found by its id" in sentence for sentence in run.found), run.found
 
 
+@pytest.mark.slow
 def test_an_action_that_happens_before_it_is_recorded_is_detected(
     aws_clients: moto_aws.Clients, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,6 +179,7 @@ def test_an_action_that_happens_before_it_is_recorded_is_detected(
     assert any("is not in the audit trail" in sentence for sentence in found), found
 
 
+@pytest.mark.slow
 def test_a_job_that_is_counted_twice_or_not_at_all_is_detected(
     aws_clients: moto_aws.Clients, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -190,6 +195,7 @@ def test_a_job_that_is_counted_twice_or_not_at_all_is_detected(
     assert "usage by outcome: completed is in the recount alone" in found
 
 
+@pytest.mark.slow
 def test_memory_that_outlives_its_process_is_detected(
     aws_clients: moto_aws.Clients, rehearsals: dict[str, Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -262,6 +268,7 @@ def test_the_tables_replace_what_stood_between_the_markers(tmp_path: Path) -> No
         write(document, "matrix", ["new"])
 
 
+@pytest.mark.slow
 def test_a_payment_that_is_seen_before_it_is_credited_is_detected(
     aws_clients: moto_aws.Clients, monkeypatch: pytest.MonkeyPatch
 ) -> None:

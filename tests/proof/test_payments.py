@@ -41,6 +41,7 @@ def test_the_names_of_the_cases_differ() -> None:
     assert len(BY_NAME) == len(CASES)
 
 
+@pytest.mark.slow
 def test_a_payment_that_keeps_the_last_report_is_detected(
     aws_clients: moto_aws.Clients, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -54,6 +55,7 @@ def test_a_payment_that_keeps_the_last_report_is_detected(
     assert "and not with (250, 0, 0)" in str(play(PARTS, aws_clients).found)
 
 
+@pytest.mark.slow
 def test_a_dispute_whose_last_report_counts_is_detected(
     aws_clients: moto_aws.Clients, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -67,6 +69,7 @@ def test_a_dispute_whose_last_report_counts_is_detected(
     assert "and not with (500, 0, 0)" in str(play(DISPUTE, aws_clients).found)
 
 
+@pytest.mark.slow
 def test_a_payment_that_is_recorded_before_it_is_credited_is_detected(
     aws_clients: moto_aws.Clients, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -82,6 +85,7 @@ def test_a_payment_that_is_recorded_before_it_is_credited_is_detected(
     assert "differs after a crash" in str(play(REFUND, aws_clients).found)
 
 
+@pytest.mark.slow
 def test_a_payment_that_forgets_what_was_taken_is_detected(
     aws_clients: moto_aws.Clients, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -99,6 +103,7 @@ def test_a_violation_is_shown_in_the_table() -> None:
     assert "**differs**" in table([played])[2]
 
 
+@pytest.mark.slow
 def test_the_invariants_are_checked_after_each_step(
     aws_clients: moto_aws.Clients, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -45,6 +45,7 @@ def test_a_round_is_the_same_from_the_same_seed(account: Emulated, kind: Kind) -
     assert len(first.log) > 5
 
 
+@pytest.mark.slow
 def test_a_cancellation_that_ignores_the_record_is_detected(
     account: Emulated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -76,6 +77,7 @@ class _Unlocked(TransactWrite):
         super().update(model, actions, condition, *others, **named)
 
 
+@pytest.mark.slow
 def test_a_job_ended_as_it_was_read_is_found_by_a_function_that_outlives_its_execution(
     account: Emulated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -86,6 +88,7 @@ def test_a_job_ended_as_it_was_read_is_found_by_a_function_that_outlives_its_exe
     assert _is_found(account, "the hold of video is a release, its file is there", "unlocked", 693)
 
 
+@pytest.mark.slow
 def test_a_sweep_that_trusts_the_index_is_detected(
     account: Emulated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,6 +99,7 @@ def test_a_sweep_that_trusts_the_index_is_detected(
     assert _is_found(account, "its video was there to be fetched", "late", 241)
 
 
+@pytest.mark.slow
 def test_an_account_written_without_its_condition_is_detected(
     account: Emulated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,6 +128,7 @@ def test_an_account_written_without_its_condition_is_detected(
     )
 
 
+@pytest.mark.slow
 def test_a_grant_reference_that_is_not_recorded_is_detected(
     account: Emulated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,6 +155,7 @@ def test_credits_end_and_are_refunded_once_beside_many_orders(
         assert outcomes["expired"]
 
 
+@pytest.mark.slow
 def test_a_release_that_forgets_where_credits_came_from_is_detected(
     account: Emulated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,6 +170,7 @@ def test_a_release_that_forgets_where_credits_came_from_is_detected(
     assert any("returns only" in what for _, found in rounds for what in found)
 
 
+@pytest.mark.slow
 def test_a_refund_reference_that_is_not_recorded_is_detected(
     account: Emulated, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,7 @@ def test_every_answer_is_the_one_that_must_be_given(aws_clients: moto_aws.Client
     assert answers.total() > 100
 
 
+@pytest.mark.slow
 def test_a_model_that_expects_something_else_is_contradicted(
     aws_clients: moto_aws.Clients, monkeypatch: pytest.MonkeyPatch
 ) -> None:
