@@ -45,6 +45,7 @@ STAYS: Mapping[str, str] = {
             "step_functions",
         )
     },
+    "clipmint.aws._session": "settings and credentials that clients are made with, and no answers",
     "clipmint.api.replays.powertools": "a client and settings; its local cache is off",
     "clipmint.orders.placing.STARTS_AT_ONCE": _WORLD,
     "clipmint.api.http_api._reject_unknown_parameters": "derived from the code alone",
