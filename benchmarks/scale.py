@@ -218,7 +218,7 @@ def figures(load: Load, flight: Flight, provider_seconds: float) -> list[Figure]
             f"{load.name}: state transitions of each",
             max(flight.transitions),
             "states",
-            budget=6,
+            budget=4,
         ),
         Figure(
             f"{load.name}: time of each, without the provider's",
