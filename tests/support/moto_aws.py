@@ -220,23 +220,29 @@ class NewAccount:
     SERVICES = ("dynamodb", "s3", "secretsmanager", "stepfunctions")
 
     def __init__(self) -> None:
-        self._backends = [
-            backend
+        self._saved = [
+            (service, region, backend, _copied(vars(backend), backend, backend))
             for service in self.SERVICES
-            for backend in get_backend(service)[DEFAULT_ACCOUNT_ID].values()  # type: ignore[call-overload]
+            for region, backend in _backends(service).items()
         ]
-        self._saved = [_copied(vars(backend), backend) for backend in self._backends]
 
     def restore(self) -> None:
         """Undo everything done since then."""
-        for backend, saved in zip(self._backends, self._saved, strict=True):
+        for service, region, before, saved in self._saved:
+            # moto makes another one each time it starts.
+            backend = _backends(service)[region]
             backend.reset()  # closes the files that its objects are kept in
-            vars(backend).update(_copied(saved, backend))
+            vars(backend).update(_copied(saved, before, backend))
 
 
-def _copied(state: Mapping[str, Any], backend: Any) -> dict[str, Any]:
-    """A deep copy in which objects of the backend stay shared."""
-    return copy.deepcopy(dict(state), {id(backend): backend})
+def _backends(service: str) -> Any:
+    """moto's objects for a service, by region."""
+    return get_backend(service)[DEFAULT_ACCOUNT_ID]  # type: ignore[call-overload]
+
+
+def _copied(state: Mapping[str, Any], before: Any, backend: Any) -> dict[str, Any]:
+    """A deep copy with ``backend`` in place of the one that the state is from."""
+    return copy.deepcopy(dict(state), {id(before): backend})
 
 
 class Clients(NamedTuple):
@@ -273,13 +279,29 @@ def functions_environment() -> Iterator[Clients]:
     with _environment(environment) as patch, mock_aws(), quick_moto():
         aws.forget()
         forget_answers()
-        dynamodb, s3 = boto3.client("dynamodb"), boto3.client("s3")
-        patch.setenv("PROVIDER_KEYS_ARN", _make_account(dynamodb, s3))
-        patch.setenv("STORE_SECRETS_ARN", aws.secrets().create_secret(Name="StoreSecrets")["ARN"])
+        made = _made()
+        patch.setenv("PROVIDER_KEYS_ARN", made.provider_keys)
+        patch.setenv("STORE_SECRETS_ARN", made.store_secrets)
+        made.account.restore()
         forget_answers()
         garbage.keep("moto")
-        yield Clients(dynamodb, s3, NewAccount())
+        yield Clients(boto3.client("dynamodb"), boto3.client("s3"), made.account)
         aws.forget()
+
+
+class _Made(NamedTuple):
+    account: NewAccount
+    provider_keys: str
+    """The ARN of a secret, as the next one."""
+    store_secrets: str
+
+
+@functools.cache
+def _made() -> _Made:
+    """Made by API calls for the first module of a process, and restored for the others."""
+    provider_keys = _make_account(boto3.client("dynamodb"), boto3.client("s3"))
+    store_secrets = aws.secrets().create_secret(Name="StoreSecrets")["ARN"]
+    return _Made(NewAccount(), provider_keys, store_secrets)
 
 
 def _make_account(dynamodb: DynamoDBClient, s3: S3Client) -> str:
