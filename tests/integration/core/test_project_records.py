@@ -288,7 +288,7 @@ def test_a_deleted_project_leaves_nothing_but_its_jobs(account: Aws) -> None:
         project_store.delete(USER, project.project_id)
 
 
-@pytest.mark.parametrize("told_by", ["its render", "the list of jobs"])
+@pytest.mark.parametrize("known_by", ["its render", "the list of jobs"])
 def test_a_project_is_not_deleted_while_a_job_of_it_runs(known_by: str, account: Aws) -> None:
     project = project_of("a fox", "a hen")
     fox, hen = project.scene_ids
