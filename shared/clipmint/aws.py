@@ -10,7 +10,6 @@ import functools
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.config import Config
@@ -24,6 +23,8 @@ from pynamodb.exceptions import (
 )
 from pynamodb.models import Model
 from pynamodb.transactions import TransactGet, TransactWrite
+
+from clipmint.values import frozen
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -39,7 +40,7 @@ T = TypeVar("T")
 # ── Limits ───────────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Limits:
     """How long one attempt may take to connect and to answer, and how many attempts are made."""
 

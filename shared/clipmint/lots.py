@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
 from clipmint import clock
+from clipmint.values import frozen
 
 
 class CreditKind(StrEnum):
@@ -29,7 +30,7 @@ _RANK = {kind: rank for rank, kind in enumerate(CreditKind)}
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Lot:
     """Credits of one lot: all that are left of it, or the part of it that one entry moved.
 

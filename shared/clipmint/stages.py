@@ -8,9 +8,10 @@ item of a job, its price, its progress, and where its file is stored.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
+
+from clipmint.values import frozen
 
 IMAGE = "image"
 VIDEO = "video"
@@ -35,7 +36,7 @@ class StepName(StrEnum):
     CANCELLED = "Cancelled"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Step:
     """Progress in percent, and the name of the step that users see."""
 
@@ -43,7 +44,7 @@ class Step:
     name: StepName
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Kind:
     """One kind of stage.
 

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import (
     AmazonCloudWatchEMFProvider,
 )
+
+from clipmint.values import frozen
 
 logger = Logger()
 
@@ -29,7 +30,7 @@ for _library in ("boto3", "botocore", "httpcore", "httpx", "pynamodb", "urllib3"
     logging.getLogger(_library).setLevel(logging.WARNING)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Metric:
     """A CloudWatch metric. It is always emitted with all of its dimensions."""
 

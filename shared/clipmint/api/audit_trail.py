@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -24,6 +23,7 @@ from clipmint.api import http_api
 from clipmint.errors import ClipmintError, TemporarilyUnavailable
 from clipmint.tables import FromEnvironment, TableMeta
 from clipmint.telemetry import logger
+from clipmint.values import frozen
 
 AUDIT = "AUDIT"
 BEGUN, DONE, REFUSED = "begun", "done", "refused"
@@ -59,7 +59,7 @@ class AuditItem(Model):
     result = UnicodeAttribute(null=True)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Action:
     """See `AuditItem`. ``by`` is the subject of the token, ``what`` a method and a route, ``about``
     the path that was called."""
@@ -75,7 +75,7 @@ class Action:
     result: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ActionPage:
     """Newest first; ``before`` continues the list, None at its end. The page before the end may be
     empty."""

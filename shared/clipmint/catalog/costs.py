@@ -8,7 +8,8 @@ amount, and only where the rate of the unit is published.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+
+from clipmint.values import frozen
 
 MILLION = 1_000_000
 
@@ -26,7 +27,7 @@ _MOST = MILLION
 """More units than any generation costs. A larger number is no cost."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Cost:
     """What a provider bills for one generation.
 

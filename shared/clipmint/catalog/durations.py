@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from clipmint.catalog.templates import Value
+from clipmint.values import frozen
 
 POLL_EVERY = 5
 """Seconds between polls once the result is likely. Runway asks for no more (docs); the others allow
@@ -37,7 +37,7 @@ MOST_ESTIMATES = 200
 """Kept in one item. The least recently changed one is dropped."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Estimate:
     """Seconds from the submission to the result, and how much recent ones differ from that."""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 from pynamodb.exceptions import DeleteError, DoesNotExist, PutError
@@ -21,6 +20,7 @@ from clipmint.catalog.model_store import CatalogItem
 from clipmint.errors import try_again
 from clipmint.telemetry import logger
 from clipmint.unreadable import UNREADABLE
+from clipmint.values import frozen
 
 T = TypeVar("T")
 
@@ -37,7 +37,7 @@ MAX_HISTORY_BYTES = 300_000
 CHANGE_ATTEMPTS = 5
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Version:
     """A model as it was or is. ``version`` counts from 1, for a model that was added with a
     deployment or by an earlier version of this code, too; then there is no author."""

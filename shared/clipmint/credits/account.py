@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 from clipmint import lots
 from clipmint.lots import CreditKind, Lots
+from clipmint.values import frozen
 
 EntryKind = Literal["grant", "hold", "capture", "release", "expire", "clawback", "adjust"]
 
@@ -16,7 +16,7 @@ MAX_USER_BYTES = 1_024
 subject needs half of that."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Limits:
     """Limits of one user: open jobs, open clips, and jobs per clock hour.
 
@@ -29,7 +29,7 @@ class Limits:
     open_clips: int = 50
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Account:
     """A user's credits, in whole credits, and the counters for the limits.
 
@@ -59,7 +59,7 @@ class Account:
         return self.available - lots.total(self.lots)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Entry:
     """One immutable line of the journal.
 

@@ -23,7 +23,6 @@ import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -35,6 +34,7 @@ from clipmint.credits.ledger_items import AccountItem, EntryItem
 from clipmint.errors import TemporarilyUnavailable
 from clipmint.jobs import job_store
 from clipmint.telemetry import logger
+from clipmint.values import frozen
 
 SLICES = 1_440
 
@@ -44,7 +44,7 @@ PAUSE_SECONDS = 0.5
 _Item = dict[str, dict[str, Any]]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Audit:
     """The result of one slice: the number of accounts, and the sum of their drift in credits."""
 

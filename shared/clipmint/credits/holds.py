@@ -7,7 +7,7 @@ the job (same id) or its end (no longer open) and returns that.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from pynamodb.exceptions import TransactWriteError
 from pynamodb.expressions.update import Action
@@ -31,6 +31,7 @@ from clipmint.telemetry import (
     emit,
     logger,
 )
+from clipmint.values import frozen
 
 
 class JobExists(Exception):
@@ -45,7 +46,7 @@ class AlsoWriteRefused(Exception):
     """A condition of `AlsoWrite` does not hold. The caller must read again before it retries."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AlsoWrite:
     """Further items that a transaction writes together with new jobs, all or nothing."""
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 from pynamodb.exceptions import DoesNotExist
@@ -29,6 +28,7 @@ from clipmint.credits.ledger_items import AccountItem, EntryItem
 from clipmint.errors import try_again
 from clipmint.lots import CreditKind, Lot
 from clipmint.telemetry import CREDITS_EXPIRED, count
+from clipmint.values import frozen
 
 MAX_ATTEMPTS = 8
 """Attempts at one transaction when others change the same account. Eight with the pauses below
@@ -83,7 +83,7 @@ def _account_of(user_id: str) -> Account:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EntryPage:
     """Part of a journal, newest first; ``before`` continues it, None at its end."""
 

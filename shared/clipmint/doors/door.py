@@ -1,7 +1,6 @@
 """What the protocols have in common: the caller, one job per order, and errors."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
@@ -13,6 +12,7 @@ from clipmint.errors import ClipmintError, UserMismatch
 from clipmint.orders import keyless
 from clipmint.orders.idempotency_keys import Order, parse_idempotency_key
 from clipmint.schemas import StrictSchema
+from clipmint.values import frozen
 
 T = TypeVar("T")
 
@@ -32,7 +32,7 @@ class Body(StrictSchema):
     API."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Door:
     """One protocol.
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 from clipmint import clock, lots
 from clipmint.stages import IMAGE, STAGES
+from clipmint.values import frozen
 
 VERSION = 1
 """Of the payloads. New members do not change it; it changes when a member is removed or changes
@@ -49,7 +49,7 @@ Plain = Mapping[str, Any]
 """An item without DynamoDB's type marks."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Event:
     """Something that happened. ``timestamp`` is when it was committed, as RFC 3339 text."""
 
@@ -72,7 +72,7 @@ class Event:
         return to_json(self.payload())
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EndedClip:
     """A job's end that may be the last of its call: ``batch_id`` identifies the call."""
 
@@ -80,7 +80,7 @@ class EndedClip:
     batch_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Changes:
     """The events of one record; and the call whose clips may all have ended, if there is one.
     ``unreadable``: for each event that the item has not the attributes for, what is wrong."""

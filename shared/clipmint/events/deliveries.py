@@ -7,7 +7,6 @@ again finds the delivery that exists.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,6 +16,7 @@ from clipmint import aws, clock, unreadable
 from clipmint.errors import DeliveryNotFound
 from clipmint.events.changes import Event
 from clipmint.events.endpoint_items import DeliveryItem
+from clipmint.values import frozen
 
 KEPT = timedelta(days=30)
 MAX_ATTEMPTS_KEPT = 30
@@ -25,7 +25,7 @@ MAX_ATTEMPTS_KEPT = 30
 PENDING, DELIVERED, FAILED = "pending", "delivered", "failed"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Attempt:
     """One attempt: when it began, its HTTP status if there was a response, how long it took, and
     one of `posting.REASONS`, or ``disabled``."""
@@ -36,7 +36,7 @@ class Attempt:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Delivery:
     """See `endpoint_items.DeliveryItem`."""
 

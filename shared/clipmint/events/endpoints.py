@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -22,6 +22,7 @@ from clipmint import aws, clock, unreadable
 from clipmint.errors import EndpointNotFound, SecretsStillSign, TooManyEndpoints
 from clipmint.events import signatures
 from clipmint.events.endpoint_items import ENDPOINTS, SECRETS, EndpointItem, SecretItem
+from clipmint.values import frozen
 
 MAX_ENDPOINTS = 20
 """Each event is recorded and sent once per endpoint."""
@@ -33,7 +34,7 @@ DisabledReason = Literal["owner", "gone", "failing"]
 """``gone``: it responded 410. ``failing``: no attempt succeeded for five days."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Endpoint:
     """An endpoint. Without ``types`` it gets every event."""
 

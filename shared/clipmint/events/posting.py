@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
@@ -20,6 +19,7 @@ from clipmint.media import pinned_requests
 from clipmint.media.files import SourceNotAllowed, SourceUnavailable
 from clipmint.media.hosts import AllowedHosts, Resolve, resolve_by_system
 from clipmint.media.pinned_requests import Deadline
+from clipmint.values import frozen
 
 SECONDS = 15.0
 
@@ -28,7 +28,7 @@ REFUSED, TIMED_OUT, UNREACHABLE = "refused", "timed_out", "unreachable"
 REASONS = (DELIVERED, BLOCKED, REDIRECTED, REFUSED, TIMED_OUT, UNREACHABLE)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Answer:
     """What came of an attempt.
 

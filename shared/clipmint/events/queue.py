@@ -9,17 +9,18 @@ endpoint are one group: in a queue with `fair` groups, those of a slow one come 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, Self
 
 from clipmint import aws, clock
 from clipmint.settings import DeliverySettings
+from clipmint.values import frozen
 
 LONGEST_DELAY_SECONDS = 900
 """SQS's limit."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Message:
     """An attempt that is due at a time, in epoch seconds. ``round`` and ``attempt``: see
     `endpoint_items.DeliveryItem`."""

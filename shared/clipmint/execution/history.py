@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from clipmint import aws
+from clipmint.values import frozen
 
 _MOST = 200
 """Events that are read, the newest: one call. A job with a webhook has about thirty, and each poll
@@ -23,7 +23,7 @@ _OF_THE_EXECUTION = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Step:
     """Something that an execution did: ``what``, and in which state or with which error."""
 

@@ -7,7 +7,7 @@ on from what an attempt recorded is in `clipmint.execution.submission_plan`.
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from clipmint import clock
@@ -28,6 +28,7 @@ from clipmint.telemetry import (
     count,
     logger,
 )
+from clipmint.values import frozen
 
 GENERATION_SECONDS = 300
 """More than a generation takes once it has begun. One that begins later than this before the
@@ -57,7 +58,7 @@ class DeadlineExceeded(Exception):
     """The deadline is too close, and nothing was sent."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Attempt:
     """One way to send a stage: the route, our task id, and the secret in the webhook's URL.
 
@@ -70,7 +71,7 @@ class Attempt:
     resent: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sending:
     """An attempt to send a job's stage to a provider.
 

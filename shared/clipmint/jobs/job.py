@@ -10,7 +10,7 @@ how a job ends.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -23,6 +23,7 @@ from clipmint.jobs.outcomes import Failed, FailureCode, Finished, Succeeded
 from clipmint.lots import Lots
 from clipmint.records import stored
 from clipmint.stages import IMAGE, STAGES, Kind
+from clipmint.values import frozen
 
 
 class JobStatus(StrEnum):
@@ -52,7 +53,7 @@ class SubmissionState(StrEnum):
     SENT = "sent"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Handle:
     """The provider's id of a submission, and the URLs that the provider returned for it."""
 
@@ -60,7 +61,7 @@ class Handle:
     urls: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Submission:
     """A stage as it was submitted to a provider. ``request_id`` and ``urls`` are set once sent.
 
@@ -77,7 +78,7 @@ class Submission:
     begun_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Asset:
     """A media file in the owner's bucket. ``sha256`` is of the whole file, in hex. An image has the
     duration 0. ``differences`` are from the order, for the owner; None if there are none."""
@@ -94,7 +95,7 @@ class Asset:
     differences: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Refusal:
     """An attempt that ``provider`` certainly did not accept. ``reason``: a failure code or BUSY."""
 
@@ -103,7 +104,7 @@ class Refusal:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ImageOrder:
     """The parameters of an image stage. The parameters of a video stage are fields of the job."""
 
@@ -113,7 +114,7 @@ class ImageOrder:
     reference_image_urls: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Earlier:
     """The first run of a stage that runs twice: the image that the provider declined to make a
     video from, or that declined video."""
@@ -125,7 +126,7 @@ class Earlier:
     asset: Asset | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Orphan:
     """A generation that the provider bills although no job uses it: the job continues, or has
     ended, without it.
@@ -143,7 +144,7 @@ class Orphan:
     cost: Cost | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stage:
     """One part of a job, and one provider task; ``credits`` is the amount of its hold.
 
@@ -219,7 +220,7 @@ MIGRATION_WINDOW = timedelta(hours=24)
 at least this long (Runway is the shortest, 24 to 48 hours)."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Job:
     """One generation. To add a field, see "Add a field to a job" in docs/architecture.md.
 

@@ -6,7 +6,6 @@ All of them read global indexes, so they are eventually consistent.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,6 +14,7 @@ from clipmint.jobs.job import Job, JobStatus
 from clipmint.jobs.job_items import OPEN, ByUser, JobItem
 from clipmint.jobs.job_store import get_many
 from clipmint.unreadable import UNREADABLE
+from clipmint.values import frozen
 
 OPEN_FOR = timedelta(days=10)
 """A job older than this has ended. A stage's deadline is a day at most, `job.MIGRATION_WINDOW` is
@@ -26,7 +26,7 @@ SEARCHED = 1_000
 """Jobs that one page examines at most: some megabytes, in well under a second."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Page:
     """Some of a user's jobs, newest first, and where the next page starts."""
 
@@ -120,7 +120,7 @@ def open_of_user(user_id: str) -> list[Job]:
     return [job for job in jobs.values() if not job.is_terminal]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OpenJob:
     """What the sweep needs of a job that has not ended."""
 
@@ -130,7 +130,7 @@ class OpenJob:
     created_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Unreadable:
     """An open job whose entry in the index cannot be read."""
 

@@ -14,7 +14,6 @@ import heapq
 import itertools
 import operator
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -29,6 +28,7 @@ from clipmint.jobs.job import TERMINAL, Job, JobStatus
 from clipmint.jobs.job_items import ByEnd, ByUser, JobItem
 from clipmint.jobs.job_lists import OPEN_FOR, SEARCHED, OpenJob, Page, may_have, unfinished
 from clipmint.tables import FromEnvironment, TableMeta
+from clipmint.values import frozen
 
 _READ_AT_ONCE = 100
 """Jobs of one call, where most of them may not match."""
@@ -67,7 +67,7 @@ class _Entry(NamedTuple):
         return self.at, self.job_id
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Search:
     """What is searched for; None: anything.
 

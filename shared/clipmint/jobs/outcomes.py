@@ -6,10 +6,10 @@ from the table here, never the provider's own message (`Failed.detail`), which i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from clipmint.catalog.costs import Cost
+from clipmint.values import frozen
 
 
 class FailureCode(StrEnum):
@@ -66,14 +66,14 @@ IMAGE_KEPT = "The image was made and kept; only the image was charged."
 """Added to the message when the image stage succeeded and the video stage did not."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Running:
     """Not finished. ``position`` is the 0-based place in the provider's queue, if it has one."""
 
     position: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Succeeded:
     """Finished; the provider keeps the file at ``media_url`` for a limited time.
 
@@ -84,7 +84,7 @@ class Succeeded:
     cost: Cost | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Failed:
     """Finished without a file. ``detail`` is the provider's message, for logs only.
 

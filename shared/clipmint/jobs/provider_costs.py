@@ -7,12 +7,13 @@ repeated poll, webhook or attempt cannot count it twice.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 from clipmint.catalog.costs import REPORTED, Cost
 from clipmint.jobs.job import Job, Stage
 from clipmint.jobs.outcomes import Failed, FailureCode, Finished, Outcome, Succeeded
+from clipmint.values import frozen
 
 MAY_BE_BILLED = frozenset({FailureCode.CONTENT_POLICY, FailureCode.NO_OUTPUT})
 """Failures that a provider may bill without reporting it: the model has run. fal bills no error
@@ -23,7 +24,7 @@ Use = Literal["used", "failed", "earlier", "orphan"]
 of two runs of its stage; or no job uses it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Billed:
     """One generation and its cost. ``cost`` is None if it is not known, or nothing was billed."""
 

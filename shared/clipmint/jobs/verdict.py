@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from clipmint.jobs.job import Job, JobStatus, Stage, SubmissionState
 from clipmint.jobs.outcomes import Failed, FailureCode, Succeeded
+from clipmint.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Verdict:
     """How a job ends: its terminal status, and the failure if it is not ``completed``."""
 

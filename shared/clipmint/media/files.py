@@ -15,7 +15,7 @@ Step Functions retries by class name, so these names are part of the state machi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from clipmint.values import frozen
 
 MAX_VIDEO_BYTES = 2 * 1024**3
 """2 GiB: several times the size of the longest clip at the highest bitrate on offer. A source of
@@ -56,7 +56,7 @@ class HostNotListed(SourceNotAllowed):
     """Its host is none of the provider's known ones. If it is a new one, the owner can allow it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoredObject:
     """An object that was stored in a bucket.
 
@@ -79,7 +79,7 @@ class StoredObject:
     content_type: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ImageFacts:
     """Properties of a valid image. ``width`` and ``height`` are pixels as stored, before any
     rotation that the metadata requests."""
@@ -89,7 +89,7 @@ class ImageFacts:
     height: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class VideoFacts:
     """Properties of a playable MP4. ``width`` and ``height`` are pixels as stored; ``frames`` is
     None if the container does not state it."""

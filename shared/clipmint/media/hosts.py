@@ -11,12 +11,12 @@ import ipaddress
 import re
 import socket
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Self
 
 import httpx
 
 from clipmint.media.files import HostNotListed, SourceNotAllowed, SourceUnavailable
+from clipmint.values import frozen
 
 _MAX_ADDRESSES = 4  # of one name; they are tried in turn
 _HTTPS_PORT = 443
@@ -61,7 +61,7 @@ def is_public(address: str) -> bool:
     return ip.is_global and not ip.is_multicast and not ip.is_unspecified
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AllowedHosts:
     """The hosts from which files may be fetched.
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from clipmint.media import storage
 from clipmint.settings import ImageUrls
+from clipmint.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NamedUpload:
     """The upload that a URL names, and the project it was made for."""
 

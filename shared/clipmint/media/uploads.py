@@ -17,7 +17,6 @@ import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -31,6 +30,7 @@ from clipmint.media.files import ImageFacts, ImageFileInvalid
 from clipmint.settings import ImagesSettings
 from clipmint.tables import FromEnvironment, TableMeta
 from clipmint.telemetry import logger
+from clipmint.values import frozen
 
 MAX_UPLOAD_BYTES = 20 * 1024 * 1024
 """Maximum size of one image, enforced by S3. A provider may accept less (Runway 16 MB): then the
@@ -72,7 +72,7 @@ class ImageItem(Model):
     checked_at = UnicodeAttribute()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Upload:
     """A form for uploading one image, and the public URL of that image.
 
@@ -85,7 +85,7 @@ class Upload:
     expires_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Wanted:
     """An uploaded image that a request uses, and the URL in the request."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 
 from pynamodb.exceptions import DoesNotExist
@@ -29,9 +29,10 @@ from clipmint.orders.order_settings import DefaultModels
 from clipmint.projects import project_store
 from clipmint.projects.project import Project, Scene, next_scene_jobs, state_of
 from clipmint.projects.project_items import BatchItem, batch_sk
+from clipmint.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HeldClip:
     """One clip that a call started, and the credits held for it."""
 
@@ -40,7 +41,7 @@ class HeldClip:
     credits: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ClipBatch:
     """What one call started. ``remaining`` is the number of scenes left for another call."""
 
@@ -134,7 +135,7 @@ def quote(user_id: str, project_id: str, request: ClipsRequest) -> tuple[list[Jo
     return prepared.jobs, prepared.remaining
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Prepared:
     """The jobs of a call, what it leaves, and the project and jobs that it has read."""
 

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import re
 import uuid
-from dataclasses import dataclass
 
 from clipmint.errors import IdempotencyKeyInvalid, IdempotencyKeyRequired
+from clipmint.values import frozen
 
 MAX_IDEMPOTENCY_KEY_CHARACTERS = 255
 _JOB_NAMESPACE = uuid.UUID("6f1d0b5e-0c0b-5d0e-9a53-3f1f6c1b7a10")
 _PRINTABLE_ASCII = re.compile(r"[\x21-\x7e]+(?: +[\x21-\x7e]+)*")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Order:
     """One user's call that starts jobs, under an idempotency key.
 

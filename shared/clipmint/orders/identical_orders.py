@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
 from datetime import timedelta
 
 from botocore.exceptions import ClientError
@@ -25,6 +24,7 @@ from clipmint.jobs.job import Job, JobStatus
 from clipmint.media import uploads
 from clipmint.settings import VideoSettings
 from clipmint.tables import FromEnvironment, TableMeta
+from clipmint.values import frozen
 
 MOST_COPIES = 100
 """Jobs that one source answers: their ids are on its item, whose size is limited."""
@@ -44,7 +44,7 @@ class IdenticalItem(TableModel):
     expiration = NumberAttribute()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Identical:
     """What was found for an order. ``source`` is the job whose file answers it; None if there is
     none. ``seen`` is the job that the item names, also if it cannot answer the order."""

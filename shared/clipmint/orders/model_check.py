@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from pydantic import JsonValue
 
@@ -22,6 +21,7 @@ from clipmint.catalog.templates import INPUTS, Value, names_in
 from clipmint.errors import InvalidRequest
 from clipmint.providers import registry
 from clipmint.providers.base import Task, UnfitTask
+from clipmint.values import frozen
 
 MAX_ORDERS = 2_000
 """Combinations of choices that one check renders for each route."""
@@ -37,7 +37,7 @@ _WEBHOOK = "https://example.com/webhooks"
 _FIRST, _LAST = "https://example.com/first.png", "https://example.com/last.png"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sent:
     """What one route would send; ``problem`` instead, if it cannot."""
 
@@ -47,7 +47,7 @@ class Sent:
     problem: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sample:
     """One order: its name, such as ``preset draft``, what it starts from, and its price."""
 
@@ -58,7 +58,7 @@ class Sample:
     requests: tuple[Sent, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Checked:
     """The orders that were looked at, and what is wrong; nothing, if the entry is good."""
 

@@ -11,10 +11,11 @@ it, and so would a window that is measured from the order's first request.
 from __future__ import annotations
 
 from collections.abc import Set
-from dataclasses import dataclass
+
+from clipmint.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OrderWindow:
     """The window of one order.
 

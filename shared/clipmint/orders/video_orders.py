@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from clipmint import clock
 from clipmint.catalog.model import Model, Settings
 from clipmint.catalog.route import kind_of
@@ -21,9 +19,10 @@ from clipmint.projects import project_store
 from clipmint.projects.project import no_project
 from clipmint.settings import ImagesSettings
 from clipmint.stages import VIDEO
+from clipmint.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Quote:
     """The result of checking a request against the catalog: the model, its settings, the price.
 

@@ -7,12 +7,13 @@ video are never stored with the scene; each read derives them from those jobs.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from typing import TypeVar
 
 from clipmint.errors import ProjectNotFound, ResolutionNotAllowed, SceneNotFound, TooManyScenes
 from clipmint.jobs.job import Asset, Job, JobStatus
+from clipmint.values import frozen
 
 T = TypeVar("T")
 
@@ -24,7 +25,7 @@ DEFAULT_SCENE_SECONDS = 5
 DEFAULT_RESOLUTION = "720:1280"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Shape:
     """The ratios for a project's resolution.
 
@@ -63,7 +64,7 @@ def shape_of(resolution: str) -> Shape:
     return shape
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SceneJobs:
     """The jobs that determine what a scene shows.
 
@@ -83,7 +84,7 @@ class SceneJobs:
         return tuple(dict.fromkeys(job_id for job_id in every if job_id))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Project:
     """A project. ``scene_ids`` is the order of its scenes; ``scene_jobs`` has those with a job.
 
@@ -107,7 +108,7 @@ class Project:
     revision: int = 1
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Scene:
     """One shot. ``image_url`` is the user's own image; ``duration`` is in seconds, if chosen."""
 
@@ -148,7 +149,7 @@ def no_scene() -> SceneNotFound:
     return SceneNotFound("There is no such scene")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SceneState:
     """What a scene shows.
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -50,6 +49,7 @@ from clipmint.projects.project_items import (
 )
 from clipmint.projects.project_requests import NewImage, NewProject, NewScene, ProjectChanges
 from clipmint.settings import ImagesSettings, UploadSettings
+from clipmint.values import frozen
 
 
 def get(user_id: str, project_id: str) -> Project:
@@ -108,7 +108,7 @@ def read(user_id: str, project_id: str) -> tuple[Project, list[Scene]]:
     return project, [scenes[scene_id] for scene_id in project.scene_ids if scene_id in scenes]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ListedProjects:
     """Some of a user's projects, newest first; ``cursor`` continues the list, None at its end."""
 

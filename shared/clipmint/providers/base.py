@@ -17,13 +17,14 @@ is not. After `Unanswered` the caller must not simply send the task again.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal, Protocol, runtime_checkable
 
 from clipmint.catalog.route import Route, kind_of
 from clipmint.catalog.templates import Body, Input, Unfit, Value, render
 from clipmint.jobs.job import Handle
 from clipmint.jobs.outcomes import Failed, FailureCode, Outcome
+from clipmint.values import frozen
 
 
 class ProviderError(Exception):
@@ -50,7 +51,7 @@ class UnfitTask(Exception):
         self.failure = Failed(code, detail)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Task:
     """One stage, as we submit it to a provider.
 
@@ -118,28 +119,28 @@ class Task:
             raise UnfitTask(code, f"{self.route.endpoint}: {unfit}"[:500]) from None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Accepted:
     """The provider has the task, and the owner pays for it."""
 
     handle: Handle
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Busy:
     """Certainly not accepted; a retry may succeed: refused connection, 429, 503."""
 
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rejected:
     """Certainly not accepted; a retry would be rejected too."""
 
     failure: Failed
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Unanswered:
     """The task may have been accepted and paid for; the response is lost. Never resend it blindly.
 
@@ -156,7 +157,7 @@ Submitted = Accepted | Busy | Rejected | Unanswered
 AfterUnanswered = Literal["wait", "resubmit", "fail"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WebhookCall:
     """One HTTP call to our webhook URL, unchanged. Header names are lower case."""
 
@@ -164,7 +165,7 @@ class WebhookCall:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Notice:
     """A verified webhook: the submission and its outcome.
 

@@ -8,7 +8,6 @@ finish earlier ones.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from aws_lambda_powertools.utilities.circuit_breaker import (
@@ -27,6 +26,7 @@ from clipmint import aws, tables
 from clipmint.jobs.outcomes import FailureCode
 from clipmint.providers.base import Busy, Rejected, Submitted, Unanswered
 from clipmint.telemetry import CIRCUIT, count, logger
+from clipmint.values import frozen
 
 FAILURES_TO_OPEN = 5
 SECONDS_OPEN = 60
@@ -35,7 +35,7 @@ one job tries it. Powertools counts in each process's own memory, so one busy pr
 circuit, and the others read that in the table."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Open:
     """The provider keeps failing and was not called."""
 

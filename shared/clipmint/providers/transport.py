@@ -38,13 +38,13 @@ import logging
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from clipmint.jobs.outcomes import Failed, FailureCode
 from clipmint.providers.base import Busy, ProviderError, ProviderUnavailable, Rejected, Unanswered
+from clipmint.values import frozen
 
 if TYPE_CHECKING:
     import httpx
@@ -73,7 +73,7 @@ class ResponseLost(ProviderError):
     """The request may have arrived; its response did not, or is incomplete."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Patience:
     """Seconds to wait: to connect, to write, for each part of the response, and for its body.
 
@@ -95,7 +95,7 @@ QUESTION = Patience(connect=5, write=2, read=6, whole=6)
 fal waits 15 s for our response to a webhook. A time-out costs nothing: the caller retries."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Response:
     """An HTTP response of any status. Header names are lower case."""
 

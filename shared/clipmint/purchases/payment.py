@@ -8,18 +8,19 @@ result does not depend on the order.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from typing import Literal
 
 from clipmint.lots import CreditKind, Lot
 from clipmint.purchases.pack import Store
+from clipmint.values import frozen
 
 Reason = Literal["UNKNOWN_PRODUCT", "UNKNOWN_USER", "TOO_MANY_LOTS", "CONNECTED_TWICE"]
 """Why a paid purchase is not credited."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Paid:
     """It is paid. ``expires_at`` is the end of a subscription's period; ``waits_for`` is set if the
     owner must decide whether it is credited."""
@@ -30,7 +31,7 @@ class Paid:
     waits_for: Reason | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Refunded:
     """So much of it is refunded, all in all, in the store's unit: ``part`` of ``whole``."""
 
@@ -38,7 +39,7 @@ class Refunded:
     whole: int = 1
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Withdrawn:
     """All of it is gone: it is disputed, or the store has refunded it. ``returned``: the dispute is
     won, or the refund is reversed.
@@ -57,7 +58,7 @@ Cases = Mapping[str, tuple[int, bool]]
 """By `Withdrawn.case`: its latest ``at``, and whether it is returned."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Report:
     """What one event of a store reports about one payment. ``event_id`` is the store's."""
 
@@ -67,7 +68,7 @@ class Report:
     fact: Paid | Refunded | Withdrawn
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Payment:
     """A payment as recorded. Without ``user_id`` it is not credited yet.
 

@@ -7,7 +7,7 @@ from the event's, so a repeated event is one purchase.
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Literal, cast, get_args
 
@@ -20,12 +20,13 @@ from clipmint.purchases.pack import STORES
 from clipmint.purchases.payment import Paid, Reason, Report
 from clipmint.purchases.payment_items import WAITING, WaitingItem
 from clipmint.telemetry import PURCHASE_WAITING, count, logger
+from clipmint.values import frozen
 
 Status = Literal["waiting", "applied", "dismissed"]
 _NAMESPACE = uuid.UUID("7d0d2a4e-6d0f-4c50-8d0c-2f3a9b7f6e11")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Purchase:
     """A paid purchase that was not credited when it was reported."""
 
@@ -42,7 +43,7 @@ class Purchase:
         return self.report.fact
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Page:
     """Part of the purchases, newest first; ``cursor`` continues it, None at its end."""
 

@@ -9,19 +9,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from clipmint.jobs.job import Job, JobStatus, Orphan, Stage
 from clipmint.jobs.outcomes import Finished, Succeeded, is_rejected
 from clipmint.jobs.provider_costs import may_be_billed
 from clipmint.usage.figures import CAPTURED, ORPHANS, RELEASED, Adds, bucket_of, cost_of
+from clipmint.values import frozen
 
 ORPHAN = "orphan"
 """The outcome that an orphan is counted under. Its job has an outcome of its own, or none yet."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fact:
     """Something to count. ``at`` is in UTC; ``outcome`` is the status of an ended job, or
     `ORPHAN`."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
 
 from clipmint.errors import InvalidRequest
 from clipmint.usage.figures import Figures, by_provider
 from clipmint.usage.usage_items import TOTALS, USERS, items_between
+from clipmint.values import frozen
 
 MAX_DAYS = 92
 MAX_ITEMS = 20_000
@@ -31,7 +31,7 @@ class Grouping(StrEnum):
     OUTCOME = "outcome"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Report:
     """``groups`` by day in the order of time, otherwise the largest first. ``left_out``: how many
     groups are not among them. ``totals`` is the sum of all groups."""

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from clipmint.jobs.outcomes import Failed, FailureCode
 from clipmint.providers.transport import excerpt
+from clipmint.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Meaning:
     """The failure that an error stands for."""
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Self
 
 from clipmint.catalog.costs import USD, Cost, reported
@@ -19,12 +18,13 @@ from clipmint.jobs.outcomes import Failed
 from clipmint.providers.runware import failures
 from clipmint.providers.runware.failures import Kind, Meaning
 from clipmint.providers.transport import Response, excerpt
+from clipmint.values import frozen
 
 _HIDDEN = "(hidden)"
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Error:
     """One error. ``detail`` is Runware's message for a log line, without our secrets.
 
@@ -58,7 +58,7 @@ class Error:
         return Failed(meaning.code, self.detail, transient=meaning.transient, cost=self.cost)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Envelope:
     """A response, reduced to one task.
 

@@ -17,10 +17,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum, auto
 
 from clipmint.jobs.outcomes import FailureCode
+from clipmint.values import frozen
 
 
 class Kind(Enum):
@@ -44,7 +44,7 @@ class Kind(Enum):
     UNKNOWN = auto()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Meaning:
     """The kind of an error, and the failure of a task that ended with it."""
 
@@ -53,7 +53,7 @@ class Meaning:
     transient: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rule:
     """A code that contains ``pattern``, in any case, has this ``meaning``.
 
