@@ -11,8 +11,8 @@ load on the computer affects both. A first round writes the byte code, as the la
 The function purchases imports Apple's library with the first notification of the App Store, which
 a figure of its own includes.
 
-A second figure also adds one DynamoDB client to the function's imports. Every function makes one at
-its first request; a function makes its clients when it first needs them.
+A second figure also adds one DynamoDB client to the function's imports, which the function makes
+at its first request.
 """
 
 from __future__ import annotations
@@ -37,12 +37,14 @@ from local.runtime.bootstrap import search_path
 from local.stack import HANDLER_PYTHON
 
 ROUNDS, QUICK_ROUNDS = 9, 3
-HTTP_BUDGET = 2.5
-"""Times the bare run; see the design's budgets."""
+HTTP_BUDGET = 1.7
+"""Times the bare run. What keeps it above the design's 1.3 is in docs/architecture.md."""
+HTTP_BUDGET_WITH_CLIENT = 2.1
 
 NOTHING = "pass"
 CLIENT = "import boto3; boto3.client('dynamodb')"
 APP = "import app"
+APP_CLIENT = "import app; from clipmint import aws; aws.dynamodb()"
 APPLE = "import app, appstoreserverlibrary.signed_data_verifier"
 MODULES = """
 import app, json, sys
@@ -121,7 +123,7 @@ def measure(quick: bool) -> list[Figure]:
         for name, path in paths.items():
             runs[name, APP] = path
             if name in behind_api:
-                runs[name, f"{APP}; {CLIENT}"] = path
+                runs[name, APP_CLIENT] = path
         runs["purchases", APPLE] = paths["purchases"]
         taken = _in_turn(runs, rounds)
         about = {name: _breakdown(path) for name, path in paths.items()}
@@ -143,13 +145,17 @@ def measure(quick: bool) -> list[Figure]:
     for (name, code), seconds in taken.items():
         ratio = statistics.median(ours / least for ours, least in zip(seconds, bare, strict=True))
         milliseconds = round(statistics.median(seconds) * 1000)
-        more = {APP: "", APPLE: " and Apple's library"}.get(code, " and one client")
+        more, budget = {
+            APP: ("", HTTP_BUDGET),
+            APP_CLIENT: (" and one client", HTTP_BUDGET_WITH_CLIENT),
+            APPLE: (" and Apple's library", None),
+        }[code]
         figures.append(
             Figure(
                 f"{name}{more}",
                 round(ratio, 2),
                 "x",
-                budget=HTTP_BUDGET if name in behind_api and code != APPLE else None,
+                budget=budget if name in behind_api else None,
                 note=f"{milliseconds} ms" + ("" if more else f"; {about[name]}"),
             )
         )
