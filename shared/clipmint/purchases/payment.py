@@ -75,8 +75,8 @@ class Payment:
     ``taken`` is how many of its credits are taken back at the moment; ``elsewhere`` is the part of
     it that came from other credits of the user, or became a debt, and ``expired`` the part that was
     not taken, because it had expired unspent. ``lot`` is the number of the lot that has its credits
-    and no others; None if they are purchased, or were granted before payments had lots of their
-    own. ``revision`` counts changes.
+    and no others; None if they do not end, or if a version has written the payment that did not
+    know such lots. ``revision`` counts changes.
     """
 
     store: Store
@@ -104,7 +104,7 @@ class Payment:
         """Whether a lot has the payment's credits."""
         if self.lot is not None:
             return lot.lot == self.lot
-        return (lot.kind, lot.expires_at, lot.own) == (self.kind, self.expires_at, False)
+        return (lot.kind, lot.expires_at) == (self.kind, self.expires_at)
 
     @property
     def to_take(self) -> int:

@@ -129,7 +129,7 @@ def _moved(
     now, entries = clock.now(), list[Entry]()
     if before.user_id is None:
         account, entries = account_changes.expire(account, now)
-        if after.kind is not CreditKind.PURCHASED:
+        if after.expires_at is not None:
             after = replace(after, lot=account.sequence + 1)
         account, more = account_changes.grant(
             account,

@@ -327,6 +327,15 @@ def test_what_expired_of_two_payments_with_one_end_counts_for_one_of_them(
     assert taken == {"pi_1": 300, "pi_2": 120}
 
 
+def test_a_payment_whose_lot_an_older_version_forgot_leaves_no_debt(hands: Clock) -> None:
+    results(month())
+    [payment] = PaymentItem.scan(PaymentItem.payment_id == "pi_1")
+    payment.update(actions=[PaymentItem.lot.remove()])
+    hands.forward(seconds=MONTH)
+    results(dispute("created", "needs_response"), dispute("closed", "won"), charge(1_000))
+    assert (account().available, account().debt) == (0, 0)
+
+
 def test_a_refund_takes_the_credits_of_its_own_payment_first() -> None:
     """So they return to it, with their end, and not to another payment."""
     results(month(), month("pi_2"), dispute("created", "needs_response", payment="pi_2"))
@@ -715,6 +724,13 @@ def test_too_many_different_ends_make_a_purchase_wait(owner: Caller) -> None:
         assert results(allowance(number)) == ["applied"]
     assert results(allowance(32)) == ["waiting"]
     assert [each["reason"] for each in waiting(owner)] == ["TOO_MANY_LOTS"]
+
+
+def test_any_number_of_payments_without_an_end_is_credited() -> None:
+    pack_store.put("credits-500", Pack.model_validate(wire.PACK | {"kind": "promo"}))
+    for number in range(33):
+        assert results(checkout(payment_intent=f"pi_{number}")) == ["applied"]
+    assert [(lot.credits, lot.own) for lot in account().lots] == [(33 * 500, False)]
 
 
 def test_a_won_dispute_returns_credits_to_a_user_with_as_many_ends_as_there_may_be() -> None:
