@@ -62,16 +62,15 @@ def points_of(line: str, at: float) -> Iterator[Point]:
     """The values in a log line, none if it is not in the embedded metric format."""
     try:
         members = json.loads(line)
-        directives = members["_aws"]["CloudWatchMetrics"]
+        for directive in members["_aws"]["CloudWatchMetrics"]:
+            for metric in directive["Metrics"]:
+                values = members[metric["Name"]]
+                for names in directive["Dimensions"]:
+                    dimensions = {name: str(members[name]) for name in names}
+                    for value in values if isinstance(values, list) else [values]:
+                        yield Point(at, directive["Namespace"], metric["Name"], dimensions, value)
     except (ValueError, LookupError, TypeError):
         return
-    for directive in directives:
-        for metric in directive["Metrics"]:
-            values = members[metric["Name"]]
-            for names in directive["Dimensions"]:
-                dimensions = {name: str(members[name]) for name in names}
-                for value in values if isinstance(values, list) else [values]:
-                    yield Point(at, directive["Namespace"], metric["Name"], dimensions, value)
 
 
 def recorded(since: float) -> Iterator[Point]:

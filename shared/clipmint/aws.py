@@ -61,8 +61,9 @@ EVENTS = Limits(connect_seconds=2, read_seconds=5, attempts=3)
 """EventBridge and SQS. Who receives an event or a message twice recognises it by its ids."""
 
 # An account may make nine such calls a second, and the owner's own tools make some of them. All
-# attempts end within the function's timeout.
-ALARMS = Limits(connect_seconds=2, read_seconds=3, attempts=3)
+# attempts for two pages, 200 alarms with the same beginning of their names, end within the
+# function's timeout.
+ALARMS = Limits(connect_seconds=2, read_seconds=2, attempts=2)
 
 FUNCTIONS = Limits(connect_seconds=2, read_seconds=5, attempts=2)
 """Lambda. A function that is started twice must do nothing twice."""

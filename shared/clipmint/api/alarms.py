@@ -98,9 +98,9 @@ def read() -> AlarmList:
 
 
 def _alarms_of(stack: str) -> Iterator[Alarm]:
-    # CloudFormation names them stack-LogicalId-suffix. A prefix alone would also find those of the
+    # CloudFormation names them stack-LogicalId-SUFFIX. A prefix alone would also find those of the
     # stack clipmint-test for clipmint.
-    own = re.compile(rf"{re.escape(stack)}-([A-Za-z0-9]+)-[A-Za-z0-9]+")
+    own = re.compile(rf"{re.escape(stack)}-([A-Za-z0-9]+)-[A-Z0-9]{{8,}}")
     pages = aws.cloudwatch().get_paginator("describe_alarms")
     for page in pages.paginate(
         AlarmNamePrefix=f"{stack}-",
