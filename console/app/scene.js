@@ -25,10 +25,11 @@ const fromImage = (scene) => Boolean(scene.visual_prompt && (scene.image_url || 
 
 /**
  * @param {{scene: Scene, number: number, catalog: Catalog | null, disabled: boolean,
- *   change: (changes: object) => Promise<boolean>, remove: () => Promise<boolean>,
+ *   change: (changes: object) => Promise<boolean>, uploading: (busy: boolean) => void,
+ *   remove: () => Promise<boolean>,
  *   ordered: () => Promise<void>}} props
  */
-export function SceneCard({ scene, number, catalog, disabled, change, remove, ordered }) {
+export function SceneCard({ scene, number, catalog, disabled, change, uploading, remove, ordered }) {
   const [prompt, setPrompt] = useState(scene.visual_prompt ?? "");
   const [imagePrompt, setImagePrompt] = useState(scene.image_prompt ?? "");
   const [duration, setDuration] = useState(String(scene.duration));
@@ -37,21 +38,11 @@ export function SceneCard({ scene, number, catalog, disabled, change, remove, or
   );
   const [imageModel, setImageModel] = useState("");
   const [newImage, setNewImage] = useState(false);
-  const [saving, setSaving] = useState(0);
   const rendering = Boolean(scene.job_id) && runs(scene);
   const id = (/** @type {string} */ name) => `${name}-${scene.scene_id}`;
   const ended = scene.job_id && (scene.status === "failed" || scene.status === "cancelled");
   const complete = way === "frames" ? betweenImages(scene) : fromImage(scene);
 
-  // A price is asked for after all changes are saved: it is forgotten when the scene changes.
-  const save = async (/** @type {object} */ changes) => {
-    setSaving((number) => number + 1);
-    try {
-      return await change(changes);
-    } finally {
-      setSaving((number) => number - 1);
-    }
-  };
   const body =
     way === "frames"
       ? { scene_ids: [scene.scene_id], force: true }
@@ -92,15 +83,17 @@ export function SceneCard({ scene, number, catalog, disabled, change, remove, or
               label="First image"
               required=${true}
               preview=${scene.first_frame ?? ""}
-              onUploaded=${(/** @type {any} */ made) => save({ first_frame: made.image_url })}
-              onRemoved=${() => save({ first_frame: null })}
+              onUploaded=${(/** @type {any} */ made) => change({ first_frame: made.image_url })}
+              onRemoved=${() => change({ first_frame: null })}
+              onBusy=${uploading}
             />
             <${ImageField}
               label="Last image"
               required=${true}
               preview=${scene.last_frame ?? ""}
-              onUploaded=${(/** @type {any} */ made) => save({ last_frame: made.image_url })}
-              onRemoved=${() => save({ last_frame: null })}
+              onUploaded=${(/** @type {any} */ made) => change({ last_frame: made.image_url })}
+              onRemoved=${() => change({ last_frame: null })}
+              onBusy=${uploading}
             />
           </div>`
         : html`<div class="field">
@@ -112,7 +105,7 @@ export function SceneCard({ scene, number, catalog, disabled, change, remove, or
                 disabled=${rendering}
                 value=${imagePrompt}
                 onInput=${(/** @type {any} */ event) => setImagePrompt(event.target.value)}
-                onChange=${() => save({ image_prompt: imagePrompt.trim() || null })}
+                onChange=${() => change({ image_prompt: imagePrompt.trim() || null })}
               ></textarea>
             </div>
             ${scene.image_url &&
@@ -148,7 +141,7 @@ export function SceneCard({ scene, number, catalog, disabled, change, remove, or
             disabled=${rendering}
             value=${prompt}
             onInput=${(/** @type {any} */ event) => setPrompt(event.target.value)}
-            onChange=${() => save({ visual_prompt: prompt.trim() || null })}
+            onChange=${() => change({ visual_prompt: prompt.trim() || null })}
           ></textarea>
         </div>
         <div class="field short">
@@ -161,7 +154,7 @@ export function SceneCard({ scene, number, catalog, disabled, change, remove, or
             disabled=${rendering}
             value=${duration}
             onInput=${(/** @type {any} */ event) => setDuration(event.target.value)}
-            onChange=${() => Number(duration) >= 1 && save({ duration: Number(duration) })}
+            onChange=${() => Number(duration) >= 1 && change({ duration: Number(duration) })}
           />
         </div>
       </div>
@@ -172,7 +165,7 @@ export function SceneCard({ scene, number, catalog, disabled, change, remove, or
         standard=${way === "frames" ? catalog?.defaults.clip_model : catalog?.defaults.scene_video_model}
         value=${scene.model_id ?? ""}
         disabled=${rendering}
-        choose=${(/** @type {string} */ chosen) => save({ model_id: chosen || null })}
+        choose=${(/** @type {string} */ chosen) => change({ model_id: chosen || null })}
       />
       ${scene.video_url &&
       html`<video
@@ -193,7 +186,7 @@ export function SceneCard({ scene, number, catalog, disabled, change, remove, or
         <${Priced}
           key=${JSON.stringify([body, scene.duration, scene.model_id])}
           label=${scene.video_url || ended ? "Render again" : "Render"}
-          disabled=${disabled || rendering || !complete || saving > 0}
+          disabled=${disabled || rendering || !complete}
           ask=${() => request("POST", `${path}/estimate`, { body })}
           order=${async (/** @type {number} */ expected) => {
             await order(path, body, expected);

@@ -101,6 +101,8 @@ function Board({ projectId, refreshBalance }) {
   const [failed, setFailed] = useState("");
   const [news, setNews] = useState("");
   const [busy, setBusy] = useState(false);
+  // Nothing is priced or ordered while a change of a scene is being saved.
+  const [saving, setSaving] = useState(0);
   const [price, setPrice] = useState(/** @type {{credits: number} | "unknown" | null} */ (null));
   const [asked, setAsked] = useState(0);
   const [catalog, setCatalog] = useState(/** @type {Catalog | null} */ (null));
@@ -174,7 +176,7 @@ function Board({ projectId, refreshBalance }) {
       <div class="buttons">
         <button
           type="button"
-          disabled=${busy || ready.length === 0 || price === null}
+          disabled=${busy || saving > 0 || ready.length === 0 || price === null}
           onClick=${() => (price === "unknown" ? setAsked(asked + 1) : renderAll())}
         >
           ${ready.length === 0
@@ -196,9 +198,16 @@ function Board({ projectId, refreshBalance }) {
           scene=${scene}
           number=${index + 1}
           catalog=${catalog}
-          disabled=${busy}
-          change=${(/** @type {object} */ changes) =>
-            act(() => request("PATCH", `${path}/scenes/${scene.scene_id}`, { body: changes }))}
+          disabled=${busy || saving > 0}
+          change=${async (/** @type {object} */ changes) => {
+            setSaving((number) => number + 1);
+            const done = await act(() =>
+              request("PATCH", `${path}/scenes/${scene.scene_id}`, { body: changes }),
+            );
+            setSaving((number) => number - 1);
+            return done;
+          }}
+          uploading=${(/** @type {boolean} */ busy) => setSaving((number) => number + (busy ? 1 : -1))}
           remove=${() => act(() => request("DELETE", `${path}/scenes/${scene.scene_id}`))}
           ordered=${async () => {
             setNews(`Scene ${index + 1} was ordered.`);
