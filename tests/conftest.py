@@ -41,18 +41,21 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that need the shared stack for themselves first, others that use it last, both in
     random order: then few processes wait for each other. Tests of the console run one after
-    another, because a browser and its stack are started for them, and stopped after them.
+    another, because a browser and its stack are started for them, and stopped after them. Of the
+    others the slow ones come first, so that none of them begins when all else has ended.
     """
     items.sort(key=_place)
 
 
-def _place(item: pytest.Item) -> int:
+def _place(item: pytest.Item) -> tuple[int, bool]:
     fixtures = getattr(item, "fixturenames", ())
     if "browser" in fixtures:
-        return 1
-    if "shared_stack" not in fixtures:
-        return 2
-    return 0 if item.get_closest_marker("alone") else 3
+        place = 1
+    elif "shared_stack" not in fixtures:
+        place = 2
+    else:
+        place = 0 if item.get_closest_marker("alone") else 3
+    return place, item.get_closest_marker("slow") is None
 
 
 def pytest_collection_finish() -> None:

@@ -187,6 +187,7 @@ def test_models_whose_providers_have_no_key_are_not_offered(eager: Customer) -> 
     assert not offered & ELSEWHERE
 
 
+@pytest.mark.slow
 def test_the_owners_part_of_the_api_behaves_as_documented(
     stack: Stack, owner: Owner, tmp_path: Path
 ) -> None:

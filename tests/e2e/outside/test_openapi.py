@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from local.deploy import ROOT
 from local.running import RunningStack
@@ -25,6 +26,8 @@ from tests.e2e.outside.schemathesis_run import Run, run
 from tests.support.audit import Auditor
 from tests.support.backstage import Owner, jobs_of, until_execution_ended
 from tests.support.doors import png
+
+pytestmark = pytest.mark.slow
 
 DOCUMENT = json.loads((ROOT / "docs" / "openapi.json").read_text(encoding="utf-8"))
 METHODS = frozenset({"get", "post", "put", "patch", "delete"})
