@@ -56,17 +56,22 @@ def call(cloudwatch: Any) -> Caller:
 def test_alarms_of_this_stack_are_listed_and_those_that_are_on_come_first(
     call: Caller, cloudwatch: Any
 ) -> None:
-    made(cloudwatch, "clipmint-ApiFailing-1AB2", "OK", "back to normal")
+    made(cloudwatch, "clipmint-ApiFailing-1AB2C3D4E5F6", "OK", "back to normal")
     made(
         cloudwatch,
-        "clipmint-PaidOrphan-3CD4",
+        "clipmint-PaidOrphan-3CD4E5F6G7H8",
         "ALARM",
         "Threshold Crossed: 1 datapoint",
         AlarmDescription="A provider bills a generation. No user was charged. Runbook: PaidOrphan",
     )
-    made(cloudwatch, "clipmint-LedgerDrift-5EF6", "INSUFFICIENT_DATA", "too little")
+    made(cloudwatch, "clipmint-LedgerDrift-5EF6G7H8I9J0", "INSUFFICIENT_DATA", "too little")
     # Another stack, an alarm of the owner's, and a name that only begins alike.
-    for name in ("clipmint-prod-PaidOrphan-7GH8", "clipmint-mine", "clipmintPaidOrphan-9IJ0"):
+    for name in (
+        "clipmint-prod-PaidOrphan-7GH8I9J0K1L2",
+        "clipmint-mine",
+        "clipmint-staging-errors",
+        "clipmintPaidOrphan-9IJ0K1L2M3N4",
+    ):
         made(cloudwatch, name, "ALARM", "not ours")
     answer = call("GET", "/v1/admin/alarms")
     assert answer.status == 200, answer.body
@@ -78,7 +83,7 @@ def test_alarms_of_this_stack_are_listed_and_those_that_are_on_come_first(
     first = answer.body["alarms"][0]
     assert first == {
         "name": "PaidOrphan",
-        "full_name": "clipmint-PaidOrphan-3CD4",
+        "full_name": "clipmint-PaidOrphan-3CD4E5F6G7H8",
         "kind": "metric",
         "description": "A provider bills a generation. No user was charged.",
         "state": "alarm",
@@ -98,7 +103,7 @@ def test_all_pages_and_kinds_are_read_at_each_request(call: Caller, cloudwatch: 
         number = len(asked) % 3
         http, _ = aws_answer(200)
         described = {
-            "AlarmName": f"clipmint-Alarm{number}-1AB2",
+            "AlarmName": f"clipmint-Alarm{number}-1AB2C3D4E5F6",
             "StateValue": "OK",
             "StateUpdatedTimestamp": AT.replace(year=2032),
             "StateTransitionedTimestamp": AT,
