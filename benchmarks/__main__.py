@@ -81,6 +81,8 @@ def measure(names: Sequence[str], *, quick: bool) -> dict[str, Measured]:
         started = time.monotonic()
         figures = importlib.import_module(f"benchmarks.{name}").measure(quick)
         measured[name] = Measured(figures, time.monotonic() - started)
+        # A later part may fail, and the run takes many minutes.
+        print(table({name: measured[name]}), file=sys.stderr, flush=True)
     return measured
 
 

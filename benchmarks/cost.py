@@ -326,7 +326,7 @@ def measure(quick: bool) -> list[Figure]:
             simulator.change(generation_seconds=seconds)
         print(f"cost: {each * len(WAYS)} generations of {seconds:g} s", file=sys.stderr)
         found = _generate(stack, [way for way in WAYS for _ in range(each)])
-        _sweep_twice(stack)
+        _sweep_until_warm(stack)
         model = Model.of(stack)
         warm = [run for run in stack.invocations() if run.ended and not run.cold]
     return [
@@ -338,13 +338,19 @@ def measure(quick: bool) -> list[Figure]:
     ]
 
 
-def _sweep_twice(stack: Stack) -> None:
-    """Only the second sweep is warm: a worker ends before the schedule needs it again."""
-    for _ in range(2):
+def _sweep_until_warm(stack: Stack) -> None:
+    """The schedule's sweeps are cold: a worker ends before it is needed again. A sweep that begins
+    while that worker is not free yet is cold, too."""
+
+    def is_warm() -> bool:
         stack.boto3("lambda").invoke(
             FunctionName=stack.functions["SweepFunction"],
             Payload=json.dumps({"source": "aws.events", "detail-type": "Scheduled Event"}),
         )
+        sweeps = stack.invocations(function="SweepFunction")
+        return any(run.ended and not run.cold for run in sweeps)
+
+    wait_for(is_warm, 60)
 
 
 def _generate(
