@@ -28,7 +28,7 @@ SECONDS_PER_HOUR = 3_600
 
 MAX_LOTS = 32
 """Lots of one account, so that its item stays small: every order writes it. Grants of the same kind
-and end have one lot, except payments."""
+and end have one lot; a payment whose credits end has its own."""
 
 
 def hold_id(job_id: str, stage: str) -> str:

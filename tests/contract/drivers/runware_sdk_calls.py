@@ -18,17 +18,13 @@ from runware import RunOptions, Runware, RunwareError  # type: ignore[import-not
 
 async def call(client: Any, method: str, parameters: dict[str, Any]) -> dict[str, Any]:
     progress: list[Any] = []
-    statuses: list[Any] = []
-    options = RunOptions(
-        on_progress=lambda item: progress.append(item.get("progress")),
-        on_result=lambda item: statuses.append(item.get("status")),
-    )
+    options = RunOptions(on_progress=lambda item: progress.append(item.get("progress")))
     try:
         result = await getattr(client, method)(parameters, options)
     except RunwareError as error:
         names = ("code", "retryable", "parameter", "message", "status_code", "task_uuid")
-        return {"error": {name: getattr(error, name) for name in names}, "told": statuses}
-    return {"result": result, "progress": progress, "told": statuses}
+        return {"error": {name: getattr(error, name) for name in names}}
+    return {"result": result, "progress": progress}
 
 
 async def scenario(wish: dict[str, Any]) -> list[dict[str, Any]]:
