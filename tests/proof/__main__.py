@@ -64,6 +64,7 @@ def prove_matrix(asked: argparse.Namespace) -> int:
         asked.scenario or list(SCENARIOS),
         processes=asked.processes,
         every=asked.every,
+        first=int(asked.date.timestamp()),
         twice=asked.twice,
         report=_print_progress,
     )
@@ -73,7 +74,7 @@ def prove_matrix(asked: argparse.Namespace) -> int:
         "",
         *effects_table(matrix),
         "",
-        f"{len(matrix.twice)} more runs with two deaths, {len(again)} of them broken.",
+        f"{len(matrix.twice)} more runs with two crashes, {len(again)} of them broken.",
     ]
     print("\n".join(tables))
     _complain(matrix)
@@ -155,7 +156,7 @@ def write(document: Path, name: str, lines: list[str]) -> None:
 def _complain(matrix: Matrix) -> None:
     for run in matrix.broken[:MOST_SHOWN]:
         where = ", ".join(f"{point.moment} {point.effect} ({point.number})" for point in run.points)
-        print(f"\n✗ {run.scenario}: died {where or 'nowhere'}")
+        print(f"\n✗ {run.scenario}: crashed {where or 'nowhere'}")
         for sentence in run.found:
             print(f"    {sentence}")
         for line in run.log:
@@ -166,7 +167,7 @@ def _print_progress(run: Run, done: int) -> None:
     for sentence in run.found:
         print(f"✗ {run.scenario}: {sentence}", file=sys.stderr, flush=True)
     if done % 100 == 0:
-        print(f"{done} deaths", file=sys.stderr, flush=True)
+        print(f"{done} crashes", file=sys.stderr, flush=True)
 
 
 def _arguments() -> argparse.Namespace:
@@ -174,8 +175,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("what", nargs="*", choices=[[], *PROOFS])
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 2)
     parser.add_argument("--scenario", action="append", choices=list(SCENARIOS))
-    parser.add_argument("--every", type=int, default=1, help="die at every n-th point only")
-    parser.add_argument("--twice", type=int, default=80, help="die again in every n-th run")
+    parser.add_argument(
+        "--every", type=int, default=1, help="crash at every n-th point only; others at each date"
+    )
+    parser.add_argument("--twice", type=int, default=80, help="crash again in every n-th run")
     parser.add_argument("--write", type=Path)
     parser.add_argument(
         "--date",

@@ -4,7 +4,7 @@ A *side effect* is a write to DynamoDB, a call of S3 or Step Functions, or an HT
 provider. A run without a crash records them all. Then a run can crash at each of them: just
 `before` it (nothing was sent) or just `after` it (it is done, but its response never arrived).
 
-The crash is an exception that no code of ours catches (`Death` is no `Exception`). A killed process
+The crash is an exception that no code of ours catches (`Crash` is no `Exception`). A killed process
 cleans nothing up, so everything that the crashed invocation still attempts, for example in a
 ``finally``, is refused.
 
@@ -39,7 +39,7 @@ FREE = frozenset({("Secrets Manager", "GetSecretValue")})
 """Calls that change nothing and are not S3 calls."""
 
 
-class Death(BaseException):
+class Crash(BaseException):
     """The process was killed."""
 
 
@@ -67,7 +67,7 @@ class Point:
 class _Invocation:
     function: str
     number: int
-    dead: bool = False
+    crashed: bool = False
     last: tuple[int, Effect] | None = None
     """Its last side effect so far, unless the point after it has been reached."""
 
@@ -109,17 +109,17 @@ class Boundary:
     def end(self) -> bool:
         """Whether the invocation that ends here was crashed."""
         invocation = self._running[-1]
-        if invocation.last is not None and not invocation.dead:
-            with suppress(Death):
+        if invocation.last is not None and not invocation.crashed:
+            with suppress(Crash):
                 self._reach(invocation, Point(*invocation.last, "after"))
         self._running.pop()
-        return invocation.dead
+        return invocation.crashed
 
     def aws(self, service: str, operation: str, call: Callable[[], T]) -> T:
         """A call of an AWS service."""
         reading = service == "DynamoDB" and operation in READS
         if reading or (service, operation) in FREE:
-            return self._alive(call)
+            return self._unless_crashed(call)
         if service == "DynamoDB" and operation not in WRITES:
             raise AssertionError(f"is {operation} a write or a read?")
         return self.effect(f"{service} {operation}", call)
@@ -129,8 +129,8 @@ class Boundary:
         if not self._running:
             return call()
         invocation = self._running[-1]
-        if invocation.dead:
-            raise Death
+        if invocation.crashed:
+            raise Crash
         effect = Effect(invocation.function, what)
         self.effects.append(effect)
         self.owners.append(invocation.number)
@@ -146,18 +146,18 @@ class Boundary:
                 invocation.last = None
                 self._reach(invocation, after)
             elif after in self.points:
-                self._die(invocation, after)
+                self._crash(invocation, after)
 
-    def _alive(self, call: Callable[[], T]) -> T:
-        if self._running and self._running[-1].dead:
-            raise Death
+    def _unless_crashed(self, call: Callable[[], T]) -> T:
+        if self._running and self._running[-1].crashed:
+            raise Crash
         return call()
 
     def _reach(self, invocation: _Invocation, point: Point) -> None:
         if point in self.points or self.reached(point):
-            self._die(invocation, point)
+            self._crash(invocation, point)
 
-    def _die(self, invocation: _Invocation, point: Point) -> None:
+    def _crash(self, invocation: _Invocation, point: Point) -> None:
         self.crashed.append(point)
-        invocation.dead = True
-        raise Death
+        invocation.crashed = True
+        raise Crash

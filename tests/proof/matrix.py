@@ -214,7 +214,7 @@ def _false_responses(scenario: Scenario, world: World, points: tuple[Point, ...]
         ):
             yield f"job {job['job_id']} would have completed: {job['status']} {job.get('failure')}"
     if len(world.boundary.crashed) != len(points):
-        yield f"{len(world.boundary.crashed)} of {len(points)} deaths happened"
+        yield f"{len(world.boundary.crashed)} of {len(points)} crashes happened"
 
 
 def _untrue(world: World) -> Iterator[str]:
@@ -292,6 +292,7 @@ def run_matrix(
     *,
     processes: int = 2,
     every: int = 1,
+    first: int = 0,
     twice: int = 0,
     report: Callable[[Run, int], None] = lambda _run, _done: None,
 ) -> Matrix:
@@ -300,14 +301,17 @@ def run_matrix(
     Parameters
     ----------
     every
-        Crash at each n-th point only; in each scenario the first one is another.
+        Crash at each n-th point only.
+    first
+        Which points these are: any ``every`` successive numbers choose all of them. In each
+        scenario the first one is another.
     twice
         Crash each n-th of these runs again, at some later point; 0 for none.
     report
         Called with each run with a crash, and its number.
     """
     context = multiprocessing.get_context("spawn")
-    tasks = [(name, every, number % every) for number, name in enumerate(names)]
+    tasks = [(name, every, (first + number) % every) for number, name in enumerate(names)]
     matrix = Matrix([], [])
     with context.Pool(processes, initializer=_enter) as pool:
         for rehearsal, runs in pool.imap(_crash_everywhere, tasks):
@@ -335,7 +339,7 @@ def table(matrix: Matrix) -> list[str]:
     """
     functions = sorted({point.effect.function for run in matrix.runs for point in run.points})
     rows = [
-        ["scenario", "side effects", *functions, "deaths", "jobs ended", "within", "at most"],
+        ["scenario", "side effects", *functions, "crashes", "jobs ended", "within", "at most"],
         ["---", *["--:"] * (len(functions) + 2), "---", "--:", "--:"],
     ]
     for rehearsal in matrix.rehearsals:
@@ -370,7 +374,7 @@ def effects_table(matrix: Matrix) -> list[str]:
     crashed at it.
     """
     kinds = sorted({point.effect for run in matrix.runs for point in run.points})
-    rows = [["side effect", "scenarios", "deaths", "violations"], ["---", "--:", "--:", "--:"]]
+    rows = [["side effect", "scenarios", "crashes", "violations"], ["---", "--:", "--:", "--:"]]
     for kind in kinds:
         runs = [run for run in matrix.runs if any(point.effect == kind for point in run.points)]
         where = {run.scenario for run in runs}

@@ -72,7 +72,7 @@ def survivors() -> list[str]:
         f"{model.__module__}.{model.__name__}._connection" for model in Model.__subclasses__()
     }
     return [
-        f"{name} survived a death"
+        f"{name} survived a crash"
         for name in sorted(now.keys() | _AT_IMPORT.keys())
         if name not in STAYS and name not in connections and _has_changed(name, now)
     ]

@@ -31,7 +31,7 @@ from moto.dynamodb.models import dynamodb_backends
 from clipmint.telemetry import logger
 from functions.purchases.app import handler
 from tests.proof import records
-from tests.proof.boundary import Boundary, Death, Effect, Point
+from tests.proof.boundary import Boundary, Crash, Effect, Point
 from tests.proof.payment_cases import CASES, PRO, Case, Step
 from tests.support import moto_aws
 from tests.support.clock import Clock, virtual_time
@@ -70,7 +70,7 @@ class Played:
     found: list[str] = field(default_factory=list)
 
     @property
-    def deaths(self) -> int:
+    def crashes(self) -> int:
         return self.effects.total()
 
 
@@ -89,7 +89,7 @@ class Shop:
         made = event("POST", path, user=None, headers=delivery.headers, body=delivery.body)
         self.boundary.begin(FUNCTION)
         answer = None
-        with suppress(Death):
+        with suppress(Crash):
             answer = answer_of(handler(made, Context()))
         if self.boundary.end():
             moto_aws.forget_answers()
@@ -248,19 +248,19 @@ def _end(shop: Shop, case: Case, played: Played, done: tuple[int, ...]) -> None:
 def table(all_played: Sequence[Played]) -> list[str]:
     """The cases in Markdown, one row each."""
     rows = [
-        ["store", "reported", "orders", "deliveries", "deaths", "available", "held", "debt"],
+        ["store", "reported", "orders", "deliveries", "crashes", "available", "held", "debt"],
         ["---", "---", *["--:"] * 6],
     ]
     rows[0].append("journal")
     rows[1].append("---")
     for played in all_played:
-        counts = [played.orders, played.deliveries, played.deaths]
+        counts = [played.orders, played.deliveries, played.crashes]
         ends = _shown(played.ends)
         row = [played.store, played.name, *map(str, counts), *ends]
         rows.append([*row, _lines(played.journals)])
     sums = [
         sum(getattr(played, name) for played in all_played)
-        for name in ("orders", "deliveries", "deaths")
+        for name in ("orders", "deliveries", "crashes")
     ]
     rows.append(["**all**", "", *map(str, sums), "", "", "", ""])
     checks = sum(played.checks for played in all_played)

@@ -423,7 +423,7 @@ def _abort(machine: Execution, running: Actor) -> None:
     executions.sleeping.clear()
     if turns.random.random() < 0.3:
         # At this moment its time is over, or its host is gone.
-        turns.note("the function dies")
+        turns.note("the function crashes")
         running.doomed = True
     if turns.random.random() < 0.3:
         return  # its event is lost

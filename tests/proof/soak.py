@@ -4,11 +4,11 @@
 
     python -m tests.proof.soak [--minutes N] [--seed TEXT] [--users N]
 
-Every user's plan is drawn from the seed: what they ask for, which faults strike their jobs, when
-workers die and executions are stopped. The timing differs from run to run. In the end all faults
-are removed, every job gets until its deadline and one sweep, and the books, files and submissions
-of all users are audited. A webhook must have received each event, and no other. The last line is
-``violations: N``.
+Every user's plan is drawn from the seed: what they order, which faults their jobs meet, when
+workers are killed and executions are stopped. The timing differs from run to run. At the end all
+faults are removed, every job gets until its deadline and one sweep, and the accounts, files and
+submissions of all users are audited. A webhook must have received each event, and no other. The
+last line is ``violations: N``.
 """
 
 from __future__ import annotations
@@ -196,7 +196,7 @@ class Soak:
             FunctionName=self.stack.functions["SweepFunction"],
             Payload=b'{"source": "aws.events"}',
         )
-        self.count("sweeps that died" if "FunctionError" in answer else "sweeps")
+        self.count("sweeps that were killed" if "FunctionError" in answer else "sweeps")
 
     # ── Peace ────────────────────────────────────────────────────────────────────────────────────
 

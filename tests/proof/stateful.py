@@ -390,7 +390,7 @@ class Anything(RuleBasedStateMachine):
             job_id, job = found
             event = {"source": "aws.states", "detail": {"name": job_id, "status": how}}
             observed = self._state(sweep, event, "settled")
-            self._same("execution dies", observed, self.model.execution_ended(job))
+            self._same("execution fails", observed, self.model.execution_ended(job))
 
     @precondition(lambda self: self.ids)
     @rule(spared=mostly)
@@ -612,7 +612,7 @@ NEEDED = frozenset(
         "settle: cancelled", "settle: completed", "settle: failed",
         "submit: DeadlineExceeded", "submit: JobFinished", "submit: ProviderBusy",
         "submit: SubmissionRejected", "submit: video",
-        "sweep: counted", "execution dies: counted",
+        "sweep: counted", "execution fails: counted",
         "track: False", "track: JobFinished", "track: True",
         "webhook: 200 accepted", "webhook: 200 duplicate", "webhook: 200 late",
         "webhook forged: 401", "webhook forged: 404",

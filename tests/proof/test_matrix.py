@@ -213,7 +213,7 @@ def test_memory_that_outlives_its_process_is_detected(
     called = Effect("submit", "fal POST")
     number = rehearsals["fal, webhook"].effects.index(called) + 1
     run = play(SCENARIOS["fal, webhook"], aws_clients, (Point(number, called, "after"),))
-    assert "clipmint.execution.submission._attempts survived a death" in run.found
+    assert "clipmint.execution.submission._attempts survived a crash" in run.found
 
 
 def test_a_crash_after_one_side_effect_equals_a_crash_before_the_next() -> None:

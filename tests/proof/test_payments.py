@@ -34,7 +34,7 @@ def test_all_orders_and_crashes_end_alike(aws_clients: moto_aws.Clients, case: C
     played = play(case, aws_clients)
     assert played.found == []
     assert played.ends == {case.ends}
-    assert played.deaths >= 2 * len(case.steps)
+    assert played.crashes >= 2 * len(case.steps)
 
 
 def test_the_names_of_the_cases_differ() -> None:

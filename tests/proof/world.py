@@ -53,7 +53,7 @@ from clipmint.telemetry import logger
 from clipmint.usage import counting
 from clipmint.usage.reports import Grouping
 from tests.proof import memory, records
-from tests.proof.boundary import WRITES, Boundary, Death, Point
+from tests.proof.boundary import WRITES, Boundary, Crash, Point
 from tests.proof.machine import Execution, FunctionFailed, Machine, Refused
 from tests.proof.network import KEYS, RECEIVER_HOST, RECEIVER_URL, Call, Network, environment
 from tests.proof.outgoing import Outgoing, Receiver, not_found_by_id
@@ -280,12 +280,12 @@ class World:
         result = None
         try:
             result = handler(json.loads(json.dumps(event_)), context)
-        except Death:
+        except Crash:
             pass
         except Exception as failed:  # noqa: BLE001  (so does Lambda)
             error = FunctionFailed(type(failed).__name__, str(failed))
         if self.boundary.end():
-            self.log.append(f"{self.seconds:8.1f} {function} died")
+            self.log.append(f"{self.seconds:8.1f} {function} crashed")
             moto_aws.forget_answers()
             self._note(memory.survivors())
             self._examine()

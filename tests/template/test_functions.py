@@ -241,14 +241,14 @@ def test_a_large_library_is_only_in_the_function_that_needs_it() -> None:
 def test_the_sweep_runs_every_minute_and_whenever_an_execution_fails() -> None:
     rules = of_type(transformed(), "AWS::Events::Rule")
     schedule = rules["SweepFunctionEveryMinute"]
-    death = rules["SweepFunctionExecutionDied"]
+    failure = rules["SweepFunctionExecutionDied"]
     assert schedule["ScheduleExpression"] == "rate(1 minute)"
-    assert death["EventPattern"]["source"] == ["aws.states"]
-    assert death["EventPattern"]["detail"] == {
+    assert failure["EventPattern"]["source"] == ["aws.states"]
+    assert failure["EventPattern"]["detail"] == {
         "status": ["FAILED", "TIMED_OUT", "ABORTED"],
         "stateMachineArn": [{"Ref": "GenerationStateMachine"}],
     }
-    for rule in (schedule, death):
+    for rule in (schedule, failure):
         (target,) = rule["Targets"]
         assert target["Arn"] == {"Ref": "SweepFunctionAliaslive"}
         assert target["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["SweepDeadLetters", "Arn"]}}

@@ -217,11 +217,11 @@ def test_a_file_on_an_unknown_host_waits_a_day_for_the_owner() -> None:
 
 
 def test_a_broken_url_is_given_up_within_hours_and_an_unreachable_bucket_is_not() -> None:
-    dead, other = retrier("Migrate", "SourceExpired"), retrier("Migrate", "SourceUnavailable")
-    assert dead["ErrorEquals"] == ["SourceExpired"]
+    expired, other = retrier("Migrate", "SourceExpired"), retrier("Migrate", "SourceUnavailable")
+    assert expired["ErrorEquals"] == ["SourceExpired"]
     assert other["ErrorEquals"] == ["States.ALL"]
     # Full jitter halves the pauses on average.
-    assert 1_800 <= longest_seconds(dead) / 2 <= 3 * 3_600
+    assert 1_800 <= longest_seconds(expired) / 2 <= 3 * 3_600
     assert longest_seconds(other) / 2 >= 10 * 3_600
 
 

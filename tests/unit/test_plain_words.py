@@ -28,7 +28,7 @@ ALLOWED = {"tell", "EXECUTION_DIED"}
 BANNED = re.compile(
     r"\b(whoever|whatever|(?:no|some|any|every)body(?:'s)?|shall|tells?|told|says?|said|rings?|rang"
     r"|purses?|mend(?:s|ed|ing)?|mint(?:s|ed)?|vouch(?:es|ed)?|disown(?:s|ed)?|unwell|strangers?"
-    r"|dies|died|pictures?)\b",
+    r"|dies?|died|(?<!parent-)deaths?|pictures?)\b",
     re.IGNORECASE,
 )
 

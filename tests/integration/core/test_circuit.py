@@ -130,11 +130,11 @@ def test_a_process_that_crashes_during_its_trial_call_does_not_keep_the_circuit_
     open_circuit(line)
     hands.forward(seconds=SECONDS_OPEN)
 
-    def die() -> Submitted:
+    def crash() -> Submitted:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        circuit.guarded("fal", die, timeout_counts=True)
+        circuit.guarded("fal", crash, timeout_counts=True)
     in_another_process()
     assert line.ask(ACCEPTED) == Open()
     in_another_process()

@@ -142,12 +142,12 @@ def test_a_delivery_that_crashed_before_its_write_is_recorded_by_the_next(
     job = sent()
     holds.settle(job.job_id, lambda _: GIVEN_UP)
 
-    def die(params: dict[str, Any], **_: object) -> None:
+    def crash(params: dict[str, Any], **_: object) -> None:
         if "orphans" in params["ExpressionAttributeNames"].values():
             raise KeyboardInterrupt
 
     with (
-        hooked(client_of(JobItem), {"provide-client-params.dynamodb.UpdateItem": die}),
+        hooked(client_of(JobItem), {"provide-client-params.dynamodb.UpdateItem": crash}),
         pytest.raises(KeyboardInterrupt),
     ):
         deliver(job, provider, VIDEO)

@@ -412,7 +412,7 @@ def orphans_of(job: Job) -> list[str]:
         ("runway", ProviderUnavailable("timed out"), False, ["request-1"]),
     ],
 )
-@pytest.mark.parametrize("event", ["died", "late"])
+@pytest.mark.parametrize("event", ["execution ended", "late"])
 def test_what_a_provider_has_is_cancelled_or_reported_to_the_owner(
     providers: dict[str, ScriptedProvider],
     hands: Clock,
