@@ -4,6 +4,7 @@
 """
 
 import json
+import threading
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -64,25 +65,28 @@ class Invocation:
 
 
 class Journal:
-    """The invocations in a journal file. Each `read` parses only the lines added since the last."""
+    """The invocations in a journal file. Each `read` parses only the lines added since the last.
+    Threads may share it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._lock = threading.Lock()
         self._offset = 0
         self._invocations: dict[str, Invocation] = {}
 
     def read(self) -> list[Invocation]:
         """All invocations in the order they began; an empty list before the first."""
-        if self._path.exists():
-            with self._path.open("rb") as file:
-                file.seek(self._offset)
-                added = file.read()
-            # The next call reads a line that is still being written.
-            complete = added[: added.rfind(b"\n") + 1]
-            self._offset += len(complete)
-            for text in complete.splitlines():
-                self._add(json.loads(text))
-        return list(self._invocations.values())
+        with self._lock:
+            if self._path.exists():
+                with self._path.open("rb") as file:
+                    file.seek(self._offset)
+                    added = file.read()
+                # The next call reads a line that is still being written.
+                complete = added[: added.rfind(b"\n") + 1]
+                self._offset += len(complete)
+                for text in complete.splitlines():
+                    self._add(json.loads(text))
+            return list(self._invocations.values())
 
     def _add(self, line: dict[str, Any]) -> None:
         kind, function, request_id = line.pop("kind"), line.pop("function"), line["request_id"]
