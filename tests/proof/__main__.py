@@ -85,7 +85,9 @@ def prove_matrix(asked: argparse.Namespace) -> int:
 
 def prove_payments(asked: argparse.Namespace) -> int:
     """Report payments in every order, and crash at every side effect of each report."""
-    played = payments.play_all(processes=asked.processes)
+    played = payments.play_all(
+        processes=asked.processes, every=asked.cases, first=int(asked.date.timestamp())
+    )
     found = [what for one in played for what in one.found]
     lines = payments.table(played)
     print(*lines, *(f"✗ {what}" for what in found[:MOST_SHOWN]), sep="\n")
@@ -178,6 +180,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--every", type=int, default=1, help="crash at every n-th point only; others at each date"
     )
+    parser.add_argument("--cases", type=int, default=1, help="every n-th case of the payments only")
     parser.add_argument("--twice", type=int, default=80, help="crash again in every n-th run")
     parser.add_argument("--write", type=Path)
     parser.add_argument(

@@ -304,8 +304,8 @@ def _work(number: int) -> Played:
     return play(CASES[number], clients)
 
 
-def play_all(*, processes: int) -> list[Played]:
-    """Play all cases."""
+def play_all(*, processes: int, every: int = 1, first: int = 0) -> list[Played]:
+    """Play all cases, or each n-th one: ``first`` chooses which these are."""
     context = multiprocessing.get_context("spawn")
     with context.Pool(processes, initializer=_enter) as pool:
-        return pool.map(_work, range(len(CASES)), chunksize=1)
+        return pool.map(_work, range(first % every, len(CASES), every), chunksize=1)
