@@ -153,7 +153,7 @@ def load_on(stack: Stack, accepted: frozenset[int] = EXPECTED) -> Iterator[Load]
         for job_id in load.accepted:
             until_execution_ended(stack, job_id)
             assert len(submissions(stack, job_id)) == 1
-        found = {job["job_id"]: job["status"] for job in jobs()}
+        found = {job["job_id"]: job.get("failure") or job["status"] for job in jobs()}
         assert found == dict.fromkeys(load.accepted, "completed")
         Auditor(stack).check(*(customer.user_id for customer in customers))
 

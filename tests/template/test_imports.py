@@ -20,7 +20,7 @@ MOST_MODULES = {
     "cancel": 390,
     "doors": 435,
     "webhooks": 291,
-    "purchases": 339,
+    "purchases": 282,
     "admin": 410,
     "operator": 429,
     "actions": 391,
@@ -65,8 +65,6 @@ LATER = (
 AT_ONCE: Mapping[str, frozenset[str]] = {
     "migrate": frozenset({"httpx", "av"}),
     "deliver": frozenset({"httpx"}),
-    # botocore imports pyOpenSSL where it is installed, as in the layer of Apple's library.
-    "purchases": frozenset({"cryptography", "OpenSSL"}),
 }
 """The part of it that a function may load at once, because each of its requests needs it."""
 
