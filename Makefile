@@ -82,7 +82,7 @@ BROWSER := .envs/clients/.synced tests/browser/node_modules/.package-lock.json
 TYPED = $(wildcard shared/clipmint functions local layers operations tests benchmarks docs/*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up url token logs env stores sign test check proof soak build deploy delete adopt openapi docs bench clean smoke preflight peers screenshots
+.PHONY: help demo up url token logs env stores sign test test-environments check proof soak build deploy delete adopt openapi docs bench clean smoke preflight peers screenshots
 
 help:  ## Show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -112,8 +112,11 @@ sign: $(DEV)  ## Sign a store's event on standard input: make -s sign OF=stripe|
 env: $(STACK)  ## Print variables that point the AWS CLI to the running stack: eval "$(make -s env)"
 	@$(RUN)python -m local env
 
-test: $(COMPILED) $(STACK) $(SAM_READY) $(SDKS) $(AWSCLI) .envs/docs/.synced $(if $(SLOW),$(CLIENTS) $(BROWSER) .envs/peers/.synced)  ## Run the tests; TESTS=tests/unit runs some, SLOW=1 all
+test: test-environments  ## Run the tests; TESTS=tests/unit runs some, SLOW=1 all
 	$(RUN)pytest $(PYTEST_OPTIONS) $(if $(SLOW),,-m "not slow") $(TESTS)
+
+test-environments: $(COMPILED) $(STACK) $(SAM_READY) $(SDKS) $(AWSCLI) .envs/docs/.synced \
+  $(if $(SLOW),$(CLIENTS) $(BROWSER) .envs/peers/.synced)
 
 check: $(COMPILED) $(STACK) $(CHECKOV_READY)  ## Lint, types, template, imports, OpenAPI
 	$(RUN)ruff check
