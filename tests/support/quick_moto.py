@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import copy
 import functools
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from moto.core.serialize import ResponseSerializer
+from botocore import xform_name
+from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
+from botocore.endpoint import Endpoint
+from botocore.parsers import create_parser
+from moto.core.exceptions import JsonRESTError
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.core.utils import method_names_from_class
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.dynamo_type import DynamoType
 from moto.dynamodb.models.table import Table
+from moto.dynamodb.responses import DynamoHandler
 
 
 @contextmanager
@@ -23,25 +31,56 @@ def quick_moto() -> Iterator[None]:
         # moto inspects the class of a service's operations again at each call.
         names = functools.cache(method_names_from_class)
         patch.setattr("moto.core.responses.method_names_from_class", names)
-        _answer_directly(patch)
+        _call_directly(patch)
         _undo_item_by_item(patch)
         yield
 
 
-def _answer_directly(patch: pytest.MonkeyPatch) -> None:
-    """Let moto write DynamoDB's responses without searching for names.
+_DIRECT = frozenset(
+    {
+        *("GetItem", "PutItem", "UpdateItem", "DeleteItem", "Query", "Scan"),
+        *("BatchGetItem", "BatchWriteItem", "TransactGetItems", "TransactWriteItems"),
+    }
+)
+"""DynamoDB's operations on items. moto makes their responses of the types that botocore returns."""
 
-    moto looks for each of the ten members of every attribute value under six names, which takes
-    half the time of a call. Its responses are dicts already, with the names that DynamoDB uses.
+
+def _call_directly(patch: pytest.MonkeyPatch) -> None:
+    """Let botocore call moto's DynamoDB without HTTP between the two.
+
+    Otherwise botocore signs each request, moto searches the addresses of all services for it, and
+    both write and parse headers and bodies: twice the time of the operation itself. botocore checks
+    and serializes the parameters, emits the events around a call and raises the errors as before.
     """
-    guess = ResponseSerializer.get_value
+    send = Endpoint.make_request
 
-    def get_value(self: ResponseSerializer, value: Any, key: str, shape: Any) -> Any:
-        if isinstance(value, dict) and self.service_model.service_name == "dynamodb":
-            return value.get(key)
-        return guess(self, value, key, shape)
+    def make_request(self: Endpoint, operation: Any, request: dict[str, Any]) -> Any:
+        # Binary values need moto's parser.
+        if operation.name not in _DIRECT or b'"B' in request["body"]:
+            return send(self, operation, request)
+        handler = DynamoHandler()
+        handler.current_account = DEFAULT_ACCOUNT_ID
+        handler.region = request["context"]["client_region"]
+        handler.body = handler.params = json.loads(request["body"])
+        status = 200
+        try:
+            result = getattr(handler, xform_name(operation.name))().result
+            parsed = {name: result[name] for name in operation.output_shape.members.keys() & result}
+        except JsonRESTError as error:
+            status, parsed = error.code, _parsed(error, operation)
+        parsed["ResponseMetadata"] = {"HTTPStatusCode": status, "HTTPHeaders": {}}
+        return AWSResponse(request["url"], status, HTTPHeaders(), None), parsed
 
-    patch.setattr(ResponseSerializer, "get_value", get_value)
+    patch.setattr(Endpoint, "make_request", make_request)
+
+
+def _parsed(error: JsonRESTError, operation: Any) -> dict[str, Any]:
+    """What botocore reads from the response of an error."""
+    parser = create_parser(operation.service_model.resolved_protocol)
+    response = {"body": error.description.encode(), "headers": {}, "status_code": error.code}
+    parsed: dict[str, Any] = parser.parse(response, operation.output_shape)
+    shape = operation.service_model.shape_for_error_code(parsed["Error"]["Code"])
+    return parsed | (parser.parse(response, shape) if shape else {})
 
 
 def _undo_item_by_item(patch: pytest.MonkeyPatch) -> None:
