@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -45,6 +46,10 @@ _DIRECT = frozenset(
 """DynamoDB's operations on items. moto makes their responses of the types that botocore returns."""
 
 
+_BINARY = re.compile(rb'"BS?":')
+"""Matches in a request with binary values, which moto's parser must decode."""
+
+
 def _call_directly(patch: pytest.MonkeyPatch) -> None:
     """Let botocore call moto's DynamoDB without HTTP between the two.
 
@@ -55,8 +60,7 @@ def _call_directly(patch: pytest.MonkeyPatch) -> None:
     send = Endpoint.make_request
 
     def make_request(self: Endpoint, operation: Any, request: dict[str, Any]) -> Any:
-        # Binary values need moto's parser.
-        if operation.name not in _DIRECT or b'"B' in request["body"]:
+        if operation.name not in _DIRECT or _BINARY.search(request["body"]):
             return send(self, operation, request)
         handler = DynamoHandler()
         handler.current_account = DEFAULT_ACCOUNT_ID
