@@ -63,7 +63,8 @@ SAM := .envs/sam/bin/sam
 DEV := .venv/.synced
 STACK := $(DEV) .envs/emulator/.synced .envs/lambda/.synced .envs/lambda-media/.synced \
   .envs/lambda-appstore/.synced
-# The tests, compiled before the first run: else each of its processes compiles all of them.
+# The tests, compiled before the first run, and Hypothesis's table of characters: else each of the
+# processes compiles all of them, and makes a table.
 COMPILED := .venv/.compiled
 SAM_READY := .envs/sam/.synced
 CHECKOV_READY := .envs/checkov/.synced
@@ -194,6 +195,7 @@ $(DEV): uv.lock | $(UV_READY)
 
 $(COMPILED): | $(DEV)
 	@$(RUN)pytest -q --collect-only > /dev/null || true  # the tests show what is wrong
+	@$(RUN)python -c 'from hypothesis import strategies; strategies.text().validate()'
 	@touch $@
 
 .envs/emulator/.synced: GROUPS := --only-group emulator
