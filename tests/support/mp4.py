@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
-from typing import cast
+from tempfile import TemporaryDirectory
+from typing import Any, cast
 
 import av
 from av.video.stream import VideoStream
+
+
+@functools.cache
+def mp4(**settings: Any) -> bytes:
+    """A clip with these arguments of `write_mp4`, encoded once per process."""
+    with TemporaryDirectory() as folder:
+        return write_mp4(Path(folder) / "clip.mp4", **settings)
 
 
 def write_mp4(

@@ -13,7 +13,7 @@ from PIL import Image
 
 from clipmint.media.files import MediaInvalid, VideoFacts, begins_like_mp4
 from clipmint.media.video_file import probe, thumbnail
-from tests.support.mp4 import write_mp4
+from tests.support.mp4 import mp4
 
 
 def opened(jpeg: bytes) -> Image.Image:
@@ -23,8 +23,8 @@ def opened(jpeg: bytes) -> Image.Image:
     return image
 
 
-def test_a_clip_is_described_as_it_was_encoded(tmp_path: Path) -> None:
-    clip = write_mp4(tmp_path / "a.mp4", seconds=3, width=320, height=180, audio=True)
+def test_a_clip_is_described_as_it_was_encoded() -> None:
+    clip = mp4(seconds=3, width=320, height=180, audio=True)
     assert probe(io.BytesIO(clip)) == VideoFacts(
         codec="h264", width=320, height=180, duration_seconds=3.0, frames=72, has_audio=True
     )
@@ -33,24 +33,22 @@ def test_a_clip_is_described_as_it_was_encoded(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("codec", "name"), [("libx264", "h264"), ("mpeg4", "mpeg4"), ("libsvtav1", "av1")]
 )
-def test_any_codec_that_decodes_is_playable(tmp_path: Path, codec: str, name: str) -> None:
-    facts = probe(io.BytesIO(write_mp4(tmp_path / "a.mp4", codec=codec, seconds=1)))
+def test_any_codec_that_decodes_is_playable(codec: str, name: str) -> None:
+    facts = probe(io.BytesIO(mp4(codec=codec, seconds=1)))
     assert (facts.codec, facts.has_audio) == (name, False)
 
 
 @pytest.mark.parametrize("movflags", ["faststart", "frag_keyframe+empty_moov"])
-def test_the_place_of_the_index_does_not_matter(tmp_path: Path, movflags: str) -> None:
-    clip = write_mp4(tmp_path / "a.mp4", seconds=4, movflags=movflags)
+def test_the_place_of_the_index_does_not_matter(movflags: str) -> None:
+    clip = mp4(seconds=4, movflags=movflags)
     assert probe(io.BytesIO(clip)).duration_seconds == pytest.approx(4.0, abs=0.05)
     assert opened(thumbnail(io.BytesIO(clip))).size == (320, 180)
 
 
 @pytest.mark.parametrize("movflags", ["", "faststart", "frag_keyframe+empty_moov"])
 @pytest.mark.parametrize("kept", [0.02, 0.3, 0.7, 0.99])
-def test_a_file_cut_off_anywhere_is_not_playable(
-    tmp_path: Path, movflags: str, kept: float
-) -> None:
-    clip = write_mp4(tmp_path / "a.mp4", seconds=4, movflags=movflags)
+def test_a_file_cut_off_anywhere_is_not_playable(movflags: str, kept: float) -> None:
+    clip = mp4(seconds=4, movflags=movflags)
     with pytest.raises(MediaInvalid):
         probe(io.BytesIO(clip[: int(len(clip) * kept)]))
 
@@ -75,22 +73,22 @@ def test_what_is_no_mp4_is_refused(content: bytes) -> None:
         thumbnail(io.BytesIO(content))
 
 
-def test_sound_without_a_video_track_is_no_video(tmp_path: Path) -> None:
-    sound = write_mp4(tmp_path / "a.mp4", codec=None, audio=True)
+def test_sound_without_a_video_track_is_no_video() -> None:
+    sound = mp4(codec=None, audio=True)
     with pytest.raises(MediaInvalid, match="no video stream"):
         probe(io.BytesIO(sound))
 
 
-def test_samples_overwritten_with_noise_do_not_pass(tmp_path: Path) -> None:
-    clip = bytearray(write_mp4(tmp_path / "a.mp4", seconds=4, movflags="faststart"))
+def test_samples_overwritten_with_noise_do_not_pass() -> None:
+    clip = bytearray(mp4(seconds=4, movflags="faststart"))
     samples = clip.index(b"mdat") + 4
     clip[samples:] = b"\xa5" * (len(clip) - samples)
     with pytest.raises(MediaInvalid):
         probe(io.BytesIO(clip))
 
 
-def test_an_end_overwritten_with_noise_does_not_pass(tmp_path: Path) -> None:
-    clip = bytearray(write_mp4(tmp_path / "a.mp4", seconds=12, movflags="faststart", codec="mpeg4"))
+def test_an_end_overwritten_with_noise_does_not_pass() -> None:
+    clip = bytearray(mp4(seconds=12, movflags="faststart", codec="mpeg4"))
     half = clip.index(b"mdat") + (len(clip) - clip.index(b"mdat")) // 3
     clip[half:] = b"\xa5" * (len(clip) - half)
     assert opened(thumbnail(io.BytesIO(clip))).size == (320, 180)  # the beginning is sound
@@ -98,14 +96,14 @@ def test_an_end_overwritten_with_noise_does_not_pass(tmp_path: Path) -> None:
         probe(io.BytesIO(clip))
 
 
-def test_an_image_that_is_too_small_is_refused(tmp_path: Path) -> None:
-    speck = write_mp4(tmp_path / "a.mp4", width=8, height=8, seconds=0.5, codec="mpeg4")
+def test_an_image_that_is_too_small_is_refused() -> None:
+    speck = mp4(width=8, height=8, seconds=0.5, codec="mpeg4")
     with pytest.raises(MediaInvalid, match="8 x 8"):
         probe(io.BytesIO(speck))
 
 
-def test_a_video_of_an_hour_or_more_is_rejected(tmp_path: Path) -> None:
-    clip = bytearray(write_mp4(tmp_path / "a.mp4", seconds=1, codec="mpeg4"))
+def test_a_video_of_an_hour_or_more_is_rejected() -> None:
+    clip = bytearray(mp4(seconds=1, codec="mpeg4"))
     clip = clip.replace(b"edts", b"free")  # an edit list would shorten it again
     timescale = clip.index(b"mdhd") + 16  # after type, version and two dates
     clip[timescale : timescale + 4] = (1).to_bytes(4, "big")
@@ -113,16 +111,16 @@ def test_a_video_of_an_hour_or_more_is_rejected(tmp_path: Path) -> None:
         probe(io.BytesIO(clip))
 
 
-def test_a_title_in_another_encoding_is_accepted(tmp_path: Path) -> None:
-    clip = write_mp4(tmp_path / "a.mp4", seconds=1).replace(b"VideoHandler", b"Vid\xe9oHandler")
+def test_a_title_in_another_encoding_is_accepted() -> None:
+    clip = mp4(seconds=1).replace(b"VideoHandler", b"Vid\xe9oHandler")
     assert b"\xe9" in clip
     assert probe(io.BytesIO(clip)).frames == 24
     assert opened(thumbnail(io.BytesIO(clip))).size == (320, 180)
 
 
 @pytest.mark.parametrize("movflags", ["", "faststart", "frag_keyframe+empty_moov"])
-def test_a_damaged_file_gives_facts_or_the_error_for_videos(tmp_path: Path, movflags: str) -> None:
-    clip = write_mp4(tmp_path / "a.mp4", seconds=1, audio=True, movflags=movflags)
+def test_a_damaged_file_gives_facts_or_the_error_for_videos(movflags: str) -> None:
+    clip = mp4(seconds=1, audio=True, movflags=movflags)
     index = clip.index(b"moov")
     chance = random.Random(movflags)
     refused = 0
@@ -141,8 +139,8 @@ def test_a_damaged_file_gives_facts_or_the_error_for_videos(tmp_path: Path, movf
     assert refused > 0
 
 
-def test_a_single_frame_is_still_playable_and_shown(tmp_path: Path) -> None:
-    clip = write_mp4(tmp_path / "a.mp4", seconds=1 / 24)
+def test_a_single_frame_is_still_playable_and_shown() -> None:
+    clip = mp4(seconds=1 / 24)
     assert probe(io.BytesIO(clip)).frames == 1
     assert opened(thumbnail(io.BytesIO(clip))).size == (320, 180)
 
@@ -152,16 +150,16 @@ def test_a_single_frame_is_still_playable_and_shown(tmp_path: Path) -> None:
     [((1280, 720), (640, 360)), ((360, 640), (360, 640)), ((720, 1280), (360, 640))],
 )
 def test_a_thumbnail_fits_640_and_keeps_its_shape(
-    tmp_path: Path, size: tuple[int, int], shown: tuple[int, int]
+    size: tuple[int, int], shown: tuple[int, int]
 ) -> None:
-    clip = write_mp4(tmp_path / "a.mp4", seconds=1, width=size[0], height=size[1])
+    clip = mp4(seconds=1, width=size[0], height=size[1])
     jpeg = thumbnail(io.BytesIO(clip))
     assert opened(jpeg).size == shown
     assert len(jpeg) < 100_000
 
 
-def test_a_thumbnail_shows_the_first_second_and_not_the_first_frame(tmp_path: Path) -> None:
-    clip = write_mp4(tmp_path / "a.mp4", seconds=4)
+def test_a_thumbnail_shows_the_first_second_and_not_the_first_frame() -> None:
+    clip = mp4(seconds=4)
 
     def brightness(at_seconds: float) -> int:
         shown = opened(thumbnail(io.BytesIO(clip), at_seconds=at_seconds)).convert("L")
@@ -173,7 +171,7 @@ def test_a_thumbnail_shows_the_first_second_and_not_the_first_frame(tmp_path: Pa
     assert default == pytest.approx(brightness(1.0), abs=2)
 
 
-def test_a_read_error_is_not_reported_as_an_invalid_video(tmp_path: Path) -> None:
+def test_a_read_error_is_not_reported_as_an_invalid_video() -> None:
     class Flaky(io.BytesIO):
         reads = 0
         sound_reads = 10**9
@@ -184,7 +182,7 @@ def test_a_read_error_is_not_reported_as_an_invalid_video(tmp_path: Path) -> Non
                 raise ConnectionResetError("the bucket hung up")
             return super().read(size)
 
-    clip = write_mp4(tmp_path / "a.mp4", seconds=4, bit_rate=2_000_000, codec="mpeg4")
+    clip = mp4(seconds=4, bit_rate=2_000_000, codec="mpeg4")
     whole = Flaky(clip)
     probe(whole)
     assert whole.reads > 3
@@ -195,8 +193,8 @@ def test_a_read_error_is_not_reported_as_an_invalid_video(tmp_path: Path) -> Non
             probe(file)
 
 
-def test_no_thread_outlives_a_probe(tmp_path: Path) -> None:
-    clip = write_mp4(tmp_path / "a.mp4", seconds=1)
+def test_no_thread_outlives_a_probe() -> None:
+    clip = mp4(seconds=1)
     before = len(list(Path("/proc/self/task").iterdir()))
     for _ in range(3):
         probe(io.BytesIO(clip))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -40,7 +41,13 @@ def examples_of(media: dict[str, Any]) -> dict[str, Any]:
 
 
 def validator(schema: dict[str, Any]) -> jsonschema_rs.Validator:
-    whole = {**schema, "components": DOCUMENT["components"]}
+    return _validator(json.dumps(schema))
+
+
+@functools.cache
+def _validator(schema: str) -> jsonschema_rs.Validator:
+    """Made once for the many responses that have the same schema."""
+    whole = {**json.loads(schema), "components": DOCUMENT["components"]}
     return jsonschema_rs.Draft202012Validator(whole, validate_formats=True)
 
 
