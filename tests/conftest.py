@@ -3,7 +3,7 @@ ended."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,12 @@ def pytest_configure(config: pytest.Config) -> None:
     botocore_data.read_once(patch)
     if not hasattr(config, "workerinput"):
         config.stash[_OWNED] = SharedStack()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    with garbage.loading():
+        return (yield)
 
 
 @pytest.hookimpl(trylast=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import importlib
 import json
 import time
 from pathlib import Path
@@ -13,12 +14,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook as StandardWebhook
 from standardwebhooks.webhooks import WebhookVerificationError
-from svix.webhooks import Webhook as SvixWebhook
 
 from clipmint.events import signatures
 from tests.support.generators import CLIENTS, node
 
+# Svix's package also has a client of its API, which takes a quarter of a second to import: only the
+# tests that need it do.
+PACKAGES = ["standardwebhooks", "svix"]
+
 BODY = json.dumps({"type": "video.completed", "data": {"job_id": "1", "user_id": "Zoë 🦊"}})
+
+
+def verifier(package: str) -> Any:
+    """The class that verifies calls."""
+    return importlib.import_module(f"{package}.webhooks").Webhook
 
 
 def signed(*keys: str, body: str = BODY, event_id: str = "evt_1") -> dict[str, str]:
@@ -32,8 +41,8 @@ def signed(*keys: str, body: str = BODY, event_id: str = "evt_1") -> dict[str, s
 def test_both_python_verifiers_accept_any_event(body: str, event_id: str) -> None:
     secret = signatures.new_secret()
     headers = signed(secret, body=body, event_id=event_id)
-    assert StandardWebhook(secret).verify(body, headers) == json.loads(body)
-    assert SvixWebhook(secret).verify(body, headers) == json.loads(body)
+    for package in PACKAGES:
+        assert verifier(package)(secret).verify(body, headers) == json.loads(body)
 
 
 def test_a_secret_is_new_each_time_and_has_256_bits() -> None:
@@ -83,13 +92,13 @@ def tampered() -> list[dict[str, Any]]:
 GENUINE = [True, False, False, False, False, False, True]
 
 
-@pytest.mark.parametrize("verifier", [StandardWebhook, SvixWebhook])
-def test_a_changed_an_old_and_a_forged_call_are_rejected(verifier: Any) -> None:
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_changed_an_old_and_a_forged_call_are_rejected(package: str) -> None:
     [given_] = tampered()
     found = []
     for call in given_["calls"]:
         try:
-            verifier(given_["secret"]).verify(call["body"], call["headers"])
+            verifier(package)(given_["secret"]).verify(call["body"], call["headers"])
         except Exception as error:  # noqa: BLE001  (each package has an error of its own)
             assert "Verification" in type(error).__name__  # noqa: PT017
             found.append(False)

@@ -8,11 +8,23 @@ from __future__ import annotations
 
 import functools
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 def collect_seldom() -> None:
     """Collect after 20,000 new objects, not after 700."""
     gc.set_threshold(20_000, 10, 10)
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """Collect nothing meanwhile: what is loaded stays."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 @functools.cache

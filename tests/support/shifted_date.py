@@ -80,6 +80,7 @@ def written(date_: datetime) -> str:
     return date_.isoformat().replace("+00:00", "Z")
 
 
+@functools.cache
 def runs_shifted(path: PurePath) -> bool:
     """Whether a test file (or a folder of them) follows the date in the environment."""
     inside = path.relative_to(_ROOT) if path.is_relative_to(_ROOT) else path

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 from local.deploy import ROOT
-from tests.e2e.outside.checks import ANSWERS
 
 PHASES = ("examples", "coverage", "fuzzing", "stateful")
 CONFIG = """
@@ -116,6 +115,7 @@ def run(
         )
     )
     report = folder / "report.json"
+    answers = folder / "answers.txt"
     command = [
         *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(config)),
         *("run", str(ROOT / "docs" / "openapi.json"), "--url", api_url),
@@ -126,6 +126,7 @@ def run(
     environment = {
         "PATH": os.environ.get("PATH", os.defpath),
         "SCHEMATHESIS_HOOKS": str(Path(__file__).with_name("checks.py")),
+        "ANSWERS": str(answers),
     }
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False
@@ -140,7 +141,7 @@ def run(
         errors=summary["errors"],
         phases={name: phase["status"] for name, phase in summary["phases"].items()},
         complete=summary["complete"],
-        answers=_answers(folder / ANSWERS),
+        answers=_answers(answers),
         output=done.stdout,
     )
 
