@@ -16,6 +16,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.endpoint import Endpoint
 from botocore.parsers import create_parser
+from botocore.useragent import UserAgentString
 from moto.core.exceptions import JsonRESTError
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.core.utils import method_names_from_class
@@ -32,6 +33,8 @@ def quick_moto() -> Iterator[None]:
         # moto inspects the class of a service's operations again at each call.
         names = functools.cache(method_names_from_class)
         patch.setattr("moto.core.responses.method_names_from_class", names)
+        # botocore composes the same header again for each call.
+        patch.setattr(UserAgentString, "to_string", lambda _: "botocore")
         _call_directly(patch)
         _undo_item_by_item(patch)
         yield
