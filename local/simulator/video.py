@@ -12,12 +12,13 @@ planes, which saves a colour conversion per frame.
 from __future__ import annotations
 
 import array
+import io
 import math
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import av
@@ -68,25 +69,39 @@ def render(spec: VideoSpec) -> bytes:
     # The muxer reads its own file again to move the index to the front, so it needs a real file.
     with tempfile.TemporaryDirectory(prefix="clip-") as folder:
         path = Path(folder) / "clip.mp4"
-        with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as out:
+        with (
+            av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as out,
+            av.open(io.BytesIO(_sound(spec.seconds)), "r") as track,
+        ):
             video = out.add_stream("libx264", rate=spec.frames_per_second)
             video.width, video.height = spec.width, spec.height
             video.pix_fmt = "yuv420p"
             video.options = {"preset": "ultrafast", "tune": "zerolatency", "crf": "28"}
             video.gop_size = 2 * spec.frames_per_second
-            sound = None
-            if spec.audio:
-                sound = out.add_stream("aac", rate=SAMPLE_RATE)
-                sound.layout = "mono"
-                sound.bit_rate = 64_000
+            sound = out.add_stream_from_template(track.streams.audio[0]) if spec.audio else None
             for frame in _frames(spec):
                 out.mux(video.encode(frame))
             out.mux(video.encode(None))
             if sound is not None:
-                for samples in _tone(spec.seconds):
-                    out.mux(sound.encode(samples))
-                out.mux(sound.encode(None))
+                for packet in track.demux():
+                    if packet.dts is not None:  # the last one is the end of the track
+                        packet.stream = sound
+                        out.mux(packet)
         return path.read_bytes()
+
+
+@cache
+def _sound(seconds: int) -> bytes:
+    """An MP4 of only the AAC track, which is the same for all clips of this length."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as out:
+        sound = out.add_stream("aac", rate=SAMPLE_RATE)
+        sound.layout = "mono"
+        sound.bit_rate = 64_000
+        for samples in _tone(seconds):
+            out.mux(sound.encode(samples))
+        out.mux(sound.encode(None))
+    return file.getvalue()
 
 
 def _frames(spec: VideoSpec) -> Iterator[av.VideoFrame]:
