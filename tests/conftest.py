@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.support import botocore_data, garbage
+from tests.support import aws_cli, botocore_data, garbage
 from tests.support.shared_stack import SharedStack, attach
 
 if TYPE_CHECKING:
@@ -120,3 +120,10 @@ def shared_stack(shared_folder: Path) -> Iterator[RunningStack]:
     stack = attach(shared_folder)
     yield stack
     stack.close()
+
+
+@pytest.fixture(scope="session")
+def aws_programs() -> Iterator[Path]:
+    """A folder with the programs `aws` and `checked_aws`."""
+    with aws_cli.loaded() as folder:
+        yield folder

@@ -13,7 +13,7 @@ from tests.support import documents
 from tests.support.backstage import until_execution_ended, until_tracked
 from tests.support.catalog import PRICE
 from tests.support.customer import Customer
-from tests.support.documents import AWS, ROOT, blocks, programs, run
+from tests.support.documents import ROOT, blocks, programs, run
 
 RUNBOOK = list(blocks(ROOT / "docs" / "runbook.md"))
 FIRST_LINE, FUNCTIONS, *RECIPES = RUNBOOK
@@ -26,17 +26,24 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
-def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return programs(tmp_path_factory.mktemp("path") / "bin", AWS)
+def path(tmp_path_factory: pytest.TempPathFactory, aws_programs: Path) -> Path:
+    return programs(tmp_path_factory.mktemp("path") / "bin", aws_programs / "aws")
+
+
+@pytest.fixture(scope="module")
+def environment(stack: RunningStack, path: Path) -> str:
+    """What `eval "$(make -s env)"` evaluates. It is the same each time."""
+    printed = run("make -s env", path, {"CLIPMINT_STACK": stack.name})
+    assert printed.returncode == 0, printed.stderr
+    return printed.stdout
 
 
 @pytest.fixture
-def shell(stack: RunningStack, path: Path) -> Run:
+def shell(environment: str, path: Path) -> Run:
     """Runs commands after the two blocks at the top of the page."""
 
     def paste(script: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        prepared = 'eval "$(make -s env)"\n' + FUNCTIONS.text + "\n" + script
-        return run(prepared, path, {"CLIPMINT_STACK": stack.name, **variables})
+        return run(f"{environment}\n{FUNCTIONS.text}\n{script}", path, variables)
 
     return paste
 

@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks.prices import DOLLARS
 from tests.support import documents
-from tests.support.documents import AWS, PAGES, blocks
+from tests.support.documents import PAGES, blocks
 from tests.support.reading import ROOT, of_type, written
 
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -96,7 +96,7 @@ NOT_RUN = [block for page in PAGES for block in blocks(page) if block.key in doc
 IN_PLACE_OF_OTHERS = """
 make() { :; }; git() { :; }; curl() { :; }; sam() { :; }
 out() { echo placeholder; }; res() { echo placeholder; }; audit() { :; }
-aws() { case $1 in configure) ;; *) "$AWSCLI_PYTHON" tests/support/checked_aws.py "$@";; esac; }
+aws() { case $1 in configure) ;; *) checked_aws "$@";; esac; }
 STACK=clipmint-prod MOMENT=2026-09-01T10:00:00Z USER_ID=u JOB_ID=j PASSWORD=p
 AVAILABLE=1 HELD=0 LAST_SEQUENCE=3
 export -f aws
@@ -130,15 +130,13 @@ def as_version_2(folder: Path) -> Path:
 @pytest.mark.slow
 @pytest.mark.parametrize("block", NOT_RUN, ids=str)
 def test_the_arguments_of_commands_that_are_not_run_are_right(
-    block: documents.Block, tmp_path: Path
+    block: documents.Block, tmp_path: Path, aws_programs: Path
 ) -> None:
     text = block.text.replace("xargs -rn1 aws", "xargs -rn1 bash -c 'aws \"$@\"' _")
-    prepared = IN_PLACE_OF_OTHERS.replace("tests/support", str(ROOT / "tests" / "support"))
     done = documents.run(
-        prepared + text,
-        documents.programs(tmp_path / "bin"),
+        IN_PLACE_OF_OTHERS + text,
+        documents.programs(tmp_path / "bin", aws_programs / "checked_aws"),
         {
-            "AWSCLI_PYTHON": str(AWS.with_name("python")),
             "AWS_DEFAULT_REGION": "us-east-1",
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
