@@ -24,12 +24,16 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from local import stores
-from local.activity import Activity
 from local.deploy import ROOT
 from local.issuer import AUDIENCE, TOKENS
 from local.providers import PROVIDERS, keys_in_environment
-from local.running import CREDENTIALS, STACK_VARIABLE, RunningStack, running_stack
-from local.stack import STACK_NAME, Stack
+from local.running import (
+    CREDENTIALS,
+    STACK_NAME,
+    STACK_VARIABLE,
+    RunningStack,
+    running_stack,
+)
 
 HOUR = 3600
 
@@ -89,6 +93,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def stay_up(options: argparse.Namespace) -> int:
+    # All other commands are for a running stack, and end sooner without these.
+    from local.activity import Activity  # noqa: PLC0415
+    from local.stack import Stack  # noqa: PLC0415
+
     stop = threading.Event()
     # A signal interrupts the start, or afterwards ends the wait.
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -17,6 +17,8 @@ worker that is running an event with that text. A caller sees a killed worker as
 API answers 500, a state fails with `Runtime.ExitError`.
 """
 
+from __future__ import annotations
+
 import contextlib
 import json
 import os
@@ -27,15 +29,16 @@ import uuid
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
-
-from boto3 import Session
-from botocore.config import Config
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from local.deploy import ROOT
 from local.issuer import Signer
 from local.journal import Invocation, Journal
-from local.simulator.client import Simulator
+
+if TYPE_CHECKING:
+    from local.simulator.client import Simulator
+
+# A command such as `make token` needs neither boto3 nor httpx, which take half a second to import.
 
 STATE = ROOT / ".local"
 DESCRIPTION = "stack.json"
@@ -44,9 +47,8 @@ REQUESTS = "requests.jsonl"
 """Every request to the API, in the stack's state folder: what `local.emulator.http_api` writes."""
 STACK_VARIABLE = "CLIPMINT_STACK"
 """The environment variable that names the stack that a command is for."""
-# Tests make calls from many threads at once.
-MANY_CONNECTIONS = Config(max_pool_connections=50)
-FOR_S3 = Config(signature_version="s3v4", s3={"addressing_style": "path"})
+STACK_NAME = "clipmint"
+"""The name of the CloudFormation stack."""
 
 # The emulator's root user. If IAM is enforced, it applies only to the functions' roles.
 CREDENTIALS = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
@@ -108,6 +110,8 @@ class RunningStack:
     @cached_property
     def simulators(self) -> dict[str, Simulator]:
         """The simulated providers."""
+        from local.simulator.client import Simulator  # noqa: PLC0415  (see above)
+
         providers = self.description["providers"].items()
         return {name: Simulator(one["simulator"]) for name, one in providers if "simulator" in one}
 
@@ -284,6 +288,13 @@ def function_name(arn: str) -> str:
 
 def client(endpoint: str, region: str, service: str) -> Any:
     """A boto3 client of an emulator, as its root user."""
+    from boto3 import Session  # noqa: PLC0415  (see above)
+    from botocore.config import Config  # noqa: PLC0415
+
+    # Tests make calls from many threads at once.
+    config = Config(max_pool_connections=50)
+    if service == "s3":
+        config = config.merge(Config(signature_version="s3v4", s3={"addressing_style": "path"}))
     session = Session(
         CREDENTIALS["aws_access_key_id"],
         CREDENTIALS["aws_secret_access_key"],
@@ -292,7 +303,7 @@ def client(endpoint: str, region: str, service: str) -> Any:
     return session.client(  # type: ignore[call-overload]
         service,  # the stubs know services by literal name only
         endpoint_url=endpoint,
-        config=MANY_CONNECTIONS.merge(FOR_S3) if service == "s3" else MANY_CONNECTIONS,
+        config=config,
     )
 
 

@@ -31,6 +31,7 @@ from local.running import (
     CREDENTIALS,
     DESCRIPTION,
     ISSUER_KEY,
+    STACK_NAME,
     STATE,
     RunningStack,
     remove_remains,
@@ -38,10 +39,9 @@ from local.running import (
 )
 from local.simulator.client import Simulator
 
-__all__ = ["Stack", "wait_for"]
+__all__ = ["STACK_NAME", "Stack", "wait_for"]
 
 REGION = "us-east-1"
-STACK_NAME = "clipmint"
 START_PATIENCE_SECONDS = 180
 ALIAS = "live"
 """The alias of the template's functions."""

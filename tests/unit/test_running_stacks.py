@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from local import running
+from local.deploy import ROOT
 from local.running import DESCRIPTION, running_stack
 
 
@@ -65,3 +66,14 @@ def test_without_a_running_stack_the_error_names_the_command_that_starts_one(sta
 def process_that_ended() -> int:
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         return process.pid
+
+
+def test_a_command_for_a_running_stack_imports_no_client_before_it_needs_one() -> None:
+    printed = subprocess.run(
+        [sys.executable, "-c", "import sys, local.__main__; print(*sys.modules)"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert {"boto3", "httpx", "local.stack"} & set(printed.split()) == set()
