@@ -48,6 +48,7 @@ APP_CLIENT = "import app; from clipmint import aws; aws.dynamodb()"
 APPLE = "import app, appstoreserverlibrary.signed_data_verifier"
 MODULES = """
 import app, json, sys
+app.handler
 print(json.dumps(sorted(sys.modules)))
 """
 # Lambda's variables, and none of this computer. Importing a function makes no network call.
@@ -201,13 +202,16 @@ def _breakdown(path: list[str]) -> str:
 def _run(path: list[str], code: str, *options: str) -> subprocess.CompletedProcess[str]:
     # Isolated, and without site: only the search path and the standard library.
     start = f"import sys; sys.path[:0] = {path!r}\n{code}"
-    return subprocess.run(
+    done = subprocess.run(
         [HANDLER_PYTHON, "-I", "-S", *options, "-c", start],
         env=ENVIRONMENT,
         capture_output=True,
-        check=True,
+        check=False,
         text=True,
     )
+    if done.returncode != 0:
+        raise RuntimeError(done.stderr)
+    return done
 
 
 def main() -> None:
