@@ -5,11 +5,12 @@ It loads this file by its path, in its own process.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import schemathesis
 from schemathesis import Case, CheckContext, GenerationMode, HookContext, Response
@@ -49,8 +50,13 @@ def before_call(context: HookContext, case: Case[Any], kwargs: dict[str, Any]) -
 @schemathesis.check
 def is_written_down(ctx: CheckContext, response: Response, case: Case[Any]) -> None:
     """Lets the test see how far the requests came."""
-    with ANSWERS.open("a", encoding="utf-8") as answers:
-        answers.write(f"{response.status_code} {case.operation.label}\n")
+    _answers().write(f"{response.status_code} {case.operation.label}\n")
+
+
+@functools.cache
+def _answers() -> TextIO:
+    """The file, which is opened once: that takes as long as a check of a response."""
+    return ANSWERS.open("a", encoding="utf-8", buffering=1)
 
 
 @schemathesis.check

@@ -127,6 +127,10 @@ def run(
         "PATH": os.environ.get("PATH", os.defpath),
         "SCHEMATHESIS_HOOKS": str(Path(__file__).with_name("checks.py")),
         "ANSWERS": str(answers),
+        # Each request looks for a file there; without a home, in the list of users first.
+        "HOME": str(folder),
+        # Tables of characters, which take a second to compute.
+        "HYPOTHESIS_STORAGE_DIRECTORY": str(ROOT / ".hypothesis"),
     }
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False
