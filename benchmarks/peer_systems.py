@@ -250,7 +250,9 @@ def litellm_proxy(name: str, parameters: Mapping[str, object]) -> Iterator[tuple
                 [*command, "--telemetry", "False"], env=environment, stdout=log, stderr=log
             )
         try:
-            wait_for(lambda: _is_ready(url, process), START_SECONDS, every=0.3)
+            # Polls are cheap beside the certificates that each new client loads.
+            with httpx.Client(base_url=url, trust_env=False) as http:
+                wait_for(lambda: _is_ready(http, process), START_SECONDS, every=0.3)
             yield url, key
         finally:
             process.terminate()
@@ -261,10 +263,10 @@ def litellm_proxy(name: str, parameters: Mapping[str, object]) -> Iterator[tuple
                 process.wait()
 
 
-def _is_ready(url: str, process: subprocess.Popen[bytes]) -> bool:
+def _is_ready(http: httpx.Client, process: subprocess.Popen[bytes]) -> bool:
     if process.poll() is not None:
         raise RuntimeError(f"LiteLLM ended with {process.returncode}")
     try:
-        return httpx.get(f"{url}/health/readiness", trust_env=False).is_success
+        return http.get("/health/readiness").is_success
     except httpx.HTTPError:
         return False
