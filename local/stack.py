@@ -48,6 +48,8 @@ ALIAS = "live"
 # The value of the template's WebhookBaseUrl if no provider can reach this computer.
 NO_WEBHOOKS = "none"
 EMULATOR_PYTHON = ROOT / ".envs" / "emulator" / "bin" / "python"
+TRANSFORMED = ROOT / "build" / "transformed"
+"""Templates that the SAM transform has expanded, for the next start."""
 HANDLER_PYTHON = ROOT / ".envs" / "lambda" / "bin" / "python"
 
 
@@ -281,6 +283,7 @@ class Stack(RunningStack):
             "descriptors": descriptors,
             "state": str(self.state_dir),
             "handler_python": str(HANDLER_PYTHON),
+            "transformed": str(TRANSFORMED),
             **self._workers,
             "enforce_iam": self._enforce_iam,
         }

@@ -83,6 +83,7 @@ async def serve(settings: Settings, *, stock: bool) -> None:
         streams,
         tables,
         tasks,
+        transforms,
     )
 
     if not stock:
@@ -100,6 +101,7 @@ async def serve(settings: Settings, *, stock: bool) -> None:
             streams,
             tables,
             secret_values,
+            transforms,
         ):
             area.apply(settings)
     stopped = asyncio.Event()

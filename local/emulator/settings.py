@@ -24,6 +24,9 @@ class Settings:
 
     `account_concurrency` is the account's limit of concurrent executions: an invocation beyond it
     is throttled. AWS gives an account 1,000, and a new account 10.
+
+    `transformed` is a folder that outlives the emulator, for templates that the SAM transform has
+    expanded; without it each start expands them again.
     """
 
     port: int
@@ -38,6 +41,7 @@ class Settings:
     enforce_iam: bool = False
     start_seconds: float = 60.0
     account_concurrency: int = 1_000
+    transformed: str = ""
     descriptors: tuple[int, ...] = ()
 
     @property

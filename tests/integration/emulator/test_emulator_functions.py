@@ -4,7 +4,7 @@ import json
 import os
 import sys
 
-from local.stack import Stack, wait_for
+from local.stack import STACK_NAME, TRANSFORMED, Stack, wait_for
 from tests.integration.emulator.small_app import act, request
 
 
@@ -81,6 +81,16 @@ def test_a_custom_resource_has_really_run_its_function(stack: Stack) -> None:
         TableName=stack.tables["Table"], Key={"id": {"S": "made"}}
     )
     assert json.loads(item["Item"]["event"]["S"])["Colour"] == "green"
+
+
+def test_the_deployed_template_is_kept_for_the_next_start(stack: Stack) -> None:
+    deployed = stack.boto3("cloudformation").get_template(
+        StackName=STACK_NAME, TemplateStage="Processed"
+    )["TemplateBody"]
+    kept = [json.loads(file.read_text(encoding="utf-8")) for file in TRANSFORMED.glob("*.json")]
+    assert deployed in kept
+    # It is not the template as it was sent, but what SAM makes of it.
+    assert deployed["Resources"]["Act"]["Type"] == "AWS::Lambda::Function"
 
 
 def test_a_scoped_route_refuses_a_token_without_the_scope(stack: Stack) -> None:

@@ -1,0 +1,48 @@
+"""Results that the emulator keeps for its next start."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from local.emulator.kept import Kept
+
+
+def never() -> object:
+    raise AssertionError("it was kept")
+
+
+def test_a_result_is_made_once_and_read_by_the_next_process(tmp_path: Path) -> None:
+    made = {"Resources": {"b": [1, 2.5, None, True], "a": "ä"}}
+    folder = tmp_path / "not" / "there yet"
+    assert Kept(folder).get(["1.0", {"x": 1}], lambda: made) == made
+    read = Kept(folder).get(["1.0", {"x": 1}], never)
+    assert read == made
+    assert list(read["Resources"]) == ["b", "a"]
+
+
+@pytest.mark.parametrize("other", [["1.1", {"x": 1, "y": 2}], ["1.0", {"y": 2, "x": 1}], []])
+def test_other_inputs_have_another_result(tmp_path: Path, other: object) -> None:
+    kept = Kept(tmp_path)
+    kept.get(["1.0", {"x": 1, "y": 2}], lambda: "first")
+    assert kept.get(other, lambda: "second") == "second"
+
+
+def test_a_failure_is_not_kept(tmp_path: Path) -> None:
+    kept = Kept(tmp_path)
+    with pytest.raises(AssertionError):
+        kept.get("key", never)
+    assert kept.get("key", lambda: "made") == "made"
+
+
+def test_the_oldest_files_are_removed(tmp_path: Path) -> None:
+    kept = Kept(tmp_path, most=3)
+    for number in range(5):
+        kept.get(number, f"first {number}".strip)
+        for file in tmp_path.iterdir():  # as if each was written a minute after the one before
+            os.utime(file, (0, file.stat().st_mtime - 60))
+    assert len(list(tmp_path.iterdir())) == 3
+    assert [kept.get(number, lambda: "again") for number in (2, 3, 4)] == [
+        f"first {number}" for number in (2, 3, 4)
+    ]
+    assert kept.get(0, lambda: "again") == "again"
