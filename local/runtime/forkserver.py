@@ -210,11 +210,13 @@ def main() -> None:
             wanted = json.loads(lines.readline())
         bootstrap = load_bootstrap()
         layers = wanted["layers"]
+        # While packages are imported, hardly anything becomes garbage.
+        gc.disable()
         own = [bootstrap.own_modules(layer) for layer in layers]
         read = preload(bootstrap.layer_path(layers), own) if layers else set()
         # Freeze these objects: the garbage collector of a worker must not copy their pages.
-        gc.collect()
         gc.freeze()
+        gc.enable()
         server = Server(connection, bootstrap)
         connection.sendall((json.dumps({"read": sorted(read)}) + "\n").encode())
         server.serve()
