@@ -26,7 +26,7 @@ from botocore.exceptions import ClientError
 
 ROOT = Path(__file__).parents[1]
 ARTIFACTS = "local-artifacts"
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.1
 DEPLOY_PATIENCE_SECONDS = 180
 
 

@@ -27,8 +27,9 @@ import signal
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from local.deploy import ROOT
@@ -288,22 +289,29 @@ def function_name(arn: str) -> str:
 
 def client(endpoint: str, region: str, service: str) -> Any:
     """A boto3 client of an emulator, as its root user."""
-    from boto3 import Session  # noqa: PLC0415  (see above)
-    from botocore.config import Config  # noqa: PLC0415
+    from botocore.config import Config  # noqa: PLC0415  (see above)
 
     # Tests make calls from many threads at once.
     config = Config(max_pool_connections=50)
     if service == "s3":
         config = config.merge(Config(signature_version="s3v4", s3={"addressing_style": "path"}))
-    session = Session(
+    with _one_at_a_time:
+        return _session(region).client(service, endpoint_url=endpoint, config=config)
+
+
+# Threads may share a client, but not a session.
+_one_at_a_time = Lock()
+
+
+@cache
+def _session(region: str) -> Any:
+    """One session for all clients: each would read botocore's lists of services again."""
+    from boto3 import Session  # noqa: PLC0415  (see above)
+
+    return Session(
         CREDENTIALS["aws_access_key_id"],
         CREDENTIALS["aws_secret_access_key"],
         region_name=region,
-    )
-    return session.client(  # type: ignore[call-overload]
-        service,  # the stubs know services by literal name only
-        endpoint_url=endpoint,
-        config=config,
     )
 
 

@@ -205,10 +205,9 @@ class Stack(RunningStack):
         """The description that `python -m local up` prints."""
         functions = deployed.of_type("AWS::Lambda::Function")
         aliases = deployed.of_type("AWS::Lambda::Alias")
-        configurations = {
-            logical: self.boto3("lambda").get_function_configuration(FunctionName=name)
-            for logical, name in functions.items()
-        }
+        pages = self.boto3("lambda").get_paginator("list_functions").paginate()
+        listed = {c["FunctionName"]: c for page in pages for c in page["Functions"]}
+        configurations = {logical: listed[name] for logical, name in functions.items()}
         machines = deployed.of_type("AWS::StepFunctions::StateMachine")
         return {
             "stack": self.name,
