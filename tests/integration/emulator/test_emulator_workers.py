@@ -17,6 +17,7 @@ from local.running import RunningStack
 from local.runtime import bootstrap
 from local.stack import Stack, wait_for
 from tests.integration.emulator.small_app import act, small_app
+from tests.support.processes import is_alive
 
 PATIENCE_SECONDS = 180
 
@@ -49,13 +50,6 @@ def fork_servers(stack: Stack) -> list[int]:
         for pid in children(stack.pids["emulator"])
         if b"forkserver.py" in read_of(Path(f"/proc/{pid}/cmdline"))
     ]
-
-
-def is_gone(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
-        return True
 
 
 def test_two_workers_draw_different_random_numbers(stack: Stack) -> None:
@@ -104,7 +98,7 @@ def test_a_fork_server_has_one_thread(stack: Stack) -> None:
     assert {len(list(Path(f"/proc/{pid}/task").iterdir())) for pid in servers} == {1}
 
 
-def test_a_function_runs_again_after_its_fork_server_was_killed() -> None:
+def test_killed_fork_servers_are_replaced_and_a_killed_emulator_leaves_no_process() -> None:
     with small_app() as stack:
         before = act(stack, {"do": "sleep", "seconds": 0})
         servers = fork_servers(stack)
@@ -112,32 +106,26 @@ def test_a_function_runs_again_after_its_fork_server_was_killed() -> None:
             os.kill(pid, signal.SIGKILL)
         # The worker could not be collected any more, so the next call gets another one.
         wait_for(lambda: act(stack, {"do": "sleep", "seconds": 0}) != before, PATIENCE_SECONDS)
-        wait_for(lambda: is_gone(before), PATIENCE_SECONDS)
+        wait_for(lambda: not is_alive(before), PATIENCE_SECONDS)
         assert not set(servers) & set(fork_servers(stack))
 
-
-def test_a_worker_can_be_forked_from_a_process_that_has_imported_nothing() -> None:
-    wish = {"do": "import", "module": "probe", "name": "DECLARED"}
-    with small_app(preload=False) as stack:
-        assert act(stack, wish) == "yes"
-        assert act(stack, wish, "ActElsewhere") == "elsewhere"
-        assert len(fork_servers(stack)) == 1
-
-
-def test_a_killed_emulator_leaves_no_worker_and_no_fork_server() -> None:
-    with small_app() as stack:
-        act(stack, {"do": "tell"})
         left = [*stack.workers(), *fork_servers(stack)]
         assert len(left) > 1
         os.kill(stack.pids["emulator"], signal.SIGKILL)
-        wait_for(lambda: all(map(is_gone, left)), PATIENCE_SECONDS)
+        wait_for(lambda: not any(map(is_alive, left)), PATIENCE_SECONDS)
 
 
-def test_a_worker_with_nothing_to_do_ends_and_the_next_call_starts_another() -> None:
-    with small_app(idle_seconds=0.5) as stack:
+def test_a_worker_can_be_forked_from_a_process_that_has_imported_nothing_and_ends_when_idle() -> (
+    None
+):
+    wish = {"do": "import", "module": "probe", "name": "DECLARED"}
+    with small_app(preload=False, idle_seconds=0.5) as stack:
+        assert act(stack, wish) == "yes"
+        assert act(stack, wish, "ActElsewhere") == "elsewhere"
+        assert len(fork_servers(stack)) == 1
         before = act(stack, {"do": "sleep", "seconds": 0})
         wait_for(lambda: not stack.workers(), PATIENCE_SECONDS)
-        wait_for(lambda: is_gone(before), PATIENCE_SECONDS)
+        wait_for(lambda: not is_alive(before), PATIENCE_SECONDS)
         assert act(stack, {"do": "sleep", "seconds": 0}) != before
 
 

@@ -1,12 +1,16 @@
-"""`python -m local up` and `token`: one line when ready, nothing left when stopped or killed."""
+"""`python -m local up` and `token`: one line when ready, nothing left when stopped or killed.
+
+Tests that only ask a stack ask the one that all tests of a run share.
+"""
 
 import json
 import os
 import signal
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +19,22 @@ import jwt
 import pytest
 
 from local.deploy import ROOT, DeployFailedError
-from local.running import running_stack, wait_for
+from local.journal import Invocation
+from local.running import RunningStack, running_stack, wait_for
 from local.stack import Stack
+from tests.support.processes import is_alive
+from tests.support.shared_stack import beside_others
 
 PATIENCE_SECONDS = 180
 
 
 @contextmanager
-def up(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
+def up(**variables: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     """A running `python -m local up`, and what it printed."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "local", "up", *arguments],
+        [sys.executable, "-m", "local", "up"],
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"]},
+        env={"PATH": os.environ["PATH"], **variables},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -42,110 +49,123 @@ def up(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]
             process.stdout.close()
 
 
-@pytest.fixture(scope="module")
-def asked() -> Iterator[dict[str, Any]]:
-    """A stack that tests ask and do not change: what it printed."""
-    with up("--name", "asked") as (_, described):
-        yield described
+@pytest.fixture
+def asked(shared_stack: RunningStack, shared_folder: Path) -> Iterator[RunningStack]:
+    """A stack that tests ask, while other tests use it."""
+    with beside_others(shared_folder, alone=False):
+        yield shared_stack
 
 
-def token(stack: str, *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "local", "token", "--stack", stack, *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    return done.stdout.strip()
+@pytest.fixture
+def user() -> str:
+    return f"lifecycle-{uuid.uuid4()}"
 
 
-def balance(stack: dict[str, Any], bearer: str) -> httpx.Response:
+def token(stack: RunningStack, *arguments: str) -> str:
+    return local("token", "--stack", stack.name, *arguments).stdout.strip()
+
+
+def balance(stack: RunningStack, bearer: str) -> httpx.Response:
     return httpx.get(
-        f"{stack['api_url']}/v1/credits", headers={"Authorization": f"Bearer {bearer}"}, timeout=30
+        f"{stack.api_url}/v1/credits", headers={"Authorization": f"Bearer {bearer}"}, timeout=120
     )
 
 
-def is_alive(pid: int) -> bool:
-    """Whether a process runs; one that ended and was not collected does not."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
+def processes(stack: RunningStack) -> list[int]:
+    return [*stack.description["pids"].values(), *stack.workers()]
 
 
-def workers(stack: dict[str, Any]) -> list[int]:
-    return [int(mark.name) for mark in (Path(stack["state_dir"]) / "workers").iterdir()]
-
-
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-def test_a_stopped_stack_leaves_no_process_and_no_file(stop: signal.Signals) -> None:
-    with up() as (process, stack):
-        assert balance(stack, token(stack["stack"], "--user", "ada")).json()["available"] == 0
-        pids = [*stack["pids"].values(), *workers(stack)]
-        assert len(pids) > 3
-        process.send_signal(stop)
+def test_a_stack_shares_nothing_with_another_and_leaves_nothing_when_killed_or_stopped(
+    asked: RunningStack, user: str
+) -> None:
+    with up() as (process, described):
+        killed = running_stack(described["stack"])
+        shares_nothing(asked, killed, user)
+        commands_find_it_by_its_variable(killed)
+        left = processes(killed)
+        process.kill()
+        process.wait(PATIENCE_SECONDS)
+        wait_for(lambda: not any(is_alive(pid) for pid in left), 120)
+        killed.close()
+    with up(FAL_KEY="real-id:real-secret") as (process, described):
+        assert not killed.state_dir.exists(), "the next start removes the files of a killed stack"
+        stopped = running_stack(described["stack"])
+        uses_the_real_provider_and_gives_it_no_webhook(stopped)
+        assert balance(stopped, stopped.token(user)).json()["available"] == 0
+        left = processes(stopped)
+        assert len(left) > 3
+        process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE_SECONDS) == 0
         assert process.stdout is not None
         assert process.stdout.read() == ""  # one line, no more
-        wait_for(lambda: not any(is_alive(pid) for pid in pids), 120)
-        assert not Path(stack["state_dir"]).exists()
+        wait_for(lambda: not any(is_alive(pid) for pid in left), 120)
+        assert not stopped.state_dir.exists()
+        stopped.close()
 
 
-def test_a_killed_stack_takes_its_processes_along_and_the_next_removes_its_files() -> None:
-    with up() as (process, stack):
-        balance(stack, token(stack["stack"], "--user", "ada"))
-        pids = [*stack["pids"].values(), *workers(stack)]
-        process.kill()
-        process.wait(PATIENCE_SECONDS)
-        wait_for(lambda: not any(is_alive(pid) for pid in pids), 120)
-    with up():
-        assert not Path(stack["state_dir"]).exists()
+def shares_nothing(one: RunningStack, two: RunningStack, user: str) -> None:
+    """Neither accounts nor keys."""
+    granted = httpx.post(
+        f"{one.api_url}/v1/admin/grants",
+        json={"user_id": user, "amount": 7, "reference": user},
+        headers=one.bearer("shop", admin=True),
+        timeout=120,
+    )
+    assert granted.status_code in {200, 201}, granted.text
+    assert balance(one, one.token(user)).json()["available"] == 7
+    assert balance(two, two.token(user)).json()["available"] == 0
+    assert balance(two, one.token(user)).status_code == 401
 
 
-def test_two_stacks_run_side_by_side_and_share_nothing() -> None:
-    with up() as (_, one), up() as (_, two):
-        for_one = token(one["stack"], "--user", "ada", "--admin")
-        grant = {"user_id": "ada", "amount": 7, "reference": "side-by-side"}
-        granted = httpx.post(
-            f"{one['api_url']}/v1/admin/grants",
-            json=grant,
-            headers={"Authorization": f"Bearer {for_one}"},
-            timeout=120,
-        )
-        assert granted.status_code in {200, 201}, granted.text
-        assert balance(one, for_one).json()["available"] == 7
-        assert balance(two, token(two["stack"], "--user", "ada")).json()["available"] == 0
-        assert balance(two, for_one).status_code == 401
+def commands_find_it_by_its_variable(stack: RunningStack) -> None:
+    """And print what scripts need."""
+    assert local("url", CLIPMINT_STACK=stack.name).stdout == stack.api_url + "\n"
+    printed = local("env", CLIPMINT_STACK=stack.name).stdout.splitlines()
+    assert f"export AWS_ENDPOINT_URL={stack.aws_endpoint}" in printed
+    logged = local("logs", "status", CLIPMINT_STACK=stack.name).stdout
+    assert "START RequestId" in logged
 
 
-def test_tokens_can_be_wrong_on_purpose(asked: dict[str, Any]) -> None:
-    expired = token("asked", "--user", "ada", "--expires-in", "-5")
-    foreign = token("asked", "--user", "ada", "--audience", "another-app")
+def uses_the_real_provider_and_gives_it_no_webhook(stack: RunningStack) -> None:
+    """Because of the real key."""
+    assert stack.description["providers"]["fal"]["url"] is None
+    assert "fal" not in stack.description["pids"]
+    submit = stack.boto3("lambda").get_function_configuration(
+        FunctionName=stack.functions["SubmitFunction"]
+    )
+    variables = submit["Environment"]["Variables"]
+    assert variables["WEBHOOK_BASE_URL"] == ""
+    assert json.loads(variables["PROVIDER_OVERRIDES"])["fal"] == {}
+    secret = stack.boto3("secretsmanager").get_secret_value(
+        SecretId=stack.description["provider_keys_arn"]
+    )
+    assert json.loads(secret["SecretString"])["FAL_KEY"] == "real-id:real-secret"
+
+
+def test_tokens_can_be_wrong_on_purpose(asked: RunningStack, user: str) -> None:
+    expired = token(asked, "--user", user, "--expires-in", "-5")
+    foreign = token(asked, "--user", user, "--audience", "another-app")
     assert balance(asked, expired).status_code == 401
     assert balance(asked, foreign).status_code == 401
 
 
-def test_everything_listens_on_loopback_only(asked: dict[str, Any]) -> None:
-    assert balance(asked, token("asked", "--user", "ada")).status_code == 200
-    for pid in [*asked["pids"].values(), *workers(asked)]:
+def test_everything_listens_on_loopback_only(asked: RunningStack, user: str) -> None:
+    assert balance(asked, asked.token(user)).status_code == 200
+    for pid in processes(asked):
         assert set(listening_addresses(pid)) <= {"0100007F"}  # 127.0.0.1
 
 
 def listening_addresses(pid: int) -> list[str]:
-    """The local addresses, in hexadecimal, that a process listens on."""
-    inodes = {
-        os.readlink(link).removeprefix("socket:[").rstrip("]")
-        for link in Path(f"/proc/{pid}/fd").iterdir()
-        if link.is_symlink() and os.readlink(link).startswith("socket:")
-    }
-    lines = [
-        line.split()
-        for table in ("tcp", "tcp6")
-        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]
-    ]
+    """The local addresses, in hexadecimal, that a process listens on; none if it has ended."""
+    inodes = set()
+    lines: list[list[str]] = []
+    with suppress(FileNotFoundError):
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(FileNotFoundError):  # closed meanwhile
+                inodes.add(os.readlink(link).removeprefix("socket:[").rstrip("]"))
+        for table in ("tcp", "tcp6"):
+            text = Path(f"/proc/{pid}/net/{table}").read_text()
+            lines += [line.split() for line in text.splitlines()[1:]]
     return [line[1].partition(":")[0] for line in lines if line[3] == "0A" and line[9] in inodes]
 
 
@@ -161,23 +181,12 @@ def local(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]
     )
 
 
-def test_commands_find_a_stack_by_its_variable_and_print_what_scripts_need(
-    asked: dict[str, Any],
-) -> None:
-    assert local("url", CLIPMINT_STACK="asked").stdout == asked["api_url"] + "\n"
-    printed = local("env", CLIPMINT_STACK="asked").stdout.splitlines()
-    assert f"export AWS_ENDPOINT_URL={asked['aws_endpoint']}" in printed
-    balance(asked, token("asked", "--user", "ada"))
-    logged = local("logs", "status", CLIPMINT_STACK="asked").stdout
-    assert "START RequestId" in logged
-
-
 def test_a_token_is_printed_with_its_lifetime_which_can_be_longer(
-    asked: dict[str, Any],
+    asked: RunningStack, user: str
 ) -> None:
-    for_an_hour = local("token", "--user", "ada", "--stack", "asked")
+    for_an_hour = local("token", "--user", user, "--stack", asked.name)
     assert "valid for 1 h, until" in for_an_hour.stderr
-    for_a_day = local("token", "--user", "ada", "--hours", "24", "--stack", "asked")
+    for_a_day = local("token", "--user", user, "--hours", "24", "--stack", asked.name)
     assert "valid for 24 h, until" in for_a_day.stderr
     claims = jwt.decode(for_a_day.stdout.strip(), options={"verify_signature": False})
     assert claims["exp"] - claims["iat"] == 24 * 3600
@@ -198,28 +207,18 @@ def test_a_token_without_a_stack_explains_how_to_start_one() -> None:
     assert "make up" in done.stderr
 
 
-def test_a_real_key_uses_the_real_provider_and_gives_it_no_webhook() -> None:
-    with Stack(keys={"FAL_KEY": "real-id:real-secret"}) as stack:
-        assert stack.providers["fal"].url is None
-        assert "fal" not in stack.pids
-        name = stack.functions["SubmitFunction"]
-        submit = stack.boto3("lambda").get_function_configuration(FunctionName=name)
-        variables = submit["Environment"]["Variables"]
-        assert variables["WEBHOOK_BASE_URL"] == ""
-        assert json.loads(variables["PROVIDER_OVERRIDES"]) == {"fal": {}}
-        secret = stack.boto3("secretsmanager").get_secret_value(
-            SecretId=stack.description["provider_keys_arn"]
-        )
-        assert json.loads(secret["SecretString"])["FAL_KEY"] == "real-id:real-secret"
+def test_a_stack_started_elsewhere_can_be_found_and_asked(asked: RunningStack, user: str) -> None:
+    found = running_stack(asked.name)
+    assert found.description == asked.description
+    assert balance(asked, found.token(user)).status_code == 200
 
+    def answered() -> Invocation | None:
+        runs = found.invocations(function="StatusFunction", about=user)
+        return runs[-1] if runs and runs[-1].ended else None
 
-def test_a_stack_started_elsewhere_can_be_found_and_asked(asked: dict[str, Any]) -> None:
-    found = running_stack("asked")
-    assert found.description == asked
-    assert balance(asked, found.token("ada")).status_code == 200
-    assert found.invocations(function="StatusFunction")[-1].ended
+    wait_for(answered, 120)
     assert set(found.simulators) == {"fal", "runway", "runware"}
-    assert found.fal.submissions() == []
+    assert isinstance(found.fal.submissions(), list)
     found.close()
 
 

@@ -17,7 +17,8 @@ from contextlib import contextmanager
 import httpx
 
 from local.deploy import ROOT
-from local.running import running_stack
+from local.running import running_stack, wait_for
+from tests.support.processes import is_alive
 
 PATIENCE_SECONDS = 180
 NAME = "in-a-terminal"
@@ -98,8 +99,11 @@ def test_people_see_a_table_and_then_each_request_and_job() -> None:
         seen = [line.removeprefix(job) for line in lines if line.startswith(job)]
         assert len(seen) == len(set(seen)) >= 2
         assert "fal makes the video" in seen or "the video is being stored" in seen
+        left = [*stack.description["pids"].values(), *stack.workers()]
         terminal.process.send_signal(signal.SIGINT)
         assert terminal.process.wait(PATIENCE_SECONDS) == 0
+        wait_for(lambda: not any(is_alive(pid) for pid in left), PATIENCE_SECONDS)
+        assert not stack.state_dir.exists()
         stack.close()
 
 
