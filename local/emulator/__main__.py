@@ -8,6 +8,7 @@ as well. Its log goes to standard error.
 
 import asyncio
 import contextlib
+import gc
 import os
 import shutil
 import signal
@@ -63,6 +64,8 @@ def end_with_input() -> None:
 
 
 async def serve(settings: Settings, *, stock: bool) -> None:
+    # While modules are imported, hardly anything becomes garbage.
+    gc.disable()
     # Not before the environment is set: ministack reads it when it is imported.
     from hypercorn.asyncio import serve as serve_asgi  # type: ignore[import-not-found]
     from hypercorn.config import Config  # type: ignore[import-not-found]
@@ -104,6 +107,9 @@ async def serve(settings: Settings, *, stock: bool) -> None:
             transforms,
         ):
             area.apply(settings)
+    # What is loaded by now stays, so the collector need not look at it.
+    gc.freeze()
+    gc.enable()
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
