@@ -269,21 +269,27 @@ class TestCreating:
 
 class TestATask:
     def test_is_pending_then_running_with_progress_then_succeeded(
-        self, client: runwayml.RunwayML
+        self, client: runwayml.RunwayML, runway: Simulator
     ) -> None:
-        task = clip(client)
-        seen = [client.tasks.retrieve(task.id)]
-        while seen[-1].status not in ENDED:
-            time.sleep(0.02)
-            seen.append(client.tasks.retrieve(task.id))
-        statuses = list(dict.fromkeys(one.status for one in seen))
+        statuses = list[str]()
+        seconds = 0.2
+        # A busy machine can miss a short status.
+        while len(statuses) < 3 and seconds < PATIENCE_SECONDS:
+            runway.change(pending_seconds=seconds, generation_seconds=seconds)
+            task = clip(client)
+            seen = [client.tasks.retrieve(task.id)]
+            while seen[-1].status not in ENDED:
+                time.sleep(seconds / 10)
+                seen.append(client.tasks.retrieve(task.id))
+            statuses = list(dict.fromkeys(one.status for one in seen))
+            seconds *= 3
         assert statuses == ["PENDING", "RUNNING", "SUCCEEDED"]
         progress = [one.progress for one in seen if one.status == "RUNNING"]
         assert progress == sorted(progress)
         assert all(isinstance(p, float | int) and 0 <= p < 1 for p in progress)
         assert all(one.estimated_cost.credits == 24 for one in seen[:-1])  # type: ignore[union-attr]
         age = time.time() - seen[0].created_at.timestamp()
-        assert 0 <= age < 20
+        assert 0 <= age < 1_800
 
     def test_beyond_the_concurrency_of_its_model_is_throttled_until_there_is_room(
         self, client: runwayml.RunwayML, runway: Simulator
