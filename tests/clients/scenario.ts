@@ -1,9 +1,9 @@
-// What an app does, with a client that openapi-typescript generated into schema.d.ts: credits, an
+// What an app does, with a client that openapi-typescript generated into schema.ts: credits, an
 // estimate, an order, polls until the video is there, the download, the journal, and a replay.
 // Arguments: one JSON object. Output: one JSON object with what was seen.
 import { writeFileSync } from "node:fs";
 import createClient from "openapi-fetch";
-import type { components, paths } from "./schema.d.ts";
+import type { components, paths } from "./schema.ts";
 
 type Given = {
   api: string;

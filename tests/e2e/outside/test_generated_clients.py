@@ -65,7 +65,7 @@ def in_typescript(folder: Path, given: str) -> str:
     for name in ("scenario.ts", "tsconfig.json", "package.json"):
         shutil.copy(CLIENTS / name, folder)
     (folder / "node_modules").symlink_to(MODULES)
-    node("openapi-typescript", DOCUMENT, "-o", "schema.d.ts", cwd=folder)
+    node("openapi-typescript", DOCUMENT, "-o", "schema.ts", cwd=folder)
     node("tsc", "--project", folder, cwd=folder)
     return node("scenario.ts", given, cwd=folder)
 
