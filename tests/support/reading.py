@@ -13,6 +13,8 @@ from typing import Any
 
 import yaml
 
+from local.emulator.kept import Kept
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 TEMPLATE = ROOT / "template.yaml"
 DEFINITION = ROOT / "statemachine" / "generation.asl.yaml"
@@ -189,9 +191,16 @@ RESOLVED = frozenset({"CorsOrigins"})
 that its result does not depend on any other."""
 
 
+_KEPT = Kept(ROOT / "build" / "translated")
+"""The transform takes a second, and each test process needs some."""
+
+
 @functools.cache
 def _translated(text: str, changed: tuple[tuple[str, str], ...]) -> dict[str, Any]:
-    [template] = translations(text, dict(changed))
+    # The lock file has the translator's version.
+    inputs = [TRANSFORM, (ROOT / "uv.lock").read_text(encoding="utf-8"), text, changed]
+    [template] = _KEPT.get(inputs, lambda: translations(text, dict(changed)))
+    assert isinstance(template, dict)
     return template
 
 
