@@ -90,7 +90,12 @@ KINDS = {
         Kind(
             "fal",
             fal,
-            {"queue_seconds": 0.1, "generation_seconds": 0.1, "time_factor": 0.01},
+            {
+                "queue_seconds": 0.1,
+                "generation_seconds": 0.1,
+                "time_factor": 0.01,
+                "frames_per_second": 2,
+            },
             {"endpoint": "fal-ai/veo3.1/fast", **SIZED},
             {"queue_seconds": 60},
             {"locked": True},
@@ -98,7 +103,12 @@ KINDS = {
         Kind(
             "runway",
             runway,
-            {"pending_seconds": 0.1, "generation_seconds": 0.1, "concurrency": 3},
+            {
+                "pending_seconds": 0.1,
+                "generation_seconds": 0.1,
+                "concurrency": 3,
+                "frames_per_second": 2,
+            },
             {"endpoint": "gen4.5", "aspect_ratio": "1280:720", "duration_seconds": 2},
             {"pending_seconds": 60},
             {"credits": 0},
@@ -106,7 +116,12 @@ KINDS = {
         Kind(
             "runware",
             runware,
-            {"generation_seconds": 0.1, "image_seconds": 0.1, "time_factor": 0.01},
+            {
+                "generation_seconds": 0.1,
+                "image_seconds": 0.1,
+                "time_factor": 0.01,
+                "frames_per_second": 2,
+            },
             {"endpoint": "google:veo@3.1-lite", **SIZED},
             {},
             {"out_of_credits": True},

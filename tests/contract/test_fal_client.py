@@ -33,7 +33,12 @@ from tests.support.inbox import Call, Inbox
 
 TEXT = "fal-ai/veo3.1"
 IMAGE = "fal-ai/veo3.1/image-to-video"
-FAST = {"queue_seconds": 0.15, "generation_seconds": 0.3, "time_factor": 0.01}
+FAST = {
+    "queue_seconds": 0.15,
+    "generation_seconds": 0.3,
+    "time_factor": 0.01,
+    "frames_per_second": 2,
+}
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,12 @@ from tests.support.plain_http import PLAIN
 
 TEXT = "/fal-ai/veo3.1"
 FOX = {"prompt": "a fox", "duration": "4s"}
-FAST = {"queue_seconds": 0.0, "generation_seconds": 0.1, "time_factor": 0.01}
+FAST = {
+    "queue_seconds": 0.0,
+    "generation_seconds": 0.1,
+    "time_factor": 0.01,
+    "frames_per_second": 2,
+}
 
 
 @pytest.fixture(scope="module")
@@ -411,7 +416,7 @@ class TestAFile:
         answer = httpx.get(url)
         assert len(answer.content) == int(answer.headers["content-length"]) == 20_000_000
         with av.open(io.BytesIO(answer.content), "r") as clip:
-            assert len(list(clip.decode(video=0))) == 48
+            assert len(list(clip.decode(video=0))) == 4 * FAST["frames_per_second"]
 
     def test_can_expire_until_the_result_is_fetched_again(
         self, fal: Simulator, http: httpx.Client

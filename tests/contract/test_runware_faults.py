@@ -26,7 +26,12 @@ from local.simulator.media import MEDIA_FAULTS
 from tests.support.inbox import PATIENCE_SECONDS, Inbox
 from tests.support.plain_http import PLAIN
 
-FAST = {"generation_seconds": 0.1, "image_seconds": 0.05, "time_factor": 0.01}
+FAST = {
+    "generation_seconds": 0.1,
+    "image_seconds": 0.05,
+    "time_factor": 0.01,
+    "frames_per_second": 2,
+}
 A, B = "https://example.com/a.png", "https://example.com/b.png"
 
 
@@ -347,7 +352,7 @@ class TestAVideoTask:
         with av.open(io.BytesIO(answer.content), "r") as found:
             assert {stream.codec_context.name for stream in found.streams} == {"h264", "aac"}
             assert (found.duration or 0) / av.time_base == pytest.approx(4, abs=0.1)
-            assert len(list(found.decode(video=0))) == 48
+            assert len(list(found.decode(video=0))) == 4 * FAST["frames_per_second"]
 
     def test_is_silent_unless_it_asks_for_sound(self, http: httpx.Client) -> None:
         task = submit(http, clip())

@@ -24,7 +24,12 @@ from local.simulator.client import Simulator, start
 
 ROOT = Path(__file__).parents[2]
 DRIVER = Path(__file__).parent / "drivers" / "runware_sdk_calls.py"
-FAST = {"generation_seconds": 0.2, "image_seconds": 0.1, "time_factor": 0.01}
+FAST = {
+    "generation_seconds": 0.2,
+    "image_seconds": 0.1,
+    "time_factor": 0.01,
+    "frames_per_second": 2,
+}
 PYTHON = ROOT / ".envs" / "runware" / "bin" / "python"
 
 

@@ -32,7 +32,7 @@ from local.runway.models import ENDPOINTS
 from local.simulator.client import Simulator, start
 from tests.support.inbox import PATIENCE_SECONDS
 
-FAST = {"pending_seconds": 0.15, "generation_seconds": 0.4}
+FAST = {"pending_seconds": 0.15, "generation_seconds": 0.4, "frames_per_second": 2}
 IMAGE_URL = "https://example.com/a.png"
 ENDED = {"SUCCEEDED", "FAILED", "CANCELLED"}
 
