@@ -49,12 +49,17 @@ def test_a_poll_that_gets_no_answer_is_repeated(stack: RunningStack, ada: Custom
 def test_a_late_webhook_changes_nothing_about_a_finished_job(
     stack: RunningStack, ada: Customer
 ) -> None:
-    stack.fal.arm("webhook_late", seconds=5, prompt_contains=ada.word)
-    job_id = ada.order()
-    assert ada.until_ended(job_id)["status"] == "completed"
-    until_execution_ended(stack, job_id)
-    before = job_item(stack, job_id)
-    assert deliveries(stack, job_id) == [], "the poll was quicker"
+    for seconds in (5, 20, 80):
+        stack.fal.arm("webhook_late", seconds=seconds, prompt_contains=ada.word)
+        job_id = ada.order()
+        assert ada.until_ended(job_id)["status"] == "completed"
+        until_execution_ended(stack, job_id)
+        before = job_item(stack, job_id)
+        # On a busy machine the webhook can be sooner than the poll.
+        if not deliveries(stack, job_id):
+            break
+    else:
+        pytest.fail("the webhook was always sooner than the poll")
     with counted(stack, "WebhooksFunction", "WebhookDuplicate", about=job_id, provider="fal"):
         until(stack, job_id, lambda: deliveries(stack, job_id))
     assert job_item(stack, job_id) == before
