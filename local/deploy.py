@@ -98,9 +98,8 @@ class Packager:
             elif resource["Type"] == "AWS::Serverless::LayerVersion":
                 properties["ContentUri"] = self._upload(archive_of_layer(self._layers[name]), "zip")
             elif resource["Type"] == "AWS::Serverless::StateMachine":
-                definition = yaml.safe_load(
-                    (self._folder / properties["DefinitionUri"]).read_text()
-                )
+                written = (self._folder / properties["DefinitionUri"]).read_text(encoding="utf-8")
+                definition = yaml.load(written, yaml.CSafeLoader)
                 properties["DefinitionUri"] = self._upload(json.dumps(definition).encode(), "json")
         return self._template
 
