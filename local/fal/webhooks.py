@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from local.fal.settings import FalSettings
 from local.fal.tasks import FalRequest
+from local.simulator.authorities import authorities
 from local.simulator.control import SettingsHolder
 from local.simulator.faults import Fault
 
@@ -89,7 +90,9 @@ class Deliverer:
         self._settings = settings
         self._signer = signer
         # No proxies and no .netrc: a webhook goes directly to its URL.
-        self._client = httpx.AsyncClient(transport=network, follow_redirects=False, trust_env=False)
+        self._client = httpx.AsyncClient(
+            transport=network, verify=authorities(), follow_redirects=False, trust_env=False
+        )
 
     async def close(self) -> None:
         await self._client.aclose()

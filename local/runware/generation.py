@@ -20,6 +20,7 @@ from local.runware.errors import TaskError, invalid
 from local.runware.settings import RunwareSettings
 from local.runware.tasks import Result, RunwareTask
 from local.runware.validation import TaskSpec
+from local.simulator.authorities import authorities
 from local.simulator.control import SettingsHolder
 from local.simulator.image import CONTENT_TYPES as IMAGE_TYPES
 from local.simulator.image import ImageFormat, ImageSpec, Reference, render_image
@@ -46,7 +47,9 @@ class Generator:
         self._media = media
         self._renderer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="renderer")
         # No proxies and no .netrc: an upload goes directly to its URL.
-        self._client = httpx.AsyncClient(transport=network, follow_redirects=False, trust_env=False)
+        self._client = httpx.AsyncClient(
+            transport=network, verify=authorities(), follow_redirects=False, trust_env=False
+        )
         self._expiries: set[asyncio.TimerHandle] = set()
 
     def forget(self) -> None:

@@ -18,6 +18,7 @@ import httpx
 from local.runware.responses import Item, ResponseWriter
 from local.runware.settings import RunwareSettings
 from local.runware.tasks import RunwareTask
+from local.simulator.authorities import authorities
 from local.simulator.control import SettingsHolder
 from local.simulator.faults import Fault
 
@@ -36,7 +37,9 @@ class Deliverer:
         self._settings = settings
         self._writer = writer
         # No proxies and no .netrc: a webhook goes directly to its URL.
-        self._client = httpx.AsyncClient(transport=network, follow_redirects=False, trust_env=False)
+        self._client = httpx.AsyncClient(
+            transport=network, verify=authorities(), follow_redirects=False, trust_env=False
+        )
 
     async def close(self) -> None:
         await self._client.aclose()

@@ -16,6 +16,8 @@ from urllib.parse import unquote_to_bytes
 import httpx
 from PIL import Image, UnidentifiedImageError
 
+from local.simulator.authorities import authorities
+
 Problem = Literal["unreachable", "too_large", "no_image"]
 
 
@@ -78,7 +80,10 @@ def _from_data_uri(uri: str) -> bytes:
 async def _download(url: str, *, through_proxies: bool, redirects: bool) -> bytes:
     try:
         async with httpx.AsyncClient(
-            follow_redirects=redirects, timeout=10, trust_env=through_proxies
+            verify=authorities(trust_env=through_proxies),
+            follow_redirects=redirects,
+            timeout=10,
+            trust_env=through_proxies,
         ) as client:
             answer = await client.get(url)
             answer.raise_for_status()
