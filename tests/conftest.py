@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.support import aws_cli, botocore_data, garbage
+from tests.support import aws_cli, botocore_data, certificate_store, garbage
 from tests.support.shared_stack import SharedStack, attach
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def pytest_configure(config: pytest.Config) -> None:
     patch = pytest.MonkeyPatch()
     config.add_cleanup(patch.undo)
     botocore_data.read_once(patch)
+    certificate_store.load_once(patch)
     if not hasattr(config, "workerinput"):
         config.stash[_OWNED] = SharedStack()
 
