@@ -2,3 +2,9 @@
 
 `python -m local up` starts the stack; in a test, use `local.stack.Stack`.
 """
+
+import sys
+
+# httpx tries to import its command line, with rich, half of the time that its import takes. This
+# lets it fail, as where rich is not installed.
+sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]

@@ -13,6 +13,7 @@ import time
 import httpx
 import pytest
 
+from local.deploy import ROOT
 from local.simulator.client import start
 
 ORPHANING = """
@@ -84,3 +85,12 @@ def test_it_stops_at_once_even_with_requests_it_must_never_answer() -> None:
         begun = time.monotonic()
     caller.close()
     assert time.monotonic() - begun < 5
+
+
+def test_it_does_not_load_the_command_line_of_httpx() -> None:
+    program = "import sys, local, httpx; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert "httpx" in loaded
+    assert not {"rich", "click", "pygments"} & set(loaded)
