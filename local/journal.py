@@ -34,7 +34,7 @@ class Call:
 class Invocation:
     """One run of a function. If `ended` is False, it still runs, or its worker was killed.
 
-    `pid` is the process id of its worker.
+    `pid` is the process id of its worker, `number` grows from one to the next that begins.
     """
 
     function: str
@@ -50,6 +50,7 @@ class Invocation:
     peak_megabytes: float | None = None
     result: Any = None
     error: dict[str, Any] | None = None
+    number: int = 0
 
     def mentions(self, text: str) -> bool:
         """Whether its event or its result contains `text`, such as a job id."""
@@ -73,25 +74,48 @@ class Journal:
         self._lock = threading.Lock()
         self._offset = 0
         self._invocations: dict[str, Invocation] = {}
+        # Each invocation when it has begun, and again when it has ended.
+        self._changes: list[Invocation] = []
+        # What mentions a text, and how many changes were searched for it.
+        self._mentions: dict[str, tuple[list[Invocation], int]] = {}
 
     def read(self) -> list[Invocation]:
         """All invocations in the order they began; an empty list before the first."""
         with self._lock:
-            if self._path.exists():
-                with self._path.open("rb") as file:
-                    file.seek(self._offset)
-                    added = file.read()
-                # The next call reads a line that is still being written.
-                complete = added[: added.rfind(b"\n") + 1]
-                self._offset += len(complete)
-                for text in complete.splitlines():
-                    self._add(json.loads(text))
+            self._read_on()
             return list(self._invocations.values())
+
+    def about(self, text: str) -> list[Invocation]:
+        """The invocations that mention a text, in the order they began.
+
+        A second call with the same text searches only what was added since the first.
+        """
+        with self._lock:
+            self._read_on()
+            found, searched = self._mentions.get(text, ([], 0))
+            added = [one for one in self._changes[searched:] if one.mentions(text)]
+            by_id = {one.request_id: one for one in [*found, *added]}
+            found = sorted(by_id.values(), key=lambda one: one.number)
+            self._mentions[text] = found, len(self._changes)
+            return list(found)
+
+    def _read_on(self) -> None:
+        if self._path.exists():
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                added = file.read()
+            # The next call reads a line that is still being written.
+            complete = added[: added.rfind(b"\n") + 1]
+            self._offset += len(complete)
+            for text in complete.splitlines():
+                self._add(json.loads(text))
 
     def _add(self, line: dict[str, Any]) -> None:
         kind, function, request_id = line.pop("kind"), line.pop("function"), line["request_id"]
         if kind == "begin":
-            self._invocations[request_id] = Invocation(function, **line)
+            begun = Invocation(function, **line, number=len(self._changes))
+            self._invocations[request_id] = begun
+            self._changes.append(begun)
         elif kind == "call" and request_id in self._invocations:
             del line["request_id"]
             self._invocations[request_id].calls.append(Call(**line))
@@ -101,3 +125,4 @@ class Journal:
             ended.cpu_milliseconds = line["cpu_milliseconds"]
             ended.peak_megabytes = line["peak_megabytes"]
             ended.result, ended.error = line["result"], line["error"]
+            self._changes.append(ended)

@@ -201,15 +201,10 @@ class RunningStack:
     ) -> list[Invocation]:
         """Function runs in the order they began, of one function, or that mention a text."""
         named = {function_name(arn): logical for logical, arn in self.functions.items()}
-        found = self._journal.read()
+        found = self._journal.read() if about is None else self._journal.about(about)
         for invocation in found:
             invocation.function = named.get(invocation.function, invocation.function)
-        return [
-            invocation
-            for invocation in found
-            if (function is None or invocation.function == function)
-            and (about is None or invocation.mentions(about))
-        ]
+        return [one for one in found if function is None or one.function == function]
 
     def crash(
         self,

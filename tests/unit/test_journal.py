@@ -47,3 +47,32 @@ def test_threads_that_read_at_once_find_each_invocation_once(tmp_path: Path) -> 
             expected = [str(each) for each in range(number + 1)]
             for each in found:
                 assert [run.request_id for run in each.result()] == expected
+
+
+def begun(number: int, event: str) -> dict[str, Any]:
+    return {**json.loads(line(number)), "event": event}
+
+
+def ended(number: int, result: str) -> dict[str, Any]:
+    times = {"milliseconds": 1.0, "cpu_milliseconds": 1.0, "peak_megabytes": 1.0}
+    end = {"kind": "end", "function": "SweepFunction", "request_id": str(number), "at": 1.0}
+    return {**end, **times, "result": result, "error": None}
+
+
+def test_invocations_about_a_text_are_found_as_the_journal_grows(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    journal = Journal(path)
+    assert journal.about("fox") == []
+    for added, about_a_fox in (
+        ([begun(0, "a hen"), begun(1, "a fox")], ["1"]),
+        ([begun(2, "a fox")], ["1", "2"]),
+        # Known from its result, an earlier one comes first. One that mentions it twice comes once.
+        ([ended(0, "a fox"), ended(1, "a fox"), ended(2, "a hen")], ["0", "1", "2"]),
+        ([begun(3, "a hen"), ended(3, "a hen")], ["0", "1", "2"]),
+    ):
+        with path.open("a") as file:
+            file.writelines(json.dumps(each) + "\n" for each in added)
+        for _ in range(2):
+            assert [run.request_id for run in journal.about("fox")] == about_a_fox
+    assert [run.request_id for run in journal.about("a hen")] == ["0", "2", "3"]
+    assert [run.request_id for run in journal.read()] == ["0", "1", "2", "3"]
