@@ -27,6 +27,8 @@ from botocore.exceptions import ClientError
 ROOT = Path(__file__).parents[1]
 ARTIFACTS = "local-artifacts"
 POLL_SECONDS = 0.1
+# On a busy machine each poll makes the deployment slower.
+LONGEST_POLL_SECONDS = 0.5
 DEPLOY_PATIENCE_SECONDS = 180
 
 
@@ -204,6 +206,7 @@ def deploy(
     except ClientError as error:
         raise DeployFailedError(str(error)) from error
     deadline = time.monotonic() + DEPLOY_PATIENCE_SECONDS
+    pause = POLL_SECONDS
     while True:
         described = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
         status = described["StackStatus"]
@@ -211,7 +214,8 @@ def deploy(
             break
         if not status.endswith("_IN_PROGRESS") or time.monotonic() > deadline:
             raise DeployFailedError(f"{status}:\n{_failures(cloudformation, stack)}")
-        time.sleep(POLL_SECONDS)
+        time.sleep(pause)
+        pause = min(1.2 * pause, LONGEST_POLL_SECONDS)
     resources = cloudformation.describe_stack_resources(StackName=stack)["StackResources"]
     return Deployed(
         outputs={o["OutputKey"]: o["OutputValue"] for o in described.get("Outputs", [])},
