@@ -48,8 +48,9 @@ def pytest_collection() -> Generator[None, object, object]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that need the shared stack for themselves first, others that use it last, both in
     random order: then few processes wait for each other. Tests of the console run one after
-    another, because a browser and its stack are started for them, and stopped after them. Of the
-    others the slow ones come first, so that none of them begins when all else has ended.
+    another, because a browser and its stack are started for them, and stopped after them. So do
+    those of the emulator, because each process that runs some of them starts up to three emulators.
+    Of the others the slow ones come first, so that none of them begins when all else has ended.
     """
     items.sort(key=_place)
 
@@ -58,10 +59,10 @@ def _place(item: pytest.Item) -> tuple[int, bool]:
     fixtures = getattr(item, "fixturenames", ())
     if "browser" in fixtures:
         place = 1
-    elif "shared_stack" not in fixtures:
-        place = 2
+    elif "shared_stack" in fixtures:
+        place = 0 if item.get_closest_marker("alone") else 4
     else:
-        place = 0 if item.get_closest_marker("alone") else 3
+        place = 3 if item.path.parent.name == "emulator" else 2
     return place, item.get_closest_marker("slow") is None
 
 
