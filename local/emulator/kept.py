@@ -27,7 +27,10 @@ class Kept:
         file = self._folder / f"{digest}.json"
         try:
             return json.loads(file.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (
+            FileNotFoundError,
+            ValueError,
+        ):  # ValueError: the disk was full, or the machine ended
             made = make()
             self._write(file, json.dumps(made))
             return made

@@ -35,6 +35,15 @@ def test_a_failure_is_not_kept(tmp_path: Path) -> None:
     assert kept.get("key", lambda: "made") == "made"
 
 
+def test_a_file_that_cannot_be_read_is_made_again(tmp_path: Path) -> None:
+    kept = Kept(tmp_path)
+    kept.get("key", lambda: {"made": 1})
+    (file,) = tmp_path.iterdir()
+    file.write_text("", encoding="utf-8")
+    assert kept.get("key", lambda: {"made": 2}) == {"made": 2}
+    assert kept.get("key", never) == {"made": 2}
+
+
 def test_the_oldest_files_are_removed(tmp_path: Path) -> None:
     kept = Kept(tmp_path, most=3)
     for number in range(5):
