@@ -22,6 +22,7 @@ import pytest
 import yaml
 from aws_lambda_powertools.utilities.circuit_breaker import base as breaker
 from botocore.awsrequest import AWSResponse
+from botocore.session import get_session
 from moto import mock_aws
 from moto.backends import get_backend
 from moto.core.models import DEFAULT_ACCOUNT_ID
@@ -277,6 +278,8 @@ def functions_environment() -> Iterator[Clients]:
         **{variable: logical_id for logical_id, variable in TABLES.items()},
     }
     with _environment(environment) as patch, mock_aws(), quick_moto():
+        # Each model has a client. A session takes longer to make than a client, so they share one.
+        patch.setattr("pynamodb.connection.base.get_session", functools.cache(get_session))
         aws.forget()
         forget_answers()
         made = _made()
