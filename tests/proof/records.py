@@ -12,6 +12,7 @@ from typing import Any
 from boto3.dynamodb.types import TypeDeserializer
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.dynamodb.models import dynamodb_backends
+from moto.s3.models import s3_backends
 
 from tests.support import streams
 from tests.support.invariants import Snapshot
@@ -41,21 +42,20 @@ def versions(table: str, region: str, sk: str) -> list[dict[str, Any]]:
     ]
 
 
-def files(aws: Aws) -> dict[tuple[str, str], str]:
-    """SHA-256 in hex of every object, by bucket and key."""
-    found = {}
-    for bucket in aws.s3.list_buckets()["Buckets"]:
-        for item in aws.s3.list_objects_v2(Bucket=bucket["Name"]).get("Contents", []):
-            stored = aws.s3.get_object(Bucket=bucket["Name"], Key=item["Key"])
-            found[bucket["Name"], item["Key"]] = hashlib.sha256(stored["Body"].read()).hexdigest()
-    return found
+def files() -> dict[tuple[str, str], str]:
+    """SHA-256 in hex of every object, by bucket and key; read from moto's memory as `items` are."""
+    return {
+        (bucket.name, key): hashlib.sha256(stored.value).hexdigest()
+        for bucket in s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets.values()
+        for key, stored in bucket.keys.items()
+    }
 
 
 def snapshots(
     aws: Aws, users: Iterable[str], paid: Mapping[tuple[str, str], int]
 ) -> list[Snapshot]:
     """Every one of these users, now."""
-    ledger, jobs, objects = items(aws, "LEDGER_TABLE"), items(aws, "JOBS_TABLE"), files(aws)
+    ledger, jobs, objects = items(aws, "LEDGER_TABLE"), items(aws, "JOBS_TABLE"), files()
     projects = items(aws, "PROJECTS_TABLE")
     made = []
     for user in users:

@@ -357,7 +357,7 @@ class World:
     def _put_events(self, params: Mapping[str, Any]) -> dict[str, Any]:
         sources = {job["job_id"]: job.get("source_job_id", job["job_id"]) for job in self.jobs()}
         with self.boundary.outside():
-            files = records.files(self.aws)
+            files = records.files()
         self.outgoing.put(params["Entries"], files, sources)
         return {"FailedEntryCount": 0, "Entries": [{} for _ in params["Entries"]]}
 

@@ -17,6 +17,7 @@ from botocore.compat import HTTPHeaders
 from botocore.endpoint import Endpoint
 from botocore.parsers import create_parser
 from botocore.useragent import UserAgentString
+from moto.core.base_backend import BaseBackend
 from moto.core.exceptions import JsonRESTError
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.core.utils import method_names_from_class
@@ -33,6 +34,9 @@ def quick_moto() -> Iterator[None]:
         # moto inspects the class of a service's operations again at each call.
         names = functools.cache(method_names_from_class)
         patch.setattr("moto.core.responses.method_names_from_class", names)
+        # moto composes the addresses of a service again at each call.
+        urls: Any = BaseBackend.urls
+        patch.setattr(BaseBackend, "urls", property(functools.cache(urls.fget)))
         # botocore composes the same header again for each call.
         patch.setattr(UserAgentString, "to_string", lambda _: "botocore")
         _call_directly(patch)
