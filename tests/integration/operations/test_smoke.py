@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import signal
@@ -11,7 +12,9 @@ from typing import Any
 
 import pytest
 from botocore.stub import Stubber
+from joserfc.jwk import RSAKey
 from moto import mock_aws
+from moto.utilities.utils import load_resource
 
 from operations import sign_in, smoke
 from operations.installation import DeployedStack, NotConfigured, read_stack
@@ -63,8 +66,18 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in (sign_in.USER_TOKEN, sign_in.ADMIN_TOKEN, "AWS_PROFILE", "AWS_REGION"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    key = key_of_pools()
+    monkeypatch.setattr("moto.cognitoidp.models.jwk.RSAKey.import_key", lambda _: key)
     with mock_aws():
         yield
+
+
+@functools.cache
+def key_of_pools() -> RSAKey:
+    """The key with which moto signs tokens. It has no prime factors, and moto computes them again
+    for each pool.
+    """
+    return RSAKey.import_key(load_resource("cognitoidp/resources/jwks-private.json"))
 
 
 def run(installation: Installation, options: Options | None = None) -> tuple[str, list[str]]:
