@@ -1,7 +1,9 @@
 """Keeps the results of slow functions as files, for later runs of the emulator."""
 
+import contextlib
 import hashlib
 import json
+import os
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +13,9 @@ MOST_FILES = 20
 
 
 class Kept:
-    """Results in JSON, one file each. A folder keeps the newest `most`; processes may share it."""
+    """Results in JSON, one file each. A folder keeps the `most` that were used last; processes may
+    share it.
+    """
 
     def __init__(self, folder: Path, most: int = MOST_FILES) -> None:
         self._folder = folder
@@ -25,28 +29,36 @@ class Kept:
         # Not with sorted keys: the order of the result may depend on that of the inputs.
         digest = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
         file = self._folder / f"{digest}.json"
-        try:
-            return json.loads(file.read_text(encoding="utf-8"))
-        except (
-            FileNotFoundError,
-            ValueError,
-        ):  # ValueError: the disk was full, or the machine ended
-            made = make()
+        with contextlib.suppress(OSError, ValueError):  # ValueError: the machine stopped meanwhile
+            found = json.loads(file.read_text(encoding="utf-8"))
+            self._is_used(file)
+            return found
+        made = make()
+        # Where nothing can be written, each run makes it again.
+        with contextlib.suppress(OSError):
             self._write(file, json.dumps(made))
-            return made
+        return made
+
+    def _is_used(self, file: Path) -> None:
+        """The files that were used last are kept. Does nothing if the file cannot be changed."""
+        with contextlib.suppress(OSError):
+            os.utime(file)
 
     def _write(self, file: Path, text: str) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         # Renamed, because other processes look for it by its name.
         draft = file.with_suffix(f".{uuid.uuid4().hex}")
-        draft.write_text(text, encoding="utf-8")
-        draft.rename(file)
-        oldest_first = sorted(self._folder.glob("*.json"), key=_written)
+        try:
+            draft.write_text(text, encoding="utf-8")
+            draft.rename(file)
+        finally:
+            draft.unlink(missing_ok=True)
+        oldest_first = sorted(self._folder.glob("*.json"), key=_used)
         for old in oldest_first[: -self._most]:
             old.unlink(missing_ok=True)
 
 
-def _written(file: Path) -> float:
+def _used(file: Path) -> float:
     try:
         return file.stat().st_mtime
     except FileNotFoundError:  # another process has just removed it

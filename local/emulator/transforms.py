@@ -22,6 +22,14 @@ from local.emulator.upstream import corrects
 # ruff: noqa: SLF001
 
 
+class RefusedError(Exception):
+    """The transform refused a template. Upstream returns it as an object that has the reason."""
+
+    def __init__(self, template: dict[str, Any]) -> None:
+        super().__init__("the transform refused the template")
+        self.template = template
+
+
 def has_only_sam(template: dict[str, Any]) -> bool:
     """Whether SAM is the template's only macro. Others depend on parameters, or on other files."""
     declared: list[str] = engine.declared_transforms(template)
@@ -37,11 +45,20 @@ def apply(settings: Settings) -> None:
     def transform(
         original: Callable[..., dict[str, Any]], template: dict[str, Any], *parameters: Any
     ) -> dict[str, Any]:
+        def expanded() -> dict[str, Any]:
+            made = original(template, *parameters)
+            if isinstance(made, engine._TransformFailed):
+                raise RefusedError(made)
+            return made
+
         if not has_only_sam(template):
             return original(template, *parameters)
         inputs = [version("aws-sam-translator"), get_region(), template]
-        expanded: dict[str, Any] = kept.get(inputs, lambda: original(template, *parameters))
-        return expanded
+        try:
+            found: dict[str, Any] = kept.get(inputs, expanded)
+        except RefusedError as refused:
+            return refused.template
+        return found
 
     for module in (handlers, changesets):
         corrects(module, "_apply_transforms", digest="d3f0e05e08db")(transform)

@@ -39,7 +39,8 @@ def loaded() -> Iterator[Path]:
             [PYTHON, "-I", SUPPORT / "aws_cli_server.py", str(listener.fileno())],
             stdin=subprocess.PIPE,
             pass_fds=[listener.fileno()],
-            env={"HOME": str(folder), "LANG": "C.UTF-8"},
+            # Loading must not ask a cloud's metadata service for credentials; a command may.
+            env={"HOME": str(folder), "LANG": "C.UTF-8", "AWS_EC2_METADATA_DISABLED": "true"},
             start_new_session=True,
         )
     try:

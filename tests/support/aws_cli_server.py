@@ -50,7 +50,7 @@ def program_of(listener: socket.socket) -> list[str]:
     while True:
         readable, _, _ = select.select([listener, sys.stdin], [], [])
         if sys.stdin in readable:
-            shutil.rmtree(os.path.dirname(listener.getsockname()))
+            shutil.rmtree(os.path.dirname(listener.getsockname()), ignore_errors=True)
             os.killpg(0, signal.SIGKILL)
         connection, _ = listener.accept()
         if os.fork() == 0:

@@ -191,6 +191,9 @@ RESOLVED = frozenset({"CorsOrigins"})
 that its result does not depend on any other."""
 
 
+REGION = "eu-west-1"
+"""The region that the transform works in."""
+
 _KEPT = Kept(ROOT / "build" / "translated")
 """The transform takes a second, and each test process needs some."""
 
@@ -198,7 +201,8 @@ _KEPT = Kept(ROOT / "build" / "translated")
 @functools.cache
 def _translated(text: str, changed: tuple[tuple[str, str], ...]) -> dict[str, Any]:
     # The lock file has the translator's version.
-    inputs = [TRANSFORM, (ROOT / "uv.lock").read_text(encoding="utf-8"), text, changed]
+    lock = (ROOT / "uv.lock").read_text(encoding="utf-8")
+    inputs = [TRANSFORM, lock, REGION, _parsed(text), _values(text, dict(changed))]
     [template] = _KEPT.get(inputs, lambda: translations(text, dict(changed)))
     assert isinstance(template, dict)
     return template
@@ -217,7 +221,7 @@ def translations(text: str, *changed: Mapping[str, str]) -> list[dict[str, Any]]
         capture_output=True,
         text=True,
         check=True,
-        env={**os.environ, "AWS_DEFAULT_REGION": "eu-west-1"},
+        env={**os.environ, "AWS_DEFAULT_REGION": REGION},
     )
     templates = json.loads(answer.stdout)
     assert isinstance(templates, list)

@@ -44,12 +44,35 @@ def test_a_file_that_cannot_be_read_is_made_again(tmp_path: Path) -> None:
     assert kept.get("key", never) == {"made": 2}
 
 
-def test_the_oldest_files_are_removed(tmp_path: Path) -> None:
+def test_where_nothing_can_be_written_a_result_is_made_each_time(tmp_path: Path) -> None:
+    (tmp_path / "a file").touch()
+    kept = Kept(tmp_path / "a file" / "no folder")
+    assert [kept.get("key", lambda: "made") for _ in range(2)] == ["made", "made"]
+
+
+def a_minute_later(folder: Path) -> None:
+    """Let all files have been used a minute earlier."""
+    for file in folder.iterdir():
+        os.utime(file, (0, file.stat().st_mtime - 60))
+
+
+def test_a_file_that_is_used_is_not_removed(tmp_path: Path) -> None:
+    kept = Kept(tmp_path, most=2)
+    for number in range(2):
+        kept.get(number, f"first {number}".strip)
+        a_minute_later(tmp_path)
+    kept.get(0, never)
+    a_minute_later(tmp_path)
+    kept.get(2, lambda: "another")
+    assert kept.get(0, never) == "first 0"
+    assert kept.get(1, lambda: "again") == "again"
+
+
+def test_the_files_that_were_used_least_recently_are_removed(tmp_path: Path) -> None:
     kept = Kept(tmp_path, most=3)
     for number in range(5):
         kept.get(number, f"first {number}".strip)
-        for file in tmp_path.iterdir():  # as if each was written a minute after the one before
-            os.utime(file, (0, file.stat().st_mtime - 60))
+        a_minute_later(tmp_path)
     assert len(list(tmp_path.iterdir())) == 3
     assert [kept.get(number, lambda: "again") for number in (2, 3, 4)] == [
         f"first {number}" for number in (2, 3, 4)

@@ -132,6 +132,32 @@ CALLS: list[tuple[str, dict[str, Any]]] = [
         "transact_write_items",
         {"TransactItems": [written("3"), written("1", "attribute_not_exists(sk)"), written("9")]},
     ),
+    *(
+        (
+            "transact_write_items",
+            {"TransactItems": [written(sk)], "ClientRequestToken": "the same token each time"},
+        )
+        for sk in ("1", "1", "4")
+    ),
+    (
+        "transact_write_items",
+        {
+            "TransactItems": [
+                {"Delete": {**TABLE, "Key": key("2")}},
+                {
+                    "ConditionCheck": {
+                        **TABLE,
+                        "Key": key("9"),
+                        "ConditionExpression": "attribute_not_exists(sk)",
+                    }
+                },
+            ]
+        },
+    ),
+    (
+        "batch_write_item",
+        {"RequestItems": {"things": [{"DeleteRequest": {"Key": key("2")}}]}},
+    ),
     (
         "transact_get_items",
         {"TransactItems": [{"Get": {**TABLE, "Key": key(sk)}} for sk in ("1", "3", "9")]},

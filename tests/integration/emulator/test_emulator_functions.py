@@ -4,6 +4,9 @@ import json
 import os
 import sys
 
+import pytest
+from botocore.exceptions import ClientError
+
 from local.stack import STACK_NAME, TRANSFORMED, Stack, wait_for
 from tests.integration.emulator.small_app import act, request
 
@@ -91,6 +94,18 @@ def test_the_deployed_template_is_kept_for_the_next_start(stack: Stack) -> None:
     assert deployed in kept
     # It is not the template as it was sent, but what SAM makes of it.
     assert deployed["Resources"]["Act"]["Type"] == "AWS::Lambda::Function"
+
+
+def test_a_template_that_the_transform_refuses_is_refused_each_time(stack: Stack) -> None:
+    topic = {"DisplayName": {"Fn::ToJsonString": {"needs": "another macro"}}}
+    template = {
+        "Transform": "AWS::Serverless-2016-10-31",
+        "Resources": {"Topic": {"Type": "AWS::SNS::Topic", "Properties": topic}},
+    }
+    cloudformation = stack.boto3("cloudformation")
+    for _ in range(2):
+        with pytest.raises(ClientError, match="AWS::LanguageExtensions"):
+            cloudformation.create_stack(StackName="refused", TemplateBody=json.dumps(template))
 
 
 def test_a_scoped_route_refuses_a_token_without_the_scope(stack: Stack) -> None:
