@@ -209,10 +209,11 @@ def test_a_video_is_rendered_again_for_the_price_that_is_shown(ada: Visitor) -> 
         shown = {**answer.json(), "credits": asked[0] + 1, "cached": True}
         route.fulfill(response=answer, json=shown)
 
-    ada.page.route("**/v1/videos/estimate", state_another_price)
     ada.sign_in()
     ada.go("Library")
     open_first(ada)
+    # Not before: the page Create asks for a price, too.
+    ada.page.route("**/v1/videos/estimate", state_another_price)
     dialog = ada.page.get_by_role("dialog")
     dialog.get_by_role("button", name="Render again").click()
     seen = re.compile(r"^Render again · (\d+) credits$")

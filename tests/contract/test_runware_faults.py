@@ -704,14 +704,15 @@ class TestAWebhook:
     def test_is_repeated_with_doubling_pauses_until_it_is_acknowledged(
         self, runware: Simulator, http: httpx.Client, inbox: Inbox
     ) -> None:
-        runware.change(webhook_backoff=8, webhook_backoff_limit=32, webhook_jitter=0)
+        runware.change(webhook_backoff=24, webhook_backoff_limit=96, webhook_jitter=0)
         inbox.answers = [500, 404, 302, 500, 204]
         submit(http, fox(webhookURL=inbox.url))
         calls = inbox.wait_for(5)
         pauses = [later.at - earlier.at for earlier, later in pairwise(calls)]
-        expected = [0.08, 0.16, 0.32, 0.32]
+        expected = [0.24, 0.48, 0.96, 0.96]
         assert all(p >= e - 0.01 for p, e in zip(pauses, expected, strict=True)), pauses
-        assert pauses[0] < 0.16 < pauses[2]
+        # A busy machine makes any of them longer.
+        assert pauses[0] < pauses[2]
         time.sleep(0.2)
         statuses = [sent["status"] for sent in runware.submissions()[0]["deliveries"]]
         assert statuses == [500, 404, 302, 500, 204]
