@@ -8,7 +8,7 @@ import sys
 # rarer, too. That is fine: an invocation frees nearly all of its objects without them.
 gc.set_threshold(10_000)
 
-# botocore imports this where pyOpenSSL is installed, as in the layer of Apple's library: an eighth
+# botocore imports this where pyOpenSSL is installed, as in the layer of Apple's library: a twelfth
 # of a cold start, for a class that it otherwise takes from the standard library. After None,
 # importing it raises ImportError.
 sys.modules.setdefault("urllib3.contrib.pyopenssl", None)  # type: ignore[arg-type]
