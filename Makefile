@@ -35,6 +35,11 @@ export SAM_CLI_TELEMETRY := 0
 export NO_MKDOCS_2_WARNING := 1
 # What Python compiles is kept: else each process compiles all tests again, eight seconds of a core.
 unexport PYTHONDONTWRITEBYTECODE
+# Linux gives these the memory of Python's objects in pages of 2 MiB. In a virtual machine, where a
+# page that the processor has forgotten is looked up twice, they take half of the processor time.
+# Elsewhere the variables have no effect that matters.
+test check proof soak: export PYTHONMALLOC ?= malloc
+test check proof soak: export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 
 UV_VERSION := 0.13.8
 UV_HOME := .envs/uv
