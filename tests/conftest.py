@@ -1,5 +1,5 @@
-"""The run as a whole: its date, who owns the stack that tests share, and its audit when all have
-ended."""
+"""The run as a whole: its date, its order, who owns the stacks that tests share, and their audit
+when all tests have ended."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support import aws_cli, botocore_data, certificate_store, garbage
-from tests.support.shared_stack import SharedStack, attach
+from tests.support.shared_stack import SHARED, SharedStacks, attach
 
 if TYPE_CHECKING:
     from local.running import RunningStack
@@ -24,8 +24,8 @@ settings.register_profile(
 )
 settings.load_profile("any machine")
 
-_OWNED = pytest.StashKey[SharedStack]()
-_FOLDER = "clipmint_shared_stack"
+_OWNED = pytest.StashKey[SharedStacks]()
+_FOLDER = "clipmint_shared_stacks"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -35,7 +35,7 @@ def pytest_configure(config: pytest.Config) -> None:
     botocore_data.read_once(patch)
     certificate_store.load_once(patch)
     if not hasattr(config, "workerinput"):
-        config.stash[_OWNED] = SharedStack()
+        config.stash[_OWNED] = SharedStacks()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -45,25 +45,40 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that need the shared stack for themselves first, others that use it last, both in
-    random order: then few processes wait for each other. Tests of the console run one after
-    another, because a browser and its stack are started for them, and stopped after them. So do
-    those of the emulator, because each process that runs some of them starts up to three emulators.
-    Of the others the slow ones come first, so that none of them begins when all else has ended.
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """pytest-xdist gives each process an equal part of the tests, and a process that has run its
+    part takes over from the end of another. So what should run in one process, one test after
+    another, begins a part: tests marked ``alone``, which wait for each other; tests of the emulator
+    and of the console, because each process that runs some of them starts emulators or a browser.
+    Slow tests begin another, so that none of them begins when all else has ended. The other tests
+    are in random order, and those that wait for a stack are among those that do not.
     """
-    items.sort(key=_place)
+    processes = int(getattr(config, "workerinput", {}).get("workercount", 1))
+    kinds = ("alone", "emulator", "browser", "slow")
+    first: dict[str, list[pytest.Item]] = {kind: [] for kind in kinds}
+    others: list[pytest.Item] = []
+    for item in items:
+        first.get(_kind(item), others).append(item)
+    parts: list[list[pytest.Item]] = [[] for _ in range(processes)]
+    for number, tests in enumerate(first.values()):
+        parts[number % processes] += tests
+    size = -(-len(items) // processes)
+    for part in parts:
+        more = max(0, size - len(part))
+        part.extend(others[:more])
+        del others[:more]
+    items[:] = [item for part in parts for item in part]
 
 
-def _place(item: pytest.Item) -> tuple[int, bool]:
+def _kind(item: pytest.Item) -> str:
     fixtures = getattr(item, "fixturenames", ())
     if "browser" in fixtures:
-        place = 1
-    elif "shared_stack" in fixtures:
-        place = 0 if item.get_closest_marker("alone") else 4
-    else:
-        place = 3 if item.path.parent.name == "emulator" else 2
-    return place, item.get_closest_marker("slow") is None
+        return "browser"
+    if item.get_closest_marker("alone"):
+        return "alone"
+    if item.get_closest_marker("slow"):
+        return "slow"
+    return item.path.parent.name
 
 
 def pytest_collection_finish() -> None:
@@ -117,9 +132,11 @@ def shared_folder(pytestconfig: pytest.Config) -> Path:
 
 
 @pytest.fixture(scope="session")
-def shared_stack(shared_folder: Path) -> Iterator[RunningStack]:
-    """The stack of this run. What a test changes of it must concern the test's own users only."""
-    stack = attach(shared_folder)
+def shared_stack(request: pytest.FixtureRequest, shared_folder: Path) -> Iterator[RunningStack]:
+    """The stack of this run. What a test changes of it must concern the test's own users only. A
+    test marked ``alone`` gets another one.
+    """
+    stack = attach(shared_folder / getattr(request, "param", SHARED))
     yield stack
     stack.close()
 

@@ -2,8 +2,8 @@
 
 All tests of a run share one stack, in parallel and in any order (`tests.support.shared_stack`). So
 each test has users of its own; faults, crashes and counts name them or their jobs. A test that has
-to change more than that, such as a provider's settings, is marked ``alone``: no other test uses the
-stack at the same time, and it leaves the stack as it was.
+to change more than that, such as a provider's settings, is marked ``alone``: it uses another stack,
+which no other test uses at the same time, and leaves it as it was.
 
 No user's account may be off, at the end of its test or of the run.
 """
@@ -21,7 +21,14 @@ from tests.support.audit import Auditor
 from tests.support.backstage import Owner, jobs_of, until_execution_ended
 from tests.support.catalog import PRICE
 from tests.support.customer import Customer
-from tests.support.shared_stack import beside_others
+from tests.support.shared_stack import ALONE, alone
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if metafunc.definition.get_closest_marker("alone") is not None:
+        metafunc.parametrize(
+            "shared_stack", [ALONE], indirect=True, ids=[pytest.HIDDEN_PARAM], scope="session"
+        )
 
 
 @pytest.fixture(scope="session")
@@ -46,14 +53,11 @@ def owner(stack: RunningStack) -> Iterator[Owner]:
 
 @pytest.fixture(autouse=True)
 def undisturbed(request: pytest.FixtureRequest, shared_folder: Path) -> Iterator[None]:
-    """A test marked ``alone`` has the shared stack to itself, starting before its other
-    fixtures.
-    """
-    if "shared_stack" not in request.fixturenames:
+    """A test marked ``alone`` has its stack to itself, starting before its other fixtures."""
+    if request.node.get_closest_marker("alone") is None:
         yield
         return
-    alone = request.node.get_closest_marker("alone") is not None
-    with beside_others(shared_folder, alone=alone):
+    with alone(shared_folder / ALONE):
         yield
 
 

@@ -1,9 +1,10 @@
-"""One local stack for all tests, whichever process runs them.
+"""Two local stacks for all tests, whichever process runs them: one that tests share, and one that a
+test marked `alone` has to itself.
 
-The process that began the run owns the stack: the controller of pytest-xdist, or pytest itself. It
-starts the stack when the first test asks for it, and when all tests have ended it audits all users
-and stops it. Processes that run tests attach to it by name. They meet in a folder: a test process
-leaves the file `wanted`, the owner answers with `name`, or with `failed` and the reason.
+The process that began the run owns the stacks: the controller of pytest-xdist, or pytest itself. It
+starts a stack when the first test asks for it, and when all tests have ended it audits all users
+and stops it. Processes that run tests attach to it by name. They meet in a folder per stack: a test
+process leaves the file `wanted`, the owner answers with `name`, or with `failed` and the reason.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from local.stack import Stack
 
 # What takes long to import is imported when a stack is needed: most runs of a few tests need none.
+
+SHARED, ALONE = "shared", "alone"
+"""The stacks' folders."""
 
 FAL = {
     "frames_per_second": 2,
@@ -47,14 +51,33 @@ ALL_LINES = {"LogLevel": "DEBUG"}
 """The auditor searches everything that can be logged for secrets."""
 
 
-class SharedStack:
-    """The owner's side: the stack, started on demand by a thread that watches ``folder``."""
+class SharedStacks:
+    """The owner's side of both stacks."""
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="clipmint-tests-"))
+        self._stacks = [SharedStack(self.folder / name) for name in (SHARED, ALONE)]
+
+    def audit(self) -> str | None:
+        """What is wrong with the users' records or with the logs; None if nothing is."""
+        return "\n".join(filter(None, (stack.audit() for stack in self._stacks))) or None
+
+    def stop(self) -> None:
+        """Stop the stacks that were started. Does nothing the second time."""
+        for stack in self._stacks:
+            stack.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class SharedStack:
+    """A stack, started on demand by a thread that watches ``folder``."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self.folder = folder
         self._stack: Stack | None = None
         self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="shared-stack")
+        self._thread = threading.Thread(target=self._watch, name=f"stack-{folder.name}")
         self._thread.start()
 
     def _watch(self) -> None:
@@ -84,7 +107,6 @@ class SharedStack:
         _publish(self.folder / "name", stack.name)
 
     def audit(self) -> str | None:
-        """What is wrong with the users' records or with the logs; None if nothing is."""
         self._end()
         if self._stack is None or not (self.folder / "name").exists():
             return None
@@ -99,12 +121,10 @@ class SharedStack:
         return None
 
     def stop(self) -> None:
-        """Stop the stack, if it was started. Does nothing the second time."""
         self._end()
         if self._stack is not None:
             self._stack.stop()
             self._stack = None
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _end(self) -> None:
         self._ending.set()
@@ -128,15 +148,10 @@ def attach(folder: Path) -> RunningStack:
 
 
 @contextmanager
-def beside_others(folder: Path, *, alone: bool) -> Iterator[None]:
-    """Take part in what all test processes do, or, if ``alone``, have the stack for oneself.
-
-    A process that waits to be alone keeps the entrance locked, so it does not wait for long.
-    """
-    with (folder / "entrance").open("w") as entrance, (folder / "room").open("w") as room:
-        fcntl.flock(entrance, fcntl.LOCK_EX)
-        fcntl.flock(room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
-        fcntl.flock(entrance, fcntl.LOCK_UN)
+def alone(folder: Path) -> Iterator[None]:
+    """Keep other tests that are marked `alone` out, in all processes of the run."""
+    with (folder / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 

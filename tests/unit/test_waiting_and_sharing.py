@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.progress import until_idle
-from tests.support.shared_stack import beside_others
+from tests.support.shared_stack import alone
 
 LONG = 30.0
 
@@ -29,32 +29,20 @@ def test_it_fails_when_nothing_changes() -> None:
         until_idle(lambda: False, lambda: "the same", every=0.01, look=0.05, idle_seconds=0.2)
 
 
-def test_a_process_that_is_alone_waits_for_the_others_and_keeps_new_ones_out(
-    tmp_path: Path,
-) -> None:
+def test_of_two_that_are_alone_the_second_waits_for_the_first(tmp_path: Path) -> None:
     order: list[str] = []
     waiting = threading.Event()
 
-    def alone() -> None:
+    def second() -> None:
         waiting.set()
-        with beside_others(tmp_path, alone=True):
-            order.append("alone begins")
-            time.sleep(0.1)
-            order.append("alone ends")
+        with alone(tmp_path):
+            order.append("second")
 
-    def late() -> None:
-        with beside_others(tmp_path, alone=False):
-            order.append("late")
-
-    with beside_others(tmp_path, alone=False), beside_others(tmp_path, alone=False):
-        one = threading.Thread(target=alone)
-        one.start()
+    with alone(tmp_path):
+        thread = threading.Thread(target=second)
+        thread.start()
         assert waiting.wait(LONG)
-        time.sleep(0.2)  # until it has the lock of the entrance
-        other = threading.Thread(target=late)
-        other.start()
         time.sleep(0.2)
-        order.append("others leave")
-    one.join(LONG)
-    other.join(LONG)
-    assert order == ["others leave", "alone begins", "alone ends", "late"]
+        order.append("first ends")
+    thread.join(LONG)
+    assert order == ["first ends", "second"]

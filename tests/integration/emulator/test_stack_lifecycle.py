@@ -23,7 +23,6 @@ from local.journal import Invocation
 from local.running import RunningStack, running_stack, wait_for
 from local.stack import Stack
 from tests.support.processes import is_alive
-from tests.support.shared_stack import beside_others
 
 PATIENCE_SECONDS = 180
 
@@ -50,13 +49,6 @@ def up(**variables: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]
 
 
 @pytest.fixture
-def asked(shared_stack: RunningStack, shared_folder: Path) -> Iterator[RunningStack]:
-    """A stack that tests ask, while other tests use it."""
-    with beside_others(shared_folder, alone=False):
-        yield shared_stack
-
-
-@pytest.fixture
 def user() -> str:
     return f"lifecycle-{uuid.uuid4()}"
 
@@ -76,11 +68,11 @@ def processes(stack: RunningStack) -> list[int]:
 
 
 def test_a_stack_shares_nothing_with_another_and_leaves_nothing_when_killed_or_stopped(
-    asked: RunningStack, user: str
+    shared_stack: RunningStack, user: str
 ) -> None:
     with up() as (process, described):
         killed = running_stack(described["stack"])
-        shares_nothing(asked, killed, user)
+        shares_nothing(shared_stack, killed, user)
         commands_find_it_by_its_variable(killed)
         left = processes(killed)
         process.kill()
@@ -142,16 +134,16 @@ def uses_the_real_provider_and_gives_it_no_webhook(stack: RunningStack) -> None:
     assert json.loads(secret["SecretString"])["FAL_KEY"] == "real-id:real-secret"
 
 
-def test_tokens_can_be_wrong_on_purpose(asked: RunningStack, user: str) -> None:
-    expired = token(asked, "--user", user, "--expires-in", "-5")
-    foreign = token(asked, "--user", user, "--audience", "another-app")
-    assert balance(asked, expired).status_code == 401
-    assert balance(asked, foreign).status_code == 401
+def test_tokens_can_be_wrong_on_purpose(shared_stack: RunningStack, user: str) -> None:
+    expired = token(shared_stack, "--user", user, "--expires-in", "-5")
+    foreign = token(shared_stack, "--user", user, "--audience", "another-app")
+    assert balance(shared_stack, expired).status_code == 401
+    assert balance(shared_stack, foreign).status_code == 401
 
 
-def test_everything_listens_on_loopback_only(asked: RunningStack, user: str) -> None:
-    assert balance(asked, asked.token(user)).status_code == 200
-    found = {address for pid in processes(asked) for address in listening_addresses(pid)}
+def test_everything_listens_on_loopback_only(shared_stack: RunningStack, user: str) -> None:
+    assert balance(shared_stack, shared_stack.token(user)).status_code == 200
+    found = {address for pid in processes(shared_stack) for address in listening_addresses(pid)}
     assert found == {"0100007F"}  # 127.0.0.1
 
 
@@ -182,15 +174,15 @@ def local(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]
 
 
 def test_a_token_is_printed_with_its_lifetime_which_can_be_longer(
-    asked: RunningStack, user: str
+    shared_stack: RunningStack, user: str
 ) -> None:
-    for_an_hour = local("token", "--user", user, "--stack", asked.name)
+    for_an_hour = local("token", "--user", user, "--stack", shared_stack.name)
     assert "valid for 1 h, until" in for_an_hour.stderr
-    for_a_day = local("token", "--user", user, "--hours", "24", "--stack", asked.name)
+    for_a_day = local("token", "--user", user, "--hours", "24", "--stack", shared_stack.name)
     assert "valid for 24 h, until" in for_a_day.stderr
     claims = jwt.decode(for_a_day.stdout.strip(), options={"verify_signature": False})
     assert claims["exp"] - claims["iat"] == 24 * 3600
-    assert balance(asked, for_a_day.stdout.strip()).status_code == 200
+    assert balance(shared_stack, for_a_day.stdout.strip()).status_code == 200
 
 
 def test_a_token_without_a_stack_explains_how_to_start_one() -> None:
@@ -207,10 +199,12 @@ def test_a_token_without_a_stack_explains_how_to_start_one() -> None:
     assert "make up" in done.stderr
 
 
-def test_a_stack_started_elsewhere_can_be_found_and_asked(asked: RunningStack, user: str) -> None:
-    found = running_stack(asked.name)
-    assert found.description == asked.description
-    assert balance(asked, found.token(user)).status_code == 200
+def test_a_stack_started_elsewhere_can_be_found_and_asked(
+    shared_stack: RunningStack, user: str
+) -> None:
+    found = running_stack(shared_stack.name)
+    assert found.description == shared_stack.description
+    assert balance(shared_stack, found.token(user)).status_code == 200
 
     def answered() -> Invocation | None:
         runs = found.invocations(function="StatusFunction", about=user)
