@@ -19,7 +19,7 @@ MODEL ?=
 # More processes than two cores, because tests wait for time-outs and for other processes. They share
 # a local stack, and one that has run its tests takes over tests of the others. The order is random: a
 # run prints its seed, and --randomly-seed=N repeats it.
-PYTEST_OPTIONS ?= -n 4 --dist worksteal
+PYTEST_OPTIONS ?= -n $(if $(SLOW),5,4) --dist worksteal
 # SLOW=1 runs also what takes long and seldom breaks: builds, benchmarks, all ways to run the demo.
 SLOW ?=
 

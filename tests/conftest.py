@@ -49,16 +49,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """pytest-xdist gives each process an equal part of the tests, and a process that has run its
     part takes over from the end of another. So what should run in one process, one test after
     another, begins a part: tests marked ``alone``, which wait for each other; tests of the emulator
-    and of the console, because each process that runs some of them starts emulators or a browser.
-    Slow tests begin another, so that none of them begins when all else has ended. The other tests
-    are in random order, and those that wait for a stack are among those that do not.
+    and of the console, because each process that runs some of them starts emulators or a browser;
+    then slow tests, module by module, so that none of them begins when all else has ended. The
+    other tests are in random order, and those that wait for a stack are among those that do not.
     """
     processes = int(getattr(config, "workerinput", {}).get("workercount", 1))
-    kinds = ("alone", "emulator", "browser", "slow")
-    first: dict[str, list[pytest.Item]] = {kind: [] for kind in kinds}
+    first: dict[str, list[pytest.Item]] = {kind: [] for kind in ("alone", "emulator", "browser")}
     others: list[pytest.Item] = []
     for item in items:
-        first.get(_kind(item), others).append(item)
+        kind = _kind(item)
+        (first.setdefault(kind, []) if kind else others).append(item)
     parts: list[list[pytest.Item]] = [[] for _ in range(processes)]
     for number, tests in enumerate(first.values()):
         parts[number % processes] += tests
@@ -71,14 +71,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _kind(item: pytest.Item) -> str:
-    fixtures = getattr(item, "fixturenames", ())
-    if "browser" in fixtures:
+    """What an item runs with, one after another; empty if it does not matter."""
+    if "browser" in getattr(item, "fixturenames", ()):
         return "browser"
     if item.get_closest_marker("alone"):
         return "alone"
     if item.get_closest_marker("slow"):
-        return "slow"
-    return item.path.parent.name
+        return str(item.path)
+    return "emulator" if item.path.parent.name == "emulator" else ""
 
 
 def pytest_collection_finish() -> None:
