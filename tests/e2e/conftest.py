@@ -18,7 +18,7 @@ import pytest
 
 from local.running import RunningStack
 from tests.support.audit import Auditor
-from tests.support.backstage import Owner, jobs_of, until_execution_ended
+from tests.support.backstage import Owner, close_circuits, jobs_of, until_execution_ended
 from tests.support.catalog import PRICE
 from tests.support.customer import Customer
 from tests.support.shared_stack import ALONE, alone
@@ -59,6 +59,17 @@ def undisturbed(request: pytest.FixtureRequest, shared_folder: Path) -> Iterator
         return
     with alone(shared_folder / ALONE):
         yield
+
+
+@pytest.fixture
+def no_failure_counted(undisturbed: None, stack: RunningStack) -> Iterator[None]:
+    """For a test that is alone and makes a provider fail: failures in a row open the provider's
+    circuit, so for a minute the jobs of other tests would wait.
+    """
+    stack.kill_workers("SubmitFunction")  # each counts in its memory
+    yield
+    close_circuits(stack)
+    stack.kill_workers("SubmitFunction")
 
 
 @pytest.fixture

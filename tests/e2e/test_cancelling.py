@@ -81,6 +81,8 @@ def test_a_job_that_was_never_sent_needs_no_provider(stack: RunningStack, ada: C
     assert ada.credits() == {"available": 10 * PRICE, "held": 0}
 
 
+@pytest.mark.alone
+@pytest.mark.usefixtures("no_failure_counted")
 def test_a_job_between_two_attempts_at_a_busy_provider_is_cancelled(
     stack: RunningStack, ada: Customer
 ) -> None:

@@ -19,6 +19,8 @@ from tests.support.backstage import (
 from tests.support.catalog import PRICE
 from tests.support.customer import Customer
 
+pytestmark = [pytest.mark.alone, pytest.mark.usefixtures("no_failure_counted")]
+
 NOT_STARTED = "Video generation could not be started. Please try again."
 
 
@@ -110,7 +112,6 @@ def test_missing_funds_are_reported_to_the_owner_and_not_to_the_user(
     assert ada.credits() == {"available": 10 * PRICE, "held": 0}
 
 
-@pytest.mark.alone
 def test_all_jobs_of_a_burst_beyond_the_providers_capacity_end(
     stack: RunningStack, new_customer: Callable[[int], Customer]
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
@@ -15,7 +15,6 @@ from local.running import RunningStack
 from tests.support.backstage import (
     Owner,
     assert_counted,
-    close_circuits,
     job_item,
     scan,
     submissions,
@@ -24,19 +23,10 @@ from tests.support.backstage import (
 from tests.support.catalog import VEO_DRAFT
 from tests.support.customer import Customer
 
-pytestmark = pytest.mark.alone
+pytestmark = [pytest.mark.alone, pytest.mark.usefixtures("no_failure_counted")]
 
 HAPPY_PATH = ["Submit", "Migrate", "NextStage", "Settle"]
 NOT_STARTED = "Video generation could not be started. Please try again."
-
-
-@pytest.fixture(autouse=True)
-def no_failure_counted(undisturbed: None, stack: RunningStack) -> Iterator[None]:
-    """Failures in a row open a provider's circuit: no test may see those of another one."""
-    stack.kill_workers("SubmitFunction")  # each counts in its memory
-    yield
-    close_circuits(stack)
-    stack.kill_workers("SubmitFunction")
 
 
 @pytest.fixture
