@@ -121,7 +121,7 @@ def test_of_three_clips_one_fails_alone_and_only_that_one_is_made_again(
     stack: RunningStack, ada: Customer
 ) -> None:
     fail_the_second(stack, ada)
-    stack.fal.arm("slow_generation", seconds=2, prompt_contains=prompt(ada, 2))
+    stack.fal.arm("slow_generation", seconds=6, prompt_contains=prompt(ada, 2))
     project_id, scene_ids = new_project(ada, 3)
     assert counts(ada.clips(project_id)) == (0, 0, 0, 0)
     answer = ada.post_clips(project_id)
