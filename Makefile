@@ -35,9 +35,8 @@ export SAM_CLI_TELEMETRY := 0
 export NO_MKDOCS_2_WARNING := 1
 # What Python compiles is kept: else each process compiles all tests again, eight seconds of a core.
 unexport PYTHONDONTWRITEBYTECODE
-# Linux gives these the memory of Python's objects in pages of 2 MiB. In a virtual machine, where a
-# page that the processor has forgotten is looked up twice, they take half of the processor time.
-# Elsewhere the variables have no effect that matters.
+# Python's objects in pages of 2 MiB, where Linux has them. In a virtual machine on a busy host, small
+# pages doubled the processor time of the tests, because each address is translated twice.
 test check proof soak: export PYTHONMALLOC ?= malloc
 test check proof soak: export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 

@@ -21,7 +21,7 @@ from tests.support.audit import Auditor
 from tests.support.backstage import Owner, close_circuits, jobs_of, until_execution_ended
 from tests.support.catalog import PRICE
 from tests.support.customer import Customer
-from tests.support.shared_stack import ALONE, alone
+from tests.support.shared_stack import ALONE, SHARED, alone
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -54,10 +54,14 @@ def owner(stack: RunningStack) -> Iterator[Owner]:
 @pytest.fixture(autouse=True)
 def undisturbed(request: pytest.FixtureRequest, shared_folder: Path) -> Iterator[None]:
     """A test marked ``alone`` has its stack to itself, starting before its other fixtures."""
-    if request.node.get_closest_marker("alone") is None:
-        yield
-        return
-    with alone(shared_folder / ALONE):
+    name = SHARED if request.node.get_closest_marker("alone") is None else ALONE
+    with ExitStack() as held:
+        if name == ALONE:
+            held.enter_context(alone(shared_folder / ALONE))
+        if "shared_stack" in request.fixturenames:
+            # Otherwise a test that is alone would change the stack of the others.
+            found = request.getfixturevalue("shared_stack").name
+            assert found == (shared_folder / name / "name").read_text(encoding="utf-8")
         yield
 
 
