@@ -24,6 +24,7 @@ from typing import Any, Protocol
 import httpx
 
 from local.deploy import ROOT
+from local.processes import allocation
 from local.simulator.client import Simulator
 from local.stack import Stack, wait_for
 
@@ -37,7 +38,8 @@ TRIES = 3
 TIMEOUT_SECONDS = 5.0
 """After which LiteLLM and fal-client give a request to fal up; Clipmint has its own limits."""
 PATIENCE_SECONDS = 240.0
-START_SECONDS = 120.0
+START_SECONDS = 600.0
+"""Only a LiteLLM that hangs takes so long: its imports need up to a minute of processor time."""
 PROXY = ROOT / ".envs" / "peers" / "bin" / "litellm"
 
 MODEL = {
@@ -239,6 +241,7 @@ def litellm_proxy(name: str, parameters: Mapping[str, object]) -> Iterator[tuple
         )
         environment = {
             "PATH": f"{PROXY.parent}{os.pathsep}{os.defpath}",
+            **allocation(),
             "HOME": folder,
             "LITELLM_MASTER_KEY": key,
             # Its list of prices comes with the package, not from the network.

@@ -5,12 +5,19 @@ is closed, and a child that watches it ends too. This uses no process group and 
 signal, so it works on every platform.
 """
 
+import os
 import select
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 STOP_PATIENCE_SECONDS = 5.0
+_ALLOCATION = ("PYTHONMALLOC", "GLIBC_TUNABLES")
+
+
+def allocation() -> dict[str, str]:
+    """The variables by which Python allocates memory as this process does (see the Makefile)."""
+    return {name: os.environ[name] for name in _ALLOCATION if name in os.environ}
 
 
 class ChildFailedError(RuntimeError):
@@ -36,7 +43,7 @@ class Child:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
-                env=dict(environment),
+                env={**allocation(), **environment},
                 cwd=cwd,
                 # Ctrl-C reaches the terminal's whole process group, but only we end the children.
                 start_new_session=True,

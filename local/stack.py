@@ -49,8 +49,6 @@ ALIAS = "live"
 NO_WEBHOOKS = "none"
 EMULATOR_PYTHON = ROOT / ".envs" / "emulator" / "bin" / "python"
 TRANSFORMED = ROOT / "build" / "transformed"
-# How Python allocates memory, which the Makefile sets for tests.
-ALLOCATION = ("PYTHONMALLOC", "GLIBC_TUNABLES")
 """Templates that the SAM transform has expanded, for the next start."""
 HANDLER_PYTHON = ROOT / ".envs" / "lambda" / "bin" / "python"
 
@@ -299,7 +297,6 @@ class Stack(RunningStack):
             "PATH": os.environ.get("PATH", os.defpath),
             "PYTHONUNBUFFERED": "1",
             "TMPDIR": str(temporary),
-            **{name: os.environ[name] for name in ALLOCATION if name in os.environ},
         }
         log = self.state_dir / f"{name}.log"
         child = Child(command, log=log, environment=environment, cwd=ROOT, pass_fds=pass_fds)

@@ -16,6 +16,7 @@ import sys
 import threading
 
 from local.emulator.settings import Settings
+from local.processes import allocation
 
 # ruff: noqa: PLC0415
 
@@ -36,12 +37,11 @@ FIXED = {
 
 
 def configure(settings: Settings) -> None:
-    """Remove everything but PATH from the environment: no proxy, no profile, no credentials."""
-    path = os.environ.get("PATH", os.defpath)
+    """Remove the host's environment but for PATH: no proxy, no profile, no credentials."""
+    kept = {"PATH": os.environ.get("PATH", os.defpath), **allocation()}
     os.environ.clear()
     os.environ.update(
-        FIXED,
-        PATH=path,
+        FIXED | kept,
         HOME=str(settings.temporary),
         TMPDIR=str(settings.temporary),
         STATE_DIR=str(settings.temporary),

@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from local.processes import allocation
 from local.runtime.forkserver import FORK, FRAME, SIGNAL, SOCKET
 
 PROGRAM = Path(__file__).parents[1] / "runtime" / "forkserver.py"
@@ -69,8 +70,10 @@ class ForkServer:
         self._connection = ours
         with theirs:
             self._program = subprocess.Popen(
-                [python, "-I", "-S", str(PROGRAM)],
+                # Like -I, but it reads how to allocate memory.
+                [python, "-s", "-P", "-S", str(PROGRAM)],
                 env={
+                    **allocation(),
                     **variables,
                     SOCKET: str(theirs.fileno()),
                     # Without this macOS kills a forked process that uses some of its frameworks.

@@ -1,6 +1,6 @@
 """Forks execution environments from a process that has imported their packages already.
 
-Started as `python -I -S forkserver.py` by `local.emulator.forking`, with a Unix socket. Its
+Started as `python -s -P -S forkserver.py` by `local.emulator.forking`, with a Unix socket. Its
 descriptor is in CLIPMINT_SOCKET. The environment variables it is started with are those of the
 first function it serves. A cold start is then a fork and the import of `app.py`, a few tens of
 milliseconds of processor time instead of several hundred.

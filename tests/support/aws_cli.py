@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from local.processes import allocation
 from tests.support.documents import AWS, ROOT
 
 SUPPORT = ROOT / "tests" / "support"
@@ -36,11 +37,16 @@ def loaded() -> Iterator[Path]:
         listener.bind(str(address))
         listener.listen(128)
         server = subprocess.Popen(
-            [PYTHON, "-I", SUPPORT / "aws_cli_server.py", str(listener.fileno())],
+            [PYTHON, "-s", "-P", SUPPORT / "aws_cli_server.py", str(listener.fileno())],
             stdin=subprocess.PIPE,
             pass_fds=[listener.fileno()],
             # Loading must not ask a cloud's metadata service for credentials; a command may.
-            env={"HOME": str(folder), "LANG": "C.UTF-8", "AWS_EC2_METADATA_DISABLED": "true"},
+            env={
+                "HOME": str(folder),
+                "LANG": "C.UTF-8",
+                "AWS_EC2_METADATA_DISABLED": "true",
+                **allocation(),
+            },
             start_new_session=True,
         )
     try:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from local.deploy import ROOT
+from local.processes import allocation
 
 PHASES = ("examples", "coverage", "fuzzing", "stateful")
 CONFIG = """
@@ -125,6 +126,7 @@ def run(
     ]
     environment = {
         "PATH": os.environ.get("PATH", os.defpath),
+        **allocation(),
         "SCHEMATHESIS_HOOKS": str(Path(__file__).with_name("checks.py")),
         "ANSWERS": str(answers),
         # Each request looks for a file there; without a home, in the list of users first.
