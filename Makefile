@@ -18,8 +18,8 @@ KEEP ?=
 MODEL ?=
 # More processes than two cores, because tests wait for time-outs and for other processes. They share
 # a local stack, and one that has run its tests takes over tests of the others. The order is random: a
-# run prints its seed, and --randomly-seed=N repeats it.
-PYTEST_OPTIONS ?= -n $(if $(SLOW),5,4) --dist worksteal
+# run prints its seed, and --randomly-seed=N with as many processes repeats it.
+PYTEST_OPTIONS ?= -n 5 --dist worksteal
 # SLOW=1 runs also what takes long and seldom breaks: builds, benchmarks, all ways to run the demo.
 SLOW ?=
 
@@ -35,10 +35,16 @@ export SAM_CLI_TELEMETRY := 0
 export NO_MKDOCS_2_WARNING := 1
 # What Python compiles is kept: else each process compiles all tests again, eight seconds of a core.
 unexport PYTHONDONTWRITEBYTECODE
-# Python's objects in pages of 2 MiB, where Linux has them. In a virtual machine on a busy host, small
-# pages doubled the processor time of the tests, because each address is translated twice.
+# Python's objects in pages of 2 MiB, if Linux offers them and the C library uses them (glibc 2.35). In
+# a virtual machine on a busy host, small pages doubled the processor time of the tests, because each
+# address is translated twice. Without such pages, Python's own allocator is faster than malloc.
+ifndef GLIBC_TUNABLES
+ifneq ($(shell grep -sv '\[never\]' /sys/kernel/mm/transparent_hugepage/enabled >/dev/null && \
+  getconf GNU_LIBC_VERSION 2>/dev/null | awk -F'[ .]' '$$2 > 2 || $$3 >= 35'),)
 test check proof soak: export PYTHONMALLOC ?= malloc
-test check proof soak: export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
+test check proof soak: export GLIBC_TUNABLES := glibc.malloc.hugetlb=1
+endif
+endif
 
 UV_VERSION := 0.13.8
 UV_HOME := .envs/uv

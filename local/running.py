@@ -333,9 +333,11 @@ def _written(path: Path) -> float:
 def remove_remains() -> None:
     """Remove the state folders of stacks that have no process any more."""
     for mark in STATE.glob("*/pid"):
-        text = mark.read_text(encoding="utf-8")
-        if text and not _alive(int(text)):
-            shutil.rmtree(mark.parent, ignore_errors=True)
+        # Another process, or thread, may remove it meanwhile.
+        with contextlib.suppress(FileNotFoundError):
+            text = mark.read_text(encoding="utf-8")
+            if text and not _alive(int(text)):
+                shutil.rmtree(mark.parent, ignore_errors=True)
 
 
 def _alive(pid: int) -> bool:

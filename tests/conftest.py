@@ -50,8 +50,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     part takes over from the end of another. So what should run in one process, one test after
     another, begins a part: tests marked ``alone``, which wait for each other; tests of the emulator
     and of the console, because each process that runs some of them starts emulators or a browser;
-    then slow tests, module by module, so that none of them begins when all else has ended. The
-    other tests are in random order, and those that wait for a stack are among those that do not.
+    then slow tests, module by module, so that none of them begins when all else has ended. (If few
+    tests are run, some of these fall into the next part, and may wait for each other.) The other
+    tests are in random order, and those that wait for a stack are among those that do not.
     """
     processes = int(getattr(config, "workerinput", {}).get("workercount", 1))
     first: dict[str, list[pytest.Item]] = {kind: [] for kind in ("alone", "emulator", "browser")}

@@ -74,7 +74,8 @@ class ForkServer:
                 [python, "-s", "-P", "-S", str(PROGRAM)],
                 env={
                     **allocation(),
-                    **variables,
+                    # The worker gets them all later; here Python itself would follow these.
+                    **{k: v for k, v in variables.items() if not k.startswith("PYTHON")},
                     SOCKET: str(theirs.fileno()),
                     # Without this macOS kills a forked process that uses some of its frameworks.
                     "OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES",

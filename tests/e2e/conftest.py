@@ -1,9 +1,10 @@
 """The whole stack: the real template with its roles enforced, and three simulated providers.
 
-All tests of a run share one stack, in parallel and in any order (`tests.support.shared_stack`). So
-each test has users of its own; faults, crashes and counts name them or their jobs. A test that has
-to change more than that, such as a provider's settings, is marked ``alone``: it uses another stack,
-which no other test uses at the same time, and leaves it as it was.
+Nearly all tests of a run share one stack, in parallel and in any order
+(`tests.support.shared_stack`). So each test has users of its own; faults, crashes and counts name
+them or their jobs. A test that has to change more than that, such as a provider's settings, is
+marked ``alone``: it uses another stack, which no other test uses at the same time, and leaves it as
+it was.
 
 No user's account may be off, at the end of its test or of the run.
 """
@@ -40,7 +41,7 @@ def stack(shared_stack: RunningStack) -> RunningStack:
 def auditor(stack: RunningStack) -> Iterator[Auditor]:
     auditor = Auditor(stack)
     yield auditor
-    # Once more, after all other tests have ended.
+    # Once more, when this process leaves the stack: later changes are the owner's audit's.
     auditor.check_again()
 
 
@@ -66,10 +67,13 @@ def undisturbed(request: pytest.FixtureRequest, shared_folder: Path) -> Iterator
 
 
 @pytest.fixture
-def no_failure_counted(undisturbed: None, stack: RunningStack) -> Iterator[None]:
+def no_failure_counted(
+    request: pytest.FixtureRequest, undisturbed: None, stack: RunningStack
+) -> Iterator[None]:
     """For a test that is alone and makes a provider fail: failures in a row open the provider's
     circuit, so for a minute the jobs of other tests would wait.
     """
+    assert request.node.get_closest_marker("alone"), "it would disturb the jobs of other tests"
     stack.kill_workers("SubmitFunction")  # each counts in its memory
     yield
     close_circuits(stack)

@@ -17,8 +17,8 @@ from tests.support.progress import until
 
 @pytest.fixture
 def crowded(stack: RunningStack) -> Iterator[None]:
-    """A provider with a queue that does not move for half a minute."""
-    stack.fal.change(queue_seconds=30)
+    """A provider with a queue that does not move."""
+    stack.fal.change(queue_seconds=600)
     yield
     stack.fal.change(queue_seconds=0.05)
 

@@ -20,7 +20,7 @@ from local.stack import STACK_NAME
 from tests.support.catalog import VEO_DRAFT
 from tests.support.customer import Customer
 
-PATIENCE = 60
+PATIENCE = 300
 
 
 @pytest.mark.alone

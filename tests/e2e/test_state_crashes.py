@@ -33,7 +33,8 @@ def test_submit_killed_after_the_provider_accepted_does_not_send_again(
 ) -> None:
     # The second write would be `sent`.
     ada.crash("SubmitFunction", "UpdateItem", key=KEY, moment="before", nth=2)
-    stack.fal.arm("slow_generation", seconds=3, prompt_contains=ada.word)
+    # Its webhook must not come before the next attempt, also on a slow machine.
+    stack.fal.arm("slow_generation", seconds=10, prompt_contains=ada.word)
     job_id = ada.order(KEY, model_id="patient-t2v")
     assert until_tracked(stack, job_id)["video"]["submission"]["state"] == "unknown"
     assert_completed_once(stack, ada, job_id)

@@ -94,7 +94,7 @@ class SharedStack:
             simulate=("fal", "runway", "runware"),
             parameters=UNLIMITED | ALL_LINES,
             settings={"fal": FAL, "runway": RUNWAY, "runware": RUNWARE},
-            # A worker counts the failures in a row of a provider, which a test expects.
+            # A worker counts a provider's failures in a row, as tests that are alone expect.
             idle_seconds=3600,
         )
         try:

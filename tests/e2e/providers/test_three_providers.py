@@ -253,7 +253,7 @@ def test_an_unverified_webhook_about_a_runware_task_changes_nothing(
     stack: RunningStack, ada: Customer
 ) -> None:
     runware = stack.simulators["runware"]
-    runware.arm("slow_generation", seconds=4, prompt_contains=ada.word)
+    runware.arm("slow_generation", seconds=10, prompt_contains=ada.word)
     job_id = ada.order(**UNWATCHED)
     before = until_tracked(stack, job_id)
     (paid,) = submissions(stack, job_id)
