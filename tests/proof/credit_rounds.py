@@ -36,11 +36,11 @@ FAILED = Verdict(JobStatus.FAILED, FailureCode.PROVIDER_ERROR)
 def play_credits(account: Emulated, seed: str, likely: float) -> tuple[Counter[str], list[str]]:
     """Twenty orders while promotional credits end, and a refund that is reported five times."""
     turns = account.begin_round(seed)
-    account.conflicts = likely
     user, outcomes = f"user-{uuid.uuid4()}", Counter[str]()
     ends = clock.now() + timedelta(seconds=60)
     grants.grant(user, 50, f"promo-{user}", kind=CreditKind.PROMO, expires_at=ends)
     grants.grant(user, 100, f"bought-{user}")
+    account.conflicts = likely
     for number in range(HOLDS):
         act: Callable[[], Any] = partial(_order, user, str(uuid.uuid4()))
         turns.begin(f"order {number}", partial(_persist, "order", act, outcomes))

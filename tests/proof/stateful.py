@@ -192,6 +192,7 @@ class Anything(RuleBasedStateMachine):
     """How often each response was compared, over all runs of this process."""
 
     orders = Bundle("orders")
+    granted = Bundle("granted")
 
     def __init__(self) -> None:
         super().__init__()
@@ -233,6 +234,7 @@ class Anything(RuleBasedStateMachine):
         return "ada", KEYS[0]
 
     @rule(
+        target=granted,
         user=users,
         credits_=st.sampled_from([1, 10, 60]),
         reference=references,
@@ -244,7 +246,7 @@ class Anything(RuleBasedStateMachine):
         credits_: int,
         reference: str,
         terms: tuple[str, int | None] = ("purchased", None),
-    ) -> None:
+    ) -> tuple[str, int, str, tuple[str, int | None]]:
         kind, seconds = terms
         ends = None if seconds is None else self.began + timedelta(seconds=seconds)
         body: dict[str, Any] = {"user_id": user, "amount": credits_, "reference": reference}
@@ -254,6 +256,11 @@ class Anything(RuleBasedStateMachine):
             body["expires_at"] = ends.isoformat()
         observed = self._call_as_owner("grants", body, "available")
         self._same("grant", observed, self.model.grant(user, credits_, reference, kind, ends))
+        return user, credits_, reference, terms
+
+    @rule(grant=granted)
+    def repeat_grant(self, grant: tuple[str, int, str, tuple[str, int | None]]) -> None:
+        self.grant(*grant)
 
     @rule(
         user=users,
@@ -621,9 +628,15 @@ NEEDED = frozenset(
 """Responses that must occur: one that did not occur was not compared."""
 
 
-def try_everything(*, examples: int, steps: int, processes: int) -> tuple[Counter[str], list[str]]:
-    """`try_anything` in several processes at once: the responses compared, and the violations."""
-    parts = [(examples // processes, steps, part) for part in range(processes)]
+def try_everything(
+    *, examples: int, steps: int, processes: int, batch: int = 0
+) -> tuple[Counter[str], list[str]]:
+    """`try_anything` in several processes at once: the responses compared, and the violations.
+
+    Each batch has other examples.
+    """
+    first = batch * processes
+    parts = [(examples // processes, steps, first + part) for part in range(processes)]
     context = multiprocessing.get_context("spawn")
     with context.Pool(processes) as pool:
         results = pool.map(_try_part, parts, chunksize=1)
