@@ -90,6 +90,7 @@ TERMS = [
 users = st.sampled_from(USERS)
 references = st.sampled_from(["r0", "r1", "r2", "r3"])
 mostly = st.sampled_from([True, True, True, False])
+seldom = st.sampled_from([False, False, False, False, False, False, False, True])
 
 
 def _other(user: str) -> str:
@@ -227,10 +228,12 @@ class Anything(RuleBasedStateMachine):
 
     # ── Users ────────────────────────────────────────────────────────────────────────────────────
 
-    @initialize(target=orders, credits_=st.integers(30, 200))
-    def begin(self, credits_: int) -> Key:
+    @initialize(target=orders, credits_=st.integers(30, 200), slow=seldom, succeeds=mostly)
+    def begin(self, credits_: int, *, slow: bool, succeeds: bool) -> Key:
         self.grant("ada", credits_, "r0")
         self.order("ada", KEYS[0], "small")
+        if slow:
+            self.go_too_slowly(("ada", KEYS[0]), succeeds=succeeds, settled=True, again=False)
         return "ada", KEYS[0]
 
     @rule(
