@@ -58,6 +58,16 @@ class Load:
         for thread in self._threads:
             thread.start()
 
+    def go_on(self) -> None:
+        """Wait for some seconds, and for as many more orders as there are customers."""
+        before = len(self.accepted)
+        time.sleep(BETWEEN_SECONDS)
+        until_idle(
+            lambda: self.errors or len(self.accepted) >= before + CUSTOMERS,
+            self.statuses.total,
+            what="of the customers",
+        )
+
     def stop(self) -> None:
         self._stopped.set()
         for thread in self._threads:
@@ -135,9 +145,9 @@ def load_on(stack: Stack, accepted: frozenset[int] = EXPECTED) -> Iterator[Load]
         load = Load(customers)
         load.start()
         try:
-            time.sleep(BETWEEN_SECONDS)
+            load.go_on()
             yield load
-            time.sleep(BETWEEN_SECONDS)
+            load.go_on()
         finally:
             load.stop()
         assert load.errors == []
@@ -182,12 +192,12 @@ def test_an_update_a_failed_one_and_a_roll_back_under_load(tmp_path: Path) -> No
             deploy(stack, THIS)
             second = versions(stack)
             assert {name for name in first if second[name] == first[name]} == set()
-            time.sleep(BETWEEN_SECONDS)
+            load.go_on()
             # Changes all functions; then its last resource fails, and CloudFormation changes them
             # back.
             with pytest.raises(DeployFailedError, match="UPDATE_ROLLBACK"):
                 deploy(stack, broken)
-            time.sleep(BETWEEN_SECONDS)
+            load.go_on()
             deploy(stack, other)
         assert len(load.accepted) >= 3 * CUSTOMERS
 
@@ -201,9 +211,9 @@ def test_an_update_from_the_previous_release_and_back_under_load(tmp_path: Path)
     accepted = EXPECTED if previous.has_aliases else EXPECTED | {500}
     with stack_of(previous) as stack, load_on(stack, accepted) as load:
         deploy(stack, THIS)
-        time.sleep(BETWEEN_SECONDS)
+        load.go_on()
         # Executions that began with aliases wait while a release without them is deployed.
         deploy(stack, previous)
-        time.sleep(BETWEEN_SECONDS)
+        load.go_on()
         deploy(stack, THIS)
     assert len(load.accepted) >= 2 * CUSTOMERS

@@ -259,6 +259,11 @@ def submissions(stack: RunningStack, job_id: str, stage: str | None = None) -> l
     ]
 
 
+def request_ids(stack: RunningStack, provider: str) -> set[str]:
+    """The ids of all submissions to one provider, whoever made them."""
+    return {str(one["request_id"]) for one in stack.simulators[provider].submissions()}
+
+
 def close_circuits(stack: RunningStack) -> None:
     """As if every provider that kept failing had been left alone for its minute; for tests that are
     ``alone``."""

@@ -16,6 +16,7 @@ from tests.support.backstage import (
     Owner,
     assert_counted,
     job_item,
+    request_ids,
     scan,
     submissions,
     until_execution_ended,
@@ -51,7 +52,7 @@ def assert_delivered_once_by(
     ended = customer.until_ended(job_id)
     assert (ended["status"], ended["credits_used"]) == ("completed", VEO_DRAFT)
     (paid,) = submissions(stack, job_id)
-    assert paid in stack.simulators[provider].submissions()
+    assert paid["request_id"] in request_ids(stack, provider)
     assert job_item(stack, job_id)["video"]["provider"] == provider
     assert customer.kinds() == ["grant", "hold", "capture"], "one hold, whoever delivers"
     assert customer.credits() == {"available": 0, "held": 0}
@@ -309,7 +310,7 @@ def test_a_model_that_the_owner_adds_with_one_call_is_ordered_and_fails_over(
     assert (ended["status"], ended["credits_used"]) == ("completed", 4)
     assert ended["settings"]["audio"] is False
     (paid,) = submissions(stack, job_id)
-    assert paid in stack.simulators["runware"].submissions()
+    assert paid["request_id"] in request_ids(stack, "runware")
     assert refusals(stack, job_id) == [("fal", "BUSY"), ("runway", "BUSY")]
     made = job_item(stack, job_id)["video"]["asset"]
     assert (made["width"], made["height"]) == (1920, 1080)

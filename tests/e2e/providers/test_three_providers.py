@@ -16,6 +16,7 @@ from local.running import RunningStack
 from tests.support.backstage import (
     assert_counted,
     job_item,
+    request_ids,
     submissions,
     until_execution_ended,
     until_tracked,
@@ -131,7 +132,7 @@ def test_each_provider_makes_what_was_asked_for_and_is_paid_once(
 
     (paid,) = submissions(stack, job_id)
     assert paid["endpoint"] == wish.endpoint
-    assert paid in stack.simulators[wish.provider].submissions()
+    assert paid["request_id"] in request_ids(stack, wish.provider)
     until_execution_ended(stack, job_id)
     states = stack.transitions(job_id)
     # A provider without webhooks is polled; Track is then entered once per poll.
