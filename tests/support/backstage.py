@@ -260,7 +260,7 @@ def submissions(stack: RunningStack, job_id: str, stage: str | None = None) -> l
 
 
 def request_ids(stack: RunningStack, provider: str) -> set[str]:
-    """The ids of all submissions to one provider, whoever made them."""
+    """The ids of all submissions to one provider, by any job."""
     return {str(one["request_id"]) for one in stack.simulators[provider].submissions()}
 
 
