@@ -28,13 +28,7 @@ FONTS = """<?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "fonts.dtd">
 <fontconfig><dir>{folder}/fonts/fonts</dir><cachedir>{folder}/cache</cachedir></fontconfig>
 """
-OPTIONS = (
-    "--no-sandbox",
-    "--no-zygote",
-    "--headless=shell",
-    "--disable-gpu",
-    "--font-render-hinting=none",
-)
+OPTIONS = ("--no-sandbox", "--no-zygote", "--headless=shell", "--font-render-hinting=none")
 
 
 def unpacked() -> Path:
