@@ -17,10 +17,16 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from botocore.exceptions import ClientError, WaiterError
+from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
 from operations import remains
-from operations.installation import Client, NotConfigured, read_installation, session_of
+from operations.installation import (
+    Client,
+    NotConfigured,
+    client_of,
+    read_installation,
+    session_of,
+)
 from operations.remains import Kept
 
 IDENTIFIERS = {
@@ -130,14 +136,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         installation = read_installation(options.env)
         session = session_of(installation)
-
-        def client(service: str) -> Any:
-            return session.client(service)  # type: ignore[call-overload]  # wants a literal
-
+        client = client_of(session)
         print(f"Stack {installation.stack_name}, region {session.region_name}")
         adopted = adopt(client, installation.stack_name)
     except (CannotAdopt, NotConfigured) as error:
         print(error, file=sys.stderr)
+        return 1
+    except (BotoCoreError, ClientError) as error:
+        print(f"Not adopted: {error}", file=sys.stderr)
         return 1
     for one in adopted:
         print(f"  {one}")

@@ -29,6 +29,7 @@ from operations.installation import (
     DeployedStack,
     NotConfigured,
     account_of,
+    client_of,
     read_installation,
     read_stack,
     session_of,
@@ -158,10 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         installation = read_installation(options.env)
         session = session_of(installation)
-
-        def client(service: str) -> Any:
-            return session.client(service)  # type: ignore[call-overload]  # wants a literal
-
+        client = client_of(session)
         region = str(session.region_name)
         stack = read_stack(client, installation.stack_name, region, account_of(client))
         print(publish(client, stack))

@@ -14,15 +14,15 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from operations import remains
 from operations.installation import (
     Client,
     NotConfigured,
     account_of,
+    client_of,
     read_installation,
     session_of,
 )
@@ -142,9 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         installation = read_installation(options.env)
         session = session_of(installation)
-
-        def client(service: str) -> Any:
-            return session.client(service)  # type: ignore[call-overload]  # wants a literal
+        client = client_of(session)
 
         def confirm(description: str) -> bool:
             print(f"Account {account_of(client)}, region {session.region_name}")
@@ -155,6 +153,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         delete(client, installation.stack_name, confirm, data=options.data)
     except (Refused, NotConfigured, EOFError) as error:
         print(error, file=sys.stderr)
+        return 1
+    except (BotoCoreError, ClientError) as error:
+        print(f"Not deleted, or not completely: {error}", file=sys.stderr)
+        print("Run it again: it continues.", file=sys.stderr)
         return 1
     print("Deleted.")
     return 0

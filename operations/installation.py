@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import tomllib
 from collections.abc import Callable, Mapping
@@ -105,6 +106,16 @@ def session_of(installation: Installation | None) -> boto3.Session:
             " set AWS_DEFAULT_REGION to the region that you want, and unset AWS_REGION"
         )
     return session
+
+
+def client_of(session: boto3.Session) -> Client:
+    """Makes the clients of a session, one for each service."""
+
+    @functools.cache
+    def client(service: str) -> Any:
+        return session.client(service)  # type: ignore[call-overload]  # the stubs want a literal
+
+    return client
 
 
 def account_of(client: Client) -> str:

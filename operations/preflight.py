@@ -7,7 +7,6 @@ program could not start. It only reads: a call that could write raises `WriteRef
 from __future__ import annotations
 
 import argparse
-import functools
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from local.deploy import load_template
 from operations import account_checks, permission_checks, stack_checks, table_checks
 from operations.findings import Context, Finding, Level, blocked, ok, warning
-from operations.installation import ROOT, NotConfigured, read_installation, session_of
+from operations.installation import ROOT, NotConfigured, client_of, read_installation, session_of
 
 Check = Callable[[Context], Iterator[Finding]]
 
@@ -104,11 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         installation = read_installation(parsed.env)
         session = session_of(installation)
         read_only(session)
-
-        @functools.cache
-        def client(service: str) -> Any:
-            return session.client(service)  # type: ignore[call-overload]  # a literal is wanted
-
+        client = client_of(session)
         account, caller = identify(session, client)
     except NotConfigured as error:
         print(error, file=sys.stderr)

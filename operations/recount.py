@@ -27,6 +27,7 @@ from operations.installation import (
     DeployedStack,
     NotConfigured,
     account_of,
+    client_of,
     read_installation,
     read_stack,
     session_of,
@@ -193,10 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         installation = read_installation(options.env)
         session = session_of(installation)
-
-        def client(service: str) -> Any:
-            return session.client(service)  # type: ignore[call-overload]  # wants a literal
-
+        client = client_of(session)
         name, region = installation.stack_name, str(session.region_name)
         account = account_of(client)
         stack = read_stack(client, name, region, account)

@@ -16,7 +16,6 @@ run and with none after a complete one.
 from __future__ import annotations
 
 import argparse
-import functools
 import io
 import os
 import signal
@@ -43,6 +42,7 @@ from operations.installation import (
     DeployedStack,
     NotConfigured,
     account_of,
+    client_of,
     read_installation,
     read_stack,
     session_of,
@@ -425,11 +425,7 @@ def smoke(arguments: argparse.Namespace, steps: Steps) -> None:
     session = session_of(installation)
     name = arguments.stack or (installation.stack_name if installation else "")
     options = Options(arguments.model, arguments.dry_run, arguments.minutes, arguments.keep)
-
-    @functools.cache
-    def client(service: str) -> Any:
-        return session.client(service)  # type: ignore[call-overload]  # the stubs want a literal
-
+    client = client_of(session)
     with steps.step("stack") as step:
         stack = read_stack(client, name, str(session.region_name), account_of(client))
         if not stack.status.endswith("_COMPLETE") or stack.status == "ROLLBACK_COMPLETE":
