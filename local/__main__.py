@@ -118,8 +118,9 @@ def stay_up(options: argparse.Namespace) -> int:
         with stack:
             seconds = time.monotonic() - started
             if for_people:
-                print(table(stack, seconds), flush=True)
+                # Inside: a request that comes as soon as the table is printed is shown, too.
                 with Activity(stack, lambda line: print(line, flush=True)):
+                    print(table(stack, seconds), flush=True)
                     stop.wait()
             print(json.dumps(stack.description), flush=True)
             print(f"ready in {seconds:.1f} s; Ctrl-C stops it", file=sys.stderr)
