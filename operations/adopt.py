@@ -143,7 +143,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     except (BotoCoreError, ClientError) as error:
-        print(f"Not adopted: {error}", file=sys.stderr)
+        # CloudFormation may go on without this program.
+        print(f"Not adopted, or not completely: {error}", file=sys.stderr)
+        print("Look at the stack in CloudFormation before you run it again.", file=sys.stderr)
         return 1
     for one in adopted:
         print(f"  {one}")

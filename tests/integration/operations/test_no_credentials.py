@@ -1,4 +1,4 @@
-"""Without credentials, a program of the owner prints one line and no traceback."""
+"""Without credentials, a program of the owner prints what is missing, and no traceback."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ NO_VARIABLES = (
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
 )
+NOWHERE = "http://127.0.0.1:9"
+"""Where requests go if credentials are found after all: to no real account."""
 
 
 @pytest.mark.parametrize(
@@ -35,6 +38,8 @@ def test_without_credentials_a_program_explains_it_and_fails(
         monkeypatch.delenv(name, raising=False)
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
         monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", NOWHERE)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     days = DAYS if program is recount else ()
